@@ -1,0 +1,39 @@
+# Everything a person or a machine types; `make` lists it.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint soak bench clean
+
+BIN := .venv/bin
+# Two workers fill two cores, and each keeps one ttnn process of about 1.3 GB; tests of one file
+# stay together because they share its device.
+WORKERS ?= 2
+ARGS ?=
+export PYTHON
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@echo
+	@echo "  Options go through ARGS: make run ARGS='--batch 16 --effort quick'"
+
+setup: ## Make .venv or bring it up to date
+	@sh scripts/set-up.sh
+
+run: setup ## Search ResNet-50 on the mock n150, or on a card if there is one
+	@$(BIN)/autosched run studies/resnet50.py $(ARGS)
+
+lint: setup ## Ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint ## Lint, then the quick tests
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+soak: setup ## The tests that take minutes
+	$(BIN)/pytest -m soak $(ARGS)
+
+bench: setup ## Time the search on ready-made studies
+	@$(BIN)/autosched bench $(ARGS)
+
+clean: ## Remove .venv and caches; databases and studies stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	find autosched db studies tests -name __pycache__ -type d -prune -exec rm -rf {} +
