@@ -1,0 +1,1 @@
+"""autosched: a search-based auto-scheduler for convolutional networks on Tenstorrent hardware."""

@@ -1,0 +1,47 @@
+"""Every error autosched raises on purpose. This module imports nothing.
+
+A message says what is wrong, where (file, layer, database), and what to do next. The
+command line prints it and ends with :attr:`AutoschedError.exit_code`; a traceback means a bug.
+"""
+
+
+class AutoschedError(Exception):
+    """Root of all deliberate errors; the command line turns it into one message."""
+
+    exit_code = 2
+
+
+class NetworkFileError(AutoschedError):
+    """A ``net.py`` cannot be used: missing, raises on import, no or several modules, bad inputs."""
+
+
+class UnsupportedOperatorError(AutoschedError):
+    """The network has operators that cannot be lowered; the message lists each with its place."""
+
+
+class BoardError(AutoschedError):
+    """An unknown board, or a device that is not there."""
+
+
+class DeviceError(AutoschedError):
+    """The device or its worker process cannot be started or keeps failing."""
+
+
+class StoreError(AutoschedError):
+    """A database that cannot be opened, is locked, full, read-only, newer or not ours."""
+
+
+class StudyError(AutoschedError):
+    """An unknown study, or one made for another network, board or ttnn version."""
+
+
+class SearchError(AutoschedError):
+    """An unknown sampler or option, or a search that has no feasible schedule."""
+
+
+class ScheduleError(AutoschedError):
+    """A schedule file that is broken, edited to an illegal value, or made for something else."""
+
+
+class ProfileError(AutoschedError):
+    """A profiler report that is no profile, lacks columns, or mixes architectures."""

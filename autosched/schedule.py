@@ -1,0 +1,523 @@
+"""The words that all rooms share: layouts, layer configurations, schedules and outcomes.
+
+Pure data. Everything here is frozen, compares by value, and turns into plain JSON and back with
+:func:`to_plain` and :func:`from_plain`. Nothing here imports torch, ttnn or a database.
+"""
+
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field, is_dataclass
+from enum import Enum
+from typing import Any, Union, cast
+
+from autosched.errors import ScheduleError
+
+
+class TextEnum(str, Enum):
+    """What ``enum.StrEnum`` is, which Python 3.10 lacks."""
+
+    __str__ = str.__str__
+
+
+class Memory(TextEnum):
+    """Where a tensor's pages live."""
+
+    DRAM = "dram"
+    L1 = "l1"
+
+
+class ShardLayout(TextEnum):
+    """How a tensor is spread over cores (``ttnn.TensorMemoryLayout``)."""
+
+    INTERLEAVED = "interleaved"
+    HEIGHT = "height"
+    WIDTH = "width"
+    BLOCK = "block"
+
+
+class PageLayout(TextEnum):
+    """How a tensor's elements are ordered in a page (``ttnn.Layout``)."""
+
+    TILE = "tile"
+    ROW_MAJOR = "row_major"
+
+
+class DataType(TextEnum):
+    """Element formats (``ttnn.DataType``)."""
+
+    BFLOAT16 = "bfloat16"
+    BFLOAT8_B = "bfloat8_b"
+    BFLOAT4_B = "bfloat4_b"
+    FLOAT32 = "float32"
+    UINT16 = "uint16"
+    UINT32 = "uint32"
+    INT32 = "int32"
+
+
+class Fidelity(TextEnum):
+    """Math fidelity: how many phases a multiplication takes (1, 2, 3 or 4)."""
+
+    LOFI = "LoFi"
+    HIFI2 = "HiFi2"
+    HIFI3 = "HiFi3"
+    HIFI4 = "HiFi4"
+
+    @property
+    def phases(self) -> int:
+        """Number of passes over the mantissas."""
+        return {"LoFi": 1, "HiFi2": 2, "HiFi3": 3, "HiFi4": 4}[self.value]
+
+
+class TimeKind(TextEnum):
+    """Whether a device timed it, or the cost model predicted it."""
+
+    MEASURED = "measured"
+    ESTIMATED = "estimated"
+
+
+class RejectionKind(TextEnum):
+    """Why a device did not run a configuration."""
+
+    INVALID = "invalid configuration"
+    L1_OVERFLOW = "L1 overflow"
+    CIRCULAR_BUFFER_OVERFLOW = "circular-buffer overflow"
+    CIRCULAR_BUFFER_CLASH = "circular-buffer clash"
+    LAYOUT_MISMATCH = "layout mismatch"
+    HANG = "hang"
+    CRASH = "crash"
+    ACCURACY = "accuracy"
+
+
+@dataclass(frozen=True, order=True)
+class CoreRange:
+    """A rectangle of cores, both corners included, in logical coordinates."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    @property
+    def cores(self) -> int:
+        """Number of cores in the rectangle."""
+        return (self.x1 - self.x0 + 1) * (self.y1 - self.y0 + 1)
+
+    def __str__(self) -> str:
+        return f"({self.x0},{self.y0})-({self.x1},{self.y1})"
+
+
+# Bytes of one 32x32 tile; block-float formats add one shared exponent byte per 16 elements.
+TILE_BYTES: Mapping[DataType, int] = {
+    DataType.FLOAT32: 4096,
+    DataType.UINT32: 4096,
+    DataType.INT32: 4096,
+    DataType.BFLOAT16: 2048,
+    DataType.UINT16: 2048,
+    DataType.BFLOAT8_B: 1088,
+    DataType.BFLOAT4_B: 576,
+}
+_TILE = 32
+
+
+@dataclass(frozen=True)
+class TensorLayout:
+    """Everything about where and how a tensor lies, apart from its logical shape.
+
+    ``grid`` and ``shard_shape`` (rows, columns in elements) are set for sharded layouts only.
+    """
+
+    memory: Memory = Memory.DRAM
+    sharding: ShardLayout = ShardLayout.INTERLEAVED
+    dtype: DataType = DataType.BFLOAT16
+    page: PageLayout = PageLayout.TILE
+    grid: tuple[CoreRange, ...] = ()
+    shard_shape: tuple[int, int] | None = None
+    transposed: bool = False
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether each core holds one shard."""
+        return self.sharding is not ShardLayout.INTERLEAVED
+
+    @property
+    def cores(self) -> int:
+        """Number of cores that hold a shard; 0 for interleaved tensors."""
+        return sum(part.cores for part in self.grid)
+
+    @property
+    def shard_bytes(self) -> int:
+        """L1 bytes per core of a sharded L1 tensor; 0 for anything else."""
+        if self.memory is not Memory.L1 or self.shard_shape is None:
+            return 0
+        rows, columns = self.shard_shape
+        if self.page is PageLayout.ROW_MAJOR:
+            return rows * columns * TILE_BYTES[self.dtype] // (_TILE * _TILE)
+        return -(-rows // _TILE) * -(-columns // _TILE) * TILE_BYTES[self.dtype]
+
+    def __str__(self) -> str:
+        place = f"{self.memory.value.upper()} {self.sharding.value}"
+        if self.shard_shape is None:
+            return f"{place} {self.dtype} {self.page}"
+        rows, columns = self.shard_shape
+        return f"{place} {self.cores} cores of {rows}x{columns} {self.dtype} {self.page}"
+
+
+DRAM_TILE = TensorLayout()
+"""bfloat16 tiles interleaved in DRAM: the layout every ttnn op accepts."""
+
+
+@dataclass(frozen=True)
+class ComputeConfig:
+    """``ttnn.DeviceComputeKernelConfig``: how the matrix engine multiplies and accumulates."""
+
+    math_fidelity: Fidelity = Fidelity.LOFI
+    math_approx_mode: bool = True
+    fp32_dest_acc_en: bool = False
+    packer_l1_acc: bool = True
+
+
+@dataclass(frozen=True)
+class Conv2dConfig:
+    """How one convolution runs: ``ttnn.Conv2dConfig`` with its compute and slice configuration.
+
+    ``shard_layout`` None leaves the choice to ttnn. ``slicing`` is "l1_full" (the whole image in
+    L1), or "auto" (ttnn slices a DRAM input as it sees fit). ``output_memory`` is "sharded" (as
+    the convolution leaves it) or "dram" (interleaved in DRAM). ``deallocate_activation`` follows
+    from liveness when a schedule is built; probes free their input.
+    """
+
+    shard_layout: ShardLayout | None = None
+    act_block_h_override: int = 0
+    act_block_w_div: int = 1
+    enable_act_double_buffer: bool = False
+    enable_weights_double_buffer: bool = False
+    full_inner_dim: bool = False
+    enable_activation_reuse: bool = False
+    force_split_reader: bool | None = None
+    config_tensors_in_dram: bool = False
+    core_grid: tuple[CoreRange, ...] = ()
+    transpose_shards: bool = False
+    enable_kernel_stride_folding: bool | None = None
+    reallocate_halo_output: bool = False
+    deallocate_activation: bool = True
+    weights_dtype: DataType = DataType.BFLOAT8_B
+    output_dtype: DataType = DataType.BFLOAT8_B
+    output_memory: str = "sharded"
+    slicing: str = "l1_full"
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+
+
+@dataclass(frozen=True)
+class MatmulConfig:
+    """How one linear layer runs.
+
+    ``core_grid`` is (columns, rows) handed to ``ttnn.linear``, or None for ttnn's choice.
+    ``output`` is "dram", "l1" (interleaved) or "width"/"height"/"block" (sharded as the matmul
+    leaves it).
+    """
+
+    core_grid: tuple[int, int] | None = None
+    output: str = "dram"
+    weights_dtype: DataType = DataType.BFLOAT8_B
+    output_dtype: DataType = DataType.BFLOAT16
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+
+
+@dataclass(frozen=True)
+class PoolConfig:
+    """How one max, average or global pooling runs.
+
+    ``shard_layout`` is applied to an interleaved input and None otherwise; ``output_memory`` is
+    "sharded" or "dram".
+    """
+
+    shard_layout: ShardLayout | None = None
+    output_page: PageLayout = PageLayout.TILE
+    output_dtype: DataType = DataType.BFLOAT16
+    output_memory: str = "sharded"
+    reallocate_halo_output: bool = False
+    deallocate_input: bool = True
+
+
+@dataclass(frozen=True)
+class EltwiseConfig:
+    """How an addition, multiplication or activation runs: in the layout of its first input."""
+
+    output_dtype: DataType = DataType.BFLOAT8_B
+    layout: TensorLayout = DRAM_TILE
+
+
+@dataclass(frozen=True)
+class FixedConfig:
+    """A layer without choices of its own beyond the layout it leaves its output in.
+
+    ``method`` names the way where ttnn has several: "permute" or "convert_to_hwc" for the input.
+    """
+
+    output: TensorLayout = DRAM_TILE
+    method: str = ""
+
+
+LayerConfig = Conv2dConfig | MatmulConfig | PoolConfig | EltwiseConfig | FixedConfig
+
+_CONFIG_KINDS: Mapping[str, type[Any]] = {
+    "conv2d": Conv2dConfig,
+    "matmul": MatmulConfig,
+    "pool": PoolConfig,
+    "eltwise": EltwiseConfig,
+    "fixed": FixedConfig,
+}
+_KIND_OF_CONFIG = {config: kind for kind, config in _CONFIG_KINDS.items()}
+
+
+@dataclass(frozen=True)
+class Edge:
+    """The use of ``producer``'s output as input number ``index`` of ``consumer``."""
+
+    producer: str
+    consumer: str
+    index: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.producer} -> {self.consumer}" + (f"#{self.index}" if self.index else "")
+
+    @classmethod
+    def parse(cls, text: str) -> "Edge":
+        """Read back what ``str`` wrote.
+
+        Raises:
+            ScheduleError: if it is not of the form "producer -> consumer" or "... -> consumer#1".
+        """
+        producer, arrow, rest = text.partition(" -> ")
+        consumer, _, index = rest.partition("#")
+        if not arrow or not (index or "0").isdecimal():
+            raise ScheduleError(f"{text!r} is not an edge such as 'conv1 -> add#1'")
+        return cls(producer, consumer, int(index or 0))
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a schedule comes from; every exported file carries it."""
+
+    network: str
+    network_signature: str
+    board: str
+    ttnn_version: str
+    batch: int = 1
+    study: str = ""
+    trial: int | None = None
+    latency_us: float | None = None
+    latency_kind: TimeKind | None = None
+    cost_model: str = ""
+    date: str = ""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One joint choice for a whole network.
+
+    ``layers`` maps a layer's name to its configuration, in execution order; ``reshards`` maps an
+    edge to the layout its tensor is brought into before the consumer runs (absent: none), a copy
+    for that consumer alone. ``moves`` maps an edge to the layout in which its tensor waits, once
+    the consumer has run, for those that read it later (a spill to DRAM); the edge from a layer to
+    itself moves the tensor as soon as it is there.
+    """
+
+    provenance: Provenance
+    layers: Mapping[str, LayerConfig]
+    reshards: Mapping[Edge, TensorLayout] = field(default_factory=dict)
+    moves: Mapping[Edge, TensorLayout] = field(default_factory=dict)
+
+    def fingerprint(self) -> str:
+        """Return a digest of the choices alone, the same for equal choices."""
+        plain = to_plain(self)
+        return digest({key: plain[key] for key in ("layers", "reshards", "moves")})
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One tensor of a device op: its logical shape and layout."""
+
+    shape: tuple[int, ...]
+    layout: TensorLayout
+
+
+@dataclass(frozen=True)
+class DeviceOp:
+    """One program that ran on the device, as tt-metal's graph capture recorded it.
+
+    ``code`` is the device operation's name (``Conv2dDeviceOperation``), ``attributes`` the text of
+    its parameters, ``factory`` its program factory. ``cores`` and ``circular_buffer_bytes`` (per
+    core, not counting those laid over tensors) come from its circular buffers. ``layer`` is the
+    layer or edge it ran for.
+    """
+
+    code: str
+    attributes: str
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    factory: str = ""
+    cores: int = 0
+    circular_buffer_bytes: int = 0
+    layer: str = ""
+    time_ns: float | None = None
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A configuration the device did not run, with its own words."""
+
+    kind: RejectionKind
+    message: str
+    layer: str = ""
+
+
+@dataclass(frozen=True)
+class ProbeOutcome:
+    """One layer or reshard that ran alone on the device.
+
+    ``input_layouts`` are the layouts it took without resharding, ``output_layout`` what it left.
+    ``peak_l1_bytes`` is the worst sum per core of tensors and circular buffers, with inputs kept
+    throughout; ``circular_buffer_bytes`` the largest program's circular buffers;
+    ``scratch_bytes`` what circular buffers and temporary tensors (halo output) take at the peak
+    beside inputs and output. ``time_us`` is a measurement on silicon and None on the mock device,
+    where the cost model estimates it.
+    """
+
+    ops: tuple[DeviceOp, ...]
+    input_layouts: tuple[TensorLayout, ...]
+    output_layout: TensorLayout
+    peak_l1_bytes: int = 0
+    circular_buffer_bytes: int = 0
+    scratch_bytes: int = 0
+    time_us: float | None = None
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """One forward pass of a whole network.
+
+    ``output_layouts`` are the effective ones by layer. ``latency_us`` and its spread are set on
+    silicon only.
+    """
+
+    ops: tuple[DeviceOp, ...]
+    output_layouts: Mapping[str, TensorLayout]
+    peak_l1_bytes: int = 0
+    latency_us: float | None = None
+    latency_std_us: float | None = None
+
+
+def to_plain(value: Any) -> Any:
+    """Turn a value of this module into JSON types; defaults are written too."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return value.value if isinstance(value, TextEnum) else value
+    if is_dataclass(value) and not isinstance(value, type):
+        plain = {name: to_plain(item) for name, item in vars(value).items()}
+        kind = _KIND_OF_CONFIG.get(type(value))
+        return plain if kind is None else {"kind": kind, **plain}
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [to_plain(item) for item in value]
+    raise TypeError(f"{value!r} has no plain form")
+
+
+def from_plain(target: Any, plain: Any, where: str = "") -> Any:
+    """Build a ``target`` (a type of this module) from what :func:`to_plain` wrote.
+
+    Raises:
+        ScheduleError: naming the place, if a field is missing, unknown or has an illegal value.
+    """
+    if target is LayerConfig:
+        return _config_from_plain(plain, where)
+    origin = typing.get_origin(target)
+    arguments = typing.get_args(target)
+    if origin in (Union, types.UnionType):
+        if plain is None and type(None) in arguments:
+            return None
+        (only,) = [item for item in arguments if item is not type(None)]
+        return from_plain(only, plain, where)
+    if origin is not None:
+        read = _tuple_from_plain if origin is tuple else _mapping_from_plain
+        return read(arguments, plain, where)
+    if is_dataclass(target):
+        return _dataclass_from_plain(cast("type[Any]", target), plain, where)
+    return _scalar_from_plain(target, plain, where)
+
+
+def _config_from_plain(plain: Any, where: str) -> Any:
+    kind = str(plain.get("kind")) if isinstance(plain, Mapping) else ""
+    if kind not in _CONFIG_KINDS:
+        raise ScheduleError(f"{where or 'layer'}: unknown kind of configuration {kind!r}")
+    rest = {key: value for key, value in plain.items() if key != "kind"}
+    return _dataclass_from_plain(_CONFIG_KINDS[kind], rest, where)
+
+
+def _dataclass_from_plain(target: type[Any], plain: Any, where: str) -> Any:
+    if not isinstance(plain, Mapping):
+        raise ScheduleError(f"{where or target.__name__}: expected a mapping, not {plain!r}")
+    hints = typing.get_type_hints(target)
+    unknown = sorted(set(plain) - set(hints))
+    if unknown:
+        raise ScheduleError(f"{where or target.__name__}: unknown field {', '.join(unknown)}")
+    values = {
+        name: from_plain(hints[name], value, f"{where}.{name}" if where else name)
+        for name, value in plain.items()
+    }
+    try:
+        return target(**values)
+    except TypeError as error:
+        raise ScheduleError(f"{where or target.__name__}: {error}") from None
+
+
+def _tuple_from_plain(arguments: tuple[Any, ...], plain: Any, where: str) -> Any:
+    if not isinstance(plain, list | tuple):
+        raise ScheduleError(f"{where}: expected a list, not {plain!r}")
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        return tuple(from_plain(arguments[0], item, where) for item in plain)
+    if len(arguments) != len(plain):
+        raise ScheduleError(f"{where}: expected {len(arguments)} values, not {plain!r}")
+    return tuple(
+        from_plain(item_type, item, where) for item_type, item in zip(arguments, plain, strict=True)
+    )
+
+
+def _mapping_from_plain(arguments: tuple[Any, ...], plain: Any, where: str) -> Any:
+    if not isinstance(plain, Mapping):
+        raise ScheduleError(f"{where}: expected a mapping, not {plain!r}")
+    key_type, value_type = arguments
+    read_key = Edge.parse if key_type is Edge else str
+    return {
+        read_key(key): from_plain(value_type, item, f"{where}[{key!r}]")
+        for key, item in plain.items()
+    }
+
+
+def _scalar_from_plain(target: Any, plain: Any, where: str) -> Any:
+    if isinstance(target, type) and issubclass(target, TextEnum):
+        try:
+            return target(plain)
+        except ValueError:
+            legal = ", ".join(target)
+            raise ScheduleError(f"{where}: {plain!r} is not one of {legal}") from None
+    if target is float and isinstance(plain, int) and not isinstance(plain, bool):
+        return float(plain)
+    if type(plain) is not target:
+        raise ScheduleError(f"{where}: expected {target.__name__}, not {plain!r}")
+    return plain
+
+
+def canonical_json(plain: Any) -> str:
+    """Return the one JSON text of a plain value: sorted keys, no blanks."""
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"))
+
+
+def digest(plain: Any) -> str:
+    """Return 16 hexadecimal digits that identify a plain value."""
+    return hashlib.sha256(canonical_json(plain).encode()).hexdigest()[:16]
