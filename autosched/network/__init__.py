@@ -1,0 +1,1 @@
+"""What is to be scheduled: a PyTorch network as layers and edges."""

@@ -1,0 +1,68 @@
+"""Capture of a PyTorch module as a :class:`~autosched.network.graph.Network`."""
+
+import torch
+from torch import nn
+
+from autosched.errors import UnsupportedOperatorError
+from autosched.network.checks import check_module, check_tensors
+from autosched.network.drafts import Draft, DraftGraph, Problem
+from autosched.network.exporting import export_program
+from autosched.network.folding import fold_batch_norms, fold_padding
+from autosched.network.fusing import fuse_activations, join_gates, remove_dead
+from autosched.network.graph import Input, Layer, LayerOp, Network, Output
+from autosched.network.lowering import lower
+from autosched.network.lowering_rules import RULES
+from autosched.network.naming import unique_names
+
+
+def capture(
+    module: nn.Module, example_inputs: tuple[torch.Tensor, ...], name: str = "network"
+) -> Network:
+    """Turn a module in eval mode into layers and edges.
+
+    The shapes of ``example_inputs`` (each (N, C, H, W) or (N, features), float32, on the host)
+    become those of the network. Weights that nothing was folded into share the module's memory.
+
+    Raises:
+        NetworkFileError: The module is in training mode, not float32 on the host, or raises on
+            these inputs.
+        UnsupportedOperatorError: Operators without a layer, each with its place; or control
+            flow that depends on values.
+    """
+    check_module(module, name)
+    check_tensors(module, example_inputs, name)
+    graph = lower(export_program(module, example_inputs, name), RULES)
+    for rewrite in (join_gates, remove_dead, fold_padding, fold_batch_norms, fuse_activations):
+        rewrite(graph)
+    if graph.problems:
+        raise UnsupportedOperatorError(_message(name, graph.problems))
+    return _network(name, graph)
+
+
+def _message(name: str, problems: list[Problem]) -> str:
+    lines = "\n".join(f"  {problem}" for problem in problems)
+    count = f"{len(problems)} operators" if len(problems) > 1 else "1 operator"
+    return (
+        f"{name}: {count} cannot be scheduled:\n{lines}\n"
+        "Replace them, or leave them out of the network file and run them on the host."
+    )
+
+
+def _network(name: str, graph: DraftGraph) -> Network:
+    """Freeze the drafts: inputs first, outputs last, names unique."""
+    drafts = sorted(graph, key=lambda draft: _position(draft.op))
+    unique = unique_names([draft.name for draft in drafts])
+    names = {draft.key: name for draft, name in zip(drafts, unique, strict=True)}
+    layers = tuple(_layer(draft, names) for draft in drafts)
+    weights = {names[draft.key]: draft.weights for draft in drafts if draft.weights is not None}
+    return Network(name, layers, weights)
+
+
+def _position(op: object) -> int:
+    return 0 if isinstance(op, Input) else 2 if isinstance(op, Output) else 1
+
+
+def _layer(draft: Draft, names: dict[str, str]) -> Layer:
+    assert isinstance(draft.op, LayerOp)  # noqa: S101 - the folds left no other kind
+    inputs = tuple(names[key] for key in draft.inputs)
+    return Layer(names[draft.key], draft.op, inputs, draft.shape, draft.place.source)

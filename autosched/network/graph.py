@@ -1,0 +1,198 @@
+"""A network as the scheduler sees it: layers with shapes, and the tensors between them.
+
+Shapes are PyTorch's: (N, C, H, W) for images, (N, features) for vectors. Each layer has exactly
+one output tensor. Weights are kept beside the layers, so that two layers with equal parameters
+and shapes share one :meth:`Network.layer_signature` and with it every probe.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from autosched.schedule import Edge, digest, to_plain
+
+if TYPE_CHECKING:
+    import torch
+
+Pair = tuple[int, int]
+Padding = tuple[int, int, int, int]
+"""(top, bottom, left, right)."""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A pointwise function fused into its producer: ttnn's name for it, with its parameters."""
+
+    name: str
+    parameters: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Input:
+    """A tensor that the caller hands in, in PyTorch's layout."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """A tensor that the caller gets back, in PyTorch's layout."""
+
+
+@dataclass(frozen=True)
+class Conv2d:
+    """A 2-D convolution with its folded batch norm and fused activation."""
+
+    in_channels: int
+    out_channels: int
+    kernel: Pair
+    stride: Pair = (1, 1)
+    padding: Padding = (0, 0, 0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+    has_bias: bool = True
+    activation: Activation | None = None
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A fully connected layer with its fused activation."""
+
+    in_features: int
+    out_features: int
+    has_bias: bool = True
+    activation: Activation | None = None
+
+
+@dataclass(frozen=True)
+class Pool2d:
+    """Max or average pooling (``mode`` is "max" or "avg")."""
+
+    mode: str
+    kernel: Pair
+    stride: Pair
+    padding: Padding = (0, 0, 0, 0)
+    dilation: Pair = (1, 1)
+    ceil_mode: bool = False
+    count_include_pad: bool = True
+    divisor_override: int | None = None
+
+
+@dataclass(frozen=True)
+class GlobalAvgPool2d:
+    """Average over all pixels: adaptive average pooling to 1x1."""
+
+
+@dataclass(frozen=True)
+class Binary:
+    """A pointwise function of two tensors ("add", "sub", "mul"), with its fused activation."""
+
+    function: str
+    activation: Activation | None = None
+
+
+@dataclass(frozen=True)
+class Unary:
+    """A pointwise function that no producer could fuse."""
+
+    activation: Activation
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """Softmax along ``dim`` (counted from the front)."""
+
+    dim: int
+
+
+@dataclass(frozen=True)
+class Reshape:
+    """A view of the same elements: flatten, reshape, squeeze. The layer's shape is the target."""
+
+
+LayerOp = (
+    Input | Output | Conv2d | Linear | Pool2d | GlobalAvgPool2d | Binary | Unary | Softmax | Reshape
+)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One step of the network.
+
+    ``inputs`` names the producers in argument order, ``shape`` is the output's, ``source`` the
+    place in the user's file ("net.py:12"), for messages.
+    """
+
+    name: str
+    op: LayerOp
+    inputs: tuple[str, ...]
+    shape: tuple[int, ...]
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The float32 parameters of a convolution or linear layer, batch norm folded in.
+
+    ``weight`` is (out, in / groups, kernel height, kernel width) or (out, in); ``bias`` is (out,).
+    """
+
+    weight: "torch.Tensor"
+    bias: "torch.Tensor | None" = None
+
+
+@dataclass(frozen=True)
+class Network:
+    """Layers in a topological order, and their weights by layer name."""
+
+    name: str
+    layers: tuple[Layer, ...]
+    weights: Mapping[str, Weights] = field(default_factory=dict, repr=False, compare=False)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Layer]:
+        """Layers by name."""
+        return {layer.name: layer for layer in self.layers}
+
+    @cached_property
+    def edges(self) -> tuple[Edge, ...]:
+        """Every use of a tensor, in the consumers' execution order."""
+        return tuple(
+            Edge(producer, layer.name, index)
+            for layer in self.layers
+            for index, producer in enumerate(layer.inputs)
+        )
+
+    @cached_property
+    def last_uses(self) -> Mapping[str, str]:
+        """For each layer, the last layer in execution order that reads its output."""
+        return {edge.producer: edge.consumer for edge in self.edges}
+
+    def input_shapes(self, layer: Layer) -> tuple[tuple[int, ...], ...]:
+        """Shapes of the tensors that ``layer`` reads."""
+        return tuple(self.by_name[name].shape for name in layer.inputs)
+
+    @property
+    def batch(self) -> int:
+        """Images per inference."""
+        return self.layers[0].shape[0]
+
+    def layer_signature(self, layer: Layer) -> str:
+        """Identify what a device sees of a layer: its parameters and shapes, not its weights."""
+        return digest(
+            {
+                "op": type(layer.op).__name__,
+                "parameters": to_plain(layer.op),
+                "inputs": to_plain(self.input_shapes(layer)),
+                "output": to_plain(layer.shape),
+            }
+        )
+
+    @cached_property
+    def signature(self) -> str:
+        """Identify the whole network: every layer's signature, name and inputs."""
+        return digest(
+            [[layer.name, self.layer_signature(layer), list(layer.inputs)] for layer in self]
+        )

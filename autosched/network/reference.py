@@ -1,0 +1,158 @@
+"""A lowered network evaluated in PyTorch, layer by layer: the truth that lowering is held to."""
+
+from collections.abc import Callable, Sequence
+from functools import partial, singledispatch
+from typing import Any
+
+import torch
+from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
+
+from autosched.network.graph import (
+    Activation,
+    Binary,
+    Conv2d,
+    GlobalAvgPool2d,
+    Input,
+    Layer,
+    Linear,
+    Network,
+    Output,
+    Padding,
+    Pool2d,
+    Reshape,
+    Softmax,
+    Unary,
+    Weights,
+)
+
+_BINARY: dict[str, Callable[..., torch.Tensor]] = {
+    "add": torch.add,
+    "sub": torch.sub,
+    "mul": torch.mul,
+}
+_ACTIVATIONS: dict[str, Callable[..., torch.Tensor]] = {
+    "relu": F.relu,
+    "relu6": F.relu6,
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "gelu_tanh": partial(F.gelu, approximate="tanh"),
+    "sigmoid": torch.sigmoid,
+    "hardswish": F.hardswish,
+    "hardsigmoid": F.hardsigmoid,
+    "leaky_relu": F.leaky_relu,
+    "mish": F.mish,
+    "tanh": torch.tanh,
+    "elu": F.elu,
+    "selu": F.selu,
+}
+
+
+def evaluate(network: Network, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Run every layer in float32 and return the outputs in order.
+
+    Args:
+        network: What to run, with its weights.
+        inputs: One tensor for each ``Input`` layer, in their order.
+
+    Returns:
+        One tensor for each ``Output`` layer.
+
+    Raises:
+        ValueError: The number of inputs is not the network's.
+    """
+    waiting = list(inputs)
+    expected = sum(isinstance(layer.op, Input) for layer in network)
+    if len(waiting) != expected:
+        raise ValueError(f"{network.name} takes {expected} inputs, not {len(waiting)}")
+    values: dict[str, torch.Tensor] = {}
+    outputs = []
+    with torch.no_grad():
+        for layer in network:
+            sources = [values[name] for name in layer.inputs]
+            if isinstance(layer.op, Input):
+                values[layer.name] = waiting.pop(0)
+            elif isinstance(layer.op, Output):
+                outputs.append(sources[0])
+            else:
+                values[layer.name] = evaluate_layer(layer, sources, network.weights.get(layer.name))
+            for name in set(layer.inputs):
+                if network.last_uses[name] == layer.name:
+                    del values[name]
+    return outputs
+
+
+def evaluate_layer(
+    layer: Layer, sources: Sequence[torch.Tensor], weights: Weights | None = None
+) -> torch.Tensor:
+    """Run one layer on its input tensors.
+
+    Raises:
+        TypeError: The layer computes nothing (an input or output).
+    """
+    if isinstance(layer.op, Reshape):
+        return sources[0].reshape(layer.shape)
+    return _compute(layer.op, sources, weights)
+
+
+def activate(tensor: torch.Tensor, activation: Activation | None) -> torch.Tensor:
+    """Apply an activation, or nothing."""
+    if activation is None:
+        return tensor
+    return _ACTIVATIONS[activation.name](tensor, *activation.parameters)
+
+
+@singledispatch
+def _compute(op: object, _sources: Sequence[torch.Tensor], _weights: Any) -> torch.Tensor:
+    raise TypeError(f"a layer of type {type(op).__name__} computes nothing")
+
+
+@_compute.register
+def _(op: Conv2d, sources: Sequence[torch.Tensor], weights: Weights) -> torch.Tensor:
+    source = _padded(sources[0], op.padding)
+    result = F.conv2d(source, weights.weight, weights.bias, op.stride, 0, op.dilation, op.groups)
+    return activate(result, op.activation)
+
+
+@_compute.register
+def _(op: Linear, sources: Sequence[torch.Tensor], weights: Weights) -> torch.Tensor:
+    return activate(F.linear(sources[0], weights.weight, weights.bias), op.activation)
+
+
+@_compute.register
+def _(op: Binary, sources: Sequence[torch.Tensor], _weights: None) -> torch.Tensor:
+    return activate(_BINARY[op.function](sources[0], sources[1]), op.activation)
+
+
+@_compute.register
+def _(_op: GlobalAvgPool2d, sources: Sequence[torch.Tensor], _weights: None) -> torch.Tensor:
+    return sources[0].mean((2, 3), keepdim=True)
+
+
+@_compute.register
+def _(op: Unary, sources: Sequence[torch.Tensor], _weights: None) -> torch.Tensor:
+    return activate(sources[0], op.activation)
+
+
+@_compute.register
+def _(op: Softmax, sources: Sequence[torch.Tensor], _weights: None) -> torch.Tensor:
+    return F.softmax(sources[0], op.dim)
+
+
+@_compute.register
+def _(op: Pool2d, sources: Sequence[torch.Tensor], _weights: None) -> torch.Tensor:
+    """Pool; symmetric padding goes to PyTorch, whose ceil mode and divisor depend on it."""
+    source = sources[0]
+    top, bottom, left, right = op.padding
+    own = (top, left)
+    legal = top == bottom and left == right and 2 * top <= op.kernel[0] and 2 * left <= op.kernel[1]
+    if not legal:
+        source, own = _padded(source, op.padding, 0.0 if op.mode == "avg" else -torch.inf), (0, 0)
+    if op.mode == "max":
+        return F.max_pool2d(source, op.kernel, op.stride, own, op.dilation, op.ceil_mode)
+    include, divisor = op.count_include_pad, op.divisor_override
+    return F.avg_pool2d(source, op.kernel, op.stride, own, op.ceil_mode, include, divisor)
+
+
+def _padded(source: torch.Tensor, padding: Padding, value: float = 0.0) -> torch.Tensor:
+    top, bottom, left, right = padding
+    return F.pad(source, (left, right, top, bottom), value=value)
