@@ -1,0 +1,74 @@
+"""A database URL, checked before anything is opened."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from autosched.errors import StoreError
+
+_EXAMPLES = "sqlite:////path/to/file.sqlite3 or postgresql://user@host/database"
+
+
+@dataclass(frozen=True)
+class Address:
+    """A database that autosched can use: the normalised URL, and the file for SQLite."""
+
+    url: URL
+    path: Path | None
+
+    def __str__(self) -> str:
+        """Return the file, or the URL without its password."""
+        return str(self.path or self.url)
+
+
+def parse_url(text: str) -> Address:
+    """Check a database URL.
+
+    Raises:
+        StoreError: if it is no URL, has an unsupported scheme, names an in-memory database, or
+            needs a driver that is not installed.
+    """
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise StoreError(_malformed(text)) from None
+    if url.drivername in ("sqlite", "sqlite+pysqlite"):
+        return _sqlite_address(url)
+    if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
+        return _postgresql_address(url)
+    raise StoreError(
+        f"{url}: databases of kind {url.drivername!r} are not supported; use {_EXAMPLES}"
+    )
+
+
+def _malformed(text: str) -> str:
+    if "://" in text:
+        # The text may hold a password, so it is not repeated.
+        return f"the database URL cannot be read; write it as {_EXAMPLES}"
+    return f"{text!r} is not a database URL; for a file write sqlite:///{text}"
+
+
+def _sqlite_address(url: URL) -> Address:
+    name = url.database or ""
+    if url.host:
+        raise StoreError(
+            f"{url}: a file needs three slashes, an absolute path four: sqlite:///{url.host}/{name}"
+        )
+    if name in ("", ":memory:") or name.startswith("file:"):
+        raise StoreError(
+            f"{url}: name a file, as in sqlite:///autosched.sqlite3; a database in memory would "
+            "forget everything and cannot be shared with Optuna"
+        )
+    path = Path(name).expanduser().absolute()
+    return Address(url.set(drivername="sqlite", database=str(path)), path)
+
+
+def _postgresql_address(url: URL) -> Address:
+    if importlib.util.find_spec("psycopg") is None:
+        raise StoreError(
+            f"{url}: PostgreSQL needs the psycopg driver; run `pip install 'autosched[postgresql]'`"
+        )
+    return Address(url.set(drivername="postgresql+psycopg"), None)

@@ -1,0 +1,212 @@
+"""Opening the database, and transactions on it.
+
+A transaction that has ended survives the death of the process. On SQLite with
+``synchronous=NORMAL`` in write-ahead-log mode a power failure may undo the last ones, but never
+damages the file.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from autosched.errors import StoreError
+from autosched.store import failures, schema
+from autosched.store.address import Address, parse_url
+from autosched.store.location import default_url
+from autosched.store.models import Base
+
+LOCK_TIMEOUT_S = 30.0
+"""How long a write waits for another process's."""
+_CONNECT_TIMEOUT_S = 5
+_BEGIN = "autosched_begin"
+
+
+class Store:
+    """An open database. Threads may share it; a child process opens its own.
+
+    Read and write through the functions of ``probes``, ``studies``, ``trials`` and
+    ``calibrations``.
+
+    Attributes:
+        url: The database URL, password included, as Optuna's ``RDBStorage`` takes it.
+    """
+
+    def __init__(self, address: Address, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
+        self._address = address
+        self._lock_timeout_s = lock_timeout_s
+        self._engine = _create_engine(address, lock_timeout_s)
+        self.url = address.url.render_as_string(hide_password=False)
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def describe(self) -> str:
+        """Return the file, or the URL without its password."""
+        return str(self._address)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Begin a transaction that writes nothing.
+
+        Raises:
+            StoreError: for everything the database refuses, here and within the block.
+        """
+        with self.connection("BEGIN") as connection, Session(connection) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """Begin a transaction that is kept when the block ends, and undone when it raises.
+
+        On SQLite it is the only writer from its first statement on.
+
+        Raises:
+            StoreError: for everything the database refuses, here and within the block.
+        """
+        with (
+            self.connection("BEGIN IMMEDIATE") as connection,
+            Session(connection, expire_on_commit=False) as session,
+        ):
+            yield session
+            session.flush()
+
+    @contextmanager
+    def connection(self, begin: str) -> Iterator[Connection]:
+        """Begin a transaction with SQLite's statement ``begin`` ("" for none).
+
+        Raises:
+            StoreError: for everything the database refuses, here and within the block.
+        """
+        try:
+            with self._connect() as raw:
+                connection = raw.execution_options(**{_BEGIN: begin})
+                with connection.begin():
+                    yield connection
+        except SQLAlchemyError as error:
+            raise failures.explain(
+                error, self.describe(), self._address.path, self._lock_timeout_s
+            ) from error
+
+    def _connect(self) -> Connection:
+        try:
+            return self._engine.connect()
+        except OperationalError as error:
+            if self._address.path is not None:
+                raise
+            raise failures.unreachable(error, self.describe()) from error
+
+
+def open_store(url: str | None = None, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> Store:
+    """Open a database, creating or upgrading its tables where needed.
+
+    Args:
+        url: ``sqlite:///file`` or ``postgresql://user@host/database``; None for
+            :func:`~autosched.store.location.default_url`.
+        lock_timeout_s: How long a write waits for another process's.
+
+    Raises:
+        StoreError: if the database cannot be used; the message says why and what to do.
+    """
+    address = parse_url(url or default_url())
+    if address.path is not None:
+        _prepare_directory(address, create=url is None)
+    store = Store(address, lock_timeout_s)
+    try:
+        _prepare(store)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def insert_missing(session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows of a table, leaving out those that would break a unique constraint."""
+    connection = session.connection()
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(insert(table).on_conflict_do_nothing(), rows)
+
+
+def _prepare_directory(address: Address, create: bool) -> None:
+    assert address.path is not None  # noqa: S101 - the caller asked for a file
+    directory = address.path.parent
+    if create:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"{directory}, the place of the default database, cannot be created "
+                f"({error.strerror}). Name another database"
+            ) from error
+    if not directory.is_dir():
+        raise StoreError(
+            f"{address}: there is no directory {directory}. Create it, or name another database"
+        )
+
+
+def _prepare(store: Store) -> None:
+    with store.connection("BEGIN") as connection:
+        found = schema.current_revision(connection)
+        schema.refuse_foreign(connection, store.describe())
+        is_sqlite = connection.dialect.name == "sqlite"
+    if found == schema.HEAD:
+        return
+    if is_sqlite:
+        with store.connection("") as connection:
+            # Kept in the file, so that Optuna's connections use it, too.
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+    # Opening a current database, the usual case, does without Alembic's import time.
+    from autosched.store import migrations  # noqa: PLC0415
+
+    with store.connection("BEGIN IMMEDIATE") as connection:
+        migrations.upgrade(connection, store.describe())
+
+
+def _create_engine(address: Address, lock_timeout_s: float) -> Engine:
+    if address.path is None:
+        engine = create_engine(
+            address.url, connect_args={"connect_timeout": _CONNECT_TIMEOUT_S}, pool_pre_ping=True
+        )
+        _configure_postgresql(engine, lock_timeout_s)
+    else:
+        engine = create_engine(address.url, connect_args={"timeout": lock_timeout_s})
+        _configure_sqlite(engine)
+    return engine
+
+
+def _configure_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _: Any) -> None:
+        # The driver would begin transactions late and commit before CREATE TABLE.
+        connection.isolation_level = None
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if statement := connection.get_execution_options().get(_BEGIN, "BEGIN"):
+            connection.exec_driver_sql(statement)
+
+
+def _configure_postgresql(engine: Engine, lock_timeout_s: float) -> None:
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _: Any) -> None:
+        connection.execute(f"SET lock_timeout = {round(lock_timeout_s * 1000)}")
+        connection.commit()

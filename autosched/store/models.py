@@ -1,0 +1,161 @@
+"""The tables. ``db/versions`` holds the migrations that make them; a test compares the two.
+
+Every table starts with ``autosched_``, because Optuna's tables (``studies``, ``trials``,
+``alembic_version`` ...) live in the same database.
+"""
+
+from datetime import datetime, timezone
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+TABLE_PREFIX = "autosched_"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC, with its time zone also on SQLite, which knows none."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _: Dialect) -> datetime | None:
+        """Convert to UTC."""
+        return None if value is None else value.astimezone(timezone.utc)
+
+    def process_result_value(self, value: datetime | None, _: Dialect) -> datetime | None:
+        """Attach UTC to SQLite's naive values; convert a server's session time zone."""
+        if value is None or value.tzinfo is None:
+            return None if value is None else value.replace(tzinfo=timezone.utc)
+        return value.astimezone(timezone.utc)
+
+
+class Base(DeclarativeBase):
+    """Root of the tables; constraints get the names that migrations refer to."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UtcDateTime(),
+        dict[str, Any]: JSON(),
+        list[Any]: JSON(),
+        bytes: LargeBinary(),
+        # SQLAlchemy 2.0 and 2.1 differ in what they make of float.
+        float: Double(),
+    }
+
+
+class Probe(Base):
+    """One configuration of one layer that ran, or was rejected, alone on a device.
+
+    ``outcome`` is a compressed ``Rejection`` where ``rejection`` names its kind, otherwise a
+    compressed ``ProbeOutcome``.
+    """
+
+    __tablename__ = "autosched_probe"
+    __table_args__ = (
+        # Loading names the device and the layers, so these columns lead the index.
+        UniqueConstraint(
+            "board",
+            "device_kind",
+            "ttnn_version",
+            "layer_signature",
+            "config_digest",
+            "inputs_digest",
+            name="uq_autosched_probe_key",
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    board: Mapped[str] = mapped_column(String(64))
+    device_kind: Mapped[str] = mapped_column(String(16))
+    ttnn_version: Mapped[str] = mapped_column(String(64))
+    layer_signature: Mapped[str] = mapped_column(String(255))
+    config_digest: Mapped[str] = mapped_column(String(64))
+    inputs_digest: Mapped[str] = mapped_column(String(64))
+    config: Mapped[dict[str, Any]]
+    input_layouts: Mapped[list[Any]]
+    rejection: Mapped[str | None] = mapped_column(String(64))
+    outcome: Mapped[bytes]
+    created_at: Mapped[datetime]
+
+
+class Study(Base):
+    """One search over one network on one device."""
+
+    __tablename__ = "autosched_study"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(255), unique=True)
+    network: Mapped[str] = mapped_column(Text)
+    network_signature: Mapped[str] = mapped_column(String(64))
+    board: Mapped[str] = mapped_column(String(64))
+    device_kind: Mapped[str] = mapped_column(String(16))
+    ttnn_version: Mapped[str] = mapped_column(String(64))
+    batch: Mapped[int]
+    settings: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+
+class Trial(Base):
+    """One whole-network run of one schedule; ``schedule`` and ``ops`` are compressed."""
+
+    __tablename__ = "autosched_trial"
+    __table_args__ = (UniqueConstraint("study_id", "number", name="uq_autosched_trial_number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("autosched_study.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    state: Mapped[str] = mapped_column(String(16))
+    sampler: Mapped[str] = mapped_column(String(64))
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    latency_us: Mapped[float | None]
+    latency_kind: Mapped[str | None] = mapped_column(String(16))
+    latency_std_us: Mapped[float | None]
+    peak_l1_bytes: Mapped[int | None]
+    cost_model: Mapped[str] = mapped_column(String(64))
+    rejection_kind: Mapped[str | None] = mapped_column(String(64))
+    rejection_message: Mapped[str | None] = mapped_column(Text)
+    rejection_layer: Mapped[str | None] = mapped_column(Text)
+    started_at: Mapped[datetime]
+    duration_s: Mapped[float]
+    # Last, because SQLite reads a row's pages in column order: summaries skip these two.
+    schedule: Mapped[bytes]
+    ops: Mapped[bytes]
+
+
+class Calibration(Base):
+    """Fitted coefficients of the cost model for one architecture and ttnn version."""
+
+    __tablename__ = "autosched_calibration"
+    __table_args__ = (
+        UniqueConstraint(
+            "arch", "ttnn_version", "name", "fingerprint", name="uq_autosched_calibration_key"
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    arch: Mapped[str] = mapped_column(String(64))
+    ttnn_version: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(255))
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    coefficients: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]

@@ -1,0 +1,170 @@
+"""Studies: one search over one network on one device."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from autosched.errors import StudyError
+from autosched.schedule import TimeKind
+from autosched.store import models
+from autosched.store.database import Store
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """What a study was started with.
+
+    ``device_kind`` is "mock" or "silicon", ``settings`` plain JSON (sampler, effort, formats, seed,
+    network file), ``id`` None until it is stored.
+    """
+
+    name: str
+    network: str
+    network_signature: str
+    board: str
+    device_kind: str
+    ttnn_version: str
+    batch: int = 1
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    created_at: datetime = field(default_factory=_now)
+    id: int | None = None
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """A study in a list: its trials, how many of them ran, and the best of those."""
+
+    study: StudyRecord
+    trials: int = 0
+    complete: int = 0
+    best_latency_us: float | None = None
+    best_latency_kind: TimeKind | None = None
+
+
+def create_study(store: Store, study: StudyRecord) -> StudyRecord:
+    """Keep a new study and return it with its id.
+
+    Raises:
+        StudyError: if there is a study of this name.
+        StoreError: if the database refuses.
+    """
+    row = models.Study(**{**vars(study), "settings": dict(study.settings)})
+    with store.writing() as session:
+        if _named(session, study.name) is not None:
+            raise _taken(store, study.name)
+        session.add(row)
+        try:
+            session.flush()
+        except IntegrityError as error:  # another process, since the look above
+            raise _taken(store, study.name) from error
+    return replace(study, id=row.id)
+
+
+def get_study(store: Store, name: str) -> StudyRecord:
+    """Return the study of a name.
+
+    Raises:
+        StudyError: if there is none; the message names those that are alike.
+        StoreError: if the database refuses.
+    """
+    study = find_study(store, name)
+    if study is None:
+        with store.reading() as session:
+            names = list(session.scalars(select(models.Study.name)))
+        raise StudyError(_unknown(store, name, names))
+    return study
+
+
+def find_study(store: Store, name: str) -> StudyRecord | None:
+    """Return the study of a name, or None.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    with store.reading() as session:
+        row = _named(session, name)
+        return None if row is None else _from_row(row)
+
+
+def list_studies(store: Store) -> list[StudySummary]:
+    """Return all studies with their counts of trials, the oldest first.
+
+    The best is the fastest measured trial, or the fastest estimated one where none is measured.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    trial = models.Trial
+    tallies = select(
+        trial.study_id, trial.state, trial.latency_kind, func.count(), func.min(trial.latency_us)
+    ).group_by(trial.study_id, trial.state, trial.latency_kind)
+    with store.reading() as session:
+        rows = session.scalars(select(models.Study).order_by(models.Study.id))
+        summaries = {row.id: StudySummary(_from_row(row)) for row in rows}
+        for study_id, state, kind, count, best_us in session.execute(tallies):
+            summaries[study_id] = _add_tally(summaries[study_id], state, kind, count, best_us)
+    return list(summaries.values())
+
+
+def delete_study(store: Store, name: str) -> None:
+    """Forget a study and its trials; probes stay, as other studies use them.
+
+    Raises:
+        StudyError: if there is none.
+        StoreError: if the database refuses.
+    """
+    study = get_study(store, name)
+    with store.writing() as session:
+        session.execute(delete(models.Trial).where(models.Trial.study_id == study.id))
+        session.execute(delete(models.Study).where(models.Study.id == study.id))
+
+
+def _named(session: Session, name: str) -> models.Study | None:
+    return session.scalar(select(models.Study).where(models.Study.name == name))
+
+
+def _from_row(row: models.Study) -> StudyRecord:
+    names = StudyRecord.__dataclass_fields__
+    return StudyRecord(**{name: getattr(row, name) for name in names})
+
+
+def _add_tally(
+    summary: StudySummary, state: str, kind: str | None, count: int, best_us: float | None
+) -> StudySummary:
+    summary = replace(summary, trials=summary.trials + count)
+    if state != "complete":
+        return summary
+    summary = replace(summary, complete=summary.complete + count)
+    if summary.best_latency_kind is TimeKind.MEASURED:
+        return summary
+    return replace(
+        summary, best_latency_us=best_us, best_latency_kind=None if kind is None else TimeKind(kind)
+    )
+
+
+def _taken(store: Store, name: str) -> StudyError:
+    return StudyError(
+        f"there is a study {name!r} in {store.describe()} already; resume it, delete it, or "
+        "choose another name"
+    )
+
+
+def _unknown(store: Store, name: str, names: list[str]) -> str:
+    alike = difflib.get_close_matches(name, names, n=3)
+    if alike:
+        hint = f"did you mean {' or '.join(map(repr, alike))}?"
+    elif names:
+        hint = f"it has {', '.join(map(repr, sorted(names)[:5]))}"
+    else:
+        hint = "it has none yet"
+    return f"there is no study {name!r} in {store.describe()}; {hint}"

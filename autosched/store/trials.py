@@ -1,0 +1,202 @@
+"""Trials: whole-network runs of one schedule each."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, case, func, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from autosched.errors import StudyError
+from autosched.schedule import DeviceOp, Rejection, RejectionKind, Schedule, TimeKind
+from autosched.store import codec, models
+from autosched.store.database import Store
+from autosched.store.studies import StudyRecord
+
+_Column = InstrumentedAttribute[Any]
+_SUMMARY: tuple[_Column, ...] = (
+    models.Trial.number,
+    models.Trial.sampler,
+    models.Trial.fingerprint,
+    models.Trial.latency_us,
+    models.Trial.latency_kind,
+    models.Trial.latency_std_us,
+    models.Trial.peak_l1_bytes,
+    models.Trial.cost_model,
+    models.Trial.rejection_kind,
+    models.Trial.rejection_message,
+    models.Trial.rejection_layer,
+    models.Trial.started_at,
+    models.Trial.duration_s,
+)
+COMPLETE = "complete"
+REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One finished trial.
+
+    ``latency_us`` is of one inference of the whole batch, ``ops`` carry their ``time_ns`` where
+    known. A trial with a ``rejection`` may have a latency, too (a schedule that ran and was not
+    accurate enough). ``number`` counts from 0 in its study and is None until it is stored,
+    ``fingerprint`` is the schedule's and filled in on storing. ``schedule`` is None, and ``ops``
+    empty, where :func:`list_trials` left them out.
+    """
+
+    schedule: Schedule | None
+    sampler: str
+    started_at: datetime
+    duration_s: float
+    latency_us: float | None = None
+    latency_kind: TimeKind | None = None
+    latency_std_us: float | None = None
+    peak_l1_bytes: int | None = None
+    cost_model: str = ""
+    rejection: Rejection | None = None
+    ops: tuple[DeviceOp, ...] = ()
+    fingerprint: str = ""
+    number: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.latency_us is None) != (self.latency_kind is None):
+            raise ValueError("a latency and its kind go together")
+        if self.latency_us is None and self.rejection is None:
+            raise ValueError("a trial has a latency or a rejection")
+
+    @property
+    def state(self) -> str:
+        """Return "complete", or "rejected"."""
+        return COMPLETE if self.rejection is None else REJECTED
+
+
+def add_trial(store: Store, study: StudyRecord, trial: TrialRecord) -> TrialRecord:
+    """Keep a finished trial and return it with its number, the study's next.
+
+    When this returns, the trial outlives the process. Several processes may add to one study.
+
+    Raises:
+        ValueError: if the trial has no schedule.
+        StudyError: if the study has been deleted.
+        StoreError: if the database refuses.
+    """
+    if trial.schedule is None:
+        raise ValueError("a trial is stored with its schedule")
+    stored = replace(trial, fingerprint=trial.fingerprint or trial.schedule.fingerprint())
+    values = _to_values(stored)
+    with store.writing() as session:
+        # The lock on the study's row lets PostgreSQL's writers take turns; SQLite has only one.
+        owner = select(models.Study.id).where(models.Study.id == study.id).with_for_update()
+        if session.scalar(owner) is None:
+            raise StudyError(f"the study {study.name!r} is no longer in {store.describe()}")
+        last = select(func.max(models.Trial.number)).where(models.Trial.study_id == study.id)
+        newest = session.scalar(last)
+        number = 0 if newest is None else newest + 1
+        session.add(models.Trial(study_id=study.id, number=number, **values))
+    return replace(stored, number=number)
+
+
+def list_trials(
+    store: Store, study: StudyRecord, *, with_schedules: bool = True, with_ops: bool = False
+) -> list[TrialRecord]:
+    """Return a study's trials by number; schedules and device ops only where asked for.
+
+    Raises:
+        StoreError: if the database refuses, or a row is damaged.
+    """
+    query = _select(study, with_schedules, with_ops).order_by(models.Trial.number)
+    with codec.collector_paused():
+        with store.reading() as session:
+            rows = session.execute(query).all()
+        return [_from_row(row, study, store.describe()) for row in rows]
+
+
+def best_trial(store: Store, study: StudyRecord) -> TrialRecord | None:
+    """Return a study's fastest complete trial with its schedule and ops, or None.
+
+    Measured trials come before estimated ones, of equal trials the first.
+
+    Raises:
+        StoreError: if the database refuses, or the row is damaged.
+    """
+    estimated_last = case((models.Trial.latency_kind == TimeKind.MEASURED.value, 0), else_=1)
+    query = (
+        _select(study, with_schedules=True, with_ops=True)
+        .where(models.Trial.state == COMPLETE)
+        .order_by(estimated_last, models.Trial.latency_us, models.Trial.number)
+        .limit(1)
+    )
+    with store.reading() as session:
+        row = session.execute(query).first()
+    return None if row is None else _from_row(row, study, store.describe())
+
+
+def get_trial(store: Store, study: StudyRecord, number: int) -> TrialRecord:
+    """Return one trial with its schedule and ops.
+
+    Raises:
+        StudyError: if the study has no trial of this number.
+        StoreError: if the database refuses, or the row is damaged.
+    """
+    query = _select(study, with_schedules=True, with_ops=True)
+    with store.reading() as session:
+        row = session.execute(query.where(models.Trial.number == number)).first()
+    if row is None:
+        raise StudyError(f"the study {study.name!r} has no trial {number}")
+    return _from_row(row, study, store.describe())
+
+
+def _select(study: StudyRecord, with_schedules: bool, with_ops: bool) -> Select[Any]:
+    columns = list(_SUMMARY)
+    if with_schedules:
+        columns.append(models.Trial.schedule)
+    if with_ops:
+        columns.append(models.Trial.ops)
+    return select(*columns).where(models.Trial.study_id == study.id)
+
+
+def _to_values(trial: TrialRecord) -> dict[str, Any]:
+    rejection = trial.rejection
+    return {
+        "state": trial.state,
+        "sampler": trial.sampler,
+        "fingerprint": trial.fingerprint,
+        "latency_us": trial.latency_us,
+        "latency_kind": trial.latency_kind and trial.latency_kind.value,
+        "latency_std_us": trial.latency_std_us,
+        "peak_l1_bytes": trial.peak_l1_bytes,
+        "cost_model": trial.cost_model,
+        "rejection_kind": rejection and rejection.kind.value,
+        "rejection_message": rejection and rejection.message,
+        "rejection_layer": rejection and rejection.layer,
+        "started_at": trial.started_at,
+        "duration_s": trial.duration_s,
+        "schedule": codec.pack(trial.schedule),
+        "ops": codec.pack(trial.ops),
+    }
+
+
+def _from_row(row: Row[Any], study: StudyRecord, place: str) -> TrialRecord:
+    where = f"{place}: study {study.name!r}, trial {row.number}"
+    fields = row._mapping
+    return TrialRecord(
+        schedule=codec.unpack(Schedule, row.schedule, where) if "schedule" in fields else None,
+        sampler=row.sampler,
+        started_at=row.started_at,
+        duration_s=row.duration_s,
+        latency_us=row.latency_us,
+        latency_kind=TimeKind(row.latency_kind) if row.latency_kind else None,
+        latency_std_us=row.latency_std_us,
+        peak_l1_bytes=row.peak_l1_bytes,
+        cost_model=row.cost_model,
+        rejection=_rejection(row),
+        ops=codec.unpack(tuple[DeviceOp, ...], row.ops, where) if "ops" in fields else (),
+        fingerprint=row.fingerprint,
+        number=row.number,
+    )
+
+
+def _rejection(row: Row[Any]) -> Rejection | None:
+    if row.rejection_kind is None:
+        return None
+    return Rejection(RejectionKind(row.rejection_kind), row.rejection_message, row.rejection_layer)
