@@ -1,0 +1,272 @@
+"""A schedule as a Python module that a colleague could have written: needs ttnn alone.
+
+Every value of the schedule stands in the file once, as the ttnn object it becomes, and only where
+it differs from ttnn's own default; :mod:`autosched.export.loading` reads the objects back. The
+same schedule gives the same bytes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields
+
+from autosched.export.module_header import definitions
+from autosched.export.module_text import (
+    Call,
+    Node,
+    Table,
+    assignment,
+    functions_called,
+    prose,
+    quoted,
+)
+from autosched.export.ttnn_names import (
+    COMPUTE_TTNN_DEFAULTS,
+    CONV2D_FIELDS,
+    CONV2D_TTNN_DEFAULTS,
+    MATMUL_MEMORY,
+    buffer_name,
+    compute_name,
+    dtype_name,
+    fidelity_name,
+    page_name,
+    sharding_name,
+)
+from autosched.export.validation import validate_schedule
+from autosched.schedule import (
+    ComputeConfig,
+    Conv2dConfig,
+    CoreRange,
+    DataType,
+    Edge,
+    EltwiseConfig,
+    Fidelity,
+    FixedConfig,
+    LayerConfig,
+    MatmulConfig,
+    Memory,
+    PageLayout,
+    PoolConfig,
+    Provenance,
+    Schedule,
+    ShardLayout,
+    TensorLayout,
+    to_plain,
+)
+
+
+def render_schedule(schedule: Schedule) -> str:
+    """Return the module's source.
+
+    Raises:
+        ScheduleError: if the schedule has a value that could not be read back.
+    """
+    validate_schedule(schedule, f"schedule of {schedule.provenance.network}")
+    layers = Table(tuple((name, _layer(config)) for name, config in schedule.layers.items()))
+    reshards = _edge_table(schedule.reshards)
+    moves = _edge_table(schedule.moves)
+    used = functions_called(layers) | functions_called(reshards) | functions_called(moves)
+    constants = _compute_constants(schedule)
+    blocks = [
+        "from typing import NamedTuple\n\nimport ttnn\n",
+        _provenance(schedule.provenance),
+        *(f"\n{source}" for source in definitions(used)),
+        *([f"\n{constants}"] if constants else []),
+        ("" if constants else "\n") + assignment("LAYERS", layers),
+        assignment("RESHARDS", reshards),
+        assignment("MOVES", moves),
+    ]
+    return "\n".join([_docstring(schedule.provenance), *blocks])
+
+
+def _docstring(made: Provenance) -> str:
+    study = f"study {made.study}" if made.study else "no study"
+    trial = "" if made.trial is None else f", trial {made.trial}"
+    latency = (
+        "not timed"
+        if made.latency_us is None
+        else f"{made.latency_us:.1f} us ({made.latency_kind})"
+    )
+    facts = {
+        "network": f"{made.network}, signature {made.network_signature}, batch {made.batch}",
+        "board": f"{made.board}, ttnn {made.ttnn_version}",
+        "latency": latency,
+        "found by": f"autosched, {study}{trial}",
+        "cost model": made.cost_model,
+        "date": made.date,
+    }
+    lines = [f"{name + ':':<12}{prose(fact)}" for name, fact in facts.items() if fact]
+    title = prose(f"Schedule of {made.network} on {made.board}, for ttnn {made.ttnn_version}.")
+    return f'"""{title}\n\n' + "\n".join(lines) + f'\n\n{_USE}"""\n'
+
+
+_USE = """\
+LAYERS has the arguments of each layer's ttnn call in execution order, without those that the
+network decides (shapes, activation); its first and last entries convert from and to PyTorch's
+layout. RESHARDS brings a copy of a tensor to a layout for one consumer (#1: as second input).
+MOVES brings a tensor to the layout in which it waits once that consumer has run; from a layer to
+itself, at once. autosched.load_schedule reads the values of this file back, edits included.
+"""
+
+
+def _provenance(made: Provenance) -> str:
+    plain = {
+        item.name: value
+        for item in fields(made)
+        if (value := to_plain(getattr(made, item.name))) != item.default or item.name == "batch"
+    }
+    literals = {
+        name: quoted(value) if isinstance(value, str) else repr(value)
+        for name, value in plain.items()
+    }
+    return assignment("PROVENANCE", Table(tuple(literals.items())))
+
+
+def _call(function: str, **keywords: Node | None) -> Call:
+    given = tuple((name, node) for name, node in keywords.items() if node is not None)
+    return Call(function, keywords=given)
+
+
+def _layer(config: LayerConfig) -> Node:
+    if isinstance(config, Conv2dConfig):
+        return _conv2d(config)
+    if isinstance(config, MatmulConfig):
+        return _matmul(config)
+    if isinstance(config, PoolConfig):
+        return _pool(config)
+    if isinstance(config, EltwiseConfig):
+        placement = _placement_unless_default(config.layout)
+        return _call("Eltwise", dtype=dtype_name(config.output_dtype), placement=placement)
+    return _fixed(config)
+
+
+def _conv2d(config: Conv2dConfig) -> Node:
+    chosen: dict[str, Node] = {
+        name: _value(getattr(config, name))
+        for name in CONV2D_FIELDS
+        if getattr(config, name) != CONV2D_TTNN_DEFAULTS[name]
+    }
+    # Without these ttnn ignores the layout or the grid it was asked for.
+    if config.shard_layout is not None:
+        chosen["reshard_if_not_optimal"] = "True"
+    if config.core_grid:
+        chosen["override_sharding_config"] = "True"
+    return Call(
+        "Conv2d",
+        keywords=(
+            ("conv_config", Call("ttnn.Conv2dConfig", keywords=tuple(chosen.items()))),
+            ("compute_config", compute_name(config.compute)),
+            ("dtype", dtype_name(config.output_dtype)),
+            *((("slice_config", "None"),) if config.slicing == "auto" else ()),
+            *_dram_output(config.output_memory),
+        ),
+    )
+
+
+def _dram_output(output_memory: str) -> tuple[tuple[str, Node], ...]:
+    return (("memory_config", MATMUL_MEMORY["dram"]),) if output_memory == "dram" else ()
+
+
+def _matmul(config: MatmulConfig) -> Node:
+    grid = config.core_grid
+    return _call(
+        "Matmul",
+        weights_dtype=dtype_name(config.weights_dtype),
+        compute_kernel_config=compute_name(config.compute),
+        dtype=dtype_name(config.output_dtype),
+        memory_config=None if config.output == "dram" else MATMUL_MEMORY[config.output],
+        core_grid=None if grid is None else f"ttnn.CoreGrid(x={grid[0]}, y={grid[1]})",
+    )
+
+
+def _pool(config: PoolConfig) -> Node:
+    scheme = config.shard_layout
+    default = PoolConfig()
+    chosen: dict[str, Node] = {
+        name: _value(getattr(config, field))
+        for name, field in (("dtype", "output_dtype"), ("output_layout", "output_page"))
+        if getattr(config, field) != getattr(default, field)
+    }
+    if scheme is not None:
+        chosen = {"applied_shard_scheme": sharding_name(scheme), **chosen}
+    chosen.update(_dram_output(config.output_memory))
+    for name in ("reallocate_halo_output", "deallocate_input"):
+        if getattr(config, name) != getattr(default, name):
+            chosen[name] = _value(getattr(config, name))
+    return Call("Pool", keywords=tuple(chosen.items()))
+
+
+def _fixed(config: FixedConfig) -> Node:
+    placement = _placement_unless_default(config.output)
+    return _call(
+        "Fixed", placement=placement, method=quoted(config.method) if config.method else None
+    )
+
+
+def _edge_table(table: Mapping[Edge, TensorLayout]) -> Table:
+    return Table(tuple((str(edge), _placement(layout)) for edge, layout in table.items()))
+
+
+def _placement_unless_default(layout: TensorLayout) -> Node | None:
+    return None if layout == TensorLayout() else _placement(layout)
+
+
+def _placement(layout: TensorLayout) -> Node:
+    default = TensorLayout()
+    return _call(
+        "Placement",
+        memory_config=_memory_config(layout),
+        dtype=None if layout.dtype is default.dtype else dtype_name(layout.dtype),
+        layout=None if layout.page is default.page else page_name(layout.page),
+    )
+
+
+def _memory_config(layout: TensorLayout) -> Node | None:
+    if layout.shard_shape is not None:
+        transposed = "True" if layout.transposed else None
+        in_dram = buffer_name(layout.memory) if layout.memory is Memory.DRAM else None
+        options = _call("", transposed=transposed, buffer_type=in_dram).keywords
+        shape = repr(tuple(layout.shard_shape))
+        return Call(
+            "sharded", (sharding_name(layout.sharding), _cores(layout.grid), shape), options
+        )
+    if layout.is_sharded:
+        return Call(
+            "ttnn.MemoryConfig", (sharding_name(layout.sharding), buffer_name(layout.memory))
+        )
+    return None if layout.memory is Memory.DRAM else MATMUL_MEMORY["l1"]
+
+
+def _cores(grid: tuple[CoreRange, ...]) -> Node:
+    return Call("cores", tuple(f"({part.x0}, {part.y0}, {part.x1}, {part.y1})" for part in grid))
+
+
+def _value(value: object) -> Node:
+    if isinstance(value, DataType):
+        return dtype_name(value)
+    if isinstance(value, ShardLayout):
+        return sharding_name(value)
+    if isinstance(value, PageLayout):
+        return page_name(value)
+    if isinstance(value, Fidelity):
+        return fidelity_name(value)
+    if isinstance(value, tuple):
+        return _cores(value)
+    return repr(value)
+
+
+def _compute_constants(schedule: Schedule) -> str:
+    """Return one constant for each compute configuration in use, in order of first use."""
+    used = {
+        compute_name(config.compute): config.compute
+        for config in schedule.layers.values()
+        if isinstance(config, Conv2dConfig | MatmulConfig)
+    }
+    return "".join(assignment(name, _compute(config)) for name, config in used.items())
+
+
+def _compute(config: ComputeConfig) -> Node:
+    chosen = {
+        name: _value(getattr(config, name))
+        for name, default in COMPUTE_TTNN_DEFAULTS.items()
+        if getattr(config, name) != default
+    }
+    return Call("ttnn.WormholeComputeKernelConfig", keywords=tuple(chosen.items()))

@@ -1,0 +1,137 @@
+"""An exported schedule read back: by value equal to what was exported, edits included.
+
+A ``.json`` file is read as it is. Any other file is a Python module: it is run with ttnn imported
+(no device is opened), and its objects are read, so what a person sees in it is what counts.
+"""
+
+import ast
+import os
+import traceback
+from pathlib import Path
+from typing import Any
+
+from autosched.errors import ScheduleError
+from autosched.export.building import build_schedule, named_entries
+from autosched.export.diagnosis import explain, first_words
+from autosched.export.json_form import parse_json
+from autosched.export.ttnn_values import layer_plain, layout_plain
+from autosched.schedule import Schedule
+
+_TABLES = ("PROVENANCE", "LAYERS", "RESHARDS", "MOVES")
+
+
+def load_schedule(path: str | os.PathLike[str]) -> Schedule:
+    """Read a schedule from the file that ``autosched export`` wrote, or that was edited since.
+
+    Raises:
+        ScheduleError: if the file cannot be read, is no schedule, or has an illegal value; the
+            message names the file, the layer, the field and the legal values.
+    """
+    file = os.fspath(path)
+    text = _read(Path(file))
+    if file.endswith(".json"):
+        return parse_json(text, file)
+    tree = _parse(text, file)
+    return _from_objects(_run(tree, file), file)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ScheduleError(
+            f"{path}: no such file. Write one with autosched export STUDY -o {path}"
+        ) from None
+    except UnicodeDecodeError:
+        raise ScheduleError(f"{path}: not a schedule: it is not text") from None
+    except OSError as error:
+        raise ScheduleError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _parse(text: str, file: str) -> ast.Module:
+    try:
+        tree = ast.parse(text, file)
+    except SyntaxError as error:
+        raise ScheduleError(
+            f"{file}:{error.lineno}: not Python: {error.msg}. Correct it, or export again."
+        ) from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise ScheduleError(f"{file}: not a schedule: {error}") from None
+    _check_tables(tree, file)
+    return tree
+
+
+def _check_tables(tree: ast.Module, file: str) -> None:
+    """Refuse other modules before they run, and keys of which Python would take the last."""
+    tables = {
+        target.id: statement.value
+        for statement in tree.body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    }
+    missing = [name for name in _TABLES if name not in tables]
+    if missing:
+        raise ScheduleError(
+            f"{file}: not a schedule that autosched exported: {', '.join(missing)} missing. "
+            "Export it again with autosched export STUDY."
+        )
+    for name in _TABLES:
+        seen: set[object] = set()
+        value = tables[name]
+        for key in value.keys if isinstance(value, ast.Dict) else []:
+            if isinstance(key, ast.Constant):
+                if key.value in seen:
+                    raise ScheduleError(f"{file}:{key.lineno}: {name}: {key.value!r} twice")
+                seen.add(key.value)
+
+
+def _run(tree: ast.Module, file: str) -> dict[str, Any]:
+    _import_ttnn(file)
+    namespace: dict[str, Any] = {"__name__": "autosched_schedule", "__file__": file}
+    try:
+        exec(compile(tree, file, "exec"), namespace)  # noqa: S102 - the file is a Python module
+    except (Exception, SystemExit) as error:
+        words = explain(tree, namespace, error, _line_of(error, file))
+        raise ScheduleError(f"{file}: {words}. Correct it, or export the schedule again.") from None
+    return namespace
+
+
+def _import_ttnn(file: str) -> None:
+    # Both are read when ttnn is first imported; it prints its configuration otherwise.
+    os.environ.setdefault("TT_METAL_LOGGER_LEVEL", "off")
+    os.environ.setdefault("LOGURU_LEVEL", "ERROR")
+    try:
+        import ttnn  # noqa: F401, PLC0415 - takes seconds, and only this form of file needs it
+    except ImportError as error:
+        raise ScheduleError(
+            f"{file}: needs ttnn, which cannot be imported: {first_words(error)}. Install it, or "
+            "export the schedule as JSON."
+        ) from None
+
+
+def _line_of(error: BaseException, file: str) -> int:
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == file and frame.lineno]
+    return lines[0] if lines else 1
+
+
+def _from_objects(namespace: dict[str, Any], file: str) -> Schedule:
+    readers = {
+        "layers": ("layer", layer_plain),
+        "reshards": ("reshard", layout_plain),
+        "moves": ("move", layout_plain),
+    }
+    try:
+        tables: dict[str, Any] = {
+            table: {
+                name: read(value, f"{file}: {noun} {name!r}")
+                for name, value in named_entries(namespace[table.upper()], table.upper(), file)
+            }
+            for table, (noun, read) in readers.items()
+        }
+    except AttributeError as error:
+        raise ScheduleError(
+            f"{file}: its classes were changed: {error}. Export the schedule again."
+        ) from None
+    return build_schedule({**tables, "provenance": namespace["PROVENANCE"]}, file)

@@ -1,0 +1,51 @@
+"""A schedule written to a file, whole or not at all."""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from autosched.errors import ScheduleError
+from autosched.export.config_module import render_schedule
+from autosched.export.json_form import render_json
+from autosched.schedule import Schedule
+
+
+def save_schedule(schedule: Schedule, path: str | os.PathLike[str]) -> Path:
+    """Write a schedule as JSON (``.json``) or as a Python module (``.py``), and return its path.
+
+    An existing file is replaced only when the new one is complete.
+
+    Raises:
+        ScheduleError: for another ending, a value that could not be read back, or a place that
+            cannot be written.
+    """
+    target = Path(path)
+    if target.suffix not in (".py", ".json"):
+        raise ScheduleError(f"{target}: a schedule is exported as .py or .json; name it so")
+    text = render_json(schedule) if target.suffix == ".json" else render_schedule(schedule)
+    try:
+        _replace(target, text)
+    except OSError as error:
+        raise ScheduleError(
+            f"{target}: cannot be written: {error.strerror}. Name another place with -o."
+        ) from None
+    return target
+
+
+def _replace(target: Path, text: str) -> None:
+    handle, draft = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp keeps the draft private; the result is an ordinary file.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(draft, 0o666 & ~umask)
+        os.replace(draft, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        raise

@@ -1,0 +1,199 @@
+"""The ttnn objects of an exported module as plain values, ready for ``schedule.from_plain``.
+
+ttnn is not imported here: objects are told apart by what they carry, and what does not fit is
+reported with the field it stands in.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any
+
+from autosched.errors import ScheduleError
+from autosched.export.ttnn_names import (
+    COMPUTE_TTNN_DEFAULTS,
+    CONV2D_FIELDS,
+)
+
+Plain = dict[str, Any]
+_SHARDED_SUFFIX = "_SHARDED"
+
+
+def layer_plain(value: Any, where: str) -> Plain:
+    """Return one entry of ``LAYERS`` as the plain form of a layer configuration.
+
+    Raises:
+        ScheduleError: naming ``where``, if it is no configuration or has a foreign value.
+    """
+    kind = type(value).__name__
+    read = _LAYERS.get(kind)
+    if read is None or not hasattr(value, "_asdict"):
+        legal = ", ".join(_LAYERS)
+        raise ScheduleError(f"{where}: {_shown(value)} is no layer configuration ({legal})")
+    return {"kind": kind.lower(), **read(value, where)}
+
+
+def layout_plain(value: Any, where: str) -> Plain:
+    """Return a ``Placement`` as the plain form of a tensor layout.
+
+    Raises:
+        ScheduleError: naming ``where``, if it is no placement or has a foreign value.
+    """
+    _expect(value, "Placement", where)
+    config = _expect(value.memory_config, "MemoryConfig", f"{where}: memory_config")
+    plain = {
+        "memory": _word(config.buffer_type),
+        "sharding": _word(config.memory_layout),
+        "dtype": _word(value.dtype),
+        "page": _word(value.layout),
+    }
+    spec = config.shard_spec
+    if spec is not None:
+        plain["grid"] = _grid(spec.grid)
+        plain["shard_shape"] = list(spec.shape)
+        plain["transposed"] = spec.orientation.name == "COL_MAJOR"
+    return plain
+
+
+def _conv2d(value: Any, where: str) -> Plain:
+    config = _expect(value.conv_config, "Conv2dConfig", f"{where}: conv_config")
+    _check_derived(config, where)
+    own = {name: _plain(getattr(config, name)) for name in CONV2D_FIELDS}
+    own["core_grid"] = own["core_grid"] or []
+    return {
+        **own,
+        "output_dtype": _word(value.dtype),
+        "output_memory": _output_memory(value.memory_config, where),
+        "slicing": _slicing(value.slice_config, where),
+        "compute": _compute(value.compute_config, f"{where}: compute_config"),
+    }
+
+
+def _check_derived(config: Any, where: str) -> None:
+    """Refuse edits of fields that a schedule does not choose, rather than lose them."""
+    fresh = type(config)()
+    expected = {
+        "reshard_if_not_optimal": (config.shard_layout is not None, "a shard_layout"),
+        "override_sharding_config": (config.core_grid is not None, "a core_grid"),
+    }
+    for name, (value, cause) in expected.items():
+        if getattr(config, name) != value:
+            raise ScheduleError(
+                f"{where}: {name} is {getattr(config, name)}; legal is {value}: it is True with "
+                f"{cause} and False without"
+            )
+    for name in ("activation", "output_layout", "override_output_sharding_config", "padding_mode"):
+        if getattr(config, name) != getattr(fresh, name):
+            raise ScheduleError(
+                f"{where}: {name} is not a schedule's to choose; leave it out of conv_config"
+            )
+
+
+def _matmul(value: Any, where: str) -> Plain:
+    grid = value.core_grid
+    return {
+        "core_grid": None if grid is None else [_expect(grid, "CoreGrid", where).x, grid.y],
+        "output": _matmul_output(value.memory_config, where),
+        "weights_dtype": _word(value.weights_dtype),
+        "output_dtype": _word(value.dtype),
+        "compute": _compute(value.compute_kernel_config, f"{where}: compute_kernel_config"),
+    }
+
+
+def _pool(value: Any, where: str) -> Plain:
+    return {
+        "shard_layout": _word(value.applied_shard_scheme),
+        "output_page": _word(value.output_layout),
+        "output_dtype": _word(value.dtype),
+        "output_memory": _output_memory(value.memory_config, where),
+        "reallocate_halo_output": value.reallocate_halo_output,
+        "deallocate_input": value.deallocate_input,
+    }
+
+
+def _eltwise(value: Any, where: str) -> Plain:
+    return {"output_dtype": _word(value.dtype), "layout": layout_plain(value.placement, where)}
+
+
+def _fixed(value: Any, where: str) -> Plain:
+    return {"output": layout_plain(value.placement, where), "method": value.method}
+
+
+_LAYERS: Mapping[str, Callable[[Any, str], Plain]] = {
+    "Conv2d": _conv2d,
+    "Matmul": _matmul,
+    "Pool": _pool,
+    "Eltwise": _eltwise,
+    "Fixed": _fixed,
+}
+
+
+def _compute(config: Any, where: str) -> Plain:
+    _expect(config, "WormholeComputeKernelConfig", where)
+    fresh = type(config)()
+    for name in ("dst_full_sync_en", "throttle_level"):
+        if getattr(config, name) != getattr(fresh, name):
+            raise ScheduleError(f"{where}: {name} is not a schedule's to choose; leave it out")
+    return {name: _plain(getattr(config, name)) for name in COMPUTE_TTNN_DEFAULTS}
+
+
+def _output_memory(config: Any, where: str) -> str:
+    if config is None:
+        return "sharded"
+    return "dram" if _interleaved(config, where) == "dram" else "l1"
+
+
+def _matmul_output(config: Any, where: str) -> str:
+    interleaved = _interleaved(config, where)
+    if interleaved:
+        return interleaved
+    return _plain(config.memory_layout) if config.buffer_type.name == "L1" else "sharded DRAM"
+
+
+def _interleaved(config: Any, where: str) -> str:
+    """Return "dram" or "l1", or nothing for a sharded memory configuration."""
+    _expect(config, "MemoryConfig", f"{where}: memory_config")
+    if config.shard_spec is not None:
+        raise ScheduleError(
+            f"{where}: memory_config: ttnn derives the shards of this output; give a memory "
+            "configuration without them, and a reshard on the edge where others are needed"
+        )
+    return str(_word(config.buffer_type)) if config.memory_layout.name == "INTERLEAVED" else ""
+
+
+def _slicing(config: Any, where: str) -> str:
+    if config is None:
+        return "auto"
+    _expect(config, "Op2DSliceConfig", f"{where}: slice_config")
+    return "l1_full" if config.slice_type.name == "L1Full" else config.slice_type.name
+
+
+def _grid(cores: Any) -> list[Plain]:
+    return [
+        {"x0": part.start.x, "y0": part.start.y, "x1": part.end.x, "y1": part.end.y}
+        for part in cores.ranges()
+    ]
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "ranges"):
+        return _grid(value)
+    return _word(value)
+
+
+def _word(value: Any) -> Any:
+    """Return ttnn's enumerators in the words of a schedule, anything else as it is."""
+    if not isinstance(value, Enum):
+        return value
+    name = value.name.removesuffix(_SHARDED_SUFFIX)
+    return name if type(value).__name__ == "MathFidelity" else name.lower()
+
+
+def _expect(value: Any, type_name: str, where: str) -> Any:
+    if type(value).__name__ != type_name:
+        raise ScheduleError(f"{where}: expected a {type_name}, not {_shown(value)}")
+    return value
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

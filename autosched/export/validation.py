@@ -1,0 +1,185 @@
+"""What a schedule file may say: legal values of every field, and for whom it was made."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from itertools import combinations
+
+from autosched.errors import ScheduleError
+from autosched.schedule import (
+    Conv2dConfig,
+    CoreRange,
+    DataType,
+    Edge,
+    EltwiseConfig,
+    FixedConfig,
+    LayerConfig,
+    MatmulConfig,
+    PageLayout,
+    PoolConfig,
+    Provenance,
+    Schedule,
+    ShardLayout,
+    TensorLayout,
+)
+
+ACT_BLOCK_STEP = 32
+"""Rows of a tile: an activation block is a whole number of tiles high."""
+
+CONV_OUTPUTS = ("sharded", "dram")
+SLICINGS = ("l1_full", "auto")
+MATMUL_OUTPUTS = ("dram", "l1", "width", "height", "block")
+SHARDED_LAYOUTS = (ShardLayout.HEIGHT, ShardLayout.WIDTH, ShardLayout.BLOCK)
+FLOAT_TYPES = (DataType.BFLOAT16, DataType.BFLOAT8_B, DataType.BFLOAT4_B, DataType.FLOAT32)
+_BLOCK_FLOATS = (DataType.BFLOAT8_B, DataType.BFLOAT4_B)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A field with an illegal value, and what it may be."""
+
+    field: str
+    value: object
+    legal: str
+
+
+def validate_schedule(schedule: Schedule, file: str) -> None:
+    """Check every value that its type alone does not.
+
+    Raises:
+        ScheduleError: naming the file, the layer or edge, the field and its legal values.
+    """
+    _report(file, "PROVENANCE", _provenance_faults(schedule.provenance))
+    for name, config in schedule.layers.items():
+        _report(file, f"layer {name!r}", _layer_faults(config))
+    for noun, table in (("reshard", schedule.reshards), ("move", schedule.moves)):
+        for edge, layout in table.items():
+            place = f"{noun} {str(edge)!r}"
+            _report(file, place, _edge_faults(edge, schedule))
+            _report(file, place, _layout_faults(layout, ""))
+
+
+def check_provenance(
+    schedule: Schedule, network_signature: str, board: str, ttnn_version: str
+) -> None:
+    """Check that a schedule was made for this network, board and ttnn.
+
+    Raises:
+        ScheduleError: naming what differs, and the way out.
+    """
+    made_for = schedule.provenance
+    if made_for.network_signature != network_signature:
+        raise ScheduleError(
+            f"the schedule was made for network {made_for.network!r} with signature "
+            f"{made_for.network_signature}, and this network's is {network_signature}: its "
+            "layers or shapes (batch included) differ. Use the network and batch "
+            f"({made_for.batch}) it was made for, or search this one with autosched run."
+        )
+    if made_for.board != board:
+        raise ScheduleError(
+            f"the schedule was made for board {made_for.board}, not {board}. Use --board "
+            f"{made_for.board}, or search for {board} with autosched run --board {board}."
+        )
+    if made_for.ttnn_version != ttnn_version:
+        raise ScheduleError(
+            f"the schedule was made with ttnn {made_for.ttnn_version}, and ttnn {ttnn_version} is "
+            f"installed. Install ttnn=={made_for.ttnn_version}, or search again with autosched run."
+        )
+
+
+def one_of(values: tuple[str, ...]) -> str:
+    """Return the legal values as words."""
+    return ", ".join(str(value) for value in values[:-1]) + f" or {values[-1]}"
+
+
+def _report(file: str, place: str, faults: Iterator[Fault]) -> None:
+    for fault in faults:
+        shown = fault.value if isinstance(fault.value, int | float) else repr(str(fault.value))
+        raise ScheduleError(
+            f"{file}: {place}: {fault.field} is {shown}; legal is {fault.legal}. "
+            "Correct it, or export the schedule again."
+        )
+
+
+def _choice(owner: object, name: str, legal: tuple[str, ...]) -> Iterator[Fault]:
+    value = getattr(owner, name)
+    if value not in legal:
+        yield Fault(name, value, one_of(legal))
+
+
+def _provenance_faults(made_for: Provenance) -> Iterator[Fault]:
+    if made_for.batch < 1:
+        yield Fault("batch", made_for.batch, "1 or more images")
+    latency = made_for.latency_us
+    if latency is not None and not (math.isfinite(latency) and latency >= 0):
+        yield Fault("latency_us", latency, "a time in microseconds")
+    if latency is not None and made_for.latency_kind is None:
+        yield Fault("latency_kind", "None", "measured or estimated where latency_us is given")
+
+
+def _layer_faults(config: LayerConfig) -> Iterator[Fault]:
+    if isinstance(config, Conv2dConfig):
+        yield from _conv2d_faults(config)
+    elif isinstance(config, MatmulConfig):
+        yield from _choice(config, "output", MATMUL_OUTPUTS)
+        yield from _choice(config, "weights_dtype", FLOAT_TYPES)
+        yield from _choice(config, "output_dtype", FLOAT_TYPES)
+        if config.core_grid is not None and min(config.core_grid) < 1:
+            yield Fault("core_grid", config.core_grid, "(columns, rows), each 1 or more")
+    elif isinstance(config, PoolConfig):
+        if config.shard_layout is not None:
+            yield from _choice(config, "shard_layout", SHARDED_LAYOUTS)
+        yield from _choice(config, "output_memory", CONV_OUTPUTS)
+    elif isinstance(config, EltwiseConfig):
+        yield from _layout_faults(config.layout, "layout.")
+    elif isinstance(config, FixedConfig):
+        yield from _layout_faults(config.output, "output.")
+
+
+def _conv2d_faults(config: Conv2dConfig) -> Iterator[Fault]:
+    if config.shard_layout is not None:
+        yield from _choice(config, "shard_layout", SHARDED_LAYOUTS)
+    rows = config.act_block_h_override
+    if rows < 0 or rows % ACT_BLOCK_STEP:
+        yield Fault("act_block_h_override", rows, f"0 or a multiple of {ACT_BLOCK_STEP}")
+    if config.act_block_w_div < 1:
+        yield Fault("act_block_w_div", config.act_block_w_div, "1 or more")
+    yield from _choice(config, "weights_dtype", FLOAT_TYPES)
+    yield from _choice(config, "output_dtype", FLOAT_TYPES)
+    yield from _choice(config, "output_memory", CONV_OUTPUTS)
+    yield from _choice(config, "slicing", SLICINGS)
+    yield from _grid_faults(config.core_grid, "core_grid")
+
+
+def _edge_faults(edge: Edge, schedule: Schedule) -> Iterator[Fault]:
+    for item in fields(edge):
+        name = getattr(edge, item.name)
+        if isinstance(name, str) and name not in schedule.layers:
+            yield Fault(item.name, name, "the name of a layer of this schedule")
+
+
+def _layout_faults(layout: TensorLayout, prefix: str) -> Iterator[Fault]:
+    yield from _grid_faults(layout.grid, f"{prefix}grid")
+    if bool(layout.grid) != (layout.shard_shape is not None):
+        yield Fault(f"{prefix}shard_shape", layout.shard_shape, "given with a grid, and only then")
+    if layout.grid and not layout.is_sharded:
+        yield Fault(f"{prefix}grid", layout.grid, "empty for an interleaved tensor")
+    if layout.transposed and layout.shard_shape is None:
+        yield Fault(f"{prefix}transposed", True, "False without shards")
+    if layout.shard_shape is not None and min(layout.shard_shape) < 1:
+        yield Fault(f"{prefix}shard_shape", layout.shard_shape, "(rows, columns), each 1 or more")
+    if layout.dtype in _BLOCK_FLOATS and layout.page is not PageLayout.TILE:
+        yield Fault(f"{prefix}page", layout.page, f"tile for {layout.dtype}")
+
+
+def _grid_faults(grid: tuple[CoreRange, ...], name: str) -> Iterator[Fault]:
+    for part in grid:
+        if not (0 <= part.x0 <= part.x1 and 0 <= part.y0 <= part.y1):
+            yield Fault(name, part, "first core to last core, neither negative")
+    for one, other in combinations(grid, 2):
+        if _overlap(one, other):
+            yield Fault(name, f"{one} and {other}", "rectangles that do not overlap")
+
+
+def _overlap(one: CoreRange, other: CoreRange) -> bool:
+    return one.x0 <= other.x1 and other.x0 <= one.x1 and one.y0 <= other.y1 and other.y0 <= one.y1

@@ -1,0 +1,43 @@
+"""A schedule that leaves and comes back is the same, whatever it says."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from autosched.export import load_schedule, render_json, render_schedule, save_schedule
+from autosched.schedule import Schedule
+from tests.export.examples import schedules, small_schedule
+
+
+@pytest.mark.parametrize("ending", ["py", "json"])
+def test_every_kind_of_layer_comes_back_equal(tmp_path: Path, ending: str) -> None:
+    schedule = small_schedule()
+    path = save_schedule(schedule, tmp_path / f"tiny.{ending}")
+    back = load_schedule(path)
+    assert back == schedule
+    assert list(back.layers) == list(schedule.layers)
+    assert back.fingerprint() == schedule.fingerprint()
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(schedule=schedules())
+def test_any_legal_schedule_comes_back_equal_from_both_forms(
+    tmp_path: Path, schedule: Schedule
+) -> None:
+    for ending in ("py", "json"):
+        back = load_schedule(save_schedule(schedule, tmp_path / f"random.{ending}"))
+        assert back == schedule
+        assert list(back.layers) == list(schedule.layers)
+
+
+@settings(max_examples=20, deadline=None)
+@given(schedule=schedules())
+def test_equal_schedules_give_equal_bytes(schedule: Schedule) -> None:
+    twin = Schedule(
+        schedule.provenance, dict(schedule.layers), dict(schedule.reshards), dict(schedule.moves)
+    )
+    assert render_schedule(twin) == render_schedule(schedule)
+    assert render_json(twin) == render_json(schedule)

@@ -1,0 +1,78 @@
+from dataclasses import replace
+
+import pytest
+
+from autosched.errors import ScheduleError
+from autosched.export import check_provenance, validate_schedule
+from autosched.schedule import (
+    Conv2dConfig,
+    CoreRange,
+    DataType,
+    EltwiseConfig,
+    LayerConfig,
+    MatmulConfig,
+    Memory,
+    PageLayout,
+    PoolConfig,
+    ShardLayout,
+    TensorLayout,
+)
+from tests.export.examples import BLOCK_60, HEIGHT_64, small_schedule
+
+MADE_FOR = ("0123456789abcdef", "n150", "0.81.1")
+
+
+def test_a_schedule_for_this_network_board_and_ttnn_passes() -> None:
+    check_provenance(small_schedule(), *MADE_FOR)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (("feedfeedfeedfeed", "n150", "0.81.1"), "network 'tiny' with signature 0123456789abcdef"),
+        (("0123456789abcdef", "p150", "0.81.1"), "board n150, not p150. Use --board n150"),
+        (("0123456789abcdef", "n150", "0.90"), "Install ttnn==0.81.1, or search again"),
+    ],
+)
+def test_a_schedule_made_for_something_else_names_the_way_out(
+    found: tuple[str, str, str], words: str
+) -> None:
+    with pytest.raises(ScheduleError, match=words):
+        check_provenance(small_schedule(), *found)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (Conv2dConfig(ShardLayout.INTERLEAVED), "shard_layout is 'interleaved'"),
+        (Conv2dConfig(act_block_h_override=-32), "act_block_h_override is -32"),
+        (Conv2dConfig(act_block_w_div=0), "act_block_w_div is 0"),
+        (Conv2dConfig(slicing="width"), "slicing is 'width'; legal is l1_full or auto"),
+        (Conv2dConfig(output_memory="l1"), "output_memory is 'l1'; legal is sharded or dram"),
+        (Conv2dConfig(core_grid=(CoreRange(3, 0, 1, 0),)), "core_grid is"),
+        (Conv2dConfig(output_dtype=DataType.INT32), "output_dtype is 'int32'"),
+        (MatmulConfig(output="sharded"), "output is 'sharded'; legal is dram, l1, width"),
+        (PoolConfig(output_memory="l1"), "output_memory is 'l1'"),
+        (
+            EltwiseConfig(layout=replace(HEIGHT_64, shard_shape=None)),
+            "layout.shard_shape is 'None'; legal is given with a grid",
+        ),
+        (
+            EltwiseConfig(layout=replace(HEIGHT_64, page=PageLayout.ROW_MAJOR)),
+            "layout.page is 'row_major'; legal is tile for bfloat8_b",
+        ),
+        (
+            EltwiseConfig(layout=replace(HEIGHT_64, sharding=ShardLayout.INTERLEAVED)),
+            "layout.grid is",
+        ),
+        (EltwiseConfig(layout=TensorLayout(Memory.L1, transposed=True)), "layout.transposed"),
+        (
+            EltwiseConfig(layout=replace(BLOCK_60, grid=(*BLOCK_60.grid, CoreRange(7, 6, 8, 8)))),
+            "layout.grid is .*; legal is rectangles that do not overlap",
+        ),
+    ],
+)
+def test_an_illegal_value_is_named_with_the_legal_ones(config: LayerConfig, words: str) -> None:
+    schedule = replace(small_schedule(), layers={"it": config}, reshards={}, moves={})
+    with pytest.raises(ScheduleError, match=f"^file.py: layer 'it': {words}"):
+        validate_schedule(schedule, "file.py")
