@@ -1,0 +1,193 @@
+"""What tt-metal's graph capture recorded, as :class:`~autosched.schedule.DeviceOp` values.
+
+A capture is a list of nodes. A program that ran on the device is a ``function_start`` whose
+parameters name a program factory; the tensors it took and left, and the circular buffers it
+allocated, are nodes between it and its ``function_end``.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from autosched.schedule import (
+    CoreRange,
+    DataType,
+    DeviceOp,
+    Memory,
+    PageLayout,
+    ShardLayout,
+    TensorInfo,
+    TensorLayout,
+)
+
+Node = Mapping[str, Any]
+
+MARK_PREFIX = "autosched:"
+"""A tracked function with this prefix in its name says which layer or edge the next ops serve."""
+
+_MEMORY_LAYOUT = re.compile(r"memory_layout=TensorMemoryLayout::(\w+)")
+_BUFFER_TYPE = re.compile(r"buffer_type=BufferType::(\w+)")
+_SHARD_SPEC = re.compile(
+    r"shard_spec=ShardSpec\{grid=(?P<grid>.*?), shape=\[(?P<rows>\d+), (?P<columns>\d+)\], "
+    r"orientation=ShardOrientation::(?P<orientation>\w+)"
+)
+_GRID_RANGE = re.compile(
+    r'"start":\{"x":(\d+),"y":(\d+)\},"end":\{"x":(\d+),"y":(\d+)\}',
+)
+_CORE_RANGE = re.compile(r"\[(\d+)-(\d+) - (\d+)-(\d+)\]")
+_PROGRAM_NODES = ("circular_buffer_allocate", "program_execution")
+_L1_BUFFER = 1  # tt_metal::BufferType::L1; 0 is DRAM, 3 is L1_SMALL
+_NUMBER = re.compile(r"\d+")
+
+
+def read_device_ops(graph: Sequence[Node]) -> tuple[DeviceOp, ...]:
+    """Return the device ops of a captured graph in the order they ran."""
+    return tuple(_read_ops(graph))
+
+
+def _read_ops(graph: Sequence[Node]) -> Iterator[DeviceOp]:
+    layer = ""
+    for position, node in enumerate(graph):
+        if node["node_type"] != "function_start":
+            continue
+        params = node["params"]
+        if params["name"].startswith(MARK_PREFIX):
+            layer = params["name"][len(MARK_PREFIX) :]
+        elif "program_factory_type" in params:
+            yield _read_op(graph, position, layer)
+
+
+def _read_op(graph: Sequence[Node], position: int, layer: str) -> DeviceOp:
+    node = graph[position]
+    params = node["params"]
+    end = _end_of(graph, position)
+    inside = [item for item in graph[position:end] if item["node_type"] in _PROGRAM_NODES]
+    buffers = [item["params"] for item in inside if item["node_type"] == "circular_buffer_allocate"]
+    outputs = _tensors(graph, graph[end]["connections"])
+    inputs = _tensors(graph, node["input_tensors"])
+    return DeviceOp(
+        code=params["name"],
+        attributes=node["arguments"][0] if node["arguments"] else "",
+        inputs=inputs,
+        outputs=outputs,
+        factory=params["program_factory_type"].rpartition("::")[2],
+        cores=max((_count_cores(item["core_range_set"]) for item in buffers), default=0)
+        or max((info.layout.cores for info in (*outputs, *inputs)), default=0)
+        or _worker_cores(inside),
+        circular_buffer_bytes=sum(
+            int(item["size"]) for item in buffers if item["globally_allocated"] == "0"
+        ),
+        layer=layer,
+    )
+
+
+def _end_of(graph: Sequence[Node], position: int) -> int:
+    """Return the place of the ``function_end`` that belongs to the start at ``position``."""
+    start = graph[position]
+    for place in range(position + 1, len(graph)):
+        node = graph[place]
+        if (
+            node["node_type"] == "function_end"
+            and node["stacking_level"] == start["stacking_level"]
+            and node["params"]["name"] == start["params"]["name"]
+        ):
+            return place
+    return position
+
+
+def _worker_cores(nodes: Sequence[Node]) -> int:
+    """Return the cores a program may use, for ops whose capture names no cores of their own."""
+    ranges = (
+        item["params"]["worker_core_ranges"]
+        for item in nodes
+        if item["node_type"] == "program_execution"
+    )
+    return max((_count_worker_cores(text) for text in ranges), default=0)
+
+
+def _tensors(graph: Sequence[Node], counters: Iterable[int]) -> tuple[TensorInfo, ...]:
+    nodes = (graph[counter] for counter in counters)
+    return tuple(
+        _tensor_info(params["shape"], params["dtype"], params["layout"], params["memory_config"])
+        for params in (node["params"] for node in nodes if node["node_type"] == "tensor")
+        if "memory_config" in params
+    )
+
+
+@lru_cache(maxsize=65536)
+def _tensor_info(shape: str, dtype: str, page: str, memory_config: str) -> TensorInfo:
+    layout = parse_memory_config(memory_config, _word(dtype), _word(page))
+    return TensorInfo(tuple(map(int, _NUMBER.findall(shape))), layout)
+
+
+def _word(text: str) -> str:
+    return text.rpartition("::")[2].lower()
+
+
+def parse_memory_config(text: str, dtype: str, page: str) -> TensorLayout:
+    """Return the layout that ttnn's text of a ``MemoryConfig`` describes.
+
+    ``dtype`` and ``page`` are ttnn's names of the data type and page layout in lower case.
+    """
+    sharding = _MEMORY_LAYOUT.search(text)
+    buffer_type = _BUFFER_TYPE.search(text)
+    spec = _SHARD_SPEC.search(text)
+    if sharding is None or buffer_type is None:
+        raise ValueError(f"not a memory configuration: {text[:200]}")
+    plain = TensorLayout(
+        memory=Memory.DRAM if buffer_type[1] == "DRAM" else Memory.L1,
+        sharding=ShardLayout(sharding[1].lower().removesuffix("_sharded")),
+        dtype=DataType(dtype),
+        page=PageLayout("tile" if page == "tile" else "row_major"),
+    )
+    if spec is None:
+        return plain
+    ranges = (CoreRange(*map(int, match)) for match in _GRID_RANGE.findall(spec["grid"]))
+    return TensorLayout(
+        memory=plain.memory,
+        sharding=plain.sharding,
+        dtype=plain.dtype,
+        page=plain.page,
+        grid=tuple(ranges),
+        shard_shape=(int(spec["rows"]), int(spec["columns"])),
+        transposed=spec["orientation"] == "COL_MAJOR",
+    )
+
+
+@lru_cache(maxsize=4096)
+def _count_cores(core_range_set: str) -> int:
+    corners = (tuple(map(int, match)) for match in _CORE_RANGE.findall(core_range_set))
+    return sum((x1 - x0 + 1) * (y1 - y0 + 1) for x0, y0, x1, y1 in corners)
+
+
+@lru_cache(maxsize=64)
+def _count_worker_cores(ranges: str) -> int:
+    return sum(
+        (part["end"]["x"] - part["start"]["x"] + 1) * (part["end"]["y"] - part["start"]["y"] + 1)
+        for part in json.loads(ranges)
+    )
+
+
+def peak_l1_bytes(graph: Sequence[Node], kept_bytes: int = 0) -> int:
+    """Return the worst sum per core of L1 tensors and circular buffers during a capture.
+
+    ``kept_bytes`` per core are taken by tensors from before the capture; they count throughout,
+    also where an op frees them, because another reader may still need them.
+    """
+    tensors: dict[int, int] = {}
+    circular = live = peak = 0
+    for node in graph:
+        kind, params = node["node_type"], node["params"]
+        if kind == "buffer_allocate" and params["buffer_type"] == _L1_BUFFER:
+            tensors[params["address"]] = int(params["max_size_per_bank"])
+            live += tensors[params["address"]]
+        elif kind == "buffer_deallocate":
+            live -= tensors.pop(params["address"], 0)
+        elif kind == "circular_buffer_deallocate_all":
+            circular = 0
+        elif kind == "circular_buffer_allocate" and params["globally_allocated"] == "0":
+            circular += int(params["size"])
+        peak = max(peak, live + circular)
+    return peak + kept_bytes

@@ -1,0 +1,319 @@
+"""Each layer as the ttnn calls that run it.
+
+Images travel between layers as (1, 1, N*H*W, C), vectors as (1, 1, N, C): the shapes ttnn's
+convolutions and matmuls take without a reshape.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+import ttnn
+
+from autosched.device.ttnn_types import (
+    DATA_TYPES,
+    MEMORY_LAYOUTS,
+    PAGE_LAYOUTS,
+    compute_config,
+    conv2d_config,
+    layout_of,
+    memory_config,
+    unary,
+)
+from autosched.errors import DeviceError
+from autosched.network.graph import (
+    Binary,
+    Conv2d,
+    GlobalAvgPool2d,
+    Input,
+    Layer,
+    Linear,
+    Output,
+    Pool2d,
+    Reshape,
+    Softmax,
+    Unary,
+    Weights,
+)
+from autosched.schedule import (
+    Conv2dConfig,
+    EltwiseConfig,
+    FixedConfig,
+    LayerConfig,
+    MatmulConfig,
+    PoolConfig,
+)
+
+if TYPE_CHECKING:
+    from autosched.device.lowering import Lowering
+
+Tensor = Any
+_Type = TypeVar("_Type")
+
+_BINARY: Mapping[str, Callable[..., Tensor]] = {
+    "add": ttnn.add,
+    "sub": ttnn.subtract,
+    "mul": ttnn.multiply,
+}
+_MATMUL_OUTPUTS = {
+    "dram": ttnn.DRAM_MEMORY_CONFIG,
+    "l1": ttnn.L1_MEMORY_CONFIG,
+    "width": ttnn.L1_WIDTH_SHARDED_MEMORY_CONFIG,
+    "height": ttnn.L1_HEIGHT_SHARDED_MEMORY_CONFIG,
+    "block": ttnn.L1_BLOCK_SHARDED_MEMORY_CONFIG,
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One layer to run: its configuration and its input tensors on the device."""
+
+    lowering: "Lowering"
+    layer: Layer
+    config: LayerConfig
+    inputs: Sequence[Tensor]
+
+    def op(self, kind: type[_Type]) -> _Type:
+        """Return the layer's operator, known to be a ``kind``."""
+        assert isinstance(self.layer.op, kind)  # noqa: S101 - dispatched by type
+        return self.layer.op
+
+    def config_of(self, kind: type[_Type]) -> _Type:
+        """Return the configuration.
+
+        Raises:
+            DeviceError: if the schedule has another kind of configuration for this layer.
+        """
+        if not isinstance(self.config, kind):
+            raise DeviceError(
+                f"layer {self.layer.name} is a {type(self.layer.op).__name__} and takes a "
+                f"{kind.__name__}, not a {type(self.config).__name__}"
+            )
+        return self.config
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """PyTorch's shape of the first input."""
+        return self.lowering.network.by_name[self.layer.inputs[0]].shape
+
+
+def _is_image(shape: Sequence[int]) -> bool:
+    return len(shape) == 4
+
+
+def _run_input(call: Call) -> Tensor:
+    call.config_of(FixedConfig)
+    (tensor,) = call.inputs
+    if not _is_image(call.layer.shape):
+        rows = math.prod(call.layer.shape[:-1])
+        flat = ttnn.reshape(tensor, (1, 1, rows, call.layer.shape[-1]))
+        return ttnn.to_layout(flat, ttnn.TILE_LAYOUT)
+    batch, channels, height, width = call.layer.shape
+    tensor = ttnn.permute(tensor, (0, 2, 3, 1))
+    return ttnn.reshape(tensor, (1, 1, batch * height * width, channels))
+
+
+def _run_output(call: Call) -> Tensor:
+    config = call.config_of(FixedConfig)
+    (tensor,) = call.inputs
+    if _is_image(call.layer.shape):
+        return _to_nchw(tensor, call.layer.shape)
+    current = layout_of(tensor)
+    if current.is_sharded or current.memory is not config.output.memory:
+        return ttnn.to_memory_config(tensor, memory_config(config.output))
+    return tensor
+
+
+def _run_conv2d(call: Call) -> Tensor:
+    config = call.config_of(Conv2dConfig)
+    (tensor,) = call.inputs
+    op = call.op(Conv2d)
+    batch, channels, height, width = call.input_shape
+    key = (call.layer.name, config, layout_of(tensor))
+    weight, bias = call.lowering.recall(key) or _host_weights(call.lowering.weights(call.layer))
+    output, prepared = ttnn.conv2d(
+        input_tensor=tensor,
+        weight_tensor=weight,
+        bias_tensor=bias,
+        device=call.lowering.device,
+        in_channels=channels,
+        out_channels=op.out_channels,
+        batch_size=batch,
+        input_height=height,
+        input_width=width,
+        kernel_size=op.kernel,
+        stride=op.stride,
+        padding=op.padding,
+        dilation=op.dilation,
+        groups=op.groups,
+        dtype=DATA_TYPES[config.output_dtype],
+        conv_config=conv2d_config(config, op.activation),
+        compute_config=compute_config(config.compute, call.lowering.board),
+        slice_config=ttnn.Conv2dL1FullSliceConfig if config.slicing == "l1_full" else None,
+        return_weights_and_bias=True,
+    )
+    call.lowering.remember(key, tuple(prepared))
+    if config.output_memory == "dram":
+        output = ttnn.to_memory_config(output, ttnn.DRAM_MEMORY_CONFIG)
+    return output
+
+
+def _host_weights(weights: Weights) -> tuple[Tensor, Tensor | None]:
+    bias = weights.bias
+    return (
+        ttnn.from_torch(weights.weight),
+        None if bias is None else ttnn.from_torch(bias.reshape(1, 1, 1, -1)),
+    )
+
+
+def _run_linear(call: Call) -> Tensor:
+    config = call.config_of(MatmulConfig)
+    (tensor,) = call.inputs
+    op = call.op(Linear)
+    key = (call.layer.name, config.weights_dtype)
+    prepared = call.lowering.recall(key)
+    if prepared is None:
+        prepared = _device_weights(call, config)
+        call.lowering.remember(key, prepared)
+    weight, bias = prepared
+    grid = None
+    if config.core_grid is not None:
+        grid = ttnn.CoreGrid(x=config.core_grid[0], y=config.core_grid[1])
+    return ttnn.linear(
+        tensor,
+        weight,
+        bias=bias,
+        memory_config=_MATMUL_OUTPUTS[config.output],
+        dtype=DATA_TYPES[config.output_dtype],
+        activation=None if op.activation is None else unary(op.activation),
+        core_grid=grid,
+        compute_kernel_config=compute_config(config.compute, call.lowering.board),
+    )
+
+
+def _device_weights(call: Call, config: MatmulConfig) -> tuple[Tensor, Tensor | None]:
+    weights = call.lowering.weights(call.layer)
+
+    def upload(values: torch.Tensor) -> Tensor:
+        return ttnn.from_torch(
+            values,
+            dtype=DATA_TYPES[config.weights_dtype],
+            layout=ttnn.TILE_LAYOUT,
+            device=call.lowering.device,
+            memory_config=ttnn.DRAM_MEMORY_CONFIG,
+        )
+
+    bias = weights.bias
+    return (
+        upload(weights.weight.T.contiguous()[None, None]),
+        None if bias is None else upload(bias.reshape(1, 1, 1, -1)),
+    )
+
+
+def _run_pool(call: Call) -> Tensor:
+    config = call.config_of(PoolConfig)
+    (tensor,) = call.inputs
+    batch, channels, height, width = call.input_shape
+    op = (
+        Pool2d("avg", (height, width), (1, 1))
+        if isinstance(call.layer.op, GlobalAvgPool2d)
+        else call.op(Pool2d)
+    )
+    arguments = {
+        "input_tensor": tensor,
+        "batch_size": batch,
+        "input_h": height,
+        "input_w": width,
+        "channels": channels,
+        "kernel_size": list(op.kernel),
+        "stride": list(op.stride),
+        "padding": list(op.padding),
+        "ceil_mode": op.ceil_mode,
+        # ttnn refuses a scheme for an input that is sharded already.
+        "applied_shard_scheme": None
+        if config.shard_layout is None or layout_of(tensor).is_sharded
+        else MEMORY_LAYOUTS[config.shard_layout],
+        "memory_config": ttnn.DRAM_MEMORY_CONFIG if config.output_memory == "dram" else None,
+        "deallocate_input": config.deallocate_input,
+        "reallocate_halo_output": config.reallocate_halo_output,
+        "dtype": DATA_TYPES[config.output_dtype],
+        "output_layout": PAGE_LAYOUTS[config.output_page],
+    }
+    if op.mode == "max":
+        return ttnn.max_pool2d(**arguments, dilation=list(op.dilation))
+    return ttnn.avg_pool2d(
+        **arguments,
+        count_include_pad=op.count_include_pad,
+        divisor_override=op.divisor_override,
+    )
+
+
+def _run_binary(call: Call) -> Tensor:
+    config = call.config_of(EltwiseConfig)
+    op = call.op(Binary)
+    first, second = call.inputs
+    return _BINARY[op.function](
+        first,
+        second,
+        dtype=DATA_TYPES[config.output_dtype],
+        memory_config=memory_config(config.layout),
+        activations=[] if op.activation is None else [unary(op.activation)],
+    )
+
+
+def _run_unary(call: Call) -> Tensor:
+    config = call.config_of(EltwiseConfig)
+    activation = call.op(Unary).activation
+    operation = getattr(ttnn, activation.name)
+    return operation(
+        call.inputs[0], *activation.parameters, memory_config=memory_config(config.layout)
+    )
+
+
+def _run_softmax(call: Call) -> Tensor:
+    call.config_of(FixedConfig)
+    if call.op(Softmax).dim != len(call.layer.shape) - 1 or _is_image(call.layer.shape):
+        raise RuntimeError("softmax runs along the last dimension of a vector only")
+    return ttnn.softmax(call.inputs[0], dim=-1)
+
+
+def _run_reshape(call: Call) -> Tensor:
+    call.config_of(FixedConfig)
+    (tensor,) = call.inputs
+    source = call.input_shape
+    if _is_image(call.layer.shape) and call.layer.shape[2:] != (1, 1):
+        raise RuntimeError(f"cannot reshape {source} to the image {call.layer.shape}")
+    if _is_image(source) and source[2:] != (1, 1):
+        # PyTorch flattens channels first, so pixels and channels have to change places.
+        tensor = _to_nchw(tensor, source)
+    rows = math.prod(call.layer.shape[: 2 if _is_image(call.layer.shape) else -1])
+    columns = math.prod(call.layer.shape) // rows
+    if tuple(tensor.shape) == (1, 1, rows, columns):
+        return tensor
+    tensor = ttnn.to_layout(tensor, ttnn.ROW_MAJOR_LAYOUT)
+    return ttnn.to_layout(ttnn.reshape(tensor, (1, 1, rows, columns)), ttnn.TILE_LAYOUT)
+
+
+def _to_nchw(tensor: Tensor, shape: Sequence[int]) -> Tensor:
+    batch, channels, height, width = shape
+    if layout_of(tensor).is_sharded:
+        tensor = ttnn.to_memory_config(tensor, ttnn.DRAM_MEMORY_CONFIG)
+    tensor = ttnn.to_layout(tensor, ttnn.ROW_MAJOR_LAYOUT)
+    tensor = ttnn.reshape(tensor, (batch, height, width, channels))
+    return ttnn.permute(tensor, (0, 3, 1, 2))
+
+
+LOWERINGS: Mapping[type, Callable[[Call], Tensor]] = {
+    Input: _run_input,
+    Output: _run_output,
+    Conv2d: _run_conv2d,
+    Linear: _run_linear,
+    Pool2d: _run_pool,
+    GlobalAvgPool2d: _run_pool,
+    Binary: _run_binary,
+    Unary: _run_unary,
+    Softmax: _run_softmax,
+    Reshape: _run_reshape,
+}

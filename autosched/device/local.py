@@ -1,0 +1,283 @@
+"""A ttnn device in this process: the mock device, or a card by the same code.
+
+The search owns one through a worker process (:mod:`autosched.device.worker`), because ttnn can
+segfault, abort and hang. Open it with :func:`autosched.device.opening.open_local_device`: the
+mock device's environment has to be in place before ttnn is imported.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import ttnn
+
+from autosched.boards import L1_SMALL_BYTES, Board
+from autosched.device.graph_capture import (
+    MARK_PREFIX,
+    Node,
+    peak_l1_bytes,
+    read_device_ops,
+)
+from autosched.device.lowering import Lowering
+from autosched.device.rejections import classify
+from autosched.device.requests import ProbeRequest, ReshardRequest, Shape, TimingSettings
+from autosched.device.runner import LayerFailedError, Runner
+from autosched.device.ttnn_types import DATA_TYPES, PAGE_LAYOUTS, layout_of, memory_config
+from autosched.errors import BoardError
+from autosched.network.graph import Input, Layer, LayerOp, Network
+from autosched.schedule import (
+    DeviceOp,
+    ProbeOutcome,
+    Rejection,
+    RunOutcome,
+    Schedule,
+    TensorLayout,
+)
+
+_REJECTIONS = (RuntimeError, TypeError, ValueError)
+_TRACE_REGION_BYTES = 64 << 20
+
+# Ops that only bring the input where the layer wants it.
+_LAYOUT_OPS = (
+    "InterleavedToSharded",
+    "Reshard",
+    "ShardedToInterleaved",
+    "Tilize",
+    "Untilize",
+    "Typecast",
+    "Copy",
+)
+
+
+class LocalDevice:
+    """Runs probes and whole networks on a ttnn device that it opens and owns.
+
+    ``kind`` is "mock" or "silicon". On the mock device no time is ever taken and neither traces
+    nor events are touched.
+    """
+
+    def __init__(self, board: Board, kind: str, timing: TimingSettings) -> None:
+        self.board = board
+        self.kind = kind
+        self.timing = timing
+        extra = {} if kind == "mock" else {"trace_region_size": _TRACE_REGION_BYTES}
+        self.device = ttnn.open_device(device_id=0, l1_small_size=L1_SMALL_BYTES, **extra)
+        grid = self.device.compute_with_storage_grid_size()
+        if (grid.x, grid.y) != board.grid:
+            ttnn.close_device(self.device)
+            raise BoardError(
+                f"the device has a grid of {grid.x}x{grid.y} cores, but {board.name} has "
+                f"{board.grid[0]}x{board.grid[1]}; name the board that is there with --board"
+            )
+        self._lowering: Lowering | None = None
+        self._probe_lowering: Lowering | None = None
+        self._uploaded: list[Any] = []
+
+    def close(self) -> None:
+        """Close the ttnn device."""
+        self._lowering, self._probe_lowering, self._uploaded = None, None, []
+        ttnn.close_device(self.device)
+
+    def load(self, network: Network) -> None:
+        """Take the network that :meth:`run` executes, with its weights."""
+        self._lowering = Lowering(self.device, self.board, network)
+        self._uploaded = []
+
+    def probe(self, request: ProbeRequest) -> ProbeOutcome | Rejection:
+        """Run one candidate alone."""
+        if request.input_layouts is not None:
+            return self._probe_in(request, request.input_layouts)
+        first = self._probe_in(request, request.sources)
+        if isinstance(first, Rejection):
+            return first
+        native = _native_layouts(first)
+        return first if native == request.sources else self._probe_in(request, native)
+
+    def reshard(self, request: ReshardRequest) -> ProbeOutcome | Rejection:
+        """Bring a tensor from one layout into another, alone."""
+        lowering = Lowering(self.device, self.board, Network("reshard", ()))
+        return self._captured(
+            [device_shape(request.shape)],
+            [request.source],
+            lambda tensors: lowering.reshard(tensors.pop(), request.target),
+        )
+
+    def run(self, schedule: Schedule) -> RunOutcome | Rejection:
+        """Run the loaded network once by ``schedule``; on a card, time it by trace replay."""
+        if self._lowering is None:
+            raise RuntimeError("no network is loaded")
+        network = self._lowering.network
+        runner = Runner(network, schedule, self.device, self.board, self._lowering)
+        if not self._uploaded:
+            inputs = (layer for layer in network if isinstance(layer.op, Input))
+            self._uploaded = runner.upload([torch.zeros(layer.shape) for layer in inputs])
+        try:
+            outcome = self._run_captured(runner)
+            return outcome if self.kind == "mock" else self._timed(runner, outcome)
+        except LayerFailedError as error:
+            return classify(error, error.layer)
+        finally:
+            self._lowering.forget_unused_weights()
+
+    def _run_captured(self, runner: Runner) -> RunOutcome:
+        layouts: dict[str, TensorLayout] = {}
+        self.device.disable_and_clear_program_cache()
+        with _capture() as graph:
+            runner.forward(self._uploaded, _mark, layouts)
+        return RunOutcome(
+            ops=read_device_ops(graph),
+            output_layouts=layouts,
+            peak_l1_bytes=peak_l1_bytes(graph),
+        )
+
+    def _timed(self, runner: Runner, outcome: RunOutcome) -> RunOutcome:
+        """Time a forward pass on a card: warm-ups, then replays of one captured trace."""
+        self.device.enable_program_cache()
+        for _ in range(self.timing.warm_ups):
+            runner.forward(self._uploaded)
+            ttnn.synchronize_device(self.device)
+        trace = ttnn.begin_trace_capture(self.device, cq_id=0)
+        outputs = runner.forward(self._uploaded)
+        ttnn.end_trace_capture(self.device, trace, cq_id=0)
+        times_us = [self._replay_us(trace) for _ in range(self.timing.replays)]
+        del outputs
+        ttnn.release_trace(self.device, trace)
+        return RunOutcome(
+            ops=self._profiled(outcome.ops),
+            output_layouts=outcome.output_layouts,
+            peak_l1_bytes=outcome.peak_l1_bytes,
+            latency_us=statistics.fmean(times_us),
+            latency_std_us=statistics.pstdev(times_us),
+        )
+
+    def _replay_us(self, trace: Any) -> float:
+        start = time.perf_counter()
+        ttnn.execute_trace(self.device, trace, cq_id=0, blocking=False)
+        ttnn.synchronize_device(self.device)
+        return (time.perf_counter() - start) * 1e6
+
+    def _profiled(self, ops: tuple[DeviceOp, ...]) -> tuple[DeviceOp, ...]:
+        """Return the ops with the kernel times of ttnn's device profiler, where it is enabled."""
+        from autosched.device.profiler import device_times_ns  # noqa: PLC0415 - silicon only
+
+        return device_times_ns(self.device, ops)
+
+    def _probe_in(
+        self, request: ProbeRequest, layouts: Sequence[TensorLayout]
+    ) -> ProbeOutcome | Rejection:
+        lowering, layer = self._lowering_of(request)
+
+        def call(tensors: list[Any]) -> Any:
+            return lowering.run(layer, request.config, tensors)
+
+        is_input = isinstance(request.op, Input)
+        shapes = [shape if is_input else device_shape(shape) for shape in request.input_shapes]
+        return self._captured(shapes, layouts, call)
+
+    def _lowering_of(self, request: ProbeRequest) -> tuple[Lowering, Layer]:
+        """Return a lowering for the request's layer; consecutive probes of a layer share one."""
+        network = _network_of(request.op, request.input_shapes, request.shape)
+        if self._probe_lowering is None or self._probe_lowering.network != network:
+            self._probe_lowering = Lowering(self.device, self.board, network)
+        return self._probe_lowering, network.layers[-1]
+
+    def _captured(
+        self,
+        shapes: Sequence[Shape],
+        layouts: Sequence[TensorLayout],
+        call: Callable[[list[Any]], Any],
+    ) -> ProbeOutcome | Rejection:
+        self.device.disable_and_clear_program_cache()
+        # The list is emptied before the exception is classified and again at the end: a tensor
+        # that outlives its probe takes L1 from the next one.
+        tensors: list[Any] = []
+        try:
+            for shape, layout in zip(shapes, layouts, strict=True):
+                tensors.append(self._allocate(shape, layout))
+            with _capture() as graph:
+                output = call(tensors)
+        except _REJECTIONS as error:
+            return classify(error)
+        finally:
+            tensors.clear()
+        ops = read_device_ops(graph)
+        output_layout = layout_of(output)
+        input_bytes = sum(layout.shard_bytes for layout in layouts)
+        peak = peak_l1_bytes(graph, input_bytes)
+        return ProbeOutcome(
+            ops=ops,
+            input_layouts=tuple(layouts),
+            output_layout=output_layout,
+            peak_l1_bytes=peak,
+            circular_buffer_bytes=max((op.circular_buffer_bytes for op in ops), default=0),
+            scratch_bytes=max(0, peak - input_bytes - output_layout.shard_bytes),
+        )
+
+    def _allocate(self, shape: Shape, layout: TensorLayout) -> Any:
+        return ttnn.allocate_tensor_on_device(
+            ttnn.Shape(shape),
+            DATA_TYPES[layout.dtype],
+            PAGE_LAYOUTS[layout.page],
+            self.device,
+            memory_config(layout),
+        )
+
+
+def device_shape(shape: Shape) -> Shape:
+    """Return the shape a tensor of PyTorch's ``shape`` has between layers on the device."""
+    if len(shape) == 4:
+        batch, channels, height, width = shape
+        return (1, 1, batch * height * width, channels)
+    rows = 1
+    for size in shape[:-1]:
+        rows *= size
+    return (1, 1, rows, shape[-1])
+
+
+def _network_of(op: LayerOp, input_shapes: Sequence[Shape], shape: Shape) -> Network:
+    if isinstance(op, Input):
+        return Network("probe", (Layer("probe", op, (), shape),))
+    inputs = tuple(
+        Layer(f"input{index}", Input(), (), input_shape)
+        for index, input_shape in enumerate(input_shapes)
+    )
+    return Network(
+        "probe", (*inputs, Layer("probe", op, tuple(layer.name for layer in inputs), shape))
+    )
+
+
+def _native_layouts(outcome: ProbeOutcome) -> tuple[TensorLayout, ...]:
+    """Return the layouts in which the layer's own first op took the inputs.
+
+    A layer with several inputs takes them all in the layouts it was given.
+    """
+    if len(outcome.input_layouts) != 1:
+        return outcome.input_layouts
+    for op in outcome.ops:
+        if not op.code.startswith(_LAYOUT_OPS):
+            return (op.inputs[0].layout,) if op.inputs else outcome.input_layouts
+    return outcome.input_layouts
+
+
+@contextmanager
+def _capture() -> Iterator[list[Node]]:
+    """Capture the device work of the body; the list is filled when the body ends."""
+    graph: list[Node] = []
+    ttnn.graph.begin_graph_capture(ttnn.graph.RunMode.NORMAL)
+    try:
+        yield graph
+    finally:
+        graph.extend(ttnn.graph.end_graph_capture())
+
+
+def _mark(name: str) -> None:
+    """Say in the capture which layer or edge the following nodes serve.
+
+    An empty tracked function: one that stayed open around the layer would be closed by ttnn at
+    the first operation in it.
+    """
+    ttnn._ttnn.graph.track_function_start(MARK_PREFIX + name)
+    ttnn._ttnn.graph.track_function_end()

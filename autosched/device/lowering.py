@@ -1,0 +1,86 @@
+"""Runs single layers and reshards of one network on an open ttnn device."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import ttnn
+
+from autosched.boards import Board
+from autosched.device.layer_calls import LOWERINGS, Call
+from autosched.device.ttnn_types import (
+    DATA_TYPES,
+    PAGE_LAYOUTS,
+    layout_of,
+    memory_config,
+)
+from autosched.errors import DeviceError
+from autosched.network.graph import Conv2d, Layer, Linear, Network, Weights
+from autosched.schedule import LayerConfig, TensorLayout
+
+Tensor = Any
+
+
+class Lowering:
+    """Runs single layers of one network on an open ttnn device.
+
+    Weights are prepared on first use and kept by layer, configuration and input layout: ttnn
+    silently accepts weights that were prepared for another layout, and computes nonsense.
+    """
+
+    def __init__(self, device: Any, board: Board, network: Network) -> None:
+        self.device = device
+        self.board = board
+        self.network = network
+        self._prepared: dict[Any, tuple[Tensor, Tensor | None]] = {}
+        self._used: set[Any] = set()
+
+    def run(self, layer: Layer, config: LayerConfig, inputs: Sequence[Tensor]) -> Tensor:
+        """Run one layer; the output's layout is whatever ttnn left.
+
+        Raises:
+            RuntimeError: ttnn's own, when it rejects the configuration.
+        """
+        return LOWERINGS[type(layer.op)](Call(self, layer, config, inputs))
+
+    def reshard(self, tensor: Tensor, target: TensorLayout) -> Tensor:
+        """Bring a tensor into another layout: pages, format and memory."""
+        current = layout_of(tensor)
+        if current.page is not target.page:
+            tensor = ttnn.to_layout(tensor, PAGE_LAYOUTS[target.page])
+        if current.dtype is not target.dtype and target.is_sharded and current.is_sharded:
+            tensor = ttnn.typecast(tensor, DATA_TYPES[target.dtype])
+        dtype = DATA_TYPES[target.dtype] if layout_of(tensor).dtype is not target.dtype else None
+        return ttnn.to_memory_config(tensor, memory_config(target), dtype=dtype)
+
+    def weights(self, layer: Layer) -> Weights:
+        """Return the layer's parameters; zeros where the network came without (a probe)."""
+        found = self.network.weights.get(layer.name)
+        return found if found is not None else zero_weights(layer)
+
+    def recall(self, key: Any) -> tuple[Tensor, Tensor | None] | None:
+        """Return the weights prepared under ``key``, or None."""
+        self._used.add(key)
+        return self._prepared.get(key)
+
+    def remember(self, key: Any, prepared: tuple[Tensor, Tensor | None]) -> None:
+        """Keep weights on the device for the next run of the same configuration."""
+        self._prepared[key] = prepared
+
+    def forget_unused_weights(self) -> None:
+        """Drop prepared weights that no layer asked for since the last call."""
+        self._prepared = {key: value for key, value in self._prepared.items() if key in self._used}
+        self._used = set()
+
+
+def zero_weights(layer: Layer) -> Weights:
+    """Return parameters of the right shape for a layer whose values do not matter."""
+    op = layer.op
+    if isinstance(op, Conv2d):
+        shape: tuple[int, ...] = (op.out_channels, op.in_channels // op.groups, *op.kernel)
+        outputs = op.out_channels
+    elif isinstance(op, Linear):
+        shape, outputs = (op.out_features, op.in_features), op.out_features
+    else:
+        raise DeviceError(f"layer {layer.name} has no weights")
+    return Weights(torch.zeros(shape), torch.zeros(outputs) if op.has_bias else None)

@@ -1,0 +1,35 @@
+"""Kernel times of single device ops from ttnn's device profiler, on silicon."""
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import ttnn
+
+from autosched.schedule import DeviceOp
+
+_DURATION = "DEVICE KERNEL DURATION [ns]"
+
+
+def is_profiling() -> bool:
+    """Return whether ttnn was started with its device profiler on."""
+    return os.environ.get("TT_METAL_DEVICE_PROFILER") == "1"
+
+
+def device_times_ns(device: Any, ops: tuple[DeviceOp, ...]) -> tuple[DeviceOp, ...]:
+    """Return ``ops`` with the times of the latest run, or unchanged without the profiler.
+
+    The profiler lists programs in the order they ran; the last ``len(ops)`` of them are the last
+    forward pass.
+    """
+    if not is_profiling():
+        return ops
+    ttnn.ReadDeviceProfiler(device)
+    latest = ttnn.get_latest_programs_perf_data()
+    programs = [program for chip in sorted(latest) for program in latest[chip]]
+    if len(programs) < len(ops):
+        return ops
+    return tuple(
+        replace(op, time_ns=float(program.program_analyses_results[_DURATION].duration))
+        for op, program in zip(ops, programs[-len(ops) :], strict=True)
+    )

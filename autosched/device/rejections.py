@@ -1,0 +1,33 @@
+"""From what ttnn throws to a typed rejection."""
+
+import re
+
+from autosched.schedule import Rejection, RejectionKind
+
+_INFO = re.compile(r"info:\s*(?P<text>.*?)\s*backtrace:", re.DOTALL)
+_MAX_MESSAGE = 600
+
+# Patterns in the order they are tried; the texts are tt-metal's.
+_KINDS = (
+    (re.compile(r"clash with L1 buffers"), RejectionKind.CIRCULAR_BUFFER_CLASH),
+    (
+        re.compile(r"(circular|dataflow) buffers .*beyond max L1 size", re.DOTALL),
+        RejectionKind.CIRCULAR_BUFFER_OVERFLOW,
+    ),
+    (re.compile(r"Out of Memory"), RejectionKind.L1_OVERFLOW),
+    (re.compile(r"Trying to allocate .* L1"), RejectionKind.L1_OVERFLOW),
+)
+
+
+def classify(error: BaseException, layer: str = "") -> Rejection:
+    """Return the rejection that ``error`` amounts to, with ttnn's own words.
+
+    Only the text is kept: an exception's traceback would keep tensors, and with them L1, alive.
+    """
+    text = str(error)
+    info = _INFO.search(text)
+    message = (info["text"] if info else text).strip()[:_MAX_MESSAGE]
+    for pattern, kind in _KINDS:
+        if pattern.search(message):
+            return Rejection(kind, message, layer)
+    return Rejection(RejectionKind.INVALID, message or type(error).__name__, layer)

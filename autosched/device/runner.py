@@ -1,0 +1,143 @@
+"""Runs a whole network by a schedule on an open ttnn device."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+import ttnn
+
+from autosched.boards import Board
+from autosched.device.lowering import Lowering
+from autosched.device.ttnn_types import layout_of
+from autosched.errors import ScheduleError
+from autosched.network.graph import Input, Layer, Network, Output
+from autosched.schedule import Edge, Schedule, TensorLayout
+
+Tensor = Any
+Marker = Callable[[str], None]
+
+
+class LayerFailedError(Exception):
+    """A layer or reshard that ttnn rejected: its name and ttnn's text, no traceback."""
+
+    def __init__(self, layer: str, text: str) -> None:
+        super().__init__(text)
+        self.layer = layer
+
+
+class Runner:
+    """A network bound to a schedule on an open device; call it with the network's inputs.
+
+    Works on any ttnn device that the caller opened, also outside autosched's own search::
+
+        runner = Runner(network, schedule, device, find_board("n150"))
+        (logits,) = runner(images)
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        schedule: Schedule,
+        device: Any,
+        board: Board,
+        lowering: Lowering | None = None,
+    ) -> None:
+        missing = [layer.name for layer in network if layer.name not in schedule.layers]
+        if missing:
+            raise ScheduleError(
+                f"the schedule says nothing about layer {missing[0]}; "
+                f"it was made for network {schedule.provenance.network}"
+            )
+        self.network = network
+        self.schedule = schedule
+        self.lowering = lowering or Lowering(device, board, network)
+
+    def __call__(self, *inputs: torch.Tensor) -> list[torch.Tensor]:
+        """Upload the inputs, run once, and return the outputs as float32 tensors on the host."""
+        outputs = self.forward(self.upload(inputs))
+        shapes = [layer.shape for layer in self.network if isinstance(layer.op, Output)]
+        return [
+            ttnn.to_torch(tensor).float().reshape(shape)
+            for tensor, shape in zip(outputs, shapes, strict=True)
+        ]
+
+    def upload(self, inputs: Sequence[torch.Tensor]) -> list[Tensor]:
+        """Put input tensors, in PyTorch's layout, into the device's DRAM as bfloat16 rows."""
+        return [
+            ttnn.from_torch(
+                tensor.to(torch.bfloat16),
+                layout=ttnn.ROW_MAJOR_LAYOUT,
+                device=self.lowering.device,
+                memory_config=ttnn.DRAM_MEMORY_CONFIG,
+            )
+            for tensor in inputs
+        ]
+
+    def forward(
+        self,
+        inputs: Sequence[Tensor],
+        mark: Marker = lambda _name: None,
+        layouts: dict[str, TensorLayout] | None = None,
+    ) -> list[Tensor]:
+        """Run once on tensors that :meth:`upload` returned, and return the outputs on the device.
+
+        ``mark`` is called with the name of every layer and reshard before it runs; ``layouts``
+        receives the effective output layout of every layer.
+
+        Raises:
+            LayerFailedError: when ttnn rejects a layer.
+        """
+        given = iter(inputs)
+        tensors: dict[str, Tensor] = {}
+        for layer in self.network:
+            arguments = [next(given)] if isinstance(layer.op, Input) else []
+            arguments += list(self._arguments(layer, tensors, mark))
+            tensors[layer.name] = self._run(
+                layer.name,
+                mark,
+                lambda: self.lowering.run(layer, self.schedule.layers[layer.name], arguments),  # noqa: B023
+            )
+            arguments.clear()
+            if layouts is not None:
+                layouts[layer.name] = layout_of(tensors[layer.name])
+            for name in set(layer.inputs):
+                if self.network.last_uses[name] == layer.name:
+                    del tensors[name]
+            self._move(layer, tensors, mark)
+        return [tensors[layer.name] for layer in self.network if isinstance(layer.op, Output)]
+
+    def _arguments(
+        self, layer: Layer, tensors: dict[str, Tensor], mark: Marker
+    ) -> Iterator[Tensor]:
+        for index, producer in enumerate(layer.inputs):
+            edge = Edge(producer, layer.name, index)
+            target = self.schedule.reshards.get(edge)
+            tensor = tensors[producer]
+            if target is None or layout_of(tensor) == target:
+                yield tensor
+            else:
+                yield self._run(str(edge), mark, lambda: self.lowering.reshard(tensor, target))  # noqa: B023
+
+    def _move(self, layer: Layer, tensors: dict[str, Tensor], mark: Marker) -> None:
+        """Bring the tensors that wait for a later layer where the schedule wants them meanwhile."""
+        for name in (*dict.fromkeys(layer.inputs), layer.name):
+            edge = Edge(name, layer.name)
+            target = self.schedule.moves.get(edge)
+            if target is None or name not in tensors:
+                continue
+            waiting = tensors.pop(name)
+            tensors[name] = self._run(
+                str(edge),
+                mark,
+                lambda: self.lowering.reshard(waiting, target),  # noqa: B023
+            )
+
+    def _run(self, name: str, mark: Marker, call: Callable[[], Tensor]) -> Tensor:
+        # ttnn's exceptions hold a traceback, and with it every tensor of the frames it passed:
+        # only the text may leave.
+        try:
+            mark(name)
+            return call()
+        except (RuntimeError, TypeError, ValueError) as error:
+            text = str(error)
+        raise LayerFailedError(name, text)
