@@ -1,0 +1,122 @@
+"""What may be chosen for a convolution.
+
+Candidates come in two stages. *Structures* decide the program's shape and memory: shard layout,
+activation block, core grid. *Refinements* of a structure that proved itself switch on what trades
+L1 for time: double buffers, the full inner dimension, activation reuse and the like. Legality is
+only pre-filtered here by ttnn's documented rules; the device has the last word.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from autosched.boards import Board
+from autosched.network.graph import Conv2d
+from autosched.schedule import Conv2dConfig, CoreRange, ShardLayout
+from autosched.space.efforts import Effort
+
+TILE = 32
+_LAYOUTS = (ShardLayout.HEIGHT, ShardLayout.BLOCK, ShardLayout.WIDTH)
+
+
+def structures(
+    op: Conv2d, shape: tuple[int, ...], base: Conv2dConfig, board: Board, effort: Effort
+) -> list[Conv2dConfig]:
+    """Return the structures of a convolution whose output has ``shape`` (N, C, H, W).
+
+    ``base`` carries the formats and compute configuration that all candidates share.
+    """
+    found = [
+        replace(base, shard_layout=layout, act_block_h_override=block)
+        for layout in _LAYOUTS
+        for block in _block_heights(shape, layout, board, effort)
+    ]
+    if effort.grids and not _is_pointwise(op):
+        found += [
+            replace(base, shard_layout=layout, core_grid=(grid,))
+            for layout in _LAYOUTS
+            for grid in _grids(layout, board)
+        ]
+    return found
+
+
+def refinements(op: Conv2d, structure: Conv2dConfig, board: Board) -> list[Conv2dConfig]:
+    """Return ``structure`` with every combination of switches that can matter to it."""
+    switches: list[dict[str, object]] = [{}]
+    for name, values in _switches(op, structure, board):
+        switches += [{**chosen, name: value} for chosen in switches for value in values]
+    return [replace(structure, **chosen) for chosen in switches if chosen]  # type: ignore[arg-type]
+
+
+def _switches(
+    op: Conv2d, structure: Conv2dConfig, board: Board
+) -> Iterator[tuple[str, tuple[object, ...]]]:
+    if _is_pointwise(op) and structure.shard_layout is not ShardLayout.WIDTH:
+        return  # runs as a matmul, which has none of these
+    yield "enable_act_double_buffer", (True,)
+    yield "enable_weights_double_buffer", (True,)
+    match structure.shard_layout:
+        case ShardLayout.BLOCK:
+            yield "full_inner_dim", (True,)
+        case ShardLayout.WIDTH:
+            yield "act_block_w_div", _width_divisors(op, board)
+        case ShardLayout.HEIGHT if op.kernel[1] > 1 and op.stride == (1, 1):
+            yield "enable_activation_reuse", (True,)
+        case _:
+            pass
+
+
+def _width_divisors(op: Conv2d, board: Board) -> tuple[int, ...]:
+    tiles = math.ceil(op.in_channels / TILE)
+    return tuple(divisor for divisor in (2, 4) if tiles % (divisor * min(tiles, board.cores)) == 0)
+
+
+def _block_heights(
+    shape: tuple[int, ...], layout: ShardLayout, board: Board, effort: Effort
+) -> list[int]:
+    """Return act_block_h values in elements: 0 (ttnn's choice) and multiples of a tile.
+
+    Every multiple up to twice the rows a core holds can make sense: ttnn rounds the shard up to
+    the block, so a block may also shrink the number of cores. The ones that divide a core's rows
+    leave the cores alone and come first.
+    """
+    batch, _, height, width = shape
+    rows = math.ceil(batch * height * width / TILE)
+    split = {ShardLayout.HEIGHT: board.cores, ShardLayout.BLOCK: board.grid[1]}
+    per_core = math.ceil(rows / split.get(layout, 1))
+    divisors = [tiles for tiles in range(1, per_core + 1) if per_core % tiles == 0]
+    others = [tiles for tiles in range(1, min(rows, 2 * per_core) + 1) if tiles not in divisors]
+    chosen = _spread(divisors, effort.blocks_per_layout)
+    chosen += _spread(others, effort.blocks_per_layout - len(chosen))
+    return [0, *(tiles * TILE for tiles in chosen)]
+
+
+def _spread(values: list[int], count: int) -> list[int]:
+    """Return at most ``count`` of ``values``, evenly spread from the largest down."""
+    if count <= 0:
+        return []
+    if len(values) <= count:
+        return values
+    step = (len(values) - 1) / max(1, count - 1)
+    return [values[round(index * step)] for index in range(count)]
+
+
+def _is_pointwise(op: Conv2d) -> bool:
+    """Return whether ttnn runs the convolution as a matmul (1x1, no padding, no stride)."""
+    return (
+        op.kernel == (1, 1)
+        and op.stride == (1, 1)
+        and op.padding == (0, 0, 0, 0)
+        and op.groups == 1
+    )
+
+
+def _grids(layout: ShardLayout, board: Board) -> Iterable[CoreRange]:
+    columns, rows = board.grid
+    if layout is ShardLayout.BLOCK:
+        for x in range(columns // 2, columns + 1):
+            yield CoreRange(0, 0, x - 1, rows - 1)
+            yield CoreRange(0, 0, x - 1, rows - 2)
+    else:
+        for y in range(1, rows + 1):
+            yield CoreRange(0, 0, columns - 1, y - 1)

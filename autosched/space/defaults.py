@@ -1,0 +1,75 @@
+"""What ttnn does when nobody chooses: the schedule every search starts from.
+
+Every tensor waits in DRAM, interleaved; convolutions and pools get no configuration beyond the
+formats, so that ttnn picks the sharding and slices what it finds too large.
+"""
+
+from autosched.network.graph import (
+    Binary,
+    Conv2d,
+    GlobalAvgPool2d,
+    Layer,
+    Linear,
+    Network,
+    Pool2d,
+    Unary,
+)
+from autosched.schedule import (
+    Conv2dConfig,
+    EltwiseConfig,
+    FixedConfig,
+    LayerConfig,
+    MatmulConfig,
+    PoolConfig,
+    Provenance,
+    Schedule,
+    TensorLayout,
+)
+from autosched.space.formats import Formats, LayerFormats
+
+
+def default_config(layer: Layer, formats: LayerFormats) -> LayerConfig:
+    """Return the configuration under which ttnn decides everything but the formats."""
+    dtype = formats.output_dtype(layer)
+    op = layer.op
+    if isinstance(op, Conv2d):
+        return Conv2dConfig(
+            slicing="auto",
+            deallocate_activation=False,
+            reallocate_halo_output=True,
+            weights_dtype=formats.weights_dtype(layer),
+            output_dtype=dtype,
+            output_memory="dram",
+            compute=formats.compute(layer),
+        )
+    if isinstance(op, Linear):
+        return MatmulConfig(
+            weights_dtype=formats.weights_dtype(layer),
+            output_dtype=dtype,
+            compute=formats.compute(layer),
+        )
+    if isinstance(op, Pool2d | GlobalAvgPool2d):
+        return PoolConfig(
+            output_dtype=dtype,
+            output_memory="dram",
+            deallocate_input=False,
+            reallocate_halo_output=True,
+        )
+    if isinstance(op, Binary | Unary):
+        return EltwiseConfig(output_dtype=dtype, layout=TensorLayout(dtype=dtype))
+    return FixedConfig(output=TensorLayout(dtype=dtype))
+
+
+def default_schedule(network: Network, board: str, ttnn_version: str, formats: Formats) -> Schedule:
+    """Return ttnn's default schedule of a network."""
+    by_layer = LayerFormats(network, formats)
+    return Schedule(
+        Provenance(
+            network.name,
+            network.signature,
+            board,
+            ttnn_version,
+            network.batch,
+        ),
+        {layer.name: default_config(layer, by_layer) for layer in network},
+    )

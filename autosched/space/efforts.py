@@ -1,0 +1,45 @@
+"""How much of the space a search looks at: the presets behind ``--effort``."""
+
+from dataclasses import dataclass
+
+from autosched.errors import SearchError
+
+
+@dataclass(frozen=True)
+class Effort:
+    """One preset.
+
+    ``blocks_per_layout`` bounds the activation block heights probed for each shard layout,
+    ``refined_structures`` how many of a layer's best structures get their double buffers and
+    further switches probed, ``kept_candidates`` how many candidates of a layer the joint search
+    keeps beyond the best of each layout, ``grids`` whether explicit core grids are probed.
+    ``trials`` is the default number of whole-network trials.
+    """
+
+    name: str
+    blocks_per_layout: int
+    refined_structures: int
+    kept_layouts: int
+    grids: bool
+    trials: int
+
+
+EFFORTS = {
+    effort.name: effort
+    for effort in (
+        Effort("quick", 3, 2, 4, False, 10),
+        Effort("default", 6, 4, 8, False, 30),
+        Effort("full", 64, 12, 24, True, 200),
+    )
+}
+
+
+def find_effort(name: str) -> Effort:
+    """Return the preset called ``name``.
+
+    Raises:
+        SearchError: if there is none; the message lists those there are.
+    """
+    if name not in EFFORTS:
+        raise SearchError(f"unknown effort {name!r}; it is one of {', '.join(EFFORTS)}")
+    return EFFORTS[name]

@@ -1,0 +1,104 @@
+"""Which number formats and fidelity each layer gets while accuracy does not judge them.
+
+The formats are a policy of the whole network, not a choice of the search: weights and inner
+activations in one format, the network's ends in another.
+"""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from autosched.errors import SearchError
+from autosched.network.graph import Conv2d, Layer, Linear, Network
+from autosched.schedule import ComputeConfig, DataType, Fidelity
+
+_Word = TypeVar("_Word", DataType, Fidelity)
+
+WEIGHT_TYPES = (DataType.BFLOAT16, DataType.BFLOAT8_B, DataType.BFLOAT4_B)
+ACTIVATION_TYPES = (DataType.BFLOAT16, DataType.BFLOAT8_B)
+
+
+@dataclass(frozen=True)
+class Formats:
+    """Formats of a whole network.
+
+    ``end_activations`` and ``end_fidelity`` hold for the first and the last layer with weights and
+    for what lies outside them, ``activations`` and ``fidelity`` for everything between.
+    """
+
+    weights: DataType = DataType.BFLOAT8_B
+    activations: DataType = DataType.BFLOAT8_B
+    end_activations: DataType = DataType.BFLOAT16
+    fidelity: Fidelity = Fidelity.LOFI
+    end_fidelity: Fidelity = Fidelity.HIFI2
+
+    def __str__(self) -> str:
+        return (
+            f"weights {self.weights}, activations {self.activations} "
+            f"({self.end_activations} at both ends), {self.fidelity} "
+            f"({self.end_fidelity} at both ends)"
+        )
+
+
+def parse_formats(weights: str = "", activations: str = "", fidelity: str = "") -> Formats:
+    """Return the default formats with what the user named replaced.
+
+    Raises:
+        SearchError: for a name that is not one; the message lists the legal ones.
+    """
+    default = Formats()
+    return Formats(
+        weights=_word(weights, default.weights, WEIGHT_TYPES, "--weights"),
+        activations=_word(activations, default.activations, ACTIVATION_TYPES, "--activations"),
+        fidelity=_word(fidelity, default.fidelity, tuple(Fidelity), "--fidelity"),
+        end_fidelity=_word(fidelity, default.end_fidelity, tuple(Fidelity), "--fidelity"),
+    )
+
+
+def _word(text: str, default: _Word, legal: tuple[_Word, ...], option: str) -> _Word:
+    if not text:
+        return default
+    for word in legal:
+        if word.value.lower() == text.lower():
+            return word
+    raise SearchError(f"{option} {text!r} is not one of {', '.join(legal)}")
+
+
+class LayerFormats:
+    """The formats of each layer of one network, by its place in it."""
+
+    def __init__(self, network: Network, formats: Formats) -> None:
+        self._formats = formats
+        self._ends = _end_layers(network)
+
+    def output_dtype(self, layer: Layer) -> DataType:
+        """Return the format of a layer's output."""
+        formats = self._formats
+        return formats.end_activations if layer.name in self._ends else formats.activations
+
+    def weights_dtype(self, layer: Layer) -> DataType:  # noqa: ARG002 - one format for all, so far
+        """Return the format of a layer's weights."""
+        return self._formats.weights
+
+    def compute(self, layer: Layer) -> ComputeConfig:
+        """Return a layer's compute-kernel configuration."""
+        formats = self._formats
+        fidelity = formats.end_fidelity if layer.name in self._ends else formats.fidelity
+        return ComputeConfig(math_fidelity=fidelity)
+
+
+def _end_layers(network: Network) -> frozenset[str]:
+    """Return the layers that no layer with weights precedes, or none follows."""
+    after_weights: set[str] = set()
+    for layer in network:
+        if any(_passes_on(network, name, after_weights) for name in layer.inputs):
+            after_weights.add(layer.name)
+    before_weights: set[str] = set()
+    for layer in reversed(network.layers):
+        if layer.name in before_weights or isinstance(layer.op, Conv2d | Linear):
+            before_weights.update(layer.inputs)
+    inner = after_weights & before_weights
+    return frozenset(layer.name for layer in network if layer.name not in inner)
+
+
+def _passes_on(network: Network, name: str, marked: set[str]) -> bool:
+    return name in marked or isinstance(network.by_name[name].op, Conv2d | Linear)

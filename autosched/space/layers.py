@@ -1,0 +1,135 @@
+"""What may be chosen for layers that run in the layout their neighbours leave or want.
+
+A convolution brings its own layouts. Pools, additions, matmuls and reshapes mostly take what is
+there, so their candidates are made from the layouts that the tensors around them can have.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from autosched.network.graph import (
+    Binary,
+    GlobalAvgPool2d,
+    Input,
+    Layer,
+    Linear,
+    Output,
+    Pool2d,
+    Unary,
+)
+from autosched.schedule import (
+    EltwiseConfig,
+    FixedConfig,
+    LayerConfig,
+    MatmulConfig,
+    Memory,
+    PageLayout,
+    PoolConfig,
+    ShardLayout,
+    TensorLayout,
+)
+from autosched.space.formats import LayerFormats
+
+
+@dataclass(frozen=True)
+class Option:
+    """A configuration and the layouts its inputs have; None asks the device for native ones."""
+
+    config: LayerConfig
+    input_layouts: tuple[TensorLayout, ...] | None
+
+
+def options(
+    layer: Layer,
+    formats: LayerFormats,
+    input_layouts: Sequence[Sequence[TensorLayout]],
+    wanted: Sequence[TensorLayout],
+) -> list[Option]:
+    """Return the options of a layer that is not a convolution.
+
+    ``input_layouts`` has, for each input, the layouts its producer can leave (the network's
+    inputs: those they are uploaded in), ``wanted`` the layouts that consumers take natively.
+    """
+    op = layer.op
+    if isinstance(op, Pool2d | GlobalAvgPool2d):
+        return _pool_options(layer, formats, input_layouts[0])
+    if isinstance(op, Binary | Unary):
+        return _eltwise_options(layer, formats, input_layouts, wanted)
+    if isinstance(op, Linear):
+        return _linear_options(layer, formats, input_layouts[0])
+    if isinstance(op, Input):
+        row_major = TensorLayout(page=PageLayout.ROW_MAJOR)
+        return [Option(FixedConfig(output=row_major, method="permute"), (row_major,))]
+    config = FixedConfig(output=TensorLayout(dtype=formats.output_dtype(layer)))
+    taken = input_layouts[0] if isinstance(op, Output) else _tiles(input_layouts[0])
+    return [Option(config, (layout,)) for layout in _distinct([*_dram(taken), *taken])]
+
+
+def _pool_options(
+    layer: Layer, formats: LayerFormats, sources: Sequence[TensorLayout]
+) -> list[Option]:
+    base = PoolConfig(output_dtype=formats.output_dtype(layer))
+    native = [
+        Option(replace(base, shard_layout=layout), None)
+        for layout in (ShardLayout.HEIGHT, ShardLayout.BLOCK, ShardLayout.WIDTH)
+    ]
+    taken = [Option(base, (layout,)) for layout in sources if layout.is_sharded]
+    sliced = replace(base, output_memory="dram", deallocate_input=False)
+    in_dram = [Option(sliced, (layout,)) for layout in _dram(sources)]
+    return native + taken + in_dram
+
+
+def _eltwise_options(
+    layer: Layer,
+    formats: LayerFormats,
+    sources: Sequence[Sequence[TensorLayout]],
+    wanted: Sequence[TensorLayout],
+) -> list[Option]:
+    """Return one option per layout: every input and the output in it.
+
+    Inputs keep the formats their producers leave; only memory and sharding are common.
+    """
+    dtype = formats.output_dtype(layer)
+    places = _distinct(
+        replace(layout, dtype=dtype, page=PageLayout.TILE)
+        for layouts in (*sources, wanted)
+        for layout in [*_dram(layouts), *layouts]
+        if layout.page is PageLayout.TILE
+    )
+    dtypes = [layouts[0].dtype if layouts else dtype for layouts in sources]
+    return [
+        Option(
+            EltwiseConfig(output_dtype=dtype, layout=place),
+            tuple(replace(place, dtype=input_dtype) for input_dtype in dtypes),
+        )
+        for place in places
+    ]
+
+
+def _linear_options(
+    layer: Layer, formats: LayerFormats, sources: Sequence[TensorLayout]
+) -> list[Option]:
+    base = MatmulConfig(
+        weights_dtype=formats.weights_dtype(layer),
+        output_dtype=formats.output_dtype(layer),
+        compute=formats.compute(layer),
+    )
+    taken = _distinct([*_dram(sources), *_tiles(sources)])
+    return [
+        Option(replace(base, output=output), (layout,))
+        for layout in taken
+        for output in ("dram", "width")
+    ]
+
+
+def _tiles(layouts: Iterable[TensorLayout]) -> list[TensorLayout]:
+    return [layout for layout in layouts if layout.page is PageLayout.TILE]
+
+
+def _dram(layouts: Sequence[TensorLayout]) -> list[TensorLayout]:
+    """Return the interleaved DRAM layout in the format of the given ones."""
+    return [TensorLayout(Memory.DRAM, dtype=layouts[0].dtype)] if layouts else []
+
+
+def _distinct(layouts: Iterable[TensorLayout]) -> list[TensorLayout]:
+    return list(dict.fromkeys(layouts))
