@@ -1,1 +1,39 @@
-"""autosched: a search-based auto-scheduler for convolutional networks on Tenstorrent hardware."""
+"""autosched: a search-based auto-scheduler for convolutional networks on Tenstorrent hardware.
+
+The names below are loaded when they are first used, so that ``import autosched`` loads neither
+torch nor ttnn.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Formats": "autosched.space.formats",
+    "Network": "autosched.network.graph",
+    "Runner": "autosched.device.runner",
+    "Schedule": "autosched.schedule",
+    "Settings": "autosched.search.settings",
+    "Study": "autosched.search.study",
+    "capture": "autosched.network.capture",
+    "create_study": "autosched.search.opening",
+    "find_board": "autosched.boards",
+    "load_network_file": "autosched.network.loading",
+    "load_schedule": "autosched.export.loading",
+    "load_study": "autosched.search.opening",
+    "open_local_device": "autosched.device.opening",
+}
+
+__all__ = ["__version__"]
+__all__ += sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -6,11 +6,13 @@ Pure data. Everything here is frozen, compares by value, and turns into plain JS
 
 import hashlib
 import json
+import os
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any, Union, cast
 
 from autosched.errors import ScheduleError
@@ -330,6 +332,16 @@ class Schedule:
     layers: Mapping[str, LayerConfig]
     reshards: Mapping[Edge, TensorLayout] = field(default_factory=dict)
     moves: Mapping[Edge, TensorLayout] = field(default_factory=dict)
+
+    def export(self, path: str | os.PathLike[str]) -> Path:
+        """Write the schedule to a Python module (``.py``) or JSON file (``.json``).
+
+        Raises:
+            ScheduleError: if the file cannot be written.
+        """
+        from autosched.export.saving import save_schedule  # noqa: PLC0415 - a room above
+
+        return save_schedule(self, path)
 
     def fingerprint(self) -> str:
         """Return a digest of the choices alone, the same for equal choices."""

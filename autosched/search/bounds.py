@@ -1,0 +1,216 @@
+"""Admissible bounds on what is still to come, as a sum over the frontier's columns.
+
+The bound before a stage is a constant plus one number per column and code. A layer with several
+inputs couples their columns; its cost is split between them, and any split gives a valid bound.
+Good splits come from min-sum message passing on the dual of the linear relaxation, as in
+sequential tree-reweighted message passing (V. Kolmogorov, "Convergent Tree-Reweighted Message
+Passing for Energy Minimization", IEEE TPAMI 28(10), 2006): backward and forward sweeps over the
+execution order exchange min-marginals. On a chain one backward sweep is exact up to L1 capacity.
+
+Of L1, the bound knows what each pair of input layout and candidate needs beside the smallest
+layouts of all else. What lies beyond that is bought at a price per byte and step: a Lagrange
+multiplier, zero or more, on "bytes while the layer runs <= capacity". Bytes are a sum over
+columns too, and any prices give a valid bound; :mod:`autosched.search.prices` looks for good ones.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from autosched.search.stages import Floats, Ints, RunStage, Stage
+
+SWEEPS = 12
+ENOUGH = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """Cost from a point of the execution order to the end: ``constant`` plus terms by column."""
+
+    constant: float
+    terms: tuple[Floats, ...]
+
+
+def no_bounds(stages: Sequence[Stage]) -> tuple[Bound, ...]:
+    """Return bounds of zero before every stage and after the last."""
+    zeros = [Bound(0.0, tuple(np.zeros(len(c.sizes)) for c in stage.columns)) for stage in stages]
+    return (*zeros, Bound(0.0, ()))
+
+
+def admissible_bounds(
+    stages: Sequence[Stage], capacity_bytes: int, sweeps: int = SWEEPS
+) -> tuple[Bound, ...]:
+    """Return a lower bound in us on the cost to go, before every stage and after the last.
+
+    The first bound holds for the whole problem; it is infinite if the tables allow no schedule.
+    """
+    return Sweeper(stages, capacity_bytes).converge(sweeps)
+
+
+class Sweeper:
+    """Backward terms and forward messages by stage, tensor and candidate."""
+
+    def __init__(self, stages: Sequence[Stage], capacity_bytes: int) -> None:
+        self.stages = stages
+        self.capacity_bytes = capacity_bytes
+        self.prices = np.zeros(len(stages))
+        self.held = [_held_bytes(stage) if isinstance(stage, RunStage) else {} for stage in stages]
+        self.free_us = [
+            _pair_tables(stage, held, capacity_bytes) if isinstance(stage, RunStage) else {}
+            for stage, held in zip(stages, self.held, strict=True)
+        ]
+        self.pair_us = self.free_us
+        self.messages = [
+            {slot: np.zeros(table.shape[1]) for slot, table in tables.items()}
+            for tables in self.pair_us
+        ]
+        self.terms = [dict[int, Floats]() for _ in stages]
+        self.before: list[Bound] = []
+        self.couples = any(len(tables) > 1 for tables in self.pair_us)
+
+    def converge(self, sweeps: int) -> tuple[Bound, ...]:
+        """Sweep back and forth until little is gained, and return the best bounds."""
+        best = self.backward()
+        for _ in range(sweeps if self.couples else 0):
+            self.forward()
+            bounds = self.backward()
+            gained = bounds[0].constant - best[0].constant
+            if not gained > 0:
+                break
+            best = bounds
+            if gained <= ENOUGH * best[0].constant:
+                break
+        return best
+
+    def set_prices(self, prices: Floats) -> None:
+        """Charge for L1 while each stage runs: us per byte (and core)."""
+        self.prices = prices
+        self.pair_us = [
+            {slot: table + price * self.held[number][slot] for slot, table in tables.items()}
+            for number, (price, tables) in enumerate(zip(prices, self.free_us, strict=True))
+        ]
+
+    def backward(self) -> tuple[Bound, ...]:
+        """Sweep from the end to the start; the messages only steer how costs are split."""
+        after = Bound(0.0, ())
+        bounds = [after]
+        for number in reversed(range(len(self.stages))):
+            after = self._before(number, after)
+            bounds.append(after)
+        self.before = bounds[::-1]
+        return tuple(self.before)
+
+    def _before(self, number: int, after: Bound) -> Bound:
+        stage = self.stages[number]
+        if not isinstance(stage, RunStage):
+            terms = list(after.terms)
+            terms[stage.slot] = (stage.time_us + terms[stage.slot][None, :]).min(axis=1)
+            return Bound(after.constant, tuple(terms))
+        terms = [np.zeros(len(column.sizes)) for column in stage.columns]
+        for place, slot in enumerate(stage.kept):
+            terms[slot] = after.terms[place] + self._rent(number, slot)
+        price = self.prices[number]
+        constant = after.constant - price * self.capacity_bytes
+        total = stage.time_us + price * stage.run_bytes
+        if stage.output_code is not None:
+            total = total + after.terms[len(stage.kept)][stage.output_code]
+        if not stage.inputs:
+            return Bound(constant + float(total.min()), tuple(terms))
+        for slot, share in self._split(number, total).items():
+            term = (share[None, :] + self.pair_us[number][slot]).min(axis=1)
+            self.terms[number][slot] = term
+            terms[slot] = terms[slot] + term
+        return Bound(constant, tuple(terms))
+
+    def _rent(self, number: int, slot: int) -> Floats | float:
+        """What a column's tensor pays for waiting while a stage runs; inputs pay in their pairs."""
+        if self.prices[number] == 0 or slot in self.held[number]:
+            return 0.0
+        return self.prices[number] * self.stages[number].columns[slot].sizes
+
+    def _split(self, number: int, total: Floats) -> dict[int, Floats]:
+        """Split the cost by candidate between its inputs so that their sum stays the cost."""
+        messages = self.messages[number]
+        with np.errstate(invalid="ignore"):
+            mean = (total + np.sum(list(messages.values()), axis=0)) / len(messages)
+            return {
+                slot: np.where(np.isfinite(mean), mean - message, np.inf)
+                for slot, message in messages.items()
+            }
+
+    def forward(self) -> None:
+        """Sweep from the start to the end and renew the messages from inputs to candidates."""
+        frontier: list[Floats] = []
+        left = self._consumers_left()
+        for number, stage in enumerate(self.stages):
+            if isinstance(stage, RunStage):
+                frontier = self._run_forward(number, stage, frontier, left[number])
+            else:
+                times = frontier[stage.slot][:, None] + stage.time_us
+                frontier[stage.slot] = times.min(axis=0)
+
+    def _consumers_left(self) -> list[dict[int, int]]:
+        """For each stage and input slot, the consumers of that tensor from there on."""
+        counts: dict[int, int] = {}
+        left: list[dict[int, int]] = [{} for _ in self.stages]
+        for number in reversed(range(len(self.stages))):
+            stage = self.stages[number]
+            if isinstance(stage, RunStage):
+                for slot in stage.input_slots:
+                    tensor = stage.columns[slot].tensor
+                    counts[tensor] = counts.get(tensor, 0) + 1
+                    left[number][slot] = counts[tensor]
+        return left
+
+    def _run_forward(
+        self, number: int, stage: RunStage, frontier: list[Floats], left: dict[int, int]
+    ) -> list[Floats]:
+        arrived = stage.time_us + self.prices[number] * stage.run_bytes
+        frontier = [term + self._rent(number, slot) for slot, term in enumerate(frontier)]
+        for slot in stage.input_slots:
+            share, rest = self._share(number, slot, frontier[slot], left[slot])
+            frontier[slot] = rest
+            message = (share[:, None] + self.pair_us[number][slot]).min(axis=0)
+            self.messages[number][slot] = message
+            arrived = arrived + message
+        after = [frontier[slot] for slot in stage.kept]
+        if stage.output_code is not None and stage.output_column is not None:
+            out = np.full(len(stage.output_column.sizes), np.inf)
+            np.minimum.at(out, stage.output_code, arrived)
+            after.append(out)
+        begun = sum(watch.slot is None and not watch.last for watch in stage.watches)
+        return after + [np.zeros(2)] * begun
+
+    def _share(
+        self, number: int, slot: int, arrived: Floats, consumers: int
+    ) -> tuple[Floats, Floats]:
+        """Split a tensor's cost so far between this consumer and the later ones."""
+        with np.errstate(invalid="ignore"):
+            marginal = arrived + self.before[number].terms[slot]
+            share = marginal / consumers - self.terms[number][slot]
+            rest = arrived - share
+        possible = np.isfinite(marginal)
+        return np.where(possible, share, np.inf), np.where(possible, rest, np.inf)
+
+
+def _held_bytes(stage: RunStage) -> dict[int, Ints]:
+    """L1 that each input tensor (slot) and its copies hold while the layer runs, like pairs."""
+    held: dict[int, Ints] = {}
+    for use in stage.inputs:
+        before = held.get(use.slot, stage.columns[use.slot].sizes[:, None])
+        held[use.slot] = before + use.added_bytes - use.freed_bytes
+    return held
+
+
+def _pair_tables(stage: RunStage, held: dict[int, Ints], capacity_bytes: int) -> dict[int, Floats]:
+    """Reshard time by input tensor (slot): (layouts, candidates), infinite where L1 forbids."""
+    others = sum(int(c.sizes.min()) for s, c in enumerate(stage.columns) if s not in held)
+    times: dict[int, Floats] = {}
+    for use in stage.inputs:
+        times[use.slot] = times.get(use.slot, 0.0) + use.time_us
+    least = others + stage.run_bytes + np.sum([h.min(axis=0) for h in held.values()], axis=0)
+    return {
+        slot: np.where(least + held[slot] - held[slot].min(axis=0) > capacity_bytes, np.inf, time)
+        for slot, time in times.items()
+    }

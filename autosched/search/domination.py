@@ -1,0 +1,53 @@
+"""Leaves out candidates that others make pointless.
+
+A candidate is dominated when another takes and leaves the same layouts, is not slower and needs
+no more circular buffers: swapping it in keeps every other choice valid and costs nothing.
+"""
+
+from bisect import bisect_right, insort
+from collections import defaultdict
+from dataclasses import replace
+
+from autosched.search.problem import Layer, Problem
+
+
+def undominated(problem: Problem, keep: int = 1) -> tuple[tuple[int, ...], ...]:
+    """Return the candidates of each layer that can still matter.
+
+    A candidate goes only if ``keep`` others dominate it, so the ``keep`` best joint choices cost
+    the same without it. One that occurs in a learned constraint dominates nothing, because the
+    swap may be forbidden where the original is not. Pinned candidates stay.
+    """
+    suspects: dict[int, set[int]] = defaultdict(set)
+    for nogood in problem.nogoods:
+        for layer, chosen in nogood:
+            suspects[layer].add(chosen)
+    return tuple(
+        _undominated_of(layer, suspects[index], keep) for index, layer in enumerate(problem.layers)
+    )
+
+
+def without_dominated(problem: Problem, keep: int = 1) -> Problem:
+    """Return the same problem with dominated candidates forbidden; indices stay as they are."""
+    kept = undominated(problem, keep)
+    layers = (
+        replace(layer, forbidden=frozenset(range(len(layer.candidates))) - frozenset(stay))
+        for layer, stay in zip(problem.layers, kept, strict=True)
+    )
+    return replace(problem, layers=tuple(layers))
+
+
+def _undominated_of(layer: Layer, suspects: set[int], keep: int) -> tuple[int, ...]:
+    table = layer.candidates
+    by_time = sorted(layer.allowed, key=lambda i: (table[i].time_us, table[i].cb_bytes, i))
+    seen_bytes: dict[tuple[tuple[int, ...], int], list[int]] = defaultdict(list)
+    kept = []
+    for index in by_time:
+        candidate = table[index]
+        not_slower = seen_bytes[candidate.input_layouts, candidate.output_layout]
+        if bisect_right(not_slower, candidate.cb_bytes) >= keep:
+            continue
+        kept.append(index)
+        if index not in suspects:
+            insort(not_slower, candidate.cb_bytes)
+    return tuple(sorted(kept))

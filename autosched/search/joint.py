@@ -1,0 +1,269 @@
+"""The joint problem of one network: tables, reshards and L1 as the solver takes them.
+
+Also the way back, from one candidate per layer to a schedule that a device runs.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from autosched.boards import Board
+from autosched.network.graph import Layer, Network
+from autosched.schedule import (
+    Conv2dConfig,
+    Edge,
+    LayerConfig,
+    Memory,
+    PoolConfig,
+    Provenance,
+    Rejection,
+    Schedule,
+    TensorLayout,
+)
+from autosched.search import problem as solver
+from autosched.search.probe_book import ProbeBook
+from autosched.search.tables import Choice, Tables
+
+Progress = Callable[[Layer, int, int], None]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """One joint choice: a candidate's index per layer, and the tensors that wait in DRAM.
+
+    A spill is the edge after whose consumer the tensor is moved, as in ``Schedule.moves``.
+    """
+
+    candidates: Mapping[str, int]
+    spills: frozenset[Edge] = frozenset()
+
+
+@dataclass(frozen=True)
+class ReshardTable:
+    """Times in microseconds by (source, target) for one tensor; a missing pair is impossible."""
+
+    times_us: Mapping[tuple[TensorLayout, TensorLayout], float]
+
+
+class JointProblem:
+    """Everything the solver needs to choose all layers of a network together."""
+
+    def __init__(
+        self,
+        network: Network,
+        tables: Tables,
+        reshards: Mapping[Edge, ReshardTable],
+        spills: Mapping[str, ReshardTable],
+        board: Board,
+    ) -> None:
+        self.network = network
+        self.tables = tables
+        self.reshards = reshards
+        self.spills = spills
+        self.board = board
+
+    @cached_property
+    def layouts(self) -> tuple[TensorLayout, ...]:
+        """Every layout that occurs, numbered by place."""
+        found: dict[TensorLayout, None] = {}
+        for choices in self.tables.values():
+            for choice in choices:
+                found.update(dict.fromkeys(choice.layouts))
+        for table in (*self.reshards.values(), *self.spills.values()):
+            for pair in table.times_us:
+                found.update(dict.fromkeys(pair))
+        return tuple(found)
+
+    @cached_property
+    def problem(self) -> solver.Problem:
+        """The problem in the solver's integers, as probed."""
+        place = {layout: index for index, layout in enumerate(self.layouts)}
+        number = {layer.name: index for index, layer in enumerate(self.network)}
+        return solver.Problem(
+            layers=tuple(self._layer(layer, place, number) for layer in self.network),
+            layout_bytes=tuple(layout.shard_bytes for layout in self.layouts),
+            capacity_bytes=self.board.l1_bank_bytes,
+        )
+
+    def _layer(
+        self, layer: Layer, place: Mapping[TensorLayout, int], number: Mapping[str, int]
+    ) -> solver.Layer:
+        return solver.Layer(
+            name=layer.name,
+            producers=tuple(number[name] for name in layer.inputs),
+            candidates=tuple(
+                solver.Candidate(
+                    time_us=choice.time_us,
+                    input_layouts=tuple(place[layout] for layout in choice.input_layouts)
+                    if layer.inputs
+                    else (),
+                    output_layout=place[choice.output_layout],
+                    cb_bytes=choice.scratch_bytes,
+                    payload=index,
+                )
+                for index, choice in enumerate(self.tables[layer.name])
+            ),
+            reshards=tuple(
+                _numbered(self.reshards[Edge(name, layer.name, index)], place)
+                for index, name in enumerate(layer.inputs)
+            ),
+            moves=_numbered(self.spills[layer.name], place) if layer.name in self.spills else {},
+        )
+
+    def schedule(self, selection: Selection, provenance: Provenance) -> Schedule:
+        """Return the schedule of a joint choice, with liveness worked out.
+
+        Reshards follow from the choices: a tensor that does not wait in the layout its consumer's
+        candidate takes is brought into it.
+        """
+        chosen = {
+            name: choices[selection.candidates.get(name, 0)]
+            for name, choices in self.tables.items()
+        }
+        waiting = {name: choice.output_layout for name, choice in chosen.items()}
+        reshards: dict[Edge, TensorLayout] = {}
+        moves: dict[Edge, TensorLayout] = {}
+        layers: dict[str, LayerConfig] = {}
+        for layer in self.network:
+            choice = chosen[layer.name]
+            for index, producer in enumerate(layer.inputs):
+                if waiting[producer] != choice.input_layouts[index]:
+                    reshards[Edge(producer, layer.name, index)] = choice.input_layouts[index]
+            layers[layer.name] = self._with_liveness(layer, choice, reshards)
+            for name in (*dict.fromkeys(layer.inputs), layer.name):
+                edge = Edge(name, layer.name)
+                if edge in selection.spills and waiting[name].memory is Memory.L1:
+                    moves[edge] = waiting[name] = _in_dram(waiting[name])
+        return Schedule(provenance, layers, reshards, moves)
+
+    def _with_liveness(
+        self, layer: Layer, choice: Choice, reshards: Mapping[Edge, TensorLayout]
+    ) -> LayerConfig:
+        """Let the layer free its input early where nobody else reads it."""
+        config = choice.config
+        if not isinstance(config, Conv2dConfig | PoolConfig):
+            return config
+        producer = layer.inputs[0]
+        frees = Edge(producer, layer.name) in reshards or (
+            self.network.last_uses[producer] == layer.name
+            and choice.input_layouts[0].memory is Memory.L1
+        )
+        if isinstance(config, Conv2dConfig):
+            return replace(config, deallocate_activation=frees)
+        return replace(config, deallocate_input=frees)
+
+    def selection(self, candidates: Sequence[int], moved: Iterable[tuple[int, int]]) -> Selection:
+        """Return the joint choice in names: moves are (tensor, layer after which it moves)."""
+        names = [layer.name for layer in self.network]
+        return Selection(
+            dict(zip(names, candidates, strict=True)),
+            frozenset(Edge(names[tensor], names[after]) for tensor, after in moved),
+        )
+
+    def find(self, schedule: Schedule) -> Selection | None:
+        """Return the joint choice a schedule came from, or None if it is not of these tables."""
+        waiting: dict[str, TensorLayout] = {}
+        candidates: dict[str, int] = {}
+        for layer in self.network:
+            inputs = tuple(
+                schedule.reshards.get(Edge(producer, layer.name, index), waiting[producer])
+                for index, producer in enumerate(layer.inputs)
+            )
+            found = self._find_choice(layer, schedule.layers[layer.name], inputs)
+            if found is None:
+                return None
+            candidates[layer.name] = found
+            waiting[layer.name] = self.tables[layer.name][found].output_layout
+            for name in (*layer.inputs, layer.name):
+                waiting[name] = schedule.moves.get(Edge(name, layer.name), waiting[name])
+        return Selection(candidates, frozenset(schedule.moves))
+
+    def _find_choice(
+        self, layer: Layer, config: LayerConfig, inputs: tuple[TensorLayout, ...]
+    ) -> int | None:
+        wanted = _without_liveness(config)
+        for index, choice in enumerate(self.tables[layer.name]):
+            same_inputs = not layer.inputs or choice.input_layouts == inputs
+            if same_inputs and _without_liveness(choice.config) == wanted:
+                return index
+        return None
+
+
+def _numbered(
+    table: ReshardTable, place: Mapping[TensorLayout, int]
+) -> dict[tuple[int, int], float]:
+    return {
+        (place[source], place[target]): time_us
+        for (source, target), time_us in table.times_us.items()
+    }
+
+
+def _in_dram(layout: TensorLayout) -> TensorLayout:
+    return TensorLayout(Memory.DRAM, dtype=layout.dtype, page=layout.page)
+
+
+def _without_liveness(config: LayerConfig) -> LayerConfig:
+    if isinstance(config, Conv2dConfig):
+        return replace(config, deallocate_activation=False)
+    if isinstance(config, PoolConfig):
+        return replace(config, deallocate_input=False)
+    return config
+
+
+def probe_reshards(
+    network: Network, tables: Tables, book: ProbeBook, progress: Progress
+) -> tuple[dict[Edge, ReshardTable], dict[str, ReshardTable]]:
+    """Probe every reshard that a joint choice may need.
+
+    Returns the times by edge, from each layout the producer can leave (and DRAM, where a spilled
+    tensor waits) to each the consumer can take; and for every tensor that has to wait for a
+    consumer, the times of its spill to DRAM.
+    """
+    position = {layer.name: index for index, layer in enumerate(network)}
+    spills: dict[str, ReshardTable] = {}
+    reshards: dict[Edge, ReshardTable] = {}
+    for layer in network:
+        left = _distinct(choice.output_layout for choice in tables[layer.name])
+        waits = any(
+            position[edge.consumer] > position[layer.name] + 1
+            for edge in network.edges
+            if edge.producer == layer.name
+        )
+        if waits:
+            in_l1 = [layout for layout in left if layout.memory is Memory.L1]
+            pairs = [(layout, _in_dram(layout)) for layout in in_l1]
+            spills[layer.name] = _probe_pairs(layer.shape, pairs, book)
+    for done, edge in enumerate(network.edges):
+        consumer = network.by_name[edge.consumer]
+        progress(consumer, done, len(network.edges))
+        left = [choice.output_layout for choice in tables[edge.producer]]
+        if edge.producer in spills:
+            left += [target for _, target in spills[edge.producer].times_us]
+        wanted = _distinct(choice.input_layouts[edge.index] for choice in tables[edge.consumer])
+        pairs = [
+            (source, target) for source in _distinct(left) for target in wanted if source != target
+        ]
+        reshards[edge] = _probe_pairs(network.by_name[edge.producer].shape, pairs, book)
+    book.flush()
+    return reshards, spills
+
+
+def reshard_shapes(network: Network) -> set[tuple[int, ...]]:
+    """Return the shapes of all tensors that some layer reads."""
+    return {network.by_name[edge.producer].shape for edge in network.edges}
+
+
+def _probe_pairs(
+    shape: tuple[int, ...], pairs: Iterable[tuple[TensorLayout, TensorLayout]], book: ProbeBook
+) -> ReshardTable:
+    times_us = {}
+    for source, target in pairs:
+        answer = book.reshard(shape, source, target)
+        # ttnn may leave the tensor elsewhere than asked; such a reshard helps nobody.
+        if not isinstance(answer, Rejection) and answer.outcome.output_layout == target:
+            times_us[source, target] = answer.time_us
+    return ReshardTable(times_us)
+
+
+def _distinct(layouts: Iterable[TensorLayout]) -> list[TensorLayout]:
+    return list(dict.fromkeys(layouts))

@@ -1,0 +1,88 @@
+"""Finished trials as an Optuna study in the same database, for optuna-dashboard.
+
+Our own tables are the truth; the mirror has the value, the constraint and a few summary figures of
+each trial. Optuna needs tens of milliseconds for a trial, so a thread of its own writes them.
+"""
+
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from autosched.store.trials import TrialRecord
+
+NUMBER = "trial"
+_CONSTRAINTS = "constraints"  # the system attribute under which Optuna's samplers keep theirs
+
+
+class OptunaMirror:
+    """Writes trials to the Optuna study ``name`` behind the search's back."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._study: optuna.Study | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="optuna-mirror")
+        self._pending: list[Future[None]] = []
+
+    def catch_up(self, trials: Iterable[TrialRecord]) -> None:
+        """Write what an earlier run stored but did not mirror."""
+        self._pending.append(self._thread.submit(self._catch_up, list(trials)))
+
+    def add(self, trial: TrialRecord) -> None:
+        """Write one trial, soon."""
+        self._pending.append(self._thread.submit(self._add, trial))
+
+    def close(self) -> None:
+        """Write all that is left.
+
+        Raises:
+            Exception: Optuna's or the database's, if a trial could not be mirrored.
+        """
+        self._thread.shutdown(wait=True)
+        for future in self._pending:
+            future.result()
+        self._pending.clear()
+
+    def _opened(self) -> optuna.Study:
+        if self._study is None:
+            optuna.logging.set_verbosity(optuna.logging.ERROR)
+            self._study = optuna.create_study(
+                storage=optuna.storages.RDBStorage(self._url),
+                study_name=self._name,
+                load_if_exists=True,
+                direction="minimize",
+            )
+        return self._study
+
+    def _catch_up(self, trials: list[TrialRecord]) -> None:
+        there = {
+            trial.user_attrs.get(NUMBER) for trial in self._opened().get_trials(deepcopy=False)
+        }
+        for trial in trials:
+            if trial.number not in there:
+                self._add(trial)
+
+    def _add(self, trial: TrialRecord) -> None:
+        self._opened().add_trial(frozen(trial))
+
+
+def frozen(trial: TrialRecord) -> FrozenTrial:
+    """Return the Optuna form of a stored trial; a rejected one has failed."""
+    attributes = {
+        NUMBER: trial.number,
+        "sampler": trial.sampler,
+        "latency_kind": trial.latency_kind and trial.latency_kind.value,
+        "peak_l1_bytes": trial.peak_l1_bytes,
+        "reshards": len(trial.schedule.reshards) if trial.schedule else None,
+    }
+    if trial.rejection is not None:
+        attributes["rejection"] = f"{trial.rejection.kind}: {trial.rejection.layer}"
+        return create_trial(state=TrialState.FAIL, user_attrs=attributes)
+    return create_trial(
+        state=TrialState.COMPLETE,
+        value=trial.latency_us,
+        user_attrs=attributes,
+        system_attrs={_CONSTRAINTS: [0.0]},
+    )

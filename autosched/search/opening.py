@@ -1,0 +1,138 @@
+"""Making a study, and coming back to one."""
+
+from dataclasses import replace
+
+from autosched.boards import find_board
+from autosched.device.device import Device
+from autosched.device.mock_setup import ttnn_version
+from autosched.device.opening import choose_device
+from autosched.errors import SearchError, StudyError
+from autosched.network.graph import Network
+from autosched.search.samplers.registry import check_sampler
+from autosched.search.settings import Settings
+from autosched.search.study import Study
+from autosched.space.efforts import find_effort
+from autosched.store.database import Store, open_store
+from autosched.store.studies import StudyRecord, find_study, get_study
+from autosched.store.studies import create_study as store_study
+
+
+def default_study_name(network: str, board: str) -> str:
+    """Return the name a study gets when the user names none: ``resnet50-n150``."""
+    return f"{network}-{board}"
+
+
+def create_study(
+    network: Network,
+    board: str = "n150",
+    *,
+    storage: str | None = None,
+    name: str | None = None,
+    settings: Settings | None = None,
+) -> Study:
+    """Return a study of ``network``, made in ``storage`` or found there under its name.
+
+    ``storage`` is a SQLAlchemy URL (default: the project's SQLite file). Example::
+
+        network = autosched.capture(module.eval(), (images,), "resnet50")
+        with autosched.create_study(network, "n150") as study:
+            study.optimize(trials=20)
+            study.best.schedule.export("resnet50_n150.py")
+
+    Raises:
+        BoardError, SearchError, StoreError, StudyError: as :func:`open_study`.
+    """
+    return open_study(open_store(storage), network, board, settings or Settings(), name)
+
+
+def load_study(name: str, *, storage: str | None = None, network: Network | None = None) -> Study:
+    """Return a stored study to go on with, by its settings.
+
+    ``network`` may be left out where the study was made from a network file that is still there.
+
+    Raises:
+        StudyError: if there is no such study, or its network has changed.
+        NetworkFileError: if its network file cannot be used any more.
+        StoreError: if the database cannot be opened.
+    """
+    store = open_store(storage)
+    record = get_study(store, name)
+    settings = Settings.from_plain(record.settings)
+    if network is None:
+        network = _captured(record, settings)
+    return open_study(store, network, record.board, settings, name)
+
+
+def _captured(record: StudyRecord, settings: Settings) -> Network:
+    from autosched.network.capture import capture  # noqa: PLC0415 - loads torch
+    from autosched.network.loading import load_network_file  # noqa: PLC0415 - loads torch
+
+    if not settings.network_file:
+        raise StudyError(
+            f"study {record.name!r} was made from a network in Python; hand it over again: "
+            "autosched.load_study(name, network=...)"
+        )
+    loaded = load_network_file(settings.network_file, record.batch)
+    return capture(loaded.module, loaded.example_inputs, loaded.name)
+
+
+def open_study(
+    store: Store,
+    network: Network,
+    board: str,
+    settings: Settings,
+    name: str | None = None,
+    device: Device | None = None,
+) -> Study:
+    """Return the study ``name`` (default: network and board), made if it is not there yet.
+
+    Raises:
+        BoardError: if the board is unknown, or a card is wanted and there is none.
+        SearchError: if the sampler or effort is unknown.
+        StudyError: if the study is there, but of another network, board, device or ttnn version.
+    """
+    known = find_board(board)
+    check_sampler(settings.sampler)
+    find_effort(settings.effort)
+    kind = choose_device(settings.device) if device is None else device.kind
+    settings = replace(settings, device=kind)
+    record = StudyRecord(
+        name=name or default_study_name(network.name, known.name),
+        network=network.name,
+        network_signature=network.signature,
+        board=known.name,
+        device_kind=kind,
+        ttnn_version=ttnn_version(),
+        batch=network.batch,
+        settings=settings.to_plain(),
+    )
+    found = find_study(store, record.name)
+    if found is None:
+        record = store_study(store, record)
+    else:
+        check_same(found, record, store.describe())
+        record = found
+    return Study(store, record, network, settings, device)
+
+
+def check_same(found: StudyRecord, wanted: StudyRecord, place: str) -> None:
+    """Raise StudyError if a stored study is not of the same network, board, device and ttnn."""
+    for title, field_name in (
+        ("network", "network_signature"),
+        ("board", "board"),
+        ("device", "device_kind"),
+        ("batch", "batch"),
+        ("ttnn version", "ttnn_version"),
+    ):
+        theirs, ours = getattr(found, field_name), getattr(wanted, field_name)
+        if theirs != ours:
+            raise StudyError(
+                f"study {found.name!r} in {place} was made for another {title} ({theirs}, not "
+                f"{ours}); give this one a name of its own with --study NAME"
+            )
+
+
+def check_trials(trials: int | None) -> None:
+    """Raise SearchError for a number of trials that makes no sense."""
+    if trials is not None and trials < 0:
+        raise SearchError(f"--trials {trials}: expected 0 or more")

@@ -1,0 +1,151 @@
+"""Probes of one study: asked of the store first, of the device otherwise, and kept."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from autosched.cost.model import CostModel
+from autosched.device.device import Device
+from autosched.device.requests import ProbeRequest, ReshardRequest, Shape
+from autosched.schedule import (
+    DeviceOp,
+    FixedConfig,
+    LayerConfig,
+    ProbeOutcome,
+    Rejection,
+    RejectionKind,
+    TensorLayout,
+    TimeKind,
+    digest,
+    to_plain,
+)
+from autosched.search.events import ProbeCounts
+from autosched.store.database import Store
+from autosched.store.probes import DeviceKey, ProbeKey, StoredProbe, load_probes, save_probes
+
+_FLUSH_PROBES = 64
+_FLUSH_AFTER_S = 1.0
+# What a busy or dying machine caused says nothing about the configuration: asked again next time.
+_TRANSIENT = (RejectionKind.HANG, RejectionKind.CRASH)
+
+
+@dataclass(frozen=True)
+class Probed:
+    """A probe that ran: the outcome, and its time with its kind."""
+
+    outcome: ProbeOutcome
+    time_us: float
+    kind: TimeKind
+
+
+def total_us(ops: Iterable[DeviceOp]) -> float:
+    """Return the sum of the ops' times in microseconds."""
+    return sum(op.time_ns or 0.0 for op in ops) / 1e3
+
+
+class ProbeBook:
+    """Answers probe requests for one device, from memory, the store or the device itself.
+
+    New answers are written in batches; :meth:`flush` writes what is left. ``counts`` says how
+    many were run and reused.
+    """
+
+    def __init__(self, store: Store, device: Device, key: DeviceKey, cost: CostModel) -> None:
+        self.counts = ProbeCounts()
+        self.cost = cost
+        self._store = store
+        self._device = device
+        self._key = key
+        self._known: dict[ProbeKey, ProbeOutcome | Rejection] = {}
+        self._stored: set[ProbeKey] = set()
+        self._asked: set[ProbeKey] = set()
+        self._unsaved: list[StoredProbe] = []
+        self._flushed_at = time.monotonic()
+
+    def load(self, signatures: Iterable[str]) -> None:
+        """Read what the store knows of some layers."""
+        for key, probe in load_probes(self._store, signatures, self._key).items():
+            self._known[key] = probe.outcome
+            self._stored.add(key)
+
+    def probe(self, signature: str, request: ProbeRequest) -> Probed | Rejection:
+        """Return what a candidate did, running it if nobody has yet."""
+        native = request.input_layouts is None
+        layouts = request.sources if request.input_layouts is None else request.input_layouts
+        key = self._probe_key(signature, request.config, layouts, native)
+        if key not in self._known:
+            self._keep(key, request.config, layouts, self._device.probe(request))
+        return self._answer(key)
+
+    def reshard(
+        self, shape: Shape, source: TensorLayout, target: TensorLayout
+    ) -> Probed | Rejection:
+        """Return what bringing a tensor from one layout into another did."""
+        config = FixedConfig(output=target, method="reshard")
+        key = self._probe_key(reshard_signature(shape), config, (source,), native=False)
+        if key not in self._known:
+            request = ReshardRequest(shape, source, target)
+            self._keep(key, config, (source,), self._device.reshard(request))
+        return self._answer(key)
+
+    def flush(self) -> None:
+        """Write what has not been written yet."""
+        save_probes(self._store, self._unsaved)
+        self._unsaved.clear()
+        self._flushed_at = time.monotonic()
+
+    def estimate(self, ops: tuple[DeviceOp, ...]) -> tuple[DeviceOp, ...]:
+        """Return ops with a time each: as measured, or by the cost model."""
+        if all(op.time_ns is not None for op in ops):
+            return ops
+        return self.cost.estimate(ops)
+
+    def _probe_key(
+        self,
+        signature: str,
+        config: LayerConfig,
+        layouts: tuple[TensorLayout, ...],
+        native: bool,
+    ) -> ProbeKey:
+        key = ProbeKey.of(signature, config, layouts, self._key)
+        return replace(key, inputs_digest=digest(["native", key.inputs_digest])) if native else key
+
+    def _keep(
+        self,
+        key: ProbeKey,
+        config: LayerConfig,
+        layouts: tuple[TensorLayout, ...],
+        outcome: ProbeOutcome | Rejection,
+    ) -> None:
+        self._known[key] = outcome
+        if isinstance(outcome, Rejection) and outcome.kind in _TRANSIENT:
+            return
+        self._unsaved.append(StoredProbe(key, config, layouts, outcome))
+        late = time.monotonic() - self._flushed_at > _FLUSH_AFTER_S
+        if late or len(self._unsaved) >= _FLUSH_PROBES:
+            self.flush()
+
+    def _answer(self, key: ProbeKey) -> Probed | Rejection:
+        outcome = self._known[key]
+        if key not in self._asked:
+            self._asked.add(key)
+            self._count(key, outcome)
+        if isinstance(outcome, Rejection):
+            return outcome
+        if outcome.time_us is not None:
+            return Probed(outcome, outcome.time_us, TimeKind.MEASURED)
+        return Probed(outcome, total_us(self.estimate(outcome.ops)), TimeKind.ESTIMATED)
+
+    def _count(self, key: ProbeKey, outcome: ProbeOutcome | Rejection) -> None:
+        if key in self._stored:
+            self.counts.reused += 1
+        else:
+            self.counts.run += 1
+        if isinstance(outcome, Rejection):
+            rejected = self.counts.rejected
+            rejected[outcome.kind] = rejected.get(outcome.kind, 0) + 1
+
+
+def reshard_signature(shape: Shape) -> str:
+    """Identify the tensors of one shape whose reshards share their probes."""
+    return digest({"reshard": to_plain(shape)})

@@ -1,0 +1,191 @@
+"""Proposes the exact optimum of what is known, and learns from every trial.
+
+Each proposal solves the joint problem over the probed tables, corrected by what trials showed:
+times in place replace probed ones, and combinations the device rejected are forbidden. Once the
+optimum has been tried, times are drawn from their uncertainty (posterior sampling) and the next
+optimum of the draw is tried.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from optuna import Study
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from autosched.errors import SearchError
+from autosched.schedule import Edge, RejectionKind
+from autosched.search.joint import JointProblem, Selection
+from autosched.search.parameters import from_parameters, search_space, to_parameters
+from autosched.search.problem import Candidate, Layer, Nogood, Problem
+from autosched.search.solver import Solution, solve
+
+LAYER_TIMES = "layer_us"
+"""User attribute of a finished trial: microseconds by layer name or edge."""
+REJECTION = "rejection"
+"""User attribute of a rejected trial: [kind, layer or edge]."""
+
+_K_BEST = 4
+_DRAWS = 8
+_SOLVE_LIMIT_S = 20.0
+_MEMORY = (
+    RejectionKind.L1_OVERFLOW.value,
+    RejectionKind.CIRCULAR_BUFFER_CLASH.value,
+    RejectionKind.CIRCULAR_BUFFER_OVERFLOW.value,
+)
+
+
+@dataclass
+class Knowledge:
+    """What trials taught: times in place by (layer, candidate), and forbidden combinations."""
+
+    in_place_us: dict[tuple[int, int], float] = field(default_factory=dict)
+    nogoods: list[Nogood] = field(default_factory=list)
+
+
+class JointSampler(BaseSampler):
+    """Samples whole schedules by solving the joint problem exactly.
+
+    ``stderr_log`` is the standard error of log time of a probed candidate, from the cost model; a
+    time seen in place has a tenth of it.
+    """
+
+    def __init__(
+        self, joint: JointProblem, stderr_log: float = 0.1, seed: int | None = None
+    ) -> None:
+        self._joint = joint
+        self._stderr_log = stderr_log
+        self._random = np.random.default_rng(seed)
+        self._independent = RandomSampler(seed=seed)
+        self._number = {layer.name: index for index, layer in enumerate(joint.network)}
+        self._knowledge = Knowledge()
+        self._learned: set[int] = set()
+        self._tried: set[frozenset[tuple[str, Any]]] = set()
+
+    def infer_relative_search_space(
+        self,
+        study: Study,  # noqa: ARG002 - Optuna's interface
+        trial: FrozenTrial,  # noqa: ARG002 - Optuna's interface
+    ) -> dict[str, BaseDistribution]:
+        """Return the whole space: every layer is chosen together."""
+        return search_space(self._joint)
+
+    def sample_relative(
+        self,
+        study: Study,
+        trial: FrozenTrial,  # noqa: ARG002 - Optuna's interface
+        search_space: dict[str, BaseDistribution],  # noqa: ARG002 - always the whole space
+    ) -> dict[str, Any]:
+        """Return the parameters of the next schedule.
+
+        Raises:
+            SearchError: if no schedule satisfies L1 and what was learned.
+        """
+        self._learn(study.get_trials(deepcopy=False))
+        best = None
+        for values in self._proposals():
+            best = best or values
+            if frozenset(values.items()) not in self._tried:
+                best = values
+                break
+        if best is None:
+            raise SearchError("the joint problem has no schedule left to propose")
+        self._tried.add(frozenset(best.items()))
+        return best
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Sample a parameter outside the joint space at random."""
+        return self._independent.sample_independent(study, trial, param_name, param_distribution)
+
+    def solve(self) -> Solution:
+        """Solve the joint problem as it is known now: the best schedule and its lower bound."""
+        return solve(self._problem(noise=0.0), time_limit_s=_SOLVE_LIMIT_S)
+
+    def _proposals(self) -> Iterator[dict[str, Any]]:
+        yield from self._solutions(self._problem(noise=0.0), k=1)
+        yield from self._solutions(self._problem(noise=0.0), k=_K_BEST)
+        for _ in range(_DRAWS):
+            yield from self._solutions(self._problem(noise=1.0), k=1)
+
+    def _solutions(self, problem: Problem, k: int) -> Iterator[dict[str, Any]]:
+        for assignment in solve(problem, k=k, time_limit_s=_SOLVE_LIMIT_S).assignments:
+            moved = [(move.tensor, move.after) for move in assignment.moves]
+            selection = self._joint.selection(assignment.candidates, moved)
+            yield to_parameters(self._joint, selection)
+
+    def _problem(self, noise: float) -> Problem:
+        problem = self._joint.problem
+        layers = tuple(
+            self._corrected(index, layer, noise) for index, layer in enumerate(problem.layers)
+        )
+        return replace(problem, layers=layers, nogoods=tuple(self._knowledge.nogoods))
+
+    def _corrected(self, index: int, layer: Layer, noise: float) -> Layer:
+        def time_us(number: int, candidate: Candidate) -> float:
+            seen = self._knowledge.in_place_us.get((index, number))
+            mean = candidate.time_us if seen is None else seen
+            spread = self._stderr_log * (1.0 if seen is None else 0.1) * noise
+            return mean * math.exp(spread * self._random.standard_normal()) if spread else mean
+
+        candidates = tuple(
+            replace(candidate, time_us=time_us(number, candidate))
+            for number, candidate in enumerate(layer.candidates)
+        )
+        return replace(layer, candidates=candidates)
+
+    def _learn(self, trials: Sequence[FrozenTrial]) -> None:
+        for trial in trials:
+            if trial.number in self._learned or not trial.state.is_finished():
+                continue
+            self._learned.add(trial.number)
+            if not trial.params:
+                continue
+            self._tried.add(frozenset(trial.params.items()))
+            selection = from_parameters(self._joint, trial.params)
+            if trial.state is TrialState.COMPLETE:
+                self._learn_times(selection, trial.user_attrs.get(LAYER_TIMES, {}))
+            elif REJECTION in trial.user_attrs:
+                self._learn_rejection(selection, *trial.user_attrs[REJECTION])
+
+    def _learn_times(self, selection: Selection, times_us: Mapping[str, float]) -> None:
+        for name, time_us in times_us.items():
+            if name in self._number:
+                index = self._number[name]
+                self._knowledge.in_place_us[index, selection.candidates[name]] = time_us
+
+    def _learn_rejection(self, selection: Selection, kind: str, place: str) -> None:
+        """Forbid the combination that failed.
+
+        It is the layer with its producers, and where memory ran out, also the producers of every
+        tensor that was live then.
+        """
+        name = place if place in self._number else Edge.parse(place).consumer
+        if name not in self._number:
+            return
+        layer = self._joint.network.by_name[name]
+        involved = {name, *layer.inputs}
+        if kind in _MEMORY:
+            involved |= self._live_at(name)
+        nogood = tuple(
+            sorted((self._number[item], selection.candidates[item]) for item in involved)
+        )
+        if nogood not in self._knowledge.nogoods:
+            self._knowledge.nogoods.append(nogood)
+
+    def _live_at(self, name: str) -> set[str]:
+        step = self._number[name]
+        return {
+            edge.producer
+            for edge in self._joint.network.edges
+            if self._number[edge.producer] < step <= self._number[edge.consumer]
+        }

@@ -1,0 +1,79 @@
+"""Local search: change the best schedule so far in a few neighbouring layers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from optuna import Study
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from autosched.search.joint import JointProblem
+from autosched.search.parameters import search_space
+
+_MAX_RUN = 4
+
+
+class MutationSampler(BaseSampler):
+    """A (1+1) evolution whose moves change a run of one to four adjacent layers.
+
+    Layers that disagree pay a reshard, so changing neighbours together gets out of minima in
+    which each single change is worse.
+    """
+
+    def __init__(self, joint: JointProblem, seed: int | None = None) -> None:
+        self._space = search_space(joint)
+        self._random = np.random.default_rng(seed)
+        self._independent = RandomSampler(seed=seed)
+
+    def infer_relative_search_space(
+        self,
+        study: Study,  # noqa: ARG002 - Optuna's interface
+        trial: FrozenTrial,  # noqa: ARG002 - Optuna's interface
+    ) -> dict[str, BaseDistribution]:
+        """Return the whole space."""
+        return self._space
+
+    def sample_relative(
+        self,
+        study: Study,
+        trial: FrozenTrial,  # noqa: ARG002 - Optuna's interface
+        search_space: dict[str, BaseDistribution],
+    ) -> dict[str, Any]:
+        """Return the best schedule so far with a few adjacent layers changed."""
+        finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        ours = [item for item in finished if item.params.keys() == search_space.keys()]
+        if not ours:
+            # The fastest candidate of each layer: a start that runs more often than chance.
+            return {name: _first(domain) for name, domain in search_space.items()}
+        best = min(ours, key=lambda item: item.value or float("inf"))
+        return self._mutated(best.params, search_space)
+
+    def _mutated(
+        self, values: Mapping[str, Any], space: Mapping[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        names = list(space)
+        start = int(self._random.integers(len(names)))
+        length = int(self._random.integers(1, _MAX_RUN + 1))
+        mutated = dict(values)
+        for name in names[start : start + length]:
+            domain = space[name]
+            assert isinstance(domain, CategoricalDistribution)  # noqa: S101 - all of ours are
+            mutated[name] = domain.choices[int(self._random.integers(len(domain.choices)))]
+        return mutated
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Sample a parameter outside the joint space at random."""
+        return self._independent.sample_independent(study, trial, param_name, param_distribution)
+
+
+def _first(domain: BaseDistribution) -> Any:
+    assert isinstance(domain, CategoricalDistribution)  # noqa: S101 - all of ours are
+    return domain.choices[0]

@@ -1,0 +1,270 @@
+"""A study: the search for the best schedule of one network on one device, kept in a database."""
+
+import time
+from dataclasses import replace
+from types import TracebackType
+
+import optuna
+from optuna.trial import TrialState, create_trial
+
+from autosched.boards import Board, find_board
+from autosched.cost.model import CostModel
+from autosched.device.device import Device
+from autosched.device.worker import WorkerDevice
+from autosched.network.graph import Network
+from autosched.schedule import Provenance, Schedule
+from autosched.search.events import Observer, ProbeCounts, SilentObserver
+from autosched.search.joint import JointProblem, probe_reshards, reshard_shapes
+from autosched.search.mirror import OptunaMirror
+from autosched.search.parameters import from_parameters, search_space, to_parameters
+from autosched.search.probe_book import ProbeBook, reshard_signature
+from autosched.search.samplers.joint_sampler import LAYER_TIMES, REJECTION
+from autosched.search.samplers.registry import make_sampler
+from autosched.search.settings import Settings
+from autosched.search.solver import solve
+from autosched.search.tables import TableBuilder
+from autosched.search.trial_runner import run_trial, times_by_layer
+from autosched.space.defaults import default_schedule
+from autosched.space.efforts import Effort, find_effort
+from autosched.space.formats import LayerFormats
+from autosched.store.database import Store
+from autosched.store.probes import DeviceKey
+from autosched.store.studies import StudyRecord
+from autosched.store.trials import TrialRecord, add_trial, best_trial, list_trials
+
+DEFAULT_SAMPLER = "default"
+"""What trials of ttnn's default schedule carry in place of a sampler's name."""
+_CONVERGED = 1e-6
+
+
+class Study:
+    """Searches the best schedule of a network; every finished trial and probe is stored at once.
+
+    Use it as a context manager, or call :meth:`close`: it owns a worker process.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        record: StudyRecord,
+        network: Network,
+        settings: Settings,
+        device: Device | None = None,
+    ) -> None:
+        self.record = record
+        self.network = network
+        self.settings = settings
+        self.board: Board = find_board(record.board)
+        self.cost = CostModel.load(self.board.arch)
+        self.bound_us: float | None = None
+        self._store = store
+        self._device = device or WorkerDevice(self.board, settings.device, settings.timing)
+        self._device.load(network)
+        key = DeviceKey(record.board, record.device_kind, record.ttnn_version)
+        self._book = ProbeBook(store, self._device, key, self.cost)
+        self._joint: JointProblem | None = None
+
+    @property
+    def name(self) -> str:
+        """The study's name in its database."""
+        return self.record.name
+
+    @property
+    def probe_counts(self) -> ProbeCounts:
+        """How many probes this process ran and reused, and what was rejected."""
+        return self._book.counts
+
+    @property
+    def trials(self) -> list[TrialRecord]:
+        """All finished trials by number, without their device ops."""
+        return list_trials(self._store, self.record)
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The fastest trial, with its device ops; its schedule carries the full provenance."""
+        found = best_trial(self._store, self.record)
+        return None if found is None else with_provenance(found, self.record)
+
+    def close(self) -> None:
+        """Write what is unwritten and end the worker process."""
+        self._book.flush()
+        self._device.close()
+
+    def __enter__(self) -> "Study":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def optimize(
+        self,
+        trials: int | None = None,
+        timeout_s: float | None = None,
+        observer: Observer | None = None,
+    ) -> TrialRecord | None:
+        """Run up to ``trials`` trials (default: the effort's) or until ``timeout_s`` have passed.
+
+        ttnn's default schedule is the first trial of a new study. Without ``trials`` the search
+        also ends when a trial reaches the proven lower bound of the probed tables. Interrupted at
+        any moment, it has stored every finished trial and probe.
+
+        Raises:
+            SearchError: if a layer has no candidate, or no schedule fits.
+        """
+        watch = observer or SilentObserver()
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        mirror = OptunaMirror(self._store.url, self.name)
+        try:
+            mirror.catch_up(self.trials)
+            self._run_default(mirror, watch)
+            self._search(trials, deadline, mirror, watch)
+        finally:
+            self._book.flush()
+            mirror.close()
+        return self.best
+
+    def prepare(self, observer: Observer | None = None) -> JointProblem:
+        """Probe the layers and reshards of the network and return the joint problem."""
+        if self._joint is None:
+            self._joint = self._probe(observer or SilentObserver())
+        return self._joint
+
+    def run(self, schedule: Schedule, sampler: str) -> TrialRecord:
+        """Run one schedule as a trial of this study, and store it."""
+        record = run_trial(self._device, self._book, schedule, sampler)
+        return add_trial(self._store, self.record, record)
+
+    def _probe(self, watch: Observer) -> JointProblem:
+        network, book = self.network, self._book
+        shapes = reshard_shapes(network)
+        book.load(
+            [network.layer_signature(layer) for layer in network]
+            + [reshard_signature(shape) for shape in shapes]
+        )
+        formats = LayerFormats(network, self.settings.formats)
+        builder = TableBuilder(network, formats, self.board, self._effort, book)
+        tables = builder.build(
+            lambda layer, done, total: watch.on_probing(layer.name, done, total, book.counts)
+        )
+        reshards, spills = probe_reshards(
+            network,
+            tables,
+            book,
+            lambda layer, done, total: watch.on_probing(layer.name, done, total, book.counts),
+        )
+        return JointProblem(network, tables, reshards, spills, self.board)
+
+    def _run_default(self, mirror: OptunaMirror, watch: Observer) -> None:
+        if any(trial.sampler == DEFAULT_SAMPLER for trial in self.trials):
+            return
+        schedule = default_schedule(
+            self.network, self.board.name, self.record.ttnn_version, self.settings.formats
+        )
+        self._finish(self.run(schedule, DEFAULT_SAMPLER), mirror, watch)
+
+    def _search(
+        self, trials: int | None, deadline: float | None, mirror: OptunaMirror, watch: Observer
+    ) -> None:
+        joint = self.prepare(watch)
+        proof = solve(joint.problem)
+        self.bound_us = proof.lower_bound_us
+        watch.on_bound(proof.lower_bound_us, proof.optimal)
+        study = self._optuna_study(joint)
+        space = search_space(joint)
+        for _ in range(self._effort.trials if trials is None else trials):
+            if deadline is not None and time.monotonic() > deadline:
+                return
+            if trials is None and self._reached(proof.lower_bound_us):
+                return
+            asked = study.ask(space)
+            selection = from_parameters(joint, asked.params)
+            record = self.run(joint.schedule(selection, self._provenance()), self._sampler)
+            self._tell(study, asked, record)
+            self._finish(record, mirror, watch)
+
+    def _tell(self, study: optuna.Study, asked: optuna.Trial, record: TrialRecord) -> None:
+        if record.rejection is not None:
+            asked.set_user_attr(REJECTION, [record.rejection.kind.value, record.rejection.layer])
+            study.tell(asked, state=TrialState.PRUNED)
+        else:
+            asked.set_user_attr(LAYER_TIMES, times_by_layer(record.ops))
+            study.tell(asked, record.latency_us)
+
+    def _finish(self, record: TrialRecord, mirror: OptunaMirror, watch: Observer) -> None:
+        mirror.add(record)
+        watch.on_trial(record, best_trial(self._store, self.record))
+
+    def _reached(self, bound_us: float) -> bool:
+        best = best_trial(self._store, self.record)
+        return (
+            best is not None
+            and best.latency_us is not None
+            and best.latency_us <= bound_us * (1 + _CONVERGED)
+        )
+
+    def _optuna_study(self, joint: JointProblem) -> optuna.Study:
+        """Return a study in memory that has seen every stored trial of these tables.
+
+        Optuna's own database storage takes 0.3 to 1 s a trial at hundreds of parameters.
+        """
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        sampler = make_sampler(self._sampler, joint, self.settings.seed + len(self.trials))
+        study = optuna.create_study(sampler=sampler, direction="minimize")
+        space = search_space(joint)
+        for record in list_trials(self._store, self.record, with_ops=True):
+            assert record.schedule is not None  # noqa: S101 - listed with schedules
+            selection = joint.find(record.schedule)
+            if selection is None:
+                continue
+            rejected = record.rejection
+            study.add_trial(
+                create_trial(
+                    state=TrialState.COMPLETE if rejected is None else TrialState.PRUNED,
+                    value=record.latency_us if rejected is None else None,
+                    params=to_parameters(joint, selection),
+                    distributions=space,
+                    user_attrs={LAYER_TIMES: times_by_layer(record.ops)}
+                    if rejected is None
+                    else {REJECTION: [rejected.kind.value, rejected.layer]},
+                )
+            )
+        return study
+
+    def _provenance(self) -> Provenance:
+        return Provenance(
+            network=self.record.network,
+            network_signature=self.record.network_signature,
+            board=self.record.board,
+            ttnn_version=self.record.ttnn_version,
+            batch=self.record.batch,
+            study=self.name,
+        )
+
+    @property
+    def _effort(self) -> Effort:
+        return find_effort(self.settings.effort)
+
+    @property
+    def _sampler(self) -> str:
+        return self.settings.sampler
+
+
+def with_provenance(trial: TrialRecord, study: StudyRecord) -> TrialRecord:
+    """Return a stored trial whose schedule says where it comes from."""
+    if trial.schedule is None:
+        return trial
+    provenance = replace(
+        trial.schedule.provenance,
+        study=study.name,
+        trial=trial.number,
+        latency_us=trial.latency_us,
+        latency_kind=trial.latency_kind,
+        cost_model=trial.cost_model,
+        date=trial.started_at.date().isoformat(),
+    )
+    return replace(trial, schedule=replace(trial.schedule, provenance=provenance))

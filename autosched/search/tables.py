@@ -1,0 +1,244 @@
+"""What can be chosen for each layer of a network, as the device answered.
+
+The tables are built in execution order. Convolutions bring their own layouts; every other layer
+is asked in the layouts that the tensors around it can have. What another candidate beats in time
+and L1 with the same layouts is left out.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from autosched.boards import Board
+from autosched.device.requests import ProbeRequest
+from autosched.errors import SearchError
+from autosched.network.graph import Conv2d, Input, Layer, Network
+from autosched.schedule import (
+    Conv2dConfig,
+    DeviceOp,
+    LayerConfig,
+    PageLayout,
+    Rejection,
+    ShardLayout,
+    TensorLayout,
+)
+from autosched.search.probe_book import ProbeBook, Probed
+from autosched.space.conv2d import refinements, structures
+from autosched.space.efforts import Effort
+from autosched.space.formats import LayerFormats
+from autosched.space.layers import Option, options
+
+# A structure this much slower than the layer's fastest is not refined: double buffers and the
+# like gain at most the 0.6 that silicon profiles show.
+_REFINE_WITHIN = 1.7
+
+Progress = Callable[[Layer, int, int], None]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One candidate of a layer, as probed: its configuration, layouts, time and L1 need."""
+
+    config: LayerConfig
+    input_layouts: tuple[TensorLayout, ...]
+    output_layout: TensorLayout
+    time_us: float
+    scratch_bytes: int
+    ops: tuple[DeviceOp, ...]
+
+    @property
+    def layouts(self) -> tuple[TensorLayout, ...]:
+        """Input layouts and output layout: what neighbours see of the candidate."""
+        return (*self.input_layouts, self.output_layout)
+
+    @property
+    def sharding(self) -> ShardLayout:
+        """How its first input is sharded; the output where there is no input."""
+        return self.layouts[0].sharding
+
+
+Tables = Mapping[str, tuple[Choice, ...]]
+"""The candidates of every layer by name, fastest first."""
+
+
+class TableBuilder:
+    """Builds the tables of one network from probes."""
+
+    def __init__(
+        self,
+        network: Network,
+        formats: LayerFormats,
+        board: Board,
+        effort: Effort,
+        book: ProbeBook,
+    ) -> None:
+        self._network = network
+        self._formats = formats
+        self._board = board
+        self._effort = effort
+        self._book = book
+        self._by_request: dict[tuple[str, TensorLayout, LayerConfig], tuple[Choice, ...]] = {}
+
+    def build(self, progress: Progress) -> Tables:
+        """Probe every layer and return its candidates.
+
+        Raises:
+            SearchError: if a layer has no candidate that the device accepts.
+        """
+        network = self._network
+        tables: dict[str, tuple[Choice, ...]] = {}
+        convolutions = [layer for layer in network if isinstance(layer.op, Conv2d)]
+        others = [layer for layer in network if not isinstance(layer.op, Conv2d)]
+        total = len(network.layers)
+        for done, layer in enumerate(convolutions):
+            progress(layer, done, total)
+            tables[layer.name] = self._convolution(layer)
+        for done, layer in enumerate(others, start=len(convolutions)):
+            progress(layer, done, total)
+            tables[layer.name] = self._other(layer, tables)
+        self._book.flush()
+        return {layer.name: tables[layer.name] for layer in network}
+
+    def source_layout(self, producer: Layer) -> TensorLayout:
+        """Return the interleaved DRAM layout in which a layer's output may be handed on."""
+        row_major = isinstance(producer.op, Input) and len(producer.shape) == 4
+        page = PageLayout.ROW_MAJOR if row_major else PageLayout.TILE
+        return TensorLayout(dtype=self._formats.output_dtype(producer), page=page)
+
+    def _convolution(self, layer: Layer) -> tuple[Choice, ...]:
+        base = Conv2dConfig(
+            weights_dtype=self._formats.weights_dtype(layer),
+            output_dtype=self._formats.output_dtype(layer),
+            compute=self._formats.compute(layer),
+        )
+        source = self.source_layout(self._network.by_name[layer.inputs[0]])
+        key = (self._network.layer_signature(layer), source, base)
+        if key not in self._by_request:
+            self._by_request[key] = self._probe_convolution(layer, base, source)
+        return self._by_request[key]
+
+    def _probe_convolution(
+        self, layer: Layer, base: Conv2dConfig, source: TensorLayout
+    ) -> tuple[Choice, ...]:
+        assert isinstance(layer.op, Conv2d)  # noqa: S101 - only called for convolutions
+        answers: list[Probed | Rejection] = []
+        found: list[Choice] = []
+        for config in structures(layer.op, layer.shape, base, self._board, self._effort):
+            answers.append(self._ask(layer, Option(config, None), source))
+            if isinstance(answers[-1], Rejection):
+                # The halo may fit after all once it is moved to where the input was.
+                roomier = replace(config, reallocate_halo_output=True)
+                answers.append(self._ask(layer, Option(roomier, None), source))
+            found += _choices(answers[-1:], config)
+        for structure in self._promising(found):
+            assert isinstance(structure.config, Conv2dConfig)  # noqa: S101 - made above
+            for refined in refinements(layer.op, structure.config, self._board):
+                answer = self._ask(layer, Option(refined, structure.input_layouts), source)
+                answers.append(answer)
+                found += _choices([answer], refined)
+        return self._selected(layer, found, answers)
+
+    def _promising(self, found: Sequence[Choice]) -> list[Choice]:
+        """Return the structures worth refining: the fastest, and the best of each sharding."""
+        ranked = sorted(_distinct_programs(found), key=lambda choice: choice.time_us)
+        if not ranked:
+            return []
+        best_us = ranked[0].time_us
+        near = [choice for choice in ranked if choice.time_us <= _REFINE_WITHIN * best_us]
+        chosen = near[: self._effort.refined_structures]
+        for sharding in ShardLayout:
+            first = next((choice for choice in near if choice.sharding is sharding), None)
+            if first is not None and first not in chosen:
+                chosen.append(first)
+        return chosen
+
+    def _other(self, layer: Layer, tables: Mapping[str, tuple[Choice, ...]]) -> tuple[Choice, ...]:
+        sources = [
+            _distinct(choice.output_layout for choice in tables[name])
+            if name in tables
+            else [self.source_layout(self._network.by_name[name])]
+            for name in layer.inputs
+        ]
+        answers: list[Probed | Rejection] = []
+        found: list[Choice] = []
+        for option in options(layer, self._formats, sources, self._wanted(layer, tables)):
+            producer = self._network.by_name[layer.inputs[0]] if layer.inputs else layer
+            answer = self._ask(layer, option, self.source_layout(producer))
+            answers.append(answer)
+            found += _choices([answer], option.config)
+        return self._selected(layer, found, answers)
+
+    def _wanted(self, layer: Layer, tables: Mapping[str, tuple[Choice, ...]]) -> list[TensorLayout]:
+        """Return the layouts in which the convolutions after a layer take its output."""
+        return _distinct(
+            choice.input_layouts[edge.index]
+            for edge in self._network.edges
+            if edge.producer == layer.name
+            and isinstance(self._network.by_name[edge.consumer].op, Conv2d)
+            for choice in tables[edge.consumer]
+        )
+
+    def _ask(self, layer: Layer, option: Option, source: TensorLayout) -> Probed | Rejection:
+        is_input = isinstance(layer.op, Input)
+        request = ProbeRequest(
+            op=layer.op,
+            input_shapes=(layer.shape,) if is_input else self._network.input_shapes(layer),
+            shape=layer.shape,
+            config=option.config,
+            input_layouts=option.input_layouts,
+            source_layouts=(source,),
+        )
+        return self._book.probe(self._network.layer_signature(layer), request)
+
+    def _selected(
+        self, layer: Layer, found: Sequence[Choice], answers: Sequence[Probed | Rejection]
+    ) -> tuple[Choice, ...]:
+        """Return what neighbours may still want: the undominated of the best layouts."""
+        if not found:
+            raise SearchError(_nothing_left(layer, answers))
+        groups: dict[tuple[TensorLayout, ...], list[Choice]] = {}
+        for choice in sorted(found, key=lambda item: (item.time_us, item.scratch_bytes)):
+            group = groups.setdefault(choice.layouts, [])
+            if all(choice.scratch_bytes < other.scratch_bytes for other in group):
+                group.append(choice)
+        ranked = sorted(groups.values(), key=lambda group: group[0].time_us)
+        kept = ranked[: self._effort.kept_layouts]
+        for sharding in ShardLayout:
+            first = next((group for group in ranked if group[0].sharding is sharding), None)
+            if first is not None and first not in kept:
+                kept.append(first)
+        return tuple(choice for group in kept for choice in group)
+
+
+def _choices(answers: Sequence[Probed | Rejection], config: LayerConfig) -> list[Choice]:
+    return [
+        Choice(
+            config,
+            answer.outcome.input_layouts,
+            answer.outcome.output_layout,
+            answer.time_us,
+            answer.outcome.scratch_bytes,
+            answer.outcome.ops,
+        )
+        for answer in answers
+        if isinstance(answer, Probed)
+    ]
+
+
+def _distinct_programs(choices: Sequence[Choice]) -> list[Choice]:
+    """Return one choice per effective program: ttnn rounds what it is asked for."""
+    by_program = {choice.ops: choice for choice in reversed(choices)}
+    return list(reversed(by_program.values()))
+
+
+def _distinct(layouts: Iterable[TensorLayout]) -> list[TensorLayout]:
+    return list(dict.fromkeys(layouts))
+
+
+def _nothing_left(layer: Layer, answers: Sequence[Probed | Rejection]) -> str:
+    words = next(
+        (item.message for item in answers if isinstance(item, Rejection)), "nothing to try"
+    )
+    return (
+        f"layer {layer.name} ({layer.source or 'no source'}): the device rejects every candidate; "
+        f"the first said: {words}. A smaller --batch or another --board may leave it room"
+    )
