@@ -25,8 +25,7 @@ _HOMES = {
     "open_local_device": "autosched.device.opening",
 }
 
-__all__ = ["__version__"]
-__all__ += sorted(_HOMES)
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - the keys are strings
 
 
 def __getattr__(name: str) -> Any:

@@ -43,7 +43,11 @@ from autosched.schedule import (
     FixedConfig,
     LayerConfig,
     MatmulConfig,
+    Memory,
+    PageLayout,
     PoolConfig,
+    ShardLayout,
+    TensorLayout,
 )
 
 if TYPE_CHECKING:
@@ -103,16 +107,48 @@ def _is_image(shape: Sequence[int]) -> bool:
     return len(shape) == 4
 
 
+def upload_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape in which an input of PyTorch's ``shape`` is put on the device.
+
+    Images keep their order of elements as (1, N, C, H*W), vectors as (1, 1, N, features).
+    """
+    if _is_image(shape):
+        batch, channels, height, width = shape
+        return (1, batch, channels, height * width)
+    return (1, 1, math.prod(shape[:-1]), shape[-1])
+
+
 def _run_input(call: Call) -> Tensor:
-    call.config_of(FixedConfig)
+    config = call.config_of(FixedConfig)
     (tensor,) = call.inputs
     if not _is_image(call.layer.shape):
-        rows = math.prod(call.layer.shape[:-1])
-        flat = ttnn.reshape(tensor, (1, 1, rows, call.layer.shape[-1]))
-        return ttnn.to_layout(flat, ttnn.TILE_LAYOUT)
+        return ttnn.to_layout(tensor, ttnn.TILE_LAYOUT)
+    if config.method == "convert_to_hwc":
+        return _convert_to_hwc(tensor, config)
     batch, channels, height, width = call.layer.shape
-    tensor = ttnn.permute(tensor, (0, 2, 3, 1))
+    tensor = ttnn.permute(tensor, (0, 1, 3, 2))
     return ttnn.reshape(tensor, (1, 1, batch * height * width, channels))
+
+
+def _convert_to_hwc(tensor: Tensor, config: FixedConfig) -> Tensor:
+    """Bring (1, N, C, H*W) into height shards of rows of channels, padded to the alignment.
+
+    The operation takes width shards of as many columns as the output has rows per image.
+    """
+    _, batch, channels, columns = tensor.shape
+    target = config.output
+    shards = TensorLayout(
+        Memory.L1,
+        ShardLayout.WIDTH,
+        target.dtype,
+        PageLayout.ROW_MAJOR,
+        target.grid,
+        (batch * channels, columns // target.cores),
+    )
+    tensor = ttnn.to_memory_config(tensor, memory_config(shards))
+    return ttnn.experimental.convert_to_hwc(
+        tensor, memory_config=memory_config(target), dtype=DATA_TYPES[target.dtype]
+    )
 
 
 def _run_output(call: Call) -> Tensor:

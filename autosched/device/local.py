@@ -21,6 +21,7 @@ from autosched.device.graph_capture import (
     peak_l1_bytes,
     read_device_ops,
 )
+from autosched.device.layer_calls import upload_shape
 from autosched.device.lowering import Lowering
 from autosched.device.rejections import classify
 from autosched.device.requests import ProbeRequest, ReshardRequest, Shape, TimingSettings
@@ -173,8 +174,8 @@ class LocalDevice:
         def call(tensors: list[Any]) -> Any:
             return lowering.run(layer, request.config, tensors)
 
-        is_input = isinstance(request.op, Input)
-        shapes = [shape if is_input else device_shape(shape) for shape in request.input_shapes]
+        place = upload_shape if isinstance(request.op, Input) else device_shape
+        shapes = [place(shape) for shape in request.input_shapes]
         return self._captured(shapes, layouts, call)
 
     def _lowering_of(self, request: ProbeRequest) -> tuple[Lowering, Layer]:

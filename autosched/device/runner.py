@@ -7,6 +7,7 @@ import torch
 import ttnn
 
 from autosched.boards import Board
+from autosched.device.layer_calls import upload_shape
 from autosched.device.lowering import Lowering
 from autosched.device.ttnn_types import layout_of
 from autosched.errors import ScheduleError
@@ -62,10 +63,10 @@ class Runner:
         ]
 
     def upload(self, inputs: Sequence[torch.Tensor]) -> list[Tensor]:
-        """Put input tensors, in PyTorch's layout, into the device's DRAM as bfloat16 rows."""
+        """Put input tensors, in PyTorch's order of elements, into DRAM as bfloat16 rows."""
         return [
             ttnn.from_torch(
-                tensor.to(torch.bfloat16),
+                tensor.to(torch.bfloat16).reshape(upload_shape(tuple(tensor.shape))),
                 layout=ttnn.ROW_MAJOR_LAYOUT,
                 device=self.lowering.device,
                 memory_config=ttnn.DRAM_MEMORY_CONFIG,

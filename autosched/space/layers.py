@@ -58,11 +58,31 @@ def options(
     if isinstance(op, Linear):
         return _linear_options(layer, formats, input_layouts[0])
     if isinstance(op, Input):
-        row_major = TensorLayout(page=PageLayout.ROW_MAJOR)
-        return [Option(FixedConfig(output=row_major, method="permute"), (row_major,))]
+        return _input_options(layer, wanted)
     config = FixedConfig(output=TensorLayout(dtype=formats.output_dtype(layer)))
     taken = input_layouts[0] if isinstance(op, Output) else _tiles(input_layouts[0])
     return [Option(config, (layout,)) for layout in _distinct([*_dram(taken), *taken])]
+
+
+def _input_options(layer: Layer, wanted: Sequence[TensorLayout]) -> list[Option]:
+    """Return the ways from PyTorch's order of elements to ttnn's.
+
+    A permutation in DRAM always works. Height shards of channel rows can be made at once where
+    every core holds the same whole number of pixels.
+    """
+    row_major = TensorLayout(page=PageLayout.ROW_MAJOR)
+    found = [Option(FixedConfig(output=row_major, method="permute"), (row_major,))]
+    if len(layer.shape) != 4:
+        return found
+    batch, _, height, width = layer.shape
+    for target in wanted:
+        is_rows = target.page is PageLayout.ROW_MAJOR and target.sharding is ShardLayout.HEIGHT
+        if not is_rows or target.shard_shape is None or height * width % target.cores:
+            continue
+        if target.shard_shape[0] == batch * height * width // target.cores:
+            config = FixedConfig(output=target, method="convert_to_hwc")
+            found.append(Option(config, (row_major,)))
+    return found
 
 
 def _pool_options(
