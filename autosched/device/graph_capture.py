@@ -3,12 +3,18 @@
 A capture is a list of nodes. A program that ran on the device is a ``function_start`` whose
 parameters name a program factory; the tensors it took and left, and the circular buffers it
 allocated, are nodes between it and its ``function_end``.
+
+Programs of the newer kind (matmul, pointwise, permute, reduce) have *dataflow buffers* in place of
+circular buffers. They take the same L1, but only a capture without dispatch records them, and one
+of those knows neither addresses nor Move ops. So each capture comes with a dry one of the same
+calls, from which these buffers are taken.
 """
 
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from autosched.schedule import (
@@ -23,6 +29,8 @@ from autosched.schedule import (
 )
 
 Node = Mapping[str, Any]
+Buffers = Mapping[int, Sequence[Node]]
+"""Parameters of the buffers of a program, by the place where it starts in its capture."""
 
 MARK_PREFIX = "autosched:"
 """A tracked function with this prefix in its name says which layer or edge the next ops serve."""
@@ -37,17 +45,59 @@ _GRID_RANGE = re.compile(
     r'"start":\{"x":(\d+),"y":(\d+)\},"end":\{"x":(\d+),"y":(\d+)\}',
 )
 _CORE_RANGE = re.compile(r"\[(\d+)-(\d+) - (\d+)-(\d+)\]")
-_PROGRAM_NODES = ("circular_buffer_allocate", "program_execution")
 _L1_BUFFER = 1  # tt_metal::BufferType::L1; 0 is DRAM, 3 is L1_SMALL
+_NO_BUFFERS: Buffers = MappingProxyType({})
 _NUMBER = re.compile(r"\d+")
 
 
-def read_device_ops(graph: Sequence[Node]) -> tuple[DeviceOp, ...]:
-    """Return the device ops of a captured graph in the order they ran."""
-    return tuple(_read_ops(graph))
+def lacks_buffers(graph: Sequence[Node]) -> bool:
+    """Return whether a program ran that recorded no circular buffers, so that a dry one may."""
+    return any(
+        not _circular_buffers(graph[start : _end_of(graph, start)]) for start in _programs(graph)
+    )
 
 
-def _read_ops(graph: Sequence[Node]) -> Iterator[DeviceOp]:
+def dataflow_buffers(graph: Sequence[Node], dry: Sequence[Node]) -> Buffers:
+    """Return the dataflow buffers of each program of ``graph``, as its dry capture has them.
+
+    Programs are matched in order by name; what the dry capture omits (Move) has none.
+    """
+    found: dict[int, tuple[Node, ...]] = {}
+    dry_starts = list(_programs(dry))
+    for start in _programs(graph):
+        if not dry_starts:
+            break
+        if dry[dry_starts[0]]["params"]["name"] != graph[start]["params"]["name"]:
+            continue
+        place = dry_starts.pop(0)
+        found[start] = tuple(
+            node["params"]
+            for node in dry[place : _end_of(dry, place)]
+            if node["node_type"] == "dataflow_buffer_allocate"
+        )
+    return found
+
+
+def _programs(graph: Sequence[Node]) -> Iterator[int]:
+    """Yield the places where a program starts."""
+    for position, node in enumerate(graph):
+        if node["node_type"] == "function_start" and "program_factory_type" in node["params"]:
+            yield position
+
+
+def _circular_buffers(nodes: Iterable[Node]) -> list[Node]:
+    return [node["params"] for node in nodes if node["node_type"] == "circular_buffer_allocate"]
+
+
+def read_device_ops(graph: Sequence[Node], buffers: Buffers = _NO_BUFFERS) -> tuple[DeviceOp, ...]:
+    """Return the device ops of a captured graph in the order they ran.
+
+    ``buffers`` are those that :func:`dataflow_buffers` found.
+    """
+    return tuple(_read_ops(graph, buffers))
+
+
+def _read_ops(graph: Sequence[Node], dataflow: Buffers) -> Iterator[DeviceOp]:
     layer = ""
     for position, node in enumerate(graph):
         if node["node_type"] != "function_start":
@@ -56,15 +106,16 @@ def _read_ops(graph: Sequence[Node]) -> Iterator[DeviceOp]:
         if params["name"].startswith(MARK_PREFIX):
             layer = params["name"][len(MARK_PREFIX) :]
         elif "program_factory_type" in params:
-            yield _read_op(graph, position, layer)
+            yield _read_op(graph, position, layer, dataflow.get(position, ()))
 
 
-def _read_op(graph: Sequence[Node], position: int, layer: str) -> DeviceOp:
+def _read_op(
+    graph: Sequence[Node], position: int, layer: str, dataflow: Sequence[Node]
+) -> DeviceOp:
     node = graph[position]
     params = node["params"]
     end = _end_of(graph, position)
-    inside = [item for item in graph[position:end] if item["node_type"] in _PROGRAM_NODES]
-    buffers = [item["params"] for item in inside if item["node_type"] == "circular_buffer_allocate"]
+    buffers = [*_circular_buffers(graph[position:end]), *dataflow]
     outputs = _tensors(graph, graph[end]["connections"])
     inputs = _tensors(graph, node["input_tensors"])
     return DeviceOp(
@@ -75,12 +126,16 @@ def _read_op(graph: Sequence[Node], position: int, layer: str) -> DeviceOp:
         factory=params["program_factory_type"].rpartition("::")[2],
         cores=max((_count_cores(item["core_range_set"]) for item in buffers), default=0)
         or max((info.layout.cores for info in (*outputs, *inputs)), default=0)
-        or _worker_cores(inside),
-        circular_buffer_bytes=sum(
-            int(item["size"]) for item in buffers if item["globally_allocated"] == "0"
-        ),
+        or _worker_cores(graph[position:end]),
+        circular_buffer_bytes=sum(map(_own_bytes, buffers)),
         layer=layer,
     )
+
+
+def _own_bytes(buffer: Node) -> int:
+    """Return what a circular or dataflow buffer takes of L1 beyond the tensor it may lie over."""
+    over_tensor = buffer.get("globally_allocated", buffer.get("borrows_memory"))
+    return int(buffer["size"]) if over_tensor == "0" else 0
 
 
 def _end_of(graph: Sequence[Node], position: int) -> int:
@@ -170,15 +225,17 @@ def _count_worker_cores(ranges: str) -> int:
     )
 
 
-def peak_l1_bytes(graph: Sequence[Node], kept_bytes: int = 0) -> int:
+def peak_l1_bytes(
+    graph: Sequence[Node], kept_bytes: int = 0, buffers: Buffers = _NO_BUFFERS
+) -> int:
     """Return the worst sum per core of L1 tensors and circular buffers during a capture.
 
     ``kept_bytes`` per core are taken by tensors from before the capture; they count throughout,
     also where an op frees them, because another reader may still need them.
     """
     tensors: dict[int, int] = {}
-    circular = live = peak = 0
-    for node in graph:
+    circular = dataflow = live = peak = 0
+    for position, node in enumerate(graph):
         kind, params = node["node_type"], node["params"]
         if kind == "buffer_allocate" and params["buffer_type"] == _L1_BUFFER:
             tensors[params["address"]] = int(params["max_size_per_bank"])
@@ -187,7 +244,11 @@ def peak_l1_bytes(graph: Sequence[Node], kept_bytes: int = 0) -> int:
             live -= tensors.pop(params["address"], 0)
         elif kind == "circular_buffer_deallocate_all":
             circular = 0
-        elif kind == "circular_buffer_allocate" and params["globally_allocated"] == "0":
-            circular += int(params["size"])
+        elif kind == "circular_buffer_allocate":
+            circular += _own_bytes(params)
+        dataflow = sum(map(_own_bytes, buffers.get(position, ()))) or dataflow
+        if kind == "program_execution":
+            peak = max(peak, live + circular + dataflow)
+            dataflow = 0
         peak = max(peak, live + circular)
     return peak + kept_bytes

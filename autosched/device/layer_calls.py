@@ -24,6 +24,7 @@ from autosched.device.ttnn_types import (
 )
 from autosched.errors import DeviceError
 from autosched.network.graph import (
+    Activation,
     Binary,
     Conv2d,
     GlobalAvgPool2d,
@@ -49,11 +50,14 @@ from autosched.schedule import (
     ShardLayout,
     TensorLayout,
 )
+from autosched.space.conv2d import is_pointwise
 
 if TYPE_CHECKING:
     from autosched.device.lowering import Lowering
 
 Tensor = Any
+# A pointwise convolution runs as a matmul, which cannot fuse these: they run after it.
+_NOT_FUSED_BY_MATMUL = ("elu", "hardswish", "leaky_relu", "mish")
 _Type = TypeVar("_Type")
 
 _BINARY: Mapping[str, Callable[..., Tensor]] = {
@@ -169,6 +173,7 @@ def _run_conv2d(call: Call) -> Tensor:
     batch, channels, height, width = call.input_shape
     key = (call.layer.name, config, layout_of(tensor))
     weight, bias = call.lowering.recall(key) or _host_weights(call.lowering.weights(call.layer))
+    fused, apart = _split_activation(op, config)
     output, prepared = ttnn.conv2d(
         input_tensor=tensor,
         weight_tensor=weight,
@@ -185,15 +190,27 @@ def _run_conv2d(call: Call) -> Tensor:
         dilation=op.dilation,
         groups=op.groups,
         dtype=DATA_TYPES[config.output_dtype],
-        conv_config=conv2d_config(config, op.activation),
+        conv_config=conv2d_config(config, fused),
         compute_config=compute_config(config.compute, call.lowering.board),
         slice_config=ttnn.Conv2dL1FullSliceConfig if config.slicing == "l1_full" else None,
         return_weights_and_bias=True,
     )
     call.lowering.remember(key, tuple(prepared))
+    if apart is not None:
+        output = ttnn.unary_chain(output, [unary(apart)])
     if config.output_memory == "dram":
         output = ttnn.to_memory_config(output, ttnn.DRAM_MEMORY_CONFIG)
     return output
+
+
+def _split_activation(
+    op: Conv2d, config: Conv2dConfig
+) -> tuple[Activation | None, Activation | None]:
+    """Return the activation that the convolution fuses and the one that runs after it."""
+    is_matmul = is_pointwise(op) and config.shard_layout is not ShardLayout.WIDTH
+    if is_matmul and op.activation is not None and op.activation.name in _NOT_FUSED_BY_MATMUL:
+        return None, op.activation
+    return op.activation, None
 
 
 def _host_weights(weights: Weights) -> tuple[Tensor, Tensor | None]:
@@ -301,10 +318,10 @@ def _run_binary(call: Call) -> Tensor:
 
 def _run_unary(call: Call) -> Tensor:
     config = call.config_of(EltwiseConfig)
-    activation = call.op(Unary).activation
-    operation = getattr(ttnn, activation.name)
-    return operation(
-        call.inputs[0], *activation.parameters, memory_config=memory_config(config.layout)
+    return ttnn.unary_chain(
+        call.inputs[0],
+        [unary(call.op(Unary).activation)],
+        memory_config=memory_config(config.layout),
     )
 
 

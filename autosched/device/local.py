@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any
 
 import torch
@@ -17,7 +18,10 @@ import ttnn
 from autosched.boards import L1_SMALL_BYTES, Board
 from autosched.device.graph_capture import (
     MARK_PREFIX,
+    Buffers,
     Node,
+    dataflow_buffers,
+    lacks_buffers,
     peak_l1_bytes,
     read_device_ops,
 )
@@ -27,7 +31,7 @@ from autosched.device.rejections import classify
 from autosched.device.requests import ProbeRequest, ReshardRequest, Shape, TimingSettings
 from autosched.device.runner import LayerFailedError, Runner
 from autosched.device.ttnn_types import DATA_TYPES, PAGE_LAYOUTS, layout_of, memory_config
-from autosched.errors import BoardError
+from autosched.errors import AutoschedError, BoardError, DeviceError
 from autosched.network.graph import Input, Layer, LayerOp, Network
 from autosched.schedule import (
     DeviceOp,
@@ -38,7 +42,6 @@ from autosched.schedule import (
     TensorLayout,
 )
 
-_REJECTIONS = (RuntimeError, TypeError, ValueError)
 _TRACE_REGION_BYTES = 64 << 20
 
 # Ops that only bring the input where the layer wants it.
@@ -65,7 +68,12 @@ class LocalDevice:
         self.kind = kind
         self.timing = timing
         extra = {} if kind == "mock" else {"trace_region_size": _TRACE_REGION_BYTES}
-        self.device = ttnn.open_device(device_id=0, l1_small_size=L1_SMALL_BYTES, **extra)
+        try:
+            self.device = ttnn.open_device(device_id=0, l1_small_size=L1_SMALL_BYTES, **extra)
+        except RuntimeError as error:
+            raise DeviceError(
+                f"ttnn cannot open the {kind} device {board.name}: {classify(error).message}"
+            ) from None
         grid = self.device.compute_with_storage_grid_size()
         if (grid.x, grid.y) != board.grid:
             ttnn.close_device(self.device)
@@ -78,9 +86,22 @@ class LocalDevice:
         self._uploaded: list[Any] = []
 
     def close(self) -> None:
-        """Close the ttnn device."""
+        """Close the ttnn device; idempotent."""
         self._lowering, self._probe_lowering, self._uploaded = None, None, []
-        ttnn.close_device(self.device)
+        if self.device is not None:
+            ttnn.close_device(self.device)
+        self.device = None
+
+    def __enter__(self) -> "LocalDevice":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def load(self, network: Network) -> None:
         """Take the network that :meth:`run` executes, with its weights."""
@@ -101,6 +122,7 @@ class LocalDevice:
         """Bring a tensor from one layout into another, alone."""
         lowering = Lowering(self.device, self.board, Network("reshard", ()))
         return self._captured(
+            lowering,
             [device_shape(request.shape)],
             [request.source],
             lambda tensors: lowering.reshard(tensors.pop(), request.target),
@@ -109,7 +131,7 @@ class LocalDevice:
     def run(self, schedule: Schedule) -> RunOutcome | Rejection:
         """Run the loaded network once by ``schedule``; on a card, time it by trace replay."""
         if self._lowering is None:
-            raise RuntimeError("no network is loaded")
+            raise DeviceError("no network is loaded: call load() before run()")
         network = self._lowering.network
         runner = Runner(network, schedule, self.device, self.board, self._lowering)
         if not self._uploaded:
@@ -119,7 +141,7 @@ class LocalDevice:
             outcome = self._run_captured(runner)
             return outcome if self.kind == "mock" else self._timed(runner, outcome)
         except LayerFailedError as error:
-            return classify(error, error.layer)
+            return error.rejection
         finally:
             self._lowering.forget_unused_weights()
 
@@ -128,11 +150,25 @@ class LocalDevice:
         self.device.disable_and_clear_program_cache()
         with _capture() as graph:
             runner.forward(self._uploaded, _mark, layouts)
-        return RunOutcome(
-            ops=read_device_ops(graph),
-            output_layouts=layouts,
-            peak_l1_bytes=peak_l1_bytes(graph),
+        buffers = self._dry_buffers(
+            graph, runner.lowering, lambda: runner.forward(self._uploaded, _mark)
         )
+        return RunOutcome(
+            ops=read_device_ops(graph, buffers),
+            output_layouts=layouts,
+            peak_l1_bytes=peak_l1_bytes(graph, buffers=buffers),
+        )
+
+    def _dry_buffers(
+        self, graph: Sequence[Node], lowering: Lowering, call: Callable[[], object]
+    ) -> Buffers:
+        """Repeat what ``graph`` captured without dispatch, for the buffers that it lacks."""
+        if not lacks_buffers(graph):
+            return {}
+        self.device.disable_and_clear_program_cache()
+        with lowering.keeping_weights(), _capture(ttnn.graph.RunMode.NO_DISPATCH) as dry:
+            call()
+        return dataflow_buffers(graph, dry)
 
     def _timed(self, runner: Runner, outcome: RunOutcome) -> RunOutcome:
         """Time a forward pass on a card: warm-ups, then replays of one captured trace."""
@@ -176,7 +212,7 @@ class LocalDevice:
 
         place = upload_shape if isinstance(request.op, Input) else device_shape
         shapes = [place(shape) for shape in request.input_shapes]
-        return self._captured(shapes, layouts, call)
+        return self._captured(lowering, shapes, layouts, call)
 
     def _lowering_of(self, request: ProbeRequest) -> tuple[Lowering, Layer]:
         """Return a lowering for the request's layer; consecutive probes of a layer share one."""
@@ -187,6 +223,7 @@ class LocalDevice:
 
     def _captured(
         self,
+        lowering: Lowering,
         shapes: Sequence[Shape],
         layouts: Sequence[TensorLayout],
         call: Callable[[list[Any]], Any],
@@ -196,18 +233,25 @@ class LocalDevice:
         # that outlives its probe takes L1 from the next one.
         tensors: list[Any] = []
         try:
-            for shape, layout in zip(shapes, layouts, strict=True):
-                tensors.append(self._allocate(shape, layout))
+            tensors += self._allocated(shapes, layouts)
             with _capture() as graph:
                 output = call(tensors)
-        except _REJECTIONS as error:
+            output_layout = layout_of(output)
+            del output
+            tensors.clear()
+            buffers = self._dry_buffers(
+                graph, lowering, lambda: call(self._allocated(shapes, layouts))
+            )
+        except AutoschedError:
+            raise
+        except Exception as error:  # ttnn asserts and throws whatever it likes
             return classify(error)
         finally:
             tensors.clear()
-        ops = read_device_ops(graph)
-        output_layout = layout_of(output)
+            lowering.forget_unused_weights()
+        ops = read_device_ops(graph, buffers)
         input_bytes = sum(layout.shard_bytes for layout in layouts)
-        peak = peak_l1_bytes(graph, input_bytes)
+        peak = peak_l1_bytes(graph, input_bytes, buffers)
         return ProbeOutcome(
             ops=ops,
             input_layouts=tuple(layouts),
@@ -216,6 +260,11 @@ class LocalDevice:
             circular_buffer_bytes=max((op.circular_buffer_bytes for op in ops), default=0),
             scratch_bytes=max(0, peak - input_bytes - output_layout.shard_bytes),
         )
+
+    def _allocated(self, shapes: Sequence[Shape], layouts: Sequence[TensorLayout]) -> list[Any]:
+        return [
+            self._allocate(shape, layout) for shape, layout in zip(shapes, layouts, strict=True)
+        ]
 
     def _allocate(self, shape: Shape, layout: TensorLayout) -> Any:
         return ttnn.allocate_tensor_on_device(
@@ -264,10 +313,10 @@ def _native_layouts(outcome: ProbeOutcome) -> tuple[TensorLayout, ...]:
 
 
 @contextmanager
-def _capture() -> Iterator[list[Node]]:
+def _capture(mode: Any = ttnn.graph.RunMode.NORMAL) -> Iterator[list[Node]]:
     """Capture the device work of the body; the list is filled when the body ends."""
     graph: list[Node] = []
-    ttnn.graph.begin_graph_capture(ttnn.graph.RunMode.NORMAL)
+    ttnn.graph.begin_graph_capture(mode)
     try:
         yield graph
     finally:

@@ -1,6 +1,7 @@
 """Runs single layers and reshards of one network on an open ttnn device."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -66,6 +67,15 @@ class Lowering:
     def remember(self, key: Any, prepared: tuple[Tensor, Tensor | None]) -> None:
         """Keep weights on the device for the next run of the same configuration."""
         self._prepared[key] = prepared
+
+    @contextmanager
+    def keeping_weights(self) -> Iterator[None]:
+        """Forget what the body prepares: in a dry run it has no memory on the device."""
+        prepared = dict(self._prepared)
+        try:
+            yield
+        finally:
+            self._prepared = prepared
 
     def forget_unused_weights(self) -> None:
         """Drop prepared weights that no layer asked for since the last call."""

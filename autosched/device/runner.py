@@ -1,6 +1,6 @@
 """Runs a whole network by a schedule on an open ttnn device."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -9,10 +9,11 @@ import ttnn
 from autosched.boards import Board
 from autosched.device.layer_calls import upload_shape
 from autosched.device.lowering import Lowering
+from autosched.device.rejections import classify
 from autosched.device.ttnn_types import layout_of
-from autosched.errors import ScheduleError
+from autosched.errors import AutoschedError, ScheduleError
 from autosched.network.graph import Input, Layer, Network, Output
-from autosched.schedule import Edge, Schedule, TensorLayout
+from autosched.schedule import Edge, Rejection, Schedule, TensorLayout
 
 Tensor = Any
 Marker = Callable[[str], None]
@@ -21,9 +22,9 @@ Marker = Callable[[str], None]
 class LayerFailedError(Exception):
     """A layer or reshard that ttnn rejected: its name and ttnn's text, no traceback."""
 
-    def __init__(self, layer: str, text: str) -> None:
-        super().__init__(text)
-        self.layer = layer
+    def __init__(self, rejection: Rejection) -> None:
+        super().__init__(f"{rejection.layer}: {rejection.message}")
+        self.rejection = rejection
 
 
 class Runner:
@@ -92,7 +93,9 @@ class Runner:
         tensors: dict[str, Tensor] = {}
         for layer in self.network:
             arguments = [next(given)] if isinstance(layer.op, Input) else []
-            arguments += list(self._arguments(layer, tensors, mark))
+            arguments += [
+                self._argument(layer, index, tensors, mark) for index in range(len(layer.inputs))
+            ]
             tensors[layer.name] = self._run(
                 layer.name,
                 mark,
@@ -103,21 +106,28 @@ class Runner:
                 layouts[layer.name] = layout_of(tensors[layer.name])
             for name in set(layer.inputs):
                 if self.network.last_uses[name] == layer.name:
-                    del tensors[name]
+                    tensors.pop(name, None)
             self._move(layer, tensors, mark)
         return [tensors[layer.name] for layer in self.network if isinstance(layer.op, Output)]
 
-    def _arguments(
-        self, layer: Layer, tensors: dict[str, Tensor], mark: Marker
-    ) -> Iterator[Tensor]:
-        for index, producer in enumerate(layer.inputs):
-            edge = Edge(producer, layer.name, index)
-            target = self.schedule.reshards.get(edge)
-            tensor = tensors[producer]
-            if target is None or layout_of(tensor) == target:
-                yield tensor
-            else:
-                yield self._run(str(edge), mark, lambda: self.lowering.reshard(tensor, target))  # noqa: B023
+    def _argument(
+        self, layer: Layer, index: int, tensors: dict[str, Tensor], mark: Marker
+    ) -> Tensor:
+        """Return an input in the layout the schedule wants it in.
+
+        Once it has been copied into another layout for its last reader, the original is freed.
+        """
+        producer = layer.inputs[index]
+        edge = Edge(producer, layer.name, index)
+        target = self.schedule.reshards.get(edge)
+        if target is None or layout_of(tensors[producer]) == target:
+            return tensors[producer]
+        is_last = (
+            self.network.last_uses[producer] == layer.name
+            and producer not in layer.inputs[index + 1 :]
+        )
+        original = [tensors.pop(producer) if is_last else tensors[producer]]
+        return self._run(str(edge), mark, lambda: self.lowering.reshard(original.pop(), target))
 
     def _move(self, layer: Layer, tensors: dict[str, Tensor], mark: Marker) -> None:
         """Bring the tensors that wait for a later layer where the schedule wants them meanwhile."""
@@ -139,6 +149,8 @@ class Runner:
         try:
             mark(name)
             return call()
-        except (RuntimeError, TypeError, ValueError) as error:
-            text = str(error)
-        raise LayerFailedError(name, text)
+        except AutoschedError:
+            raise
+        except Exception as error:  # ttnn asserts and throws whatever it likes
+            rejection = classify(error, name)
+        raise LayerFailedError(rejection)

@@ -35,6 +35,10 @@ MEMORY_LAYOUTS = {
 }
 _BUFFER_TYPES = {Memory.DRAM: ttnn.BufferType.DRAM, Memory.L1: ttnn.BufferType.L1}
 
+# What ttnn wants said of activations that have no parameter in PyTorch: mish whether to
+# approximate, selu its scale and alpha (torch.nn.SELU's).
+_FUSED_PARAMETERS = {"mish": (0.0,), "selu": (1.0507009873554805, 1.6732632423543772)}
+
 _DATA_TYPE_OF = {value: key for key, value in DATA_TYPES.items()}
 _SHARD_LAYOUT_OF = {value: key for key, value in MEMORY_LAYOUTS.items()}
 
@@ -81,11 +85,10 @@ def layout_of(tensor: ttnn.Tensor) -> TensorLayout:
 
 
 def unary(activation: Activation) -> ttnn.UnaryWithParam:
-    """Return ttnn's fused form of an activation."""
+    """Return ttnn's form of an activation, fused or alone."""
     operation = getattr(ttnn.UnaryOpType, activation.name.upper())
-    if activation.parameters:
-        return ttnn.UnaryWithParam(operation, list(activation.parameters))
-    return ttnn.UnaryWithParam(operation)
+    parameters = activation.parameters or _FUSED_PARAMETERS.get(activation.name, ())
+    return ttnn.UnaryWithParam(operation, *map(float, parameters))
 
 
 def compute_config(config: ComputeConfig, board: Board) -> ttnn.DeviceComputeKernelConfig:

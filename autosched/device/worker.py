@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 from autosched.boards import Board
 from autosched.device.mock_setup import cache_dir
 from autosched.device.opening import open_local_device
+from autosched.device.rejections import classify
 from autosched.device.requests import ProbeRequest, ReshardRequest, TimingSettings
 from autosched.errors import AutoschedError, DeviceError
 from autosched.network.graph import Network
@@ -29,11 +30,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _START_DEADLINE_S = 120.0
+_EXIT_GRACE_S = 10.0
 _PR_SET_PDEATHSIG = 1
+
+
+class _WorkerLostError(Exception):
+    """The worker gives no answer, and none can be expected of it."""
+
+    def __init__(self, kind: RejectionKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class WorkerDevice:
     """A device that lives in a worker process.
+
+    An error that autosched raises in the worker (no network loaded, a schedule for another one) is
+    raised here; whatever else goes wrong there is a rejection. The worker dies with the thread
+    that started it, so keep that one alive.
 
     ``deadline_s`` bounds every single answer. On silicon a new kernel compiles for about a second,
     so leave room for a whole network there.
@@ -77,13 +91,17 @@ class WorkerDevice:
         return answer
 
     def close(self) -> None:
-        """End the worker process."""
+        """End the worker process; a card is closed first."""
+        self._end(0.0 if self.kind == "mock" else _EXIT_GRACE_S)
+
+    def _end(self, grace_s: float = 0.0) -> None:
+        """Hang up, and kill the worker if it is still there after ``grace_s``."""
         child, connection, log = self._child, self._connection, self._log
         self._child = self._connection = self._log = None
         if connection is not None:
             connection.close()
         if child is not None:
-            _kill(child)
+            _end_process(child, grace_s)
         if log is not None:
             log.close()
 
@@ -105,6 +123,7 @@ class WorkerDevice:
             DeviceError: if it cannot open the device; the message carries its last words.
             BoardError: if the card that is there is another board.
         """
+        directory = _scratch_dir()
         here, there = Pipe()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._child = subprocess.Popen(
@@ -114,21 +133,24 @@ class WorkerDevice:
             stdout=self._log,
             stderr=self._log,
             start_new_session=True,
-            cwd=_scratch_dir(),
+            cwd=directory,
         )
         there.close()
         self._connection = here
-        _send(here, (self.board, self.kind, self._timing))
-        answer = self._receive(_START_DEADLINE_S)
-        if isinstance(answer, Rejection):
+        try:
+            answer = self._exchange((self.board, self.kind, self._timing), _START_DEADLINE_S)
+        except _WorkerLostError as error:
             words = self._last_words()
-            self.close()
+            self._end()
             raise DeviceError(
-                f"the {self.kind} device {self.board.name} cannot be opened: {answer.message}"
+                f"the {self.kind} device {self.board.name} cannot be opened: {error}"
                 + (f"\n{words}" if words else "")
-            )
+            ) from None
+        except BaseException:
+            self._end()
+            raise
         if isinstance(answer, AutoschedError):
-            self.close()
+            self._end()
             raise answer
         if self._network is not None:
             self._ask("load", self._network)
@@ -136,33 +158,37 @@ class WorkerDevice:
     def _ask(self, method: str, argument: Any) -> Any:
         if self._child is None:
             self.start()
-        if self._connection is None:
+        if self._child is None:
             return Rejection(RejectionKind.CRASH, "the worker process died when it was started")
         try:
-            _send(self._connection, (method, argument))
-        except (BrokenPipeError, ConnectionResetError):
-            self.close()
-            return Rejection(RejectionKind.CRASH, "the worker process had ended")
-        answer = self._receive(self._deadline_s)
-        if isinstance(answer, Rejection) and answer.kind in (
-            RejectionKind.HANG,
-            RejectionKind.CRASH,
-        ):
-            self.close()
+            answer = self._exchange((method, argument), self._deadline_s)
+        except _WorkerLostError as error:
+            self._end()
+            return Rejection(error.kind, str(error))
+        except BaseException:
+            # Ctrl-C while the answer is under way: the next request must not be given that one.
+            self._end()
+            raise
+        if isinstance(answer, AutoschedError):
+            raise answer
         return answer
 
-    def _receive(self, deadline_s: float) -> Any:
+    def _exchange(self, message: Any, deadline_s: float) -> Any:
         assert self._connection is not None  # noqa: S101 - only called while a child lives
         try:
+            _send(self._connection, message)
             if not self._connection.poll(deadline_s):
-                return Rejection(RejectionKind.HANG, f"no answer within {deadline_s:g} s")
+                raise _WorkerLostError(RejectionKind.HANG, f"no answer within {deadline_s:g} s")
             return pickle.loads(self._connection.recv_bytes())  # noqa: S301 - our own child
-        except (EOFError, ConnectionResetError):
-            return Rejection(RejectionKind.CRASH, self._cause_of_death())
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            raise _WorkerLostError(RejectionKind.CRASH, self._cause_of_death()) from None
 
     def _cause_of_death(self) -> str:
         assert self._child is not None  # noqa: S101 - only called while a child lives
-        code = self._child.wait()
+        try:
+            code = self._child.wait(_EXIT_GRACE_S)
+        except subprocess.TimeoutExpired:
+            return "the worker process hung up"
         if code < 0:
             return f"the worker process died of {signal.Signals(-code).name}"
         return f"the worker process ended with exit code {code}"
@@ -177,14 +203,22 @@ class WorkerDevice:
 def _scratch_dir() -> Path:
     """Return where the worker runs: tt-metal leaves a directory ``generated`` there."""
     path = cache_dir() / "worker"
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DeviceError(
+            f"cannot make {path}: {error.strerror}; "
+            "free some space there, or set AUTOSCHED_CACHE to another directory"
+        ) from None
     return path
 
 
-def _kill(child: "subprocess.Popen[bytes]") -> None:
-    if child.poll() is None:
+def _end_process(child: "subprocess.Popen[bytes]", grace_s: float) -> None:
+    try:
+        child.wait(grace_s)
+    except subprocess.TimeoutExpired:
         os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
+        child.wait()
 
 
 def _die_with_parent() -> None:
@@ -206,9 +240,6 @@ def serve(connection: Connection) -> None:
     except AutoschedError as error:
         _send(connection, error)
         return
-    except Exception as error:  # whatever ttnn throws is the answer
-        _send(connection, Rejection(RejectionKind.CRASH, str(error)))
-        return
     methods: dict[str, Callable[[Any], Any]] = {
         "load": device.load,
         "probe": device.probe,
@@ -220,8 +251,18 @@ def serve(connection: Connection) -> None:
         try:
             method, argument = pickle.loads(connection.recv_bytes())  # noqa: S301 - our own parent
         except EOFError:
+            device.close()
             return
-        _send(connection, methods[method](argument))
+        _send(connection, _answer(methods[method], argument))
+
+
+def _answer(method: "Callable[[Any], Any]", argument: Any) -> Any:
+    try:
+        return method(argument)
+    except AutoschedError as error:
+        return error.with_traceback(None)
+    except Exception as error:  # a defect must not end the search without a word
+        return classify(error)
 
 
 if __name__ == "__main__":

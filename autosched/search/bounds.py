@@ -6,11 +6,8 @@ Good splits come from min-sum message passing on the dual of the linear relaxati
 sequential tree-reweighted message passing (V. Kolmogorov, "Convergent Tree-Reweighted Message
 Passing for Energy Minimization", IEEE TPAMI 28(10), 2006): backward and forward sweeps over the
 execution order exchange min-marginals. On a chain one backward sweep is exact up to L1 capacity.
-
 Of L1, the bound knows what each pair of input layout and candidate needs beside the smallest
-layouts of all else. What lies beyond that is bought at a price per byte and step: a Lagrange
-multiplier, zero or more, on "bytes while the layer runs <= capacity". Bytes are a sum over
-columns too, and any prices give a valid bound; :mod:`autosched.search.prices` looks for good ones.
+layouts of all else.
 """
 
 from collections.abc import Sequence
@@ -18,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autosched.search.stages import Floats, Ints, RunStage, Stage
+from autosched.search.stages import Floats, RunStage, Stage
 
 SWEEPS = 12
 ENOUGH = 1e-6
@@ -45,22 +42,29 @@ def admissible_bounds(
 
     The first bound holds for the whole problem; it is infinite if the tables allow no schedule.
     """
-    return Sweeper(stages, capacity_bytes).converge(sweeps)
+    sweeper = _Sweeper(stages, capacity_bytes)
+    best = sweeper.backward()
+    for _ in range(sweeps if sweeper.couples else 0):
+        sweeper.forward()
+        bounds = sweeper.backward()
+        gained = bounds[0].constant - best[0].constant
+        if not gained > 0:
+            break
+        best = bounds
+        if gained <= ENOUGH * best[0].constant:
+            break
+    return best
 
 
-class Sweeper:
+class _Sweeper:
     """Backward terms and forward messages by stage, tensor and candidate."""
 
     def __init__(self, stages: Sequence[Stage], capacity_bytes: int) -> None:
         self.stages = stages
-        self.capacity_bytes = capacity_bytes
-        self.prices = np.zeros(len(stages))
-        self.held = [_held_bytes(stage) if isinstance(stage, RunStage) else {} for stage in stages]
-        self.free_us = [
-            _pair_tables(stage, held, capacity_bytes) if isinstance(stage, RunStage) else {}
-            for stage, held in zip(stages, self.held, strict=True)
+        self.pair_us = [
+            _pair_tables(stage, capacity_bytes) if isinstance(stage, RunStage) else {}
+            for stage in stages
         ]
-        self.pair_us = self.free_us
         self.messages = [
             {slot: np.zeros(table.shape[1]) for slot, table in tables.items()}
             for tables in self.pair_us
@@ -68,28 +72,6 @@ class Sweeper:
         self.terms = [dict[int, Floats]() for _ in stages]
         self.before: list[Bound] = []
         self.couples = any(len(tables) > 1 for tables in self.pair_us)
-
-    def converge(self, sweeps: int) -> tuple[Bound, ...]:
-        """Sweep back and forth until little is gained, and return the best bounds."""
-        best = self.backward()
-        for _ in range(sweeps if self.couples else 0):
-            self.forward()
-            bounds = self.backward()
-            gained = bounds[0].constant - best[0].constant
-            if not gained > 0:
-                break
-            best = bounds
-            if gained <= ENOUGH * best[0].constant:
-                break
-        return best
-
-    def set_prices(self, prices: Floats) -> None:
-        """Charge for L1 while each stage runs: us per byte (and core)."""
-        self.prices = prices
-        self.pair_us = [
-            {slot: table + price * self.held[number][slot] for slot, table in tables.items()}
-            for number, (price, tables) in enumerate(zip(prices, self.free_us, strict=True))
-        ]
 
     def backward(self) -> tuple[Bound, ...]:
         """Sweep from the end to the start; the messages only steer how costs are split."""
@@ -109,25 +91,17 @@ class Sweeper:
             return Bound(after.constant, tuple(terms))
         terms = [np.zeros(len(column.sizes)) for column in stage.columns]
         for place, slot in enumerate(stage.kept):
-            terms[slot] = after.terms[place] + self._rent(number, slot)
-        price = self.prices[number]
-        constant = after.constant - price * self.capacity_bytes
-        total = stage.time_us + price * stage.run_bytes
+            terms[slot] = after.terms[place]
+        total = stage.time_us
         if stage.output_code is not None:
             total = total + after.terms[len(stage.kept)][stage.output_code]
         if not stage.inputs:
-            return Bound(constant + float(total.min()), tuple(terms))
+            return Bound(after.constant + float(total.min()), tuple(terms))
         for slot, share in self._split(number, total).items():
             term = (share[None, :] + self.pair_us[number][slot]).min(axis=1)
             self.terms[number][slot] = term
             terms[slot] = terms[slot] + term
-        return Bound(constant, tuple(terms))
-
-    def _rent(self, number: int, slot: int) -> Floats | float:
-        """What a column's tensor pays for waiting while a stage runs; inputs pay in their pairs."""
-        if self.prices[number] == 0 or slot in self.held[number]:
-            return 0.0
-        return self.prices[number] * self.stages[number].columns[slot].sizes
+        return Bound(after.constant, tuple(terms))
 
     def _split(self, number: int, total: Floats) -> dict[int, Floats]:
         """Split the cost by candidate between its inputs so that their sum stays the cost."""
@@ -166,8 +140,7 @@ class Sweeper:
     def _run_forward(
         self, number: int, stage: RunStage, frontier: list[Floats], left: dict[int, int]
     ) -> list[Floats]:
-        arrived = stage.time_us + self.prices[number] * stage.run_bytes
-        frontier = [term + self._rent(number, slot) for slot, term in enumerate(frontier)]
+        arrived = stage.time_us
         for slot in stage.input_slots:
             share, rest = self._share(number, slot, frontier[slot], left[slot])
             frontier[slot] = rest
@@ -194,21 +167,17 @@ class Sweeper:
         return np.where(possible, share, np.inf), np.where(possible, rest, np.inf)
 
 
-def _held_bytes(stage: RunStage) -> dict[int, Ints]:
-    """L1 that each input tensor (slot) and its copies hold while the layer runs, like pairs."""
-    held: dict[int, Ints] = {}
-    for use in stage.inputs:
-        before = held.get(use.slot, stage.columns[use.slot].sizes[:, None])
-        held[use.slot] = before + use.added_bytes - use.freed_bytes
-    return held
-
-
-def _pair_tables(stage: RunStage, held: dict[int, Ints], capacity_bytes: int) -> dict[int, Floats]:
+def _pair_tables(stage: RunStage, capacity_bytes: int) -> dict[int, Floats]:
     """Reshard time by input tensor (slot): (layouts, candidates), infinite where L1 forbids."""
-    others = sum(int(c.sizes.min()) for s, c in enumerate(stage.columns) if s not in held)
+    slots = stage.input_slots
+    others = sum(int(c.sizes.min()) for s, c in enumerate(stage.columns) if s not in slots)
     times: dict[int, Floats] = {}
-    for use in stage.inputs:
-        times[use.slot] = times.get(use.slot, 0.0) + use.time_us
+    held = {}
+    for slot in slots:
+        uses = [tables for tables in stage.inputs if tables.slot == slot]
+        times[slot] = np.sum([use.time_us for use in uses], axis=0)
+        extra = np.sum([use.added_bytes - use.freed_bytes for use in uses], axis=0)
+        held[slot] = stage.columns[slot].sizes[:, None] + extra
     least = others + stage.run_bytes + np.sum([h.min(axis=0) for h in held.values()], axis=0)
     return {
         slot: np.where(least + held[slot] - held[slot].min(axis=0) > capacity_bytes, np.inf, time)

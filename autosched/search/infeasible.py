@@ -26,7 +26,7 @@ def explain(problem: Problem) -> str:
     """
     reached = _first_failure(problem)
     if reached is None:
-        return "no schedule was found, but each step alone can be satisfied"
+        return "no feasible schedule"
     stage, frontier = reached
     live = [column.tensor for column in stage.columns if column.tensor >= 0]
     return (

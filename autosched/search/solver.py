@@ -19,7 +19,6 @@ from autosched.search import frontier as rows
 from autosched.search.bounds import admissible_bounds
 from autosched.search.evaluate import Assignment, evaluate
 from autosched.search.infeasible import explain
-from autosched.search.prices import priced_bounds
 from autosched.search.problem import Problem
 from autosched.search.stages import Column, RunStage, compile_stages
 
@@ -65,14 +64,16 @@ def solve(
 ) -> Solution:
     """Find the ``k`` cheapest joint choices of a problem.
 
-    It stops early when the best is proven within ``gap`` (relative) of the optimum, at the time
-    limit (the pass under way is then finished in haste), or when a pass of
-    ``memory_limit_states`` rows was not wide enough for a proof.
+    It stops early when the best is proven within ``gap`` (relative) of the optimum (the others
+    are then the best seen), at the time limit (the pass under way is then finished in haste), or
+    when a pass of ``memory_limit_states`` rows was not wide enough for a proof.
 
     Raises:
         SearchError: if no schedule fits, naming the layer, the bytes that lack and a way out; or
             if the limits ended the search before any was found.
     """
+    if k < 1 or (memory_limit_states is not None and memory_limit_states < 1):
+        raise SearchError(f"{k} schedules within {memory_limit_states} states: both must be >= 1")
     return _Search(problem, k, time_limit_s, memory_limit_states or DEFAULT_STATES, gap).run()
 
 
@@ -88,7 +89,6 @@ class _Search:
         self.accepted_gap = gap
         self.stages = compile_stages(problem, k)
         self.bounds = admissible_bounds(self.stages, problem.capacity_bytes, sweeps=0)
-        self.refined = False
         self.found: dict[tuple[tuple[int, ...], tuple[tuple[int, int, int], ...]], Assignment] = {}
         self.lower_bound_us = self.bounds[0].constant
         self.proven = False
@@ -96,9 +96,13 @@ class _Search:
 
     def run(self) -> Solution:
         width = min(FIRST_WIDTH, self.max_width)
-        while not self._pass(width) and not (self.refined and width >= self.max_width):
+        done = self._pass(width)
+        if not done:
             self._refine()
+            done = self._pass(width)
+        while not done and width < self.max_width:
             width = min(width * WIDENING, self.max_width)
+            done = self._pass(width)
         if not self.found:
             raise SearchError(self._reason())
         best = self._best()
@@ -115,12 +119,8 @@ class _Search:
 
     def _refine(self) -> None:
         """Tighten the bounds once they turn out to matter; narrow frontiers never need that."""
-        if not self.refined:
-            best = self._best()
-            known_us = best[0].cost_us if best else None
-            self.bounds = priced_bounds(self.stages, self.problem.capacity_bytes, known_us)
-            self.lower_bound_us = max(self.lower_bound_us, self.bounds[0].constant)
-            self.refined = True
+        self.bounds = admissible_bounds(self.stages, self.problem.capacity_bytes)
+        self.lower_bound_us = max(self.lower_bound_us, self.bounds[0].constant)
 
     def _reason(self) -> str:
         if self.proven:
@@ -143,10 +143,15 @@ class _Search:
         dropped_us = self._sweep(width)
         if dropped_us >= self._limit_us() or dropped_us == math.inf:
             self.proven = True
-        best = self._best()
-        self.lower_bound_us = max(self.lower_bound_us, dropped_us) if best else self.lower_bound_us
-        close = bool(best) and best[0].cost_us <= self.lower_bound_us * (1 + self.accepted_gap)
-        return self.proven or (self.k == 1 and close) or time.perf_counter() > self.deadline
+        if self.found:
+            self.lower_bound_us = max(self.lower_bound_us, dropped_us)
+        return self.proven or self._is_close() or time.perf_counter() > self.deadline
+
+    def _is_close(self) -> bool:
+        """Whether the best is within the gap that the caller accepts."""
+        if not self.found or (self.k > 1 and self.accepted_gap == 0):
+            return False
+        return self._best()[0].cost_us <= self.lower_bound_us * (1 + self.accepted_gap)
 
     def _sweep(self, width: int) -> float:
         """Record the schedules that a pass finds; return the lowest bound among rows let go."""

@@ -31,7 +31,7 @@ def structures(
         for layout in _LAYOUTS
         for block in _block_heights(shape, layout, board, effort)
     ]
-    if effort.grids and not _is_pointwise(op):
+    if effort.grids and not is_pointwise(op):
         found += [
             replace(base, shard_layout=layout, core_grid=(grid,))
             for layout in _LAYOUTS
@@ -51,7 +51,7 @@ def refinements(op: Conv2d, structure: Conv2dConfig, board: Board) -> list[Conv2
 def _switches(
     op: Conv2d, structure: Conv2dConfig, board: Board
 ) -> Iterator[tuple[str, tuple[object, ...]]]:
-    if _is_pointwise(op) and structure.shard_layout is not ShardLayout.WIDTH:
+    if is_pointwise(op) and structure.shard_layout is not ShardLayout.WIDTH:
         return  # runs as a matmul, which has none of these
     yield "enable_act_double_buffer", (True,)
     yield "enable_weights_double_buffer", (True,)
@@ -92,7 +92,7 @@ def _block_heights(
 
 
 def _spread(values: list[int], count: int) -> list[int]:
-    """Return at most ``count`` of ``values``, evenly spread from the largest down."""
+    """Return at most ``count`` of ``values``, evenly spread and in their order."""
     if count <= 0:
         return []
     if len(values) <= count:
@@ -101,7 +101,7 @@ def _spread(values: list[int], count: int) -> list[int]:
     return [values[round(index * step)] for index in range(count)]
 
 
-def _is_pointwise(op: Conv2d) -> bool:
+def is_pointwise(op: Conv2d) -> bool:
     """Return whether ttnn runs the convolution as a matmul (1x1, no padding, no stride)."""
     return (
         op.kernel == (1, 1)

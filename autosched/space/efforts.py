@@ -11,8 +11,8 @@ class Effort:
 
     ``blocks_per_layout`` bounds the activation block heights probed for each shard layout,
     ``refined_structures`` how many of a layer's best structures get their double buffers and
-    further switches probed, ``kept_candidates`` how many candidates of a layer the joint search
-    keeps beyond the best of each layout, ``grids`` whether explicit core grids are probed.
+    further switches probed, ``kept_layouts`` how many combinations of a layer's layouts the joint
+    search keeps beyond the best of each sharding, ``grids`` whether explicit core grids are probed.
     ``trials`` is the default number of whole-network trials.
     """
 
