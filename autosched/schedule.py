@@ -300,6 +300,23 @@ class Edge:
         return cls(producer, consumer, int(index or 0))
 
 
+_MOVE = " (move)"
+
+
+def move_label(edge: Edge) -> str:
+    """Return what device ops of a move carry as their layer: ``conv1 -> add (move)``."""
+    return f"{edge}{_MOVE}"
+
+
+def labelled_edge(label: str) -> Edge:
+    """Return the edge of a reshard's or move's label.
+
+    Raises:
+        ScheduleError: if it is not a label of an edge.
+    """
+    return Edge.parse(label.removesuffix(_MOVE))
+
+
 @dataclass(frozen=True)
 class Provenance:
     """Where a schedule comes from; every exported file carries it."""
@@ -324,8 +341,9 @@ class Schedule:
     ``layers`` maps a layer's name to its configuration, in execution order; ``reshards`` maps an
     edge to the layout its tensor is brought into before the consumer runs (absent: none), a copy
     for that consumer alone. ``moves`` maps an edge to the layout in which its tensor waits, once
-    the consumer has run, for those that read it later (a spill to DRAM); the edge from a layer to
-    itself moves the tensor as soon as it is there.
+    the consumer has run, for those that read it later: DRAM (a spill), or the layout it has (it
+    is packed to the free end of L1). The edge from a layer to itself moves the tensor as soon as
+    it is there; the consumer need not read the tensor.
     """
 
     provenance: Provenance

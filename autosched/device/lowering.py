@@ -54,6 +54,12 @@ class Lowering:
         dtype = DATA_TYPES[target.dtype] if layout_of(tensor).dtype is not target.dtype else None
         return ttnn.to_memory_config(tensor, memory_config(target), dtype=dtype)
 
+    def move(self, tensor: Tensor, target: TensorLayout) -> Tensor:
+        """Bring a waiting tensor into another layout, or pack it to the free end of L1."""
+        if layout_of(tensor) == target:
+            return ttnn.move(tensor)
+        return self.reshard(tensor, target)
+
     def weights(self, layer: Layer) -> Weights:
         """Return the layer's parameters; zeros where the network came without (a probe)."""
         found = self.network.weights.get(layer.name)

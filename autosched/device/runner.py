@@ -13,7 +13,7 @@ from autosched.device.rejections import classify
 from autosched.device.ttnn_types import layout_of
 from autosched.errors import AutoschedError, ScheduleError
 from autosched.network.graph import Input, Layer, Network, Output
-from autosched.schedule import Edge, Rejection, Schedule, TensorLayout
+from autosched.schedule import Edge, Rejection, Schedule, TensorLayout, move_label
 
 Tensor = Any
 Marker = Callable[[str], None]
@@ -53,6 +53,9 @@ class Runner:
         self.network = network
         self.schedule = schedule
         self.lowering = lowering or Lowering(device, board, network)
+        self._moves: dict[str, list[tuple[str, TensorLayout]]] = {}
+        for edge, target in schedule.moves.items():
+            self._moves.setdefault(edge.consumer, []).append((edge.producer, target))
 
     def __call__(self, *inputs: torch.Tensor) -> list[torch.Tensor]:
         """Upload the inputs, run once, and return the outputs as float32 tensors on the host."""
@@ -130,17 +133,13 @@ class Runner:
         return self._run(str(edge), mark, lambda: self.lowering.reshard(original.pop(), target))
 
     def _move(self, layer: Layer, tensors: dict[str, Tensor], mark: Marker) -> None:
-        """Bring the tensors that wait for a later layer where the schedule wants them meanwhile."""
-        for name in (*dict.fromkeys(layer.inputs), layer.name):
-            edge = Edge(name, layer.name)
-            target = self.schedule.moves.get(edge)
-            if target is None or name not in tensors:
-                continue
-            waiting = tensors.pop(name)
-            tensors[name] = self._run(
-                str(edge),
+        """Bring tensors that wait for a later layer where the schedule wants them meanwhile."""
+        for producer, target in self._moves.get(layer.name, ()):
+            waiting = [tensors.pop(producer)]
+            tensors[producer] = self._run(
+                move_label(Edge(producer, layer.name)),
                 mark,
-                lambda: self.lowering.reshard(waiting, target),  # noqa: B023
+                lambda: self.lowering.move(waiting.pop(), target),  # noqa: B023 - called at once
             )
 
     def _run(self, name: str, mark: Marker, call: Callable[[], Tensor]) -> Tensor:

@@ -63,11 +63,16 @@ class WorkerDevice:
         self.board = board
         self.kind = kind
         self._timing = timing or TimingSettings()
-        self._deadline_s = deadline_s
+        self.deadline_s = deadline_s
         self._network: Network | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
         self._log: IO[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id, or None while there is no worker."""
+        return None if self._child is None else self._child.pid
 
     def load(self, network: Network) -> None:
         """Take the network that :meth:`run` executes; a restarted worker gets it again."""
@@ -161,7 +166,7 @@ class WorkerDevice:
         if self._child is None:
             return Rejection(RejectionKind.CRASH, "the worker process died when it was started")
         try:
-            answer = self._exchange((method, argument), self._deadline_s)
+            answer = self._exchange((method, argument), self.deadline_s)
         except _WorkerLostError as error:
             self._end()
             return Rejection(error.kind, str(error))

@@ -164,6 +164,7 @@ class JointProblem:
         """Return the joint choice a schedule came from, or None if it is not of these tables."""
         waiting: dict[str, TensorLayout] = {}
         candidates: dict[str, int] = {}
+        spills = set()
         for layer in self.network:
             inputs = tuple(
                 schedule.reshards.get(Edge(producer, layer.name, index), waiting[producer])
@@ -174,9 +175,26 @@ class JointProblem:
                 return None
             candidates[layer.name] = found
             waiting[layer.name] = self.tables[layer.name][found].output_layout
-            for name in (*layer.inputs, layer.name):
-                waiting[name] = schedule.moves.get(Edge(name, layer.name), waiting[name])
-        return Selection(candidates, frozenset(schedule.moves))
+            for edge, target in schedule.moves.items():
+                if edge.consumer == layer.name and target != waiting[edge.producer]:
+                    waiting[edge.producer] = target
+                    spills.add(edge)
+        return Selection(candidates, frozenset(spills))
+
+    def waiting_layouts(self, schedule: Schedule, after: str) -> Mapping[str, TensorLayout]:
+        """Return the layout in which each tensor waits once layer ``after`` has run."""
+        waiting: dict[str, TensorLayout] = {}
+        selection = self.find(schedule)
+        for layer in self.network:
+            choices = self.tables[layer.name]
+            index = 0 if selection is None else selection.candidates[layer.name]
+            waiting[layer.name] = choices[index].output_layout
+            for edge, target in schedule.moves.items():
+                if edge.consumer == layer.name:
+                    waiting[edge.producer] = target
+            if layer.name == after:
+                break
+        return waiting
 
     def _find_choice(
         self, layer: Layer, config: LayerConfig, inputs: tuple[TensorLayout, ...]
@@ -203,10 +221,11 @@ def _in_dram(layout: TensorLayout) -> TensorLayout:
 
 
 def _without_liveness(config: LayerConfig) -> LayerConfig:
+    """Drop what is derived rather than chosen: freeing the input, and moving the halo output."""
     if isinstance(config, Conv2dConfig):
-        return replace(config, deallocate_activation=False)
+        return replace(config, deallocate_activation=False, reallocate_halo_output=False)
     if isinstance(config, PoolConfig):
-        return replace(config, deallocate_input=False)
+        return replace(config, deallocate_input=False, reallocate_halo_output=False)
     return config
 
 

@@ -23,7 +23,7 @@ from autosched.search.samplers.registry import make_sampler
 from autosched.search.settings import Settings
 from autosched.search.solver import solve
 from autosched.search.tables import TableBuilder
-from autosched.search.trial_runner import run_trial, times_by_layer
+from autosched.search.trial_runner import run_repaired, run_trial, times_by_layer
 from autosched.space.defaults import default_schedule
 from autosched.space.efforts import Effort, find_effort
 from autosched.space.formats import LayerFormats
@@ -183,7 +183,12 @@ class Study:
                 return
             asked = study.ask(space)
             selection = from_parameters(joint, asked.params)
-            record = self.run(joint.schedule(selection, self._provenance()), self._sampler)
+            schedule = joint.schedule(selection, self._provenance())
+            record = add_trial(
+                self._store,
+                self.record,
+                run_repaired(self._device, self._book, joint, schedule, self._sampler),
+            )
             self._tell(study, asked, record)
             self._finish(record, mirror, watch)
 

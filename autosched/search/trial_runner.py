@@ -7,8 +7,12 @@ from datetime import datetime, timezone
 
 from autosched.device.device import Device
 from autosched.schedule import DeviceOp, Rejection, Schedule, TimeKind
+from autosched.search.joint import JointProblem
 from autosched.search.probe_book import ProbeBook, total_us
+from autosched.search.repair import repaired
 from autosched.store.trials import TrialRecord
+
+_MAX_REPAIRS = 24
 
 
 def run_trial(device: Device, book: ProbeBook, schedule: Schedule, sampler: str) -> TrialRecord:
@@ -42,6 +46,25 @@ def run_trial(device: Device, book: ProbeBook, schedule: Schedule, sampler: str)
         ops=ops,
         duration_s=time.perf_counter() - begin,
     )
+
+
+def run_repaired(
+    device: Device, book: ProbeBook, joint: JointProblem, schedule: Schedule, sampler: str
+) -> TrialRecord:
+    """Run a joint choice; where L1 is too fragmented for it, make room and run again.
+
+    The record carries the schedule that ran, or the last one that was rejected.
+    """
+    record = run_trial(device, book, schedule, sampler)
+    for _ in range(_MAX_REPAIRS):
+        if record.rejection is None:
+            break
+        roomier = repaired(joint, schedule, record.rejection)
+        if roomier is None:
+            break
+        schedule = roomier
+        record = run_trial(device, book, schedule, sampler)
+    return record
 
 
 def times_by_layer(ops: tuple[DeviceOp, ...]) -> Mapping[str, float]:

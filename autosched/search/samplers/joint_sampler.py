@@ -18,10 +18,11 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from autosched.errors import SearchError
-from autosched.schedule import Edge, RejectionKind
+from autosched.schedule import Rejection, RejectionKind, labelled_edge, move_label
 from autosched.search.joint import JointProblem, Selection
 from autosched.search.parameters import from_parameters, search_space, to_parameters
 from autosched.search.problem import Candidate, Layer, Nogood, Problem
+from autosched.search.repair import MEMORY_KINDS, failing_layer
 from autosched.search.solver import Solution, solve
 
 LAYER_TIMES = "layer_us"
@@ -32,11 +33,6 @@ REJECTION = "rejection"
 _K_BEST = 4
 _DRAWS = 8
 _SOLVE_LIMIT_S = 20.0
-_MEMORY = (
-    RejectionKind.L1_OVERFLOW.value,
-    RejectionKind.CIRCULAR_BUFFER_CLASH.value,
-    RejectionKind.CIRCULAR_BUFFER_OVERFLOW.value,
-)
 
 
 @dataclass
@@ -158,10 +154,21 @@ class JointSampler(BaseSampler):
                 self._learn_rejection(selection, *trial.user_attrs[REJECTION])
 
     def _learn_times(self, selection: Selection, times_us: Mapping[str, float]) -> None:
-        for name, time_us in times_us.items():
-            if name in self._number:
-                index = self._number[name]
-                self._knowledge.in_place_us[index, selection.candidates[name]] = time_us
+        """Take over the times in place; packing a fragmented L1 counts as its layer's time."""
+        seen: dict[str, float] = {}
+        for label, time_us in times_us.items():
+            name = label if label in self._number else self._packed_for(label, selection)
+            if name is not None:
+                seen[name] = seen.get(name, 0.0) + time_us
+        for name, time_us in seen.items():
+            self._knowledge.in_place_us[self._number[name], selection.candidates[name]] = time_us
+
+    def _packed_for(self, label: str, selection: Selection) -> str | None:
+        """Return the layer after which a label's tensor was packed, None for other labels."""
+        edge = labelled_edge(label)
+        if label != move_label(edge) or edge in selection.spills:
+            return None
+        return edge.consumer
 
     def _learn_rejection(self, selection: Selection, kind: str, place: str) -> None:
         """Forbid the combination that failed.
@@ -169,12 +176,12 @@ class JointSampler(BaseSampler):
         It is the layer with its producers, and where memory ran out, also the producers of every
         tensor that was live then.
         """
-        name = place if place in self._number else Edge.parse(place).consumer
-        if name not in self._number:
+        name = failing_layer(self._joint.network, Rejection(RejectionKind(kind), "", place))
+        if name is None:
             return
         layer = self._joint.network.by_name[name]
         involved = {name, *layer.inputs}
-        if kind in _MEMORY:
+        if RejectionKind(kind) in MEMORY_KINDS:
             involved |= self._live_at(name)
         nogood = tuple(
             sorted((self._number[item], selection.candidates[item]) for item in involved)
