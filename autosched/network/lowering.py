@@ -57,7 +57,7 @@ class Lowering:
             raise Refusal(f"its input has shape {draft.shape}, not (N, C, H, W)")
         return draft
 
-    def add(  # noqa: PLR0913 - a draft has that many independent parts
+    def add(
         self,
         node: Node,
         op: DraftOp,
