@@ -6,10 +6,17 @@ each trial. Optuna needs tens of milliseconds for a trial, so a thread of its ow
 
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import optuna
+from optuna.exceptions import OptunaError
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import SQLAlchemyError
 
+from autosched.errors import StoreError
+from autosched.store.address import parse_url
+from autosched.store.database import LOCK_TIMEOUT_S
+from autosched.store.failures import explain
 from autosched.store.trials import TrialRecord
 
 NUMBER = "trial"
@@ -38,23 +45,39 @@ class OptunaMirror:
         """Write all that is left.
 
         Raises:
-            Exception: Optuna's or the database's, if a trial could not be mirrored.
+            StoreError: if the database refuses. Our own tables have the trials all the same; the
+                mirror catches up when the study is opened again.
         """
         self._thread.shutdown(wait=True)
-        for future in self._pending:
-            future.result()
-        self._pending.clear()
+        pending, self._pending = self._pending, []
+        try:
+            for future in pending:
+                future.result()
+        except (SQLAlchemyError, OptunaError) as error:
+            raise self._explained(error) from error
+
+    def _explained(self, error: Exception) -> StoreError:
+        address = parse_url(self._url)
+        cause = error if isinstance(error, SQLAlchemyError) else error.__cause__
+        if not isinstance(cause, SQLAlchemyError):
+            return StoreError(f"{address}: Optuna cannot mirror the trials: {error}")
+        return explain(cause, str(address), address.path, LOCK_TIMEOUT_S)
 
     def _opened(self) -> optuna.Study:
         if self._study is None:
             optuna.logging.set_verbosity(optuna.logging.ERROR)
             self._study = optuna.create_study(
-                storage=optuna.storages.RDBStorage(self._url),
+                storage=optuna.storages.RDBStorage(self._url, engine_kwargs=self._engine_kwargs()),
                 study_name=self._name,
                 load_if_exists=True,
                 direction="minimize",
             )
         return self._study
+
+    def _engine_kwargs(self) -> dict[str, Any]:
+        """Let SQLite wait for other writers as long as our own connections do."""
+        is_file = parse_url(self._url).path is not None
+        return {"connect_args": {"timeout": LOCK_TIMEOUT_S}} if is_file else {}
 
     def _catch_up(self, trials: list[TrialRecord]) -> None:
         there = {

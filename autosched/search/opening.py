@@ -118,10 +118,11 @@ def open_study(
 def check_same(found: StudyRecord, wanted: StudyRecord, place: str) -> None:
     """Raise StudyError if a stored study is not of the same network, board, device and ttnn."""
     for title, field_name in (
+        # A network of another batch has another signature, so that the batch is looked at first.
+        ("batch", "batch"),
         ("network", "network_signature"),
         ("board", "board"),
         ("device", "device_kind"),
-        ("batch", "batch"),
         ("ttnn version", "ttnn_version"),
     ):
         theirs, ours = getattr(found, field_name), getattr(wanted, field_name)

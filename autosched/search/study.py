@@ -1,6 +1,7 @@
 """A study: the search for the best schedule of one network on one device, kept in a database."""
 
 import time
+from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 
@@ -23,6 +24,7 @@ from autosched.search.samplers.registry import make_sampler
 from autosched.search.settings import Settings
 from autosched.search.solver import solve
 from autosched.search.tables import TableBuilder
+from autosched.search.time_limit import TimeLimited, TimeUpError
 from autosched.search.trial_runner import run_repaired, run_trial, times_by_layer
 from autosched.space.defaults import default_schedule
 from autosched.space.efforts import Effort, find_effort
@@ -60,9 +62,19 @@ class Study:
         self._store = store
         self._device = device or WorkerDevice(self.board, settings.device, settings.timing)
         self._device.load(network)
-        key = DeviceKey(record.board, record.device_kind, record.ttnn_version)
-        self._book = ProbeBook(store, self._device, key, self.cost)
+        self._book = self._book_of(self._device)
+        self._measured: ProbeBook | None = None
+        self._scout: Device | None = None
+        if self._device.kind == "silicon":
+            # The mock device ranks the candidates, the card measures the best of them.
+            self._measured = self._book
+            self._scout = WorkerDevice(self.board, "mock")
+            self._book = self._book_of(self._scout)
         self._joint: JointProblem | None = None
+
+    def _book_of(self, device: Device) -> ProbeBook:
+        key = DeviceKey(self.record.board, device.kind, self.record.ttnn_version)
+        return ProbeBook(self._store, device, key, self.cost)
 
     @property
     def name(self) -> str:
@@ -87,8 +99,17 @@ class Study:
 
     def close(self) -> None:
         """Write what is unwritten and end the worker process."""
-        self._book.flush()
-        self._device.close()
+        try:
+            self._flush()
+        finally:
+            self._device.close()
+            if self._scout is not None:
+                self._scout.close()
+
+    def _flush(self) -> None:
+        for book in (self._book, self._measured):
+            if book is not None:
+                book.flush()
 
     def __enter__(self) -> "Study":
         return self
@@ -116,15 +137,18 @@ class Study:
         Raises:
             SearchError: if a layer has no candidate, or no schedule fits.
         """
-        watch = observer or SilentObserver()
+        watch: Observer = observer or SilentObserver()
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        if deadline is not None:
+            watch = TimeLimited(watch, deadline)
         mirror = OptunaMirror(self._store.url, self.name)
         try:
-            mirror.catch_up(self.trials)
-            self._run_default(mirror, watch)
-            self._search(trials, deadline, mirror, watch)
+            with suppress(TimeUpError):
+                mirror.catch_up(self.trials)
+                self._run_default(mirror, watch)
+                self._search(trials, deadline, mirror, watch)
         finally:
-            self._book.flush()
+            self._flush()
             mirror.close()
         return self.best
 
@@ -142,12 +166,12 @@ class Study:
     def _probe(self, watch: Observer) -> JointProblem:
         network, book = self.network, self._book
         shapes = reshard_shapes(network)
-        book.load(
-            [network.layer_signature(layer) for layer in network]
-            + [reshard_signature(shape) for shape in shapes]
-        )
+        signatures = [network.layer_signature(layer) for layer in network]
+        book.load([*signatures, *(reshard_signature(shape) for shape in shapes)])
+        if self._measured is not None:
+            self._measured.load(signatures)
         formats = LayerFormats(network, self.settings.formats)
-        builder = TableBuilder(network, formats, self.board, self._effort, book)
+        builder = TableBuilder(network, formats, self.board, self._effort, book, self._measured)
         tables = builder.build(
             lambda layer, done, total: watch.on_probing(layer.name, done, total, book.counts)
         )

@@ -61,7 +61,11 @@ Tables = Mapping[str, tuple[Choice, ...]]
 
 
 class TableBuilder:
-    """Builds the tables of one network from probes."""
+    """Builds the tables of one network from probes.
+
+    With ``measured``, the probes of ``book`` (the mock device's) only rank the candidates, and the
+    best are measured on the card: there each new kernel costs a second to compile.
+    """
 
     def __init__(
         self,
@@ -70,12 +74,14 @@ class TableBuilder:
         board: Board,
         effort: Effort,
         book: ProbeBook,
+        measured: ProbeBook | None = None,
     ) -> None:
         self._network = network
         self._formats = formats
         self._board = board
         self._effort = effort
         self._book = book
+        self._measured = measured
         self._by_request: dict[tuple[str, TensorLayout, LayerConfig], tuple[Choice, ...]] = {}
 
     def build(self, progress: Progress) -> Tables:
@@ -178,16 +184,18 @@ class TableBuilder:
         )
 
     def _ask(self, layer: Layer, option: Option, source: TensorLayout) -> Probed | Rejection:
+        request = replace(self._request(layer, option), source_layouts=(source,))
+        return self._book.probe(self._network.layer_signature(layer), request)
+
+    def _request(self, layer: Layer, option: Option) -> ProbeRequest:
         is_input = isinstance(layer.op, Input)
-        request = ProbeRequest(
+        return ProbeRequest(
             op=layer.op,
             input_shapes=(layer.shape,) if is_input else self._network.input_shapes(layer),
             shape=layer.shape,
             config=option.config,
             input_layouts=option.input_layouts,
-            source_layouts=(source,),
         )
-        return self._book.probe(self._network.layer_signature(layer), request)
 
     def _selected(
         self, layer: Layer, found: Sequence[Choice], answers: Sequence[Probed | Rejection]
@@ -206,7 +214,23 @@ class TableBuilder:
             first = next((group for group in ranked if group[0].sharding is sharding), None)
             if first is not None and first not in kept:
                 kept.append(first)
-        return tuple(choice for group in kept for choice in group)
+        chosen = [choice for group in kept for choice in group]
+        return tuple(chosen if self._measured is None else self._timed(layer, chosen))
+
+    def _timed(self, layer: Layer, chosen: Sequence[Choice]) -> list[Choice]:
+        """Return the candidates that the card accepts, with its times, fastest first."""
+        assert self._measured is not None  # noqa: S101 - only called with a card
+        timed = []
+        for choice in chosen:
+            request = self._request(layer, Option(choice.config, choice.input_layouts))
+            answer = self._measured.probe(self._network.layer_signature(layer), request)
+            timed += _choices([answer], choice.config)
+        if not timed:
+            raise SearchError(
+                f"layer {layer.name}: the card rejects all {len(chosen)} candidates that the mock "
+                "device accepts; 'autosched doctor' checks that both run the same ttnn"
+            )
+        return sorted(timed, key=lambda choice: choice.time_us)
 
 
 def _choices(answers: Sequence[Probed | Rejection], config: LayerConfig) -> list[Choice]:

@@ -18,7 +18,8 @@ _MAX_REPAIRS = 24
 def run_trial(device: Device, book: ProbeBook, schedule: Schedule, sampler: str) -> TrialRecord:
     """Run the loaded network by ``schedule``; the record is not stored yet.
 
-    On silicon the latency is the measured one, on the mock device the sum of estimated op times.
+    On silicon the latency is the measured one, and ops have times only from ttnn's profiler; on
+    the mock device it is the sum of estimated op times.
     """
     started_at = datetime.now(timezone.utc)
     begin = time.perf_counter()
@@ -34,8 +35,8 @@ def run_trial(device: Device, book: ProbeBook, schedule: Schedule, sampler: str)
     )
     if isinstance(outcome, Rejection):
         return record
-    ops = book.estimate(outcome.ops)
     measured = outcome.latency_us is not None
+    ops = outcome.ops if measured else book.estimate(outcome.ops)
     return replace(
         record,
         latency_us=outcome.latency_us if measured else total_us(ops),
@@ -68,8 +69,9 @@ def run_repaired(
 
 
 def times_by_layer(ops: tuple[DeviceOp, ...]) -> Mapping[str, float]:
-    """Return microseconds by layer or edge name, in the order they ran."""
+    """Return microseconds by layer or edge name, in the order they ran; of timed ops only."""
     times_us: dict[str, float] = {}
     for op in ops:
-        times_us[op.layer] = times_us.get(op.layer, 0.0) + (op.time_ns or 0.0) / 1e3
+        if op.time_ns is not None:
+            times_us[op.layer] = times_us.get(op.layer, 0.0) + op.time_ns / 1e3
     return times_us
