@@ -1,0 +1,1 @@
+"""How long a device op takes when no device can time it."""

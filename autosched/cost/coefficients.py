@@ -1,0 +1,161 @@
+"""A set of coefficients for one architecture: values, uncertainty, provenance, fingerprint."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files
+from math import exp, log
+from pathlib import Path
+from typing import Any
+
+from autosched.cost.priors import ORDINARY_ERROR, PRIORS, SHARE, Prior
+from autosched.errors import ProfileError
+from autosched.schedule import digest
+
+FORMAT = 1
+"""Raised when formulas change so that older coefficient files no longer fit them."""
+
+
+@dataclass(frozen=True)
+class FamilyFit:
+    """What calibration learned about one family of formulas.
+
+    ``error`` is the standard deviation of log(measured / predicted) on held-out layers; ``low``
+    and ``high`` bound the calibration data's features (:func:`reach` gives the distance to them).
+    """
+
+    values: Mapping[str, float]
+    error: float
+    rows: int = 0
+    distinct: int = 0
+    low: Mapping[str, float] = field(default_factory=dict)
+    high: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """All families' coefficients for one architecture.
+
+    ``ttnn_version`` is the release range of the profiles they were fitted on.
+    """
+
+    arch: str
+    clock_ghz: float
+    ttnn_version: str
+    families: Mapping[str, FamilyFit]
+    sources: tuple[str, ...] = ()
+    format: int = FORMAT
+
+    @property
+    def version(self) -> str:
+        """Name these coefficients: architecture, format and fingerprint."""
+        return f"{self.arch}-{self.format}-{self.fingerprint[:6]}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Return a digest of everything but the sources' names."""
+        plain = asdict(self)
+        plain.pop("sources")
+        return digest(plain)
+
+
+def reach(quantities: Mapping[str, float], fit: FamilyFit) -> float:
+    """Return how far quantities lie outside the calibration data, as the largest log ratio."""
+    farthest = 0.0
+    for name, amount in quantities.items():
+        if amount <= 0:
+            continue
+        if name not in fit.high:
+            farthest = max(farthest, log(4.0) if fit.high else 0.0)
+        elif amount > fit.high[name]:
+            farthest = max(farthest, log(amount / fit.high[name]))
+        elif amount < fit.low[name]:
+            farthest = max(farthest, log(fit.low[name] / amount) / 2)
+    return farthest
+
+
+def prior_values(family: str) -> dict[str, float]:
+    """Return the prior values of one family."""
+    return {name: prior.value for name, prior in PRIORS[family].items()}
+
+
+def from_priors(arch: str, clock_ghz: float) -> Coefficients:
+    """Return uncalibrated coefficients."""
+    families = {name: FamilyFit(prior_values(name), ORDINARY_ERROR) for name in PRIORS}
+    return Coefficients(arch, clock_ghz, "", families)
+
+
+def to_free(value: float, prior: Prior) -> float:
+    """Map a coefficient to the whole line: logit for shares, else logarithm."""
+    if prior.unit == SHARE:
+        inside = min(max(value, 1e-6), 1 - 1e-6)
+        return log(inside / (1 - inside))
+    return log(max(value, 1e-9))
+
+
+def from_free(free: float, prior: Prior) -> float:
+    """Map back from the whole line."""
+    return 1 / (1 + exp(-free)) if prior.unit == SHARE else exp(free)
+
+
+def to_plain(coefficients: Coefficients) -> dict[str, Any]:
+    """Return JSON types, with version and fingerprint; :func:`from_plain` reads them back."""
+    return {
+        "version": coefficients.version,
+        "fingerprint": coefficients.fingerprint,
+        **asdict(coefficients),
+    }
+
+
+def save(coefficients: Coefficients, path: Path | str) -> None:
+    """Write a coefficients file with its fingerprint."""
+    plain = to_plain(coefficients)
+    Path(path).write_text(json.dumps(plain, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def load(path: Path | str) -> Coefficients:
+    """Read a coefficients file.
+
+    Raises:
+        ProfileError: if it is missing, no such file, for another format, or was edited.
+    """
+    path = Path(path)
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ProfileError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ProfileError(f"{path}: not a coefficients file ({error})") from error
+    return from_plain(plain, str(path))
+
+
+def from_plain(plain: Any, where: str) -> Coefficients:
+    """Build coefficients from JSON types; see :func:`load` for errors."""
+    try:
+        if plain["format"] != FORMAT:
+            raise ProfileError(
+                f"{where}: has format {plain['format']}, this version reads {FORMAT}; "
+                "run 'autosched calibrate' on the profiles again"
+            )
+        families = {name: FamilyFit(**fit) for name, fit in plain["families"].items()}
+        coefficients = Coefficients(
+            arch=plain["arch"],
+            clock_ghz=plain["clock_ghz"],
+            ttnn_version=plain["ttnn_version"],
+            families=families,
+            sources=tuple(plain["sources"]),
+            format=plain["format"],
+        )
+        if plain["fingerprint"] != coefficients.fingerprint:
+            raise ProfileError(
+                f"{where}: its fingerprint does not match its content; "
+                "it was edited by hand, write it again with 'autosched calibrate'"
+            )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ProfileError(f"{where}: not a coefficients file ({error!r})") from error
+    return coefficients
+
+
+def shipped_path(arch: str) -> Path:
+    """Return where the shipped coefficients of an architecture lie."""
+    return Path(str(files("autosched.cost") / "coefficients" / f"{arch}.json"))

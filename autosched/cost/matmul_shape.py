@@ -1,0 +1,175 @@
+"""How ttnn deals a matrix multiplication out to cores, from what a capture or profile shows.
+
+Captures do not print the program configuration, so the part of each core follows from the program
+factory, the shards and the number of cores (rules of tt-metal's ``matmul_op.cpp``).
+"""
+
+import re
+from functools import lru_cache
+from math import prod
+
+from autosched.cost.attributes import fields, numbers
+from autosched.cost.records import MatmulKind, MatmulOp, Place
+from autosched.cost.tensors import TILE, ceil_div, place_of
+from autosched.schedule import DataType, DeviceOp, Fidelity, ShardLayout, TensorInfo
+
+_FIDELITY = re.compile(r"math_fidelity=(\w+)")
+_PER_CORE = re.compile(r"per_core_M=(\d+);per_core_N=(\d+)")
+_SUBBLOCK = re.compile(r"out_subblock_h=(\d+);out_subblock_w=(\d+)")
+# Tiles the matrix engine accumulates at once: half the destination registers, a quarter in fp32.
+_DEST_TILES, _DEST_TILES_FP32 = 8, 4
+_FP32 = re.compile(r"fp32_dest_acc_en=1")
+_L1_ACC = re.compile(r"packer_l1_acc=1")
+
+
+def read_matmul(op: DeviceOp) -> MatmulOp:
+    """Return the features of a ``Matmul`` or ``MatmulDeviceOperation``."""
+    in0, in1 = op.inputs[0], op.inputs[1]
+    out = op.outputs[0]
+    m_tiles, n_tiles = _tiles(out)
+    k_tiles = ceil_div(in0.shape[-1], TILE)
+    batched = prod(in1.shape[:-2]) > 1
+    kind = MatmulKind.REUSE if batched else _kind(op, in0, m_tiles, n_tiles)
+    core_m, core_n = _core_part(op, kind, out, m_tiles, n_tiles)
+    fidelity = _FIDELITY.search(op.attributes)
+    fp32 = _FP32.search(op.attributes) is not None
+    stated = _SUBBLOCK.search(op.attributes)
+    subblock = (int(stated[1]), int(stated[2])) if stated else subblock_of(core_m, core_n, fp32)
+    return MatmulOp(
+        kind=kind,
+        cores=max(op.cores, 1),
+        core_batches=ceil_div(prod(in1.shape[:-2]), max(op.cores, 1)) if batched else 1,
+        m_tiles=m_tiles,
+        k_tiles=k_tiles,
+        n_tiles=n_tiles,
+        k_blocks=_k_blocks(in0, kind, k_tiles),
+        core_m=core_m,
+        core_n=core_n,
+        fidelity=Fidelity(fidelity[1]) if fidelity else Fidelity.HIFI4,
+        subblock_h=subblock[0],
+        subblock_w=subblock[1],
+        fp32_dest_acc=fp32,
+        packer_l1_acc=_L1_ACC.search(op.attributes) is not None,
+        has_bias=_has_bias(op, out),
+        in0_place=place_of(in0),
+        in1_place=place_of(in1),
+        out_place=place_of(out),
+        in0_dtype=in0.layout.dtype,
+        in1_dtype=in1.layout.dtype,
+        out_dtype=out.layout.dtype,
+    )
+
+
+@lru_cache(maxsize=4096)
+def subblock_of(rows: int, columns: int, fp32_dest_acc: bool) -> tuple[int, int]:
+    """Return (height, width) of the largest output block that divides a core's part.
+
+    Of equally large ones the wider wins, as in tt-metal's ``determine_largest_subblock_size``.
+    """
+    limit = _DEST_TILES_FP32 if fp32_dest_acc else _DEST_TILES
+    shapes = [
+        (height * width, width, height)
+        for height in range(1, limit + 1)
+        for width in range(1, limit // height + 1)
+        if rows % height == 0 and columns % width == 0
+    ]
+    _, width, height = max(shapes)
+    return height, width
+
+
+def flat_matmul(m: int, k: int, n: int, cores: int) -> MatmulOp:
+    """Return the features of a row of a flat height-sharded matmul file.
+
+    The file names no formats: bfloat16 throughout at HiFi2, which the time of a tile product shows
+    (32 cycles and more). Calibration absorbs what is wrong with that. Rows wider than the
+    destination registers show the cost of single-tile blocks.
+    """
+    m_tiles, k_tiles, n_tiles = (ceil_div(size, TILE) for size in (m, k, n))
+    core_m = ceil_div(m_tiles, cores)
+    narrow = n_tiles <= _DEST_TILES
+    return MatmulOp(
+        kind=MatmulKind.MCAST_IN1,
+        cores=cores,
+        core_batches=1,
+        m_tiles=m_tiles,
+        k_tiles=k_tiles,
+        n_tiles=n_tiles,
+        k_blocks=k_tiles,
+        core_m=core_m,
+        core_n=n_tiles,
+        subblock_h=subblock_of(core_m, n_tiles, False)[0] if narrow else 1,
+        subblock_w=n_tiles if narrow else 1,
+        fidelity=Fidelity.HIFI2,
+        fp32_dest_acc=False,
+        packer_l1_acc=False,
+        has_bias=False,
+        in0_place=Place.SHARD,
+        in1_place=Place.DRAM,
+        out_place=Place.SHARD,
+        in0_dtype=DataType.BFLOAT16,
+        in1_dtype=DataType.BFLOAT16,
+        out_dtype=DataType.BFLOAT16,
+    )
+
+
+def _tiles(info: TensorInfo) -> tuple[int, int]:
+    """Return (rows, columns) in tiles, batches stacked on top of each other."""
+    rows = prod(info.shape[:-2]) * ceil_div(info.shape[-2], TILE)
+    return rows, ceil_div(info.shape[-1], TILE)
+
+
+def _has_bias(op: DeviceOp, out: TensorInfo) -> bool:
+    """A third input is the bias, unless it is the preallocated output."""
+    return len(op.inputs) > 2 and op.inputs[2].shape[-2:] != out.shape[-2:]
+
+
+def _kind(op: DeviceOp, in0: TensorInfo, m_tiles: int, n_tiles: int) -> MatmulKind:
+    by_layout = {
+        ShardLayout.HEIGHT: MatmulKind.MCAST_IN1,
+        ShardLayout.WIDTH: MatmulKind.MCAST_IN0,
+        ShardLayout.BLOCK: MatmulKind.MCAST_2D,
+    }
+    if in0.layout.sharding in by_layout:
+        return by_layout[in0.layout.sharding]
+    if "2D" in op.factory:
+        return MatmulKind.MCAST_2D
+    if "1D" in op.factory:
+        return MatmulKind.MCAST_IN1 if m_tiles > n_tiles else MatmulKind.MCAST_IN0
+    return MatmulKind.REUSE
+
+
+def _k_blocks(in0: TensorInfo, kind: MatmulKind, k_tiles: int) -> int:
+    """Return the blocks of the inner dimension: one a shard column, otherwise one a tile."""
+    shard = in0.layout.shard_shape
+    if kind is MatmulKind.MCAST_2D and shard is not None:
+        return ceil_div(k_tiles, ceil_div(shard[1], TILE))
+    return k_tiles
+
+
+def _core_part(
+    op: DeviceOp, kind: MatmulKind, out: TensorInfo, m_tiles: int, n_tiles: int
+) -> tuple[int, int]:
+    stated = _PER_CORE.search(op.attributes)
+    if stated:
+        return int(stated[1]), int(stated[2])
+    if out.layout.shard_shape is not None:
+        rows, columns = out.layout.shard_shape
+        return ceil_div(rows, TILE), ceil_div(columns, TILE)
+    cores = max(op.cores, 1)
+    if kind is MatmulKind.MCAST_IN1:
+        return ceil_div(m_tiles, cores), n_tiles
+    if kind is MatmulKind.MCAST_IN0:
+        return m_tiles, ceil_div(n_tiles, cores)
+    if kind is MatmulKind.REUSE:
+        return ceil_div(m_tiles, cores) if m_tiles >= cores else m_tiles, n_tiles
+    columns, rows = _grid(op, cores)
+    return ceil_div(m_tiles, rows), ceil_div(n_tiles, columns)
+
+
+def _grid(op: DeviceOp, cores: int) -> tuple[int, int]:
+    """Return (columns, rows) of a two-dimensional multiplication."""
+    stated = numbers(fields(op.attributes).get("user_core_coord", ""))
+    if len(stated) == 2:
+        return stated[0], stated[1]
+    columns = next(side for side in range(int(cores**0.5), 0, -1) if cores % side == 0)
+    return columns, cores // columns

@@ -1,0 +1,138 @@
+"""Predicted kernel times of device ops."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from math import hypot
+from pathlib import Path
+
+from autosched.cost.coefficients import (
+    Coefficients,
+    FamilyFit,
+    from_priors,
+    load,
+    reach,
+    shipped_path,
+)
+from autosched.cost.features import is_known, read_features
+from autosched.cost.formulas import work_of
+from autosched.cost.priors import ORDINARY_ERROR
+from autosched.cost.profile import CLOCK_GHZ
+from autosched.cost.quantities import all_quantities
+from autosched.cost.records import Record
+from autosched.cost.work import Work, cycles_of, terms_of
+from autosched.errors import ProfileError
+from autosched.schedule import DeviceOp
+
+ERROR_PER_DISTANCE = 0.15
+"""Standard error added per factor e that an op's quantities lie outside the calibration data."""
+
+UNKNOWN_ERROR = 1.0
+"""Standard error, in log time, of an op without formulas: a factor of e either way."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A predicted time.
+
+    ``stderr_log`` is the standard error of log time; ``known`` is false for ops without formulas
+    of their own, whose time is a generous guess from their bytes. ``terms`` are nanoseconds by
+    coefficient and sum up to ``time_ns``.
+    """
+
+    time_ns: float
+    stderr_log: float
+    known: bool
+    terms: Mapping[str, float]
+
+
+class CostModel:
+    """The device model of one architecture; safe to share, and fast for ops seen before."""
+
+    def __init__(self, coefficients: Coefficients) -> None:
+        self.coefficients = coefficients
+        self._times: dict[tuple[object, ...], tuple[DeviceOp, float]] = {}
+
+    @classmethod
+    def load(cls, arch: str, path: Path | str | None = None) -> "CostModel":
+        """Load coefficients: the shipped ones of ``arch``, or those of a file.
+
+        Raises:
+            ProfileError: if the architecture is unknown, or the file unusable or for another one.
+        """
+        if arch not in CLOCK_GHZ:
+            known = ", ".join(CLOCK_GHZ)
+            raise ProfileError(f"no cost model for architecture {arch!r}; there are {known}")
+        shipped = shipped_path(arch)
+        if path is None and not shipped.exists():
+            return cls(from_priors(arch, CLOCK_GHZ[arch]))
+        coefficients = load(shipped if path is None else path)
+        if coefficients.arch != arch:
+            raise ProfileError(
+                f"{path}: coefficients for {coefficients.arch}, not {arch}; "
+                "calibrate with a profile of this architecture"
+            )
+        return cls(coefficients)
+
+    @property
+    def version(self) -> str:
+        """Name of the coefficients, such as ``wormhole_b0-1-ab12cd``."""
+        return self.coefficients.version
+
+    def predict(self, op: DeviceOp) -> Prediction:
+        """Predict one op with its uncertainty and terms."""
+        return self.predict_features(read_features(_untimed(op)), is_known(op))
+
+    def predict_features(self, features: Record, known: bool = True) -> Prediction:
+        """Predict from typed features."""
+        work = work_of(features)
+        fit = self.coefficients.families[work.family]
+        scale = 1.0 / self.coefficients.clock_ghz
+        return Prediction(
+            time_ns=cycles_of(work, fit.values) * scale,
+            stderr_log=_stderr(work, fit) if known else UNKNOWN_ERROR,
+            known=known,
+            terms={name: cycles * scale for name, cycles in terms_of(work, fit.values).items()},
+        )
+
+    def estimate(self, ops: Iterable[DeviceOp]) -> tuple[DeviceOp, ...]:
+        """Return the ops with ``time_ns`` filled in."""
+        return tuple(_timed(op, self.time_ns(op)) for op in ops)
+
+    def time_ns(self, op: DeviceOp) -> float:
+        """Return the predicted time alone; an op with the same parts is computed once."""
+        # Tensors of one capture are shared objects: their identity is a key that costs nothing to
+        # compare. Keeping the op keeps them alive, so that an identity is never reused.
+        key = (
+            op.code,
+            op.attributes,
+            op.factory,
+            op.cores,
+            *map(id, op.inputs),
+            0,
+            *map(id, op.outputs),
+        )
+        found = self._times.get(key)
+        if found is None:
+            work = work_of(read_features(_untimed(op)))
+            values = self.coefficients.families[work.family].values
+            found = op, cycles_of(work, values) / self.coefficients.clock_ghz
+            self._times[key] = found
+        return found[1]
+
+
+def _timed(op: DeviceOp, time_ns: float) -> DeviceOp:
+    """Return a copy with a time, without the checks of ``dataclasses.replace``."""
+    copy = object.__new__(DeviceOp)
+    copy.__dict__.update(op.__dict__, time_ns=time_ns)
+    return copy
+
+
+def _untimed(op: DeviceOp) -> DeviceOp:
+    """Drop what does not matter for the features, so that equal work is read once."""
+    return replace(op, time_ns=None, layer="") if op.time_ns is not None or op.layer else op
+
+
+def _stderr(work: Work, fit: FamilyFit) -> float:
+    if not fit.rows:
+        return hypot(ORDINARY_ERROR, fit.error)
+    return hypot(fit.error, ERROR_PER_DISTANCE * reach(all_quantities(work), fit))

@@ -1,0 +1,171 @@
+"""The work of ops that move, convert or combine tensors element by element.
+
+What a core moves costs by page and by byte, and pages of other cores' L1 and of DRAM differ; the
+total of all cores shares the network and the DRAM banks. Row-major sticks are read one by one with
+a barrier each, which makes them many times dearer than tiles.
+"""
+
+from math import ceil, log2
+
+from autosched.cost.convolution import KIB, PACK_UNTILIZE_COLUMNS
+from autosched.cost.records import (
+    BinaryOp,
+    MovementOp,
+    Place,
+    PoolOp,
+    Traffic,
+    TransposeOp,
+    UnaryOp,
+    UntilizeOp,
+)
+from autosched.cost.tensors import TILE, ceil_div
+from autosched.cost.work import Stage, Work
+from autosched.schedule import PageLayout
+
+
+def pages(side: Traffic, cores: int) -> dict[str, float]:
+    """Return the page and byte quantities of one side of a transfer.
+
+    With more cores on the network each of them waits longer for a page: profiles show its time
+    rising with the logarithm of the number of cores (``crowd``).
+    """
+    kib = side.core_bytes / KIB
+    if side.place is Place.SHARD:
+        return {"shard_kib": kib}
+    kind = "tile" if side.page is PageLayout.TILE else "stick"
+    place = side.place.value
+    return {
+        f"{place}_{kind}": side.pages,
+        f"{place}_kib": kib,
+        f"{place}_crowd_kib": kib * log2(max(cores, 1)),
+    }
+
+
+def fabric(*sides: Traffic) -> dict[str, float]:
+    """Return what all cores together send over the network, in KiB by place."""
+    quantities: dict[str, float] = {}
+    for side in sides:
+        if side.place is not Place.SHARD:
+            name = f"{side.place.value}_fabric_kib"
+            quantities[name] = quantities.get(name, 0.0) + side.total_bytes / KIB
+    return quantities
+
+
+def movement_work(family: str, op: MovementOp) -> Work:
+    """Return the work of a data-movement op."""
+    compute = _conversion(op)
+    stages = [
+        Stage("read", pages(op.source, op.cores), ("overlap",)),
+        Stage("write", pages(op.target, op.cores), ("overlap",)),
+        Stage("fabric", fabric(op.source, op.target)),
+    ]
+    if compute:
+        stages.append(Stage("compute", compute, ("overlap",)))
+    serial = {"launch": 1.0, "convert_launch": float(op.converts)}
+    return Work(family, serial, tuple(stages))
+
+
+def tile_pages(side: Traffic) -> float:
+    """Return the tiles that one core's part of a tensor fills."""
+    if side.page is PageLayout.TILE:
+        return side.pages
+    return side.core_bytes / (2 * TILE**2)
+
+
+def _conversion(op: MovementOp) -> dict[str, float]:
+    tiles = max(tile_pages(op.source), tile_pages(op.target))
+    if isinstance(op, UntilizeOp):
+        width = max(1, op.target.page_bytes // (2 * TILE))
+        rows = ceil(tiles / width) * ceil_div(width, PACK_UNTILIZE_COLUMNS)
+        return {"untilize_row": float(rows), "compute_tile": tiles}
+    if isinstance(op, TransposeOp) and op.source.page is not op.target.page:
+        return {"compute_tile": 2 * tiles}
+    if op.converts or not _plain_copy(op):
+        return {"compute_tile": tiles}
+    return {}
+
+
+def _plain_copy(op: MovementOp) -> bool:
+    """Whether data pass without the compute engine."""
+    return type(op).__name__ in {
+        "ReshardOp",
+        "InterleavedToShardedOp",
+        "ShardedToInterleavedOp",
+        "SliceWriteOp",
+        "MoveOp",
+        "CopyOp",
+        "SliceOp",
+    }
+
+
+def move_work(op: MovementOp) -> Work:
+    """Return the work of a move: reading and writing of one address space take turns."""
+    return Work(
+        "move", {"launch": 1.0, **pages(op.source, op.cores)}, (Stage("fabric", fabric(op.source)),)
+    )
+
+
+def reshard_work(op: MovementOp) -> Work:
+    """Return the work of a reshard: each core pulls its new shard from the old ones."""
+    kib = max(op.source.core_bytes, op.target.core_bytes) / KIB
+    kind = "tile" if op.target.page is PageLayout.TILE else "stick"
+    serial = {
+        "launch": 1.0,
+        f"shard_{kind}": op.target.pages,
+        "shard_kib": kib,
+        **{
+            name: amount
+            for name, amount in pages(op.source, op.cores).items()
+            if name != "shard_kib"
+        },
+    }
+    return Work("reshard", serial)
+
+
+def unary_work(op: UnaryOp) -> Work:
+    """Return the work of an elementwise function of one tensor."""
+    compute = {"costly_tile" if op.costly else "cheap_tile": float(op.tiles)}
+    stages = (
+        Stage("compute", compute),
+        Stage("read", pages(op.source, op.cores), ("overlap",)),
+        Stage("write", pages(op.target, op.cores), ("overlap",)),
+        Stage("fabric", fabric(op.source, op.target)),
+    )
+    return Work("unary", {"launch": 1.0}, stages)
+
+
+def binary_work(op: BinaryOp) -> Work:
+    """Return the work of an elementwise function of two tensors.
+
+    Off the in-place path (``uneven``) every tile is read over the network, one at a time.
+    """
+    compute = {"tile": float(op.tiles)}
+    if op.broadcast not in ("none", "constant"):
+        compute["broadcast_tile"] = float(op.tiles)
+    serial = {"launch": 1.0}
+    if op.uneven:
+        serial["cliff_tile"] = float(op.tiles)
+        return Work("binary", serial, (Stage("compute", compute),))
+    reads: dict[str, float] = {}
+    for source in op.sources:
+        for name, amount in pages(source, op.cores).items():
+            reads[name] = reads.get(name, 0.0) + amount
+    stages = (
+        Stage("compute", compute),
+        Stage("read", reads, ("overlap",)),
+        Stage("write", pages(op.target, op.cores), ("overlap",)),
+        Stage("fabric", fabric(*op.sources, op.target)),
+    )
+    return Work("binary", serial, stages)
+
+
+def pool_work(op: PoolOp) -> Work:
+    """Return the work of a pooling: per output stick, gather a window and reduce its tiles."""
+    reads = op.out_sticks * op.window_hw[0] * op.window_hw[1]
+    serial = {
+        "launch": 1.0,
+        "stick": float(op.out_sticks),
+        "window_tile": float(reads * ceil_div(op.channels, TILE)),
+        "tiled_stick": float(op.out_sticks) if op.tiled_output else 0.0,
+    }
+    return Work("pool", serial)

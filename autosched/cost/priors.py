@@ -1,0 +1,204 @@
+"""Every coefficient of the device model: its unit, what is expected of it, and why.
+
+A prior is a cost in clock cycles per quantity (or a share) with the uncertainty of its logarithm
+(of its logit for shares). Calibration moves a coefficient away from its prior only as far as
+profiles of the architecture demand, so regimes that no profile covers keep physical costs.
+
+Sources: 16 cycles a tile product and phase, and the matrix engine's phases by fidelity, are
+tt-metal's published figures; transfer rates (Wormhole about 28, Blackhole about 60 bytes a cycle
+from L1 or DRAM, multicast 25 and 43) and tilize costs (40-72 cycles a tile) are the constants in
+tt-metal's own split-reader rule; the rest was read off the profiles' simplest rows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+CYCLES = "cycles"
+SHARE = "share"
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is known of a coefficient before any profile is read."""
+
+    value: float
+    spread: float = 0.5
+    unit: str = CYCLES
+
+
+def share(value: float, spread: float = 1.0) -> Prior:
+    """Return the prior of an overlap."""
+    return Prior(value, spread, SHARE)
+
+
+def _transfers(
+    launch: float,
+    tile: tuple[float, float],
+    stick: tuple[float, float],
+) -> dict[str, Prior]:
+    """Return the priors of page-wise transfers; pairs are (other cores' L1, DRAM)."""
+    return {
+        "launch": Prior(launch, 0.3),
+        "l1_tile": Prior(tile[0]),
+        "dram_tile": Prior(tile[1]),
+        "l1_stick": Prior(stick[0]),
+        "dram_stick": Prior(stick[1]),
+        "l1_kib": Prior(25.0),
+        "dram_kib": Prior(25.0),
+        "l1_fabric_kib": Prior(4.0),
+        "dram_fabric_kib": Prior(4.0),
+        "l1_crowd_kib": Prior(20.0),
+        "dram_crowd_kib": Prior(20.0),
+        "shard_kib": Prior(20.0),
+    }
+
+
+def _movement(compute_tile: float, stick: tuple[float, float] = (50.0, 120.0)) -> dict[str, Prior]:
+    priors = _transfers(900.0, (60.0, 90.0), stick)
+    return {
+        **priors,
+        "convert_launch": Prior(300.0),
+        "compute_tile": Prior(compute_tile),
+        "overlap": share(0.7),
+    }
+
+
+PRIORS: Mapping[str, Mapping[str, Prior]] = {
+    "conv2d": {
+        "launch": Prior(1500.0, 0.3),
+        "block": Prior(150.0),
+        "block_mcast": Prior(300.0),
+        "act_mcast_kib": Prior(40.0, 0.15),
+        "matmul_phase": Prior(16.0, 0.1),
+        "matmul_unpack": Prior(8.0),
+        "tilize_tile": Prior(65.0, 0.3),
+        "reload_tile": Prior(60.0),
+        "pack_tile": Prior(40.0),
+        "output_tile": Prior(40.0),
+        "untilize_tile": Prior(120.0),
+        "read": Prior(25.0),
+        "read_kib": Prior(35.0, 0.3),
+        "weight_page": Prior(20.0),
+        "weight_kib": Prior(40.0, 0.3),
+        "weight_mcast_kib": Prior(10.0),
+        "overlap_reader": share(0.5),
+        "overlap_weights": share(0.2),
+        # Both double buffers bring width-sharded convolutions to 0.60-0.62 of their time.
+        "overlap_width": share(0.1),
+        "double_buffer_reader": share(0.8),
+        "double_buffer_weights": share(0.8),
+    },
+    "halo": {
+        "launch": Prior(1200.0, 0.3),
+        "local_stick": Prior(1.0),
+        "local_kib": Prior(16.0),
+        "border_stick": Prior(1.0),
+        "border_kib": Prior(35.0),
+        "legacy_border_stick": Prior(12.0),
+        "legacy_border_kib": Prior(90.0),
+        "window_row": Prior(60.0),
+        "untilize_row": Prior(350.0),
+        "untilize_tile": Prior(80.0),
+        "untilize_slow_tile": Prior(400.0),
+    },
+    "matmul": {
+        "launch": Prior(1500.0, 0.3),
+        "block": Prior(40.0),
+        "block_2d": Prior(200.0),
+        "mcast_core": Prior(20.0),
+        "batch": Prior(1000.0),
+        "output_tile": Prior(50.0),
+        "matmul_phase": Prior(16.0, 0.1),
+        "matmul_unpack": Prior(10.0),
+        "subblock": Prior(30.0),
+        "partial_tile": Prior(30.0),
+        "l1_page": Prior(30.0),
+        "l1_kib": Prior(40.0),
+        "dram_page": Prior(60.0),
+        "dram_kib": Prior(40.0),
+        "mcast_page": Prior(20.0),
+        "mcast_kib": Prior(40.0),
+        "overlap_in0": share(0.7, 0.5),
+        "overlap_in1": share(0.6),
+        "overlap_output": share(0.3),
+    },
+    "reshard": {
+        "l1_crowd_kib": Prior(10.0),
+        "dram_crowd_kib": Prior(10.0),
+        "launch": Prior(700.0, 0.3),
+        "shard_tile": Prior(15.0),
+        "shard_stick": Prior(15.0),
+        "shard_kib": Prior(25.0),
+        "l1_tile": Prior(60.0),
+        "l1_stick": Prior(60.0),
+        "l1_kib": Prior(40.0),
+        "dram_tile": Prior(90.0),
+        "dram_stick": Prior(500.0),
+        "dram_kib": Prior(40.0),
+    },
+    "move": {
+        "l1_crowd_kib": Prior(10.0),
+        "dram_crowd_kib": Prior(10.0),
+        "launch": Prior(500.0, 0.3),
+        "shard_kib": Prior(35.0),
+        "l1_tile": Prior(200.0),
+        "l1_stick": Prior(200.0),
+        "l1_kib": Prior(60.0),
+        "dram_tile": Prior(400.0),
+        "dram_stick": Prior(500.0),
+        "dram_kib": Prior(60.0),
+        "l1_fabric_kib": Prior(3.0),
+        "dram_fabric_kib": Prior(4.0),
+    },
+    "interleaved_to_sharded": {
+        **_transfers(500.0, (60.0, 90.0), (45.0, 550.0)),
+        "convert_launch": Prior(300.0),
+        "compute_tile": Prior(60.0),
+        "overlap": share(0.7),
+    },
+    "sharded_to_interleaved": {
+        **_transfers(400.0, (100.0, 100.0), (50.0, 50.0)),
+        "convert_launch": Prior(300.0),
+        "compute_tile": Prior(60.0),
+        "overlap": share(0.7),
+    },
+    "padded_slice": _movement(100.0),
+    "slice_write": _movement(100.0),
+    "copy": _movement(80.0),
+    "tilize": _movement(75.0),
+    "untilize": {**_movement(75.0), "untilize_row": Prior(350.0)},
+    "tilize_padded": _movement(75.0, (300.0, 500.0)),
+    "untilize_cut": {**_movement(75.0, (200.0, 400.0)), "untilize_row": Prior(350.0)},
+    "transpose": _movement(200.0),
+    "reshape": _movement(600.0),
+    "slice": _movement(100.0),
+    "concat": _movement(100.0),
+    "upsample": _movement(100.0),
+    "softmax": _movement(800.0),
+    "reduce": _movement(300.0),
+    "norm": _movement(1500.0),
+    "generic": _movement(600.0),
+    "unary": {
+        **_transfers(800.0, (60.0, 90.0), (60.0, 100.0)),
+        "cheap_tile": Prior(120.0),
+        "costly_tile": Prior(500.0),
+        "overlap": share(0.7),
+    },
+    "binary": {
+        **_transfers(900.0, (60.0, 90.0), (60.0, 100.0)),
+        "tile": Prior(75.0, 0.3),
+        "broadcast_tile": Prior(100.0),
+        "cliff_tile": Prior(620.0, 0.2),
+        "overlap": share(0.7),
+    },
+    "pool": {
+        "launch": Prior(1500.0, 0.3),
+        "stick": Prior(80.0, 0.3),
+        "window_tile": Prior(5.0, 0.3),
+        "tiled_stick": Prior(40.0),
+    },
+}
+"""Priors by family of formulas and coefficient."""
+
+ORDINARY_ERROR = 0.35
+"""Standard error, in log time, of a family that no profile covers."""

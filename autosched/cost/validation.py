@@ -1,0 +1,112 @@
+"""How good a family's formulas are on layers they were not fitted on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from autosched.cost.fitting import Sample, fit, predict
+from autosched.cost.priors import ORDINARY_ERROR, Prior
+
+Array = NDArray[np.float64]
+FOLDS = 10
+FEW_GROUPS = 25
+"""Up to so many layers each is held out on its own."""
+WORST = 5
+_LARGEST_ERROR = 1.5
+
+
+@dataclass(frozen=True)
+class WorstRow:
+    """A row with a large error; ``error`` is predicted over measured, minus one."""
+
+    label: str
+    measured_us: float
+    error: float
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One line of the calibration table, from cross-validation grouped by layer.
+
+    ``median_error`` and ``p90_error`` are relative; ``error_log`` is the standard error of log
+    time. All are None where there are fewer than two layers.
+    """
+
+    arch: str
+    family: str
+    distinct: int
+    groups: int
+    median_error: float | None
+    p90_error: float | None
+    spearman: float | None
+    error_log: float
+    worst: tuple[WorstRow, ...] = ()
+
+
+def cross_validate(samples: Sequence[Sample], priors: Mapping[str, Prior]) -> Array | None:
+    """Return log(predicted / measured) of each sample, predicted without its layer.
+
+    None if there are fewer than two layers.
+    """
+    groups = sorted({sample.group for sample in samples})
+    if len(groups) < 2:
+        return None
+    folds = len(groups) if len(groups) <= FEW_GROUPS else FOLDS
+    fold_of = {group: number % folds for number, group in enumerate(groups)}
+    predicted = np.zeros(len(samples))
+    for fold in range(folds):
+        held = [i for i, sample in enumerate(samples) if fold_of[sample.group] == fold]
+        rest = [sample for sample in samples if fold_of[sample.group] != fold]
+        predicted[held] = predict([samples[i] for i in held], fit(rest, priors))
+    errors: Array = np.log(predicted / np.array([sample.cycles for sample in samples]))
+    return errors
+
+
+def score(
+    arch: str, family: str, samples: Sequence[Sample], errors: Array | None, clock_ghz: float
+) -> ClassScore:
+    """Sum up cross-validation errors."""
+    groups = len({sample.group for sample in samples})
+    if errors is None:
+        return ClassScore(arch, family, len(samples), groups, None, None, None, ORDINARY_ERROR)
+    relative = np.abs(np.expm1(errors))
+    cycles = np.array([sample.cycles for sample in samples])
+    clipped = np.clip(errors, -_LARGEST_ERROR, _LARGEST_ERROR)
+    return ClassScore(
+        arch=arch,
+        family=family,
+        distinct=len(samples),
+        groups=groups,
+        median_error=float(np.median(relative)),
+        p90_error=float(np.percentile(relative, 90)),
+        spearman=float(spearmanr(cycles, cycles * np.exp(errors))[0]) if groups > 2 else None,
+        error_log=max(0.05, float(np.sqrt(np.mean(clipped**2)))),
+        worst=_worst(samples, errors, clock_ghz),
+    )
+
+
+def _worst(samples: Sequence[Sample], errors: Array, clock_ghz: float) -> tuple[WorstRow, ...]:
+    order = np.argsort(-np.abs(errors))[:WORST]
+    return tuple(
+        WorstRow(samples[i].label, samples[i].cycles / clock_ghz / 1e3, float(np.expm1(errors[i])))
+        for i in order
+    )
+
+
+def transfer_errors(
+    source: Sequence[Sample],
+    target: Sequence[Sample],
+    priors: Mapping[str, Prior],
+    refitted: Sequence[str],
+) -> Array:
+    """Return the target's errors with the source's coefficients, all but ``refitted`` frozen."""
+    values = fit(source, priors)
+    moved = {name: Prior(values[name], priors[name].spread, priors[name].unit) for name in priors}
+    adapted = fit(target, moved, only=refitted)
+    errors: Array = np.log(
+        predict(target, adapted) / np.array([sample.cycles for sample in target])
+    )
+    return errors

@@ -1,0 +1,27 @@
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autosched.schedule import DeviceOp
+
+DATA = Path(__file__).parent / "data"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def captures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[DeviceOp, ...]]:
+    """Device ops of single ops run on the mock device, by name."""
+    path = tmp_path_factory.mktemp("captures") / "captures.pkl"
+    command = [sys.executable, "-m", "tests.cost.mock_captures", str(path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    found: dict[str, tuple[DeviceOp, ...]] = pickle.loads(path.read_bytes())  # noqa: S301
+    return found

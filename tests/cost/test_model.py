@@ -1,0 +1,85 @@
+from dataclasses import replace
+from time import perf_counter
+
+import pytest
+
+from autosched.cost.model import CostModel
+from autosched.errors import ProfileError
+from autosched.schedule import DeviceOp
+
+Captures = dict[str, tuple[DeviceOp, ...]]
+
+
+@pytest.fixture(scope="module")
+def model() -> CostModel:
+    return CostModel.load("wormhole_b0")
+
+
+def test_shipped_coefficients_exist_for_both_architectures() -> None:
+    for arch in ("wormhole_b0", "blackhole"):
+        shipped = CostModel.load(arch)
+        assert shipped.version.startswith(f"{arch}-1-")
+        assert shipped.coefficients.families["conv2d"].rows > 10
+
+
+def test_an_unknown_architecture_is_refused() -> None:
+    with pytest.raises(ProfileError, match="no cost model for architecture 'grayskull'"):
+        CostModel.load("grayskull")
+
+
+def test_every_op_gets_a_time(model: CostModel, captures: Captures) -> None:
+    ops = tuple(op for capture in captures.values() for op in capture)
+    timed = model.estimate(ops)
+    assert all(op.time_ns is not None and op.time_ns > 100 for op in timed)
+    assert [replace(op, time_ns=None) for op in timed] == list(ops)
+
+
+def test_an_unknown_op_says_so(model: CostModel, captures: Captures) -> None:
+    found = model.predict(captures["sort"][0])
+    assert not found.known
+    assert found.stderr_log >= 1
+    assert found.time_ns > 1000
+
+
+def test_terms_explain_the_time(model: CostModel, captures: Captures) -> None:
+    found = model.predict(captures["height"][-1])
+    assert found.known
+    assert sum(found.terms.values()) == pytest.approx(found.time_ns)
+    assert found.terms["matmul_phase"] > 0
+
+
+def test_times_of_a_prediction_and_an_estimate_agree(model: CostModel, captures: Captures) -> None:
+    for op in captures["block"]:
+        assert model.time_ns(op) == pytest.approx(model.predict(op).time_ns)
+
+
+def test_batch_one_layers_take_what_such_layers_take(model: CostModel, captures: Captures) -> None:
+    assert 5_000 < model.time_ns(captures["height"][-1]) < 30_000
+    assert 2_000 < model.time_ns(captures["pointwise"][-1]) < 12_000
+    # Width sharding with both double buffers: 0.60 to 0.62 where readers and compute balance.
+    double, single = (
+        model.time_ns(captures[name][-1]) for name in ("width_double_buffer", "width")
+    )
+    assert 0.5 < double / single < 0.85
+
+
+def test_far_from_the_data_the_error_grows(model: CostModel, captures: Captures) -> None:
+    near = captures["height"][-1]
+    huge = near.attributes.replace(
+        "Conv2dParallelizationConfig(<xy_pair>, 49, 1, 1, 2, 2)",
+        "Conv2dParallelizationConfig(<xy_pair>, 49, 1, 1, 20000, 64)",
+    )
+    assert huge != near.attributes
+    far = model.predict(replace(near, attributes=huge))
+    assert far.stderr_log > 2 * model.predict(near).stderr_log
+
+
+def test_a_network_seen_before_is_estimated_in_milliseconds(
+    model: CostModel, captures: Captures
+) -> None:
+    ops = tuple(op for capture in captures.values() for op in capture)
+    network = (ops * 4)[:150]
+    model.estimate(network)
+    start = perf_counter()
+    model.estimate(network)
+    assert perf_counter() - start < 0.005

@@ -1,0 +1,104 @@
+import csv
+from pathlib import Path
+
+import pytest
+
+from autosched.cost.profile import read_profile
+from autosched.cost.records import Conv2dOp, MatmulOp
+from autosched.errors import ProfileError
+from autosched.schedule import Fidelity, ShardLayout
+
+
+def _edited(data: Path, target: Path, change: dict[str, str], row: int | None = None) -> Path:
+    with (data / "blackhole_oft_excerpt.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for number, line in enumerate(rows):
+        if row is None or number == row:
+            line.update(change)
+    with target.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return target
+
+
+def test_a_report_names_its_architecture(data: Path) -> None:
+    profile = read_profile(data / "blackhole_oft_excerpt.csv")
+    assert profile.arch == "blackhole"
+    assert profile.release == "2025-12"
+    assert len(profile.rows) == 29
+
+
+def test_an_unnamed_architecture_shows_in_the_clock(data: Path) -> None:
+    assert read_profile(data / "wormhole_segformer_excerpt.csv").arch == "wormhole_b0"
+
+
+def test_rows_carry_measured_times_and_features(data: Path) -> None:
+    profile = read_profile(data / "blackhole_oft_excerpt.csv")
+    conv = next(row for row in profile.rows if isinstance(row.features, Conv2dOp))
+    assert conv.measured_ns == 121675
+    assert isinstance(conv.features, Conv2dOp)
+    assert conv.features.window_hw == (7, 7)
+    assert conv.features.stick_channels == 8
+    assert conv.features.layout is ShardLayout.HEIGHT
+    assert conv.features.fidelity is Fidelity.HIFI2
+
+
+def test_unknown_ops_are_listed_with_their_share(data: Path) -> None:
+    (unknown,) = read_profile(data / "blackhole_oft_excerpt.csv").unknown
+    assert unknown.code == "GridSampleOperation"
+    assert unknown.count == 1
+    assert 0.05 < unknown.share < 0.1
+
+
+def test_flat_sweeps_are_profiles_too(data: Path) -> None:
+    profile = read_profile(data / "wormhole_matmul_excerpt.csv")
+    assert profile.arch == "wormhole_b0"
+    assert all(isinstance(row.features, MatmulOp) for row in profile.rows)
+
+
+def test_mixed_architectures_are_refused(data: Path, tmp_path: Path) -> None:
+    path = _edited(data, tmp_path / "mixed.csv", {"DEVICE ARCH": "wormhole_b0"}, row=3)
+    with pytest.raises(ProfileError, match=r"mixed.csv: mixes the architectures blackhole"):
+        read_profile(path)
+
+
+def test_an_unknown_architecture_is_refused(data: Path, tmp_path: Path) -> None:
+    path = _edited(data, tmp_path / "gray.csv", {"DEVICE ARCH": "grayskull"})
+    with pytest.raises(ProfileError, match="unknown architecture 'grayskull'"):
+        read_profile(path)
+
+
+def test_missing_columns_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "other.csv"
+    path.write_text("OP CODE,OP TYPE,ATTRIBUTES\nA,tt_dnn_device,x\n")
+    with pytest.raises(ProfileError, match=r"lacks the column CORE COUNT, DEVICE KERNEL DURATION"):
+        read_profile(path)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    binary = tmp_path / "binary.csv"
+    binary.write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(ProfileError, match="not a CSV file"):
+        read_profile(binary)
+    with pytest.raises(ProfileError, match="cannot be read"):
+        read_profile(tmp_path / "absent.csv")
+
+
+def test_a_report_without_times_is_refused(data: Path, tmp_path: Path) -> None:
+    path = _edited(data, tmp_path / "untimed.csv", {"DEVICE KERNEL DURATION [ns]": ""})
+    with pytest.raises(ProfileError, match="was it run on a card"):
+        read_profile(path)
+
+
+def test_strange_attributes_are_named_with_their_line(data: Path, tmp_path: Path) -> None:
+    path = _edited(data, tmp_path / "strange.csv", {"ATTRIBUTES": "{}"}, row=4)
+    with pytest.raises(ProfileError, match=r"strange.csv, line 6: cannot read Conv2d"):
+        read_profile(path)
+
+
+def test_a_sweep_with_a_bad_cell_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.csv"
+    path.write_text("m_size,k_size,n_size,num_cores,duration\n64,x,64,2,1000\n")
+    with pytest.raises(ProfileError, match="a cell is no number"):
+        read_profile(path)

@@ -1,0 +1,31 @@
+from pathlib import Path
+
+from autosched.cost.profile import read_profile
+from autosched.cost.records import Conv2dOp
+from autosched.cost.sampling import layer_group, samples_of
+
+
+def test_slices_of_one_layer_share_a_group(data: Path) -> None:
+    """OFT's first convolution runs in slices of different heights."""
+    rows = [
+        row
+        for row in read_profile(data / "blackhole_oft_excerpt.csv").rows
+        if isinstance(row.features, Conv2dOp) and row.features.window_hw == (7, 7)
+    ]
+    assert len({row.features for row in rows}) == 3
+    assert len({layer_group(row) for row in rows}) == 1
+
+
+def test_samples_are_distinct_and_in_cycles(data: Path) -> None:
+    profile = read_profile(data / "blackhole_oft_excerpt.csv")
+    families = samples_of([profile, profile], "blackhole")
+    once = samples_of([profile], "blackhole")
+    assert len(families["conv2d"]) == 2 * len(once["conv2d"])
+    conv = next(sample for sample in once["conv2d"] if ":6 " in sample.label)
+    assert conv.cycles == 121675 * 1.35
+
+
+def test_other_architectures_are_left_out(data: Path) -> None:
+    profile = read_profile(data / "blackhole_oft_excerpt.csv")
+    assert "conv2d" not in samples_of([profile], "wormhole_b0")
+    assert len(samples_of([profile], "wormhole_b0")["pool"]) == 4
