@@ -110,13 +110,13 @@ class LocalDevice:
 
     def probe(self, request: ProbeRequest) -> ProbeOutcome | Rejection:
         """Run one candidate alone."""
-        if request.input_layouts is not None:
-            return self._probe_in(request, request.input_layouts)
-        first = self._probe_in(request, request.sources)
-        if isinstance(first, Rejection):
-            return first
-        native = _native_layouts(first)
-        return first if native == request.sources else self._probe_in(request, native)
+        layouts = request.input_layouts
+        if layouts is None:
+            first = self._probe_in(request, request.sources, dry=False)
+            if isinstance(first, Rejection):
+                return first
+            layouts = _native_layouts(first)
+        return self._probe_in(request, layouts)
 
     def reshard(self, request: ReshardRequest) -> ProbeOutcome | Rejection:
         """Bring a tensor from one layout into another, alone."""
@@ -203,7 +203,7 @@ class LocalDevice:
         return device_times_ns(self.device, ops)
 
     def _probe_in(
-        self, request: ProbeRequest, layouts: Sequence[TensorLayout]
+        self, request: ProbeRequest, layouts: Sequence[TensorLayout], dry: bool = True
     ) -> ProbeOutcome | Rejection:
         lowering, layer = self._lowering_of(request)
 
@@ -212,7 +212,7 @@ class LocalDevice:
 
         place = upload_shape if isinstance(request.op, Input) else device_shape
         shapes = [place(shape) for shape in request.input_shapes]
-        return self._captured(lowering, shapes, layouts, call)
+        return self._captured(lowering, shapes, layouts, call, dry)
 
     def _lowering_of(self, request: ProbeRequest) -> tuple[Lowering, Layer]:
         """Return a lowering for the request's layer; consecutive probes of a layer share one."""
@@ -227,6 +227,7 @@ class LocalDevice:
         shapes: Sequence[Shape],
         layouts: Sequence[TensorLayout],
         call: Callable[[list[Any]], Any],
+        dry: bool = True,
     ) -> ProbeOutcome | Rejection:
         self.device.disable_and_clear_program_cache()
         # The list is emptied before the exception is classified and again at the end: a tensor
@@ -239,8 +240,10 @@ class LocalDevice:
             output_layout = layout_of(output)
             del output
             tensors.clear()
-            buffers = self._dry_buffers(
-                graph, lowering, lambda: call(self._allocated(shapes, layouts))
+            buffers = (
+                self._dry_buffers(graph, lowering, lambda: call(self._allocated(shapes, layouts)))
+                if dry
+                else {}
             )
         except AutoschedError:
             raise
@@ -248,7 +251,6 @@ class LocalDevice:
             return classify(error)
         finally:
             tensors.clear()
-            lowering.forget_unused_weights()
         ops = read_device_ops(graph, buffers)
         input_bytes = sum(layout.shard_bytes for layout in layouts)
         peak = peak_l1_bytes(graph, input_bytes, buffers)

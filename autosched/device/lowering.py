@@ -8,6 +8,7 @@ import torch
 import ttnn
 
 from autosched.boards import Board
+from autosched.device.image_calls import IMAGE_LOWERINGS
 from autosched.device.layer_calls import LOWERINGS, Call
 from autosched.device.ttnn_types import (
     DATA_TYPES,
@@ -16,10 +17,12 @@ from autosched.device.ttnn_types import (
     memory_config,
 )
 from autosched.errors import DeviceError
-from autosched.network.graph import Conv2d, Layer, Linear, Network, Weights
+from autosched.network.graph import Conv2d, ConvTranspose2d, Layer, Linear, Network, Weights
 from autosched.schedule import LayerConfig, TensorLayout
 
 Tensor = Any
+
+_CALLS = {**LOWERINGS, **IMAGE_LOWERINGS}
 
 
 class Lowering:
@@ -42,14 +45,15 @@ class Lowering:
         Raises:
             RuntimeError: ttnn's own, when it rejects the configuration.
         """
-        return LOWERINGS[type(layer.op)](Call(self, layer, config, inputs))
+        return _CALLS[type(layer.op)](Call(self, layer, config, inputs))
 
     def reshard(self, tensor: Tensor, target: TensorLayout) -> Tensor:
         """Bring a tensor into another layout: pages, format and memory."""
         current = layout_of(tensor)
         if current.page is not target.page:
             tensor = ttnn.to_layout(tensor, PAGE_LAYOUTS[target.page])
-        if current.dtype is not target.dtype and target.is_sharded and current.is_sharded:
+        # to_memory_config changes the format only on its way into shards or out of them.
+        if current.dtype is not target.dtype and target.is_sharded is current.is_sharded:
             tensor = ttnn.typecast(tensor, DATA_TYPES[target.dtype])
         dtype = DATA_TYPES[target.dtype] if layout_of(tensor).dtype is not target.dtype else None
         return ttnn.to_memory_config(tensor, memory_config(target), dtype=dtype)
@@ -94,6 +98,9 @@ def zero_weights(layer: Layer) -> Weights:
     op = layer.op
     if isinstance(op, Conv2d):
         shape: tuple[int, ...] = (op.out_channels, op.in_channels // op.groups, *op.kernel)
+        outputs = op.out_channels
+    elif isinstance(op, ConvTranspose2d):
+        shape = (op.in_channels, op.out_channels // op.groups, *op.kernel)
         outputs = op.out_channels
     elif isinstance(op, Linear):
         shape, outputs = (op.out_features, op.in_features), op.out_features

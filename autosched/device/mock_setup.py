@@ -116,6 +116,9 @@ esac
 """
 
 
+_SHELL_SPECIAL = re.compile(r"""[\s'"$&;()<>|*?`\\!#]""")
+
+
 def cache_dir() -> Path:
     """Return the directory for files that can be made again (``AUTOSCHED_CACHE`` moves it)."""
     if explicit := os.environ.get("AUTOSCHED_CACHE"):
@@ -136,13 +139,19 @@ def mock_environment(board: Board) -> dict[str, str]:
     place and renamed into it.
 
     Raises:
-        DeviceError: if ttnn is not installed or the files cannot be written.
+        DeviceError: if ttnn is not installed, the files cannot be written, or their directory
+            has a name that tt-metal cannot use.
     """
     spec = find_spec("ttnn")
     if spec is None or spec.origin is None:
         raise DeviceError("ttnn is not installed; run 'make setup', or 'pip install ttnn'")
     wheel = Path(spec.origin).parent
     root = cache_dir() / f"ttnn-{ttnn_version()}"
+    if _SHELL_SPECIAL.search(str(root)):
+        raise DeviceError(
+            f"tt-metal hands {str(root)!r} to a shell without quotes; "
+            "set AUTOSCHED_CACHE to a directory without blanks or special characters"
+        )
     try:
         descriptor = _write_descriptor(root, board)
         runtime_root = _write_runtime_root(root / "runtime-root", wheel)

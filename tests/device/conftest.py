@@ -1,0 +1,49 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autosched.device.worker import WorkerDevice
+from autosched.network.graph import Network
+from tests.device.examples import BOARD, small_network
+
+ROOT = Path(__file__).parents[2]
+
+
+def child_options(place: Path) -> dict[str, Any]:
+    """Where a child process runs that imports these tests: ttnn leaves files where it starts."""
+    return {"cwd": place, "env": {**os.environ, "PYTHONPATH": str(ROOT)}}
+
+
+@pytest.fixture(scope="session")
+def network() -> Network:
+    return small_network()
+
+
+@pytest.fixture(scope="session")
+def worker(network: Network) -> Iterator[WorkerDevice]:
+    """The mock n150 with the small network loaded."""
+    with WorkerDevice(BOARD) as device:
+        device.load(network)
+        yield device
+
+
+@pytest.fixture(scope="session")
+def laboratory(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the experiments of ``laboratory.py`` found on a device of their own process."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.device.laboratory"],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+        **child_options(tmp_path_factory.mktemp("laboratory")),
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    findings: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return findings

@@ -1,0 +1,103 @@
+from dataclasses import replace
+
+from autosched.schedule import (
+    DataType,
+    EltwiseConfig,
+    FixedConfig,
+    MatmulConfig,
+    Memory,
+    PageLayout,
+    PoolConfig,
+    ShardLayout,
+    TensorLayout,
+)
+from autosched.space.layers import Option, options
+from tests.space.examples import BLOCK, DRAM, FORMATS, HEIGHT, NETWORK, ROWS
+
+
+def options_of(name: str, *sources: list[TensorLayout], wanted: object = ()) -> list[Option]:
+    found = options(NETWORK.by_name[name], FORMATS, sources, wanted)  # type: ignore[arg-type]
+    assert len(set(found)) == len(found)
+    return found
+
+
+def layouts(found: list[Option]) -> list[tuple[TensorLayout, ...] | None]:
+    return [option.input_layouts for option in found]
+
+
+def test_a_pool_asks_for_native_layouts_and_takes_what_is_there() -> None:
+    found = options_of("pool", [HEIGHT, DRAM, BLOCK])
+    native = [option.config for option in found if option.input_layouts is None]
+    assert [config.shard_layout for config in native] == [
+        ShardLayout.HEIGHT,
+        ShardLayout.BLOCK,
+        ShardLayout.WIDTH,
+    ]
+    assert layouts(found)[3:] == [(HEIGHT,), (BLOCK,), (DRAM,)]
+    in_dram = found[-1].config
+    assert in_dram == PoolConfig(
+        output_dtype=DataType.BFLOAT8_B, output_memory="dram", deallocate_input=False
+    )
+
+
+def test_a_mean_is_a_pool() -> None:
+    assert {type(option.config) for option in options_of("mean", [HEIGHT])} == {PoolConfig}
+
+
+def test_a_sum_runs_in_each_place_that_its_neighbours_have() -> None:
+    wanted = replace(BLOCK, dtype=DataType.BFLOAT16)
+    found = options_of("sum", [HEIGHT], [DRAM], wanted=[wanted])
+    assert [option.config for option in found] == [
+        EltwiseConfig(DataType.BFLOAT8_B, place) for place in (DRAM, HEIGHT, BLOCK)
+    ]
+    assert layouts(found) == [(place, place) for place in (DRAM, HEIGHT, BLOCK)]
+
+
+def test_inputs_of_a_sum_keep_their_own_formats() -> None:
+    wide = replace(HEIGHT, dtype=DataType.BFLOAT16)
+    found = options_of("sum", [wide], [HEIGHT])
+    assert layouts(found) == [
+        (TensorLayout(), DRAM),
+        (wide, HEIGHT),
+    ]
+
+
+def test_a_pointwise_layer_takes_tiles_only() -> None:
+    found = options_of("gate", [ROWS])
+    assert [option.config.layout.page for option in found] == [PageLayout.TILE]
+    assert found[0].config.layout.memory is Memory.DRAM
+
+
+def test_a_linear_layer_leaves_dram_or_width_shards() -> None:
+    found = options_of("fc", [HEIGHT, ROWS])
+    assert layouts(found) == [(DRAM,), (DRAM,), (HEIGHT,), (HEIGHT,)]
+    assert [option.config.output for option in found] == ["dram", "width"] * 2
+    config = found[0].config
+    assert isinstance(config, MatmulConfig)
+    assert config.output_dtype is DataType.BFLOAT16
+
+
+def test_reshape_and_softmax_take_dram_or_tiles() -> None:
+    for name in ("flat", "soft"):
+        found = options_of(name, [HEIGHT, ROWS])
+        assert layouts(found) == [(DRAM,), (HEIGHT,)]
+        assert {type(option.config) for option in found} == {FixedConfig}
+
+
+def test_an_output_takes_rows_too() -> None:
+    assert layouts(options_of("y", [HEIGHT, ROWS])) == [(DRAM,), (HEIGHT,), (ROWS,)]
+
+
+def test_an_input_is_permuted_or_made_in_the_rows_that_are_wanted() -> None:
+    uneven = replace(ROWS, shard_shape=(64, 64))
+    found = options_of("x", wanted=[HEIGHT, ROWS, uneven, DRAM])
+    uploaded = TensorLayout(page=PageLayout.ROW_MAJOR)
+    assert found == [
+        Option(FixedConfig(output=uploaded, method="permute"), (uploaded,)),
+        Option(FixedConfig(output=ROWS, method="convert_to_hwc"), (uploaded,)),
+    ]
+
+
+def test_sources_that_are_unknown_leave_options_out() -> None:
+    assert options_of("flat", []) == []
+    assert [option.input_layouts for option in options_of("pool", [])] == [None] * 3
