@@ -263,7 +263,6 @@ def probe_reshards(
             (source, target) for source in _distinct(left) for target in wanted if source != target
         ]
         reshards[edge] = _probe_pairs(network.by_name[edge.producer].shape, pairs, book)
-    book.flush()
     return reshards, spills
 
 

@@ -6,6 +6,7 @@ each trial. Optuna needs tens of milliseconds for a trial, so a thread of its ow
 
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
 from typing import Any
 
 import optuna
@@ -24,7 +25,11 @@ _CONSTRAINTS = "constraints"  # the system attribute under which Optuna's sample
 
 
 class OptunaMirror:
-    """Writes trials to the Optuna study ``name`` behind the search's back."""
+    """Writes trials to the Optuna study ``name`` behind the search's back.
+
+    Leaving its context writes all that is left. An exception from within goes before its own and
+    does not wait: what is missing is written when the study is opened again.
+    """
 
     def __init__(self, url: str, name: str) -> None:
         self._url = url
@@ -32,6 +37,23 @@ class OptunaMirror:
         self._study: optuna.Study | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="optuna-mirror")
         self._pending: list[Future[None]] = []
+
+    def __enter__(self) -> "OptunaMirror":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self.abandon()
+        try:
+            self.close()
+        except StoreError:
+            if kind is None:
+                raise
 
     def catch_up(self, trials: Iterable[TrialRecord]) -> None:
         """Write what an earlier run stored but did not mirror."""
@@ -53,8 +75,15 @@ class OptunaMirror:
         try:
             for future in pending:
                 future.result()
-        except (SQLAlchemyError, OptunaError) as error:
+        # Optuna raises RuntimeError for tables of another version of it.
+        except (SQLAlchemyError, OptunaError, RuntimeError) as error:
             raise self._explained(error) from error
+
+    def abandon(self) -> None:
+        """Leave what is not written yet to the next time the study is opened."""
+        for future in self._pending:
+            future.cancel()
+        self._pending = [future for future in self._pending if not future.cancelled()]
 
     def _explained(self, error: Exception) -> StoreError:
         address = parse_url(self._url)

@@ -64,14 +64,14 @@ def load_study(name: str, *, storage: str | None = None, network: Network | None
 
 
 def _captured(record: StudyRecord, settings: Settings) -> Network:
-    from autosched.network.capture import capture  # noqa: PLC0415 - loads torch
-    from autosched.network.loading import load_network_file  # noqa: PLC0415 - loads torch
-
     if not settings.network_file:
         raise StudyError(
             f"study {record.name!r} was made from a network in Python; hand it over again: "
             "autosched.load_study(name, network=...)"
         )
+    from autosched.network.capture import capture  # noqa: PLC0415 - loads torch
+    from autosched.network.loading import load_network_file  # noqa: PLC0415 - loads torch
+
     loaded = load_network_file(settings.network_file, record.batch)
     return capture(loaded.module, loaded.example_inputs, loaded.name)
 
@@ -89,7 +89,8 @@ def open_study(
     Raises:
         BoardError: if the board is unknown, or a card is wanted and there is none.
         SearchError: if the sampler or effort is unknown.
-        StudyError: if the study is there, but of another network, board, device or ttnn version.
+        StudyError: if the study is there, but of another network, board, device, ttnn version or
+            formats.
     """
     known = find_board(board)
     check_sampler(settings.sampler)
@@ -116,7 +117,7 @@ def open_study(
 
 
 def check_same(found: StudyRecord, wanted: StudyRecord, place: str) -> None:
-    """Raise StudyError if a stored study is not of the same network, board, device and ttnn."""
+    """Raise StudyError if a stored study is not of the same network, board, ttnn and formats."""
     for title, field_name in (
         # A network of another batch has another signature, so that the batch is looked at first.
         ("batch", "batch"),
@@ -131,6 +132,12 @@ def check_same(found: StudyRecord, wanted: StudyRecord, place: str) -> None:
                 f"study {found.name!r} in {place} was made for another {title} ({theirs}, not "
                 f"{ours}); give this one a name of its own with --study NAME"
             )
+    formats, wished = (Settings.from_plain(item.settings).formats for item in (found, wanted))
+    if formats != wished:
+        raise StudyError(
+            f"study {found.name!r} in {place} is searched with other formats ({formats}); give "
+            "this one a name of its own with --study NAME"
+        )
 
 
 def check_trials(trials: int | None) -> None:

@@ -1,6 +1,5 @@
 """Probes of one study: asked of the store first, of the device otherwise, and kept."""
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -23,8 +22,6 @@ from autosched.search.events import ProbeCounts
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey, ProbeKey, StoredProbe, load_probes, save_probes
 
-_FLUSH_PROBES = 64
-_FLUSH_AFTER_S = 1.0
 # What a busy or dying machine caused says nothing about the configuration: asked again next time.
 _TRANSIENT = (RejectionKind.HANG, RejectionKind.CRASH)
 
@@ -46,8 +43,9 @@ def total_us(ops: Iterable[DeviceOp]) -> float:
 class ProbeBook:
     """Answers probe requests for one device, from memory, the store or the device itself.
 
-    New answers are written in batches; :meth:`flush` writes what is left. ``counts`` says how
-    many were run and reused.
+    A new answer is written before it is given, which takes about half a millisecond: whatever
+    ends the process loses the probe in flight at most. ``counts`` says how many were run and
+    reused.
     """
 
     def __init__(self, store: Store, device: Device, key: DeviceKey, cost: CostModel) -> None:
@@ -59,8 +57,6 @@ class ProbeBook:
         self._known: dict[ProbeKey, ProbeOutcome | Rejection] = {}
         self._stored: set[ProbeKey] = set()
         self._asked: set[ProbeKey] = set()
-        self._unsaved: list[StoredProbe] = []
-        self._flushed_at = time.monotonic()
 
     def load(self, signatures: Iterable[str]) -> None:
         """Read what the store knows of some layers."""
@@ -88,12 +84,6 @@ class ProbeBook:
             self._keep(key, config, (source,), self._device.reshard(request))
         return self._answer(key)
 
-    def flush(self) -> None:
-        """Write what has not been written yet."""
-        save_probes(self._store, self._unsaved)
-        self._unsaved.clear()
-        self._flushed_at = time.monotonic()
-
     def estimate(self, ops: tuple[DeviceOp, ...]) -> tuple[DeviceOp, ...]:
         """Return ops with a time each: as measured, or by the cost model."""
         if all(op.time_ns is not None for op in ops):
@@ -117,13 +107,9 @@ class ProbeBook:
         layouts: tuple[TensorLayout, ...],
         outcome: ProbeOutcome | Rejection,
     ) -> None:
+        if not (isinstance(outcome, Rejection) and outcome.kind in _TRANSIENT):
+            save_probes(self._store, [StoredProbe(key, config, layouts, outcome)])
         self._known[key] = outcome
-        if isinstance(outcome, Rejection) and outcome.kind in _TRANSIENT:
-            return
-        self._unsaved.append(StoredProbe(key, config, layouts, outcome))
-        late = time.monotonic() - self._flushed_at > _FLUSH_AFTER_S
-        if late or len(self._unsaved) >= _FLUSH_PROBES:
-            self.flush()
 
     def _answer(self, key: ProbeKey) -> Probed | Rejection:
         outcome = self._known[key]

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from autosched.device.requests import TimingSettings
+from autosched.errors import StudyError
 from autosched.space.formats import Formats
 
 
@@ -30,7 +31,18 @@ class Settings:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Settings":
-        """Read back what :meth:`to_plain` wrote."""
+        """Read back what :meth:`to_plain` wrote; what is missing has its default.
+
+        Raises:
+            StudyError: for a field or word that this version does not know.
+        """
         values = dict(plain)
-        formats, timing = values.pop("formats", {}), values.pop("timing", {})
-        return cls(**values, formats=Formats.from_plain(formats), timing=TimingSettings(**timing))
+        try:
+            formats = Formats.from_plain({**asdict(Formats()), **values.pop("formats", {})})
+            timing = TimingSettings(**values.pop("timing", {}))
+            return cls(**values, formats=formats, timing=timing)
+        except (TypeError, ValueError) as error:
+            raise StudyError(
+                f"the study's settings are those of another version of autosched ({error}); go on "
+                "with that version, or start a new study with --study NAME"
+            ) from error

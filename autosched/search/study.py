@@ -37,6 +37,7 @@ from autosched.store.trials import TrialRecord, add_trial, best_trial, list_tria
 DEFAULT_SAMPLER = "default"
 """What trials of ttnn's default schedule carry in place of a sampler's name."""
 _CONVERGED = 1e-6
+_PROOF_LIMIT_S = 20.0
 
 
 class Study:
@@ -98,18 +99,10 @@ class Study:
         return None if found is None else with_provenance(found, self.record)
 
     def close(self) -> None:
-        """Write what is unwritten and end the worker process."""
-        try:
-            self._flush()
-        finally:
-            self._device.close()
-            if self._scout is not None:
-                self._scout.close()
-
-    def _flush(self) -> None:
-        for book in (self._book, self._measured):
-            if book is not None:
-                book.flush()
+        """End the worker process."""
+        self._device.close()
+        if self._scout is not None:
+            self._scout.close()
 
     def __enter__(self) -> "Study":
         return self
@@ -130,9 +123,9 @@ class Study:
     ) -> TrialRecord | None:
         """Run up to ``trials`` trials (default: the effort's) or until ``timeout_s`` have passed.
 
-        ttnn's default schedule is the first trial of a new study. Without ``trials`` the search
-        also ends when a trial reaches the proven lower bound of the probed tables. Interrupted at
-        any moment, it has stored every finished trial and probe.
+        ttnn's default schedule is the first trial of a new study, and counts as one. Without
+        ``trials`` the search also ends when a trial reaches the proven lower bound of the probed
+        tables. Interrupted at any moment, it has stored every finished trial and probe.
 
         Raises:
             SearchError: if a layer has no candidate, or no schedule fits.
@@ -141,15 +134,12 @@ class Study:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         if deadline is not None:
             watch = TimeLimited(watch, deadline)
-        mirror = OptunaMirror(self._store.url, self.name)
-        try:
-            with suppress(TimeUpError):
-                mirror.catch_up(self.trials)
-                self._run_default(mirror, watch)
-                self._search(trials, deadline, mirror, watch)
-        finally:
-            self._flush()
-            mirror.close()
+        with OptunaMirror(self._store.url, self.name) as mirror, suppress(TimeUpError):
+            mirror.catch_up(self.trials)
+            limit = self._effort.trials if trials is None else trials
+            if self._run_default(mirror, watch):
+                limit -= 1
+            self._search(limit, trials is None, deadline, mirror, watch)
         return self.best
 
     def prepare(self, observer: Observer | None = None) -> JointProblem:
@@ -183,27 +173,34 @@ class Study:
         )
         return JointProblem(network, tables, reshards, spills, self.board)
 
-    def _run_default(self, mirror: OptunaMirror, watch: Observer) -> None:
+    def _run_default(self, mirror: OptunaMirror, watch: Observer) -> bool:
+        """Run ttnn's default schedule if the study has no such trial; return whether it ran."""
         if any(trial.sampler == DEFAULT_SAMPLER for trial in self.trials):
-            return
+            return False
         schedule = default_schedule(
             self.network, self.board.name, self.record.ttnn_version, self.settings.formats
         )
         self._finish(self.run(schedule, DEFAULT_SAMPLER), mirror, watch)
+        return True
 
     def _search(
-        self, trials: int | None, deadline: float | None, mirror: OptunaMirror, watch: Observer
+        self,
+        limit: int,
+        stops_at_bound: bool,
+        deadline: float | None,
+        mirror: OptunaMirror,
+        watch: Observer,
     ) -> None:
         joint = self.prepare(watch)
-        proof = solve(joint.problem)
+        proof = solve(joint.problem, time_limit_s=_PROOF_LIMIT_S)
         self.bound_us = proof.lower_bound_us
         watch.on_bound(proof.lower_bound_us, proof.optimal)
         study = self._optuna_study(joint)
         space = search_space(joint)
-        for _ in range(self._effort.trials if trials is None else trials):
+        for _ in range(limit):
             if deadline is not None and time.monotonic() > deadline:
                 return
-            if trials is None and self._reached(proof.lower_bound_us):
+            if stops_at_bound and self._reached(proof.lower_bound_us):
                 return
             asked = study.ask(space)
             selection = from_parameters(joint, asked.params)

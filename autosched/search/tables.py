@@ -11,18 +11,17 @@ from dataclasses import dataclass, replace
 from autosched.boards import Board
 from autosched.device.requests import ProbeRequest
 from autosched.errors import SearchError
-from autosched.network.graph import Conv2d, Input, Layer, Network
+from autosched.network.graph import Input, Layer, Network
 from autosched.schedule import (
     Conv2dConfig,
     DeviceOp,
     LayerConfig,
-    PageLayout,
     Rejection,
     ShardLayout,
     TensorLayout,
 )
 from autosched.search.probe_book import ProbeBook, Probed
-from autosched.space.conv2d import refinements, structures
+from autosched.space.conv2d import Convolution, in_slices, refinements, slicings, structures
 from autosched.space.efforts import Effort
 from autosched.space.formats import LayerFormats
 from autosched.space.layers import Option, options
@@ -92,8 +91,8 @@ class TableBuilder:
         """
         network = self._network
         tables: dict[str, tuple[Choice, ...]] = {}
-        convolutions = [layer for layer in network if isinstance(layer.op, Conv2d)]
-        others = [layer for layer in network if not isinstance(layer.op, Conv2d)]
+        convolutions = [layer for layer in network if isinstance(layer.op, Convolution)]
+        others = [layer for layer in network if not isinstance(layer.op, Convolution)]
         total = len(network.layers)
         for done, layer in enumerate(convolutions):
             progress(layer, done, total)
@@ -101,14 +100,11 @@ class TableBuilder:
         for done, layer in enumerate(others, start=len(convolutions)):
             progress(layer, done, total)
             tables[layer.name] = self._other(layer, tables)
-        self._book.flush()
         return {layer.name: tables[layer.name] for layer in network}
 
     def source_layout(self, producer: Layer) -> TensorLayout:
         """Return the interleaved DRAM layout in which a layer's output may be handed on."""
-        row_major = isinstance(producer.op, Input) and len(producer.shape) == 4
-        page = PageLayout.ROW_MAJOR if row_major else PageLayout.TILE
-        return TensorLayout(dtype=self._formats.output_dtype(producer), page=page)
+        return self._formats.dram_layout(producer)
 
     def _convolution(self, layer: Layer) -> tuple[Choice, ...]:
         base = Conv2dConfig(
@@ -125,22 +121,27 @@ class TableBuilder:
     def _probe_convolution(
         self, layer: Layer, base: Conv2dConfig, source: TensorLayout
     ) -> tuple[Choice, ...]:
-        assert isinstance(layer.op, Conv2d)  # noqa: S101 - only called for convolutions
+        assert isinstance(layer.op, Convolution)  # noqa: S101 - only called for convolutions
         answers: list[Probed | Rejection] = []
         found: list[Choice] = []
         for config in structures(layer.op, layer.shape, base, self._board, self._effort):
-            answers.append(self._ask(layer, Option(config, None), source))
+            asked = config
+            answers.append(self._ask(layer, Option(asked, None), source))
             if isinstance(answers[-1], Rejection):
                 # The halo may fit after all once it is moved to where the input was.
-                roomier = replace(config, reallocate_halo_output=True)
-                answers.append(self._ask(layer, Option(roomier, None), source))
-            found += _choices(answers[-1:], config)
+                asked = replace(config, reallocate_halo_output=True)
+                answers.append(self._ask(layer, Option(asked, None), source))
+            found += _choices(answers[-1:], asked)
         for structure in self._promising(found):
             assert isinstance(structure.config, Conv2dConfig)  # noqa: S101 - made above
             for refined in refinements(layer.op, structure.config, self._board):
                 answer = self._ask(layer, Option(refined, structure.input_layouts), source)
                 answers.append(answer)
                 found += _choices([answer], refined)
+        # The last resort for an image that is too large for L1.
+        for sliced in [in_slices(base), *([] if found else slicings(base, self._effort))]:
+            answers.append(self._ask(layer, Option(sliced, (source,)), source))
+            found += _choices(answers[-1:], sliced)
         return self._selected(layer, found, answers)
 
     def _promising(self, found: Sequence[Choice]) -> list[Choice]:
@@ -179,7 +180,7 @@ class TableBuilder:
             choice.input_layouts[edge.index]
             for edge in self._network.edges
             if edge.producer == layer.name
-            and isinstance(self._network.by_name[edge.consumer].op, Conv2d)
+            and isinstance(self._network.by_name[edge.consumer].op, Convolution)
             for choice in tables[edge.consumer]
         )
 
@@ -215,10 +216,11 @@ class TableBuilder:
             if first is not None and first not in kept:
                 kept.append(first)
         chosen = [choice for group in kept for choice in group]
-        return tuple(chosen if self._measured is None else self._timed(layer, chosen))
+        timed = chosen if self._measured is None else self._timed(layer, chosen)
+        return tuple(sorted(timed, key=lambda choice: choice.time_us))
 
     def _timed(self, layer: Layer, chosen: Sequence[Choice]) -> list[Choice]:
-        """Return the candidates that the card accepts, with its times, fastest first."""
+        """Return the candidates that the card accepts, with its times."""
         assert self._measured is not None  # noqa: S101 - only called with a card
         timed = []
         for choice in chosen:
@@ -230,7 +232,7 @@ class TableBuilder:
                 f"layer {layer.name}: the card rejects all {len(chosen)} candidates that the mock "
                 "device accepts; 'autosched doctor' checks that both run the same ttnn"
             )
-        return sorted(timed, key=lambda choice: choice.time_us)
+        return timed
 
 
 def _choices(answers: Sequence[Probed | Rejection], config: LayerConfig) -> list[Choice]:

@@ -193,6 +193,8 @@ def test_a_read_only_file_is_named(public_directory: Path) -> None:
     with unprivileged(), open_store(url) as store:
         assert studies.get_study(store, "resnet") == study
         with pytest.raises(StoreError, match=r"a\.sqlite3 cannot be written: .*permissions"):
+            store.check_writable()
+        with pytest.raises(StoreError, match=r"a\.sqlite3 cannot be written: .*permissions"):
             trials.add_trial(store, study, examples.trial())
 
 

@@ -2,8 +2,8 @@
 
 Each proposal solves the joint problem over the probed tables, corrected by what trials showed:
 times in place replace probed ones, and combinations the device rejected are forbidden. Once the
-optimum has been tried, times are drawn from their uncertainty (posterior sampling) and the next
-optimum of the draw is tried.
+optimum and those next to it have been tried, times are drawn from their uncertainty (posterior
+sampling) and the optimum of the draw is tried.
 """
 
 import math
@@ -110,8 +110,10 @@ class JointSampler(BaseSampler):
     def _proposals(self) -> Iterator[dict[str, Any]]:
         yield from self._solutions(self._problem(noise=0.0), k=1)
         yield from self._solutions(self._problem(noise=0.0), k=_K_BEST)
-        for _ in range(_DRAWS):
-            yield from self._solutions(self._problem(noise=1.0), k=1)
+        for draw in range(_DRAWS):
+            # Wider and wider, until a draw has an optimum that is new.
+            noise = 2.0 ** max(0, draw - _DRAWS // 2)
+            yield from self._solutions(self._problem(noise), k=1)
 
     def _solutions(self, problem: Problem, k: int) -> Iterator[dict[str, Any]]:
         for assignment in solve(problem, k=k, time_limit_s=_SOLVE_LIMIT_S).assignments:

@@ -47,8 +47,11 @@ class MutationSampler(BaseSampler):
         if not ours:
             # The fastest candidate of each layer: a start that runs more often than chance.
             return {name: _first(domain) for name, domain in search_space.items()}
-        best = min(ours, key=lambda item: item.value or float("inf"))
-        return self._mutated(best.params, search_space)
+        best = min(ours, key=lambda item: item.value or float("inf")).params
+        child = best
+        while search_space and child == best:
+            child = self._mutated(best, search_space)
+        return child
 
     def _mutated(
         self, values: Mapping[str, Any], space: Mapping[str, BaseDistribution]

@@ -36,9 +36,7 @@ SAMPLERS = {
         SamplerKind(
             "tpe",
             "Optuna's tree-structured Parzen estimator, multivariate",
-            lambda _joint, seed: TPESampler(
-                seed=seed, multivariate=True, warn_independent_sampling=False
-            ),
+            lambda _joint, seed: TPESampler(seed=seed, multivariate=True),
         ),
         SamplerKind("nsga2", "Optuna's NSGA-II", lambda _joint, seed: NSGAIISampler(seed=seed)),
         SamplerKind(

@@ -1,0 +1,320 @@
+import time
+from dataclasses import replace
+
+import pytest
+
+from autosched.cost.model import CostModel
+from autosched.errors import SearchError
+from autosched.schedule import (
+    ProbeOutcome,
+    Provenance,
+    Rejection,
+    RejectionKind,
+    RunOutcome,
+    Schedule,
+    TimeKind,
+)
+from autosched.search.events import ProbeCounts
+from autosched.search.opening import open_study
+from autosched.search.samplers.registry import SAMPLERS
+from autosched.search.settings import Settings
+from autosched.search.study import DEFAULT_SAMPLER, Study
+from autosched.space.defaults import default_schedule
+from autosched.space.formats import Formats
+from autosched.store.database import Store
+from autosched.store.trials import TrialRecord, list_trials
+from tests.search.conftest import QUICK, Studied, Watching
+from tests.search.devices import Scripted
+from tests.search.networks import residual
+
+HANG = Rejection(RejectionKind.HANG, "no answer within 120 s")
+
+
+def fresh(
+    studied: Studied, store: Store, device: Scripted | None = None, settings: Settings = QUICK
+) -> Study:
+    """A study without trials of a network whose probes are stored."""
+    device = device or Scripted(studied.device())
+    return open_study(store, residual(), "n150", settings, "fresh", device)
+
+
+def sluggish(studied: Studied, seconds: float) -> Scripted:
+    """A device that takes its time for a trial."""
+    table = studied.device()
+
+    def run(schedule: Schedule) -> RunOutcome | Rejection:
+        time.sleep(seconds)
+        return table.run(schedule)
+
+    return Scripted(table, run=run)
+
+
+def samplers(trials: list[TrialRecord]) -> list[str]:
+    return [trial.sampler for trial in trials]
+
+
+def test_ttnns_default_is_trial_0(either: Studied):
+    first = either.trials[0]
+    wanted = default_schedule(either.network, "n150", either.record.ttnn_version, Formats())
+    assert (first.number, first.sampler, first.schedule) == (0, DEFAULT_SAMPLER, wanted)
+    assert first.rejection is None
+    assert samplers(either.trials[1:]) == ["joint"] * 3
+
+
+def test_the_best_is_faster_than_the_default(either: Studied):
+    default_us = either.trials[0].latency_us
+    best = either.best
+    assert best.latency_us is not None
+    assert default_us is not None
+    assert best.latency_us < default_us
+    assert best.latency_us == min(trial.latency_us or 1e9 for trial in either.trials)
+
+
+def test_the_best_schedule_says_where_it_comes_from(studied: Studied):
+    best = studied.best
+    assert best.schedule is not None
+    assert best.schedule.provenance == Provenance(
+        network="residual",
+        network_signature=studied.network.signature,
+        board="n150",
+        ttnn_version=studied.record.ttnn_version,
+        batch=1,
+        study="residual-n150",
+        trial=best.number,
+        latency_us=best.latency_us,
+        latency_kind=TimeKind.ESTIMATED,
+        cost_model=best.cost_model,
+        date=best.started_at.date().isoformat(),
+    )
+
+
+def test_whoever_watches_is_told_in_order(studied: Studied):
+    watching = studied.watching
+    assert watching.bounds == [(studied.bound_us, True)]
+    assert [trial.number for trial in watching.trials] == [0, 1, 2, 3]
+    bests = [best.latency_us for best in watching.bests if best and best.latency_us]
+    assert len(bests) == 4
+    assert bests == sorted(bests, reverse=True)
+    assert watching.bests[-1] is not None
+    assert watching.bests[-1].number == studied.best.number
+
+
+def test_it_ends_when_the_proven_bound_is_reached(studied: Studied, probed: Store):
+    with fresh(studied, probed) as study:
+        best = study.optimize()
+        assert best is not None
+        assert study.bound_us is not None
+        assert best.latency_us == pytest.approx(study.bound_us)
+        assert samplers(study.trials) == [DEFAULT_SAMPLER, "joint"]
+        study.optimize()
+        assert len(study.trials) == 2
+
+
+def test_a_named_number_of_trials_is_run_whatever_the_bound(studied: Studied, probed: Store):
+    with fresh(studied, probed) as study:
+        study.optimize(trials=5)
+        fingerprints = [trial.fingerprint for trial in study.trials]
+    assert len(fingerprints) == len(set(fingerprints)) == 6
+
+
+def test_no_trials_leave_the_default(studied: Studied, probed: Store):
+    with fresh(studied, probed) as study:
+        best = study.optimize(trials=0)
+        assert best is not None
+        assert best.sampler == DEFAULT_SAMPLER
+        assert study.bound_us == pytest.approx(studied.bound_us)
+
+
+def test_a_study_goes_on_where_it_was(studied: Studied, probed: Store):
+    """Numbers go on, the default is not run again, and no schedule is tried twice."""
+    for trials in (2, 3):
+        device = Scripted(studied.device())
+        with fresh(studied, probed, device) as study:
+            study.optimize(trials=trials)
+    assert len(device.schedules) == 3
+    trials = list_trials(probed, study.record)
+    assert [trial.number for trial in trials] == list(range(6))
+    assert samplers(trials) == [DEFAULT_SAMPLER, *["joint"] * 5]
+    assert len({trial.fingerprint for trial in trials}) == 6
+
+
+def test_the_probes_are_asked_for_once(studied: Studied, probed: Store):
+    watching = Watching()
+    with fresh(studied, probed) as study:
+        joint = study.prepare(watching)
+        told = len(watching.layers)
+        assert study.prepare(watching) is joint
+        study.optimize(trials=1, observer=watching)
+        assert study.prepare() is joint
+    assert len(watching.layers) == told > 0
+    assert study.probe_counts.run == 0
+
+
+def test_time_that_is_up_ends_the_probing(studied: Studied, store: Store):
+    """What was probed until then is kept."""
+    device = sluggish(studied, 0.05)
+    with fresh(studied, store, device) as study:
+        best = study.optimize(timeout_s=0.04)
+        assert best is not None
+        assert best.sampler == DEFAULT_SAMPLER
+        assert study.bound_us is None
+        assert device.probes == []
+
+
+def test_time_that_is_up_ends_the_trials(studied: Studied, probed: Store):
+    with fresh(studied, probed, sluggish(studied, 0.1)) as study:
+        study.prepare()
+        begin = time.monotonic()
+        study.optimize(trials=10_000, timeout_s=0.5)
+        assert time.monotonic() - begin < 20
+        assert 1 <= len(study.trials) < 20
+
+
+class Interrupting(Watching):
+    """Presses Ctrl-C at one event."""
+
+    def __init__(self, event: str, number: int) -> None:
+        super().__init__()
+        self.event = event
+        self.left = number
+
+    def _happened(self, event: str) -> None:
+        if event == self.event:
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+
+    def on_probing(self, layer: str, done: int, total: int, counts: ProbeCounts) -> None:
+        super().on_probing(layer, done, total, counts)
+        self._happened("probing")
+
+    def on_bound(self, bound_us: float, optimal: bool) -> None:
+        super().on_bound(bound_us, optimal)
+        self._happened("bound")
+
+    def on_trial(self, trial: TrialRecord, best: TrialRecord | None) -> None:
+        super().on_trial(trial, best)
+        self._happened("trial")
+
+
+@pytest.mark.parametrize(
+    ("event", "number", "stored"),
+    [("probing", 1, 1), ("probing", 6, 1), ("bound", 1, 1), ("trial", 1, 1), ("trial", 3, 3)],
+)
+def test_an_interrupted_study_goes_on(
+    studied: Studied, store: Store, event: str, number: int, stored: int
+):
+    first = Scripted(studied.device())
+    with fresh(studied, store, first) as study, pytest.raises(KeyboardInterrupt):
+        study.optimize(trials=4, observer=Interrupting(event, number))
+    assert len(list_trials(store, study.record)) == stored
+    second = Scripted(studied.device())
+    with fresh(studied, store, second) as study:
+        study.optimize(trials=4)
+        counts = study.probe_counts
+    asked = len(first.probes) + len(first.reshards)
+    assert counts.reused == asked
+    assert counts.run == len(second.probes) + len(second.reshards)
+    assert counts.run + counts.reused == studied.counts.run
+    trials = list_trials(store, study.record)
+    assert [trial.number for trial in trials] == list(range(stored + 4))
+    assert samplers(trials) == [DEFAULT_SAMPLER, *["joint"] * (stored + 3)]
+    assert len({trial.fingerprint for trial in trials}) == stored + 4
+
+
+def test_ctrl_c_while_the_device_answers(studied: Studied, store: Store):
+    """The probe in flight is lost, none that was answered."""
+
+    def pressed(request: object) -> ProbeOutcome | Rejection:
+        if len(device.probes) > 30:
+            raise KeyboardInterrupt
+        return studied.records.probes[request]
+
+    device = Scripted(studied.device(), probe=pressed)
+    with fresh(studied, store, device) as study, pytest.raises(KeyboardInterrupt):
+        study.optimize()
+    with fresh(studied, store) as study:
+        study.prepare()
+        assert study.probe_counts.reused == 30
+
+
+@pytest.mark.parametrize("name", list(SAMPLERS))
+def test_every_sampler_runs_a_study(studied: Studied, probed: Store, name: str):
+    """Also where some of its schedules do not run, and after it is opened again."""
+    for _ in range(2):
+        with fresh(studied, probed, settings=replace(QUICK, sampler=name)) as study:
+            best = study.optimize(trials=4)
+            assert best is not None
+    trials = study.trials
+    assert samplers(trials) == [DEFAULT_SAMPLER, *[name] * 8]
+
+
+def test_a_default_that_does_not_run_is_a_trial_all_the_same(studied: Studied, probed: Store):
+    table = studied.device()
+
+    def without_default(schedule: Schedule) -> RunOutcome | Rejection:
+        is_default = studied.joint.find(schedule) is None
+        return HANG if is_default else table.run(schedule)
+
+    device = Scripted(table, run=without_default)
+    with fresh(studied, probed, device) as study:
+        best = study.optimize()
+        assert best is not None
+        assert best.number == 1
+        first = study.trials[0]
+    assert (first.number, first.sampler, first.rejection) == (0, DEFAULT_SAMPLER, HANG)
+
+
+def test_a_study_in_which_nothing_runs(studied: Studied, probed: Store):
+    with fresh(studied, probed, Scripted(studied.device(), run=lambda _: HANG)) as study:
+        assert study.optimize(trials=3) is None
+        trials = study.trials
+        assert study.best is None
+    assert [trial.rejection for trial in trials] == [HANG] * 4
+    assert len({trial.fingerprint for trial in trials}) == 4
+
+
+def test_a_layer_that_cannot_run_ends_the_search_after_the_default(studied: Studied, store: Store):
+    refusing = Scripted(studied.device(), probe=lambda _: HANG)
+    with fresh(studied, store, refusing) as study:
+        with pytest.raises(SearchError, match=r"layer stem .* rejects every candidate"):
+            study.optimize()
+        assert samplers(study.trials) == [DEFAULT_SAMPLER]
+
+
+def test_a_schedule_of_ones_own_is_a_trial(studied: Studied, probed: Store):
+    schedule = studied.trials[2].schedule
+    assert schedule is not None
+    with fresh(studied, probed) as study:
+        record = study.run(schedule, "by hand")
+        assert (record.number, record.sampler) == (0, "by hand")
+        assert study.trials == [replace(record, ops=())]
+
+
+def test_what_is_learned_in_place_survives_a_restart(
+    studied: Studied, probed: Store, cost: CostModel
+):
+    """The winner of the tables is slow in the network; the reopened study knows."""
+    table = studied.device()
+
+    def slow(schedule: Schedule) -> RunOutcome | Rejection:
+        ran = table.run(schedule)
+        selection = studied.joint.find(schedule)
+        if isinstance(ran, Rejection) or selection is None or selection.candidates["conv1"]:
+            return ran
+        ops = tuple(
+            replace(op, time_ns=1e6) if op.layer == "conv1" else op for op in cost.estimate(ran.ops)
+        )
+        return replace(ran, ops=ops)
+
+    for _ in range(2):
+        with fresh(studied, probed, Scripted(table, run=slow)) as study:
+            study.optimize(trials=1)
+    trials = list_trials(probed, study.record)
+    chosen = [
+        studied.joint.find(trial.schedule).candidates["conv1"]
+        for trial in trials[1:]
+        if trial.schedule is not None
+    ]
+    assert chosen[0] == 0
+    assert chosen[1] != 0
