@@ -73,7 +73,7 @@ def study_on(recorder: Recorder, url: str, network: Network) -> Studied:
         open_store(url) as store,
         open_study(store, network, BOARD.name, QUICK, device=recorder) as study,
     ):
-        best = study.optimize(trials=3, observer=watching)
+        best = study.optimize(trials=4, observer=watching)
         assert best is not None
         assert study.bound_us is not None
         return Studied(

@@ -43,7 +43,7 @@ def test_search_export_and_go_on(studied: Studied, net: Path, tmp_path: Path):
     settings = autosched.Settings(network_file=str(net), effort="quick")
 
     with autosched.create_study(network, "n150", storage=storage, settings=settings) as study:
-        best = study.optimize(trials=1)
+        best = study.optimize(trials=2)
         assert best == study.best
         assert best is not None
         assert best.schedule is not None
