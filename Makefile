@@ -31,8 +31,8 @@ test: lint ## Lint, then the quick tests
 soak: setup ## The tests that take minutes
 	$(BIN)/pytest -m soak $(ARGS)
 
-bench: setup ## Time the search on ready-made studies
-	@$(BIN)/autosched bench $(ARGS)
+bench: setup ## Compare baselines and samplers on ready-made studies
+	@$(BIN)/autosched bench studies/resnet18.py studies/resnet50.py $(ARGS)
 
 clean: ## Remove .venv and caches; databases and studies stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

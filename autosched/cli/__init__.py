@@ -1,0 +1,1 @@
+"""What a person types: commands as thin functions over the library."""

@@ -1,0 +1,74 @@
+"""``autosched bench``: baselines and samplers side by side."""
+
+from typing import Annotated
+
+import typer
+
+from autosched.cli import options
+from autosched.cli.output import opened_output
+
+EXAMPLES = (
+    "autosched bench studies/resnet18.py studies/resnet50.py --trials 20 --seeds 3",
+    "autosched bench net.py --board n150 --board p150 --batch 1 --batch 16 --plot bench.html",
+)
+
+
+def bench(  # noqa: PLR0913 - one parameter per option
+    nets: Annotated[
+        list[str],
+        typer.Argument(metavar="NET.PY...", show_default=False, help="Network files."),
+    ],
+    *,
+    board: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Board; may be given several times.")
+    ] = None,
+    batch: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Images per inference; may be given several times."),
+    ] = None,
+    device: options.Device = "auto",
+    method: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only this method; may be given several times."),
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Trials of each sampler; default: as the effort has.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each sampler, seeds 0, 1, ...")] = 1,
+    effort: options.Effort = None,
+    storage: options.Storage = None,
+    plot: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write best-so-far over trials as .html.")
+    ] = None,
+    markdown: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the tables as .md.")
+    ] = None,
+    speed: Annotated[
+        bool, typer.Option("--speed", help="Time the main job, too, from capture to export.")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Compare ttnn's default, rules, a hand-tuned schedule and all samplers on the same probes.
+
+    Ratios are to the proven optimum of what was probed. Probes are stored and reused, the
+    trials are not. A hand-tuned schedule is taken from the directory baselines beside the network
+    file, where there is one for the network, board and batch.
+    """
+    from autosched.cli.benching import BenchRequest, run_bench  # noqa: PLC0415 - starts quickly
+
+    request = BenchRequest(
+        nets=tuple(nets),
+        boards=tuple(board or ["n150"]),
+        batches=tuple(batch or [None]),
+        device=device,
+        methods=tuple(method or ()),
+        trials=trials,
+        seeds=seeds,
+        effort=effort or "default",
+        storage=storage,
+        plot=plot,
+        markdown=markdown,
+        speed=speed,
+    )
+    with opened_output(as_json) as output:
+        run_bench(output, request)

@@ -1,0 +1,203 @@
+"""The steps of ``autosched bench``: check, capture, probe, run every method, print and write."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autosched.boards import find_board
+from autosched.cli import hints, interrupts
+from autosched.cli.capturing import captured, describe_device
+from autosched.cli.output import Output
+from autosched.cli.searching import open_writable
+from autosched.device.device import Device
+from autosched.device.opening import choose_device
+from autosched.device.worker import WorkerDevice
+from autosched.errors import ScheduleError, SearchError
+from autosched.export.loading import load_schedule
+from autosched.network.graph import Network
+from autosched.report import words
+from autosched.report.comparison import print_comparison, to_markdown
+from autosched.report.console import say
+from autosched.report.progress import SearchScreen
+from autosched.schedule import Schedule
+from autosched.search.bench import Bench
+from autosched.search.comparison import METHODS, MethodResult, NetworkComparison, compare
+from autosched.search.settings import Settings
+from autosched.space.efforts import find_effort
+from autosched.store.database import Store
+
+
+@dataclass(frozen=True)
+class BenchRequest:
+    """What is to be compared, as the user typed it; no methods stands for all of them."""
+
+    nets: tuple[str, ...]
+    boards: tuple[str, ...]
+    batches: tuple[int | None, ...]
+    device: str
+    methods: tuple[str, ...]
+    trials: int | None
+    seeds: int
+    effort: str
+    storage: str | None
+    plot: str | None
+    markdown: str | None
+    speed: bool
+
+    def check(self) -> None:
+        """Refuse what can be refused before anything slow is done.
+
+        Raises:
+            BoardError, SearchError: for an unknown board, effort or method.
+            ScheduleError: if a file could not be written where it is wanted.
+        """
+        for board in self.boards:
+            find_board(board)
+        find_effort(self.effort)
+        unknown = [name for name in self.methods if name not in METHODS]
+        if unknown:
+            raise SearchError(f"unknown method {unknown[0]!r}; it is one of {', '.join(METHODS)}")
+        for option, file, ending in (
+            ("--plot", self.plot, ".html"),
+            ("--markdown", self.markdown, ".md"),
+        ):
+            if file is not None and Path(file).suffix != ending:
+                raise ScheduleError(f"{option} {file}: name a file that ends in {ending}")
+            if file is not None and not Path(file).parent.is_dir():
+                raise ScheduleError(f"{option} {file}: there is no such directory; create it first")
+
+    @property
+    def command(self) -> str:
+        """The command line that makes the same tables."""
+        several = [("--board", self.boards), ("--batch", self.batches), ("--method", self.methods)]
+        parts = [
+            word
+            for option, values in several
+            for value in values
+            if value is not None
+            for word in (option, str(value))
+        ]
+        if self.trials is not None:
+            parts += ["--trials", str(self.trials)]
+        parts += ["--seeds", str(self.seeds), "--effort", self.effort]
+        if self.markdown is not None:
+            parts += ["--markdown", hints.short_path(self.markdown)]
+        return hints.command("bench", *map(hints.short_path, self.nets), *parts)
+
+
+class _Watcher:
+    """Shows on one line which method runs, and says what it came to."""
+
+    def __init__(self, output: Output, screen: SearchScreen) -> None:
+        self._console = output.console
+        self._screen = screen
+
+    def on_method(self, network: str, method: str, seed: int | None) -> None:
+        interrupts.check()
+        self._screen.begin(f"{network}: {method}", "" if seed is None else f"seed {seed}")
+
+    def on_result(self, network: str, result: MethodResult) -> None:
+        interrupts.check()
+        best = result.typical.best
+        outcome = "rejected" if best is None else words.latency(best.latency_us, best.kind)
+        trials = words.count(len(result.typical.points), "trial")
+        say(self._console, f"  {network}, {result.name}: {outcome}, {trials}")
+
+
+def run_bench(output: Output, request: BenchRequest) -> None:
+    """Compare on every board, network and batch, and print and write the results.
+
+    Raises:
+        AutoschedError: for everything the user can put right.
+    """
+    request.check()
+    kind = choose_device(request.device)
+    speed = _measured_speed(output, request, kind) if request.speed else None
+    comparisons = []
+    with open_writable(request.storage) as store:
+        for board in map(find_board, request.boards):
+            say(output.console, f"Device: {describe_device(kind, board.name, request.device)}")
+            with ExitStack() as devices:
+                device = devices.enter_context(WorkerDevice(board, kind))
+                scout = devices.enter_context(WorkerDevice(board)) if kind == "silicon" else None
+                for comparison in _compared(output, request, store, device, scout):
+                    print_comparison(output.console, comparison)
+                    comparisons.append(comparison)
+    _write(output, request, comparisons)
+    plain: dict[str, Any] = {"networks": [item.to_plain() for item in comparisons]}
+    output.result(plain if speed is None else {**plain, "speed": speed})
+
+
+def _compared(
+    output: Output, request: BenchRequest, store: Store, device: Device, scout: Device | None
+) -> Iterator[NetworkComparison]:
+    effort = find_effort(request.effort)
+    for net in request.nets:
+        for batch in request.batches:
+            network = captured(output, net, batch)
+            settings = Settings(hints.absolute_path(net), device.kind, effort=effort.name)
+            bench = Bench(network, device, store, settings, scout)
+            screen = SearchScreen(output.console, 0)
+            with screen.shown():
+                bench.prepare(screen.on_probing)
+                yield compare(
+                    bench,
+                    _Watcher(output, screen),
+                    trials=effort.trials if request.trials is None else request.trials,
+                    seeds=range(request.seeds),
+                    hand_tuned=hand_tuned(output, net, network, device.board.name),
+                    methods=request.methods or tuple(METHODS),
+                )
+
+
+def hand_tuned(output: Output, net: str, network: Network, board: str) -> Schedule | None:
+    """Return the hand-tuned schedule that lies beside a network file, if it is of this network."""
+    file = hand_tuned_path(net, network, board)
+    if not file.exists():
+        return None
+    schedule = load_schedule(file)
+    if schedule.provenance.network_signature != network.signature:
+        say(output.console, f"{file} was made for another {network.name}: left out", "yellow")
+        return None
+    return schedule
+
+
+def hand_tuned_path(net: str, network: Network, board: str) -> Path:
+    """Return where a network's hand-tuned schedule for a board is looked for."""
+    file = net if net.endswith(".py") else net.rpartition(":")[0]
+    name = f"{network.name}_{board}_b{network.batch}_hand_tuned.py"
+    return Path(file).parent / "baselines" / name
+
+
+def _measured_speed(output: Output, request: BenchRequest, kind: str) -> dict[str, Any]:
+    """Time the main job on the first network, batch and board."""
+    from autosched.search.speed import measure_speed  # noqa: PLC0415 - only with --speed
+
+    effort = find_effort(request.effort)
+    net, batch = request.nets[0], request.batches[0]
+    settings = Settings(hints.absolute_path(net), kind, effort=effort.name)
+    speed = measure_speed(
+        lambda: captured(output, net, batch),
+        request.boards[0],
+        settings,
+        effort.trials if request.trials is None else request.trials,
+    ).to_plain()
+    for name, value in speed.items():
+        text = f"{value:,.2f}" if isinstance(value, float) else str(value)
+        say(output.console, f"  {name}: {text}")
+    return speed
+
+
+def _write(output: Output, request: BenchRequest, comparisons: list[NetworkComparison]) -> None:
+    if request.markdown is not None:
+        Path(request.markdown).write_text(
+            to_markdown(comparisons, request.command), encoding="utf-8"
+        )
+        say(output.console, f"Written: {request.markdown}")
+    if request.plot is not None:
+        from autosched.report.comparison_plot import write_plot  # noqa: PLC0415 - loads plotly
+
+        write_plot(comparisons, Path(request.plot))
+        say(output.console, f"Written: {request.plot}")

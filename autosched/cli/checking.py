@@ -1,0 +1,110 @@
+"""The steps of ``autosched check``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from autosched.boards import find_board
+from autosched.cli.capturing import captured, describe_device
+from autosched.cli.output import Output
+from autosched.cost.model import CostModel
+from autosched.device.mock_setup import ttnn_version
+from autosched.device.opening import choose_device
+from autosched.device.requests import TimingSettings
+from autosched.device.worker import WorkerDevice
+from autosched.errors import ScheduleError
+from autosched.export.loading import load_schedule
+from autosched.export.validation import check_provenance
+from autosched.network.graph import Network
+from autosched.report import words
+from autosched.report.console import say
+from autosched.schedule import Rejection, RunOutcome, Schedule, TimeKind
+
+
+@dataclass(frozen=True)
+class CheckRequest:
+    """What to check on what, as the user typed it; None where the schedule's own holds."""
+
+    file: str
+    net: str
+    board: str | None
+    device: str
+    batch: int | None
+    timing: TimingSettings
+
+
+def check_schedule(output: Output, asked: CheckRequest) -> None:
+    """Run an exported schedule on the device, and print its time.
+
+    Raises:
+        ScheduleError: if it cannot be read, was made for something else, or the device rejects
+            it; the message names the layer, with ttnn's words.
+        NetworkFileError, UnsupportedOperatorError: if the network cannot be used.
+        BoardError, DeviceError: if the board is unknown, or the device cannot be opened.
+    """
+    file = asked.file
+    schedule = load_schedule(file)
+    made = schedule.provenance
+    board = find_board(asked.board or made.board)
+    kind = choose_device(asked.device)
+    # What needs no network is refused before the network is captured.
+    _check_made_for(schedule, file, made.network_signature, board.name)
+    say(output.console, f"Device: {describe_device(kind, board.name, asked.device)}")
+    network = captured(output, asked.net, asked.batch or made.batch)
+    _check_made_for(schedule, file, network.signature, board.name)
+    _check_layers(schedule, file, network)
+    with WorkerDevice(board, kind, asked.timing) as worker:
+        worker.load(network)
+        answer = worker.run(schedule)
+    if isinstance(answer, Rejection):
+        raise ScheduleError(
+            f"{file}: the device rejects {words.rejection(answer)}. Correct that layer, or export "
+            "the schedule again"
+        )
+    latency_us, time_kind = _latency(answer, CostModel.load(board.arch))
+    say(output.console, f"{file} runs: {words.latency(latency_us, time_kind)}")
+    if made.latency_us is not None:
+        recorded = words.latency(made.latency_us, made.latency_kind)
+        say(output.console, f"Recorded when it was found: {recorded}")
+    output.result(
+        {
+            "schedule_path": str(Path(file)),
+            "network": network.name,
+            "batch": network.batch,
+            "board": board.name,
+            "device": kind,
+            "latency_us": latency_us,
+            "latency_kind": time_kind,
+            "latency_std_us": answer.latency_std_us,
+            "recorded_us": made.latency_us,
+            "recorded_kind": made.latency_kind,
+            "peak_l1_bytes": answer.peak_l1_bytes,
+        }
+    )
+
+
+def _check_made_for(schedule: Schedule, file: str, signature: str, board: str) -> None:
+    try:
+        check_provenance(schedule, signature, board, ttnn_version())
+    except ScheduleError as error:
+        raise ScheduleError(f"{file}: {error}") from None
+
+
+def _check_layers(schedule: Schedule, file: str, network: Network) -> None:
+    for name in schedule.layers:
+        if name not in network.by_name:
+            raise ScheduleError(
+                f"{file}: layer {name!r} is not in network {network.name}; remove it, or export "
+                "the schedule again"
+            )
+    for layer in network:
+        if layer.name not in schedule.layers:
+            raise ScheduleError(
+                f"{file}: layer {layer.name!r} is missing; export the schedule again"
+            )
+
+
+def _latency(outcome: RunOutcome, cost: CostModel) -> tuple[float, TimeKind]:
+    if outcome.latency_us is not None:
+        return outcome.latency_us, TimeKind.MEASURED
+    times_ns = (op.time_ns or 0.0 for op in cost.estimate(outcome.ops))
+    return sum(times_ns) / 1e3, TimeKind.ESTIMATED

@@ -1,0 +1,53 @@
+"""Command lines to print: what to type next."""
+
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autosched.search.settings import Settings
+
+_PASSWORD = re.compile(r"(://[^:/@]*:)[^@]*(@)")
+
+
+def command(*words: str, storage: str | None = None) -> str:
+    """Return an ``autosched`` command line, with ``--storage`` where the user had to name it."""
+    parts = ["autosched", *words]
+    if storage and storage != os.environ.get("AUTOSCHED_STORAGE"):
+        parts += ["--storage", _PASSWORD.sub(r"\1***\2", storage)]
+    return shlex.join(parts)
+
+
+def module_name(study: str) -> str:
+    """Return the file a study's schedule is exported to where none is named."""
+    return re.sub(r"\W+", "_", study) + ".py"
+
+
+def after_search(study: str, storage: str | None, settings: "Settings", exported: str) -> list[str]:
+    """Return what to type after a search."""
+    file = exported or module_name(study)
+    lines = [] if exported else [command("export", study, "-o", file, storage=storage)]
+    if settings.network_file:
+        lines.append(command("check", file, "--net", short_path(settings.network_file)))
+    lines.append(command("show", study, "--layers", storage=storage))
+    lines.append(command("resume", study, storage=storage))
+    return lines
+
+
+def short_path(path: str) -> str:
+    """Return a path as it is shortest from here."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
+
+
+def network_name(net: str) -> str:
+    """Return the name that a network file gives its network: "net" for "net.py:backbone"."""
+    path = Path(net)
+    return (path if path.exists() or ":" not in net else Path(net.rpartition(":")[0])).stem
+
+
+def absolute_path(net: str) -> str:
+    """Return "NET.PY" or "NET.PY:name" as it is found from every directory."""
+    return str(Path(net).absolute())

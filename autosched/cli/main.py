@@ -1,0 +1,51 @@
+"""The entry point ``autosched``: runs a command and turns whatever it raises into an exit code.
+
+0 is success, 2 an error with one clear message, 130 Ctrl-C, 1 a bug.
+"""
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+from autosched.cli import interrupts
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit."""
+    interrupts.install()
+    code = run(arguments)
+    # A swallowed signal changes nothing about a command that went through.
+    sys.exit(interrupts.exit_code() if code and interrupts.received() else code)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    try:
+        silence_libraries()
+        # Imported here, so that a Ctrl-C during the imports is handled, too.
+        from autosched.cli.app import app  # noqa: PLC0415
+
+        app(args=arguments, prog_name="autosched")
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else 0
+    except BaseException as error:
+        from autosched.cli.failures import report_failure  # noqa: PLC0415 - as above
+
+        return interrupts.exit_code() if interrupts.received() else report_failure(error)
+    return 0
+
+
+def silence_libraries() -> None:
+    """Keep the logs and warnings of ttnn, torch and others off the screen.
+
+    The variables are read when ttnn is imported, in this process or in a worker.
+    """
+    os.environ.setdefault("TT_METAL_LOGGER_LEVEL", "off")
+    os.environ.setdefault("LOGURU_LEVEL", "ERROR")
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The options that commands share, each declared once."""
+
+from typing import Annotated
+
+import typer
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object; all else goes to standard error.")
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar="AUTOSCHED_STORAGE",
+        help="Database, such as sqlite:///trials.sqlite3 or postgresql://user@host/name.",
+    ),
+]
+Board = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Board to schedule for; see autosched boards.")
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="KIND",
+        help="mock (times are estimated), silicon (measured), or auto: a card if there is one.",
+    ),
+]
+Batch = Annotated[int | None, typer.Option(min=1, help="Images per inference.")]
+StudyName = Annotated[
+    str | None,
+    typer.Option("--study", metavar="NAME", help="The study's name; default: network and board."),
+]
+Sampler = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="joint (default), mutation, tpe, nsga2 or random."),
+]
+Trials = Annotated[
+    int | None,
+    typer.Option(min=0, help="Whole-network trials; default: as the effort has it."),
+]
+Timeout = Annotated[str | None, typer.Option(metavar="TIME", help="Stop after 90s, 10m or 1h30m.")]
+Effort = Annotated[
+    str | None, typer.Option(metavar="NAME", help="quick, default or full: how much is probed.")
+]
+Seed = Annotated[int | None, typer.Option(help="Seed of the sampler; default: 0.")]
+Export = Annotated[
+    str | None,
+    typer.Option("--export", metavar="FILE", help="Write the best schedule to a .py or .json."),
+]
+Weights = Annotated[
+    str,
+    typer.Option(metavar="TYPE", help="bfloat16, bfloat8_b (default) or bfloat4_b."),
+]
+Activations = Annotated[
+    str,
+    typer.Option(metavar="TYPE", help="bfloat16 or bfloat8_b (default), between both ends."),
+]
+Fidelity = Annotated[
+    str, typer.Option(metavar="NAME", help="LoFi, HiFi2, HiFi3 or HiFi4, for every layer.")
+]
+WarmUps = Annotated[
+    int | None, typer.Option(min=0, help="Runs before timing; on a card only. Default: 3.")
+]
+Replays = Annotated[
+    int | None, typer.Option(min=1, help="Timed replays of the trace; on a card only.")
+]
+Network = Annotated[
+    str,
+    typer.Argument(metavar="NET.PY", show_default=False, help="Network file, or NET.PY:name."),
+]
+Study = Annotated[
+    str, typer.Argument(metavar="STUDY", show_default=False, help="Name; see autosched list.")
+]

@@ -1,0 +1,1 @@
+"""How a person sees it: tables, plots and profiler-style files."""

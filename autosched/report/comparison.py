@@ -1,0 +1,110 @@
+"""A comparison of methods: as a table on the screen, and as Markdown."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+
+from autosched.report import words
+from autosched.report.console import say
+from autosched.report.tables import simple_table
+from autosched.schedule import TimeKind
+from autosched.search.comparison import METHODS, NEAR, NetworkComparison
+
+_NUMBERS = (
+    f"latency {words.MICRO}",
+    "to bound",
+    "trials",
+    "seconds",
+    "rejected",
+    "reshards",
+    "L1 KiB",
+)
+
+
+def print_comparison(console: Console, comparison: NetworkComparison) -> None:
+    """Print one network's methods and its bound."""
+    title = f"{heading(comparison)}: latency {time_kind(comparison)}"
+    table = simple_table(title, ("method", *_NUMBERS), right=_NUMBERS)
+    for row in rows(comparison):
+        table.add_row(*row)
+    say(console)
+    console.print(table)
+    say(console, f"{_bound(comparison)} {_LEGEND}")
+
+
+def to_markdown(comparisons: Sequence[NetworkComparison], command: str) -> str:
+    """Return a page with one table for each network; ``command`` makes it again."""
+    parts = [
+        "# Methods compared",
+        f"Made by `{command}`; made again, never edited. {_LEGEND}",
+        "\n".join(f"- `{name}`: {title}" for name, title in METHODS.items()),
+    ]
+    for comparison in comparisons:
+        parts += [
+            f"## {heading(comparison)}",
+            f"Latency {time_kind(comparison)}. {_bound(comparison)}",
+            _table(("method", *_NUMBERS), rows(comparison)),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def rows(comparison: NetworkComparison) -> list[tuple[str, ...]]:
+    """Return one row of cells for each method."""
+    return [_row(method) for method in comparison.to_plain()["methods"]]
+
+
+def heading(comparison: NetworkComparison) -> str:
+    """Return "resnet50 on n150, batch 16"."""
+    return f"{comparison.network} on {comparison.board}, batch {comparison.batch}"
+
+
+def time_kind(comparison: NetworkComparison) -> str:
+    """Return "measured", or "estimated" with the cost model, or both where they are mixed."""
+    points = [m.typical.best for m in comparison.methods]
+    kinds = sorted({point.kind for point in points if point is not None and point.kind is not None})
+    named = [
+        f"{kind} by cost model {comparison.cost_model}" if kind is TimeKind.ESTIMATED else str(kind)
+        for kind in kinds
+    ]
+    return " and ".join(named) or "unknown"
+
+
+_LEGEND = (
+    '"to bound" is the latency over the proven lower bound of the probed choices; trials and '
+    f"seconds are those until within {NEAR:.0%} of the best latency of all, without the probes, "
+    "which all methods share. Samplers: the median seed."
+)
+
+
+def _bound(comparison: NetworkComparison) -> str:
+    state = "attained by a schedule of these" if comparison.optimal else "not tight"
+    probes = comparison.probes
+    return (
+        f"Lower bound of the probed choices: {words.microseconds(comparison.bound_us)} "
+        f"{words.MICRO}, {state}; {probes.get('run', 0):,} probes run, "
+        f"{probes.get('reused', 0):,} reused in {words.seconds(comparison.probing_s)}."
+    )
+
+
+def _row(method: dict[str, Any]) -> tuple[str, ...]:
+    seconds = method["seconds_to_1pct"]
+    return (
+        method["name"],
+        words.microseconds(method["latency_us"]),
+        "-" if method["ratio"] is None else f"{method['ratio']:.3f}",
+        _count(method["trials_to_1pct"]),
+        "-" if seconds is None else f"{seconds:.1f}",
+        f"{method['rejected']} of {method['trials']}",
+        _count(method["reshards"]),
+        words.kibibytes(method["peak_l1_bytes"] or 0),
+    )
+
+
+def _count(value: float | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def _table(header: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,167 @@
+"""A search as it goes: permanent lines, and on a terminal a live status below them."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from autosched.report import words
+from autosched.report.console import say
+from autosched.search.events import ProbeCounts
+from autosched.search.study import DEFAULT_SAMPLER
+from autosched.store.trials import TrialRecord
+
+if TYPE_CHECKING:
+    from autosched.schedule import RejectionKind
+
+_PLAIN_EVERY_S = 10.0
+_BAR_WIDTH = 24
+
+
+class SearchScreen:
+    """Shows the phases of a search; an observer of ``Study.optimize``.
+
+    ``max_trials`` is how many trials the search runs at most, ``deadline`` the monotonic time at
+    which it ends, if any.
+    """
+
+    def __init__(self, console: Console, max_trials: int, deadline: float | None = None) -> None:
+        self.bound_us: float | None = None
+        self.default: TrialRecord | None = None
+        self._console = console
+        self._max_trials = max_trials
+        self._deadline = deadline
+        self._phase = ""
+        self._began = self._spoke = time.monotonic()
+        self._done, self._total, self._detail = 0, 0, ""
+        self._counts = ProbeCounts()
+        self._best: TrialRecord | None = None
+        self._trials = 0
+        self._rejected: dict[RejectionKind, int] = {}
+        self._spinner = Spinner("dots")
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Keep the live status on the screen while the body runs, if it is a terminal."""
+        live = Live(
+            get_renderable=self._status,
+            console=self._console,
+            transient=True,
+            refresh_per_second=8,
+        )
+        with live if self._console.is_interactive else nullcontext():
+            yield
+
+    def begin(self, phase: str, detail: str = "") -> None:
+        """Enter a phase that nobody reports progress of."""
+        self._enter(phase)
+        self._detail = detail
+
+    def on_probing(self, layer: str, done: int, total: int, counts: ProbeCounts) -> None:
+        """Show which layer is probed; the reshards between layers are a phase of their own."""
+        if self._phase not in ("probing layers", "probing reshards"):
+            self._enter("probing layers")
+        elif self._phase == "probing layers" and done < self._done:
+            self._enter("probing reshards")
+        self._done, self._total, self._detail, self._counts = done, total, layer, counts
+        if not self._console.is_interactive and time.monotonic() - self._spoke > _PLAIN_EVERY_S:
+            self._say(f"{self._phase}: {done} of {total}, {layer}; {self._probes()}")
+
+    def on_bound(self, bound_us: float, optimal: bool) -> None:
+        """Say how the probing ended, and what no schedule can beat."""
+        self.bound_us = bound_us
+        self._say(f"Probed: {self._probes()}")
+        proof = "" if optimal else ", not tight"
+        self._say(
+            f"Lower bound: no schedule of the probed choices takes less than "
+            f"{words.microseconds(bound_us)} {words.MICRO}{proof}"
+        )
+        self._enter("trials")
+        self._total = self._max_trials
+
+    def on_trial(self, trial: TrialRecord, best: TrialRecord | None) -> None:
+        """Say what a trial gave: each one in a log, those that matter on a terminal."""
+        improved = trial.rejection is None and best is not None and best.number == trial.number
+        self._best = best
+        if trial.sampler == DEFAULT_SAMPLER:
+            self.default = trial
+            self._say(f"Trial {trial.number}, ttnn's default: {self._outcome(trial)}")
+            self.begin("probing layers", "reading what is stored")
+            return
+        self._done += 1
+        self._trials += 1
+        if trial.rejection is not None:
+            kind = trial.rejection.kind
+            self._rejected[kind] = self._rejected.get(kind, 0) + 1
+        if improved or not self._console.is_interactive:
+            note = ", the best so far" if improved else ""
+            self._say(f"Trial {trial.number}, {trial.sampler}: {self._outcome(trial)}{note}")
+
+    def _outcome(self, trial: TrialRecord) -> str:
+        if trial.rejection is not None:
+            return f"rejected, {words.rejection(trial.rejection)}"
+        return words.latency(trial.latency_us, trial.latency_kind)
+
+    def _enter(self, phase: str) -> None:
+        self._phase, self._began = phase, time.monotonic()
+        self._done, self._total, self._detail = 0, 0, ""
+
+    def _say(self, line: str) -> None:
+        self._spoke = time.monotonic()
+        say(self._console, line)
+
+    def _probes(self) -> str:
+        counts = self._counts
+        text = f"{words.count(counts.run, 'probe')} run, {counts.reused:,} reused"
+        rejected = sum(counts.rejected.values())
+        return f"{text}, {rejected:,} rejected" + _in_brackets(words.rejections(counts.rejected))
+
+    def _status(self) -> Group:
+        row = Table.grid(padding=(0, 1))
+        place = f"{self._done} of {self._total}" if self._total else ""
+        bar = ProgressBar(self._total, self._done, width=_BAR_WIDTH) if self._total else ""
+        row.add_row(self._spinner, self._phase, bar, place, self._left())
+        lines = [
+            Text(f"  {line}", "dim", no_wrap=True, overflow="ellipsis") for line in self._facts()
+        ]
+        return Group(row, *lines)
+
+    def _facts(self) -> Iterator[str]:
+        if self._detail:
+            yield self._detail
+        if self._phase.startswith("probing"):
+            yield self._probes()
+        if self._best is None:
+            return
+        best = self._best
+        yield f"best {words.latency(best.latency_us, best.latency_kind)}, trial {best.number}"
+        if self.default is not None and self.default.number != best.number:
+            yield words.gain(self.default.latency_us, best.latency_us, best.latency_kind)
+        if (gap := words.gap(best.latency_us, self.bound_us)) is not None:
+            yield f"lower bound {words.microseconds(self.bound_us)} {words.MICRO}, gap {gap:.1%}"
+        if self._rejected:
+            yield f"rejected: {words.rejections(self._rejected)}"
+
+    def _left(self) -> str:
+        """Return an estimate of what is left of the phase, never beyond the deadline."""
+        now = time.monotonic()
+        limit = None if self._deadline is None else max(0.0, self._deadline - now)
+        if self._total and self._done >= self._total:
+            return ""
+        if self._done and self._total:
+            left = (now - self._began) / self._done * (self._total - self._done)
+            return f"{words.about(left if limit is None else min(left, limit))} left"
+        if limit is not None:
+            return f"at most {words.seconds(limit)} left"
+        return words.seconds(now - self._began)
+
+
+def _in_brackets(text: str) -> str:
+    return f" ({text})" if text else ""

@@ -1,0 +1,147 @@
+"""What a search came to: as JSON, and as the closing screen."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from autosched.report import words
+from autosched.report.console import say
+from autosched.report.layers import layer_rows, reshard_rows
+from autosched.report.tables import layer_table, reshard_table
+from autosched.schedule import RejectionKind, TimeKind
+from autosched.search.study import DEFAULT_SAMPLER
+from autosched.store.studies import StudyRecord
+from autosched.store.trials import TrialRecord
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """A study after a search.
+
+    ``rejected_probes`` counts those this search asked for, stored ones included; ``wall_s`` is
+    the time of the whole command.
+    """
+
+    study: StudyRecord
+    trials: Sequence[TrialRecord]
+    best: TrialRecord | None
+    bound_us: float | None = None
+    rejected_probes: Mapping[RejectionKind, int] = field(default_factory=dict)
+    wall_s: float = 0.0
+    schedule_path: Path | None = None
+
+    @property
+    def default(self) -> TrialRecord | None:
+        """The trial of ttnn's default schedule."""
+        return next((trial for trial in self.trials if trial.sampler == DEFAULT_SAMPLER), None)
+
+    @property
+    def default_us(self) -> float | None:
+        """The latency of ttnn's default schedule, None where the device rejects it."""
+        return None if self.default is None else self.default.latency_us
+
+    @property
+    def rejected_trials(self) -> dict[RejectionKind, int]:
+        """Rejected trials of the study by kind."""
+        return _tally(trial.rejection.kind for trial in self.trials if trial.rejection is not None)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the object that ``--json`` prints."""
+        best = self.best
+        best_us = None if best is None else best.latency_us
+        together = dict(self.rejected_probes)
+        for kind, number in self.rejected_trials.items():
+            together[kind] = together.get(kind, 0) + number
+        return {
+            "study": self.study.name,
+            "network": self.study.network,
+            "board": self.study.board,
+            "device": self.study.device_kind,
+            "batch": self.study.batch,
+            "trial": None if best is None else best.number,
+            "latency_us": best_us,
+            "latency_kind": best.latency_kind.value if best and best.latency_kind else None,
+            "default_latency_us": self.default_us,
+            "bound_us": self.bound_us,
+            "gap": words.gap(best_us, self.bound_us),
+            "trials": len(self.trials),
+            "rejected": _by_name(together),
+            "rejected_trials": _by_name(self.rejected_trials),
+            "wall_s": round(self.wall_s, 3),
+            "schedule_path": None if self.schedule_path is None else str(self.schedule_path),
+        }
+
+
+def print_result(console: Console, result: SearchResult) -> None:
+    """Print the tables of the best trial, and what it gains."""
+    best = result.best
+    if best is not None and best.schedule is not None:
+        print_layers(console, best)
+    print_gain(console, result)
+
+
+def print_layers(console: Console, trial: TrialRecord) -> None:
+    """Print a trial's layers, and the edges that reshard."""
+    if trial.schedule is None or not trial.ops:
+        say(console, "This trial ran no device op to show.")
+        return
+    how = (
+        "estimated"
+        if trial.latency_kind is TimeKind.ESTIMATED
+        else "by the device's profiler, or estimated where it is off"
+    )
+    say(console)
+    say(console, f"Layers (op times {how})", "bold")
+    console.print(layer_table(layer_rows(trial.schedule, trial.ops)))
+    say(console)
+    reshards = reshard_rows(trial.schedule, trial.ops)
+    if reshards:
+        say(console, f"Edges that reshard (layouts with their cores; times {how})", "bold")
+        console.print(reshard_table(reshards))
+    else:
+        say(console, "No edge reshards: every layer takes its input as it lies.")
+    say(console)
+
+
+def print_gain(console: Console, result: SearchResult) -> None:
+    """Print the best latency beside ttnn's default and the proven bound."""
+    best, default = result.best, result.default
+    if best is None:
+        say(console, "No trial has run on the device yet.", "yellow")
+    else:
+        latency = words.latency(best.latency_us, best.latency_kind)
+        say(console, f"Best: {latency}, trial {best.number}", "bold")
+    if default is not None and default.rejection is not None:
+        say(console, f"ttnn's default does not run: {words.rejection(default.rejection)}")
+    elif default is not None:
+        say(console, f"ttnn's default: {words.latency(default.latency_us, default.latency_kind)}")
+    if best is not None:
+        gain = words.gain(result.default_us, best.latency_us, best.latency_kind)
+        say(console, f"Gain: {gain or 'unknown'}", "bold")
+    if best is not None and (gap := words.gap(best.latency_us, result.bound_us)) is not None:
+        bound = f"{words.microseconds(result.bound_us)} {words.MICRO}"
+        say(console, f"Proven lower bound of the probed choices: {bound}; gap {gap:.1%}")
+    trials = words.count(len(result.trials), "trial")
+    rejected = words.rejections(result.rejected_trials)
+    say(console, f"{trials} in the study{f', rejected: {rejected}' if rejected else ''}")
+
+
+def print_next(console: Console, commands: Sequence[str]) -> None:
+    """Print what to type next."""
+    say(console, "\nNext:")
+    for command in commands:
+        say(console, f"  {command}", "cyan")
+
+
+def _tally(kinds: Any) -> dict[RejectionKind, int]:
+    counts: dict[RejectionKind, int] = {}
+    for kind in kinds:
+        counts[kind] = counts.get(kind, 0) + 1
+    return counts
+
+
+def _by_name(counts: Mapping[RejectionKind, int]) -> dict[str, int]:
+    return {kind.value: number for kind, number in sorted(counts.items())}

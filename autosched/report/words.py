@@ -1,0 +1,79 @@
+"""Numbers and outcomes as people read them."""
+
+from collections.abc import Mapping
+
+from autosched.schedule import Rejection, RejectionKind, TimeKind
+
+MICRO = "µs"
+
+
+def microseconds(time_us: float | None) -> str:
+    """Return "1,067.7", or "-" for an unknown time."""
+    return "-" if time_us is None else f"{time_us:,.1f}"
+
+
+def latency(time_us: float | None, kind: TimeKind | None) -> str:
+    """Return a time with its kind, as it must never be shown without."""
+    if time_us is None or kind is None:
+        return "none yet"
+    return f"{microseconds(time_us)} {MICRO} ({kind})"
+
+
+def share(part: float | None) -> str:
+    """Return a fraction as a percentage."""
+    return "-" if part is None else f"{part:.1%}"
+
+
+def kibibytes(size_bytes: int) -> str:
+    """Return a size in KiB, "-" for none."""
+    return f"{size_bytes / 1024:,.0f}" if size_bytes else "-"
+
+
+def seconds(duration_s: float) -> str:
+    """Return a duration such as "8.1 s", "2 min 05 s" or "1 h 12 min"."""
+    if duration_s < 59.95:
+        return f"{duration_s:.1f} s"
+    minutes, rest = divmod(round(duration_s), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def about(duration_s: float) -> str:
+    """Return a coarse duration for an estimate."""
+    return f"about {max(1, round(duration_s))} s" if duration_s < 60 else seconds(duration_s)
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where due."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def rejections(counts: Mapping[RejectionKind, int]) -> str:
+    """Return "60 invalid configuration, 8 L1 overflow", the most frequent first."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0].value))
+    return ", ".join(f"{number:,} {kind.value}" for kind, number in ranked)
+
+
+def rejection(rejected: Rejection) -> str:
+    """Return a rejection as one line: where, what kind, and the start of ttnn's words."""
+    where = f"{rejected.layer}: " if rejected.layer else ""
+    words = " ".join(rejected.message.split())
+    shown = words if len(words) <= 200 else f"{words[:199]}…"
+    return f"{where}{rejected.kind.value}: {shown}"
+
+
+def gain(default_us: float | None, best_us: float | None, kind: TimeKind | None) -> str:
+    """Return "1.75x faster than ttnn's default (estimated)", "" where it cannot be said."""
+    if not default_us or not best_us or kind is None:
+        return ""
+    if best_us >= default_us:
+        return f"no faster than ttnn's default ({kind})"
+    return f"{default_us / best_us:.2f}x faster than ttnn's default ({kind})"
+
+
+def gap(best_us: float | None, bound_us: float | None) -> float | None:
+    """Return how far a latency is above its lower bound, as a fraction of the bound."""
+    if best_us is None or not bound_us:
+        return None
+    return max(0.0, best_us / bound_us - 1)

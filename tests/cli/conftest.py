@@ -1,0 +1,100 @@
+"""One small network, searched once by the real command, and a way to run commands."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autosched.cli.main import run
+
+TINY = """\
+from torch import nn
+
+print("a network file may print")
+model = nn.Sequential(
+    nn.Conv2d(8, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1)
+)
+input_shape = (1, 8, 32, 32)
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Studied:
+    """A study of the small network: its database, files, and what its search printed."""
+
+    url: str
+    name: str
+    net: Path
+    schedule: Path
+    done: Done
+
+
+Invoke = Callable[..., Done]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "autosched.cli.main", *arguments]
+
+
+def in_process_of_its_own(*arguments: str, **options: Any) -> Done:
+    done = subprocess.run(
+        command(*arguments), capture_output=True, text=True, timeout=120, check=False, **options
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def invoke(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Invoke:
+    """Run a command in this process, in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def invoked(*arguments: str) -> Done:
+        capfd.readouterr()
+        code = run(arguments)
+        out, err = capfd.readouterr()
+        return Done(code, out, err)
+
+    return invoked
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("net") / "tiny.py"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def studied(tiny: Path) -> Studied:
+    """The study that all tests look at; none of them may add to it."""
+    url = f"sqlite:///{tiny.parent}/studied.sqlite3"
+    schedule = tiny.parent / "tiny_n150.py"
+    done = in_process_of_its_own(
+        "run", str(tiny), "--effort", "quick", "--trials", "2", "--storage", url,
+        "--device", "mock", "--export", str(schedule), "--json",
+        env={**os.environ, "COLUMNS": "80"},
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    return Studied(url, "tiny-n150", tiny, schedule, done)

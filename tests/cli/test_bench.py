@@ -1,0 +1,73 @@
+"""The comparison of methods, and what it refuses before anything slow is done."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from autosched.cli.benching import hand_tuned, hand_tuned_path
+from autosched.cli.output import opened_output
+from autosched.export.loading import load_schedule
+from autosched.network.graph import Input as NetworkInput
+from autosched.network.graph import Layer, Network
+from tests.cli.conftest import Invoke, Studied
+
+
+def test_the_small_network_is_compared(studied: Studied, invoke: Invoke, tmp_path: Path) -> None:
+    done = invoke(
+        "bench", str(studied.net), "--method", "default", "--method", "joint", "--trials", "2",
+        "--effort", "quick", "--device", "mock", "--storage", f"sqlite:///{tmp_path}/bench.sqlite3",
+        "--plot", "bench.html", "--markdown", "bench.md", "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    (network,) = done.json["networks"]
+    default, joint = network["methods"]
+    assert (default["name"], joint["name"]) == ("default", "joint")
+    assert network["bound_us"] <= joint["latency_us"] < default["latency_us"]
+    assert "tiny on n150, batch 1" in done.err
+    assert "`autosched bench" in (tmp_path / "bench.md").read_text()
+    assert (tmp_path / "bench.html").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--method", "magic"), "unknown method 'magic'; it is one of default, height, greedy"),
+        (("--board", "n1500"), "unknown board 'n1500'; the boards are n150"),
+        (("--effort", "heroic"), "unknown effort 'heroic'; it is one of quick"),
+        (("--plot", "bench.png"), "--plot bench.png: name a file that ends in .html"),
+        (("--markdown", "no/where.md"), "there is no such directory; create it first"),
+    ],
+)
+def test_wrong_options_are_refused_at_once(
+    arguments: tuple[str, str], words: str, invoke: Invoke
+) -> None:
+    done = invoke("bench", "net.py", *arguments)
+    assert done.code == 2
+    assert words in done.err
+
+
+def test_a_hand_tuned_schedule_lies_beside_the_network_file() -> None:
+    network = Network("net", (Layer("x", NetworkInput(), (), (16, 3, 8, 8)),))
+    wanted = Path("studies/baselines/net_p150_b16_hand_tuned.py")
+    assert hand_tuned_path("studies/net.py", network, "p150") == wanted
+    assert hand_tuned_path("studies/net.py:model", network, "p150") == wanted
+
+
+def test_a_hand_tuned_schedule_of_another_network_is_left_out(
+    studied: Studied, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    schedule = load_schedule(studied.schedule)
+    network = Network("tiny", (Layer("x", NetworkInput(), (), (1, 8, 32, 32)),))
+    file = hand_tuned_path(str(tmp_path / "net.py"), network, "n150")
+    with opened_output(as_json=False) as output:
+        assert hand_tuned(output, str(tmp_path / "net.py"), network, "n150") is None
+        file.parent.mkdir()
+        made_for = replace(schedule.provenance, network_signature="0" * 16)
+        replace(schedule, provenance=made_for).export(file)
+        assert hand_tuned(output, str(tmp_path / "net.py"), network, "n150") is None
+        assert "was made for another tiny: left out" in capsys.readouterr().out
+        made_for = replace(schedule.provenance, network_signature=network.signature)
+        own = replace(schedule, provenance=made_for)
+        own.export(file)
+        assert hand_tuned(output, str(tmp_path / "net.py"), network, "n150") == own

@@ -1,0 +1,77 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import autosched
+from autosched.schedule import Conv2dConfig, CoreRange
+from tests.cli.conftest import Invoke, Studied
+
+
+def test_it_runs_the_schedule_and_prints_the_time(studied: Studied, invoke: Invoke) -> None:
+    done = invoke("check", str(studied.schedule), "--net", str(studied.net), "--json")
+    assert done.code == 0, done.err
+    assert done.json["latency_kind"] == "estimated"
+    assert done.json["latency_us"] == pytest.approx(done.json["recorded_us"], rel=0.05)
+    assert "(estimated)" in done.err
+
+
+def edited(studied: Studied, directory: Path, old: str, new: str) -> str:
+    text = studied.schedule.read_text()
+    assert old in text
+    path = directory / "edited.py"
+    path.write_text(text.replace(old, new))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('"board": "n150"', '"board": "p150"', "made for board p150"),
+        ('"ttnn_version": "0.81.1"', '"ttnn_version": "0.1"', "made with ttnn 0.1"),
+        ('"network_signature": "', '"network_signature": "f', "made for network 'tiny'"),
+        ('"batch": 1,', '"batch": 1,,', "not Python"),
+    ],
+)
+def test_a_schedule_for_something_else_is_refused(
+    studied: Studied, invoke: Invoke, tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    file = edited(studied, tmp_path, old, new)
+    board = ("--board", "n150") if "board" in old else ()
+    done = invoke("check", file, "--net", str(studied.net), *board)
+    assert done.code == 2
+    assert f"error: {file}" in done.err
+    assert words in done.err
+    assert "Traceback" not in done.err
+
+
+def test_an_illegal_value_is_named_with_its_place(
+    studied: Studied, invoke: Invoke, tmp_path: Path
+) -> None:
+    file = edited(studied, tmp_path, "ttnn.Conv2dConfig(", "ttnn.Conv2dConfig(act_block_w_div=0, ")
+    done = invoke("check", file, "--net", str(studied.net))
+    assert done.code == 2
+    assert "act_block_w_div is 0; legal is 1 or more" in done.err
+
+
+def test_a_layer_that_is_missing_is_named(studied: Studied, invoke: Invoke, tmp_path: Path) -> None:
+    file = edited(studied, tmp_path, '    "output": ', '    "other": ')
+    file_text = Path(file).read_text()
+    Path(file).write_text(file_text.replace("-> output", "-> other"))
+    done = invoke("check", file, "--net", str(studied.net))
+    assert done.code == 2
+    assert "layer 'other' is not in network tiny" in done.err
+
+
+def test_what_the_device_rejects_is_told_in_its_words(
+    studied: Studied, invoke: Invoke, tmp_path: Path
+) -> None:
+    schedule = autosched.load_schedule(studied.schedule)
+    config = schedule.layers["2"]
+    assert isinstance(config, Conv2dConfig)
+    impossible = replace(config, core_grid=(CoreRange(0, 0, 40, 40),))
+    layers = {**schedule.layers, "2": impossible}
+    path = replace(schedule, layers=layers).export(tmp_path / "impossible.json")
+    done = invoke("check", str(path), "--net", str(studied.net))
+    assert done.code == 2
+    assert "impossible.json: the device rejects 2: " in done.err

@@ -1,0 +1,31 @@
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Invoke
+
+
+def test_a_machine_that_can_search(invoke: Invoke, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/a.sqlite3"
+    done = invoke("doctor", "--storage", url, "--device", "mock", "--json")
+    assert done.code == 0, done.err
+    states = {check["name"]: check["state"] for check in done.json["checks"]}
+    assert done.json["ok"] is True
+    assert states["device"] == "ok"
+    assert states["database"] == "ok"
+
+
+def test_what_fails_says_the_way_out(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("AUTOSCHED_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr("shutil.which", lambda *_args, **_more: None)
+    done = invoke("doctor", "--storage", f"sqlite:///{tmp_path}/no/a.sqlite3", "--json")
+    assert done.code == 2
+    found = {check["name"]: check for check in done.json["checks"]}
+    assert found["cache"]["state"] == "failed"
+    assert "AUTOSCHED_CACHE" in found["cache"]["advice"]
+    assert "there is no directory" in found["database"]["detail"]
+    assert found["compiler"]["state"] == "warning"
+    assert found["device"]["state"] == "failed"

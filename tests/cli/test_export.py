@@ -1,0 +1,27 @@
+from pathlib import Path
+
+import autosched
+from tests.cli.conftest import Invoke, Studied
+
+
+def test_the_best_schedule_gets_the_name_of_its_study(studied: Studied, invoke: Invoke) -> None:
+    done = invoke("export", "tiny-n150", "--storage", studied.url)
+    assert done.code == 0, done.err
+    assert Path("tiny_n150.py").read_bytes() == studied.schedule.read_bytes()
+    assert "autosched check tiny_n150.py --net" in done.out
+
+
+def test_any_trial_as_json(studied: Studied, invoke: Invoke) -> None:
+    done = invoke(
+        "export", "tiny-n150", "--trial", "0", "-o", "d.json", "--storage", studied.url, "--json"
+    )
+    assert done.code == 0, done.err
+    assert done.json["schedule_path"] == "d.json"
+    assert done.json["latency_us"] == studied.done.json["default_latency_us"]
+    assert autosched.load_schedule("d.json").provenance.trial == 0
+
+
+def test_a_trial_that_is_not_there(studied: Studied, invoke: Invoke) -> None:
+    done = invoke("export", "tiny-n150", "--trial", "99", "--storage", studied.url)
+    assert done.code == 2
+    assert "no trial 99" in done.err

@@ -1,0 +1,52 @@
+"""Every command has help, an example in it that works, and a place in the README."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from autosched.cli.app import app
+from tests.cli.conftest import Invoke
+
+README = Path(__file__).parents[2] / "README.md"
+COMMANDS = dict(get_command(app).commands)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_has_help_and_a_mention_in_the_readme(name: str, invoke: Invoke) -> None:
+    done = invoke(name, "--help")
+    assert done.code == 0
+    assert COMMANDS[name].help
+    assert "Example:" in done.out
+    assert re.search(rf"\bautosched {name}\b", README.read_text()), f"README: autosched {name}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_examples_parse(name: str) -> None:
+    lines = re.findall(r"^\s*(autosched .*)$", COMMANDS[name].epilog or "", re.MULTILINE)
+    assert lines
+    for line in lines:
+        program, command, *arguments = shlex.split(line)
+        assert (program, command) == ("autosched", name)
+        COMMANDS[name].make_context(name, arguments)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_explained(name: str) -> None:
+    unexplained = [
+        parameter.name for parameter in COMMANDS[name].params if not getattr(parameter, "help", "")
+    ]
+    assert not unexplained
+
+
+def test_help_is_light() -> None:
+    heavy = {"torch", "ttnn", "sqlalchemy", "optuna", "numpy", "scipy"}
+    code = f"import sys, autosched.cli.app; print({heavy} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "set()"

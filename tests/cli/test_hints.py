@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+
+from autosched.cli import hints
+from autosched.search.settings import Settings
+
+
+def test_a_password_is_never_printed() -> None:
+    line = hints.command("resume", "a", storage="postgresql://me:secret@host/db")
+    assert "secret" not in line
+    assert "me:***@host" in line
+
+
+def test_storage_from_the_environment_need_not_be_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOSCHED_STORAGE", "sqlite:///a.sqlite3")
+    assert hints.command("list", storage="sqlite:///a.sqlite3") == "autosched list"
+
+
+def test_names_are_quoted_for_the_shell() -> None:
+    assert hints.command("resume", "my study") == "autosched resume 'my study'"
+    assert hints.module_name("my study/2-n150") == "my_study_2_n150.py"
+
+
+def test_a_network_is_called_like_its_file(tmp_path: Path) -> None:
+    odd = tmp_path / "a:b.py"
+    odd.touch()
+    assert hints.network_name("dir/net.py:backbone") == "net"
+    assert hints.network_name("dir/net.py") == "net"
+    assert hints.network_name(str(odd)) == "a:b"
+
+
+def test_after_a_search() -> None:
+    settings = Settings(network_file="/far/away/net.py")
+    lines = hints.after_search("net-n150", None, settings, "")
+    assert lines == [
+        "autosched export net-n150 -o net_n150.py",
+        "autosched check net_n150.py --net /far/away/net.py",
+        "autosched show net-n150 --layers",
+        "autosched resume net-n150",
+    ]
+    assert hints.after_search("net-n150", None, settings, "best.py")[0].startswith("autosched ch")

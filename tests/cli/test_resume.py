@@ -1,0 +1,41 @@
+import shutil
+from pathlib import Path
+
+from tests.cli.conftest import Invoke, Studied
+
+
+def copied(studied: Studied, directory: Path) -> str:
+    shutil.copy(studied.url.removeprefix("sqlite:///"), directory / "copy.sqlite3")
+    return f"sqlite:///{directory}/copy.sqlite3"
+
+
+def test_it_goes_on_by_name_alone(studied: Studied, invoke: Invoke, tmp_path: Path) -> None:
+    url = copied(studied, tmp_path)
+    done = invoke("resume", "tiny-n150", "--trials", "1", "--sampler", "random", "--seed", "3",
+                  "--storage", url, "--json")  # fmt: skip
+    assert done.code == 0, done.err
+    assert done.json["trials"] == 4
+    assert done.json["default_latency_us"] == studied.done.json["default_latency_us"]
+    assert "sampler random, effort quick" in done.err
+
+
+def test_a_moved_network_file_is_named_with_the_way_out(
+    studied: Studied, invoke: Invoke, tmp_path: Path
+) -> None:
+    url = copied(studied, tmp_path)
+    away = studied.net.rename(tmp_path / "moved.py")
+    try:
+        done = invoke("resume", "tiny-n150", "--storage", url)
+    finally:
+        away.rename(studied.net)
+    assert done.code == 2
+    assert "tiny.py does not exist" in done.err
+    assert "autosched run NEW/PLACE/NET.PY --study tiny-n150" in done.err
+
+
+def test_an_unknown_study_is_refused_before_anything_is_captured(
+    studied: Studied, invoke: Invoke
+) -> None:
+    done = invoke("resume", "tiny-n15", "--storage", studied.url)
+    assert done.code == 2
+    assert "did you mean 'tiny-n150'" in done.err

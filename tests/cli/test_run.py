@@ -1,0 +1,88 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+import autosched
+from tests.cli.conftest import Invoke, Studied
+
+
+def test_json_is_one_object_with_what_scripts_rely_on(studied: Studied) -> None:
+    result = studied.done.json
+    assert result["study"] == "tiny-n150"
+    assert result["latency_kind"] == "estimated"
+    assert 0 < result["latency_us"] <= result["default_latency_us"]
+    assert result["trials"] == 3
+    assert result["trial"] in (0, 1, 2)
+    assert all(isinstance(number, int) for number in result["rejected"].values())
+    assert result["wall_s"] > 0
+    assert result["gap"] == pytest.approx(result["latency_us"] / result["bound_us"] - 1)
+    assert result["schedule_path"] == str(studied.schedule)
+    assert (result["board"], result["device"], result["batch"]) == ("n150", "mock", 1)
+
+
+def test_everything_else_goes_to_standard_error(studied: Studied) -> None:
+    err = studied.done.err
+    assert "a network file may print" in err
+    assert f"Database: {studied.url.removeprefix('sqlite:///')}" in err
+    assert "mock n150" in err
+    assert "accuracy is not judged yet" in err
+    assert "faster than ttnn's default (estimated)" in err
+    assert "Edges that reshard" in err
+    assert "autosched show tiny-n150 --layers" in err
+    assert "autosched resume tiny-n150" in err
+    assert "\x1b" not in err
+
+
+def test_no_line_of_the_tables_is_wider_than_the_terminal(studied: Studied) -> None:
+    tables = [line for line in studied.done.err.splitlines() if line.startswith(("─", "input "))]
+    assert tables
+    assert max(map(len, tables)) <= 80
+
+
+def test_the_exported_schedule_reads_back(studied: Studied) -> None:
+    schedule = autosched.load_schedule(studied.schedule)
+    assert schedule.provenance.study == "tiny-n150"
+    assert schedule.provenance.latency_us == pytest.approx(studied.done.json["latency_us"])
+
+
+def test_running_again_goes_on(studied: Studied, invoke: Invoke, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.sqlite3"
+    shutil.copy(studied.url.removeprefix("sqlite:///"), copy)
+    done = invoke("run", str(studied.net), "--trials", "1", "--storage", f"sqlite:///{copy}")
+    assert done.code == 0, done.err
+    assert "tiny-n150 goes on after 3 trials; sampler joint, effort quick" in done.out
+    assert "0 probes run" in done.out
+    assert "4 trials in the study" in done.out
+
+
+def test_a_study_keeps_its_formats(studied: Studied, invoke: Invoke) -> None:
+    arguments = ("run", str(studied.net), "--storage", studied.url)
+    done = invoke(*arguments, "--weights", "bfloat16")
+    assert done.code == 2
+    assert "other formats" in done.err
+    assert "--study NAME" in done.err
+
+
+def test_another_batch_needs_another_study(studied: Studied, invoke: Invoke) -> None:
+    done = invoke("run", str(studied.net), "--batch", "2", "--storage", studied.url)
+    assert done.code == 2
+    assert "another batch (1, not 2)" in done.err
+
+
+def test_another_network_of_the_same_name_needs_another_study(
+    studied: Studied, invoke: Invoke, tmp_path: Path
+) -> None:
+    other = tmp_path / "tiny.py"
+    other.write_text(studied.net.read_text().replace("32, 32, 3", "32, 64, 3"))
+    done = invoke("run", str(other), "--storage", studied.url)
+    assert done.code == 2
+    assert "another network" in done.err
+
+
+def test_the_time_limit_ends_the_probing(studied: Studied, invoke: Invoke, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/brief.sqlite3"
+    done = invoke("run", str(studied.net), "--timeout", "0.1s", "--storage", url)
+    assert done.code == 0, done.err
+    assert "The time was up" in done.out
+    assert "1 trial in the study" in done.out

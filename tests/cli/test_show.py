@@ -1,0 +1,41 @@
+import csv
+from pathlib import Path
+
+from tests.cli.conftest import Invoke, Studied
+
+
+def test_trials_and_best(studied: Studied, invoke: Invoke) -> None:
+    done = invoke("show", "tiny-n150", "--storage", studied.url)
+    assert done.code == 0, done.err
+    assert "default" in done.out
+    assert "joint" in done.out
+    assert "(estimated)" in done.out
+    assert "autosched export tiny-n150" in done.out
+
+
+def test_json_has_the_number_of_trials_and_the_best(studied: Studied, invoke: Invoke) -> None:
+    plain = invoke("show", "tiny-n150", "--storage", studied.url, "--json").json
+    assert plain["trials"] == 3
+    assert plain["best"]["trial"] == studied.done.json["trial"]
+    assert plain["best"]["latency_us"] == studied.done.json["latency_us"]
+    assert plain["best"]["latency_kind"] == "estimated"
+    assert plain["default_latency_us"] == studied.done.json["default_latency_us"]
+    assert "layers" not in plain
+
+
+def test_layers_add_up_to_the_latency(studied: Studied, invoke: Invoke) -> None:
+    plain = invoke("show", "tiny-n150", "--layers", "--storage", studied.url, "--json").json
+    assert [row["layer"] for row in plain["layers"]] == ["input", "0", "2", "output"]
+    between = [row["time_us"] for row in plain["reshards"] if row["by"] != "ttnn"]
+    total = sum(row["time_us"] for row in plain["layers"]) + sum(between)
+    assert abs(total - plain["best"]["latency_us"]) < 1e-6
+    assert all(row["cores"] > 0 and row["l1_bytes"] > 0 for row in plain["layers"][1:3])
+
+
+def test_the_ops_as_a_profiler_report(studied: Studied, invoke: Invoke) -> None:
+    done = invoke("show", "tiny-n150", "--csv", "ops.csv", "--storage", studied.url)
+    assert done.code == 0, done.err
+    with Path("ops.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert any(row["OP CODE"].startswith("Conv2d") for row in rows)
+    assert all("estimated" in row["ATTRIBUTES"] for row in rows)

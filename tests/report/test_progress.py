@@ -1,0 +1,98 @@
+import io
+import time
+
+from rich.console import Console
+
+from autosched.report.progress import SearchScreen
+from autosched.schedule import RejectionKind
+from autosched.search.events import ProbeCounts
+from tests.report.examples import trial
+
+COUNTS = ProbeCounts(run=30, reused=12, rejected={RejectionKind.INVALID: 6})
+
+
+def screen(*, terminal: bool, width: int = 80) -> tuple[SearchScreen, io.StringIO]:
+    file = io.StringIO()
+    console = Console(
+        file=file, force_terminal=terminal, width=width, highlight=False, markup=False,
+        color_system=None, force_interactive=terminal,
+    )  # fmt: skip
+    return SearchScreen(console, max_trials=4), file
+
+
+def searched(shown: SearchScreen) -> None:
+    shown.on_trial(trial(0, 200.0, "default"), trial(0, 200.0, "default"))
+    shown.on_probing("conv1", 0, 2, COUNTS)
+    shown.on_probing("conv2", 1, 2, COUNTS)
+    shown.on_probing("conv1", 0, 3, COUNTS)
+    shown.on_bound(90.0, optimal=True)
+    shown.on_trial(trial(1, 100.0), trial(1, 100.0))
+    shown.on_trial(trial(2, None), trial(1, 100.0))
+
+
+def test_a_log_has_a_line_for_every_event() -> None:
+    shown, file = screen(terminal=False)
+    searched(shown)
+    assert file.getvalue().splitlines() == [
+        "Trial 0, ttnn's default: 200.0 µs (estimated)",
+        "Probed: 30 probes run, 12 reused, 6 rejected (6 invalid configuration)",
+        "Lower bound: no schedule of the probed choices takes less than 90.0 µs",
+        "Trial 1, joint: 100.0 µs (estimated), the best so far",
+        "Trial 2, joint: rejected, conv: L1 overflow: Out of Memory: no L1",
+    ]
+
+
+def test_a_terminal_keeps_only_what_matters() -> None:
+    shown, file = screen(terminal=True)
+    searched(shown)
+    assert "the best so far" in file.getvalue()
+    assert "rejected, conv" not in file.getvalue()
+
+
+def status(shown: SearchScreen, width: int = 80) -> str:
+    file = io.StringIO()
+    Console(file=file, width=width, color_system=None).print(shown._status())
+    return file.getvalue()
+
+
+def test_the_status_while_probing() -> None:
+    shown, _ = screen(terminal=True)
+    shown.on_trial(trial(0, 200.0, "default"), trial(0, 200.0, "default"))
+    shown.on_probing("conv2", 1, 2, COUNTS)
+    text = status(shown)
+    assert "probing layers" in text
+    assert "1 of 2" in text
+    assert "left" in text
+    assert "30 probes run, 12 reused, 6 rejected (6 invalid configuration)" in text
+    assert "best 200.0 µs (estimated), trial 0" in text
+
+
+def test_the_status_of_trials_fits_80_columns() -> None:
+    shown, _ = screen(terminal=True)
+    searched(shown)
+    text = status(shown)
+    assert "2 of 4" in text
+    assert "2.00x faster than ttnn's default (estimated)" in text
+    assert "lower bound 90.0 µs, gap 11.1%" in text
+    assert "rejected: 1 L1 overflow" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_time_left_never_passes_the_deadline() -> None:
+    shown = SearchScreen(Console(file=io.StringIO()), 4, deadline=time.monotonic() + 90)
+    assert "at most 1 min" in status(shown)
+
+
+def test_a_long_phase_reports_in_a_log() -> None:
+    shown, file = screen(terminal=False)
+    shown.on_probing("conv1", 0, 2, COUNTS)
+    shown._spoke -= 60
+    shown.on_probing("conv2", 1, 2, COUNTS)
+    assert file.getvalue().startswith("probing layers: 1 of 2, conv2; 30 probes run")
+
+
+def test_nothing_is_live_in_a_log() -> None:
+    shown, file = screen(terminal=False)
+    with shown.shown():
+        shown.begin("capture", "net.py")
+    assert file.getvalue() == ""

@@ -1,0 +1,69 @@
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from autosched.report.summary import SearchResult, print_result
+from autosched.schedule import RejectionKind
+from tests.report.examples import STUDY, trial
+
+BEST = trial(1, 100.0)
+RESULT = SearchResult(
+    study=STUDY,
+    trials=[trial(0, 175.0, "default"), BEST, trial(2, None)],
+    best=BEST,
+    bound_us=95.0,
+    rejected_probes={RejectionKind.L1_OVERFLOW: 2, RejectionKind.INVALID: 5},
+    wall_s=1.25,
+    schedule_path=Path("net.py"),
+)
+
+
+def printed(result: SearchResult, width: int = 80) -> str:
+    file = io.StringIO()
+    print_result(Console(file=file, width=width, highlight=False, markup=False), result)
+    return file.getvalue()
+
+
+def test_json() -> None:
+    plain = RESULT.to_plain()
+    assert json.loads(json.dumps(plain)) == plain
+    assert plain["rejected"] == {"L1 overflow": 3, "invalid configuration": 5}
+    assert plain["rejected_trials"] == {"L1 overflow": 1}
+    assert (plain["trial"], plain["trials"]) == (1, 3)
+    assert (plain["latency_us"], plain["default_latency_us"]) == (100.0, 175.0)
+    assert plain["gap"] == pytest.approx(100 / 95 - 1)
+
+
+def test_json_of_a_study_without_a_trial_that_ran() -> None:
+    plain = SearchResult(STUDY, [trial(0, None, "default")], None).to_plain()
+    assert plain["latency_us"] is None
+    assert plain["latency_kind"] is None
+    assert plain["default_latency_us"] is None
+    assert plain["gap"] is None
+
+
+def test_the_closing_screen() -> None:
+    text = printed(RESULT)
+    assert "Best: 100.0 µs (estimated), trial 1\n" in text
+    assert "Gain: 1.75x faster than ttnn's default (estimated)" in text
+    assert "Proven lower bound of the probed choices: 95.0 µs; gap 5.3%" in text
+    assert "3 trials in the study, rejected: 1 L1 overflow" in text
+    assert "height 56 -> block 16" in text
+    assert "Layers (op times estimated)" in text
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_tables_fit(width: int) -> None:
+    assert max(len(line) for line in printed(RESULT, width).splitlines()) <= width
+
+
+def test_a_default_that_does_not_run_is_explained() -> None:
+    result = SearchResult(STUDY, [trial(0, None, "default"), BEST], BEST)
+    assert "ttnn's default does not run: conv: L1 overflow: Out of Memory" in printed(result)
+
+
+def test_nothing_has_run() -> None:
+    assert "No trial has run on the device yet." in printed(SearchResult(STUDY, [], None))

@@ -1,0 +1,61 @@
+"""The README's examples run as they stand there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def block(language: str, mark: str) -> str:
+    (found,) = (text for text in blocks(language) if mark in text)
+    return found
+
+
+def test_the_network_file_and_the_python_api(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    (tmp_path / "net.py").write_text(block("python", "input_shape"))
+    script = block("python", "create_study").replace(
+        '"n150", settings', f'"n150", storage="sqlite:///{tmp_path}/a.sqlite3", settings'
+    )
+    assert "storage=" in script
+    script += f"""
+device = autosched.open_local_device(autosched.find_board("n150")).device
+{block("python", "Runner(")}
+assert [tuple(tensor.shape) for tensor in outputs] == [(1, 10)]
+"""
+    (tmp_path / "script.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^\d+\.\d us \(estimated\)$", done.stdout, re.MULTILINE)
+    assert (tmp_path / "net_n150.py").is_file()
+
+
+def test_links_lead_to_files() -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    targets += re.findall(r"`(docs/[\w.]+|studies/[\w.]+\.py)`", README)
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_every_option_of_a_search_is_in_the_readme() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "autosched.cli.main", "run", "--help"],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    options = set(re.findall(r"^\s+(--[\w-]+)", done.stdout, re.MULTILINE)) - {"--help"}
+    assert len(options) > 10
+    assert sorted(option for option in options if f"`{option}" not in README) == []
