@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from autosched.cost.coefficients import Coefficients, FamilyFit, save
+from autosched.cost.coefficients import Coefficients, FamilyFit, load, save, shipped_path
 from autosched.cost.fitting import Sample, fit
 from autosched.cost.priors import ORDINARY_ERROR, PRIORS, Prior
 from autosched.cost.profile import CLOCK_GHZ, Profile, UnknownOp, read_profile
@@ -28,7 +28,7 @@ from autosched.errors import ProfileError
 FEW_SAMPLES = 5
 """Below this many distinct rows a family borrows all of the other architecture's fit."""
 
-POOLED = frozenset({"conv2d"})
+POOLED = frozenset({"conv2d", "halo"})
 """Families whose kernels cost alike on all architectures, so that each starts from the other."""
 
 LEANING = 0.2
@@ -72,6 +72,7 @@ def calibrate(
     paths: Sequence[Path | str],
     ttnn_version: str = "",
     start: Mapping[str, Coefficients] | None = None,
+    arch: str | None = None,
 ) -> CalibrationReport:
     """Fit and judge coefficients on profiles, one set per architecture found.
 
@@ -82,13 +83,14 @@ def calibrate(
         start: coefficients by architecture to start from, for a profile of one's own card: they
             serve as priors, and families without rows keep them. By default the priors of
             :mod:`autosched.cost.priors`, which is how the shipped coefficients are made.
+        arch: architecture of reports that do not show their own.
 
     Raises:
         ProfileError: if there is no path, or one is no usable profile.
     """
     if not paths:
         raise ProfileError("no profile to calibrate on; name at least one ops_perf_results CSV")
-    profiles = [read_profile(path) for path in paths]
+    profiles = [read_profile(path, arch) for path in paths]
     samples = {arch: samples_of(profiles, arch) for arch in _archs(profiles)}
     start = start or {}
     fitted = {arch: _fit_all(samples, arch, start.get(arch)) for arch in samples}
@@ -106,6 +108,11 @@ def calibrate(
         transfers=_transfers(samples),
         unknown={str(profile.path): profile.unknown for profile in profiles},
     )
+
+
+def shipped_coefficients() -> Mapping[str, Coefficients]:
+    """Return the shipped coefficients by architecture."""
+    return {arch: load(shipped_path(arch)) for arch in CLOCK_GHZ}
 
 
 def write_coefficients(report: CalibrationReport, path: Path | str) -> tuple[Path, ...]:
@@ -138,14 +145,27 @@ def _archs(profiles: Sequence[Profile]) -> tuple[str, ...]:
 
 
 def _keep_unseen(fitted: Coefficients, start: Coefficients | None) -> Coefficients:
-    """Take over the families without rows from the coefficients started from."""
+    """Take over the families without rows from the coefficients started from.
+
+    Those with rows cover what the old ones covered, too.
+    """
     if start is None:
         return fitted
     families = {
-        name: fit if fit.rows else start.families.get(name, fit)
+        name: _widened(fit, start.families[name]) if name in start.families else fit
         for name, fit in fitted.families.items()
     }
     return replace(fitted, families=families)
+
+
+def _widened(fitted: FamilyFit, start: FamilyFit) -> FamilyFit:
+    if not fitted.rows:
+        return start
+    low, high = dict(start.low), dict(start.high)
+    for name, amount in fitted.low.items():
+        low[name] = min(low.get(name, amount), amount)
+        high[name] = max(high.get(name, amount), fitted.high[name])
+    return replace(fitted, low=low, high=high)
 
 
 def _started(
@@ -244,7 +264,7 @@ def _coefficients(
     return Coefficients(
         arch=arch,
         clock_ghz=CLOCK_GHZ[arch],
-        ttnn_version=ttnn_version or f"{releases[0]} to {releases[-1]}",
+        ttnn_version=ttnn_version or " to ".join(dict.fromkeys((releases[0], releases[-1]))),
         families=families,
         sources=tuple(profile.path.name for profile in own),
     )

@@ -12,7 +12,7 @@ from autosched.cost.priors import ORDINARY_ERROR, PRIORS, SHARE, Prior
 from autosched.errors import ProfileError
 from autosched.schedule import digest
 
-FORMAT = 1
+FORMAT = 2
 """Raised when formulas change so that older coefficient files no longer fit them."""
 
 
@@ -90,12 +90,12 @@ def to_free(value: float, prior: Prior) -> float:
     if prior.unit == SHARE:
         inside = min(max(value, 1e-6), 1 - 1e-6)
         return log(inside / (1 - inside))
-    return log(max(value, 1e-9))
+    return log(max(value - prior.least, 1e-9))
 
 
 def from_free(free: float, prior: Prior) -> float:
     """Map back from the whole line."""
-    return 1 / (1 + exp(-free)) if prior.unit == SHARE else exp(free)
+    return 1 / (1 + exp(-free)) if prior.unit == SHARE else prior.least + exp(free)
 
 
 def to_plain(coefficients: Coefficients) -> dict[str, Any]:

@@ -96,11 +96,13 @@ def _compute(op: Conv2dOp, rows: int, blocks: int, inner: int, own_tiles: float)
 def unpack_share(height: int, width: int, in0: DataType, in1: DataType) -> float:
     """Return the operand bytes unpacked per tile product, in bfloat16 tiles.
 
-    An output block of height x width tiles needs height + width operand tiles for each of the
-    inner dimension's steps.
+    The matrix engine keeps the operand of an output block's shorter side: in a block wider than
+    high a tile of the first serves a whole row, while the second's are unpacked for every product.
     """
     whole = TILE_BYTES[DataType.BFLOAT16]
-    return (TILE_BYTES[in0] / width + TILE_BYTES[in1] / height) / whole
+    if width >= height:
+        return (TILE_BYTES[in0] / width + TILE_BYTES[in1]) / whole
+    return (TILE_BYTES[in0] + TILE_BYTES[in1] / height) / whole
 
 
 def _reads(op: Conv2dOp, rows: int, own_tiles: float) -> Quantities:

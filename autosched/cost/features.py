@@ -1,7 +1,8 @@
 """From a device op to its typed features: one reader for captures and profiles.
 
-Older releases name some ops differently (``OptimizedConvNew``, ``Tilize``, ``Untilize``,
-``BinaryDeviceOperation``); :data:`READERS` lists every spelling that is known.
+Releases name some ops differently (``Tilize`` and ``TilizeDeviceOperation``, ``UpSample`` and
+``UpsampleOperation``, with or without namespaces); :func:`plain_code` makes them one, and
+:data:`READERS` lists what is known.
 """
 
 import re
@@ -12,9 +13,9 @@ from math import prod
 from typing import TypeVar
 
 from autosched.cost import records as r
-from autosched.cost.attributes import word
+from autosched.cost.attributes import numbers, word
 from autosched.cost.matmul_shape import read_matmul
-from autosched.cost.records import Place, Record, Traffic
+from autosched.cost.records import ELEMENT_BYTES, Place, Record, Traffic
 from autosched.cost.tensors import (
     TILE,
     ceil_div,
@@ -28,6 +29,7 @@ from autosched.cost.tensors import (
 )
 from autosched.cost.window_features import read_conv2d, read_halo, read_pool
 from autosched.schedule import (
+    DataType,
     DeviceOp,
     PageLayout,
     TensorInfo,
@@ -36,11 +38,23 @@ from autosched.schedule import (
 _UNARY_FUNCTION = re.compile(r"UnaryOpType::(\w+)")
 _BINARY_FUNCTION = re.compile(r"BinaryOpType::(\w+)")
 _BROADCAST = re.compile(r"SubtileBroadcastType::(\w+)")
+_TRANSPOSE_AXES = re.compile(r"TransposeOpDim::(\w+)")
+_PERMUTATION = re.compile(r"SmallVector\(\[([\d;, ]+)\]\)")
+_ALIGNMENT = 16
+_SUFFIX = re.compile(r"(?:DeviceOperation|Operation|Op)$")
 _CHEAP_FUNCTIONS = frozenset(
     [
         *("RELU", "RELU6", "RELU_MAX", "RELU_MIN", "LEAKY_RELU", "ABS", "NEG", "IDENTITY"),
         *("GTZ", "LTZ", "EQZ", "NEZ", "LEZ", "GEZ", "SQUARE", "WHERE_TSS", "CLAMP"),
         *("ADD_UNARY_SFPU", "SUB_UNARY_SFPU", "MUL_UNARY_SFPU", "HARDSIGMOID"),
+        *("RSUB", "RDIV", "SIGN", "FLOOR", "CEIL", "ROUND", "TYPECAST", "BITCAST", "FILL"),
+    ]
+)
+_DEAREST_FUNCTIONS = frozenset(
+    [
+        *("EXP", "EXP2", "EXPM1", "SIGMOID", "SILU", "LOG_SIGMOID"),
+        *("GELU", "ERF", "ERFC", "ERFINV", "TANH", "ATAN", "ASIN", "ACOS", "SIN", "COS", "TAN"),
+        *("MISH", "SOFTPLUS", "POWER", "ELU", "SELU", "CELU", "I0", "I1", "LOG", "LOG2", "LOG10"),
     ]
 )
 
@@ -48,13 +62,24 @@ _CHEAP_FUNCTIONS = frozenset(
 @lru_cache(maxsize=65536)
 def read_features(op: DeviceOp) -> Record:
     """Return the features of a device op; :class:`records.GenericOp` for an unknown one."""
-    reader = READERS.get(op.code)
-    return _read_movement(op, r.GenericOp) if reader is None else reader(op)
+    reader = READERS.get(plain_code(op.code))
+    return read_generic(op) if reader is None else reader(op)
+
+
+def read_generic(op: DeviceOp) -> Record:
+    """Return what an op of any kind shows: its cores, and the bytes of all its tensors."""
+    return _read_joined(op, r.GenericOp)
 
 
 def is_known(op: DeviceOp) -> bool:
     """Whether the op has formulas of its own."""
-    return op.code in READERS
+    return plain_code(op.code) in READERS
+
+
+@lru_cache(maxsize=4096)
+def plain_code(code: str) -> str:
+    """Return an op code without namespace and suffix, in lower case."""
+    return _SUFFIX.sub("", word(code).strip()).lower()
 
 
 MovementType = TypeVar("MovementType", bound=r.MovementOp)
@@ -75,15 +100,20 @@ def _movement(kind: type[MovementType]) -> Callable[[DeviceOp], Record]:
     return lambda op: _read_movement(op, kind)
 
 
-def _read_concat(op: DeviceOp) -> Record:
-    one = _read_movement(op, r.ConcatOp)
-    parts = [traffic(info, one.cores) for info in op.inputs]
+def _read_joined(op: DeviceOp, kind: type[MovementType]) -> MovementType:
+    """Read an op that reads all of its inputs, counted as pages of the first."""
+    one = _read_movement(op, kind)
+    parts = [traffic(info, one.cores) for info in op.inputs] or [one.source]
     whole = replace(
         one.source,
-        pages=sum(part.pages for part in parts),
+        pages=sum(part.core_bytes for part in parts) / max(one.source.page_bytes, 1),
         total_bytes=sum(part.total_bytes for part in parts),
     )
     return replace(one, source=whole)
+
+
+def _read_concat(op: DeviceOp) -> Record:
+    return _read_joined(op, r.ConcatOp)
 
 
 def _read_interleaved_to_sharded(op: DeviceOp) -> Record:
@@ -102,13 +132,36 @@ def _shard_of_pages(side: Traffic, shard: Traffic) -> Traffic:
         return side
     sticks = side.page is PageLayout.ROW_MAJOR
     size = min(side.page_bytes, shard.page_bytes) if sticks else side.page_bytes
-    return replace(side, pages=shard.pages, page_bytes=size)
+    return replace(side, pages=shard.pages, page_bytes=size, total_bytes=_no_more(side, shard))
 
 
 def _read_slice_write(op: DeviceOp) -> Record:
     """Read a write into a part of a larger tensor: only the part counts."""
     one = _read_movement(op, r.SliceWriteOp)
-    return replace(one, target=_like(one.target, one.source))
+    return replace(one, target=_cut_out(one.target, one.source))
+
+
+def _read_padded_slice(op: DeviceOp) -> Record:
+    one = _read_movement(op, r.PaddedSliceOp)
+    return replace(one, source=_cut_out(one.source, one.target))
+
+
+def _cut_out(side: Traffic, shard: Traffic) -> Traffic:
+    """Return the part of ``side`` that a core's shard holds, in the pages of ``side``."""
+    tiles = side.page is PageLayout.TILE
+    if side.page is shard.page:
+        size = side.page_bytes if tiles else min(side.page_bytes, shard.page_bytes)
+        return replace(side, pages=shard.pages, page_bytes=size, total_bytes=_no_more(side, shard))
+    if not tiles:
+        return _like(side, shard)
+    columns = ceil_div(shard.page_bytes, TILE * ELEMENT_BYTES[DataType.BFLOAT16])
+    pages = ceil_div(int(shard.pages), TILE) * columns
+    cores = shard.total_bytes / max(shard.core_bytes, 1.0)
+    return replace(side, pages=pages, total_bytes=int(pages * side.page_bytes * max(cores, 1.0)))
+
+
+def _no_more(side: Traffic, part: Traffic) -> int:
+    return min(side.total_bytes, part.total_bytes)
 
 
 def _read_slice(op: DeviceOp) -> Record:
@@ -116,11 +169,6 @@ def _read_slice(op: DeviceOp) -> Record:
     one = _read_movement(op, r.SliceOp)
     larger = one.source.total_bytes > one.target.total_bytes
     return replace(one, source=_like(one.source, one.target)) if larger else one
-
-
-def _read_padded_slice(op: DeviceOp) -> Record:
-    one = _read_movement(op, r.PaddedSliceOp)
-    return replace(one, source=_like(one.source, one.target))
 
 
 def _like(side: Traffic, part: Traffic) -> Traffic:
@@ -131,10 +179,72 @@ def _like(side: Traffic, part: Traffic) -> Traffic:
 
 
 def _read_tilize_padded(op: DeviceOp) -> Record:
-    """Read a padding tilize: rows that are only padding are filled, which costs as much."""
+    """Read a padding tilize: what is not in the input is filled in, word by word.
+
+    Where there are more cores than rows of tiles, cores share them and read parts of each stick.
+    """
     one = _read_movement(op, r.TilizePaddedOp)
-    rows, _ = padded_2d(first(op.outputs))
-    return replace(one, source=replace(one.source, pages=ceil_div(rows, one.cores)))
+    source, target = first(op.inputs), first(op.outputs)
+    rows, columns = padded_2d(target)
+    width = ceil_div(columns, TILE)
+    whole = rows * width * TILE * ELEMENT_BYTES[source.layout.dtype]
+    padding = max(0, whole - one.source.total_bytes)
+    tiles = ceil_div(tile_count(target), one.cores)
+    sticks = min(padded_2d(source)[0], TILE * ceil_div(tiles, width))
+    part = replace(
+        one.source,
+        pages=max(one.source.pages, sticks),
+        page_bytes=ceil_div(one.source.page_bytes * min(tiles, width), width),
+    )
+    return replace(one, source=part, pad_bytes=padding / one.cores)
+
+
+def _read_reshape(op: DeviceOp) -> Record:
+    """Read a reshape: of tiled tensors every row within a tile is copied on its own.
+
+    A row that keeps its width follows its neighbour in the same tile; others come from a tile each.
+    """
+    one = _read_movement(op, r.ReshapeOp)
+    source, target = first(op.inputs), first(op.outputs or op.inputs)
+    if target.layout.page is not PageLayout.TILE:
+        sizes = (one.source.page_bytes, one.target.page_bytes)
+        return replace(one, unaligned=any(size % _ALIGNMENT for size in sizes))
+    rows = prod(target.shape[:-1]) * ceil_div(target.shape[-1], TILE) / one.cores
+    kept = source.shape[-1] == target.shape[-1]
+    return replace(one, rows=rows, fetches=min(2.0 * one.target.pages, rows) if kept else rows)
+
+
+def _read_transpose(op: DeviceOp) -> Record:
+    one = _read_movement(op, r.TransposeOp)
+    return replace(one, swap=_swap(op))
+
+
+def _swap(op: DeviceOp) -> r.Swap:
+    """Return which axes change places, as the attributes name them or as the shapes show."""
+    named = _TRANSPOSE_AXES.search(op.attributes)
+    if named:
+        return {"WH": r.Swap.WITHIN, "CN": r.Swap.TILES}.get(named[1], r.Swap.ROWS)
+    order = _PERMUTATION.search(op.attributes)
+    if order:
+        last = numbers(order[1])[-2:]
+        rank = len(numbers(order[1]))
+    else:
+        before, after = first(op.inputs).shape[-2:], first(op.outputs or op.inputs).shape[-2:]
+        rank, last = 2, (0, 1) if after == before else (1, 0) if after == before[::-1] else (0, 0)
+    if last == (rank - 2, rank - 1):
+        return r.Swap.TILES
+    return r.Swap.WITHIN if last == (rank - 1, rank - 2) else r.Swap.ROWS
+
+
+def _read_gather(op: DeviceOp) -> Record:
+    """Read an embedding: as many sticks of the table as the output has."""
+    one = _read_movement(op, r.SliceOp)
+    return replace(one, source=replace(one.target, place=Place.DRAM))
+
+
+def _read_softmax(op: DeviceOp) -> Record:
+    one = _read_movement(op, r.SoftmaxOp)
+    return replace(one, masked=first(op.inputs).shape[-1] % TILE != 0)
 
 
 def _read_unary(op: DeviceOp) -> Record:
@@ -144,13 +254,21 @@ def _read_unary(op: DeviceOp) -> Record:
     function = match[1] if match else "UNKNOWN"
     return r.UnaryOp(
         function=function,
-        costly=match is not None and function not in _CHEAP_FUNCTIONS,
+        cost=_function_cost(function),
         cores=cores,
         tiles=_core_tiles(source, cores),
         source=traffic(source, cores),
         target=traffic(target, cores),
         dtype=source.layout.dtype,
     )
+
+
+def _function_cost(function: str) -> r.FunctionCost:
+    """Return the class of a function; captures do not print it, which counts as the middle one."""
+    if function in _DEAREST_FUNCTIONS:
+        return r.FunctionCost.DEAREST
+    cheap = function in _CHEAP_FUNCTIONS
+    return r.FunctionCost.CHEAP if cheap else r.FunctionCost.COSTLY
 
 
 def _core_tiles(info: TensorInfo, cores: int) -> int:
@@ -167,29 +285,50 @@ def _read_binary(op: DeviceOp) -> Record:
     function = _BINARY_FUNCTION.search(op.attributes)
     broadcast = _BROADCAST.search(op.attributes)
     sources = _operands(op)
-    named_broadcast = word(broadcast[1]).partition("_")[0].lower() if broadcast else "none"
+    named = word(broadcast[1]).partition("_")[0].lower() if broadcast else ""
+    kind = _broadcast(named, sources, target)
+    tiles = _core_tiles(target, cores)
     return r.BinaryOp(
         function=function[1] if function else "ADD",
-        broadcast=_broadcast(named_broadcast, sources),
+        broadcast=kind,
         cores=cores,
-        tiles=_core_tiles(target, cores),
+        tiles=tiles,
         sources=tuple(_operand_traffic(info, target, cores) for info in sources),
         target=traffic(target, cores),
         uneven=place_of(target) is Place.SHARD and not _works_in_place(sources, target),
+        fills=_fills(kind, target, tiles),
+        legacy=plain_code(op.code) in ("binary", "eltwisebinary", "bcast"),
     )
 
 
 def _operands(op: DeviceOp) -> tuple[TensorInfo, ...]:
-    """Return the two operands, or one for a scalar; a preallocated output is left out."""
-    return op.inputs[:2]
+    """Return the operands, or one for a scalar; a preallocated output is left out."""
+    return op.inputs[: 3 if plain_code(op.code) == "ternary" else 2]
 
 
-def _broadcast(named: str, sources: tuple[TensorInfo, ...]) -> str:
+def _broadcast(named: str, sources: tuple[TensorInfo, ...], target: TensorInfo) -> str:
+    """Return what is spread: nothing, whole tiles (outer), a row, a column or one element."""
     if len(sources) < 2:
         return "constant"
-    if named == "none" and tensor_bytes(sources[1]) * 2 < tensor_bytes(sources[0]):
-        return "outer"
-    return named
+    if named not in ("", "none"):
+        return named
+    (rows, columns), (height, width) = (
+        (1, *info.shape)[-2:] for info in (target, min(sources, key=tensor_bytes))
+    )
+    if height == rows and width == columns:
+        return "none" if tensor_bytes(sources[1]) * 2 >= tensor_bytes(sources[0]) else "outer"
+    if height == 1 and width == 1:
+        return "scalar"
+    return "row" if height == 1 else "col" if width == 1 else "outer"
+
+
+def _fills(kind: str, target: TensorInfo, tiles: int) -> float:
+    """Return how often a core spreads an operand over a tile: once for each row of tiles."""
+    if kind in ("none", "constant", "outer"):
+        return 0.0
+    if kind == "scalar":
+        return 1.0
+    return tiles / ceil_div(target.shape[-1], TILE)
 
 
 def _operand_traffic(info: TensorInfo, target: TensorInfo, cores: int) -> Traffic:
@@ -210,55 +349,63 @@ def _works_in_place(sources: tuple[TensorInfo, ...], target: TensorInfo) -> bool
 
 
 READERS: Mapping[str, Callable[[DeviceOp], Record]] = {
-    "Conv2dDeviceOperation": read_conv2d,
-    "OptimizedConvNew": read_conv2d,
-    "HaloDeviceOperation": read_halo,
-    "Matmul": read_matmul,
-    "MatmulDeviceOperation": read_matmul,
-    "ReshardDeviceOperation": _movement(r.ReshardOp),
-    "InterleavedToShardedDeviceOperation": _read_interleaved_to_sharded,
-    "InterleavedToShardedPartialDeviceOperation": _read_interleaved_to_sharded,
-    "PaddedSliceDeviceOperation": _read_padded_slice,
-    "ShardedToInterleavedDeviceOperation": _read_sharded_to_interleaved,
-    "ShardedToInterleavedPartialDeviceOperation": _read_sharded_to_interleaved,
-    "SliceWriteDeviceOperation": _read_slice_write,
-    "MoveDeviceOperation": _movement(r.MoveOp),
-    "CopyDeviceOperation": _movement(r.CopyOp),
-    "TypecastDeviceOperation": _movement(r.CopyOp),
-    "Tilize": _movement(r.TilizeOp),
-    "TilizeDeviceOperation": _movement(r.TilizeOp),
-    "TilizeWithValPadding": _read_tilize_padded,
-    "TilizeWithValPaddingDeviceOperation": _read_tilize_padded,
-    "Untilize": _movement(r.UntilizeOp),
-    "UntilizeDeviceOperation": _movement(r.UntilizeOp),
-    "UntilizeCodegenDeviceOperation": _movement(r.UntilizeOp),
-    "UntilizeWithUnpadding": _movement(r.UntilizeCutOp),
-    "UntilizeWithUnpaddingDeviceOperation": _movement(r.UntilizeCutOp),
-    "Transpose": _movement(r.TransposeOp),
-    "TransposeDeviceOperation": _movement(r.TransposeOp),
-    "PermuteDeviceOperation": _movement(r.TransposeOp),
-    "ConvertToHWCDeviceOperation": _movement(r.TransposeOp),
-    "ConvertToCHWDeviceOperation": _movement(r.TransposeOp),
-    "ReshapeDeviceOperation": _movement(r.ReshapeOp),
-    "ReshapeViewDeviceOperation": _movement(r.ReshapeOp),
-    "SliceDeviceOperation": _read_slice,
-    "SplitDeviceOperation": _movement(r.SliceOp),
-    "Pad": _movement(r.SliceOp),
-    "PadDeviceOperation": _movement(r.SliceOp),
-    "FillPadDeviceOperation": _movement(r.SliceOp),
-    "ConcatDeviceOperation": _read_concat,
-    "UpsampleOperation": _movement(r.UpsampleOp),
-    "UpSample": _movement(r.UpsampleOp),
-    "Softmax": _movement(r.SoftmaxOp),
-    "SoftmaxDeviceOperation": _movement(r.SoftmaxOp),
-    "Reduce": _movement(r.ReduceOp),
-    "ReduceDeviceOperation": _movement(r.ReduceOp),
-    "LayerNorm": _movement(r.NormOp),
-    "LayerNormDeviceOperation": _movement(r.NormOp),
-    "GroupNorm": _movement(r.NormOp),
-    "GroupNormDeviceOperation": _movement(r.NormOp),
-    "Pool2D": read_pool,
-    "UnaryDeviceOperation": _read_unary,
-    "BinaryDeviceOperation": _read_binary,
-    "BinaryNgDeviceOperation": _read_binary,
+    "conv2d": read_conv2d,
+    "optimizedconv": read_conv2d,
+    "optimizedconvnew": read_conv2d,
+    "halo": read_halo,
+    "untilizewithhalo": read_halo,
+    "untilizewithhalov2": read_halo,
+    "matmul": read_matmul,
+    "reshard": _movement(r.ReshardOp),
+    "interleavedtosharded": _read_interleaved_to_sharded,
+    "interleavedtoshardedpartial": _read_interleaved_to_sharded,
+    "paddedslice": _read_padded_slice,
+    "shardedtointerleaved": _read_sharded_to_interleaved,
+    "shardedtointerleavedpartial": _read_sharded_to_interleaved,
+    "slicewrite": _read_slice_write,
+    "move": _movement(r.MoveOp),
+    "copy": _movement(r.CopyOp),
+    "clone": _movement(r.CopyOp),
+    "typecast": _movement(r.CopyOp),
+    "tilize": _movement(r.TilizeOp),
+    "tilizewithvalpadding": _read_tilize_padded,
+    "untilize": _movement(r.UntilizeOp),
+    "untilizecodegen": _movement(r.UntilizeOp),
+    "untilizewithunpadding": _movement(r.UntilizeCutOp),
+    "transpose": _read_transpose,
+    "permute": _read_transpose,
+    "fold": _movement(r.TransposeOp),
+    "converttohwc": _movement(r.ChannelsLastOp),
+    "converttochw": _movement(r.ChannelsLastOp),
+    "reshape": _read_reshape,
+    "reshapeview": _read_reshape,
+    "slice": _read_slice,
+    "unpad": _read_slice,
+    "split": _movement(r.SliceOp),
+    "pad": _movement(r.SliceOp),
+    "fillpad": _movement(r.SliceOp),
+    "embeddings": _read_gather,
+    "embedding": _read_gather,
+    "downsample": _movement(r.SliceOp),
+    "concat": _read_concat,
+    "repeat": _movement(r.UpsampleOp),
+    "upsample": _movement(r.UpsampleOp),
+    "upsamplebilinear": _movement(r.UpsampleOp),
+    "softmax": _read_softmax,
+    "reduce": _movement(r.ReduceOp),
+    "layernorm": _movement(r.NormOp),
+    "batchnorm": _movement(r.NormOp),
+    "groupnorm": _movement(r.GroupNormOp),
+    "pool2d": read_pool,
+    "maxpool": read_pool,
+    "maxpoolnew": read_pool,
+    "maxpool2d": read_pool,
+    "avgpool2d": read_pool,
+    "unary": _read_unary,
+    "eltwiseunary": _read_unary,
+    "binary": _read_binary,
+    "bcast": _read_binary,
+    "eltwisebinary": _read_binary,
+    "binaryng": _read_binary,
+    "ternary": _read_binary,
 }

@@ -98,11 +98,12 @@ def fit(
     places = np.array([names.index(name) for name in free])
     spreads = np.array([priors[name].spread for name in free])
     is_share = np.array([priors[name].unit == SHARE for name in names])
+    least = np.array([priors[name].least for name in names])
 
     def residuals(unknowns: Array) -> Array:
         point = start.copy()
         point[places] = unknowns
-        predicted = design.cycles(_values(point, is_share))
+        predicted = design.cycles(_values(point, is_share, least))
         data = (np.log(predicted) - target) * weights
         return np.concatenate([data, (unknowns - start[places]) / spreads])
 
@@ -114,8 +115,9 @@ def fit(
     return {name: from_free(float(point[i]), priors[name]) for i, name in enumerate(names)}
 
 
-def _values(point: Array, is_share: NDArray[np.bool_]) -> Array:
-    values: Array = np.where(is_share, 1.0 / (1.0 + np.exp(-point)), np.exp(np.minimum(point, 50)))
+def _values(point: Array, is_share: NDArray[np.bool_], least: Array) -> Array:
+    costs = least + np.exp(np.minimum(point, 50))
+    values: Array = np.where(is_share, 1.0 / (1.0 + np.exp(-point)), costs)
     return values
 
 

@@ -28,6 +28,7 @@ _FAMILIES: dict[type[r.MovementOp], str] = {
     r.UntilizeCutOp: "untilize_cut",
     r.UntilizeOp: "untilize",
     r.TransposeOp: "transpose",
+    r.ChannelsLastOp: "channels_last",
     r.ReshapeOp: "reshape",
     r.SliceOp: "slice",
     r.ConcatOp: "concat",
@@ -35,6 +36,7 @@ _FAMILIES: dict[type[r.MovementOp], str] = {
     r.SoftmaxOp: "softmax",
     r.ReduceOp: "reduce",
     r.NormOp: "norm",
+    r.GroupNormOp: "group_norm",
     r.GenericOp: "generic",
 }
 

@@ -6,7 +6,7 @@ factory, the shards and the number of cores (rules of tt-metal's ``matmul_op.cpp
 
 import re
 from functools import lru_cache
-from math import prod
+from math import gcd, prod
 
 from autosched.cost.attributes import fields, numbers
 from autosched.cost.records import MatmulKind, MatmulOp, Place
@@ -15,6 +15,7 @@ from autosched.schedule import DataType, DeviceOp, Fidelity, ShardLayout, Tensor
 
 _FIDELITY = re.compile(r"math_fidelity=(\w+)")
 _PER_CORE = re.compile(r"per_core_M=(\d+);per_core_N=(\d+)")
+_IN0_BLOCK = re.compile(r"in0_block_w=(\d+)")
 _SUBBLOCK = re.compile(r"out_subblock_h=(\d+);out_subblock_w=(\d+)")
 # Tiles the matrix engine accumulates at once: half the destination registers, a quarter in fp32.
 _DEST_TILES, _DEST_TILES_FP32 = 8, 4
@@ -28,8 +29,9 @@ def read_matmul(op: DeviceOp) -> MatmulOp:
     out = op.outputs[0]
     m_tiles, n_tiles = _tiles(out)
     k_tiles = ceil_div(in0.shape[-1], TILE)
-    batched = prod(in1.shape[:-2]) > 1
-    kind = MatmulKind.REUSE if batched else _kind(op, in0, m_tiles, n_tiles)
+    batches = prod(in1.shape[:-2])
+    dealt = batches > 1 and "Mcast" not in op.factory
+    kind = MatmulKind.REUSE if dealt else _kind(op, in0, m_tiles, n_tiles)
     core_m, core_n = _core_part(op, kind, out, m_tiles, n_tiles)
     fidelity = _FIDELITY.search(op.attributes)
     fp32 = _FP32.search(op.attributes) is not None
@@ -38,11 +40,11 @@ def read_matmul(op: DeviceOp) -> MatmulOp:
     return MatmulOp(
         kind=kind,
         cores=max(op.cores, 1),
-        core_batches=ceil_div(prod(in1.shape[:-2]), max(op.cores, 1)) if batched else 1,
+        core_batches=ceil_div(batches, max(op.cores, 1)) if dealt else batches,
         m_tiles=m_tiles,
         k_tiles=k_tiles,
         n_tiles=n_tiles,
-        k_blocks=_k_blocks(in0, kind, k_tiles),
+        k_blocks=_k_blocks(op, kind, in0, k_tiles),
         core_m=core_m,
         core_n=core_n,
         fidelity=Fidelity(fidelity[1]) if fidelity else Fidelity.HIFI4,
@@ -81,8 +83,8 @@ def flat_matmul(m: int, k: int, n: int, cores: int) -> MatmulOp:
     """Return the features of a row of a flat height-sharded matmul file.
 
     The file names no formats: bfloat16 throughout at HiFi2, which the time of a tile product shows
-    (32 cycles and more). Calibration absorbs what is wrong with that. Rows wider than the
-    destination registers show the cost of single-tile blocks.
+    (32 cycles and more), and one block, as wide as the shards. Calibration absorbs what is wrong
+    with that. Rows wider than the destination registers show the cost of single-tile blocks.
     """
     m_tiles, k_tiles, n_tiles = (ceil_div(size, TILE) for size in (m, k, n))
     core_m = ceil_div(m_tiles, cores)
@@ -94,7 +96,7 @@ def flat_matmul(m: int, k: int, n: int, cores: int) -> MatmulOp:
         m_tiles=m_tiles,
         k_tiles=k_tiles,
         n_tiles=n_tiles,
-        k_blocks=k_tiles,
+        k_blocks=1,
         core_m=core_m,
         core_n=n_tiles,
         subblock_h=subblock_of(core_m, n_tiles, False)[0] if narrow else 1,
@@ -138,12 +140,28 @@ def _kind(op: DeviceOp, in0: TensorInfo, m_tiles: int, n_tiles: int) -> MatmulKi
     return MatmulKind.REUSE
 
 
-def _k_blocks(in0: TensorInfo, kind: MatmulKind, k_tiles: int) -> int:
-    """Return the blocks of the inner dimension: one a shard column, otherwise one a tile."""
+def _k_blocks(op: DeviceOp, kind: MatmulKind, in0: TensorInfo, k_tiles: int) -> int:
+    """Return the blocks of the inner dimension.
+
+    A program may state the width of a block. Otherwise, where the caller named a grid for a
+    one-dimensional multiplication, a block is one core's part of the inner dimension; else it is as
+    wide as the shards it comes from, or two tiles of an interleaved operand (if they divide it).
+    """
+    stated = _IN0_BLOCK.search(op.attributes)
+    if stated:
+        return ceil_div(k_tiles, int(stated[1]))
+    if kind in (MatmulKind.MCAST_IN0, MatmulKind.MCAST_IN1) and _named_grid(op):
+        return ceil_div(k_tiles, ceil_div(k_tiles, op.cores))
     shard = in0.layout.shard_shape
-    if kind is MatmulKind.MCAST_2D and shard is not None:
-        return ceil_div(k_tiles, ceil_div(shard[1], TILE))
-    return k_tiles
+    if shard is not None:
+        return ceil_div(k_tiles, gcd(ceil_div(shard[1], TILE), k_tiles))
+    return k_tiles if k_tiles % 2 else k_tiles // 2
+
+
+def _named_grid(op: DeviceOp) -> tuple[int, ...]:
+    """Return (columns, rows) that the caller asked for, empty if ttnn chose."""
+    stated = numbers(fields(op.attributes).get("user_core_coord", ""))
+    return stated if len(stated) == 2 else ()
 
 
 def _core_part(
@@ -168,8 +186,8 @@ def _core_part(
 
 def _grid(op: DeviceOp, cores: int) -> tuple[int, int]:
     """Return (columns, rows) of a two-dimensional multiplication."""
-    stated = numbers(fields(op.attributes).get("user_core_coord", ""))
-    if len(stated) == 2:
+    stated = _named_grid(op)
+    if stated:
         return stated[0], stated[1]
     columns = next(side for side in range(int(cores**0.5), 0, -1) if cores % side == 0)
     return columns, cores // columns

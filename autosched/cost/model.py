@@ -1,8 +1,8 @@
 """Predicted kernel times of device ops."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from math import hypot
+from dataclasses import dataclass
+from math import hypot, inf, log, sqrt
 from pathlib import Path
 
 from autosched.cost.coefficients import (
@@ -19,12 +19,15 @@ from autosched.cost.priors import ORDINARY_ERROR
 from autosched.cost.profile import CLOCK_GHZ
 from autosched.cost.quantities import all_quantities
 from autosched.cost.records import Record
-from autosched.cost.work import Work, cycles_of, terms_of
+from autosched.cost.work import cycles_of, terms_of
 from autosched.errors import ProfileError
 from autosched.schedule import DeviceOp
 
 ERROR_PER_DISTANCE = 0.15
 """Standard error added per factor e that an op's quantities lie outside the calibration data."""
+
+FAR = log(2.0)
+"""Beyond this distance, a factor of two outside the calibration data, a prediction extrapolates."""
 
 UNKNOWN_ERROR = 1.0
 """Standard error, in log time, of an op without formulas: a factor of e either way."""
@@ -36,13 +39,21 @@ class Prediction:
 
     ``stderr_log`` is the standard error of log time; ``known`` is false for ops without formulas
     of their own, whose time is a generous guess from their bytes. ``terms`` are nanoseconds by
-    coefficient and sum up to ``time_ns``.
+    coefficient and sum up to ``time_ns``. ``reach`` is how far the op lies outside what the
+    coefficients were fitted on, as the logarithm of a factor; infinite if they were fitted on none
+    of its kind.
     """
 
     time_ns: float
     stderr_log: float
     known: bool
     terms: Mapping[str, float]
+    reach: float = 0.0
+
+    @property
+    def extrapolates(self) -> bool:
+        """Whether the op lies far outside the calibration data."""
+        return self.reach > FAR
 
 
 class CostModel:
@@ -51,6 +62,8 @@ class CostModel:
     def __init__(self, coefficients: Coefficients) -> None:
         self.coefficients = coefficients
         self._times: dict[tuple[object, ...], tuple[DeviceOp, float]] = {}
+        self._by_features: dict[Record, float] = {}
+        self._errors: dict[tuple[object, ...], tuple[DeviceOp, float]] = {}
 
     @classmethod
     def load(cls, arch: str, path: Path | str | None = None) -> "CostModel":
@@ -87,11 +100,13 @@ class CostModel:
         work = work_of(features)
         fit = self.coefficients.families[work.family]
         scale = 1.0 / self.coefficients.clock_ghz
+        distance = reach(all_quantities(work), fit) if fit.rows and known else inf
         return Prediction(
             time_ns=cycles_of(work, fit.values) * scale,
-            stderr_log=_stderr(work, fit) if known else UNKNOWN_ERROR,
+            stderr_log=_stderr(distance, fit) if known else UNKNOWN_ERROR,
             known=known,
             terms={name: cycles * scale for name, cycles in terms_of(work, fit.values).items()},
+            reach=distance,
         )
 
     def estimate(self, ops: Iterable[DeviceOp]) -> tuple[DeviceOp, ...]:
@@ -100,39 +115,75 @@ class CostModel:
 
     def time_ns(self, op: DeviceOp) -> float:
         """Return the predicted time alone; an op with the same parts is computed once."""
-        # Tensors of one capture are shared objects: their identity is a key that costs nothing to
-        # compare. Keeping the op keeps them alive, so that an identity is never reused.
-        key = (
-            op.code,
-            op.attributes,
-            op.factory,
-            op.cores,
-            *map(id, op.inputs),
-            0,
-            *map(id, op.outputs),
-        )
+        key = _identity(op)
         found = self._times.get(key)
         if found is None:
-            work = work_of(read_features(_untimed(op)))
+            found = self._times[key] = op, self._features_ns(read_features(_untimed(op)))
+        return found[1]
+
+    def _features_ns(self, features: Record) -> float:
+        time_ns = self._by_features.get(features)
+        if time_ns is None:
+            work = work_of(features)
             values = self.coefficients.families[work.family].values
-            found = op, cycles_of(work, values) / self.coefficients.clock_ghz
-            self._times[key] = found
+            time_ns = cycles_of(work, values) / self.coefficients.clock_ghz
+            self._by_features[features] = time_ns
+        return time_ns
+
+    def stderr_log(self, ops: Iterable[DeviceOp]) -> float:
+        """Return the standard error of the log of the ops' summed time, their errors independent.
+
+        A long op counts more: it is the relative error of the sum.
+        """
+        total, variance = 0.0, 0.0
+        for op in ops:
+            time_ns = self.time_ns(op)
+            total += time_ns
+            variance += (time_ns * self._op_error(op)) ** 2
+        return sqrt(variance) / total if total else 0.0
+
+    def _op_error(self, op: DeviceOp) -> float:
+        key = _identity(op)
+        found = self._errors.get(key)
+        if found is None:
+            found = self._errors[key] = op, self.predict(op).stderr_log
         return found[1]
 
 
+def _identity(op: DeviceOp) -> tuple[object, ...]:
+    """Return a key of an op, as long as the op is kept.
+
+    Tensors of one capture are shared objects: their identity is a key that costs nothing to
+    compare. Keeping the op keeps them alive, so that an identity is never reused.
+    """
+    return (
+        op.code,
+        op.attributes,
+        op.factory,
+        op.cores,
+        *map(id, op.inputs),
+        0,
+        *map(id, op.outputs),
+    )
+
+
 def _timed(op: DeviceOp, time_ns: float) -> DeviceOp:
-    """Return a copy with a time, without the checks of ``dataclasses.replace``."""
-    copy = object.__new__(DeviceOp)
-    copy.__dict__.update(op.__dict__, time_ns=time_ns)
-    return copy
+    return _changed(op, time_ns=time_ns)
 
 
 def _untimed(op: DeviceOp) -> DeviceOp:
     """Drop what does not matter for the features, so that equal work is read once."""
-    return replace(op, time_ns=None, layer="") if op.time_ns is not None or op.layer else op
+    return _changed(op, time_ns=None, layer="") if op.time_ns is not None or op.layer else op
 
 
-def _stderr(work: Work, fit: FamilyFit) -> float:
-    if not fit.rows:
+def _changed(op: DeviceOp, **fields: float | str | None) -> DeviceOp:
+    """Return a changed copy, without the checks of ``dataclasses.replace``: it is called often."""
+    copy = object.__new__(DeviceOp)
+    copy.__dict__.update(op.__dict__, **fields)
+    return copy
+
+
+def _stderr(distance: float, fit: FamilyFit) -> float:
+    if distance == inf:
         return hypot(ORDINARY_ERROR, fit.error)
-    return hypot(fit.error, ERROR_PER_DISTANCE * reach(all_quantities(work), fit))
+    return hypot(fit.error, ERROR_PER_DISTANCE * distance)

@@ -10,13 +10,22 @@ from math import ceil, log2
 from autosched.cost.convolution import KIB, PACK_UNTILIZE_COLUMNS
 from autosched.cost.records import (
     BinaryOp,
+    ChannelsLastOp,
+    ConcatOp,
     MovementOp,
+    PaddedSliceOp,
     Place,
     PoolOp,
+    ReshapeOp,
+    SliceOp,
+    SoftmaxOp,
+    Swap,
+    TilizePaddedOp,
     Traffic,
     TransposeOp,
     UnaryOp,
     UntilizeOp,
+    UpsampleOp,
 )
 from autosched.cost.tensors import TILE, ceil_div
 from autosched.cost.work import Stage, Work
@@ -61,8 +70,33 @@ def movement_work(family: str, op: MovementOp) -> Work:
     ]
     if compute:
         stages.append(Stage("compute", compute, ("overlap",)))
-    serial = {"launch": 1.0, "convert_launch": float(op.converts)}
+    serial = {"launch": 1.0, "convert_launch": float(op.converts), **_one_by_one(op)}
     return Work(family, serial, tuple(stages))
+
+
+def _one_by_one(op: MovementOp) -> dict[str, float]:
+    """Return what a kernel copies or fills piece by piece, hidden behind nothing."""
+    if isinstance(op, TilizePaddedOp):
+        return {"pad_kib": op.pad_bytes / KIB}
+    if isinstance(op, SoftmaxOp):
+        return {"mask": float(op.masked)}
+    if isinstance(op, ChannelsLastOp):
+        return {"shard_stick": max(op.source.pages, op.target.pages)}
+    pieces = {"shard_stick": op.target.pages} if _copies_sticks(op) else {}
+    if isinstance(op, ReshapeOp):
+        pieces["tile_row"] = op.rows
+        pieces["tile_fetch"] = op.fetches
+        pieces["unaligned_kib"] = op.target.core_bytes / KIB if op.unaligned else 0.0
+    return pieces
+
+
+def _copies_sticks(op: MovementOp) -> bool:
+    """Whether a core writes the sticks of its shard one by one."""
+    if op.target.place is not Place.SHARD or op.target.page is not PageLayout.ROW_MAJOR:
+        return False
+    if isinstance(op, PaddedSliceOp):
+        return op.source.page is PageLayout.TILE
+    return isinstance(op, (ConcatOp, ReshapeOp, SliceOp, TransposeOp, UpsampleOp))
 
 
 def tile_pages(side: Traffic) -> float:
@@ -73,16 +107,35 @@ def tile_pages(side: Traffic) -> float:
 
 
 def _conversion(op: MovementOp) -> dict[str, float]:
+    """Return what the compute engine, or a core's copying of rows of tiles, has to do."""
     tiles = max(tile_pages(op.source), tile_pages(op.target))
     if isinstance(op, UntilizeOp):
-        width = max(1, op.target.page_bytes // (2 * TILE))
-        rows = ceil(tiles / width) * ceil_div(width, PACK_UNTILIZE_COLUMNS)
-        return {"untilize_row": float(rows), "compute_tile": tiles}
-    if isinstance(op, TransposeOp) and op.source.page is not op.target.page:
-        return {"compute_tile": 2 * tiles}
+        return _untilize(op, tiles)
+    if isinstance(op, TransposeOp):
+        return _transpose(op, tiles)
     if op.converts or not _plain_copy(op):
         return {"compute_tile": tiles}
     return {}
+
+
+def _untilize(op: UntilizeOp, tiles: float) -> dict[str, float]:
+    width = max(1, op.target.page_bytes // (2 * TILE))
+    rows = ceil(tiles / width) * ceil_div(width, PACK_UNTILIZE_COLUMNS)
+    slow = width > PACK_UNTILIZE_COLUMNS and op.source.place is not Place.SHARD
+    return {
+        "untilize_row": float(rows),
+        "compute_tile": tiles,
+        "slow_tile": tiles if slow else 0.0,
+    }
+
+
+def _transpose(op: TransposeOp, tiles: float) -> dict[str, float]:
+    """Return a transpose's work: whole tiles only travel, others are taken apart row by row."""
+    if op.source.page is not PageLayout.TILE or op.target.page is not PageLayout.TILE:
+        return {"compute_tile": 2 * tiles}
+    if op.swap is Swap.ROWS:
+        return {"row_tile": tiles}
+    return {"compute_tile": tiles} if op.swap is Swap.WITHIN else {}
 
 
 def _plain_copy(op: MovementOp) -> bool:
@@ -124,7 +177,7 @@ def reshard_work(op: MovementOp) -> Work:
 
 def unary_work(op: UnaryOp) -> Work:
     """Return the work of an elementwise function of one tensor."""
-    compute = {"costly_tile" if op.costly else "cheap_tile": float(op.tiles)}
+    compute = {f"{op.cost.value}_tile": float(op.tiles)}
     stages = (
         Stage("compute", compute),
         Stage("read", pages(op.source, op.cores), ("overlap",)),
@@ -140,9 +193,7 @@ def binary_work(op: BinaryOp) -> Work:
     Off the in-place path (``uneven``) every tile is read over the network, one at a time.
     """
     compute = {"tile": float(op.tiles)}
-    if op.broadcast not in ("none", "constant"):
-        compute["broadcast_tile"] = float(op.tiles)
-    serial = {"launch": 1.0}
+    serial = {"launch": 1.0, "fill": op.fills}
     if op.uneven:
         serial["cliff_tile"] = float(op.tiles)
         return Work("binary", serial, (Stage("compute", compute),))
@@ -150,6 +201,10 @@ def binary_work(op: BinaryOp) -> Work:
     for source in op.sources:
         for name, amount in pages(source, op.cores).items():
             reads[name] = reads.get(name, 0.0) + amount
+    if op.legacy:
+        moved = (*op.sources, op.target)
+        remote = sum(side.pages for side in moved if side.place is not Place.SHARD)
+        serial["legacy_page"] = float(remote)
     stages = (
         Stage("compute", compute),
         Stage("read", reads, ("overlap",)),
@@ -159,13 +214,24 @@ def binary_work(op: BinaryOp) -> Work:
     return Work("binary", serial, stages)
 
 
+# Rows of a window that one pass of the reduction takes (tt-metal's pool factory).
+_WINDOW_ROWS = 32
+
+
 def pool_work(op: PoolOp) -> Work:
-    """Return the work of a pooling: per output stick, gather a window and reduce its tiles."""
-    reads = op.out_sticks * op.window_hw[0] * op.window_hw[1]
+    """Return the work of a pooling: per output stick, gather a window and reduce its tiles.
+
+    A pass reduces up to 32 positions of a tile's columns at once, so small windows cost alike.
+    """
+    window = op.window_hw[0] * op.window_hw[1]
+    columns = ceil_div(op.channels, TILE)
+    passes = float(op.out_sticks * columns * ceil_div(window, _WINDOW_ROWS))
     serial = {
         "launch": 1.0,
         "stick": float(op.out_sticks),
-        "window_tile": float(reads * ceil_div(op.channels, TILE)),
-        "tiled_stick": float(op.out_sticks) if op.tiled_output else 0.0,
+        "window_stick": float(op.out_sticks * window),
+        "reduce_tile": passes,
+        "index_tile": passes if op.with_indices else 0.0,
+        "tiled_stick": float(op.out_sticks * columns) if op.tiled_output else 0.0,
     }
     return Work("pool", serial)

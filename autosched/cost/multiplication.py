@@ -29,6 +29,7 @@ def matmul_work(op: MatmulOp) -> Work:
         "matmul_unpack": products
         * unpack_share(op.subblock_h, op.subblock_w, op.in0_dtype, op.in1_dtype),
         "subblock": outputs / (op.subblock_h * op.subblock_w),
+        "pack_tile": float(outputs * op.k_blocks),
     }
     if not op.packer_l1_acc:
         compute["partial_tile"] = float(outputs * (op.k_blocks - 1))

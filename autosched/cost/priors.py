@@ -19,11 +19,17 @@ SHARE = "share"
 
 @dataclass(frozen=True)
 class Prior:
-    """What is known of a coefficient before any profile is read."""
+    """What is known of a coefficient before any profile is read; it never falls below ``least``."""
 
     value: float
     spread: float = 0.5
     unit: str = CYCLES
+    least: float = 0.0
+
+
+# Cycles no kernel can do without; both data-movement processors' ports at 64 bytes a cycle each;
+# and the DRAM of either architecture (288 GB/s at 1.0 GHz, 512 GB/s at 1.35 GHz) at its peak.
+LEAST_LAUNCH, LEAST_KIB, LEAST_DRAM_KIB = 300.0, 8.0, 2.7
 
 
 def share(value: float, spread: float = 1.0) -> Prior:
@@ -38,15 +44,16 @@ def _transfers(
 ) -> dict[str, Prior]:
     """Return the priors of page-wise transfers; pairs are (other cores' L1, DRAM)."""
     return {
-        "launch": Prior(launch, 0.3),
+        "launch": Prior(launch, 0.3, least=LEAST_LAUNCH),
         "l1_tile": Prior(tile[0]),
         "dram_tile": Prior(tile[1]),
         "l1_stick": Prior(stick[0]),
         "dram_stick": Prior(stick[1]),
-        "l1_kib": Prior(25.0),
-        "dram_kib": Prior(25.0),
+        "l1_kib": Prior(25.0, least=LEAST_KIB),
+        "dram_kib": Prior(25.0, least=LEAST_KIB),
         "l1_fabric_kib": Prior(4.0),
-        "dram_fabric_kib": Prior(4.0),
+        # Interleaved pages reach about 70 % of the DRAM's peak.
+        "dram_fabric_kib": Prior(4.5, 0.2, least=LEAST_DRAM_KIB),
         "l1_crowd_kib": Prior(20.0),
         "dram_crowd_kib": Prior(20.0),
         "shard_kib": Prior(20.0),
@@ -59,6 +66,7 @@ def _movement(compute_tile: float, stick: tuple[float, float] = (50.0, 120.0)) -
         **priors,
         "convert_launch": Prior(300.0),
         "compute_tile": Prior(compute_tile),
+        "shard_stick": Prior(30.0),
         "overlap": share(0.7),
     }
 
@@ -111,6 +119,7 @@ PRIORS: Mapping[str, Mapping[str, Prior]] = {
         "matmul_phase": Prior(16.0, 0.1),
         "matmul_unpack": Prior(10.0),
         "subblock": Prior(30.0),
+        "pack_tile": Prior(20.0),
         "partial_tile": Prior(30.0),
         "l1_page": Prior(30.0),
         "l1_kib": Prior(40.0),
@@ -162,40 +171,56 @@ PRIORS: Mapping[str, Mapping[str, Prior]] = {
         "compute_tile": Prior(60.0),
         "overlap": share(0.7),
     },
-    "padded_slice": _movement(100.0),
-    "slice_write": _movement(100.0),
+    "padded_slice": _movement(100.0, (100.0, 120.0)),
+    "slice_write": _movement(100.0, (100.0, 150.0)),
     "copy": _movement(80.0),
     "tilize": _movement(75.0),
-    "untilize": {**_movement(75.0), "untilize_row": Prior(350.0)},
-    "tilize_padded": _movement(75.0, (300.0, 500.0)),
-    "untilize_cut": {**_movement(75.0, (200.0, 400.0)), "untilize_row": Prior(350.0)},
-    "transpose": _movement(200.0),
-    "reshape": _movement(600.0),
+    "untilize": {**_movement(75.0), "untilize_row": Prior(350.0), "slow_tile": Prior(400.0)},
+    "tilize_padded": {**_movement(75.0, (200.0, 400.0)), "pad_kib": Prior(2500.0)},
+    "untilize_cut": {
+        **_movement(75.0, (200.0, 400.0)),
+        "untilize_row": Prior(350.0),
+        "slow_tile": Prior(400.0),
+    },
+    "transpose": {**_movement(200.0), "row_tile": Prior(3000.0)},
+    # Both data-movement processors copy 16 bytes at a time.
+    "channels_last": {**_movement(200.0), "shard_stick": Prior(10.0)},
+    "reshape": {
+        **_movement(500.0, (150.0, 200.0)),
+        "tile_row": Prior(180.0),
+        "tile_fetch": Prior(600.0),
+        "unaligned_kib": Prior(15000.0),
+    },
     "slice": _movement(100.0),
     "concat": _movement(100.0),
     "upsample": _movement(100.0),
-    "softmax": _movement(800.0),
+    "softmax": {**_movement(800.0), "mask": Prior(10000.0)},
     "reduce": _movement(300.0),
     "norm": _movement(1500.0),
+    "group_norm": _movement(6000.0),
     "generic": _movement(600.0),
     "unary": {
         **_transfers(800.0, (60.0, 90.0), (60.0, 100.0)),
-        "cheap_tile": Prior(120.0),
-        "costly_tile": Prior(500.0),
+        "cheap_tile": Prior(200.0),
+        "costly_tile": Prior(600.0),
+        "dearest_tile": Prior(1500.0),
         "overlap": share(0.7),
     },
     "binary": {
         **_transfers(900.0, (60.0, 90.0), (60.0, 100.0)),
         "tile": Prior(75.0, 0.3),
-        "broadcast_tile": Prior(100.0),
+        "fill": Prior(1500.0),
+        "legacy_page": Prior(200.0),
         "cliff_tile": Prior(620.0, 0.2),
         "overlap": share(0.7),
     },
     "pool": {
         "launch": Prior(1500.0, 0.3),
-        "stick": Prior(80.0, 0.3),
-        "window_tile": Prior(5.0, 0.3),
-        "tiled_stick": Prior(40.0),
+        "stick": Prior(15.0, 0.3),
+        "window_stick": Prior(1.0, 0.3),
+        "reduce_tile": Prior(85.0, 0.3),
+        "index_tile": Prior(500.0),
+        "tiled_stick": Prior(15.0),
     },
 }
 """Priors by family of formulas and coefficient."""

@@ -3,17 +3,20 @@
 Reads tt-metal's ``ops_perf_results`` CSV of any release since 2024-10, and two flat files of
 single-op sweeps (height-sharded matmuls, elementwise exponentials). A row becomes the same
 :class:`~autosched.schedule.DeviceOp` that a capture gives, so the rest of the room does not know
-where an op came from.
+where an op came from. A row that cannot be read in detail counts by its bytes alone and is listed
+among the unknown ops.
 """
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from statistics import median
 
-from autosched.cost.features import is_known, read_features
+from autosched.cost.features import is_known, read_features, read_generic
 from autosched.cost.flat_profiles import FLAT_READERS, is_flat
+from autosched.cost.formulas import work_of
 from autosched.cost.profile_row import read_row
 from autosched.cost.records import Record
 from autosched.errors import ProfileError
@@ -23,27 +26,34 @@ CLOCK_GHZ: Mapping[str, float] = {"wormhole_b0": 1.0, "blackhole": 1.35}
 """Clock of the Tensix cores; Wormhole n150/n300 and Blackhole p100/p150 as shipped."""
 
 _DURATION = "DEVICE KERNEL DURATION [ns]"
-_NEEDED = ("OP CODE", "OP TYPE", "ATTRIBUTES", "CORE COUNT", _DURATION)
+_NEEDED = ("OP CODE", "ATTRIBUTES", "CORE COUNT", _DURATION)
+_DEVICE_OP = "tt_dnn_device"
+_ARCH_NAMES = {"wormhole": "wormhole_b0", "blackhole_b0": "blackhole"}
 _BIG_FIELD = 1 << 24
 
 
 @dataclass(frozen=True)
 class ProfileRow:
-    """One timed device op; ``line`` is its line in the file."""
+    """One timed device op; ``line`` is its line in the file.
+
+    ``problem`` says why its features are not those of its kind, empty if they are.
+    """
 
     op: DeviceOp
     features: Record
     measured_ns: float
     line: int
+    problem: str = ""
 
 
 @dataclass(frozen=True)
 class UnknownOp:
-    """An op code without formulas: how often it ran and its share of the file's time."""
+    """An op code that the model guesses at: how often it ran, its share of the time, and why."""
 
     code: str
     count: int
     share: float
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,7 @@ class Profile:
     """A profile of one architecture.
 
     ``release`` names the report's generation, the only trace of the ttnn version a report keeps.
+    ``untimed`` counts device ops without a duration, ``devices`` the cards.
     """
 
     path: Path
@@ -58,6 +69,8 @@ class Profile:
     release: str
     rows: tuple[ProfileRow, ...]
     unknown: tuple[UnknownOp, ...]
+    untimed: int = 0
+    devices: int = 1
 
     @property
     def measured_ns(self) -> float:
@@ -65,8 +78,12 @@ class Profile:
         return sum(row.measured_ns for row in self.rows)
 
 
-def read_profile(path: Path | str) -> Profile:
+def read_profile(path: Path | str, arch: str | None = None) -> Profile:
     """Read a profiler report.
+
+    Args:
+        path: the CSV file.
+        arch: architecture of a report that neither names one nor shows its clock.
 
     Raises:
         ProfileError: naming the file, if it is no report, lacks columns, has no device ops, or
@@ -82,18 +99,28 @@ def read_profile(path: Path | str) -> Profile:
             f"{path}: not an ops_perf_results report, it lacks the column "
             f"{', '.join(missing)}; give the CSV that tt-metal's profiler writes"
         )
-    rows = tuple(_timed_rows(path, lines))
+    ops = [(number, row) for number, row in enumerate(lines, start=2) if _is_device_op(row)]
+    rows = tuple(_timed_rows(ops))
     if not rows:
         raise ProfileError(f"{path}: no device op with a kernel duration; was it run on a card?")
-    return Profile(path, _architecture(path, lines), _release(header), rows, _unknown(rows))
+    return Profile(
+        path=path,
+        arch=_architecture(path, [row for _, row in ops], arch),
+        release=_release(header),
+        rows=rows,
+        unknown=_unknown(rows),
+        untimed=len(ops) - len(rows),
+        devices=len({row.get("DEVICE ID") or "0" for _, row in ops}),
+    )
 
 
 def _read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     csv.field_size_limit(_BIG_FIELD)
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            return list(reader.fieldnames or ()), [dict(row) for row in reader]
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restval="")
+            rows = [{name: text for name, text in row.items() if name} for row in reader]
+            return [name.strip() for name in reader.fieldnames or ()], rows
     except OSError as error:
         raise ProfileError(f"{path}: cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -113,43 +140,59 @@ def _flat_profile(path: Path, header: Sequence[str], lines: list[dict[str, str]]
     return Profile(path, "wormhole_b0", "sweep", rows, ())
 
 
-def _timed_rows(path: Path, lines: list[dict[str, str]]) -> Iterator[ProfileRow]:
-    for number, row in enumerate(lines, start=2):
-        duration = row[_DURATION]
-        if row["OP TYPE"] != "tt_dnn_device" or not duration:
+def _is_device_op(row: Mapping[str, str]) -> bool:
+    """Whether a row is a device op and no signpost or host op; some reports leave the type out."""
+    kind = row.get("OP TYPE")
+    return bool(row["OP CODE"]) and (kind == _DEVICE_OP if kind else bool(row["CORE COUNT"]))
+
+
+def _timed_rows(ops: Sequence[tuple[int, Mapping[str, str]]]) -> Iterator[ProfileRow]:
+    for number, row in ops:
+        measured_ns = _number(row[_DURATION])
+        if not measured_ns > 0:
             continue
+        op = read_row(row)
         try:
-            op = read_row(row)
-            measured_ns = float(duration)
-            features = read_features(replace(op, time_ns=None))
-        except (KeyError, ValueError, IndexError) as error:
-            raise ProfileError(
-                f"{path}, line {number}: cannot read {row['OP CODE']} ({error!r}); "
-                "its attributes are spelled in a way this version does not know"
-            ) from error
-        if measured_ns > 0:
-            yield ProfileRow(op, features, measured_ns, number)
+            features = read_features(op)
+            work_of(features)
+            problem = "" if is_known(op) else "no formula"
+        except (KeyError, ValueError, IndexError, TypeError, ZeroDivisionError) as error:
+            features, problem = read_generic(op), f"unreadable attributes ({error!r})"
+        yield ProfileRow(op, features, measured_ns, number, problem)
 
 
-def _architecture(path: Path, lines: list[dict[str, str]]) -> str:
-    named = {row.get("DEVICE ARCH") or "" for row in lines} - {""}
+def _number(text: str) -> float:
+    """Read a duration; 0 where there is none."""
+    try:
+        found = float(text)
+    except ValueError:
+        return 0.0
+    return found if isfinite(found) else 0.0
+
+
+def _architecture(path: Path, lines: Sequence[Mapping[str, str]], chosen: str | None) -> str:
+    written = {(row.get("DEVICE ARCH") or row.get("ARCH") or "").strip().lower() for row in lines}
+    named = {_ARCH_NAMES.get(name, name) for name in written - {""}}
     if len(named) > 1:
         raise ProfileError(
             f"{path}: mixes the architectures {', '.join(sorted(named))}; "
             "give each architecture's ops in a file of its own"
         )
-    arch = named.pop() if named else _architecture_by_clock(path, lines)
+    arch = named.pop() if named else chosen or _architecture_by_clock(path, lines)
     if arch not in CLOCK_GHZ:
         raise ProfileError(f"{path}: unknown architecture {arch!r}, not {' or '.join(CLOCK_GHZ)}")
     return arch
 
 
-def _architecture_by_clock(path: Path, lines: list[dict[str, str]]) -> str:
+def _architecture_by_clock(path: Path, lines: Sequence[Mapping[str, str]]) -> str:
     """Tell the architecture by cycles per nanosecond, where a report does not name it."""
     clocks = [_clock_ghz(row) for row in lines if row.get("DEVICE FW DURATION [ns]")]
     known = [clock for clock in clocks if clock > 0]
     if not known:
-        raise ProfileError(f"{path}: neither names an architecture nor has cycle counts")
+        raise ProfileError(
+            f"{path}: neither names an architecture nor has cycle counts; "
+            f"say which it is: --arch {' or '.join(CLOCK_GHZ)}"
+        )
     nearest = median(known)
     return min(CLOCK_GHZ, key=lambda arch: abs(CLOCK_GHZ[arch] - nearest))
 
@@ -158,7 +201,7 @@ def _clock_ghz(row: Mapping[str, str]) -> float:
     try:
         cycles = float(row["DEVICE FW END CYCLE"]) - float(row["DEVICE FW START CYCLE"])
         return cycles / float(row["DEVICE FW DURATION [ns]"])
-    except (KeyError, ValueError, ZeroDivisionError):
+    except (KeyError, ValueError, ZeroDivisionError, TypeError):
         return 0.0
 
 
@@ -173,9 +216,12 @@ def _release(header: Sequence[str]) -> str:
 
 def _unknown(rows: Sequence[ProfileRow]) -> tuple[UnknownOp, ...]:
     total = sum(row.measured_ns for row in rows)
-    times: dict[str, list[float]] = {}
+    times: dict[tuple[str, str], list[float]] = {}
     for row in rows:
-        if not is_known(row.op):
-            times.setdefault(row.op.code, []).append(row.measured_ns)
-    found = [UnknownOp(code, len(part), sum(part) / total) for code, part in times.items()]
+        if row.problem:
+            times.setdefault((row.op.code, row.problem), []).append(row.measured_ns)
+    found = [
+        UnknownOp(code, len(part), sum(part) / total, reason)
+        for (code, reason), part in times.items()
+    ]
     return tuple(sorted(found, key=lambda unknown: -unknown.share))

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from autosched.cost.attributes import fields, numbers
+from autosched.cost.attributes import fields, numbers, word
 from autosched.cost.tensors import TILE, ceil_div, padded_2d
 from autosched.schedule import (
     CoreRange,
@@ -22,14 +22,20 @@ from autosched.schedule import (
     TensorLayout,
 )
 
-_SIZE = re.compile(r"(\d+)(?:\[(\d+)\])?")
+_SIZE = re.compile(r"(\d+)(?:\.0)?(?:\[(\d+)\])?")
 _SHARD = re.compile(
-    r"TensorMemoryLayout::(\w+)_SHARDED;buffer_type=BufferType::\w+;"
-    r"shard_spec=ShardSpec\(grid=\{(.*?)\};shape=\{(\d+); (\d+)\}"
+    r"TensorMemoryLayout::(\w+)_SHARDED;\s*buffer_type=BufferType::\w+;"
+    r"\s*shard_spec=ShardSpec\(grid=\{(.*?)\};\s*shape=[\{\[]\s*(\d+);\s*(\d+)"
 )
 _RANGE = re.compile(r"\(x=(\d+);y=(\d+)\) - \(x=(\d+);y=(\d+)\)")
-_MEMORY = re.compile(r"DEV_\d+_(DRAM|L1)\w*?_(INTERLEAVED|(?:HEIGHT|WIDTH|BLOCK)_SHARDED)")
-_DTYPE_ALIASES = {"UINT8": DataType.UINT16}
+_MEMORY = re.compile(r"(DRAM|L1)(?:\w*?_(INTERLEAVED|(?:HEIGHT|WIDTH|BLOCK)_SHARDED))?")
+_DTYPE_ALIASES = {
+    "UINT8": DataType.UINT16,
+    "BFP8_B": DataType.BFLOAT8_B,
+    "BFP4_B": DataType.BFLOAT4_B,
+    "FLOAT16_B": DataType.BFLOAT16,
+    "BFP8": DataType.BFLOAT8_B,
+}
 _MCAST = {
     (True, True): "MatmulMultiCoreReuseMcast2DProgramFactory",
     (True, False): "MatmulMultiCoreReuseMcast1DProgramFactory",
@@ -41,17 +47,17 @@ _MCAST = {
 def read_row(row: Mapping[str, str]) -> DeviceOp:
     """Return the device op of a report's row.
 
-    Raises:
-        KeyError, ValueError: if a tensor's columns are missing or spelled unlike any release.
+    What is missing or spelled unlike any release counts as the most ordinary: bfloat16, tiles,
+    interleaved, size 1.
     """
-    attributes = row["ATTRIBUTES"]
-    cores = int(row["CORE COUNT"] or 0)
+    attributes = row["ATTRIBUTES"] or ""
+    cores = _whole(row["CORE COUNT"])
     inputs = tuple(_tensors(row, "INPUT"))
     outputs = tuple(_tensors(row, "OUTPUT"))
     shard = _SHARD.search(attributes)
-    if row["OP CODE"].startswith("Halo"):
+    rows = _whole(fields(attributes).get("max_out_nsticks_per_core", ""))
+    if rows:
         inputs = tuple(_with_shard(info, shard) for info in inputs)
-        rows = int(fields(attributes)["max_out_nsticks_per_core"])
         outputs = tuple(_with_rows(info, inputs, rows) for info in outputs)
     else:
         outputs = tuple(_with_shard(info, shard) for info in outputs)
@@ -64,6 +70,14 @@ def read_row(row: Mapping[str, str]) -> DeviceOp:
         factory=_factory(row),
         cores=cores,
     )
+
+
+def _whole(text: str) -> int:
+    """Read a count that spreadsheets may have turned into a decimal; 0 where there is none."""
+    try:
+        return int(float(text or 0))
+    except ValueError:
+        return 0
 
 
 def _grid_cores(attributes: str) -> int:
@@ -82,16 +96,24 @@ def _tensors(row: Mapping[str, str], side: str) -> list[TensorInfo]:
 
 
 def _tensor(row: Mapping[str, str], name: str) -> TensorInfo:
-    page = PageLayout.TILE if row[f"{name}_LAYOUT"] == "TILE" else PageLayout.ROW_MAJOR
-    memory = _MEMORY.match(row[f"{name}_MEMORY"])
-    dtype = row[f"{name}_DATATYPE"]
+    page = PageLayout.ROW_MAJOR if "ROW" in row[f"{name}_LAYOUT"] else PageLayout.TILE
+    memory = _MEMORY.search((row.get(f"{name}_MEMORY") or "").upper())
+    spread = memory[2].lower().split("_")[0] if memory and memory[2] else "interleaved"
     layout = TensorLayout(
         memory=Memory.L1 if memory and memory[1] == "L1" else Memory.DRAM,
-        sharding=ShardLayout((memory[2] if memory else "INTERLEAVED").lower().split("_")[0]),
-        dtype=_DTYPE_ALIASES.get(dtype) or DataType(dtype.lower()),
+        sharding=ShardLayout(spread),
+        dtype=_dtype(row.get(f"{name}_DATATYPE") or ""),
         page=page,
     )
     return TensorInfo(tuple(_size(row, name, axis, page) for axis in "WZYX"), layout)
+
+
+def _dtype(text: str) -> DataType:
+    name = word(text).upper()
+    if name in _DTYPE_ALIASES:
+        return _DTYPE_ALIASES[name]
+    known = {dtype.value: dtype for dtype in DataType}
+    return known.get(name.lower(), DataType.BFLOAT16)
 
 
 def _size(row: Mapping[str, str], name: str, axis: str, page: PageLayout) -> int:
@@ -99,8 +121,8 @@ def _size(row: Mapping[str, str], name: str, axis: str, page: PageLayout) -> int
     text = row.get(f"{name}_{axis}_PAD[LOGICAL]") or row.get(f"{name}_{axis}") or "1"
     match = _SIZE.match(text)
     if match is None:
-        raise ValueError(f"size {text!r} of {name}")
-    return int(match[2] or match[1]) if page is PageLayout.TILE else int(match[1])
+        return 1
+    return max(1, int((match[2] or match[1]) if page is PageLayout.TILE else match[1]))
 
 
 def _with_shard(info: TensorInfo, shard: re.Match[str] | None) -> TensorInfo:

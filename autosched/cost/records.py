@@ -168,7 +168,7 @@ class ShardedToInterleavedOp(MovementOp):
 
 
 class PaddedSliceOp(MovementOp):
-    """A slice of a DRAM tensor brought into shards: one slice of a sliced convolution's input."""
+    """A slice of a DRAM tensor brought into shards of sticks, as sliced convolutions take it."""
 
 
 class SliceWriteOp(MovementOp):
@@ -187,8 +187,11 @@ class TilizeOp(MovementOp):
     """Row-major to tiles."""
 
 
+@dataclass(frozen=True)
 class TilizePaddedOp(TilizeOp):
-    """Row-major to tiles with padding, stick by stick."""
+    """Row-major to tiles with padding, which a core writes word by word (``pad_bytes``)."""
+
+    pad_bytes: float = 0.0
 
 
 class UntilizeOp(MovementOp):
@@ -199,12 +202,36 @@ class UntilizeCutOp(UntilizeOp):
     """Tiles to row-major without the padding, stick by stick."""
 
 
+class Swap(str, Enum):
+    """What a transpose takes apart: nothing smaller than tiles, tiles in place, or their rows."""
+
+    TILES = "tiles"
+    WITHIN = "within"
+    ROWS = "rows"
+
+
+@dataclass(frozen=True)
 class TransposeOp(MovementOp):
-    """Transpose, permute and layout conversions between channel-first and channel-last."""
+    """Transpose and permute."""
+
+    swap: Swap = Swap.ROWS
 
 
+class ChannelsLastOp(MovementOp):
+    """Between channel-first and channel-last shards, stick by stick."""
+
+
+@dataclass(frozen=True)
 class ReshapeOp(MovementOp):
-    """A reshape that moves data."""
+    """A reshape that moves data.
+
+    Of tiled tensors a core copies ``rows`` of 32 elements one by one, out of ``fetches`` tiles;
+    row-major sticks that end between aligned addresses (``unaligned``) are copied by the byte.
+    """
+
+    rows: float = 0.0
+    fetches: float = 0.0
+    unaligned: bool = False
 
 
 class SliceOp(MovementOp):
@@ -219,8 +246,11 @@ class UpsampleOp(MovementOp):
     """Nearest or bilinear upsampling."""
 
 
+@dataclass(frozen=True)
 class SoftmaxOp(MovementOp):
-    """Softmax over rows."""
+    """Softmax over rows; ``masked`` where rows end within a tile."""
+
+    masked: bool = False
 
 
 class ReduceOp(MovementOp):
@@ -228,7 +258,11 @@ class ReduceOp(MovementOp):
 
 
 class NormOp(MovementOp):
-    """Layer or group normalisation."""
+    """Layer or batch normalisation."""
+
+
+class GroupNormOp(MovementOp):
+    """Group normalisation, which passes over its data several times for every group."""
 
 
 class GenericOp(MovementOp):
@@ -248,14 +282,23 @@ class PoolOp:
     stick_bytes: int
     channels: int
     tiled_output: bool
+    with_indices: bool = False
+
+
+class FunctionCost(str, Enum):
+    """How long the vector engine works on a tile: comparing, iterating, or by polynomials."""
+
+    CHEAP = "cheap"
+    COSTLY = "costly"
+    DEAREST = "dearest"
 
 
 @dataclass(frozen=True)
 class UnaryOp:
-    """An elementwise function of one tensor; ``costly`` ones iterate or use polynomials."""
+    """An elementwise function of one tensor; ``cost`` is the class of its function."""
 
     function: str
-    costly: bool
+    cost: FunctionCost
     cores: int
     tiles: int
     source: Traffic
@@ -268,7 +311,9 @@ class BinaryOp:
     """An elementwise function of two tensors, or of one and a scalar.
 
     ``uneven`` says that the shards do not cut the tensor into equal parts, or that a sharded op has
-    an interleaved operand: ttnn then leaves the fast path that works in place.
+    an interleaved operand: ttnn then leaves the fast path that works in place. ``fills`` is how
+    often a core spreads a broadcast row, column or element over a tile. ``legacy`` kernels (up to
+    2025-02, ``BinaryDeviceOperation``) wait for every tile.
     """
 
     function: str
@@ -278,6 +323,8 @@ class BinaryOp:
     sources: tuple[Traffic, ...]
     target: Traffic
     uneven: bool
+    fills: float = 0.0
+    legacy: bool = False
 
 
 Record = Conv2dOp | HaloOp | MatmulOp | MovementOp | PoolOp | UnaryOp | BinaryOp

@@ -19,7 +19,10 @@ from autosched.schedule import ShardLayout
 MAX_SAMPLES = 600
 """Distinct samples of one family taken from one profile; a sweep's are thinned out evenly."""
 
-FULL_WEIGHT_SAMPLES = 150
+SAME_RUN = 1.25
+"""Repetitions of an op differ by less than this factor; else their shapes differ too."""
+
+FULL_WEIGHT_SAMPLES = 100
 """A profile's samples of one family count no more than so many in total."""
 
 Families = Mapping[str, tuple[Sample, ...]]
@@ -54,13 +57,25 @@ def _samples(profile: Profile, distinct: Sequence[list[ProfileRow]]) -> list[Sam
     return [
         Sample(
             work=work_of(rows[0].features),
-            cycles=median(row.measured_ns for row in rows) * CLOCK_GHZ[profile.arch],
+            cycles=_typical_ns(rows) * CLOCK_GHZ[profile.arch],
             group=layer_group(rows[0]),
             label=f"{profile.path.name}:{rows[0].line} {rows[0].op.code}",
             weight=weight,
         )
         for rows in kept
     ]
+
+
+def _typical_ns(rows: Sequence[ProfileRow]) -> float:
+    """Return the time of equal ops.
+
+    Reports repeat the shapes of the first run wherever a cached program runs again, even where it
+    runs on other shapes; times far from the first run's are such rows.
+    """
+    first = rows[0].measured_ns
+    return median(
+        row.measured_ns for row in rows if 1 / SAME_RUN < row.measured_ns / first < SAME_RUN
+    )
 
 
 def layer_group(row: ProfileRow) -> str:

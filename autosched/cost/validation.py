@@ -15,7 +15,10 @@ FOLDS = 10
 FEW_GROUPS = 25
 """Up to so many layers each is held out on its own."""
 WORST = 5
-_LARGEST_ERROR = 1.5
+_LEAST_ERROR, _LARGEST_ERROR = 0.05, 1.5
+_ORDINARY_LAYERS = 2
+# Half and nine tenths of normally distributed errors lie within so many standard deviations.
+_HALF, _MOST = 0.6745, 1.645
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,6 @@ def score(
         return ClassScore(arch, family, len(samples), groups, None, None, None, ORDINARY_ERROR)
     relative = np.abs(np.expm1(errors))
     cycles = np.array([sample.cycles for sample in samples])
-    clipped = np.clip(errors, -_LARGEST_ERROR, _LARGEST_ERROR)
     return ClassScore(
         arch=arch,
         family=family,
@@ -83,9 +85,20 @@ def score(
         median_error=float(np.median(relative)),
         p90_error=float(np.percentile(relative, 90)),
         spearman=float(spearmanr(cycles, cycles * np.exp(errors))[0]) if groups > 2 else None,
-        error_log=max(0.05, float(np.sqrt(np.mean(clipped**2)))),
+        error_log=_standard_error(errors, groups),
         worst=_worst(samples, errors, clock_ghz),
     )
+
+
+def _standard_error(errors: Array, groups: int) -> float:
+    """Return a standard error that both half and nine tenths of the errors agree with.
+
+    Quantiles instead of the root mean square: sweeps contain rows whose shapes are not those timed.
+    Few layers say little about their own spread and are mixed with the ordinary one.
+    """
+    half, most = np.percentile(np.abs(errors), (50, 90))
+    seen = float(np.clip(max(half / _HALF, most / _MOST), _LEAST_ERROR, _LARGEST_ERROR))
+    return (groups * seen + _ORDINARY_LAYERS * ORDINARY_ERROR) / (groups + _ORDINARY_LAYERS)
 
 
 def _worst(samples: Sequence[Sample], errors: Array, clock_ghz: float) -> tuple[WorstRow, ...]:

@@ -30,7 +30,11 @@ def read_conv2d(op: DeviceOp) -> Record:
     block = numbers(named["block_config"].partition("Config(")[2])
     source = first(op.inputs)
     cores_c = int(parallel.get("num_cores_c_in") or parallel.get("num_cores_c") or 1)
-    batch, height, width, channels = numbers(named["input_tensor_shape"])
+    batch, height, width, channels = numbers(named.get("input_tensor_shape", "")) or (
+        int(window["batch_size"]),
+        *_pair(window["input_hw"]),
+        source.shape[-1],
+    )
     kernel = _pair(window["window_hw"])
     out_h, out_w = _out_tiles(parallel)
     return Conv2dOp(
@@ -39,7 +43,7 @@ def read_conv2d(op: DeviceOp) -> Record:
         input_hw=(height, width),
         window_hw=kernel,
         stride_hw=_pair(window["stride_hw"]),
-        dilation_hw=_pair(window["dilation_hw"]),
+        dilation_hw=_pair(window.get("dilation_hw", "1 1")),
         groups=int(named.get("groups", 1)),
         in_channels=channels,
         out_channels=int(named["output_channels"]),
@@ -136,4 +140,5 @@ def read_pool(op: DeviceOp) -> Record:
         stick_bytes=channels * ELEMENT_BYTES[source.layout.dtype],
         channels=channels,
         tiled_output=target.layout.page is PageLayout.TILE,
+        with_indices=len(op.outputs) > 1,
     )

@@ -18,7 +18,7 @@ def model() -> CostModel:
 def test_shipped_coefficients_exist_for_both_architectures() -> None:
     for arch in ("wormhole_b0", "blackhole"):
         shipped = CostModel.load(arch)
-        assert shipped.version.startswith(f"{arch}-1-")
+        assert shipped.version.startswith(f"{arch}-2-")
         assert shipped.coefficients.families["conv2d"].rows > 10
 
 
