@@ -8,11 +8,20 @@ from autosched.network.checks import check_module, check_tensors
 from autosched.network.drafts import Draft, DraftGraph, Problem
 from autosched.network.exporting import export_program
 from autosched.network.folding import fold_batch_norms, fold_padding
-from autosched.network.fusing import fuse_activations, join_gates, remove_dead
+from autosched.network.fusing import fuse_activations, join_gates, nest_concats, remove_dead
 from autosched.network.graph import Input, Layer, LayerOp, Network, Output
 from autosched.network.lowering import lower
 from autosched.network.lowering_rules import RULES
 from autosched.network.naming import unique_names
+
+_REWRITES = (
+    join_gates,
+    remove_dead,
+    nest_concats,
+    fold_padding,
+    fold_batch_norms,
+    fuse_activations,
+)
 
 
 def capture(
@@ -32,7 +41,7 @@ def capture(
     check_module(module, name)
     check_tensors(module, example_inputs, name)
     graph = lower(export_program(module, example_inputs, name), RULES)
-    for rewrite in (join_gates, remove_dead, fold_padding, fold_batch_norms, fuse_activations):
+    for rewrite in _REWRITES:
         rewrite(graph)
     if graph.problems:
         raise UnsupportedOperatorError(_message(name, graph.problems))

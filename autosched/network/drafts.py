@@ -23,7 +23,7 @@ class BatchNorm:
 
 @dataclass(frozen=True)
 class ZeroPad:
-    """Rows and columns of zeros around an image."""
+    """Rows and columns of zeros around an image; readers that can take them over."""
 
     padding: Padding
 

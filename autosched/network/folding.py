@@ -10,8 +10,10 @@ import torch
 from autosched.network.drafts import BatchNorm, Draft, DraftGraph, ZeroPad
 from autosched.network.graph import (
     Conv2d,
+    ConvTranspose2d,
     GlobalAvgPool2d,
     Linear,
+    Pad,
     Padding,
     Pool2d,
     Reshape,
@@ -27,16 +29,19 @@ _NON_NEGATIVE = ("relu", "relu6", "sigmoid", "hardsigmoid")
 
 
 def fold_padding(graph: DraftGraph) -> None:
-    """Merge each explicit zero padding into the layers that read it, where that is exact."""
+    """Merge each explicit zero padding into the layers that read it, where that is exact.
+
+    What is left for other readers stays as a layer of its own.
+    """
     for pad in graph:
         if not isinstance(pad.op, ZeroPad):
             continue
         for user in graph.users(pad.key):
             merged = _with_padding(graph, pad, user)
-            if merged is None:
-                graph.refuse(pad, "pad", f"it cannot be merged exactly into {user.name}")
-                break
-            user.op, user.inputs = merged, list(pad.inputs)
+            if merged is not None:
+                user.op, user.inputs = merged, list(pad.inputs)
+        if graph.users(pad.key):
+            pad.op = Pad(pad.op.padding)
         else:
             del graph.drafts[pad.key]
 
@@ -60,7 +65,7 @@ def _with_padding(graph: DraftGraph, pad: Draft, user: Draft) -> "Conv2d | Pool2
 
 
 def _is_non_negative(graph: DraftGraph, draft: Draft) -> bool:
-    while isinstance(draft.op, (Reshape, Pool2d, GlobalAvgPool2d, ZeroPad)):
+    while isinstance(draft.op, (Reshape, Pool2d, GlobalAvgPool2d, Pad, ZeroPad)):
         draft = graph.producer(draft)
     return isinstance(draft.op, Unary) and draft.op.activation.name in _NON_NEGATIVE
 
@@ -77,7 +82,8 @@ def fold_batch_norms(graph: DraftGraph) -> None:
         if not isinstance(draft.op, BatchNorm):
             continue
         producer = graph.producer(draft)
-        if isinstance(producer.op, (Conv2d, Linear)) and graph.is_only_user(draft, producer):
+        foldable = (Conv2d, ConvTranspose2d, Linear)
+        if isinstance(producer.op, foldable) and graph.is_only_user(draft, producer):
             producer.weights = _folded(producer, draft.op.module)
             producer.op = replace(producer.op, has_bias=True)
             graph.absorb(draft)
@@ -96,15 +102,28 @@ def _become_convolution(draft: Draft, norm: "nn.BatchNorm2d") -> None:
 
 
 def _folded(draft: Draft, norm: "nn.BatchNorm2d") -> Weights:
-    """Fold as ttnn does; a linear layer is handed over as a 1x1 convolution."""
+    """Fold as ttnn does, which takes weights as (out, in, kernel height, kernel width)."""
     assert draft.weights is not None  # noqa: S101 - convolutions and linear layers have weights
-    weight = draft.weights.weight
-    is_linear = weight.dim() == 2
-    image_weight = weight[:, :, None, None] if is_linear else weight
-    convolution = SimpleNamespace(weight=image_weight, bias=draft.weights.bias)
+    weight, op = draft.weights.weight, draft.op
+    if isinstance(op, Linear):
+        by_output = weight[:, :, None, None]
+    elif isinstance(op, ConvTranspose2d):
+        by_output = _groups_swapped(weight, op.groups)
+    else:
+        by_output = weight
+    convolution = SimpleNamespace(weight=by_output, bias=draft.weights.bias)
     with torch.no_grad():
         folded, bias = _ttnn_preprocessing().fold_batch_norm2d_into_conv2d(convolution, norm)
+    if isinstance(op, ConvTranspose2d):
+        folded = _groups_swapped(folded, op.groups)
     return Weights(folded.reshape(weight.shape).contiguous(), bias.contiguous())
+
+
+def _groups_swapped(weight: torch.Tensor, groups: int) -> torch.Tensor:
+    """Exchange (groups * a, b, ...) for (groups * b, a, ...): inputs for outputs in each group."""
+    rows, columns, *kernel = weight.shape
+    parts = weight.reshape(groups, rows // groups, columns, *kernel).transpose(1, 2)
+    return parts.reshape(groups * columns, rows // groups, *kernel)
 
 
 def _ttnn_preprocessing() -> Any:

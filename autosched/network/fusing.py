@@ -1,9 +1,19 @@
-"""Activations fused into the layer that makes their input, and layers that nobody reads removed."""
+"""Layers that others take over, or that nobody reads."""
 
 from dataclasses import replace
 
 from autosched.network.drafts import DraftGraph
-from autosched.network.graph import Activation, Binary, Conv2d, Input, Linear, Output, Unary
+from autosched.network.graph import (
+    Activation,
+    Binary,
+    Concat,
+    Conv2d,
+    ConvTranspose2d,
+    Input,
+    Linear,
+    Output,
+    Unary,
+)
 
 # x * gate(x) written out by hand is one activation.
 _GATED = {"sigmoid": "silu", "hardsigmoid": "hardswish"}
@@ -26,14 +36,33 @@ def join_gates(graph: DraftGraph) -> None:
                 break
 
 
+def nest_concats(graph: DraftGraph) -> None:
+    """Let a concatenation that begins with all inputs of an earlier one read that one's output.
+
+    A dense block concatenates ever longer lists; nested, each takes two tensors instead of all
+    that came before, and those need not wait any longer.
+    """
+    by_inputs: dict[tuple[str, ...], str] = {}
+    for draft in graph:
+        if draft.op != Concat():
+            continue
+        inputs = tuple(draft.inputs)
+        lengths = range(len(inputs) - 1, 1, -1)
+        known = next((length for length in lengths if inputs[:length] in by_inputs), 0)
+        if known:
+            draft.inputs = [by_inputs[inputs[:known]], *inputs[known:]]
+        by_inputs.setdefault(inputs, draft.key)
+
+
 def fuse_activations(graph: DraftGraph) -> None:
     """Fuse each activation into the convolution, linear or binary layer it alone reads."""
+    fusing = (Conv2d, ConvTranspose2d, Linear, Binary)
     for draft in graph:
         if not isinstance(draft.op, Unary):
             continue
         producer = graph.producer(draft)
         if (
-            isinstance(producer.op, (Conv2d, Linear, Binary))
+            isinstance(producer.op, fusing)
             and producer.op.activation is None
             and graph.is_only_user(draft, producer)
         ):

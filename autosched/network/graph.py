@@ -54,6 +54,26 @@ class Conv2d:
 
 
 @dataclass(frozen=True)
+class ConvTranspose2d:
+    """A 2-D transposed convolution with its folded batch norm and fused activation.
+
+    ``padding`` and ``output_padding`` (height, width) count as in ``torch.nn.ConvTranspose2d``:
+    the one cuts the output on both sides, the other adds rows and columns at its end.
+    """
+
+    in_channels: int
+    out_channels: int
+    kernel: Pair
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    output_padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+    has_bias: bool = True
+    activation: Activation | None = None
+
+
+@dataclass(frozen=True)
 class Linear:
     """A fully connected layer with its fused activation."""
 
@@ -98,6 +118,44 @@ class Unary:
 
 
 @dataclass(frozen=True)
+class Concat:
+    """The inputs one after the other along channels (or features)."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The channels (or features) from ``start`` up to, not including, ``stop``."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Pad:
+    """Rows and columns of zeros around an image that no reader could take over."""
+
+    padding: Padding
+
+
+@dataclass(frozen=True)
+class Upsample:
+    """Enlargement by whole factors (height, width): ``mode`` is "nearest" or "bilinear".
+
+    Bilinear as with ``align_corners=False``: pixels are areas, not points.
+    """
+
+    mode: str
+    scale: Pair
+
+
+@dataclass(frozen=True)
+class PixelShuffle:
+    """Channels to pixels: (N, C * factor**2, H, W) to (N, C, H * factor, W * factor)."""
+
+    factor: int
+
+
+@dataclass(frozen=True)
 class Softmax:
     """Softmax along ``dim`` (counted from the front)."""
 
@@ -110,7 +168,22 @@ class Reshape:
 
 
 LayerOp = (
-    Input | Output | Conv2d | Linear | Pool2d | GlobalAvgPool2d | Binary | Unary | Softmax | Reshape
+    Input
+    | Output
+    | Conv2d
+    | ConvTranspose2d
+    | Linear
+    | Pool2d
+    | GlobalAvgPool2d
+    | Binary
+    | Unary
+    | Concat
+    | Slice
+    | Pad
+    | Upsample
+    | PixelShuffle
+    | Softmax
+    | Reshape
 )
 
 
@@ -133,7 +206,8 @@ class Layer:
 class Weights:
     """The float32 parameters of a convolution or linear layer, batch norm folded in.
 
-    ``weight`` is (out, in / groups, kernel height, kernel width) or (out, in); ``bias`` is (out,).
+    ``weight`` is (out, in / groups, kernel height, kernel width), (in, out / groups, ...) of a
+    transposed convolution, or (out, in); ``bias`` is (out,).
     """
 
     weight: "torch.Tensor"

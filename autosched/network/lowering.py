@@ -1,6 +1,5 @@
 """From an exported program to a graph of drafts, operator by operator."""
 
-import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -76,6 +75,19 @@ class Lowering:
 
 
 Rule = Callable[[Lowering, Node], str]
+
+
+class RuleBook(dict[str, Rule]):
+    """Rules by the operators' plain names."""
+
+    def rule(self, *names: str) -> Callable[[Rule], Rule]:
+        """Register the decorated function for operators of these names."""
+
+        def register(function: Rule) -> Rule:
+            self.update(dict.fromkeys(names, function))
+            return function
+
+        return register
 
 
 def operator_name(node: Node) -> str:
@@ -165,8 +177,6 @@ def _apply(lowering: Lowering, rules: Mapping[str, Rule], node: Node) -> str:
     sources = [lowering.draft(n) for n in node.all_input_nodes if n in lowering.keys]
     if any(-1 in source.shape for source in sources):
         return lowering.add(node, Unknown(), [])
-    if node.target is operator.getitem:
-        return _first_of_several(lowering, node)
     if operator_name(node) not in rules:
         return _refuse(lowering, node, "there is no layer for this operator")
     try:
@@ -183,14 +193,6 @@ def _check(node: Node, sources: list[Draft]) -> None:
     value = node.meta.get("val")
     if isinstance(value, torch.Tensor) and value.dtype != torch.float32:
         raise Refusal(f"its result is {value.dtype}, and only torch.float32 is captured")
-
-
-def _first_of_several(lowering: Lowering, node: Node) -> str:
-    source, index = node.args
-    assert isinstance(source, Node)  # noqa: S101 - narrows the type for mypy
-    if index == 0 or lowering.draft(source).op == Unknown():
-        return lowering.keys[source]
-    return _refuse(lowering, node, f"result {index} of {operator_name(source)} is not available")
 
 
 def _refuse(lowering: Lowering, node: Node, reason: str) -> str:

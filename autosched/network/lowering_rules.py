@@ -3,7 +3,7 @@
 Operator names and argument names are those of PyTorch's ATen schemas (native_functions.yaml).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -25,43 +25,33 @@ from autosched.network.graph import (
     Unary,
     Weights,
 )
-from autosched.network.lowering import Lowering, Refusal, Rule, operator_name, shape_of
+from autosched.network.image_rules import RULES as IMAGE_RULES
+from autosched.network.image_rules import enlargement, pair, transposed_convolution
+from autosched.network.lowering import Lowering, Refusal, RuleBook, operator_name, shape_of
 
-RULES: dict[str, Rule] = {}
-
-
-def _rule(*names: str) -> Callable[[Rule], Rule]:
-    def register(function: Rule) -> Rule:
-        RULES.update(dict.fromkeys(names, function))
-        return function
-
-    return register
-
-
-def _pair(value: int | Sequence[int]) -> Pair:
-    values = [value] if isinstance(value, int) else list(value)
-    return (values[0], values[-1])
+RULES = RuleBook(IMAGE_RULES)
+_rule = RULES.rule
 
 
 def _both_sides(value: int | Sequence[int]) -> Padding:
-    height, width = _pair(value)
+    height, width = pair(value)
     return (height, height, width, width)
 
 
 @_rule("conv2d", "convolution")
 def _convolution(lowering: Lowering, node: Node) -> str:
     arguments = lowering.arguments(node)
-    source = lowering.image(arguments["input"])
     if arguments.get("transposed"):
-        raise Refusal("transposed convolutions have no layer")
+        return transposed_convolution(lowering, node)
+    source = lowering.image(arguments["input"])
     weight = lowering.constant(arguments["weight"], "weight")
     bias = arguments["bias"]
-    kernel, dilation = _pair(weight.shape[2:]), _pair(arguments["dilation"])
+    kernel, dilation = pair(weight.shape[2:]), pair(arguments["dilation"])
     op = Conv2d(
         in_channels=source.shape[1],
         out_channels=weight.shape[0],
         kernel=kernel,
-        stride=_pair(arguments["stride"]),
+        stride=pair(arguments["stride"]),
         padding=_convolution_padding(arguments["padding"], kernel, dilation),
         dilation=dilation,
         groups=arguments["groups"],
@@ -110,13 +100,13 @@ def _per_channel(
 def _pool(lowering: Lowering, node: Node) -> str:
     arguments = lowering.arguments(node)
     source = lowering.image(arguments["self"])
-    kernel = _pair(arguments["kernel_size"])
+    kernel = pair(arguments["kernel_size"])
     op = Pool2d(
         mode=operator_name(node)[:3],
         kernel=kernel,
-        stride=_pair(arguments["stride"]) if arguments["stride"] else kernel,
+        stride=pair(arguments["stride"]) if arguments["stride"] else kernel,
         padding=_both_sides(arguments["padding"]),
-        dilation=_pair(arguments.get("dilation", 1)),
+        dilation=pair(arguments.get("dilation", 1)),
         ceil_mode=arguments["ceil_mode"],
         count_include_pad=arguments.get("count_include_pad", True),
         divisor_override=arguments.get("divisor_override"),
@@ -140,6 +130,10 @@ def _adaptive_pool(lowering: Lowering, node: Node) -> str:
         return source.key
     if mode == "avg" and target == (1, 1):
         return lowering.add(node, GlobalAvgPool2d(), [source.key])
+    if not any(part % full for full, part in zip(size, target, strict=True)):
+        # Every window is a single pixel.
+        op = enlargement(source.shape, shape_of(node), "nearest")
+        return lowering.add(node, op, [source.key])
     if any(full % part for full, part in zip(size, target, strict=True)):
         raise Refusal(f"output size {target} does not divide the input's {size}")
     kernel = (size[0] // target[0], size[1] // target[1])

@@ -10,18 +10,24 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 from autosched.network.graph import (
     Activation,
     Binary,
+    Concat,
     Conv2d,
+    ConvTranspose2d,
     GlobalAvgPool2d,
     Input,
     Layer,
     Linear,
     Network,
     Output,
+    Pad,
     Padding,
+    PixelShuffle,
     Pool2d,
     Reshape,
+    Slice,
     Softmax,
     Unary,
+    Upsample,
     Weights,
 )
 
@@ -114,6 +120,21 @@ def _(op: Conv2d, sources: Sequence[torch.Tensor], weights: Weights) -> torch.Te
 
 
 @_compute.register
+def _(op: ConvTranspose2d, sources: Sequence[torch.Tensor], weights: Weights) -> torch.Tensor:
+    result = F.conv_transpose2d(
+        sources[0],
+        weights.weight,
+        weights.bias,
+        op.stride,
+        op.padding,
+        op.output_padding,
+        op.groups,
+        op.dilation,
+    )
+    return activate(result, op.activation)
+
+
+@_compute.register
 def _(op: Linear, sources: Sequence[torch.Tensor], weights: Weights) -> torch.Tensor:
     return activate(F.linear(sources[0], weights.weight, weights.bias), op.activation)
 
@@ -131,6 +152,37 @@ def _(_op: GlobalAvgPool2d, sources: Sequence[torch.Tensor], _weights: None) -> 
 @_compute.register
 def _(op: Unary, sources: Sequence[torch.Tensor], _weights: None) -> torch.Tensor:
     return activate(sources[0], op.activation)
+
+
+@_compute.register
+def _(_op: Concat, sources: Sequence[torch.Tensor], _weights: None) -> torch.Tensor:
+    return torch.cat(list(sources), 1)
+
+
+@_compute.register
+def _(op: Slice, sources: Sequence[torch.Tensor], _weights: None) -> torch.Tensor:
+    return sources[0][:, op.start : op.stop]
+
+
+@_compute.register
+def _(op: Pad, sources: Sequence[torch.Tensor], _weights: None) -> torch.Tensor:
+    return _padded(sources[0], op.padding)
+
+
+@_compute.register
+def _(op: Upsample, sources: Sequence[torch.Tensor], _weights: None) -> torch.Tensor:
+    height, width = sources[0].shape[2:]
+    return F.interpolate(
+        sources[0],
+        size=(height * op.scale[0], width * op.scale[1]),
+        mode=op.mode,
+        align_corners=False if op.mode == "bilinear" else None,
+    )
+
+
+@_compute.register
+def _(op: PixelShuffle, sources: Sequence[torch.Tensor], _weights: None) -> torch.Tensor:
+    return F.pixel_shuffle(sources[0], op.factor)
 
 
 @_compute.register

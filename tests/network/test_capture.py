@@ -50,11 +50,11 @@ class Unsupported(nn.Module):
     def __init__(self):
         super().__init__()
         self.block = nn.Sequential(nn.Conv2d(3, 8, 3), nn.PReLU(), nn.GroupNorm(2, 8))
-        self.up = nn.Upsample(scale_factor=2)
+        self.up = nn.Upsample(scale_factor=1.5)
 
     def forward(self, x):
         x = self.up(self.block(x))
-        return torch.cat([x, x], 1)
+        return torch.cat([x, x], 2)
 
 
 def test_every_unsupported_operator_is_named_with_its_place():

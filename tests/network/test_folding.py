@@ -5,7 +5,16 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
 from autosched.errors import UnsupportedOperatorError
 from autosched.network.capture import capture
-from autosched.network.graph import Activation, Conv2d, Input, Linear, Output, Pool2d
+from autosched.network.graph import (
+    Activation,
+    Conv2d,
+    ConvTranspose2d,
+    Input,
+    Linear,
+    Output,
+    Pad,
+    Pool2d,
+)
 
 IMAGE = (2, 4, 12, 12)
 
@@ -136,6 +145,21 @@ def test_zero_padding_merges_into_max_pooling_of_what_is_not_negative(lowered, a
         nn.ZeroPad2d(1),
     ],
 )
-def test_zero_padding_that_cannot_merge_exactly_is_refused(module):
-    with pytest.raises(UnsupportedOperatorError, match="cannot be merged exactly"):
-        capture(module.eval(), (torch.randn(IMAGE),))
+def test_zero_padding_that_cannot_merge_exactly_stays(lowered, module):
+    assert Pad in {type(op) for op in ops(lowered(module, torch.randn(IMAGE)))}
+
+
+def test_zero_padding_merges_where_it_can_and_stays_for_the_rest(lowered):
+    module = Apply(lambda m, x: (m.conv(y := F.pad(x, (2, 1))), F.relu(y)), conv=nn.Conv2d(4, 6, 3))
+    network = lowered(module, torch.randn(IMAGE))
+    assert network.by_name["conv"].op.padding == (0, 0, 2, 1)
+    assert [op for op in ops(network) if isinstance(op, Pad)] == [Pad((0, 0, 2, 1))]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_batch_norm_folds_into_a_transposed_convolution(lowered, bias, groups):
+    convolution = nn.ConvTranspose2d(4, 8, 3, stride=2, bias=bias, groups=groups)
+    module = nn.Sequential(convolution, nn.BatchNorm2d(8), nn.ReLU())
+    (op,) = ops(lowered(module, torch.randn(IMAGE)))
+    assert op == ConvTranspose2d(4, 8, (3, 3), (2, 2), groups=groups, activation=Activation("relu"))
