@@ -186,9 +186,11 @@ class Conv2dConfig:
     """How one convolution runs: ``ttnn.Conv2dConfig`` with its compute and slice configuration.
 
     ``shard_layout`` None leaves the choice to ttnn. ``slicing`` is "l1_full" (the whole image in
-    L1), or "auto" (ttnn slices a DRAM input as it sees fit). ``output_memory`` is "sharded" (as
-    the convolution leaves it) or "dram" (interleaved in DRAM). ``deallocate_activation`` follows
-    from liveness when a schedule is built; probes free their input.
+    L1), "auto" (ttnn slices a DRAM input as it sees fit), or "dram_height" or "dram_width" (one
+    after the other, ``num_slices`` parts of its height or width; 0: as few as ttnn finds to fit).
+    ``output_memory`` is "sharded" (as the convolution leaves it) or "dram" (interleaved in DRAM).
+    ``deallocate_activation`` follows from liveness when a schedule is built; probes free their
+    input.
     """
 
     shard_layout: ShardLayout | None = None
@@ -209,6 +211,7 @@ class Conv2dConfig:
     output_dtype: DataType = DataType.BFLOAT8_B
     output_memory: str = "sharded"
     slicing: str = "l1_full"
+    num_slices: int = 0
     compute: ComputeConfig = field(default_factory=ComputeConfig)
 
 
@@ -272,6 +275,8 @@ _CONFIG_KINDS: Mapping[str, type[Any]] = {
     "eltwise": EltwiseConfig,
     "fixed": FixedConfig,
 }
+# Written only where they say something: a configuration from before they existed keeps its digest.
+_LATER_FIELDS: Mapping[type[Any], Mapping[str, Any]] = {Conv2dConfig: {"num_slices": 0}}
 _KIND_OF_CONFIG = {config: kind for kind, config in _CONFIG_KINDS.items()}
 
 
@@ -442,13 +447,16 @@ class RunOutcome:
 
 
 def to_plain(value: Any) -> Any:
-    """Turn a value of this module into JSON types; defaults are written too."""
+    """Turn a value of this module into JSON types; only late fields leave out their defaults."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
         return value.value if isinstance(value, TextEnum) else value
     if is_dataclass(value) and not isinstance(value, type):
         plain = {name: to_plain(item) for name, item in vars(value).items()}
+        for name, unsaid in _LATER_FIELDS.get(type(value), {}).items():
+            if plain[name] == unsaid:
+                del plain[name]
         kind = _KIND_OF_CONFIG.get(type(value))
         return plain if kind is None else {"kind": kind, **plain}
     if isinstance(value, Mapping):

@@ -20,12 +20,12 @@ from autosched.device.ttnn_types import (
     conv2d_config,
     layout_of,
     memory_config,
+    slice_config,
     unary,
 )
 from autosched.errors import DeviceError
 from autosched.network.graph import (
     Activation,
-    Binary,
     Conv2d,
     GlobalAvgPool2d,
     Input,
@@ -34,13 +34,10 @@ from autosched.network.graph import (
     Output,
     Pool2d,
     Reshape,
-    Softmax,
-    Unary,
     Weights,
 )
 from autosched.schedule import (
     Conv2dConfig,
-    EltwiseConfig,
     FixedConfig,
     LayerConfig,
     MatmulConfig,
@@ -60,11 +57,6 @@ Tensor = Any
 _NOT_FUSED_BY_MATMUL = ("elu", "hardswish", "leaky_relu", "mish")
 _Type = TypeVar("_Type")
 
-_BINARY: Mapping[str, Callable[..., Tensor]] = {
-    "add": ttnn.add,
-    "sub": ttnn.subtract,
-    "mul": ttnn.multiply,
-}
 _MATMUL_OUTPUTS = {
     "dram": ttnn.DRAM_MEMORY_CONFIG,
     "l1": ttnn.L1_MEMORY_CONFIG,
@@ -107,7 +99,8 @@ class Call:
         return self.lowering.network.by_name[self.layer.inputs[0]].shape
 
 
-def _is_image(shape: Sequence[int]) -> bool:
+def is_image(shape: Sequence[int]) -> bool:
+    """Return whether a shape is an image's, (N, C, H, W), rather than a vector's."""
     return len(shape) == 4
 
 
@@ -116,7 +109,7 @@ def upload_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
     Images keep their order of elements as (1, N, C, H*W), vectors as (1, 1, N, features).
     """
-    if _is_image(shape):
+    if is_image(shape):
         batch, channels, height, width = shape
         return (1, batch, channels, height * width)
     return (1, 1, math.prod(shape[:-1]), shape[-1])
@@ -125,7 +118,7 @@ def upload_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 def _run_input(call: Call) -> Tensor:
     config = call.config_of(FixedConfig)
     (tensor,) = call.inputs
-    if not _is_image(call.layer.shape):
+    if not is_image(call.layer.shape):
         return ttnn.to_layout(tensor, ttnn.TILE_LAYOUT)
     if config.method == "convert_to_hwc":
         return _convert_to_hwc(tensor, config)
@@ -158,7 +151,7 @@ def _convert_to_hwc(tensor: Tensor, config: FixedConfig) -> Tensor:
 def _run_output(call: Call) -> Tensor:
     config = call.config_of(FixedConfig)
     (tensor,) = call.inputs
-    if _is_image(call.layer.shape):
+    if is_image(call.layer.shape):
         return _to_nchw(tensor, call.layer.shape)
     current = layout_of(tensor)
     if current.is_sharded or current.memory is not config.output.memory:
@@ -171,8 +164,8 @@ def _run_conv2d(call: Call) -> Tensor:
     (tensor,) = call.inputs
     op = call.op(Conv2d)
     batch, channels, height, width = call.input_shape
-    key = (call.layer.name, config, layout_of(tensor))
-    weight, bias = call.lowering.recall(key) or _host_weights(call.lowering.weights(call.layer))
+    key = weights_key(call.layer, config, tensor)
+    weight, bias = call.lowering.recall(key) or host_weights(call.lowering.weights(call.layer))
     fused, apart = _split_activation(op, config)
     output, prepared = ttnn.conv2d(
         input_tensor=tensor,
@@ -192,7 +185,7 @@ def _run_conv2d(call: Call) -> Tensor:
         dtype=DATA_TYPES[config.output_dtype],
         conv_config=conv2d_config(config, fused),
         compute_config=compute_config(config.compute, call.lowering.board),
-        slice_config=ttnn.Conv2dL1FullSliceConfig if config.slicing == "l1_full" else None,
+        slice_config=slice_config(config),
         return_weights_and_bias=True,
     )
     call.lowering.remember(key, tuple(prepared))
@@ -213,7 +206,33 @@ def _split_activation(
     return op.activation, None
 
 
-def _host_weights(weights: Weights) -> tuple[Tensor, Tensor | None]:
+def weights_key(layer: Layer, config: Conv2dConfig, tensor: Tensor) -> tuple[object, ...]:
+    """Return what the form of a convolution's prepared weights depends on.
+
+    With a shard layout asked for, ttnn reshards any input to its own grid, so that the input's
+    layout makes no difference, except that rows of channels are padded less than tiles;
+    otherwise the form follows the input.
+    """
+    layout = layout_of(tensor)
+    return (
+        layer.name,
+        config.weights_dtype,
+        config.shard_layout,
+        config.core_grid,
+        config.transpose_shards,
+        config.act_block_h_override,
+        config.act_block_w_div,
+        config.full_inner_dim,
+        config.enable_activation_reuse,
+        config.enable_kernel_stride_folding,
+        config.slicing,
+        config.num_slices,
+        layout.page if config.shard_layout is not None else layout,
+    )
+
+
+def host_weights(weights: Weights) -> tuple[Tensor, Tensor | None]:
+    """Return a convolution's parameters as ttnn takes them, to be prepared on the device."""
     bias = weights.bias
     return (
         ttnn.from_torch(weights.weight),
@@ -303,45 +322,16 @@ def _run_pool(call: Call) -> Tensor:
     )
 
 
-def _run_binary(call: Call) -> Tensor:
-    config = call.config_of(EltwiseConfig)
-    op = call.op(Binary)
-    first, second = call.inputs
-    return _BINARY[op.function](
-        first,
-        second,
-        dtype=DATA_TYPES[config.output_dtype],
-        memory_config=memory_config(config.layout),
-        activations=[] if op.activation is None else [unary(op.activation)],
-    )
-
-
-def _run_unary(call: Call) -> Tensor:
-    config = call.config_of(EltwiseConfig)
-    return ttnn.unary_chain(
-        call.inputs[0],
-        [unary(call.op(Unary).activation)],
-        memory_config=memory_config(config.layout),
-    )
-
-
-def _run_softmax(call: Call) -> Tensor:
-    call.config_of(FixedConfig)
-    if call.op(Softmax).dim != len(call.layer.shape) - 1 or _is_image(call.layer.shape):
-        raise RuntimeError("softmax runs along the last dimension of a vector only")
-    return ttnn.softmax(call.inputs[0], dim=-1)
-
-
 def _run_reshape(call: Call) -> Tensor:
     call.config_of(FixedConfig)
     (tensor,) = call.inputs
     source = call.input_shape
-    if _is_image(call.layer.shape) and call.layer.shape[2:] != (1, 1):
+    if is_image(call.layer.shape) and call.layer.shape[2:] != (1, 1):
         raise RuntimeError(f"cannot reshape {source} to the image {call.layer.shape}")
-    if _is_image(source) and source[2:] != (1, 1):
+    if is_image(source) and source[2:] != (1, 1):
         # PyTorch flattens channels first, so pixels and channels have to change places.
         tensor = _to_nchw(tensor, source)
-    rows = math.prod(call.layer.shape[: 2 if _is_image(call.layer.shape) else -1])
+    rows = math.prod(call.layer.shape[: 2 if is_image(call.layer.shape) else -1])
     columns = math.prod(call.layer.shape) // rows
     if tuple(tensor.shape) == (1, 1, rows, columns):
         return tensor
@@ -365,8 +355,5 @@ LOWERINGS: Mapping[type, Callable[[Call], Tensor]] = {
     Linear: _run_linear,
     Pool2d: _run_pool,
     GlobalAvgPool2d: _run_pool,
-    Binary: _run_binary,
-    Unary: _run_unary,
-    Softmax: _run_softmax,
     Reshape: _run_reshape,
 }

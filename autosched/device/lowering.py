@@ -8,6 +8,7 @@ import torch
 import ttnn
 
 from autosched.boards import Board
+from autosched.device.eltwise_calls import ELTWISE_LOWERINGS
 from autosched.device.image_calls import IMAGE_LOWERINGS
 from autosched.device.layer_calls import LOWERINGS, Call
 from autosched.device.ttnn_types import (
@@ -22,7 +23,8 @@ from autosched.schedule import LayerConfig, TensorLayout
 
 Tensor = Any
 
-_CALLS = {**LOWERINGS, **IMAGE_LOWERINGS}
+CALLS = {**LOWERINGS, **ELTWISE_LOWERINGS, **IMAGE_LOWERINGS}
+"""The function that runs a layer, by the type of its operator."""
 
 
 class Lowering:
@@ -45,7 +47,7 @@ class Lowering:
         Raises:
             RuntimeError: ttnn's own, when it rejects the configuration.
         """
-        return _CALLS[type(layer.op)](Call(self, layer, config, inputs))
+        return CALLS[type(layer.op)](Call(self, layer, config, inputs))
 
     def reshard(self, tensor: Tensor, target: TensorLayout) -> Tensor:
         """Bring a tensor into another layout: pages, format and memory."""

@@ -35,6 +35,11 @@ MEMORY_LAYOUTS = {
 }
 _BUFFER_TYPES = {Memory.DRAM: ttnn.BufferType.DRAM, Memory.L1: ttnn.BufferType.L1}
 
+_SLICE_TYPES = {
+    "dram_height": ttnn.Conv2dDRAMSliceHeight,
+    "dram_width": ttnn.Conv2dDRAMSliceWidth,
+}
+
 # What ttnn wants said of activations that have no parameter in PyTorch: mish whether to
 # approximate, selu its scale and alpha (torch.nn.SELU's).
 _FUSED_PARAMETERS = {"mish": (0.0,), "selu": (1.0507009873554805, 1.6732632423543772)}
@@ -100,6 +105,17 @@ def compute_config(config: ComputeConfig, board: Board) -> ttnn.DeviceComputeKer
         math_approx_mode=config.math_approx_mode,
         fp32_dest_acc_en=config.fp32_dest_acc_en,
         packer_l1_acc=config.packer_l1_acc,
+    )
+
+
+def slice_config(config: Conv2dConfig) -> ttnn.Conv2dSliceConfig | None:
+    """Return ttnn's slice configuration; None lets ttnn slice what comes from DRAM."""
+    if config.slicing == "auto":
+        return None
+    if config.slicing == "l1_full":
+        return ttnn.Conv2dL1FullSliceConfig
+    return ttnn.Conv2dSliceConfig(
+        slice_type=_SLICE_TYPES[config.slicing], num_slices=config.num_slices
     )
 
 

@@ -62,7 +62,7 @@ def named_entries(table: Any, what: str, file: str) -> list[tuple[str, Any]]:
 def _parse_edge(text: str, where: str) -> Edge:
     try:
         edge = Edge.parse(text)
-    except ValueError:
+    except ScheduleError:
         edge = None
     if edge is None or str(edge) != text or not edge.consumer:
         raise ScheduleError(

@@ -23,6 +23,7 @@ from autosched.export.ttnn_names import (
     CONV2D_FIELDS,
     CONV2D_TTNN_DEFAULTS,
     MATMUL_MEMORY,
+    SLICE_TYPES,
     buffer_name,
     compute_name,
     dtype_name,
@@ -155,10 +156,21 @@ def _conv2d(config: Conv2dConfig) -> Node:
             ("conv_config", Call("ttnn.Conv2dConfig", keywords=tuple(chosen.items()))),
             ("compute_config", compute_name(config.compute)),
             ("dtype", dtype_name(config.output_dtype)),
-            *((("slice_config", "None"),) if config.slicing == "auto" else ()),
+            *_slice_config(config),
             *_dram_output(config.output_memory),
         ),
     )
+
+
+def _slice_config(config: Conv2dConfig) -> tuple[tuple[str, Node], ...]:
+    """Return nothing for a whole image in L1, which is the default of the exported module."""
+    if config.slicing == "l1_full":
+        return ()
+    if config.slicing == "auto":
+        return (("slice_config", "None"),)
+    kind = f"ttnn.Conv2d{SLICE_TYPES[config.slicing]}"
+    count = str(config.num_slices)
+    return (("slice_config", _call("ttnn.Conv2dSliceConfig", slice_type=kind, num_slices=count)),)
 
 
 def _dram_output(output_memory: str) -> tuple[tuple[str, Node], ...]:

@@ -13,7 +13,7 @@ from autosched.schedule import (
     ShardLayout,
 )
 
-CONV2D_OWN_FIELDS = ("output_dtype", "output_memory", "slicing", "compute")
+CONV2D_OWN_FIELDS = ("output_dtype", "output_memory", "slicing", "num_slices", "compute")
 """Fields of a Conv2dConfig that ttnn takes outside of its ``ttnn.Conv2dConfig``."""
 
 CONV2D_FIELDS = tuple(
@@ -47,6 +47,12 @@ COMPUTE_TTNN_DEFAULTS: Mapping[str, object] = {
     "packer_l1_acc": False,
 }
 """What ``ttnn.WormholeComputeKernelConfig()`` holds; it serves Blackhole too."""
+
+SLICE_TYPES: Mapping[str, str] = {
+    "dram_height": "DRAMSliceHeight",
+    "dram_width": "DRAMSliceWidth",
+}
+"""Slicings by part, and the type of ttnn's slice configuration (``ttnn.Conv2d...``)."""
 
 MATMUL_MEMORY: Mapping[str, str] = {
     "dram": "ttnn.DRAM_MEMORY_CONFIG",

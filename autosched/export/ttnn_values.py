@@ -12,6 +12,7 @@ from autosched.errors import ScheduleError
 from autosched.export.ttnn_names import (
     COMPUTE_TTNN_DEFAULTS,
     CONV2D_FIELDS,
+    SLICE_TYPES,
 )
 
 Plain = dict[str, Any]
@@ -63,7 +64,7 @@ def _conv2d(value: Any, where: str) -> Plain:
         **own,
         "output_dtype": _word(value.dtype),
         "output_memory": _output_memory(value.memory_config, where),
-        "slicing": _slicing(value.slice_config, where),
+        **_slicing(value.slice_config, where),
         "compute": _compute(value.compute_config, f"{where}: compute_config"),
     }
 
@@ -160,11 +161,15 @@ def _interleaved(config: Any, where: str) -> str:
     return str(_word(config.buffer_type)) if config.memory_layout.name == "INTERLEAVED" else ""
 
 
-def _slicing(config: Any, where: str) -> str:
+def _slicing(config: Any, where: str) -> Plain:
     if config is None:
-        return "auto"
+        return {"slicing": "auto"}
     _expect(config, "Op2DSliceConfig", f"{where}: slice_config")
-    return "l1_full" if config.slice_type.name == "L1Full" else config.slice_type.name
+    name = config.slice_type.name
+    if name == "L1Full":
+        return {"slicing": "l1_full"}
+    slicing = {kind: slicing for slicing, kind in SLICE_TYPES.items()}.get(name, name)
+    return {"slicing": slicing, "num_slices": config.num_slices}
 
 
 def _grid(cores: Any) -> list[Plain]:

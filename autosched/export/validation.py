@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from itertools import combinations
 
 from autosched.errors import ScheduleError
+from autosched.export.ttnn_names import SLICE_TYPES
 from autosched.schedule import (
     Conv2dConfig,
     CoreRange,
@@ -27,7 +28,7 @@ ACT_BLOCK_STEP = 32
 """Rows of a tile: an activation block is a whole number of tiles high."""
 
 CONV_OUTPUTS = ("sharded", "dram")
-SLICINGS = ("l1_full", "auto")
+SLICINGS = ("l1_full", "auto", *SLICE_TYPES)
 MATMUL_OUTPUTS = ("dram", "l1", "width", "height", "block")
 SHARDED_LAYOUTS = (ShardLayout.HEIGHT, ShardLayout.WIDTH, ShardLayout.BLOCK)
 FLOAT_TYPES = (DataType.BFLOAT16, DataType.BFLOAT8_B, DataType.BFLOAT4_B, DataType.FLOAT32)
@@ -148,6 +149,8 @@ def _conv2d_faults(config: Conv2dConfig) -> Iterator[Fault]:
     yield from _choice(config, "output_dtype", FLOAT_TYPES)
     yield from _choice(config, "output_memory", CONV_OUTPUTS)
     yield from _choice(config, "slicing", SLICINGS)
+    if config.num_slices < 0 or (config.num_slices and config.slicing not in SLICE_TYPES):
+        yield Fault("num_slices", config.num_slices, "0, or more with dram_height or dram_width")
     yield from _grid_faults(config.core_grid, "core_grid")
 
 

@@ -11,16 +11,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from autosched.boards import Board
-from autosched.network.graph import Conv2d
+from autosched.network.graph import Conv2d, ConvTranspose2d
 from autosched.schedule import Conv2dConfig, CoreRange, ShardLayout
 from autosched.space.efforts import Effort
 
 TILE = 32
+Convolution = Conv2d | ConvTranspose2d
+_SLICE_BLOCKS = (64, 32, 128, 256)
+_SLICE_COUNTS = (4, 2, 8, 16, 3, 32)
 _LAYOUTS = (ShardLayout.HEIGHT, ShardLayout.BLOCK, ShardLayout.WIDTH)
 
 
 def structures(
-    op: Conv2d, shape: tuple[int, ...], base: Conv2dConfig, board: Board, effort: Effort
+    op: Convolution, shape: tuple[int, ...], base: Conv2dConfig, board: Board, effort: Effort
 ) -> list[Conv2dConfig]:
     """Return the structures of a convolution whose output has ``shape`` (N, C, H, W).
 
@@ -40,7 +43,7 @@ def structures(
     return found
 
 
-def refinements(op: Conv2d, structure: Conv2dConfig, board: Board) -> list[Conv2dConfig]:
+def refinements(op: Convolution, structure: Conv2dConfig, board: Board) -> list[Conv2dConfig]:
     """Return ``structure`` with every combination of switches that can matter to it."""
     switches: list[dict[str, object]] = [{}]
     for name, values in _switches(op, structure, board):
@@ -49,7 +52,7 @@ def refinements(op: Conv2d, structure: Conv2dConfig, board: Board) -> list[Conv2
 
 
 def _switches(
-    op: Conv2d, structure: Conv2dConfig, board: Board
+    op: Convolution, structure: Conv2dConfig, board: Board
 ) -> Iterator[tuple[str, tuple[object, ...]]]:
     if is_pointwise(op) and structure.shard_layout is not ShardLayout.WIDTH:
         return  # runs as a matmul, which has none of these
@@ -60,13 +63,17 @@ def _switches(
             yield "full_inner_dim", (True,)
         case ShardLayout.WIDTH:
             yield "act_block_w_div", _width_divisors(op, board)
-        case ShardLayout.HEIGHT if op.kernel[1] > 1 and op.stride == (1, 1):
+        case ShardLayout.HEIGHT if _may_reuse_activations(op):
             yield "enable_activation_reuse", (True,)
         case _:
             pass
 
 
-def _width_divisors(op: Conv2d, board: Board) -> tuple[int, ...]:
+def _may_reuse_activations(op: Convolution) -> bool:
+    return isinstance(op, Conv2d) and op.kernel[1] > 1 and op.stride == (1, 1)
+
+
+def _width_divisors(op: Convolution, board: Board) -> tuple[int, ...]:
     tiles = math.ceil(op.in_channels / TILE)
     return tuple(divisor for divisor in (2, 4) if tiles % (divisor * min(tiles, board.cores)) == 0)
 
@@ -101,10 +108,45 @@ def _spread(values: list[int], count: int) -> list[int]:
     return [values[round(index * step)] for index in range(count)]
 
 
-def is_pointwise(op: Conv2d) -> bool:
+def in_slices(base: Conv2dConfig) -> Conv2dConfig:
+    """Return the configuration that takes images of any size, from DRAM to DRAM.
+
+    ttnn itself decides how many slices an image needs, and how each is sharded.
+    """
+    return replace(
+        base,
+        slicing="auto",
+        output_memory="dram",
+        deallocate_activation=False,
+        reallocate_halo_output=True,
+    )
+
+
+def slicings(base: Conv2dConfig, effort: Effort) -> list[Conv2dConfig]:
+    """Return further ways to take an image that is too large for L1, from DRAM to DRAM.
+
+    With a low activation block ttnn needs fewer slices, or none: block height 0 stands for a
+    whole shard, whose circular buffers are what does not fit.
+    """
+    counts = _SLICE_COUNTS[: effort.slices]
+    found = []
+    for layout in (ShardLayout.HEIGHT, ShardLayout.BLOCK):
+        for block in _SLICE_BLOCKS[: effort.blocks_per_layout]:
+            sliced = in_slices(replace(base, shard_layout=layout, act_block_h_override=block))
+            found.append(sliced)
+            found += [
+                replace(sliced, slicing=slicing, num_slices=count)
+                for slicing in ("dram_height", "dram_width")
+                for count in counts
+            ]
+    return found
+
+
+def is_pointwise(op: Convolution) -> bool:
     """Return whether ttnn runs the convolution as a matmul (1x1, no padding, no stride)."""
     return (
-        op.kernel == (1, 1)
+        isinstance(op, Conv2d)
+        and op.kernel == (1, 1)
         and op.stride == (1, 1)
         and op.padding == (0, 0, 0, 0)
         and op.groups == 1

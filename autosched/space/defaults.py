@@ -7,6 +7,7 @@ formats, so that ttnn picks the sharding and slices what it finds too large.
 from autosched.network.graph import (
     Binary,
     Conv2d,
+    ConvTranspose2d,
     GlobalAvgPool2d,
     Layer,
     Linear,
@@ -25,23 +26,25 @@ from autosched.schedule import (
     Schedule,
     TensorLayout,
 )
+from autosched.space.conv2d import in_slices
 from autosched.space.formats import Formats, LayerFormats
+
+
+def conv2d_base(layer: Layer, formats: LayerFormats) -> Conv2dConfig:
+    """Return a convolution's configuration with nothing but its formats."""
+    return Conv2dConfig(
+        weights_dtype=formats.weights_dtype(layer),
+        output_dtype=formats.output_dtype(layer),
+        compute=formats.compute(layer),
+    )
 
 
 def default_config(layer: Layer, formats: LayerFormats) -> LayerConfig:
     """Return the configuration under which ttnn decides everything but the formats."""
     dtype = formats.output_dtype(layer)
     op = layer.op
-    if isinstance(op, Conv2d):
-        return Conv2dConfig(
-            slicing="auto",
-            deallocate_activation=False,
-            reallocate_halo_output=True,
-            weights_dtype=formats.weights_dtype(layer),
-            output_dtype=dtype,
-            output_memory="dram",
-            compute=formats.compute(layer),
-        )
+    if isinstance(op, Conv2d | ConvTranspose2d):
+        return in_slices(conv2d_base(layer, formats))
     if isinstance(op, Linear):
         return MatmulConfig(
             weights_dtype=formats.weights_dtype(layer),
@@ -57,7 +60,7 @@ def default_config(layer: Layer, formats: LayerFormats) -> LayerConfig:
         )
     if isinstance(op, Binary | Unary):
         return EltwiseConfig(output_dtype=dtype, layout=TensorLayout(dtype=dtype))
-    return FixedConfig(output=TensorLayout(dtype=dtype))
+    return FixedConfig(output=formats.dram_layout(layer))
 
 
 def default_schedule(network: Network, board: str, ttnn_version: str, formats: Formats) -> Schedule:

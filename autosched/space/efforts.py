@@ -13,6 +13,7 @@ class Effort:
     ``refined_structures`` how many of a layer's best structures get their double buffers and
     further switches probed, ``kept_layouts`` how many combinations of a layer's layouts the joint
     search keeps beyond the best of each sharding, ``grids`` whether explicit core grids are probed.
+    ``slices`` bounds how many numbers of slices are probed for an image too large for L1.
     ``trials`` is the default number of whole-network trials.
     """
 
@@ -21,15 +22,16 @@ class Effort:
     refined_structures: int
     kept_layouts: int
     grids: bool
+    slices: int
     trials: int
 
 
 EFFORTS = {
     effort.name: effort
     for effort in (
-        Effort("quick", 3, 2, 4, False, 10),
-        Effort("default", 6, 4, 8, False, 30),
-        Effort("full", 64, 12, 24, True, 200),
+        Effort("quick", 3, 2, 4, False, 0, 10),
+        Effort("default", 6, 4, 8, False, 3, 30),
+        Effort("full", 64, 12, 24, True, 6, 200),
     )
 }
 

@@ -9,9 +9,22 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from autosched.errors import SearchError
-from autosched.network.graph import Conv2d, Layer, Linear, Network
-from autosched.schedule import ComputeConfig, DataType, Fidelity
+from autosched.network.graph import (
+    Concat,
+    Conv2d,
+    ConvTranspose2d,
+    Input,
+    Layer,
+    Linear,
+    Network,
+    Pad,
+    PixelShuffle,
+    Slice,
+    Upsample,
+)
+from autosched.schedule import ComputeConfig, DataType, Fidelity, PageLayout, TensorLayout
 
+_TILE = 32
 _Word = TypeVar("_Word", DataType, Fidelity)
 
 WEIGHT_TYPES = (DataType.BFLOAT16, DataType.BFLOAT8_B, DataType.BFLOAT4_B)
@@ -80,11 +93,27 @@ class LayerFormats:
 
     def __init__(self, network: Network, formats: Formats) -> None:
         self._formats = formats
+        self._network = network
         self._ends = _end_layers(network)
+        self._ragged = frozenset(layer.name for layer in network if _is_ragged(network, layer))
+
+    def input_shapes(self, layer: Layer) -> tuple[tuple[int, ...], ...]:
+        """Return PyTorch's shapes of what a layer reads."""
+        return self._network.input_shapes(layer)
+
+    def dram_layout(self, layer: Layer) -> TensorLayout:
+        """Return the layout in which a layer leaves its output in DRAM."""
+        page = PageLayout.ROW_MAJOR if leaves_rows(layer) else PageLayout.TILE
+        return TensorLayout(dtype=self.output_dtype(layer), page=page)
 
     def output_dtype(self, layer: Layer) -> DataType:
-        """Return the format of a layer's output."""
+        """Return the format of a layer's output.
+
+        Rows have no block floats, and ttnn concatenates and cuts those in whole tiles only.
+        """
         formats = self._formats
+        if leaves_rows(layer) or layer.name in self._ragged:
+            return DataType.BFLOAT16
         return formats.end_activations if layer.name in self._ends else formats.activations
 
     def weights_dtype(self, layer: Layer) -> DataType:  # noqa: ARG002 - one format for all, so far
@@ -98,6 +127,20 @@ class LayerFormats:
         return ComputeConfig(math_fidelity=fidelity)
 
 
+def leaves_rows(layer: Layer) -> bool:
+    """Return whether a layer leaves its output in rows rather than tiles."""
+    if isinstance(layer.op, Input):
+        return len(layer.shape) == 4
+    return isinstance(layer.op, Upsample | Pad | PixelShuffle)
+
+
+def _is_ragged(network: Network, layer: Layer) -> bool:
+    """Return whether channels are put together or cut at other places than edges of tiles."""
+    if isinstance(layer.op, Concat):
+        return any(shape[1] % _TILE for shape in network.input_shapes(layer))
+    return isinstance(layer.op, Slice) and bool(layer.op.start % _TILE or layer.op.stop % _TILE)
+
+
 def _end_layers(network: Network) -> frozenset[str]:
     """Return the layers that no layer with weights precedes, or none follows."""
     after_weights: set[str] = set()
@@ -106,11 +149,11 @@ def _end_layers(network: Network) -> frozenset[str]:
             after_weights.add(layer.name)
     before_weights: set[str] = set()
     for layer in reversed(network.layers):
-        if layer.name in before_weights or isinstance(layer.op, Conv2d | Linear):
+        if layer.name in before_weights or isinstance(layer.op, Conv2d | ConvTranspose2d | Linear):
             before_weights.update(layer.inputs)
     inner = after_weights & before_weights
     return frozenset(layer.name for layer in network if layer.name not in inner)
 
 
 def _passes_on(network: Network, name: str, marked: set[str]) -> bool:
-    return name in marked or isinstance(network.by_name[name].op, Conv2d | Linear)
+    return name in marked or isinstance(network.by_name[name].op, Conv2d | ConvTranspose2d | Linear)

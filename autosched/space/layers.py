@@ -29,6 +29,7 @@ from autosched.schedule import (
     TensorLayout,
 )
 from autosched.space.formats import LayerFormats
+from autosched.space.image_layers import image_candidates, is_image_layer
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ def options(
     inputs: those they are uploaded in), ``wanted`` the layouts that consumers take natively.
     """
     op = layer.op
+    if is_image_layer(layer, formats):
+        candidates = image_candidates(layer, formats, input_layouts, wanted)
+        return [Option(config, layouts) for config, layouts in candidates]
     if isinstance(op, Pool2d | GlobalAvgPool2d):
         return _pool_options(layer, formats, input_layouts[0])
     if isinstance(op, Binary | Unary):

@@ -1,5 +1,7 @@
 """Schedules that the export tests share: one by hand with every kind of layer, and random ones."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from autosched.schedule import (
@@ -138,7 +140,10 @@ _flags = (
     "deallocate_activation",
 )
 _optional_flags = ("force_split_reader", "enable_kernel_stride_folding")
-_conv2ds = st.builds(
+_slicings = st.sampled_from(
+    [("l1_full", 0), ("auto", 0), ("dram_height", 0), ("dram_height", 4), ("dram_width", 17)]
+)
+_whole_conv2ds = st.builds(
     Conv2dConfig,
     shard_layout=st.none() | _sharded,
     act_block_h_override=st.integers(0, 64).map(lambda tiles: 32 * tiles),
@@ -147,10 +152,14 @@ _conv2ds = st.builds(
     weights_dtype=_floats,
     output_dtype=_floats,
     output_memory=_outputs,
-    slicing=st.sampled_from(["l1_full", "auto"]),
     compute=_computes,
     **{name: st.booleans() for name in _flags},
     **{name: st.none() | st.booleans() for name in _optional_flags},
+)
+_conv2ds = st.builds(
+    lambda config, slicing: replace(config, slicing=slicing[0], num_slices=slicing[1]),
+    _whole_conv2ds,
+    _slicings,
 )
 _matmuls = st.builds(
     MatmulConfig,

@@ -10,7 +10,15 @@ import ttnn
 from autosched.errors import ScheduleError
 from autosched.export import render_schedule
 from autosched.export.ttnn_names import COMPUTE_TTNN_DEFAULTS, CONV2D_TTNN_DEFAULTS
-from autosched.schedule import Conv2dConfig, Edge, FixedConfig, Provenance, Schedule, TensorLayout
+from autosched.schedule import (
+    Conv2dConfig,
+    Edge,
+    FixedConfig,
+    Provenance,
+    Schedule,
+    ShardLayout,
+    TensorLayout,
+)
 from tests.export.examples import small_schedule
 
 GOLDEN = Path(__file__).parent / "data" / "tiny_n150.py"
@@ -42,6 +50,12 @@ print("used", len(module["LAYERS"]))
 
 def test_the_module_reads_as_the_golden_file() -> None:
     assert render_schedule(small_schedule()) == GOLDEN.read_text()
+
+
+def test_slices_are_an_argument_of_their_own() -> None:
+    config = Conv2dConfig(ShardLayout.HEIGHT, slicing="dram_height", num_slices=4)
+    text = render_schedule(Schedule(small_schedule().provenance, {"conv": config}))
+    assert "slice_type=ttnn.Conv2dDRAMSliceHeight, num_slices=4" in " ".join(text.split())
 
 
 def test_the_module_is_formatted_and_lint_free() -> None:

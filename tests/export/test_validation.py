@@ -47,7 +47,12 @@ def test_a_schedule_made_for_something_else_names_the_way_out(
         (Conv2dConfig(ShardLayout.INTERLEAVED), "shard_layout is 'interleaved'"),
         (Conv2dConfig(act_block_h_override=-32), "act_block_h_override is -32"),
         (Conv2dConfig(act_block_w_div=0), "act_block_w_div is 0"),
-        (Conv2dConfig(slicing="width"), "slicing is 'width'; legal is l1_full or auto"),
+        (
+            Conv2dConfig(slicing="width"),
+            "slicing is 'width'; legal is l1_full, auto, dram_height or dram_width",
+        ),
+        (Conv2dConfig(num_slices=4), "num_slices is 4; legal is 0, or more with dram_height"),
+        (Conv2dConfig(slicing="dram_width", num_slices=-1), "num_slices is -1; legal is 0"),
         (Conv2dConfig(output_memory="l1"), "output_memory is 'l1'; legal is sharded or dram"),
         (Conv2dConfig(core_grid=(CoreRange(3, 0, 1, 0),)), "core_grid is"),
         (Conv2dConfig(output_dtype=DataType.INT32), "output_dtype is 'int32'"),

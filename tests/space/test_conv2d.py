@@ -5,9 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autosched.boards import BOARDS, Board
-from autosched.network.graph import Conv2d
+from autosched.network.graph import Conv2d, ConvTranspose2d
 from autosched.schedule import Conv2dConfig, DataType, ShardLayout
-from autosched.space.conv2d import TILE, is_pointwise, refinements, structures
+from autosched.space.conv2d import (
+    TILE,
+    in_slices,
+    is_pointwise,
+    refinements,
+    slicings,
+    structures,
+)
 from autosched.space.efforts import EFFORTS, Effort
 from tests.space.examples import BOARD
 
@@ -152,3 +159,37 @@ def test_a_width_divisor_splits_a_cores_channels_evenly() -> None:
 )
 def test_a_pointwise_convolution_is_a_matmul(change: dict[str, object], pointwise: bool) -> None:
     assert is_pointwise(replace(POINTWISE, **change)) is pointwise
+
+
+def test_the_last_resort_goes_from_dram_to_dram() -> None:
+    sliced = in_slices(BASE)
+    assert (sliced.slicing, sliced.output_memory, sliced.shard_layout) == ("auto", "dram", None)
+    assert not sliced.deallocate_activation
+    assert sliced.weights_dtype is BASE.weights_dtype
+
+
+@pytest.mark.parametrize("effort", [QUICK, DEFAULT, FULL])
+def test_large_images_are_sliced_with_low_blocks(effort: Effort) -> None:
+    found = slicings(BASE, effort)
+    assert len(set(found)) == len(found)
+    assert all(config.output_memory == "dram" for config in found)
+    assert all(config.act_block_h_override for config in found)
+    by_part = [config for config in found if config.slicing != "auto"]
+    assert {config.slicing for config in by_part} == (
+        {"dram_height", "dram_width"} if effort.slices else set()
+    )
+    assert len({config.num_slices for config in by_part}) == effort.slices
+    assert all(config.num_slices > 1 for config in by_part)
+
+
+def test_a_transposed_convolution_has_the_options_of_a_convolution_but_for_reuse() -> None:
+    transposed = ConvTranspose2d(64, 64, (3, 3), padding=(1, 1))
+    shape = (1, 64, 56, 56)
+    assert structures(transposed, shape, BASE, BOARD, FULL) == structures(
+        THREE, shape, BASE, BOARD, FULL
+    )
+    height = replace(BASE, shard_layout=ShardLayout.HEIGHT)
+    found = refinements(transposed, height, BOARD)
+    assert found
+    assert not any(config.enable_activation_reuse for config in found)
+    assert not is_pointwise(transposed)

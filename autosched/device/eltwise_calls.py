@@ -1,0 +1,62 @@
+"""The ttnn calls of layers that compute value by value, and of softmax."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ttnn
+
+from autosched.device.layer_calls import Call, is_image
+from autosched.device.ttnn_types import DATA_TYPES, memory_config, unary
+from autosched.network.graph import Binary, Softmax, Unary
+from autosched.schedule import EltwiseConfig, FixedConfig
+
+Tensor = Any
+
+_BINARY: Mapping[str, Callable[..., Tensor]] = {
+    "add": ttnn.add,
+    "sub": ttnn.subtract,
+    "mul": ttnn.multiply,
+}
+
+
+def _run_binary(call: Call) -> Tensor:
+    config = call.config_of(EltwiseConfig)
+    op = call.op(Binary)
+    first, second = call.inputs
+    batch, shape = call.layer.shape[0], tuple(first.shape)
+    per_image = batch > 1 and tuple(second.shape) != shape
+    if per_image:
+        # Each image has its own row of the second tensor, to be repeated for all of its pixels.
+        first = ttnn.reshape(first, (batch, 1, shape[2] // batch, shape[3]))
+        second = ttnn.reshape(second, (batch, 1, 1, shape[3]))
+    output = _BINARY[op.function](
+        first,
+        second,
+        dtype=DATA_TYPES[config.output_dtype],
+        memory_config=memory_config(config.layout),
+        activations=[] if op.activation is None else [unary(op.activation)],
+    )
+    return ttnn.reshape(output, shape) if per_image else output
+
+
+def _run_unary(call: Call) -> Tensor:
+    config = call.config_of(EltwiseConfig)
+    return ttnn.unary_chain(
+        call.inputs[0],
+        [unary(call.op(Unary).activation)],
+        memory_config=memory_config(config.layout),
+    )
+
+
+def _run_softmax(call: Call) -> Tensor:
+    call.config_of(FixedConfig)
+    if call.op(Softmax).dim != len(call.layer.shape) - 1 or is_image(call.layer.shape):
+        raise RuntimeError("softmax runs along the last dimension of a vector only")
+    return ttnn.softmax(call.inputs[0], dim=-1)
+
+
+ELTWISE_LOWERINGS: Mapping[type, Callable[[Call], Tensor]] = {
+    Binary: _run_binary,
+    Unary: _run_unary,
+    Softmax: _run_softmax,
+}
