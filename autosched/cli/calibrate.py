@@ -8,16 +8,20 @@ from autosched.cli import options
 from autosched.cli.output import opened_output
 
 EXAMPLES = (
-    "autosched calibrate ops_perf_results.csv",
-    "autosched calibrate wormhole_*.csv blackhole_*.csv -o coefficients/ --json",
+    "autosched calibrate ops_perf_results.csv --save my-card --ttnn-version 0.81.1",
+    "autosched calibrate wormhole_*.csv blackhole_*.csv --anew -o coefficients/ --json",
 )
 
 
-def calibrate(
+def calibrate(  # noqa: PLR0913, PLR0917 - one parameter per option
     files: Annotated[
         list[str],
         typer.Argument(metavar="FILES...", show_default=False, help="ops_perf_results CSV files."),
     ],
+    save: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Keep it in the database, where searches find it."),
+    ] = None,
     output_place: Annotated[
         str | None,
         typer.Option(
@@ -27,20 +31,36 @@ def calibrate(
     ttnn_version: Annotated[
         str, typer.Option(metavar="VERSION", help="ttnn that the profiles were made with.")
     ] = "",
+    arch: options.Arch = None,
+    anew: Annotated[
+        bool,
+        typer.Option("--anew", help="Fit from the priors alone, not from the shipped model."),
+    ] = False,
+    storage: options.Storage = None,
     as_json: options.Json = False,
 ) -> None:
     """Fit the device model's coefficients to profiles, and judge them on held-out layers."""
     from autosched.cost.calibration import (  # noqa: PLC0415 - the help starts quickly
         calibrate as fit_profiles,
     )
-    from autosched.cost.calibration import write_coefficients  # noqa: PLC0415 - as above
+    from autosched.cost.calibration import (  # noqa: PLC0415 - as above
+        shipped_coefficients,
+        write_coefficients,
+    )
     from autosched.report.calibrations import print_calibration  # noqa: PLC0415 - as above
     from autosched.report.console import say  # noqa: PLC0415 - as above
+    from autosched.search.cost_choice import keep_calibration  # noqa: PLC0415 - as above
+    from autosched.store.database import open_store  # noqa: PLC0415 - as above
 
     with opened_output(as_json) as output:
-        report = fit_profiles(files, ttnn_version)
+        report = fit_profiles(files, ttnn_version, None if anew else shipped_coefficients(), arch)
         print_calibration(output.console, report)
         written = () if output_place is None else write_coefficients(report, output_place)
         for path in written:
             say(output.console, f"Written: {path}")
-        output.result({**report.to_plain(), "written": [str(path) for path in written]})
+        if save is not None:
+            with open_store(storage) as store:
+                keep_calibration(store, save, report.coefficients.values())
+                say(output.console, f"Kept as {save} in {store.describe()}; searches there use it")
+        result = {**report.to_plain(), "written": [str(path) for path in written], "saved": save}
+        output.result(result)

@@ -97,6 +97,8 @@ def introduce(output: Output, store: Store, study: Study) -> None:
     say(output.console, f"Formats: {settings.formats}")
     say(output.console, "  accuracy is not judged yet, so the search leaves the formats alone")
     if settings.device == "mock":
-        say(output.console, f"Times: estimated by cost model {study.cost.version}")
+        chosen = study.cost_choice
+        say(output.console, f"Times: estimated by cost model {chosen.model.version}")
+        say(output.console, f"  {chosen.source}")
     if store.describe().startswith("/"):
         say(output.console, f"Dashboard: optuna-dashboard sqlite:///{store.describe()}")

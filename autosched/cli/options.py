@@ -18,6 +18,12 @@ Storage = Annotated[
 Board = Annotated[
     str | None, typer.Option(metavar="NAME", help="Board to schedule for; see autosched boards.")
 ]
+Arch = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="wormhole_b0 or blackhole, for a report that does not show which."
+    ),
+]
 Device = Annotated[
     str,
     typer.Option(

@@ -15,6 +15,7 @@ def predict(
         str,
         typer.Argument(metavar="FILE.CSV", show_default=False, help="An ops_perf_results CSV."),
     ],
+    arch: options.Arch = None,
     as_json: options.Json = False,
 ) -> None:
     """Compare predicted with measured times, op by op and in total."""
@@ -22,6 +23,6 @@ def predict(
     from autosched.report.calibrations import print_prediction  # noqa: PLC0415 - as above
 
     with opened_output(as_json) as output:
-        report = predict_profile(file)
+        report = predict_profile(file, arch=arch)
         print_prediction(output.console, report)
         output.result(report.to_plain())

@@ -51,9 +51,10 @@ def print_calibration(console: Console, report: CalibrationReport) -> None:
 
 def print_prediction(console: Console, report: PredictReport) -> None:
     """Print measured and predicted time per op class, and in total."""
-    numbers = ("rows", f"measured {words.MICRO}", f"predicted {words.MICRO}", "median", "p90")
+    times = (f"measured {words.MICRO}", f"predicted {words.MICRO}")
+    numbers = ("rows", *times, "median", "p90", "Spearman", "outside")
     say(console, f"{report.path} on {report.arch}, predicted by {report.cost_model}", "bold")
-    table = simple_table("", ("ops", *numbers, "Spearman"), right=(*numbers, "Spearman"))
+    table = simple_table("", ("ops", *numbers), right=numbers)
     for name, item in report.summary.items():
         table.add_row(
             name,
@@ -63,8 +64,15 @@ def print_prediction(console: Console, report: PredictReport) -> None:
             words.share(item.median_error),
             words.share(item.p90_error),
             _correlation(item.spearman),
+            words.share(item.outside),
         )
     console.print(table)
+    say(console, "outside: rows far outside the calibration data; their error is larger")
+    if report.devices > 1:
+        say(console, f"{report.path}: rows of {report.devices} devices, each counted")
+    if report.untimed:
+        untimed = words.count(report.untimed, "device op")
+        say(console, f"{report.path}: {untimed} without a kernel duration left out", "yellow")
     _print_unknown(console, report.path, report.unknown)
 
 
@@ -74,7 +82,7 @@ def _print_unknown(console: Console, path: str, unknown: Iterable[UnknownOp]) ->
         say(
             console,
             f"{path}: the model does not know {op.code} ({times}, {words.share(op.share)} of the "
-            "file's time); its time is a guess from its bytes",
+            f"file's time; {op.reason}); its time is a guess from its bytes",
             "yellow",
         )
 

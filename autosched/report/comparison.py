@@ -73,7 +73,8 @@ def time_kind(comparison: NetworkComparison) -> str:
 _LEGEND = (
     '"to bound" is the latency over the proven lower bound of the probed choices; trials and '
     f"seconds are those until within {NEAR:.0%} of the best latency of all, without the probes, "
-    "which all methods share. Samplers: the median seed."
+    "which all methods share. Samplers: the median seed; tpe draws its first 10 trials at random, "
+    "nsga2 its first 50."
 )
 
 

@@ -22,17 +22,22 @@ from autosched.search.events import ProbeCounts
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey, ProbeKey, StoredProbe, load_probes, save_probes
 
+_REPEAT_NOISE = 0.01
 # What a busy or dying machine caused says nothing about the configuration: asked again next time.
 _TRANSIENT = (RejectionKind.HANG, RejectionKind.CRASH)
 
 
 @dataclass(frozen=True)
 class Probed:
-    """A probe that ran: the outcome, and its time with its kind."""
+    """A probe that ran: the outcome, and its time with its kind.
+
+    ``stderr_log`` is the standard error of log time: the cost model's, or a card's repeat noise.
+    """
 
     outcome: ProbeOutcome
     time_us: float
     kind: TimeKind
+    stderr_log: float
 
 
 def total_us(ops: Iterable[DeviceOp]) -> float:
@@ -119,8 +124,9 @@ class ProbeBook:
         if isinstance(outcome, Rejection):
             return outcome
         if outcome.time_us is not None:
-            return Probed(outcome, outcome.time_us, TimeKind.MEASURED)
-        return Probed(outcome, total_us(self.estimate(outcome.ops)), TimeKind.ESTIMATED)
+            return Probed(outcome, outcome.time_us, TimeKind.MEASURED, _REPEAT_NOISE)
+        time_us = total_us(self.estimate(outcome.ops))
+        return Probed(outcome, time_us, TimeKind.ESTIMATED, self.cost.stderr_log(outcome.ops))
 
     def _count(self, key: ProbeKey, outcome: ProbeOutcome | Rejection) -> None:
         if key in self._stored:

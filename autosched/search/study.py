@@ -9,11 +9,11 @@ import optuna
 from optuna.trial import TrialState, create_trial
 
 from autosched.boards import Board, find_board
-from autosched.cost.model import CostModel
 from autosched.device.device import Device
 from autosched.device.worker import WorkerDevice
 from autosched.network.graph import Network
 from autosched.schedule import Provenance, Schedule
+from autosched.search.cost_choice import choose_cost_model
 from autosched.search.events import Observer, ProbeCounts, SilentObserver
 from autosched.search.joint import JointProblem, probe_reshards, reshard_shapes
 from autosched.search.mirror import OptunaMirror
@@ -58,7 +58,10 @@ class Study:
         self.network = network
         self.settings = settings
         self.board: Board = find_board(record.board)
-        self.cost = CostModel.load(self.board.arch)
+        self.cost_choice = choose_cost_model(
+            store, self.board.arch, record.ttnn_version, _estimated_with(store, record)
+        )
+        self.cost = self.cost_choice.model
         self.bound_us: float | None = None
         self._store = store
         self._device = device or WorkerDevice(self.board, settings.device, settings.timing)
@@ -278,6 +281,12 @@ class Study:
     @property
     def _sampler(self) -> str:
         return self.settings.sampler
+
+
+def _estimated_with(store: Store, record: StudyRecord) -> str:
+    """Return the version of the cost model of a study's last trial, "" if there is none."""
+    trials = list_trials(store, record, with_schedules=False)
+    return trials[-1].cost_model if trials else ""
 
 
 def with_provenance(trial: TrialRecord, study: StudyRecord) -> TrialRecord:

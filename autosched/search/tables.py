@@ -35,7 +35,10 @@ Progress = Callable[[Layer, int, int], None]
 
 @dataclass(frozen=True)
 class Choice:
-    """One candidate of a layer, as probed: its configuration, layouts, time and L1 need."""
+    """One candidate of a layer, as probed: its configuration, layouts, time and L1 need.
+
+    ``stderr_log`` is the standard error of log time.
+    """
 
     config: LayerConfig
     input_layouts: tuple[TensorLayout, ...]
@@ -43,6 +46,7 @@ class Choice:
     time_us: float
     scratch_bytes: int
     ops: tuple[DeviceOp, ...]
+    stderr_log: float = 0.0
 
     @property
     def layouts(self) -> tuple[TensorLayout, ...]:
@@ -244,6 +248,7 @@ def _choices(answers: Sequence[Probed | Rejection], config: LayerConfig) -> list
             answer.time_us,
             answer.outcome.scratch_bytes,
             answer.outcome.ops,
+            answer.stderr_log,
         )
         for answer in answers
         if isinstance(answer, Probed)

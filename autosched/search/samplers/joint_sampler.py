@@ -31,6 +31,8 @@ REJECTION = "rejection"
 """User attribute of a rejected trial: [kind, layer or edge]."""
 
 _K_BEST = 4
+# The other half of a layer's error is common to all its candidates and changes no order.
+_OWN_SHARE = 0.5
 _DRAWS = 8
 _SOLVE_LIMIT_S = 20.0
 
@@ -46,15 +48,16 @@ class Knowledge:
 class JointSampler(BaseSampler):
     """Samples whole schedules by solving the joint problem exactly.
 
-    ``stderr_log`` is the standard error of log time of a probed candidate, from the cost model; a
-    time seen in place has a tenth of it.
+    A probed time is uncertain by its candidate's standard error; a time seen in place by a tenth of
+    it.
     """
 
-    def __init__(
-        self, joint: JointProblem, stderr_log: float = 0.1, seed: int | None = None
-    ) -> None:
+    def __init__(self, joint: JointProblem, seed: int | None = None) -> None:
         self._joint = joint
-        self._stderr_log = stderr_log
+        self._stderr_log = [
+            [_OWN_SHARE * choice.stderr_log for choice in joint.tables[layer.name]]
+            for layer in joint.network
+        ]
         self._random = np.random.default_rng(seed)
         self._independent = RandomSampler(seed=seed)
         self._number = {layer.name: index for index, layer in enumerate(joint.network)}
@@ -132,7 +135,7 @@ class JointSampler(BaseSampler):
         def time_us(number: int, candidate: Candidate) -> float:
             seen = self._knowledge.in_place_us.get((index, number))
             mean = candidate.time_us if seen is None else seen
-            spread = self._stderr_log * (1.0 if seen is None else 0.1) * noise
+            spread = self._stderr_log[index][number] * (1.0 if seen is None else 0.1) * noise
             return mean * math.exp(spread * self._random.standard_normal()) if spread else mean
 
         candidates = tuple(

@@ -1,0 +1,135 @@
+"""What all methods of a comparison share: one network on one device, with its probes."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from autosched.device.device import Device
+from autosched.device.mock_setup import ttnn_version
+from autosched.network.graph import Network
+from autosched.schedule import Provenance, Schedule, TimeKind
+from autosched.search.cost_choice import choose_cost_model
+from autosched.search.events import ProbeCounts
+from autosched.search.joint import JointProblem, probe_reshards, reshard_shapes
+from autosched.search.probe_book import ProbeBook, reshard_signature
+from autosched.search.settings import Settings
+from autosched.search.solver import Solution, solve
+from autosched.search.tables import TableBuilder
+from autosched.search.trial_runner import run_repaired, run_trial
+from autosched.space.efforts import find_effort
+from autosched.space.formats import LayerFormats
+from autosched.store.database import Store
+from autosched.store.probes import DeviceKey
+from autosched.store.trials import TrialRecord
+
+Progress = Callable[[str, int, int, ProbeCounts], None]
+_SOLVE_LIMIT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A trial and the seconds it took, repairs included."""
+
+    record: TrialRecord
+    seconds: float
+
+
+class Bench:
+    """A network on a device, probed once; it runs schedules and stores none of the trials.
+
+    Beside a card, ``scout`` is the mock device that ranks the candidates before the card measures
+    the best of them, as in a study.
+    On the mock device equal schedules give equal answers: each runs once, and later requests
+    return that answer with the seconds it took then.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        device: Device,
+        store: Store,
+        settings: Settings,
+        scout: Device | None = None,
+    ) -> None:
+        self.network = network
+        self.settings = settings
+        self.board = device.board
+        self.formats = LayerFormats(network, settings.formats)
+        self.cost = choose_cost_model(store, self.board.arch, ttnn_version()).model
+        self.probing_s = 0.0
+        self._device = device
+        self._device.load(network)
+        self._measured = None if scout is None else self._book_of(store, device)
+        self.book = self._book_of(store, scout or device)
+        self._joint: JointProblem | None = None
+        self._known: dict[str, Timed] = {}
+
+    def _book_of(self, store: Store, device: Device) -> ProbeBook:
+        key = DeviceKey(self.board.name, device.kind, ttnn_version())
+        return ProbeBook(store, device, key, self.cost)
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where this bench's schedules come from."""
+        network = self.network
+        return Provenance(
+            network.name, network.signature, self.board.name, ttnn_version(), network.batch
+        )
+
+    def prepare(self, progress: Progress) -> JointProblem:
+        """Probe what is not known yet, and return the joint problem.
+
+        Raises:
+            SearchError: if a layer has no candidate that the device accepts.
+        """
+        if self._joint is None:
+            begin = time.perf_counter()
+            self._joint = self._probed(progress)
+            self.probing_s = time.perf_counter() - begin
+        return self._joint
+
+    @property
+    def prepared(self) -> JointProblem:
+        """The joint problem; :meth:`prepare` has made it."""
+        assert self._joint is not None  # noqa: S101 - a comparison prepares first
+        return self._joint
+
+    def _probed(self, progress: Progress) -> JointProblem:
+        network, book = self.network, self.book
+        signatures = [network.layer_signature(layer) for layer in network]
+        book.load([*signatures, *map(reshard_signature, reshard_shapes(network))])
+        if self._measured is not None:
+            self._measured.load(signatures)
+        effort = find_effort(self.settings.effort)
+        builder = TableBuilder(network, self.formats, self.board, effort, book, self._measured)
+
+        def report(layer_name: str, done: int, total: int) -> None:
+            progress(layer_name, done, total, book.counts)
+
+        tables = builder.build(lambda layer, done, total: report(layer.name, done, total))
+        reshards, spills = probe_reshards(
+            network, tables, book, lambda layer, done, total: report(layer.name, done, total)
+        )
+        return JointProblem(network, tables, reshards, spills, self.board)
+
+    @cached_property
+    def proof(self) -> Solution:
+        """The optimum of the probed tables, and the proof."""
+        return solve(self.prepared.problem, time_limit_s=_SOLVE_LIMIT_S)
+
+    def run(self, schedule: Schedule, method: str, joint: JointProblem | None = None) -> Timed:
+        """Run a schedule; given the ``joint`` problem it is of, repaired where L1 is fragmented."""
+        key = f"{schedule.fingerprint()} {joint is not None}"
+        known = self._known.get(key)
+        if known is not None:
+            return replace(known, record=replace(known.record, sampler=method))
+        begin = time.perf_counter()
+        if joint is None:
+            record = run_trial(self._device, self.book, schedule, method)
+        else:
+            record = run_repaired(self._device, self.book, joint, schedule, method)
+        timed = Timed(record, time.perf_counter() - begin)
+        if record.latency_kind is not TimeKind.MEASURED:
+            self._known[key] = timed
+        return timed
