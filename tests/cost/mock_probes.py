@@ -5,6 +5,7 @@ the pickled result is a list of (rule, slower, faster): the ops of both variants
 says that the first is never faster.
 """
 
+import itertools
 import os
 import pickle
 import random
@@ -174,7 +175,7 @@ def pairs(prober: Prober, probe: Probe, random_: random.Random) -> Iterator[Pair
 
 
 def _variants(probe: Probe) -> Iterator[tuple[str, Probe, Probe]]:
-    for low, high in zip(FIDELITIES, FIDELITIES[1:], strict=False):
+    for low, high in itertools.pairwise(FIDELITIES):
         yield "fidelity", replace(probe, fidelity=high), replace(probe, fidelity=low)
     for small in (32, 64):
         blocks = replace(probe, act_block_h=small), replace(probe, act_block_h=2 * small)
