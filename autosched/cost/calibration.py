@@ -28,8 +28,8 @@ from autosched.errors import ProfileError
 FEW_SAMPLES = 5
 """Below this many distinct rows a family borrows all of the other architecture's fit."""
 
-POOLED = frozenset({"conv2d", "halo"})
-"""Families whose kernels cost alike on all architectures, so that each starts from the other."""
+POOLED = frozenset({"conv2d", "halo", "matmul"})
+"""Families whose kernels cost alike on all architectures: the one with fewer layers leans."""
 
 LEANING = 0.2
 """How much closer an architecture with fewer profiled layers is held to the other's fit."""
@@ -190,11 +190,12 @@ def _fit_all(
             if other != arch
             for sample in families.get(family, ())
         ]
-        learned = len(own) >= FEW_SAMPLES and family not in POOLED
+        leaning = family in POOLED and _layers(others) > _layers(own)
+        learned = len(own) >= FEW_SAMPLES and not leaning
         priors = _borrowed(
             _exercised(own) if learned else set(), others, _started(family, plain, start)
         )
-        if family in POOLED and _layers(others) > _layers(own):
+        if leaning:
             priors = _lean(priors)
         fitted[family] = (fit(own, priors), priors)
     return fitted
