@@ -92,7 +92,7 @@ def studied(tiny: Path) -> Studied:
     url = f"sqlite:///{tiny.parent}/studied.sqlite3"
     schedule = tiny.parent / "tiny_n150.py"
     done = in_process_of_its_own(
-        "run", str(tiny), "--effort", "quick", "--trials", "2", "--storage", url,
+        "run", str(tiny), "--effort", "quick", "--trials", "3", "--storage", url,
         "--device", "mock", "--export", str(schedule), "--json",
         env={**os.environ, "COLUMNS": "80"},
     )  # fmt: skip

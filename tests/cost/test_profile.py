@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from autosched.cost.profile import read_profile
-from autosched.cost.records import Conv2dOp, MatmulOp
+from autosched.cost.records import Conv2dOp, GenericOp, MatmulOp
 from autosched.errors import ProfileError
 from autosched.schedule import Fidelity, ShardLayout
 
@@ -91,10 +91,60 @@ def test_a_report_without_times_is_refused(data: Path, tmp_path: Path) -> None:
         read_profile(path)
 
 
-def test_strange_attributes_are_named_with_their_line(data: Path, tmp_path: Path) -> None:
+def test_an_op_with_strange_attributes_is_listed_and_counts_by_its_bytes(
+    data: Path, tmp_path: Path
+) -> None:
     path = _edited(data, tmp_path / "strange.csv", {"ATTRIBUTES": "{}"}, row=4)
-    with pytest.raises(ProfileError, match=r"strange.csv, line 6: cannot read Conv2d"):
+    profile = read_profile(path)
+    (row,) = [item for item in profile.rows if item.line == 6]
+    assert isinstance(row.features, GenericOp)
+    assert row.features.source.total_bytes > 0
+    (unknown,) = [item for item in profile.unknown if item.code == "Conv2dDeviceOperation"]
+    assert unknown.count == 1
+    assert "unreadable attributes" in unknown.reason
+
+
+def test_ops_without_a_duration_are_counted(data: Path, tmp_path: Path) -> None:
+    for text in ("", "nan", "-"):
+        path = _edited(data, tmp_path / "part.csv", {"DEVICE KERNEL DURATION [ns]": text}, row=3)
+        profile = read_profile(path)
+        assert (len(profile.rows), profile.untimed) == (28, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"DEVICE ARCH": "Blackhole"},
+        {"CORE COUNT": "20.0"},
+        {"OP TYPE": ""},
+        {"INPUT_2_LAYOUT": "TILE", "INPUT_2_DATATYPE": "FP8", "INPUT_2_MEMORY": "?"},
+    ],
+)
+def test_other_spellings_are_read(data: Path, tmp_path: Path, change: dict[str, str]) -> None:
+    profile = read_profile(_edited(data, tmp_path / "other.csv", change))
+    assert len(profile.rows) == 29
+    assert [item.code for item in profile.unknown] == ["GridSampleOperation"]
+
+
+def test_codes_with_namespaces_and_a_byte_order_mark(data: Path, tmp_path: Path) -> None:
+    text = (data / "blackhole_oft_excerpt.csv").read_text()
+    path = tmp_path / "spaces.csv"
+    path.write_text(text.replace("HaloDevice", "ttnn::x::HaloDevice"), encoding="utf-8-sig")
+    assert not [item for item in read_profile(path).unknown if "Halo" in item.code]
+
+
+def test_rows_of_several_devices_all_count(data: Path, tmp_path: Path) -> None:
+    path = _edited(data, tmp_path / "two.csv", {"DEVICE ID": "7"}, row=3)
+    profile = read_profile(path)
+    assert (len(profile.rows), profile.devices) == (29, 2)
+
+
+def test_an_architecture_that_does_not_show_may_be_named(data: Path, tmp_path: Path) -> None:
+    hidden = {"DEVICE ARCH": "", "DEVICE FW START CYCLE": "", "DEVICE FW END CYCLE": ""}
+    path = _edited(data, tmp_path / "hidden.csv", hidden)
+    with pytest.raises(ProfileError, match="--arch wormhole_b0 or blackhole"):
         read_profile(path)
+    assert read_profile(path, "blackhole").arch == "blackhole"
 
 
 def test_a_sweep_with_a_bad_cell_is_refused(tmp_path: Path) -> None:
