@@ -28,8 +28,11 @@ from autosched.errors import ProfileError
 FEW_SAMPLES = 5
 """Below this many distinct rows a family borrows all of the other architecture's fit."""
 
-POOLED = frozenset({"conv2d", "halo", "matmul"})
-"""Families whose kernels cost alike on all architectures: the one with fewer layers leans."""
+POOLED = frozenset({"conv2d", "halo"})
+"""Families whose kernels cost alike on all architectures, so that each starts from the other."""
+
+LEANS = POOLED | {"matmul"}
+"""Families in which the architecture with fewer profiled layers is held close to the other."""
 
 LEANING = 0.2
 """How much closer an architecture with fewer profiled layers is held to the other's fit."""
@@ -190,8 +193,8 @@ def _fit_all(
             if other != arch
             for sample in families.get(family, ())
         ]
-        leaning = family in POOLED and _layers(others) > _layers(own)
-        learned = len(own) >= FEW_SAMPLES and not leaning
+        leaning = family in LEANS and _layers(others) > _layers(own)
+        learned = len(own) >= FEW_SAMPLES and not leaning and family not in POOLED
         priors = _borrowed(
             _exercised(own) if learned else set(), others, _started(family, plain, start)
         )

@@ -82,9 +82,10 @@ def subblock_of(rows: int, columns: int, fp32_dest_acc: bool) -> tuple[int, int]
 def flat_matmul(m: int, k: int, n: int, cores: int) -> MatmulOp:
     """Return the features of a row of a flat height-sharded matmul file.
 
-    The file names no formats: bfloat16 throughout at HiFi2, which the time of a tile product shows
-    (32 cycles and more), and one block, as wide as the shards. Calibration absorbs what is wrong
-    with that. Rows wider than the destination registers show the cost of single-tile blocks.
+    The file names no formats: bfloat16 throughout at HiFi4, at which a tile product costs the
+    cycles that the phases of convolutions show, and one block, as wide as the shards. Calibration
+    absorbs what is wrong with that. Rows wider than the destination registers show the cost of
+    single-tile blocks.
     """
     m_tiles, k_tiles, n_tiles = (ceil_div(size, TILE) for size in (m, k, n))
     core_m = ceil_div(m_tiles, cores)
@@ -101,7 +102,7 @@ def flat_matmul(m: int, k: int, n: int, cores: int) -> MatmulOp:
         core_n=n_tiles,
         subblock_h=subblock_of(core_m, n_tiles, False)[0] if narrow else 1,
         subblock_w=n_tiles if narrow else 1,
-        fidelity=Fidelity.HIFI2,
+        fidelity=Fidelity.HIFI4,
         fp32_dest_acc=False,
         packer_l1_acc=False,
         has_bias=False,

@@ -117,7 +117,7 @@ PRIORS: Mapping[str, Mapping[str, Prior]] = {
         "batch": Prior(1000.0),
         "output_tile": Prior(50.0),
         "matmul_phase": Prior(16.0, 0.1),
-        "matmul_unpack": Prior(10.0),
+        "matmul_unpack": Prior(4.0, 0.3),
         "subblock": Prior(30.0),
         "pack_tile": Prior(20.0),
         "partial_tile": Prior(30.0),
@@ -183,8 +183,8 @@ PRIORS: Mapping[str, Mapping[str, Prior]] = {
         "slow_tile": Prior(400.0),
     },
     "transpose": {**_movement(200.0), "row_tile": Prior(3000.0)},
-    # Both data-movement processors copy 16 bytes at a time.
-    "channels_last": {**_movement(200.0), "shard_stick": Prior(10.0)},
+    # Both data-movement processors copy sticks, of 16 bytes mostly, without waiting for each.
+    "channels_last": {**_movement(200.0), "shard_stick": Prior(6.0)},
     "reshape": {
         **_movement(500.0, (150.0, 200.0)),
         "tile_row": Prior(180.0),

@@ -22,7 +22,7 @@ MAX_SAMPLES = 600
 SAME_RUN = 1.25
 """Repetitions of an op differ by less than this factor; else their shapes differ too."""
 
-FULL_WEIGHT_SAMPLES = 100
+FULL_WEIGHT_SAMPLES = 40
 """A profile's samples of one family count no more than so many in total."""
 
 Families = Mapping[str, tuple[Sample, ...]]

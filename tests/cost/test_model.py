@@ -1,4 +1,5 @@
 from dataclasses import replace
+from math import inf
 from time import perf_counter
 
 import pytest
@@ -72,6 +73,25 @@ def test_far_from_the_data_the_error_grows(model: CostModel, captures: Captures)
     assert huge != near.attributes
     far = model.predict(replace(near, attributes=huge))
     assert far.stderr_log > 2 * model.predict(near).stderr_log
+
+
+def test_a_prediction_says_where_it_extrapolates(model: CostModel, captures: Captures) -> None:
+    assert not model.predict(captures["block"][-1]).extrapolates
+    unseen = replace(captures["add"][0], code="UpsampleOperation")
+    found = model.predict(unseen)
+    assert found.extrapolates
+    assert found.reach == inf
+    assert found.stderr_log > model.predict(captures["add"][0]).stderr_log
+
+
+def test_errors_of_a_sum_are_independent_and_weighted(model: CostModel, captures: Captures) -> None:
+    conv = captures["height"][-1]
+    one = model.predict(conv).stderr_log
+    assert model.stderr_log([conv]) == pytest.approx(one)
+    assert model.stderr_log([conv] * 4) == pytest.approx(one / 2)
+    assert model.stderr_log([]) == 0
+    errors = [model.predict(op).stderr_log for op in captures["height"]]
+    assert 0 < model.stderr_log(captures["height"]) < max(errors)
 
 
 def test_a_network_seen_before_is_estimated_in_milliseconds(

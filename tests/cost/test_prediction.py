@@ -23,6 +23,13 @@ def test_unknown_ops_are_marked(data: Path) -> None:
     assert unknown.predicted_ns > 0
 
 
+def test_rows_outside_the_calibration_data_are_counted(data: Path) -> None:
+    report = predict_profile(data / "blackhole_oft_excerpt.csv")
+    assert report.summary["generic"].outside == 1
+    assert report.summary["conv2d"].outside == 0
+    assert 0 < report.summary["total"].outside < 0.1
+
+
 def test_the_report_is_one_json_object(data: Path) -> None:
     plain = json.loads(json.dumps(predict_profile(data / "wormhole_matmul_excerpt.csv").to_plain()))
     assert {"rows", "summary"} <= set(plain)

@@ -221,6 +221,7 @@ def test_times_are_estimated_unless_the_device_measured(
     assert estimated.kind is TimeKind.ESTIMATED
     assert estimated.time_us == pytest.approx(total_us(cost.estimate(estimated.outcome.ops)))
     assert estimated.time_us > 0
+    assert estimated.stderr_log == cost.stderr_log(estimated.outcome.ops) > 0.03
     timed = Scripted(
         studied.device(), probe=lambda _: replace(estimated.outcome, time_us=7.5), kind="silicon"
     )

@@ -1,12 +1,13 @@
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import optuna
 import pytest
 
 from autosched.errors import SearchError
 from autosched.schedule import RejectionKind
-from autosched.search.joint import Selection
+from autosched.search.joint import JointProblem, Selection
 from autosched.search.parameters import search_space, to_parameters
 from autosched.search.samplers.joint_sampler import JointSampler
 from autosched.search.solver import solve
@@ -41,6 +42,26 @@ def test_no_proposal_is_repeated(either: Studied, record_property: Callable[[str
 def test_equal_seeds_propose_the_same(studied: Studied):
     runs = [propose(studied.joint, JointSampler(studied.joint, seed=3), 12) for _ in range(2)]
     assert runs[0].parameters == runs[1].parameters
+
+
+def test_draws_reach_as_far_as_the_times_are_uncertain(studied: Studied):
+    joint = studied.joint
+    certain, vague = (
+        JointProblem(
+            joint.network,
+            {
+                name: tuple(replace(choice, stderr_log=error) for choice in choices)
+                for name, choices in joint.tables.items()
+            },
+            joint.reshards,
+            joint.spills,
+            joint.board,
+        )
+        for error in (1e-9, 2.0)
+    )
+    costs = [propose(item, JointSampler(item, seed=0), 12).costs_us for item in (certain, vague)]
+    assert max(costs[0]) < max(costs[1])
+    assert all(choice.stderr_log > 0 for choice in joint.tables["conv1"])
 
 
 def test_a_candidate_that_is_slow_in_place_is_given_up(studied: Studied):
