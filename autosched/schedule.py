@@ -1,19 +1,14 @@
 """The words that all rooms share: layouts, layer configurations, schedules and outcomes.
 
 Pure data. Everything here is frozen, compares by value, and turns into plain JSON and back with
-:func:`to_plain` and :func:`from_plain`. Nothing here imports torch, ttnn or a database.
+:mod:`autosched.plain`. Nothing here imports torch, ttnn or a database.
 """
 
-import hashlib
-import json
 import os
-import types
-import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, Union, cast
 
 from autosched.errors import ScheduleError
 
@@ -268,17 +263,6 @@ class FixedConfig:
 
 LayerConfig = Conv2dConfig | MatmulConfig | PoolConfig | EltwiseConfig | FixedConfig
 
-_CONFIG_KINDS: Mapping[str, type[Any]] = {
-    "conv2d": Conv2dConfig,
-    "matmul": MatmulConfig,
-    "pool": PoolConfig,
-    "eltwise": EltwiseConfig,
-    "fixed": FixedConfig,
-}
-# Written only where they say something: a configuration from before they existed keeps its digest.
-_LATER_FIELDS: Mapping[type[Any], Mapping[str, Any]] = {Conv2dConfig: {"num_slices": 0}}
-_KIND_OF_CONFIG = {config: kind for kind, config in _CONFIG_KINDS.items()}
-
 
 @dataclass(frozen=True)
 class Edge:
@@ -368,7 +352,9 @@ class Schedule:
 
     def fingerprint(self) -> str:
         """Return a digest of the choices alone, the same for equal choices."""
-        plain = to_plain(self)
+        from autosched.plain import digest, fields_of  # noqa: PLC0415 - imports this module
+
+        plain = fields_of(self)
         return digest({key: plain[key] for key in ("layers", "reshards", "moves")})
 
 
@@ -444,118 +430,3 @@ class RunOutcome:
     peak_l1_bytes: int = 0
     latency_us: float | None = None
     latency_std_us: float | None = None
-
-
-def to_plain(value: Any) -> Any:
-    """Turn a value of this module into JSON types; only late fields leave out their defaults."""
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, str):
-        return value.value if isinstance(value, TextEnum) else value
-    if is_dataclass(value) and not isinstance(value, type):
-        plain = {name: to_plain(item) for name, item in vars(value).items()}
-        for name, unsaid in _LATER_FIELDS.get(type(value), {}).items():
-            if plain[name] == unsaid:
-                del plain[name]
-        kind = _KIND_OF_CONFIG.get(type(value))
-        return plain if kind is None else {"kind": kind, **plain}
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [to_plain(item) for item in value]
-    raise TypeError(f"{value!r} has no plain form")
-
-
-def from_plain(target: Any, plain: Any, where: str = "") -> Any:
-    """Build a ``target`` (a type of this module) from what :func:`to_plain` wrote.
-
-    Raises:
-        ScheduleError: naming the place, if a field is missing, unknown or has an illegal value.
-    """
-    if target is LayerConfig:
-        return _config_from_plain(plain, where)
-    origin = typing.get_origin(target)
-    arguments = typing.get_args(target)
-    if origin in (Union, types.UnionType):
-        if plain is None and type(None) in arguments:
-            return None
-        (only,) = [item for item in arguments if item is not type(None)]
-        return from_plain(only, plain, where)
-    if origin is not None:
-        read = _tuple_from_plain if origin is tuple else _mapping_from_plain
-        return read(arguments, plain, where)
-    if is_dataclass(target):
-        return _dataclass_from_plain(cast("type[Any]", target), plain, where)
-    return _scalar_from_plain(target, plain, where)
-
-
-def _config_from_plain(plain: Any, where: str) -> Any:
-    kind = str(plain.get("kind")) if isinstance(plain, Mapping) else ""
-    if kind not in _CONFIG_KINDS:
-        raise ScheduleError(f"{where or 'layer'}: unknown kind of configuration {kind!r}")
-    rest = {key: value for key, value in plain.items() if key != "kind"}
-    return _dataclass_from_plain(_CONFIG_KINDS[kind], rest, where)
-
-
-def _dataclass_from_plain(target: type[Any], plain: Any, where: str) -> Any:
-    if not isinstance(plain, Mapping):
-        raise ScheduleError(f"{where or target.__name__}: expected a mapping, not {plain!r}")
-    hints = typing.get_type_hints(target)
-    unknown = sorted(set(plain) - set(hints))
-    if unknown:
-        raise ScheduleError(f"{where or target.__name__}: unknown field {', '.join(unknown)}")
-    values = {
-        name: from_plain(hints[name], value, f"{where}.{name}" if where else name)
-        for name, value in plain.items()
-    }
-    try:
-        return target(**values)
-    except TypeError as error:
-        raise ScheduleError(f"{where or target.__name__}: {error}") from None
-
-
-def _tuple_from_plain(arguments: tuple[Any, ...], plain: Any, where: str) -> Any:
-    if not isinstance(plain, list | tuple):
-        raise ScheduleError(f"{where}: expected a list, not {plain!r}")
-    if len(arguments) == 2 and arguments[1] is Ellipsis:
-        return tuple(from_plain(arguments[0], item, where) for item in plain)
-    if len(arguments) != len(plain):
-        raise ScheduleError(f"{where}: expected {len(arguments)} values, not {plain!r}")
-    return tuple(
-        from_plain(item_type, item, where) for item_type, item in zip(arguments, plain, strict=True)
-    )
-
-
-def _mapping_from_plain(arguments: tuple[Any, ...], plain: Any, where: str) -> Any:
-    if not isinstance(plain, Mapping):
-        raise ScheduleError(f"{where}: expected a mapping, not {plain!r}")
-    key_type, value_type = arguments
-    read_key = Edge.parse if key_type is Edge else str
-    return {
-        read_key(key): from_plain(value_type, item, f"{where}[{key!r}]")
-        for key, item in plain.items()
-    }
-
-
-def _scalar_from_plain(target: Any, plain: Any, where: str) -> Any:
-    if isinstance(target, type) and issubclass(target, TextEnum):
-        try:
-            return target(plain)
-        except ValueError:
-            legal = ", ".join(target)
-            raise ScheduleError(f"{where}: {plain!r} is not one of {legal}") from None
-    if target is float and isinstance(plain, int) and not isinstance(plain, bool):
-        return float(plain)
-    if type(plain) is not target:
-        raise ScheduleError(f"{where}: expected {target.__name__}, not {plain!r}")
-    return plain
-
-
-def canonical_json(plain: Any) -> str:
-    """Return the one JSON text of a plain value: sorted keys, no blanks."""
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"))
-
-
-def digest(plain: Any) -> str:
-    """Return 16 hexadecimal digits that identify a plain value."""
-    return hashlib.sha256(canonical_json(plain).encode()).hexdigest()[:16]

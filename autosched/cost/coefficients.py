@@ -10,7 +10,7 @@ from typing import Any
 
 from autosched.cost.priors import ORDINARY_ERROR, PRIORS, SHARE, Prior
 from autosched.errors import ProfileError
-from autosched.schedule import digest
+from autosched.plain import digest
 
 FORMAT = 2
 """Raised when formulas change so that older coefficient files no longer fit them."""

@@ -5,14 +5,8 @@ from typing import Any, cast
 
 from autosched.errors import ScheduleError
 from autosched.export.validation import validate_schedule
-from autosched.schedule import (
-    Edge,
-    LayerConfig,
-    Provenance,
-    Schedule,
-    TensorLayout,
-    from_plain,
-)
+from autosched.plain import from_plain
+from autosched.schedule import Edge, LayerConfig, Provenance, Schedule, TensorLayout
 
 
 def build_schedule(tables: Mapping[str, Any], file: str) -> Schedule:

@@ -32,6 +32,7 @@ from autosched.export.ttnn_names import (
     sharding_name,
 )
 from autosched.export.validation import validate_schedule
+from autosched.plain import to_plain
 from autosched.schedule import (
     ComputeConfig,
     Conv2dConfig,
@@ -50,7 +51,6 @@ from autosched.schedule import (
     Schedule,
     ShardLayout,
     TensorLayout,
-    to_plain,
 )
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from autosched.errors import ScheduleError
 from autosched.export.building import build_schedule
 from autosched.export.validation import validate_schedule
-from autosched.schedule import Schedule, to_plain
+from autosched.plain import to_plain
+from autosched.schedule import Schedule
 
 
 def render_json(schedule: Schedule) -> str:

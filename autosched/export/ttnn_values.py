@@ -1,4 +1,4 @@
-"""The ttnn objects of an exported module as plain values, ready for ``schedule.from_plain``.
+"""The ttnn objects of an exported module as plain values, ready for ``plain.from_plain``.
 
 ttnn is not imported here: objects are told apart by what they carry, and what does not fit is
 reported with the field it stands in.

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from autosched.schedule import Edge, digest, to_plain
+from autosched.plain import digest, to_plain
+from autosched.schedule import Edge
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from autosched.schedule import digest
+from autosched.plain import digest
 from autosched.store import models
 from autosched.store.database import Store, insert_missing
 
@@ -51,7 +51,9 @@ def list_calibrations(
     Raises:
         StoreError: if the database refuses.
     """
-    query = select(models.Calibration).order_by(models.Calibration.id.desc())
+    query = select(models.Calibration).order_by(
+        models.Calibration.created_at.desc(), models.Calibration.id.desc()
+    )
     if arch is not None:
         query = query.where(models.Calibration.arch == arch)
     if ttnn_version is not None:

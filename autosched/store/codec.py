@@ -1,6 +1,6 @@
 """Values of :mod:`autosched.schedule` as compressed JSON, and back, fast.
 
-The JSON is what :func:`autosched.schedule.to_plain` gives, with each distinct tensor layout
+The JSON is what :func:`autosched.plain.to_plain` gives, with each distinct tensor layout
 written once, in a table beside the value. Reading does not repeat the checks of ``from_plain``,
 which guard files that people edit; it builds one reader per type from the same type hints,
 because a study loads thousands of probes with about a hundred nested values each.
@@ -12,36 +12,38 @@ import json
 import types
 import typing
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import is_dataclass
 from typing import Any, Union, cast
 
 from autosched.errors import StoreError
-from autosched.schedule import Edge, LayerConfig, TensorLayout, TextEnum, to_plain
+from autosched.plain import CONFIG_KINDS, fields_of
+from autosched.schedule import Edge, LayerConfig, TensorLayout, TextEnum
 
 _Layouts = list[TensorLayout]
 _Reader = Callable[[Any, _Layouts], Any]
 
 # Higher levels save a tenth of the bytes and take three times as long.
 _COMPRESSION_LEVEL = 1
-_KINDS: Mapping[str, Any] = {
-    to_plain(config())["kind"]: config for config in typing.get_args(LayerConfig)
-}
-_KIND_OF = {config: kind for kind, config in _KINDS.items()}
 
 
 def pack(value: Any) -> bytes:
     """Return a value as compressed JSON: ``{"value": ..., "layouts": [...]}``."""
     layouts: dict[TensorLayout, int] = {}
+    # Hashing a layout takes longer than writing it, and most are the same few objects.
+    numbers: dict[int, int] = {}
 
     def fields(item: Any) -> Any:
-        if type(item) is TensorLayout:
-            return layouts.setdefault(item, len(layouts))
-        return _fields(item)
+        if type(item) is not TensorLayout:
+            return fields_of(item)
+        number = numbers.get(id(item))
+        if number is None:
+            number = numbers[id(item)] = layouts.setdefault(item, len(layouts))
+        return number
 
     plain = _dump(value, fields)
-    table = _dump([vars(layout) for layout in layouts], _fields)
+    table = _dump([vars(layout) for layout in layouts], fields_of)
     return zlib.compress(f'{{"value":{plain},"layouts":{table}}}'.encode(), _COMPRESSION_LEVEL)
 
 
@@ -104,27 +106,6 @@ def _dump(value: Any, default: Callable[[Any], Any]) -> str:
     )
 
 
-def _fields(value: Any) -> Any:
-    cls: Any = type(value)
-    kind, mappings = _form(cls)
-    plain = vars(value)
-    if kind is not None:
-        plain = {"kind": kind, **plain}
-    if mappings:
-        # The JSON encoder takes only texts as keys, and a schedule's reshards have edges.
-        texts = {name: {str(key): item for key, item in plain[name].items()} for name in mappings}
-        plain = {**plain, **texts}
-    return plain
-
-
-@functools.cache
-def _form(cls: Any) -> tuple[str | None, tuple[str, ...]]:
-    """Return a type's kind of configuration, if it is one, and its fields that are mappings."""
-    hints = typing.get_type_hints(cls)
-    mappings = tuple(name for name, hint in hints.items() if typing.get_origin(hint) is Mapping)
-    return _KIND_OF.get(cls), mappings
-
-
 @functools.cache
 def _reader(target: Any) -> _Reader:
     """Return the function that makes a ``target`` of plain JSON and a table of layouts."""
@@ -147,7 +128,7 @@ def _as_is(plain: Any, _: _Layouts) -> Any:
 
 
 def _read_config(plain: dict[str, Any], layouts: _Layouts) -> Any:
-    return _reader(_KINDS[plain.pop("kind")])(plain, layouts)
+    return _reader(CONFIG_KINDS[plain.pop("kind")])(plain, layouts)
 
 
 def _enum_reader(target: type[TextEnum]) -> _Reader:

@@ -7,14 +7,8 @@ from typing import Any
 
 from sqlalchemy import Row, select
 
-from autosched.schedule import (
-    LayerConfig,
-    ProbeOutcome,
-    Rejection,
-    TensorLayout,
-    digest,
-    to_plain,
-)
+from autosched.plain import digest, to_plain
+from autosched.schedule import LayerConfig, ProbeOutcome, Rejection, TensorLayout
 from autosched.store import codec, models
 from autosched.store.database import Store, insert_missing
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, case, func, select
+from sqlalchemy import Row, Select, bindparam, case, func, insert, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from autosched.errors import StudyError
@@ -31,6 +31,14 @@ _SUMMARY: tuple[_Column, ...] = (
 )
 COMPLETE = "complete"
 REJECTED = "rejected"
+# Built once: a trial's critical path has no time to compose statements.
+_LOCK_STUDY = (
+    select(models.Study.id).where(models.Study.id == bindparam("study_id")).with_for_update()
+)
+_NEWEST = select(func.max(models.Trial.number)).where(
+    models.Trial.study_id == bindparam("study_id")
+)
+_INSERT = insert(models.Trial)
 
 
 @dataclass(frozen=True)
@@ -83,16 +91,14 @@ def add_trial(store: Store, study: StudyRecord, trial: TrialRecord) -> TrialReco
     if trial.schedule is None:
         raise ValueError("a trial is stored with its schedule")
     stored = replace(trial, fingerprint=trial.fingerprint or trial.schedule.fingerprint())
-    values = _to_values(stored)
-    with store.writing() as session:
+    values = {"study_id": study.id, **_to_values(stored)}
+    with store.connection("BEGIN IMMEDIATE") as connection:
         # The lock on the study's row lets PostgreSQL's writers take turns; SQLite has only one.
-        owner = select(models.Study.id).where(models.Study.id == study.id).with_for_update()
-        if session.scalar(owner) is None:
+        if connection.scalar(_LOCK_STUDY, values) is None:
             raise StudyError(f"the study {study.name!r} is no longer in {store.describe()}")
-        last = select(func.max(models.Trial.number)).where(models.Trial.study_id == study.id)
-        newest = session.scalar(last)
+        newest = connection.scalar(_NEWEST, values)
         number = 0 if newest is None else newest + 1
-        session.add(models.Trial(study_id=study.id, number=number, **values))
+        connection.execute(_INSERT, {**values, "number": number})
     return replace(stored, number=number)
 
 

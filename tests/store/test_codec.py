@@ -3,6 +3,7 @@ import zlib
 import pytest
 
 from autosched.errors import StoreError
+from autosched.plain import from_plain, to_plain
 from autosched.schedule import (
     DeviceOp,
     LayerConfig,
@@ -11,8 +12,6 @@ from autosched.schedule import (
     RunOutcome,
     Schedule,
     TensorLayout,
-    from_plain,
-    to_plain,
 )
 from autosched.store import codec
 from tests.store import examples

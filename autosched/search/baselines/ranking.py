@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
-from autosched.schedule import LayerConfig, Memory, ShardLayout, canonical_json, to_plain
+from autosched.plain import canonical_json, to_plain
+from autosched.schedule import LayerConfig, Memory, ShardLayout
 from autosched.search.tables import Choice
 
 Criteria = tuple[int, ...]
