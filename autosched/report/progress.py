@@ -95,7 +95,10 @@ class SearchScreen:
             self._say(f"Trial {trial.number}, ttnn's default: {self._outcome(trial)}")
             self.begin("probing layers", "reading what is stored")
             return
-        self._done += 1
+        if self._phase == "trials":
+            self._done += 1
+        else:
+            self.begin("probing layers", "more candidates")
         self._trials += 1
         if trial.rejection is not None:
             kind = trial.rejection.kind

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autosched.report.layers import layer_rows, reshard_rows
-from autosched.search.study import DEFAULT_SAMPLER
+from autosched.search.study import default_trial
 from autosched.store.studies import StudyRecord, StudySummary
 from autosched.store.trials import TrialRecord
 
@@ -61,7 +61,7 @@ def shown_plain(
     study: StudyRecord, trials: Sequence[TrialRecord], best: TrialRecord | None, *, layers: bool
 ) -> dict[str, Any]:
     """Return what ``autosched show`` prints: ``trials`` is the number of finished ones."""
-    default = next((trial for trial in trials if trial.sampler == DEFAULT_SAMPLER), None)
+    default = default_trial(trials)
     plain = {
         **record_plain(study),
         "trials": len(trials),

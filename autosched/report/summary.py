@@ -12,7 +12,7 @@ from autosched.report.console import say
 from autosched.report.layers import layer_rows, reshard_rows
 from autosched.report.tables import layer_table, reshard_table
 from autosched.schedule import RejectionKind, TimeKind
-from autosched.search.study import DEFAULT_SAMPLER
+from autosched.search.study import default_trial
 from autosched.store.studies import StudyRecord
 from autosched.store.trials import TrialRecord
 
@@ -36,7 +36,7 @@ class SearchResult:
     @property
     def default(self) -> TrialRecord | None:
         """The trial of ttnn's default schedule."""
-        return next((trial for trial in self.trials if trial.sampler == DEFAULT_SAMPLER), None)
+        return default_trial(self.trials)
 
     @property
     def default_us(self) -> float | None:

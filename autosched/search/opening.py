@@ -1,5 +1,6 @@
 """Making a study, and coming back to one."""
 
+from contextlib import ExitStack
 from dataclasses import replace
 
 from autosched.boards import find_board
@@ -42,7 +43,7 @@ def create_study(
     Raises:
         BoardError, SearchError, StoreError, StudyError: as :func:`open_study`.
     """
-    return open_study(open_store(storage), network, board, settings or Settings(), name)
+    return _opened(open_store(storage), network, board, settings or Settings(), name)
 
 
 def load_study(name: str, *, storage: str | None = None, network: Network | None = None) -> Study:
@@ -55,12 +56,23 @@ def load_study(name: str, *, storage: str | None = None, network: Network | None
         NetworkFileError: if its network file cannot be used any more.
         StoreError: if the database cannot be opened.
     """
-    store = open_store(storage)
-    record = get_study(store, name)
+    with open_store(storage) as store:
+        record = get_study(store, name)
     settings = Settings.from_plain(record.settings)
     if network is None:
         network = _captured(record, settings)
-    return open_study(store, network, record.board, settings, name)
+    return _opened(open_store(storage), network, record.board, settings, name)
+
+
+def _opened(
+    store: Store, network: Network, board: str, settings: Settings, name: str | None
+) -> Study:
+    """Return a study that closes ``store`` when it is closed."""
+    with ExitStack() as cleaning:
+        cleaning.callback(store.close)
+        study = open_study(store, network, board, settings, name)
+        study.on_close(cleaning.pop_all().close)
+    return study
 
 
 def _captured(record: StudyRecord, settings: Settings) -> Network:

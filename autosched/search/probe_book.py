@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from autosched.cost.model import CostModel
 from autosched.device.device import Device
 from autosched.device.requests import ProbeRequest, ReshardRequest, Shape
+from autosched.plain import digest, to_plain
 from autosched.schedule import (
     DeviceOp,
     FixedConfig,
@@ -15,8 +16,6 @@ from autosched.schedule import (
     RejectionKind,
     TensorLayout,
     TimeKind,
-    digest,
-    to_plain,
 )
 from autosched.search.events import ProbeCounts
 from autosched.store.database import Store
@@ -24,7 +23,7 @@ from autosched.store.probes import DeviceKey, ProbeKey, StoredProbe, load_probes
 
 _REPEAT_NOISE = 0.01
 # What a busy or dying machine caused says nothing about the configuration: asked again next time.
-_TRANSIENT = (RejectionKind.HANG, RejectionKind.CRASH)
+TRANSIENT = (RejectionKind.HANG, RejectionKind.CRASH)
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ class ProbeBook:
         layouts: tuple[TensorLayout, ...],
         outcome: ProbeOutcome | Rejection,
     ) -> None:
-        if not (isinstance(outcome, Rejection) and outcome.kind in _TRANSIENT):
+        if not (isinstance(outcome, Rejection) and outcome.kind in TRANSIENT):
             save_probes(self._store, [StoredProbe(key, config, layouts, outcome)])
         self._known[key] = outcome
 

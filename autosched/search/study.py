@@ -1,7 +1,8 @@
 """A study: the search for the best schedule of one network on one device, kept in a database."""
 
 import time
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from types import TracebackType
 
@@ -11,6 +12,7 @@ from optuna.trial import TrialState, create_trial
 from autosched.boards import Board, find_board
 from autosched.device.device import Device
 from autosched.device.worker import WorkerDevice
+from autosched.errors import SearchError
 from autosched.network.graph import Network
 from autosched.schedule import Provenance, Schedule
 from autosched.search.cost_choice import choose_cost_model
@@ -18,16 +20,17 @@ from autosched.search.events import Observer, ProbeCounts, SilentObserver
 from autosched.search.joint import JointProblem, probe_reshards, reshard_shapes
 from autosched.search.mirror import OptunaMirror
 from autosched.search.parameters import from_parameters, search_space, to_parameters
-from autosched.search.probe_book import ProbeBook, reshard_signature
+from autosched.search.probe_book import TRANSIENT, ProbeBook, reshard_signature
 from autosched.search.samplers.joint_sampler import LAYER_TIMES, REJECTION
 from autosched.search.samplers.registry import make_sampler
+from autosched.search.samplers.telling import tell
 from autosched.search.settings import Settings
 from autosched.search.solver import solve
 from autosched.search.tables import TableBuilder
 from autosched.search.time_limit import TimeLimited, TimeUpError
 from autosched.search.trial_runner import run_repaired, run_trial, times_by_layer
 from autosched.space.defaults import default_schedule
-from autosched.space.efforts import Effort, find_effort
+from autosched.space.efforts import FIRST_LOOK, QUICK, Effort, find_effort
 from autosched.space.formats import LayerFormats
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey
@@ -36,6 +39,7 @@ from autosched.store.trials import TrialRecord, add_trial, best_trial, list_tria
 
 DEFAULT_SAMPLER = "default"
 """What trials of ttnn's default schedule carry in place of a sampler's name."""
+_JOINT = "joint"
 _CONVERGED = 1e-6
 _PROOF_LIMIT_S = 20.0
 
@@ -54,6 +58,7 @@ class Study:
         settings: Settings,
         device: Device | None = None,
     ) -> None:
+        self._closing = ExitStack()
         self.record = record
         self.network = network
         self.settings = settings
@@ -102,10 +107,15 @@ class Study:
         return None if found is None else with_provenance(found, self.record)
 
     def close(self) -> None:
-        """End the worker process."""
+        """End the worker process, then do what :meth:`on_close` was given."""
         self._device.close()
         if self._scout is not None:
             self._scout.close()
+        self._closing.close()
+
+    def on_close(self, callback: Callable[[], object]) -> None:
+        """Have something done after the worker process has ended."""
+        self._closing.callback(callback)
 
     def __enter__(self) -> "Study":
         return self
@@ -142,13 +152,14 @@ class Study:
             limit = self._effort.trials if trials is None else trials
             if self._run_default(mirror, watch):
                 limit -= 1
+            limit -= self._first_look(limit, mirror, watch)
             self._search(limit, trials is None, deadline, mirror, watch)
         return self.best
 
     def prepare(self, observer: Observer | None = None) -> JointProblem:
         """Probe the layers and reshards of the network and return the joint problem."""
         if self._joint is None:
-            self._joint = self._probe(observer or SilentObserver())
+            self._joint = self._probe(observer or SilentObserver(), self._effort)
         return self._joint
 
     def run(self, schedule: Schedule, sampler: str) -> TrialRecord:
@@ -156,7 +167,7 @@ class Study:
         record = run_trial(self._device, self._book, schedule, sampler)
         return add_trial(self._store, self.record, record)
 
-    def _probe(self, watch: Observer) -> JointProblem:
+    def _probe(self, watch: Observer, effort: Effort) -> JointProblem:
         network, book = self.network, self._book
         shapes = reshard_shapes(network)
         signatures = [network.layer_signature(layer) for layer in network]
@@ -164,7 +175,7 @@ class Study:
         if self._measured is not None:
             self._measured.load(signatures)
         formats = LayerFormats(network, self.settings.formats)
-        builder = TableBuilder(network, formats, self.board, self._effort, book, self._measured)
+        builder = TableBuilder(network, formats, self.board, effort, book, self._measured)
         tables = builder.build(
             lambda layer, done, total: watch.on_probing(layer.name, done, total, book.counts)
         )
@@ -177,14 +188,40 @@ class Study:
         return JointProblem(network, tables, reshards, spills, self.board)
 
     def _run_default(self, mirror: OptunaMirror, watch: Observer) -> bool:
-        """Run ttnn's default schedule if the study has no such trial; return whether it ran."""
-        if any(trial.sampler == DEFAULT_SAMPLER for trial in self.trials):
+        """Run ttnn's default schedule if the study has no such trial; return whether it ran.
+
+        One that hung or crashed is tried again when the study goes on.
+        """
+        if any(
+            trial.sampler == DEFAULT_SAMPLER
+            and (trial.rejection is None or trial.rejection.kind not in TRANSIENT)
+            for trial in self.trials
+        ):
             return False
         schedule = default_schedule(
             self.network, self.board.name, self.record.ttnn_version, self.settings.formats
         )
         self._finish(self.run(schedule, DEFAULT_SAMPLER), mirror, watch)
         return True
+
+    def _first_look(self, limit: int, mirror: OptunaMirror, watch: Observer) -> int:
+        """Run the best of a few candidates a layer; return how many trials that took.
+
+        A new study soon has a good schedule then, also if its time is up before all is probed.
+        """
+        begun = any(trial.sampler != DEFAULT_SAMPLER for trial in self.trials)
+        if begun or limit < 2 or self._effort.name == QUICK:
+            return 0  # at effort quick, a first look is most of the search
+        known = self._book.counts.run
+        try:
+            joint = self._probe(watch, FIRST_LOOK)
+            if self._book.counts.run == known:
+                return 0  # what is stored is as quickly read as a whole
+            study = self._optuna_study(joint, _JOINT)
+            self._run_asked(study, joint, _JOINT, mirror, watch)
+        except SearchError:
+            return 0  # with all candidates, the network may fit after all
+        return 1
 
     def _search(
         self,
@@ -198,31 +235,29 @@ class Study:
         proof = solve(joint.problem, time_limit_s=_PROOF_LIMIT_S)
         self.bound_us = proof.lower_bound_us
         watch.on_bound(proof.lower_bound_us, proof.optimal)
-        study = self._optuna_study(joint)
-        space = search_space(joint)
+        study = self._optuna_study(joint, self._sampler)
         for _ in range(limit):
             if deadline is not None and time.monotonic() > deadline:
                 return
             if stops_at_bound and self._reached(proof.lower_bound_us):
                 return
-            asked = study.ask(space)
-            selection = from_parameters(joint, asked.params)
-            schedule = joint.schedule(selection, self._provenance())
-            record = add_trial(
-                self._store,
-                self.record,
-                run_repaired(self._device, self._book, joint, schedule, self._sampler),
-            )
-            self._tell(study, asked, record)
-            self._finish(record, mirror, watch)
+            self._run_asked(study, joint, self._sampler, mirror, watch)
 
-    def _tell(self, study: optuna.Study, asked: optuna.Trial, record: TrialRecord) -> None:
-        if record.rejection is not None:
-            asked.set_user_attr(REJECTION, [record.rejection.kind.value, record.rejection.layer])
-            study.tell(asked, state=TrialState.PRUNED)
-        else:
-            asked.set_user_attr(LAYER_TIMES, times_by_layer(record.ops))
-            study.tell(asked, record.latency_us)
+    def _run_asked(
+        self,
+        study: optuna.Study,
+        joint: JointProblem,
+        sampler: str,
+        mirror: OptunaMirror,
+        watch: Observer,
+    ) -> None:
+        """Run what the sampler proposes, store it, and tell the sampler."""
+        asked = study.ask(search_space(joint))
+        schedule = joint.schedule(from_parameters(joint, asked.params), self._provenance())
+        record = run_repaired(self._device, self._book, joint, schedule, sampler)
+        stored = add_trial(self._store, self.record, record)
+        tell(study, asked, stored)
+        self._finish(stored, mirror, watch)
 
     def _finish(self, record: TrialRecord, mirror: OptunaMirror, watch: Observer) -> None:
         mirror.add(record)
@@ -236,13 +271,13 @@ class Study:
             and best.latency_us <= bound_us * (1 + _CONVERGED)
         )
 
-    def _optuna_study(self, joint: JointProblem) -> optuna.Study:
+    def _optuna_study(self, joint: JointProblem, sampler_name: str) -> optuna.Study:
         """Return a study in memory that has seen every stored trial of these tables.
 
         Optuna's own database storage takes 0.3 to 1 s a trial at hundreds of parameters.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        sampler = make_sampler(self._sampler, joint, self.settings.seed + len(self.trials))
+        sampler = make_sampler(sampler_name, joint, self.settings.seed + len(self.trials))
         study = optuna.create_study(sampler=sampler, direction="minimize")
         space = search_space(joint)
         for record in list_trials(self._store, self.record, with_ops=True):
@@ -287,6 +322,11 @@ def _estimated_with(store: Store, record: StudyRecord) -> str:
     """Return the version of the cost model of a study's last trial, "" if there is none."""
     trials = list_trials(store, record, with_schedules=False)
     return trials[-1].cost_model if trials else ""
+
+
+def default_trial(trials: Sequence[TrialRecord]) -> TrialRecord | None:
+    """Return the trial of ttnn's default schedule; the last one, where it had to be repeated."""
+    return next((item for item in reversed(trials) if item.sampler == DEFAULT_SAMPLER), None)
 
 
 def with_provenance(trial: TrialRecord, study: StudyRecord) -> TrialRecord:

@@ -21,7 +21,14 @@ from autosched.schedule import (
     TensorLayout,
 )
 from autosched.search.probe_book import ProbeBook, Probed
-from autosched.space.conv2d import Convolution, in_slices, refinements, slicings, structures
+from autosched.space.conv2d import (
+    Convolution,
+    in_slices,
+    rare_switches,
+    refinements,
+    slicings,
+    structures,
+)
 from autosched.space.efforts import Effort
 from autosched.space.formats import LayerFormats
 from autosched.space.layers import Option, options
@@ -142,6 +149,10 @@ class TableBuilder:
                 answer = self._ask(layer, Option(refined, structure.input_layouts), source)
                 answers.append(answer)
                 found += _choices([answer], refined)
+        for config in self._rare(layer.op, found):
+            # In native layouts: transposed shards want their input transposed, too.
+            answers.append(self._ask(layer, Option(config, None), source))
+            found += _choices(answers[-1:], config)
         # The last resort for an image that is too large for L1.
         for sliced in [in_slices(base), *([] if found else slicings(base, self._effort))]:
             answers.append(self._ask(layer, Option(sliced, (source,)), source))
@@ -161,6 +172,16 @@ class TableBuilder:
             if first is not None and first not in chosen:
                 chosen.append(first)
         return chosen
+
+    def _rare(self, op: Convolution, found: Sequence[Choice]) -> list[Conv2dConfig]:
+        """Return what seldom pays, on the fastest candidate of each sharding."""
+        if not self._effort.rare_switches:
+            return []
+        best: dict[ShardLayout, Conv2dConfig] = {}
+        for choice in sorted(found, key=lambda item: item.time_us):
+            if isinstance(choice.config, Conv2dConfig) and choice.config.slicing == "l1_full":
+                best.setdefault(choice.sharding, choice.config)
+        return [config for fastest in best.values() for config in rare_switches(op, fastest)]
 
     def _other(self, layer: Layer, tables: Mapping[str, tuple[Choice, ...]]) -> tuple[Choice, ...]:
         sources = [

@@ -1,12 +1,15 @@
 """What may be chosen for a convolution.
 
-Candidates come in two stages. *Structures* decide the program's shape and memory: shard layout,
+Candidates come in stages. *Structures* decide the program's shape and memory: shard layout,
 activation block, core grid. *Refinements* of a structure that proved itself switch on what trades
-L1 for time: double buffers, the full inner dimension, activation reuse and the like. Legality is
-only pre-filtered here by ttnn's documented rules; the device has the last word.
+L1 for time: double buffers, the full inner dimension, activation reuse and the like. What seldom
+pays is tried last, on the best of these. Legality is only pre-filtered here by ttnn's documented
+rules; the device has the last word.
 """
 
+import functools
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -69,6 +72,24 @@ def _switches(
             pass
 
 
+def rare_switches(op: Convolution, refined: Conv2dConfig) -> list[Conv2dConfig]:
+    """Return ``refined`` with each switch on that seldom pays, one at a time.
+
+    ttnn decides by itself whether two cores' readers share the activation (split reader), and a
+    forced choice is taken as it is; the halo's and pool's config tensors are small in L1; a
+    transposed grid of block shards changes which cores share a row of the NoC.
+    """
+    if is_pointwise(op):
+        return []
+    found = [replace(refined, config_tensors_in_dram=True)]
+    if refined.shard_layout is ShardLayout.WIDTH:
+        return found
+    found += [replace(refined, force_split_reader=forced) for forced in (True, False)]
+    if refined.shard_layout is ShardLayout.BLOCK:
+        found.append(replace(refined, transpose_shards=True))
+    return found
+
+
 def _may_reuse_activations(op: Convolution) -> bool:
     return isinstance(op, Conv2d) and op.kernel[1] > 1 and op.stride == (1, 1)
 
@@ -99,13 +120,22 @@ def _block_heights(
 
 
 def _spread(values: list[int], count: int) -> list[int]:
-    """Return at most ``count`` of ``values``, evenly spread and in their order."""
-    if count <= 0:
-        return []
-    if len(values) <= count:
-        return values
-    step = (len(values) - 1) / max(1, count - 1)
-    return [values[round(index * step)] for index in range(count)]
+    """Return at most ``count`` of ``values``, spread and in their order; fewer are among more."""
+    return [values[index] for index in sorted(_bisected(len(values))[: max(0, count)])]
+
+
+@functools.cache
+def _bisected(count: int) -> tuple[int, ...]:
+    """Return the numbers below ``count``: the last, the first, then halves of what lies between."""
+    found = list(dict.fromkeys((count - 1, 0))) if count else []
+    gaps = deque([(0, count - 1)])
+    while gaps:
+        low, high = gaps.popleft()
+        middle = (low + high) // 2
+        if middle > low:
+            found.append(middle)
+            gaps += [(low, middle), (middle, high)]
+    return tuple(found)
 
 
 def in_slices(base: Conv2dConfig) -> Conv2dConfig:

@@ -11,8 +11,9 @@ class Effort:
 
     ``blocks_per_layout`` bounds the activation block heights probed for each shard layout,
     ``refined_structures`` how many of a layer's best structures get their double buffers and
-    further switches probed, ``kept_layouts`` how many combinations of a layer's layouts the joint
-    search keeps beyond the best of each sharding, ``grids`` whether explicit core grids are probed.
+    further switches probed, ``rare_switches`` whether the best of those get the switches that
+    seldom pay. ``kept_layouts`` is how many combinations of a layer's layouts the joint search
+    keeps beyond the best of each sharding, ``grids`` whether explicit core grids are probed.
     ``slices`` bounds how many numbers of slices are probed for an image too large for L1.
     ``trials`` is the default number of whole-network trials.
     """
@@ -22,18 +23,23 @@ class Effort:
     refined_structures: int
     kept_layouts: int
     grids: bool
+    rare_switches: bool
     slices: int
     trials: int
 
 
+QUICK = "quick"
 EFFORTS = {
     effort.name: effort
     for effort in (
-        Effort("quick", 3, 2, 4, False, 0, 10),
-        Effort("default", 6, 4, 8, False, 3, 30),
-        Effort("full", 64, 12, 24, True, 6, 200),
+        Effort(QUICK, 3, 2, 4, False, False, 0, 10),
+        Effort("default", 6, 4, 8, False, False, 3, 30),
+        Effort("full", 64, 12, 24, True, True, 6, 200),
     )
 }
+
+FIRST_LOOK = Effort("first look", 1, 1, 2, False, False, 0, 1)
+"""So few candidates that a new study soon has a schedule to improve on."""
 
 
 def find_effort(name: str) -> Effort:

@@ -110,6 +110,43 @@ def test_it_ends_when_the_proven_bound_is_reached(studied: Studied, probed: Stor
         assert len(study.trials) == 2
 
 
+def test_a_new_study_begins_with_a_first_look(studied: Studied, store: Store):
+    """Its trial comes before most candidates are probed, and counts as one."""
+    asked: list[int] = []
+
+    class Counting(Watching):
+        def on_trial(self, trial: TrialRecord, best: TrialRecord | None) -> None:
+            super().on_trial(trial, best)
+            asked.append(len(device.probes))
+
+    known = studied.records.probes
+    refusal = Rejection(RejectionKind.INVALID, "never asked at effort quick")
+    device = Scripted(studied.device(), probe=lambda request: known.get(request, refusal))
+    watching = Counting()
+    with fresh(studied, store, device, replace(QUICK, effort="default")) as study:
+        study.optimize(trials=3, observer=watching)
+    assert samplers(watching.trials) == [DEFAULT_SAMPLER, "joint", "joint"]
+    assert asked[0] == 0
+    assert asked[1] < 0.6 * asked[2]
+    first, second = (trial.latency_us for trial in watching.trials[:2])
+    assert first is not None
+    assert second is not None
+    assert second < first
+
+
+def test_stored_probes_need_no_first_look(studied: Studied, store: Store):
+    known = studied.records.probes
+    refusal = Rejection(RejectionKind.INVALID, "never asked at effort quick")
+    settings = replace(QUICK, effort="default")
+    for trials in (0, 2):
+        device = Scripted(studied.device(), probe=lambda request: known.get(request, refusal))
+        with fresh(studied, store, device, settings) as study:
+            best = study.optimize(trials=trials)
+            assert best is not None
+    assert samplers(study.trials) == [DEFAULT_SAMPLER, "joint", "joint"]
+    assert study.trials[1].latency_us == pytest.approx(study.bound_us)
+
+
 def test_a_named_number_of_trials_is_run_whatever_the_bound(studied: Studied, probed: Store):
     with fresh(studied, probed) as study:
         study.optimize(trials=5)
@@ -263,6 +300,28 @@ def test_a_default_that_does_not_run_is_a_trial_all_the_same(studied: Studied, p
         assert best.number == 1
         first = study.trials[0]
     assert (first.number, first.sampler, first.rejection) == (0, DEFAULT_SAMPLER, HANG)
+
+
+def test_a_default_that_hung_is_tried_again(studied: Studied, probed: Store):
+    """A busy machine may have been the cause; a rejection for good is not asked twice."""
+    with fresh(studied, probed, Scripted(studied.device(), run=lambda _: HANG)) as study:
+        study.optimize(trials=1)
+    with fresh(studied, probed) as study:
+        study.optimize(trials=1)
+        study.optimize(trials=1)
+        found = study.trials
+    assert samplers(found) == [DEFAULT_SAMPLER, DEFAULT_SAMPLER, "joint"]
+    assert [trial.rejection for trial in found] == [HANG, None, None]
+
+
+def test_what_is_to_be_done_on_closing_comes_after_the_device(studied: Studied, probed: Store):
+    device = Scripted(studied.device())
+    events: list[str] = []
+    device.close = lambda: events.append("device")
+    study = fresh(studied, probed, device)
+    study.on_close(lambda: events.append("database"))
+    study.close()
+    assert events == ["device", "database"]
 
 
 def test_a_study_in_which_nothing_runs(studied: Studied, probed: Store):

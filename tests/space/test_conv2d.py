@@ -11,6 +11,7 @@ from autosched.space.conv2d import (
     TILE,
     in_slices,
     is_pointwise,
+    rare_switches,
     refinements,
     slicings,
     structures,
@@ -138,6 +139,42 @@ def test_refinements_are_every_combination_of_switches(
     op: Conv2d, layout: ShardLayout, count: int
 ) -> None:
     assert len(refinements(op, replace(BASE, shard_layout=layout), BOARD)) == count
+
+
+@pytest.mark.parametrize(
+    ("layout", "changed"),
+    [
+        (ShardLayout.WIDTH, [{"config_tensors_in_dram"}]),
+        (
+            ShardLayout.HEIGHT,
+            [{"config_tensors_in_dram"}, {"force_split_reader"}, {"force_split_reader"}],
+        ),
+        (
+            ShardLayout.BLOCK,
+            [
+                {"config_tensors_in_dram"},
+                {"force_split_reader"},
+                {"force_split_reader"},
+                {"transpose_shards"},
+            ],
+        ),
+    ],
+)
+def test_what_seldom_pays_is_tried_one_at_a_time(
+    layout: ShardLayout, changed: list[set[str]]
+) -> None:
+    refined = replace(BASE, shard_layout=layout, enable_act_double_buffer=True)
+    found = rare_switches(THREE, refined)
+    assert [
+        {name for name, value in vars(config).items() if value != getattr(refined, name)}
+        for config in found
+    ] == changed
+    assert len(set(found)) == len(found)
+
+
+def test_a_matmul_has_no_rare_switches() -> None:
+    pointwise = replace(THREE, kernel=(1, 1), padding=(0, 0, 0, 0))
+    assert rare_switches(pointwise, replace(BASE, shard_layout=ShardLayout.BLOCK)) == []
 
 
 def test_a_width_divisor_splits_a_cores_channels_evenly() -> None:
