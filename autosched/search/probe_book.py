@@ -61,12 +61,20 @@ class ProbeBook:
         self._known: dict[ProbeKey, ProbeOutcome | Rejection] = {}
         self._stored: set[ProbeKey] = set()
         self._asked: set[ProbeKey] = set()
+        self._loaded: set[str] = set()
 
     def load(self, signatures: Iterable[str]) -> None:
-        """Read what the store knows of some layers."""
-        for key, probe in load_probes(self._store, signatures, self._key).items():
-            self._known[key] = probe.outcome
+        """Read what the store knows of some layers, once."""
+        wanted = set(signatures) - self._loaded
+        self._loaded |= wanted
+        for key, probe in load_probes(self._store, wanted, self._key).items():
+            self._known.setdefault(key, probe.outcome)
             self._stored.add(key)
+
+    def has_stored(self, signatures: Iterable[str]) -> bool:
+        """Return whether the store knows something of every one of some layers."""
+        self.load(signatures := set(signatures))
+        return signatures <= {key.layer_signature for key in self._stored}
 
     def probe(self, signature: str, request: ProbeRequest) -> Probed | Rejection:
         """Return what a candidate did, running it if nobody has yet."""

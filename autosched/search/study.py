@@ -212,11 +212,10 @@ class Study:
         begun = any(trial.sampler != DEFAULT_SAMPLER for trial in self.trials)
         if begun or limit < 2 or self._effort.name == QUICK:
             return 0  # at effort quick, a first look is most of the search
-        known = self._book.counts.run
+        if self._book.has_stored(self.network.layer_signature(layer) for layer in self.network):
+            return 0  # what is stored is read as a whole soon enough
         try:
             joint = self._probe(watch, FIRST_LOOK)
-            if self._book.counts.run == known:
-                return 0  # what is stored is as quickly read as a whole
             study = self._optuna_study(joint, _JOINT)
             self._run_asked(study, joint, _JOINT, mirror, watch)
         except SearchError:

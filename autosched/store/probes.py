@@ -1,5 +1,6 @@
 """Probes: what a device said about one configuration of one layer."""
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -56,8 +57,13 @@ class ProbeKey:
         device: DeviceKey,
     ) -> "ProbeKey":
         """Return the key of a configuration in the layouts its inputs come in."""
-        inputs_digest = digest(to_plain(tuple(input_layouts)))
-        return cls(layer_signature, digest(to_plain(config)), inputs_digest, device)
+        return cls(layer_signature, _digest(config), _digest(tuple(input_layouts)), device)
+
+
+@functools.lru_cache(maxsize=50_000)
+def _digest(words: LayerConfig | tuple[TensorLayout, ...]) -> str:
+    # A search asks for the same few thousand configurations and layouts over and over.
+    return digest(words)
 
 
 @dataclass(frozen=True)
