@@ -39,7 +39,7 @@ def calibrate(  # noqa: PLR0913, PLR0917 - one parameter per option
     storage: options.Storage = None,
     as_json: options.Json = False,
 ) -> None:
-    """Fit the device model's coefficients to profiles, and judge them on held-out layers."""
+    """Fit the device model's coefficients to profiles, judged on held-out layers and networks."""
     from autosched.cost.calibration import (  # noqa: PLC0415 - the help starts quickly
         calibrate as fit_profiles,
     )

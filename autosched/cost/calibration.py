@@ -6,13 +6,14 @@ exercise, and families of which it has almost no rows, take the other architectu
 prior: cycle counts of the same kernels are alike.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from autosched.cost.coefficients import Coefficients, FamilyFit, load, save, shipped_path
 from autosched.cost.fitting import Sample, fit
+from autosched.cost.held_out import HeldOutScore, held_out_scores
 from autosched.cost.priors import ORDINARY_ERROR, PRIORS, Prior
 from autosched.cost.profile import CLOCK_GHZ, Profile, UnknownOp, read_profile
 from autosched.cost.quantities import all_quantities
@@ -31,10 +32,7 @@ FEW_SAMPLES = 5
 POOLED = frozenset({"conv2d", "halo"})
 """Families whose kernels cost alike on all architectures, so that each starts from the other."""
 
-LEANS = POOLED | {"matmul"}
-"""Families in which the architecture with fewer profiled layers is held close to the other."""
-
-LEANING = 0.2
+LEANS: Mapping[str, float] = {"conv2d": 0.2, "halo": 0.2, "matmul": 0.5}
 """How much closer an architecture with fewer profiled layers is held to the other's fit."""
 
 TRANSFER_COEFFICIENTS = ("read_kib", "weight_kib")
@@ -57,6 +55,7 @@ class CalibrationReport:
     coefficients: Mapping[str, Coefficients]
     scores: tuple[ClassScore, ...]
     transfers: tuple[TransferScore, ...]
+    held_out: tuple[HeldOutScore, ...]
     unknown: Mapping[str, tuple[UnknownOp, ...]]
 
     def to_plain(self) -> dict[str, Any]:
@@ -65,6 +64,7 @@ class CalibrationReport:
             "versions": {arch: item.version for arch, item in self.coefficients.items()},
             "scores": [asdict(item) for item in self.scores],
             "transfers": [asdict(item) for item in self.transfers],
+            "held_out": [asdict(item) for item in self.held_out],
             "unknown": {
                 path: [asdict(op) for op in ops] for path, ops in self.unknown.items() if ops
             },
@@ -109,6 +109,7 @@ def calibrate(
         coefficients=coefficients,
         scores=scores,
         transfers=_transfers(samples),
+        held_out=tuple(held_out_scores(profiles, _fit_values)),
         unknown={str(profile.path): profile.unknown for profile in profiles},
     )
 
@@ -180,39 +181,57 @@ def _started(
     return {name: replace(prior, value=values[name]) for name, prior in priors.items()}
 
 
+def _fit_values(samples: Mapping[str, Families], arch: str) -> Mapping[str, Mapping[str, float]]:
+    """Return the coefficients of all families that there are samples of, from the plain priors."""
+    present = sorted({family for families in samples.values() for family in families})
+    fitted = _fit_all(samples, arch, None, present)
+    return {family: values for family, (values, _) in fitted.items()}
+
+
 def _fit_all(
-    samples: Mapping[str, Families], arch: str, start: Coefficients | None
+    samples: Mapping[str, Families],
+    arch: str,
+    start: Coefficients | None,
+    families: Iterable[str] = PRIORS,
 ) -> dict[str, tuple[dict[str, float], Mapping[str, Prior]]]:
     """Return (values, priors used) of every family for one architecture."""
     fitted = {}
-    for family, plain in PRIORS.items():
+    other = next((name for name in samples if name != arch), arch)
+    for family in families:
+        plain = PRIORS[family]
         own = samples[arch].get(family, ())
-        others = [
-            sample
-            for other, families in samples.items()
-            if other != arch
-            for sample in families.get(family, ())
-        ]
+        others = samples[other].get(family, ()) if other != arch else ()
         leaning = family in LEANS and _layers(others) > _layers(own)
         learned = len(own) >= FEW_SAMPLES and not leaning and family not in POOLED
         priors = _borrowed(
-            _exercised(own) if learned else set(), others, _started(family, plain, start)
+            _exercised(own) if learned else set(),
+            others,
+            _started(family, {n: p.on(arch) for n, p in plain.items()}, start),
+            arch,
+            other,
         )
         if leaning:
-            priors = _lean(priors)
+            priors = _lean(priors, LEANS[family])
         fitted[family] = (fit(own, priors), priors)
     return fitted
 
 
 def _borrowed(
-    exercised: set[str], others: Sequence[Sample], priors: Mapping[str, Prior]
+    exercised: set[str],
+    others: Sequence[Sample],
+    priors: Mapping[str, Prior],
+    arch: str,
+    other: str,
 ) -> Mapping[str, Prior]:
     """Take what the own rows do not exercise from the other architecture's fit."""
     if not others:
         return priors
-    values = fit(others, priors)
+    theirs = {name: prior.on(other, arch) for name, prior in priors.items()}
+    values = fit(others, theirs)
     return {
-        name: prior if name in exercised else replace(prior, value=values[name])
+        name: prior
+        if name in exercised
+        else replace(theirs[name], value=values[name]).on(arch, other)
         for name, prior in priors.items()
     }
 
@@ -221,12 +240,12 @@ def _layers(samples: Sequence[Sample]) -> int:
     return len({sample.group for sample in samples})
 
 
-def _lean(priors: Mapping[str, Prior]) -> Mapping[str, Prior]:
+def _lean(priors: Mapping[str, Prior], leaning: float) -> Mapping[str, Prior]:
     """Hold all but the coefficients that tell architectures apart close to the other's fit."""
     return {
         name: prior
         if name in TRANSFER_COEFFICIENTS
-        else replace(prior, spread=LEANING * prior.spread)
+        else replace(prior, spread=leaning * prior.spread)
         for name, prior in priors.items()
     }
 
@@ -293,7 +312,13 @@ def _transfers(samples: Mapping[str, Families]) -> tuple[TransferScore, ...]:
         for target in samples:
             pair = samples[source].get("conv2d", ()), samples[target].get("conv2d", ())
             if source != target and all(pair):
-                errors = transfer_errors(*pair, PRIORS["conv2d"], TRANSFER_COEFFICIENTS)
+                theirs = {name: prior.on(source) for name, prior in PRIORS["conv2d"].items()}
+                values = fit(pair[0], theirs)
+                moved = {
+                    name: replace(prior, value=values[name]).on(target, source)
+                    for name, prior in theirs.items()
+                }
+                errors = transfer_errors(pair[1], moved, TRANSFER_COEFFICIENTS)
                 relative = sorted(abs(error) for error in errors)
                 found.append(TransferScore(source, target, float(relative[len(relative) // 2])))
     return tuple(found)

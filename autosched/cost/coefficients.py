@@ -12,7 +12,7 @@ from autosched.cost.priors import ORDINARY_ERROR, PRIORS, SHARE, Prior
 from autosched.errors import ProfileError
 from autosched.plain import digest
 
-FORMAT = 2
+FORMAT = 3
 """Raised when formulas change so that older coefficient files no longer fit them."""
 
 

@@ -89,8 +89,15 @@ def _compute(op: Conv2dOp, rows: int, blocks: int, inner: int, own_tiles: float)
         "reload_tile": float(partials * (2 if op.fp32_dest_acc else 1)),
         "pack_tile": float(blocks * outputs),
         "output_tile": float(outputs * (1 + op.has_bias + op.has_activation)),
-        "untilize_tile": float(outputs) if op.untilize_out else 0.0,
+        **_untilizes(op, rows),
     }
+
+
+def _untilizes(op: Conv2dOp, rows: int) -> Quantities:
+    if not op.untilize_out:
+        return {}
+    calls = rows * ceil_div(op.out_tiles_w, PACK_UNTILIZE_COLUMNS)
+    return {"untilize_row": float(calls), "untilize_tile": float(rows * op.out_tiles_w)}
 
 
 def unpack_share(height: int, width: int, in0: DataType, in1: DataType) -> float:
@@ -168,13 +175,13 @@ def splits_reader(op: Conv2dOp) -> bool:
 def halo_work(op: HaloOp) -> Work:
     """Return the work of a halo gather: untilize, copy the own shard, fetch or pad the border."""
     kept = min(op.in_sticks, op.out_sticks)
-    border = "legacy_border" if op.legacy else "border"
+    age = "legacy_" if op.legacy else ""
     serial = {
         "launch": 1.0,
         "local_stick": float(kept),
-        "local_kib": kept * op.stick_bytes / KIB,
-        f"{border}_stick": float(op.border_sticks),
-        f"{border}_kib": op.border_sticks * op.stick_bytes / KIB,
+        f"{age}local_kib": kept * op.stick_bytes / KIB,
+        f"{age}border_stick": float(op.border_sticks),
+        f"{age}border_kib": op.border_sticks * op.stick_bytes / KIB,
         "window_row": float(op.window_rows),
     }
     if op.from_tiles:

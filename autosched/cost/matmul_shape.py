@@ -16,6 +16,7 @@ from autosched.schedule import DataType, DeviceOp, Fidelity, ShardLayout, Tensor
 _FIDELITY = re.compile(r"math_fidelity=(\w+)")
 _PER_CORE = re.compile(r"per_core_M=(\d+);per_core_N=(\d+)")
 _IN0_BLOCK = re.compile(r"in0_block_w=(\d+)")
+_OUT_BLOCK = re.compile(r"out_block_h=(\d+)")
 _SUBBLOCK = re.compile(r"out_subblock_h=(\d+);out_subblock_w=(\d+)")
 # Tiles the matrix engine accumulates at once: half the destination registers, a quarter in fp32.
 _DEST_TILES, _DEST_TILES_FP32 = 8, 4
@@ -59,7 +60,14 @@ def read_matmul(op: DeviceOp) -> MatmulOp:
         in0_dtype=in0.layout.dtype,
         in1_dtype=in1.layout.dtype,
         out_dtype=out.layout.dtype,
+        out_blocks=_out_blocks(op, core_m),
     )
+
+
+def _out_blocks(op: DeviceOp, core_m: int) -> int:
+    """Return the blocks of rows that a program states; ttnn's own programs mostly have one."""
+    stated = _OUT_BLOCK.search(op.attributes)
+    return ceil_div(core_m, int(stated[1])) if stated else 1
 
 
 @lru_cache(maxsize=4096)
@@ -82,13 +90,13 @@ def subblock_of(rows: int, columns: int, fp32_dest_acc: bool) -> tuple[int, int]
 def flat_matmul(m: int, k: int, n: int, cores: int) -> MatmulOp:
     """Return the features of a row of a flat height-sharded matmul file.
 
-    The file names no formats: bfloat16 throughout at HiFi4, at which a tile product costs the
-    cycles that the phases of convolutions show, and one block, as wide as the shards. Calibration
-    absorbs what is wrong with that. Rows wider than the destination registers show the cost of
-    single-tile blocks.
+    The file names no formats: bfloat16 throughout, at HiFi2, ttnn's default for it, and one block
+    of the inner dimension, as wide as the shards. Where shards and buffers together do not fit in
+    L1, ttnn computes fewer rows at once.
     """
     m_tiles, k_tiles, n_tiles = (ceil_div(size, TILE) for size in (m, k, n))
     core_m = ceil_div(m_tiles, cores)
+    rows = _rows_that_fit(core_m, k_tiles, n_tiles)
     narrow = n_tiles <= _DEST_TILES
     return MatmulOp(
         kind=MatmulKind.MCAST_IN1,
@@ -100,9 +108,9 @@ def flat_matmul(m: int, k: int, n: int, cores: int) -> MatmulOp:
         k_blocks=1,
         core_m=core_m,
         core_n=n_tiles,
-        subblock_h=subblock_of(core_m, n_tiles, False)[0] if narrow else 1,
+        subblock_h=subblock_of(rows, n_tiles, False)[0] if narrow else 1,
         subblock_w=n_tiles if narrow else 1,
-        fidelity=Fidelity.HIFI4,
+        fidelity=Fidelity.HIFI2,
         fp32_dest_acc=False,
         packer_l1_acc=False,
         has_bias=False,
@@ -112,7 +120,26 @@ def flat_matmul(m: int, k: int, n: int, cores: int) -> MatmulOp:
         in0_dtype=DataType.BFLOAT16,
         in1_dtype=DataType.BFLOAT16,
         out_dtype=DataType.BFLOAT16,
+        out_blocks=core_m // rows,
     )
+
+
+# Wormhole's L1 beyond what the kernels' programs take, in bfloat16 tiles.
+_L1_TILES = 683
+
+
+def _rows_that_fit(core_m: int, k_tiles: int, core_n: int) -> int:
+    """Return the rows of tiles computed at once: the most that divide a core's part and fit.
+
+    In L1 are both shards and, twice each, a block of either operand and of the output.
+    """
+    left = _L1_TILES - core_m * (k_tiles + core_n) - 2 * k_tiles * core_n
+    fitting = [
+        rows
+        for rows in range(1, core_m + 1)
+        if core_m % rows == 0 and 2 * rows * (k_tiles + core_n) <= left
+    ]
+    return max(fitting, default=1)
 
 
 def _tiles(info: TensorInfo) -> tuple[int, int]:

@@ -31,6 +31,9 @@ from autosched.cost.tensors import TILE, ceil_div
 from autosched.cost.work import Stage, Work
 from autosched.schedule import PageLayout
 
+# Bytes of a tile of 32-bit numbers.
+_LARGEST_TILE = 4 * TILE**2
+
 
 def pages(side: Traffic, cores: int) -> dict[str, float]:
     """Return the page and byte quantities of one side of a transfer.
@@ -192,14 +195,14 @@ def binary_work(op: BinaryOp) -> Work:
 
     Off the in-place path (``uneven``) every tile is read over the network, one at a time.
     """
-    compute = {"tile": float(op.tiles)}
+    compute = {"tile": float(op.tiles), "unpack_kib": unpacked_kib(op)}
     serial = {"launch": 1.0, "fill": op.fills}
     if op.uneven:
         serial["cliff_tile"] = float(op.tiles)
         return Work("binary", serial, (Stage("compute", compute),))
     reads: dict[str, float] = {}
     for source in op.sources:
-        for name, amount in pages(source, op.cores).items():
+        for name, amount in _fetched(source, op.cores).items():
             reads[name] = reads.get(name, 0.0) + amount
     if op.legacy:
         moved = (*op.sources, op.target)
@@ -208,10 +211,21 @@ def binary_work(op: BinaryOp) -> Work:
     stages = (
         Stage("compute", compute),
         Stage("read", reads, ("overlap",)),
-        Stage("write", pages(op.target, op.cores), ("overlap",)),
+        Stage("write", _fetched(op.target, op.cores), ("overlap",)),
         Stage("fabric", fabric(*op.sources, op.target)),
     )
     return Work("binary", serial, stages)
+
+
+def _fetched(side: Traffic, cores: int) -> dict[str, float]:
+    """Return what comes over the network; a core works on its own shard where it lies."""
+    return {} if side.place is Place.SHARD else pages(side, cores)
+
+
+def unpacked_kib(op: BinaryOp) -> float:
+    """Return the KiB that the unpacker reads of all operands, a tile of each for a tile."""
+    sizes = (min(source.page_bytes, _LARGEST_TILE) for source in op.sources)
+    return op.tiles * sum(sizes) / KIB
 
 
 # Rows of a window that one pass of the reduction takes (tt-metal's pool factory).
@@ -231,6 +245,7 @@ def pool_work(op: PoolOp) -> Work:
         "stick": float(op.out_sticks),
         "window_stick": float(op.out_sticks * window),
         "reduce_tile": passes,
+        "average_tile": passes if op.kind == "avg" else 0.0,
         "index_tile": passes if op.with_indices else 0.0,
         "tiled_stick": float(op.out_sticks * columns) if op.tiled_output else 0.0,
     }

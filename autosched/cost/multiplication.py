@@ -18,7 +18,7 @@ def matmul_work(op: MatmulOp) -> Work:
     products = outputs * op.k_tiles
     serial = {
         "launch": 1.0,
-        "block": float(op.k_blocks),
+        "block": float(op.k_blocks * op.out_blocks),
         "block_2d": float(op.k_blocks) if op.kind is MatmulKind.MCAST_2D else 0.0,
         "mcast_core": 0.0 if op.kind is MatmulKind.REUSE else float(op.cores),
         "batch": float(op.core_batches - 1),
@@ -28,6 +28,7 @@ def matmul_work(op: MatmulOp) -> Work:
         "matmul_phase": float(products * op.fidelity.phases),
         "matmul_unpack": products
         * unpack_share(op.subblock_h, op.subblock_w, op.in0_dtype, op.in1_dtype),
+        "matmul_call": products / (op.subblock_h * op.subblock_w),
         "subblock": outputs / (op.subblock_h * op.subblock_w),
         "pack_tile": float(outputs * op.k_blocks),
     }
@@ -37,7 +38,7 @@ def matmul_work(op: MatmulOp) -> Work:
         Stage("compute", compute),
         Stage("in0", _in0(op), ("overlap_in0",)),
         Stage("in1", _in1(op), ("overlap_in1",)),
-        Stage("output", _transfer(op.out_place, outputs, op.out_dtype), ("overlap_output",)),
+        Stage("output", _written(op, outputs), ("overlap_output",)),
     )
     return Work("matmul", serial, stages)
 
@@ -47,6 +48,14 @@ def _transfer(place: Place, tiles: float, dtype: DataType) -> dict[str, float]:
         return {}
     kib = tiles * TILE_BYTES[dtype] / KIB
     return {f"{place.value}_page": float(tiles), f"{place.value}_kib": kib}
+
+
+def _written(op: MatmulOp, tiles: int) -> dict[str, float]:
+    """Return the way of the output; a core waits for the writes of each block before the next."""
+    if op.out_place is Place.SHARD:
+        return {}
+    blocks = tiles / (op.subblock_h * op.subblock_w)
+    return {**_transfer(op.out_place, tiles, op.out_dtype), "write_wait": blocks}
 
 
 def _in0(op: MatmulOp) -> dict[str, float]:
@@ -60,7 +69,7 @@ def _in0(op: MatmulOp) -> dict[str, float]:
 
 
 def _in1(op: MatmulOp) -> dict[str, float]:
-    tiles = float(op.core_n * op.k_tiles)
+    tiles = float(op.core_n * op.k_tiles * op.out_blocks)
     quantities = _transfer(op.in1_place, tiles, op.in1_dtype)
     if op.kind in (MatmulKind.MCAST_IN1, MatmulKind.MCAST_2D) and op.cores > 1:
         quantities["mcast_page"] = tiles

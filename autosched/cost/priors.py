@@ -11,7 +11,7 @@ tt-metal's own split-reader rule; the rest was read off the profiles' simplest r
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 CYCLES = "cycles"
 SHARE = "share"
@@ -19,17 +19,32 @@ SHARE = "share"
 
 @dataclass(frozen=True)
 class Prior:
-    """What is known of a coefficient before any profile is read; it never falls below ``least``."""
+    """What is known of a coefficient before any profile is read; it never falls below ``least``.
+
+    ``value`` is Wormhole's; on Blackhole it is ``blackhole`` times as many cycles.
+    """
 
     value: float
     spread: float = 0.5
     unit: str = CYCLES
     least: float = 0.0
+    blackhole: float = 1.0
+
+    def on(self, arch: str, origin: str = "wormhole_b0") -> "Prior":
+        """Return the prior for ``arch``, its value so far being in cycles of ``origin``."""
+        factor = {"blackhole": self.blackhole}
+        scale = factor.get(arch, 1.0) / factor.get(origin, 1.0)
+        return replace(self, value=self.value * scale)
 
 
 # Cycles no kernel can do without; both data-movement processors' ports at 64 bytes a cycle each;
 # and the DRAM of either architecture (288 GB/s at 1.0 GHz, 512 GB/s at 1.35 GHz) at its peak.
 LEAST_LAUNCH, LEAST_KIB, LEAST_DRAM_KIB = 300.0, 8.0, 2.7
+
+
+# Blackhole's cycles over Wormhole's: tt-metal's split-reader rule takes 28 and 60 bytes a cycle
+# over the network and 25 and 43 by multicast; the DRAM gives 288 and 379 bytes a cycle in all.
+NOC, MULTICAST, DRAM = 0.47, 0.58, 0.76
 
 
 def share(value: float, spread: float = 1.0) -> Prior:
@@ -49,14 +64,14 @@ def _transfers(
         "dram_tile": Prior(tile[1]),
         "l1_stick": Prior(stick[0]),
         "dram_stick": Prior(stick[1]),
-        "l1_kib": Prior(25.0, least=LEAST_KIB),
-        "dram_kib": Prior(25.0, least=LEAST_KIB),
+        "l1_kib": Prior(25.0, least=LEAST_KIB, blackhole=NOC),
+        "dram_kib": Prior(25.0, least=LEAST_KIB, blackhole=NOC),
         "l1_fabric_kib": Prior(4.0),
         # Interleaved pages reach about 70 % of the DRAM's peak.
-        "dram_fabric_kib": Prior(4.5, 0.2, least=LEAST_DRAM_KIB),
+        "dram_fabric_kib": Prior(4.5, 0.2, least=LEAST_DRAM_KIB, blackhole=DRAM),
         "l1_crowd_kib": Prior(20.0),
         "dram_crowd_kib": Prior(20.0),
-        "shard_kib": Prior(20.0),
+        "shard_kib": Prior(20.0, blackhole=NOC),
     }
 
 
@@ -75,20 +90,23 @@ PRIORS: Mapping[str, Mapping[str, Prior]] = {
     "conv2d": {
         "launch": Prior(1500.0, 0.3),
         "block": Prior(150.0),
-        "block_mcast": Prior(300.0),
-        "act_mcast_kib": Prior(40.0, 0.15),
+        # Each core of a row sends in turn, with a round of semaphores before and after.
+        "block_mcast": Prior(1000.0),
+        "act_mcast_kib": Prior(40.0, 0.15, blackhole=MULTICAST),
         "matmul_phase": Prior(16.0, 0.1),
         "matmul_unpack": Prior(8.0),
         "tilize_tile": Prior(65.0, 0.3),
-        "reload_tile": Prior(60.0),
-        "pack_tile": Prior(40.0),
-        "output_tile": Prior(40.0),
-        "untilize_tile": Prior(120.0),
+        "reload_tile": Prior(40.0),
+        "pack_tile": Prior(32.0),
+        "output_tile": Prior(32.0),
+        "untilize_row": Prior(100.0),
+        "untilize_tile": Prior(100.0),
         "read": Prior(25.0),
-        "read_kib": Prior(35.0, 0.3),
-        "weight_page": Prior(20.0),
+        "read_kib": Prior(35.0, 0.3, blackhole=NOC),
+        # One core reads them page by page: latency binds, on either architecture.
+        "weight_page": Prior(25.0),
         "weight_kib": Prior(40.0, 0.3),
-        "weight_mcast_kib": Prior(10.0),
+        "weight_mcast_kib": Prior(10.0, blackhole=MULTICAST),
         "overlap_reader": share(0.5),
         "overlap_weights": share(0.2),
         # Both double buffers bring width-sharded convolutions to 0.60-0.62 of their time.
@@ -99,7 +117,9 @@ PRIORS: Mapping[str, Mapping[str, Prior]] = {
     "halo": {
         "launch": Prior(1200.0, 0.3),
         "local_stick": Prior(1.0),
-        "local_kib": Prior(16.0),
+        "local_kib": Prior(16.0, blackhole=NOC),
+        # One of the two data-movement processors did what both share now.
+        "legacy_local_kib": Prior(32.0, blackhole=NOC),
         "border_stick": Prior(1.0),
         "border_kib": Prior(35.0),
         "legacy_border_stick": Prior(12.0),
@@ -116,17 +136,21 @@ PRIORS: Mapping[str, Mapping[str, Prior]] = {
         "mcast_core": Prior(20.0),
         "batch": Prior(1000.0),
         "output_tile": Prior(50.0),
-        "matmul_phase": Prior(16.0, 0.1),
+        "matmul_phase": Prior(16.0, 0.02),
         "matmul_unpack": Prior(4.0, 0.3),
+        # The kernel asks the matrix engine for one output block and one inner tile at a time.
+        "matmul_call": Prior(15.0),
         "subblock": Prior(30.0),
         "pack_tile": Prior(20.0),
         "partial_tile": Prior(30.0),
         "l1_page": Prior(30.0),
-        "l1_kib": Prior(40.0),
+        "l1_kib": Prior(40.0, blackhole=NOC),
         "dram_page": Prior(60.0),
-        "dram_kib": Prior(40.0),
+        "dram_kib": Prior(40.0, blackhole=NOC),
+        # A round trip to DRAM takes about so long.
+        "write_wait": Prior(700.0),
         "mcast_page": Prior(20.0),
-        "mcast_kib": Prior(40.0),
+        "mcast_kib": Prior(40.0, blackhole=MULTICAST),
         "overlap_in0": share(0.7, 0.5),
         "overlap_in1": share(0.6),
         "overlap_output": share(0.3),
@@ -137,27 +161,27 @@ PRIORS: Mapping[str, Mapping[str, Prior]] = {
         "launch": Prior(700.0, 0.3),
         "shard_tile": Prior(15.0),
         "shard_stick": Prior(15.0),
-        "shard_kib": Prior(25.0),
+        "shard_kib": Prior(25.0, blackhole=NOC),
         "l1_tile": Prior(60.0),
         "l1_stick": Prior(60.0),
-        "l1_kib": Prior(40.0),
+        "l1_kib": Prior(40.0, blackhole=NOC),
         "dram_tile": Prior(90.0),
         "dram_stick": Prior(500.0),
-        "dram_kib": Prior(40.0),
+        "dram_kib": Prior(40.0, blackhole=NOC),
     },
     "move": {
         "l1_crowd_kib": Prior(10.0),
         "dram_crowd_kib": Prior(10.0),
         "launch": Prior(500.0, 0.3),
-        "shard_kib": Prior(35.0),
+        "shard_kib": Prior(35.0, blackhole=NOC),
         "l1_tile": Prior(200.0),
         "l1_stick": Prior(200.0),
-        "l1_kib": Prior(60.0),
+        "l1_kib": Prior(60.0, blackhole=NOC),
         "dram_tile": Prior(400.0),
         "dram_stick": Prior(500.0),
-        "dram_kib": Prior(60.0),
+        "dram_kib": Prior(60.0, blackhole=NOC),
         "l1_fabric_kib": Prior(3.0),
-        "dram_fabric_kib": Prior(4.0),
+        "dram_fabric_kib": Prior(4.0, blackhole=DRAM),
     },
     "interleaved_to_sharded": {
         **_transfers(500.0, (60.0, 90.0), (45.0, 550.0)),
@@ -208,7 +232,9 @@ PRIORS: Mapping[str, Mapping[str, Prior]] = {
     },
     "binary": {
         **_transfers(900.0, (60.0, 90.0), (60.0, 100.0)),
-        "tile": Prior(75.0, 0.3),
+        # The unpacker reads both operands at about 80 bytes a cycle.
+        "tile": Prior(20.0, 0.3),
+        "unpack_kib": Prior(12.5, 0.3),
         "fill": Prior(1500.0),
         "legacy_page": Prior(200.0),
         "cliff_tile": Prior(620.0, 0.2),
@@ -218,7 +244,8 @@ PRIORS: Mapping[str, Mapping[str, Prior]] = {
         "launch": Prior(1500.0, 0.3),
         "stick": Prior(15.0, 0.3),
         "window_stick": Prior(1.0, 0.3),
-        "reduce_tile": Prior(85.0, 0.3),
+        "reduce_tile": Prior(75.0, 0.3),
+        "average_tile": Prior(30.0),
         "index_tile": Prior(500.0),
         "tiled_stick": Prior(15.0),
     },

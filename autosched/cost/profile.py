@@ -119,8 +119,8 @@ def _read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restval="")
-            rows = [{name: text for name, text in row.items() if name} for row in reader]
-            return [name.strip() for name in reader.fieldnames or ()], rows
+            reader.fieldnames = header = [name.strip() for name in reader.fieldnames or ()]
+            return header, [{name: text for name, text in row.items() if name} for row in reader]
     except OSError as error:
         raise ProfileError(f"{path}: cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -155,10 +155,19 @@ def _timed_rows(ops: Sequence[tuple[int, Mapping[str, str]]]) -> Iterator[Profil
         try:
             features = read_features(op)
             work_of(features)
-            problem = "" if is_known(op) else "no formula"
+            problem = _gap(op)
         except (KeyError, ValueError, IndexError, TypeError, ZeroDivisionError) as error:
             features, problem = read_generic(op), f"unreadable attributes ({error!r})"
         yield ProfileRow(op, features, measured_ns, number, problem)
+
+
+def _gap(op: DeviceOp) -> str:
+    """Return what is missing for a prediction in detail, empty if nothing is."""
+    if not is_known(op):
+        return "no formula"
+    if not op.inputs:
+        return "no input tensor"
+    return "" if op.cores > 0 else "no core count"
 
 
 def _number(text: str) -> float:

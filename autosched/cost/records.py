@@ -119,7 +119,8 @@ class MatmulOp:
     """One matrix multiplication, M x K by K x N, sizes in tiles; ``core_*`` per core.
 
     ``k_blocks`` is the number of blocks the inner dimension is accumulated in, ``core_batches``
-    that of independent multiplications a core does one after the other.
+    that of independent multiplications a core does one after the other, ``out_blocks`` the number
+    of blocks of rows a core's output is computed in: the second operand is read for each.
     """
 
     kind: MatmulKind
@@ -143,6 +144,7 @@ class MatmulOp:
     in0_dtype: DataType
     in1_dtype: DataType
     out_dtype: DataType
+    out_blocks: int = 1
 
 
 @dataclass(frozen=True)

@@ -85,20 +85,30 @@ def score(
         median_error=float(np.median(relative)),
         p90_error=float(np.percentile(relative, 90)),
         spearman=float(spearmanr(cycles, cycles * np.exp(errors))[0]) if groups > 2 else None,
-        error_log=_standard_error(errors, groups),
+        error_log=_standard_error(errors, [sample.weight for sample in samples], groups),
         worst=_worst(samples, errors, clock_ghz),
     )
 
 
-def _standard_error(errors: Array, groups: int) -> float:
+def _standard_error(errors: Array, weights: Sequence[float], groups: int) -> float:
     """Return a standard error that both half and nine tenths of the errors agree with.
 
     Quantiles instead of the root mean square: sweeps contain rows whose shapes are not those timed.
-    Few layers say little about their own spread and are mixed with the ordinary one.
+    They are weighted as in the fit, so that a long sweep does not speak for networks. Few layers
+    say little about their own spread and are mixed with the ordinary one.
     """
-    half, most = np.percentile(np.abs(errors), (50, 90))
+    half, most = _quantiles(np.abs(errors), np.asarray(weights), (0.5, 0.9))
     seen = float(np.clip(max(half / _HALF, most / _MOST), _LEAST_ERROR, _LARGEST_ERROR))
     return (groups * seen + _ORDINARY_LAYERS * ORDINARY_ERROR) / (groups + _ORDINARY_LAYERS)
+
+
+def _quantiles(values: Array, weights: Array, shares: Sequence[float]) -> Array:
+    """Return weighted quantiles; with equal weights they are numpy's."""
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order]) - weights[order] / 2
+    places = (reached - reached[0]) / max(reached[-1] - reached[0], 1e-12)
+    found: Array = np.interp(shares, places, values[order])
+    return found
 
 
 def _worst(samples: Sequence[Sample], errors: Array, clock_ghz: float) -> tuple[WorstRow, ...]:
@@ -110,14 +120,12 @@ def _worst(samples: Sequence[Sample], errors: Array, clock_ghz: float) -> tuple[
 
 
 def transfer_errors(
-    source: Sequence[Sample],
-    target: Sequence[Sample],
-    priors: Mapping[str, Prior],
-    refitted: Sequence[str],
+    target: Sequence[Sample], moved: Mapping[str, Prior], refitted: Sequence[str]
 ) -> Array:
-    """Return the target's errors with the source's coefficients, all but ``refitted`` frozen."""
-    values = fit(source, priors)
-    moved = {name: Prior(values[name], priors[name].spread, priors[name].unit) for name in priors}
+    """Return the target's errors with another architecture's coefficients.
+
+    ``moved`` are these as the target's priors; all but ``refitted`` stay as they are.
+    """
     adapted = fit(target, moved, only=refitted)
     errors: Array = np.log(
         predict(target, adapted) / np.array([sample.cycles for sample in target])

@@ -43,6 +43,13 @@ def print_calibration(console: Console, report: CalibrationReport) -> None:
             f"{transfer.source} -> {transfer.target}, clock and two coefficients refitted: "
             f"convolution median {words.share(transfer.median_error)}",
         )
+    for held in report.held_out:
+        say(
+            console,
+            f"{' and '.join(held.files)} held out, {held.family}: {held.distinct} rows, median "
+            f"{words.share(held.median_error)}, p90 {words.share(held.p90_error)} "
+            f"({held.trained_on} rows of {held.arch} left)",
+        )
     for path, unknown in report.unknown.items():
         _print_unknown(console, path, unknown)
     for coefficients in report.coefficients.values():

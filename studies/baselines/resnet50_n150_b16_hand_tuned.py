@@ -2,9 +2,9 @@
 
 network:    resnet50, signature bab319387784a2ed, batch 16
 board:      n150, ttnn 0.81.1
-latency:    3284.4 us (estimated)
+latency:    2975.9 us (estimated)
 found by:   autosched, study hand-tuned, after the public tt-metal model
-cost model: wormhole_b0-2-650075
+cost model: wormhole_b0-3-11403e
 
 LAYERS has the arguments of each layer's ttnn call in execution order, without those that the
 network decides (shapes, activation); its first and last entries convert from and to PyTorch's
@@ -24,9 +24,9 @@ PROVENANCE = {
     "ttnn_version": "0.81.1",
     "batch": 16,
     "study": "hand-tuned, after the public tt-metal model",
-    "latency_us": 3284.4,
+    "latency_us": 2975.9,
     "latency_kind": "estimated",
-    "cost_model": "wormhole_b0-2-650075",
+    "cost_model": "wormhole_b0-3-11403e",
 }
 
 
@@ -126,9 +126,9 @@ LAYERS = {
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
-    "maxpool": Pool(dtype=ttnn.bfloat8_b),
+    "maxpool": Pool(output_layout=ttnn.ROW_MAJOR_LAYOUT),
     "layer1.0.conv1": Conv2d(
-        conv_config=ttnn.Conv2dConfig(weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(reallocate_halo_output=False, weights_dtype=ttnn.bfloat8_b),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -137,6 +137,8 @@ LAYERS = {
             enable_act_double_buffer=True,
             enable_weights_double_buffer=True,
             full_inner_dim=True,
+            enable_activation_reuse=True,
+            reallocate_halo_output=False,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
         ),
@@ -144,13 +146,19 @@ LAYERS = {
         dtype=ttnn.bfloat8_b,
     ),
     "layer1.0.conv3": Conv2d(
-        conv_config=ttnn.Conv2dConfig(deallocate_activation=True, weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+        ),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
     "layer1.0.downsample.0": Conv2d(
         conv_config=ttnn.Conv2dConfig(
             enable_act_double_buffer=True,
+            full_inner_dim=True,
+            reallocate_halo_output=False,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
         ),
@@ -169,7 +177,7 @@ LAYERS = {
         ),
     ),
     "layer1.1.conv1": Conv2d(
-        conv_config=ttnn.Conv2dConfig(weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(reallocate_halo_output=False, weights_dtype=ttnn.bfloat8_b),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -179,6 +187,7 @@ LAYERS = {
             enable_act_double_buffer=True,
             enable_weights_double_buffer=True,
             full_inner_dim=True,
+            reallocate_halo_output=False,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
         ),
@@ -186,7 +195,11 @@ LAYERS = {
         dtype=ttnn.bfloat8_b,
     ),
     "layer1.1.conv3": Conv2d(
-        conv_config=ttnn.Conv2dConfig(deallocate_activation=True, weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+        ),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -202,7 +215,7 @@ LAYERS = {
         ),
     ),
     "layer1.2.conv1": Conv2d(
-        conv_config=ttnn.Conv2dConfig(weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(reallocate_halo_output=False, weights_dtype=ttnn.bfloat8_b),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -212,6 +225,7 @@ LAYERS = {
             enable_act_double_buffer=True,
             enable_weights_double_buffer=True,
             full_inner_dim=True,
+            reallocate_halo_output=False,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
         ),
@@ -219,7 +233,11 @@ LAYERS = {
         dtype=ttnn.bfloat8_b,
     ),
     "layer1.2.conv3": Conv2d(
-        conv_config=ttnn.Conv2dConfig(deallocate_activation=True, weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+        ),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -235,7 +253,7 @@ LAYERS = {
         ),
     ),
     "layer2.0.conv1": Conv2d(
-        conv_config=ttnn.Conv2dConfig(weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(reallocate_halo_output=False, weights_dtype=ttnn.bfloat8_b),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -244,6 +262,7 @@ LAYERS = {
             enable_act_double_buffer=True,
             enable_weights_double_buffer=True,
             full_inner_dim=True,
+            reallocate_halo_output=False,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
         ),
@@ -251,13 +270,19 @@ LAYERS = {
         dtype=ttnn.bfloat8_b,
     ),
     "layer2.0.conv3": Conv2d(
-        conv_config=ttnn.Conv2dConfig(deallocate_activation=True, weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+        ),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
     "layer2.0.downsample.0": Conv2d(
         conv_config=ttnn.Conv2dConfig(
             enable_act_double_buffer=True,
+            full_inner_dim=True,
+            reallocate_halo_output=False,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
         ),
@@ -276,7 +301,7 @@ LAYERS = {
         ),
     ),
     "layer2.1.conv1": Conv2d(
-        conv_config=ttnn.Conv2dConfig(weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(reallocate_halo_output=False, weights_dtype=ttnn.bfloat8_b),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -285,6 +310,7 @@ LAYERS = {
             enable_act_double_buffer=True,
             enable_weights_double_buffer=True,
             full_inner_dim=True,
+            reallocate_halo_output=False,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
         ),
@@ -292,7 +318,11 @@ LAYERS = {
         dtype=ttnn.bfloat8_b,
     ),
     "layer2.1.conv3": Conv2d(
-        conv_config=ttnn.Conv2dConfig(deallocate_activation=True, weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+        ),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -308,7 +338,7 @@ LAYERS = {
         ),
     ),
     "layer2.2.conv1": Conv2d(
-        conv_config=ttnn.Conv2dConfig(weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(reallocate_halo_output=False, weights_dtype=ttnn.bfloat8_b),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -317,6 +347,7 @@ LAYERS = {
             enable_act_double_buffer=True,
             enable_weights_double_buffer=True,
             full_inner_dim=True,
+            reallocate_halo_output=False,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
         ),
@@ -324,7 +355,11 @@ LAYERS = {
         dtype=ttnn.bfloat8_b,
     ),
     "layer2.2.conv3": Conv2d(
-        conv_config=ttnn.Conv2dConfig(deallocate_activation=True, weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+        ),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -340,7 +375,7 @@ LAYERS = {
         ),
     ),
     "layer2.3.conv1": Conv2d(
-        conv_config=ttnn.Conv2dConfig(weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(reallocate_halo_output=False, weights_dtype=ttnn.bfloat8_b),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -349,6 +384,7 @@ LAYERS = {
             enable_act_double_buffer=True,
             enable_weights_double_buffer=True,
             full_inner_dim=True,
+            reallocate_halo_output=False,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
         ),
@@ -356,7 +392,11 @@ LAYERS = {
         dtype=ttnn.bfloat8_b,
     ),
     "layer2.3.conv3": Conv2d(
-        conv_config=ttnn.Conv2dConfig(deallocate_activation=True, weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+        ),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -372,7 +412,7 @@ LAYERS = {
         ),
     ),
     "layer3.0.conv1": Conv2d(
-        conv_config=ttnn.Conv2dConfig(weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(reallocate_halo_output=False, weights_dtype=ttnn.bfloat8_b),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -381,6 +421,7 @@ LAYERS = {
             enable_act_double_buffer=True,
             enable_weights_double_buffer=True,
             full_inner_dim=True,
+            reallocate_halo_output=False,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
         ),
@@ -388,13 +429,20 @@ LAYERS = {
         dtype=ttnn.bfloat8_b,
     ),
     "layer3.0.conv3": Conv2d(
-        conv_config=ttnn.Conv2dConfig(deallocate_activation=True, weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+        ),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
     "layer3.0.downsample.0": Conv2d(
         conv_config=ttnn.Conv2dConfig(
             enable_act_double_buffer=True,
+            enable_weights_double_buffer=True,
+            full_inner_dim=True,
+            reallocate_halo_output=False,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
         ),
@@ -413,7 +461,7 @@ LAYERS = {
         ),
     ),
     "layer3.1.conv1": Conv2d(
-        conv_config=ttnn.Conv2dConfig(weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(reallocate_halo_output=False, weights_dtype=ttnn.bfloat8_b),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -422,6 +470,7 @@ LAYERS = {
             enable_act_double_buffer=True,
             enable_weights_double_buffer=True,
             full_inner_dim=True,
+            reallocate_halo_output=False,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
         ),
@@ -429,7 +478,11 @@ LAYERS = {
         dtype=ttnn.bfloat8_b,
     ),
     "layer3.1.conv3": Conv2d(
-        conv_config=ttnn.Conv2dConfig(deallocate_activation=True, weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+        ),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -445,7 +498,7 @@ LAYERS = {
         ),
     ),
     "layer3.2.conv1": Conv2d(
-        conv_config=ttnn.Conv2dConfig(weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(reallocate_halo_output=False, weights_dtype=ttnn.bfloat8_b),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -454,6 +507,7 @@ LAYERS = {
             enable_act_double_buffer=True,
             enable_weights_double_buffer=True,
             full_inner_dim=True,
+            reallocate_halo_output=False,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
         ),
@@ -461,7 +515,11 @@ LAYERS = {
         dtype=ttnn.bfloat8_b,
     ),
     "layer3.2.conv3": Conv2d(
-        conv_config=ttnn.Conv2dConfig(deallocate_activation=True, weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+        ),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -477,7 +535,7 @@ LAYERS = {
         ),
     ),
     "layer3.3.conv1": Conv2d(
-        conv_config=ttnn.Conv2dConfig(weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(reallocate_halo_output=False, weights_dtype=ttnn.bfloat8_b),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -486,6 +544,7 @@ LAYERS = {
             enable_act_double_buffer=True,
             enable_weights_double_buffer=True,
             full_inner_dim=True,
+            reallocate_halo_output=False,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
         ),
@@ -493,7 +552,11 @@ LAYERS = {
         dtype=ttnn.bfloat8_b,
     ),
     "layer3.3.conv3": Conv2d(
-        conv_config=ttnn.Conv2dConfig(deallocate_activation=True, weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+        ),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -509,7 +572,7 @@ LAYERS = {
         ),
     ),
     "layer3.4.conv1": Conv2d(
-        conv_config=ttnn.Conv2dConfig(weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(reallocate_halo_output=False, weights_dtype=ttnn.bfloat8_b),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -518,6 +581,7 @@ LAYERS = {
             enable_act_double_buffer=True,
             enable_weights_double_buffer=True,
             full_inner_dim=True,
+            reallocate_halo_output=False,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
         ),
@@ -525,7 +589,11 @@ LAYERS = {
         dtype=ttnn.bfloat8_b,
     ),
     "layer3.4.conv3": Conv2d(
-        conv_config=ttnn.Conv2dConfig(deallocate_activation=True, weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+        ),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -541,7 +609,7 @@ LAYERS = {
         ),
     ),
     "layer3.5.conv1": Conv2d(
-        conv_config=ttnn.Conv2dConfig(weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(reallocate_halo_output=False, weights_dtype=ttnn.bfloat8_b),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -550,6 +618,7 @@ LAYERS = {
             enable_act_double_buffer=True,
             enable_weights_double_buffer=True,
             full_inner_dim=True,
+            reallocate_halo_output=False,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
         ),
@@ -557,7 +626,11 @@ LAYERS = {
         dtype=ttnn.bfloat8_b,
     ),
     "layer3.5.conv3": Conv2d(
-        conv_config=ttnn.Conv2dConfig(deallocate_activation=True, weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+        ),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -573,7 +646,7 @@ LAYERS = {
         ),
     ),
     "layer4.0.conv1": Conv2d(
-        conv_config=ttnn.Conv2dConfig(weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(reallocate_halo_output=False, weights_dtype=ttnn.bfloat8_b),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -582,6 +655,7 @@ LAYERS = {
             enable_act_double_buffer=True,
             enable_weights_double_buffer=True,
             full_inner_dim=True,
+            reallocate_halo_output=False,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
         ),
@@ -589,13 +663,20 @@ LAYERS = {
         dtype=ttnn.bfloat8_b,
     ),
     "layer4.0.conv3": Conv2d(
-        conv_config=ttnn.Conv2dConfig(deallocate_activation=True, weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+        ),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
     "layer4.0.downsample.0": Conv2d(
         conv_config=ttnn.Conv2dConfig(
             enable_act_double_buffer=True,
+            enable_weights_double_buffer=True,
+            full_inner_dim=True,
+            reallocate_halo_output=False,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
         ),
@@ -614,7 +695,7 @@ LAYERS = {
         ),
     ),
     "layer4.1.conv1": Conv2d(
-        conv_config=ttnn.Conv2dConfig(weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(reallocate_halo_output=False, weights_dtype=ttnn.bfloat8_b),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -623,6 +704,7 @@ LAYERS = {
             enable_act_double_buffer=True,
             enable_weights_double_buffer=True,
             full_inner_dim=True,
+            reallocate_halo_output=False,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
         ),
@@ -630,7 +712,11 @@ LAYERS = {
         dtype=ttnn.bfloat8_b,
     ),
     "layer4.1.conv3": Conv2d(
-        conv_config=ttnn.Conv2dConfig(deallocate_activation=True, weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+        ),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -646,7 +732,7 @@ LAYERS = {
         ),
     ),
     "layer4.2.conv1": Conv2d(
-        conv_config=ttnn.Conv2dConfig(weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(reallocate_halo_output=False, weights_dtype=ttnn.bfloat8_b),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -655,6 +741,7 @@ LAYERS = {
             enable_act_double_buffer=True,
             enable_weights_double_buffer=True,
             full_inner_dim=True,
+            reallocate_halo_output=False,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
         ),
@@ -662,7 +749,11 @@ LAYERS = {
         dtype=ttnn.bfloat8_b,
     ),
     "layer4.2.conv3": Conv2d(
-        conv_config=ttnn.Conv2dConfig(deallocate_activation=True, weights_dtype=ttnn.bfloat8_b),
+        conv_config=ttnn.Conv2dConfig(
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+        ),
         compute_config=LOFI,
         dtype=ttnn.bfloat8_b,
     ),
@@ -696,6 +787,14 @@ MOVES = {
             ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
             cores((0, 0, 7, 6)),
             (896, 64),
+        ),
+        layout=ttnn.ROW_MAJOR_LAYOUT,
+    ),
+    "layer1.0.add -> layer1.0.add": Placement(
+        memory_config=sharded(
+            ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
+            cores((0, 0, 7, 6)),
+            (896, 256),
         ),
         dtype=ttnn.bfloat8_b,
     ),

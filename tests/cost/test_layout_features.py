@@ -3,7 +3,8 @@
 import pytest
 
 from autosched.cost import records as r
-from autosched.cost.features import plain_code, read_features
+from autosched.cost.features import read_features
+from autosched.cost.op_code import plain_code
 from autosched.schedule import (
     CoreRange,
     DataType,

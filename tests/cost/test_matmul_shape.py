@@ -1,6 +1,8 @@
 import pytest
 
-from autosched.cost.matmul_shape import read_matmul
+from autosched.cost.formulas import work_of
+from autosched.cost.matmul_shape import flat_matmul, read_matmul
+from autosched.cost.quantities import all_quantities
 from autosched.schedule import CoreRange, DeviceOp, Memory, ShardLayout, TensorInfo, TensorLayout
 
 GRID = (CoreRange(0, 0, 7, 3),)
@@ -39,3 +41,20 @@ def test_inner_blocks(in0: TensorInfo, attributes: str, blocks: int) -> None:
 
 def test_multicast_programs_go_through_all_batches() -> None:
     assert read_matmul(_matmul(FLAT, batches=12)).core_batches == 12
+
+
+@pytest.mark.parametrize(
+    ("rows", "inner", "blocks"),
+    [(13, 15, 1), (13, 18, 13), (24, 21, 12), (30, 21, 30), (15, 18, 3)],
+)
+def test_fewer_rows_at_once_where_l1_is_full(rows: int, inner: int, blocks: int) -> None:
+    op = flat_matmul(rows * 4 * 32, inner * 32, 32, cores=4)
+    assert op.out_blocks == blocks
+    assert all_quantities(work_of(op))["dram_page"] == inner * blocks
+
+
+def test_a_program_states_its_blocks_of_rows() -> None:
+    program = "X(in0_block_w=4;out_subblock_h=1;out_subblock_w=2;out_block_h=1;out_block_w=2;"
+    stated = "{'program_config': '" + program + "per_core_M=2;per_core_N=2)'}"
+    assert read_matmul(_matmul(TALL, stated)).out_blocks == 2
+    assert read_matmul(_matmul(TALL)).out_blocks == 1

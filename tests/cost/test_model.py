@@ -4,7 +4,8 @@ from time import perf_counter
 
 import pytest
 
-from autosched.cost.model import CostModel
+from autosched.cost.coefficients import FORMAT
+from autosched.cost.model import COMMON, CostModel
 from autosched.errors import ProfileError
 from autosched.schedule import DeviceOp
 
@@ -19,7 +20,7 @@ def model() -> CostModel:
 def test_shipped_coefficients_exist_for_both_architectures() -> None:
     for arch in ("wormhole_b0", "blackhole"):
         shipped = CostModel.load(arch)
-        assert shipped.version.startswith(f"{arch}-2-")
+        assert shipped.version.startswith(f"{arch}-{FORMAT}-")
         assert shipped.coefficients.families["conv2d"].rows > 10
 
 
@@ -92,6 +93,17 @@ def test_errors_of_a_sum_are_independent_and_weighted(model: CostModel, captures
     assert model.stderr_log([]) == 0
     errors = [model.predict(op).stderr_log for op in captures["height"]]
     assert 0 < model.stderr_log(captures["height"]) < max(errors)
+
+
+def test_errors_of_one_class_do_not_average_out(model: CostModel, captures: Captures) -> None:
+    conv, add = captures["height"][-1], captures["add"][0]
+    one = model.predict(conv).stderr_log
+    assert model.total_std_error([conv]) == pytest.approx(one)
+    assert model.total_std_error([conv] * 400) == pytest.approx(one * COMMON**0.5, rel=0.01)
+    assert model.total_std_error([]) == 0
+    mixed = model.total_std_error([conv, add] * 10)
+    assert model.stderr_log([conv, add] * 10) < mixed
+    assert mixed < max(one, model.predict(add).stderr_log)
 
 
 def test_a_network_seen_before_is_estimated_in_milliseconds(

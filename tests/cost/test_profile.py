@@ -133,6 +133,32 @@ def test_codes_with_namespaces_and_a_byte_order_mark(data: Path, tmp_path: Path)
     assert not [item for item in read_profile(path).unknown if "Halo" in item.code]
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"CORE COUNT": ""}, "no core count"), ({"INPUT_0_LAYOUT": ""}, "no input tensor")],
+)
+def test_what_hides_from_the_formulas_is_listed(
+    data: Path, tmp_path: Path, change: dict[str, str], reason: str
+) -> None:
+    path = _edited(data, tmp_path / "gap.csv", change)
+    profile = read_profile(path)
+    assert all(row.problem for row in profile.rows)
+    assert reason in {unknown.reason for unknown in profile.unknown}
+    assert sum(unknown.share for unknown in profile.unknown) == pytest.approx(1)
+
+
+def test_columns_may_come_in_any_order_and_padded(data: Path, tmp_path: Path) -> None:
+    with (data / "blackhole_oft_excerpt.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    path = tmp_path / "turned.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([f" {name}" for name in (*reversed(rows[0]), "MINE")])
+        writer.writerows([*reversed(row), "1"] for row in rows[1:])
+    whole = read_profile(data / "blackhole_oft_excerpt.csv")
+    assert [row.features for row in read_profile(path).rows] == [row.features for row in whole.rows]
+
+
 def test_rows_of_several_devices_all_count(data: Path, tmp_path: Path) -> None:
     path = _edited(data, tmp_path / "two.csv", {"DEVICE ID": "7"}, row=3)
     profile = read_profile(path)
