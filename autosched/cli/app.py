@@ -13,6 +13,7 @@ from autosched.cli import (
     check,
     doctor,
     export,
+    merge,
     predict,
     resume,
     run,
@@ -54,6 +55,7 @@ _add("export", export, export.export)
 _add("check", check, check.check)
 _add("list", studies, studies.list_all)
 _add("show", show, show.show)
+_add("merge", merge, merge.merge)
 _add("bench", bench, bench.bench)
 _add("boards", boards, boards.boards)
 _add("doctor", doctor, doctor.doctor)

@@ -1,0 +1,207 @@
+"""Bringing what another database remembers into this one.
+
+Nothing that is here already is changed, and merging the same database again adds nothing. A probe
+is the same under the same key, a calibration with the same coefficients, a study with the same
+network, device and moment of creation, a trial of it with the same schedule and moment.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import inspect, select
+from sqlalchemy.orm import Session
+
+from autosched.errors import StoreError
+from autosched.store import models, schema
+from autosched.store.address import parse_url
+from autosched.store.database import Store, insert_missing, open_store
+
+_Row = dict[str, Any]
+_ROWS = 200
+_PROBE_KEY = (
+    "board",
+    "device_kind",
+    "ttnn_version",
+    "layer_signature",
+    "config_digest",
+    "inputs_digest",
+)
+_CALIBRATION_KEY = ("arch", "ttnn_version", "name", "fingerprint")
+_STUDY_KEY = (
+    "network",
+    "network_signature",
+    "board",
+    "device_kind",
+    "ttnn_version",
+    "batch",
+    "created_at",
+)
+_TRIAL_KEY = ("started_at", "fingerprint", "sampler")
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many rows came, and how many were here already."""
+
+    added: int = 0
+    known: int = 0
+
+
+@dataclass(frozen=True)
+class MergedStudy:
+    """A study of the other database: its name there and here, and its trials.
+
+    ``is_new`` tells that this database did not have it.
+    """
+
+    name: str
+    name_here: str
+    is_new: bool
+    trials: Tally
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge came to."""
+
+    probes: Tally
+    calibrations: Tally
+    studies: tuple[MergedStudy, ...]
+
+
+def open_other(place: str) -> Store:
+    """Open the database to merge from, named by its URL or as a SQLite file.
+
+    An older schema is brought up to date, as by every command that opens a database.
+
+    Raises:
+        StoreError: if it is not there, cannot be used, is newer, or autosched never used it.
+    """
+    is_url = "://" in place
+    address = parse_url(place if is_url else f"sqlite:///{place}")
+    if address.path is not None and not address.path.is_file():
+        raise StoreError(f"{address} is not there; name the file or URL of the other database")
+    url = address.url.render_as_string(hide_password=False)
+    with Store(address) as looked_at, looked_at.connection("BEGIN") as connection:
+        is_ours = inspect(connection).has_table(schema.VERSION_TABLE)
+    if not is_ours:
+        raise StoreError(
+            f"{address} is no database of autosched: it has none of its tables. Name one that "
+            "'autosched run --storage' made"
+        )
+    return open_store(url)
+
+
+def merge(source: Store, target: Store) -> Merged:
+    """Copy probes, calibrations, studies and trials that ``target`` lacks, all or nothing.
+
+    A study whose name is taken here by another one gets a number after it. Trials of a study that
+    is here already are numbered after those it has.
+
+    Raises:
+        StoreError: if the two are one database, or either refuses.
+    """
+    if source.url == target.url:
+        raise StoreError(f"{target.describe()} is the database itself; name another one to merge")
+    with source.reading() as theirs, target.writing() as ours:
+        return Merged(
+            _copied(theirs, ours, models.Probe, _PROBE_KEY),
+            _copied(theirs, ours, models.Calibration, _CALIBRATION_KEY),
+            tuple(_studies(theirs, ours)),
+        )
+
+
+def _copied(
+    theirs: Session, ours: Session, table: type[models.Base], names: Sequence[str]
+) -> Tally:
+    """Copy the rows of a table whose key, the columns ``names``, is not here yet."""
+    known = _keys(ours, table, names)
+    before = len(known)
+    there = 0
+    for rows in _batches(theirs, table):
+        missing = [row for row in rows if _key(row, names) not in known]
+        known.update(_key(row, names) for row in missing)
+        there += len(rows)
+        if missing:
+            insert_missing(ours, table, missing)
+    added = len(known) - before
+    return Tally(added, there - added)
+
+
+def _studies(theirs: Session, ours: Session) -> Iterator[MergedStudy]:
+    here = {
+        _key(row, _STUDY_KEY): (row["id"], row["name"]) for row in _rows(ours, models.Study, "id")
+    }
+    for row in _rows(theirs, models.Study, "id"):
+        found = here.get(_key(row, _STUDY_KEY))
+        study_id, name = found or _new_study(ours, row)
+        trials = _trials(theirs, ours, row["id"], study_id)
+        yield MergedStudy(row["name"], name, found is None, trials)
+
+
+def _new_study(ours: Session, row: _Row) -> tuple[int, str]:
+    taken = set(ours.scalars(select(models.Study.name)))
+    name, number = row["name"], 1
+    while name in taken:
+        number += 1
+        name = f"{row['name']}-{number}"
+    study = models.Study(**{**_without_id(row), "name": name})
+    ours.add(study)
+    ours.flush()
+    return study.id, name
+
+
+def _trials(theirs: Session, ours: Session, their_id: int, our_id: int) -> Tally:
+    trial = models.Trial
+    # As add_trial does, so that another process cannot take the same numbers.
+    ours.execute(select(models.Study.id).where(models.Study.id == our_id).with_for_update())
+    columns = [getattr(trial, name) for name in _TRIAL_KEY]
+    known = {
+        tuple(row) for row in ours.execute(select(*columns).where(trial.study_id == our_id)).all()
+    }
+    numbers = set(ours.scalars(select(trial.number).where(trial.study_id == our_id)))
+    next_number = max(numbers, default=-1) + 1
+    tally = Tally()
+    for row in _rows(theirs, trial, "number", trial.study_id == their_id):
+        if _key(row, _TRIAL_KEY) in known:
+            tally = Tally(tally.added, tally.known + 1)
+            continue
+        number = row["number"] if not numbers else next_number
+        next_number = max(next_number, number) + 1
+        values = {**_without_id(row), "study_id": our_id, "number": number}
+        insert_missing(ours, trial, [values])
+        tally = Tally(tally.added + 1, tally.known)
+    return tally
+
+
+def _keys(session: Session, table: type[models.Base], names: Sequence[str]) -> set[tuple[Any, ...]]:
+    columns = [getattr(table, name) for name in names]
+    return {tuple(row) for row in session.execute(select(*columns)).all()}
+
+
+def _key(row: Mapping[str, Any], names: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in names)
+
+
+def _batches(session: Session, table: type[models.Base]) -> Iterator[list[_Row]]:
+    """Yield all rows in the order they were stored, without their ids."""
+    columns = table.__table__.columns
+    result = session.execute(
+        select(*columns).order_by(columns["id"]).execution_options(yield_per=_ROWS)
+    )
+    for part in result.mappings().partitions(_ROWS):
+        yield [_without_id(dict(row)) for row in part]
+
+
+def _rows(
+    session: Session, table: type[models.Base], order: str, *conditions: Any
+) -> Iterator[_Row]:
+    columns = table.__table__.columns
+    query = select(*columns).where(*conditions).order_by(columns[order])
+    for row in session.execute(query.execution_options(yield_per=_ROWS)).mappings():
+        yield dict(row)
+
+
+def _without_id(row: Mapping[str, Any]) -> _Row:
+    return {name: value for name, value in row.items() if name != "id"}

@@ -1,0 +1,50 @@
+"""Two databases become one: the next search of a network reuses what both had probed."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Invoke, Studied
+
+
+def test_a_merged_study_is_there_with_its_probes(
+    studied: Studied, invoke: Invoke, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/mine.sqlite3"
+    other = studied.url.removeprefix("sqlite:///")
+    first = invoke("merge", other, "--storage", url, "--json")
+    assert first.code == 0, first.err
+    assert first.json["probes"]["added"] > 0
+    (study,) = first.json["studies"]
+    assert (study["name_here"], study["is_new"], study["trials"]["added"]) == ("tiny-n150", True, 3)
+    again = invoke("merge", other, "--storage", url)
+    assert again.code == 0
+    assert f"Probes: 0 added, {first.json['probes']['added']:,} here already" in again.out
+    assert "Study tiny-n150: here already; 0 trials added, 3 here already" in again.out
+    best = invoke("list", "--storage", url, "--json").json["studies"][0]
+    assert best["latency_us"] == studied.done.json["latency_us"]
+
+
+def test_a_merged_study_goes_on_without_new_probes(
+    studied: Studied, invoke: Invoke, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/mine.sqlite3"
+    assert invoke("merge", studied.url, "--storage", url).code == 0
+    done = invoke("resume", "tiny-n150", "--trials", "1", "--storage", url)
+    assert done.code == 0, done.err
+    assert "Probed: 0 probes run" in done.out
+
+
+@pytest.mark.parametrize("other", ["gone.sqlite3", "sqlite:///gone.sqlite3"])
+def test_a_missing_database_is_one_message(other: str, invoke: Invoke, tmp_path: Path) -> None:
+    done = invoke("merge", other, "--storage", f"sqlite:///{tmp_path}/mine.sqlite3")
+    assert done.code == 2
+    assert done.err.startswith("error: ")
+    assert "gone.sqlite3 is not there" in done.err
+    assert not (tmp_path / "mine.sqlite3").exists()
+
+
+def test_a_database_is_not_merged_into_itself(studied: Studied, invoke: Invoke) -> None:
+    done = invoke("merge", studied.url, "--storage", studied.url)
+    assert done.code == 2
+    assert "is the database itself" in done.err
