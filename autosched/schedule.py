@@ -351,11 +351,12 @@ class Schedule:
         return save_schedule(self, path)
 
     def fingerprint(self) -> str:
-        """Return a digest of the choices alone, the same for equal choices."""
+        """Return a digest of the choices and the execution order, the same for equal ones."""
         from autosched.plain import digest, fields_of  # noqa: PLC0415 - imports this module
 
         plain = fields_of(self)
-        return digest({key: plain[key] for key in ("layers", "reshards", "moves")})
+        choices = {key: plain[key] for key in ("layers", "reshards", "moves")}
+        return digest({**choices, "order": list(self.layers)})
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import torch
 import ttnn
 
 from autosched.boards import Board
+from autosched.device.execution_order import in_execution_order
 from autosched.device.layer_calls import upload_shape
 from autosched.device.lowering import Lowering
 from autosched.device.rejections import classify
@@ -52,6 +53,7 @@ class Runner:
             )
         self.network = network
         self.schedule = schedule
+        self._ordered = in_execution_order(network, schedule)
         self.lowering = lowering or Lowering(device, board, network)
         self._moves: dict[str, list[tuple[str, TensorLayout]]] = {}
         for edge, target in schedule.moves.items():
@@ -92,10 +94,11 @@ class Runner:
         Raises:
             LayerFailedError: when ttnn rejects a layer.
         """
-        given = iter(inputs)
+        names = [layer.name for layer in self.network if isinstance(layer.op, Input)]
+        given = dict(zip(names, inputs, strict=True))
         tensors: dict[str, Tensor] = {}
-        for layer in self.network:
-            arguments = [next(given)] if isinstance(layer.op, Input) else []
+        for layer in self._ordered:
+            arguments = [given.pop(layer.name)] if isinstance(layer.op, Input) else []
             arguments += [
                 self._argument(layer, index, tensors, mark) for index in range(len(layer.inputs))
             ]
@@ -108,7 +111,7 @@ class Runner:
             if layouts is not None:
                 layouts[layer.name] = layout_of(tensors[layer.name])
             for name in set(layer.inputs):
-                if self.network.last_uses[name] == layer.name:
+                if self._ordered.last_uses[name] == layer.name:
                     tensors.pop(name, None)
             self._move(layer, tensors, mark)
         return [tensors[layer.name] for layer in self.network if isinstance(layer.op, Output)]
@@ -126,7 +129,7 @@ class Runner:
         if target is None or layout_of(tensors[producer]) == target:
             return tensors[producer]
         is_last = (
-            self.network.last_uses[producer] == layer.name
+            self._ordered.last_uses[producer] == layer.name
             and producer not in layer.inputs[index + 1 :]
         )
         original = [tensors.pop(producer) if is_last else tensors[producer]]

@@ -10,7 +10,7 @@ Of L1, the bound knows what each pair of input layout and candidate needs beside
 layouts of all else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,9 @@ from autosched.search.stages import Floats, RunStage, Stage
 
 SWEEPS = 12
 ENOUGH = 1e-6
+
+PairTables = tuple[Mapping[int, Floats], ...]
+"""Of each stage, by input tensor (slot): reshard times in us, (layouts, candidates)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +38,23 @@ def no_bounds(stages: Sequence[Stage]) -> tuple[Bound, ...]:
     return (*zeros, Bound(0.0, ()))
 
 
+def pair_tables(stages: Sequence[Stage], capacity_bytes: int) -> PairTables:
+    """Return what the bounds need of every stage and does not depend on the layers' times."""
+    return tuple(
+        _pair_tables(stage, capacity_bytes) if isinstance(stage, RunStage) else {}
+        for stage in stages
+    )
+
+
 def admissible_bounds(
-    stages: Sequence[Stage], capacity_bytes: int, sweeps: int = SWEEPS
+    stages: Sequence[Stage], pairs: PairTables, sweeps: int = SWEEPS
 ) -> tuple[Bound, ...]:
     """Return a lower bound in us on the cost to go, before every stage and after the last.
 
-    The first bound holds for the whole problem; it is infinite if the tables allow no schedule.
+    ``pairs`` are those of :func:`pair_tables`. The first bound holds for the whole problem; it is
+    infinite if the tables allow no schedule.
     """
-    sweeper = _Sweeper(stages, capacity_bytes)
+    sweeper = _Sweeper(stages, pairs)
     best = sweeper.backward()
     for _ in range(sweeps if sweeper.couples else 0):
         sweeper.forward()
@@ -59,12 +71,9 @@ def admissible_bounds(
 class _Sweeper:
     """Backward terms and forward messages by stage, tensor and candidate."""
 
-    def __init__(self, stages: Sequence[Stage], capacity_bytes: int) -> None:
+    def __init__(self, stages: Sequence[Stage], pairs: PairTables) -> None:
         self.stages = stages
-        self.pair_us = [
-            _pair_tables(stage, capacity_bytes) if isinstance(stage, RunStage) else {}
-            for stage in stages
-        ]
+        self.pair_us = pairs
         self.messages = [
             {slot: np.zeros(table.shape[1]) for slot, table in tables.items()}
             for tables in self.pair_us

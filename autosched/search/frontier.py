@@ -185,8 +185,11 @@ def merge(steps: Steps, columns: Sequence[Column], keep: int) -> Steps:
         return steps
     words = _packed(steps.frontier.codes, columns)
     order = np.lexsort((steps.frontier.cost_us, *words))
-    fresh = np.ones(len(order), dtype=np.bool_)
-    fresh[1:] = np.any([word[order[1:]] != word[order[:-1]] for word in words], axis=0)
+    fresh = np.zeros(len(order), dtype=np.bool_)
+    fresh[0] = True
+    for word in words:
+        ordered = word[order]
+        fresh[1:] |= ordered[1:] != ordered[:-1]
     if keep > 1:
         starts = np.flatnonzero(fresh)
         rank = np.arange(len(order)) - np.repeat(starts, np.diff([*starts, len(order)]))

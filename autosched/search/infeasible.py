@@ -100,7 +100,7 @@ def _ways_out(problem: Problem, live: Sequence[int]) -> str:
     unpinned = tuple(replace(item, pinned=None, forbidden=frozenset()) for item in problem.layers)
     if _feasible(replace(problem, layers=unpinned, nogoods=())):
         return "It becomes feasible without all pins, prohibitions and learned constraints together"
-    return "Offer layouts, reshards or circular buffers that need less, or a board with more L1"
+    return "A smaller --batch, --effort full (more candidates) or another --board may leave it room"
 
 
 def _relaxations(problem: Problem, live: Sequence[int]) -> Iterable[tuple[str, Problem]]:

@@ -161,7 +161,12 @@ class JointProblem:
         )
 
     def find(self, schedule: Schedule) -> Selection | None:
-        """Return the joint choice a schedule came from, or None if it is not of these tables."""
+        """Return the joint choice a schedule came from.
+
+        None if it is not of these tables, or runs the layers in another order.
+        """
+        if list(schedule.layers) != [layer.name for layer in self.network]:
+            return None
         waiting: dict[str, TensorLayout] = {}
         candidates: dict[str, int] = {}
         spills = set()

@@ -6,12 +6,14 @@ packs a tensor to the free end of L1), and a convolution's halo output is moved 
 was. Both cost a device op, which the trial's time includes.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from autosched.errors import ScheduleError
 from autosched.network.graph import Network
 from autosched.schedule import (
     Conv2dConfig,
+    DeviceOp,
     Edge,
     Memory,
     PoolConfig,
@@ -19,6 +21,7 @@ from autosched.schedule import (
     RejectionKind,
     Schedule,
     labelled_edge,
+    move_label,
 )
 from autosched.search.joint import JointProblem
 
@@ -50,6 +53,25 @@ def repaired(joint: JointProblem, schedule: Schedule, rejection: Rejection) -> S
         return None
     packed = _with_packed_tensors(joint, schedule, name)
     return packed or _with_moved_halo(schedule, name)
+
+
+def packings_us(schedule: Schedule, ops: Sequence[DeviceOp]) -> dict[Edge, float]:
+    """Return the microseconds that each packing of a schedule took, the longest first.
+
+    It is 0 for a tensor that lay at the free end of L1 already: the device runs no op then.
+    """
+    took = {
+        edge: sum(op.time_ns or 0.0 for op in ops if op.layer == move_label(edge)) / 1e3
+        for edge, target in schedule.moves.items()
+        if target.memory is Memory.L1
+    }
+    return dict(sorted(took.items(), key=lambda item: -item[1]))
+
+
+def without_moves(schedule: Schedule, edges: Collection[Edge]) -> Schedule:
+    """Return a schedule that leaves some tensors where they are."""
+    moves = {edge: target for edge, target in schedule.moves.items() if edge not in edges}
+    return replace(schedule, moves=moves)
 
 
 def _with_packed_tensors(joint: JointProblem, schedule: Schedule, name: str) -> Schedule | None:

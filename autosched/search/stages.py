@@ -9,7 +9,7 @@ makes a dynamic program over them exact (variable elimination along the executio
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -105,14 +105,38 @@ class MoveStage:
 Stage = RunStage | MoveStage
 
 
-def compile_stages(problem: Problem, keep: int = 1) -> tuple[Stage, ...]:
-    """Turn a problem into stages whose dynamic program finds its ``keep`` best choices."""
-    return _Compiler(problem, keep).stages()
+InputCache = dict[tuple[int, int], "InputTables"]
+"""Tables by layer and number of the input; their slot is that of one compilation."""
+
+
+def compile_stages(
+    problem: Problem, keep: int = 1, cache: InputCache | None = None
+) -> tuple[Stage, ...]:
+    """Turn a problem into stages whose dynamic program finds its ``keep`` best choices.
+
+    A ``cache`` may be handed to compilations of problems that differ in their learned constraints
+    only, if ``keep`` is large enough for all candidates to stay.
+    """
+    return _Compiler(problem, keep, {} if cache is None else cache).stages()
+
+
+def retimed(stages: Sequence[Stage], times_us: Sequence[Floats]) -> tuple[Stage, ...]:
+    """Return the stages with other times: one array for each layer, by candidate.
+
+    They must have been compiled with all candidates, because other times dominate others.
+    """
+    return tuple(
+        replace(stage, time_us=times_us[stage.layer][list(stage.candidates)])
+        if isinstance(stage, RunStage)
+        else stage
+        for stage in stages
+    )
 
 
 class _Compiler:
-    def __init__(self, problem: Problem, keep: int) -> None:
+    def __init__(self, problem: Problem, keep: int, cache: InputCache) -> None:
         self.problem = problem
+        self.cache = cache
         self.kept = undominated(problem, keep)
         self.sizes = np.array(problem.layout_bytes, dtype=np.int64)
         self.place = {layer: step for step, layer in enumerate(problem.order)}
@@ -206,10 +230,18 @@ class _Compiler:
 
     def _input_tables(self, index: int, table: Sequence[Candidate]) -> tuple[InputTables, ...]:
         producers = self.problem.layers[index].producers
+        if producers and (index, 0) not in self.cache:
+            self._fill_cache(index, table)
+        return tuple(
+            replace(self.cache[index, number], slot=self._slot(self.tensors[producer]))
+            for number, producer in enumerate(producers)
+        )
+
+    def _fill_cache(self, index: int, table: Sequence[Candidate]) -> None:
+        producers = self.problem.layers[index].producers
         wanted = np.array([candidate.input_layouts for candidate in table], dtype=np.int64)
         wanted = wanted.reshape(len(table), len(producers))
         differs: dict[int, Any] = defaultdict(lambda: True)
-        tables = []
         for number, producer in enumerate(producers):
             column = self.tensors[producer]
             targets = wanted[:, number]
@@ -219,16 +251,12 @@ class _Compiler:
                 self.problem.consumers[producer][-1] == index
                 and producer not in producers[number + 1 :]
             )
-            freed = differs[producer] & ends
-            tables.append(
-                InputTables(
-                    slot=self._slot(column),
-                    time_us=self._reshard_table(index, number, column.layouts, targets),
-                    added_bytes=np.where(resharded, self.sizes[targets][None, :], 0),
-                    freed_bytes=np.where(freed, column.sizes[:, None], 0),
-                )
+            self.cache[index, number] = InputTables(
+                slot=-1,
+                time_us=self._reshard_table(index, number, column.layouts, targets),
+                added_bytes=np.where(resharded, self.sizes[targets][None, :], 0),
+                freed_bytes=np.where(differs[producer] & ends, column.sizes[:, None], 0),
             )
-        return tuple(tables)
 
     def _reshard_table(
         self, index: int, number: int, sources: Sequence[int], targets: Ints

@@ -12,13 +12,14 @@ from optuna.trial import TrialState, create_trial
 from autosched.boards import Board, find_board
 from autosched.device.device import Device
 from autosched.device.worker import WorkerDevice
-from autosched.errors import SearchError
+from autosched.errors import SearchError, StudyError
 from autosched.network.graph import Network
 from autosched.schedule import Provenance, Schedule
-from autosched.search.cost_choice import choose_cost_model
+from autosched.search.cost_choice import ChosenModel, choose_cost_model
 from autosched.search.events import Observer, ProbeCounts, SilentObserver
-from autosched.search.joint import JointProblem, probe_reshards, reshard_shapes
+from autosched.search.joint import JointProblem, reshard_shapes
 from autosched.search.mirror import OptunaMirror
+from autosched.search.ordering import ordered_problem
 from autosched.search.parameters import from_parameters, search_space, to_parameters
 from autosched.search.probe_book import TRANSIENT, ProbeBook, reshard_signature
 from autosched.search.samplers.joint_sampler import LAYER_TIMES, REJECTION
@@ -63,9 +64,9 @@ class Study:
         self.network = network
         self.settings = settings
         self.board: Board = find_board(record.board)
-        self.cost_choice = choose_cost_model(
-            store, self.board.arch, record.ttnn_version, _estimated_with(store, record)
-        )
+        before = _estimated_with(store, record)
+        self.cost_choice = choose_cost_model(store, self.board.arch, record.ttnn_version, before)
+        _check_comparable(record, before, self.cost_choice)
         self.cost = self.cost_choice.model
         self.bound_us: float | None = None
         self._store = store
@@ -179,13 +180,13 @@ class Study:
         tables = builder.build(
             lambda layer, done, total: watch.on_probing(layer.name, done, total, book.counts)
         )
-        reshards, spills = probe_reshards(
+        return ordered_problem(
             network,
             tables,
+            self.board,
             book,
             lambda layer, done, total: watch.on_probing(layer.name, done, total, book.counts),
         )
-        return JointProblem(network, tables, reshards, spills, self.board)
 
     def _run_default(self, mirror: OptunaMirror, watch: Observer) -> bool:
         """Run ttnn's default schedule if the study has no such trial; return whether it ran.
@@ -321,6 +322,17 @@ def _estimated_with(store: Store, record: StudyRecord) -> str:
     """Return the version of the cost model of a study's last trial, "" if there is none."""
     trials = list_trials(store, record, with_schedules=False)
     return trials[-1].cost_model if trials else ""
+
+
+def _check_comparable(record: StudyRecord, before: str, chosen: ChosenModel) -> None:
+    """Raise StudyError if new estimates would be set beside those of another cost model."""
+    if before not in ("", chosen.model.version):
+        raise StudyError(
+            f"the trials of study {record.name!r} were estimated by cost model {before}, which is "
+            f"neither in its database nor shipped any more; times by {chosen.model.version} do not "
+            "compare with them. Give a new search a name of its own with --study NAME; it reuses "
+            "the probes"
+        )
 
 
 def default_trial(trials: Sequence[TrialRecord]) -> TrialRecord | None:

@@ -9,17 +9,19 @@ from autosched.device.device import Device
 from autosched.schedule import DeviceOp, Rejection, Schedule, TimeKind
 from autosched.search.joint import JointProblem
 from autosched.search.probe_book import ProbeBook, total_us
-from autosched.search.repair import repaired
+from autosched.search.repair import packings_us, repaired, without_moves
 from autosched.store.trials import TrialRecord
 
 _MAX_REPAIRS = 24
+_MAX_TRIMS = 8
 
 
 def run_trial(device: Device, book: ProbeBook, schedule: Schedule, sampler: str) -> TrialRecord:
     """Run the loaded network by ``schedule``; the record is not stored yet.
 
     On silicon the latency is the measured one, and ops have times only from ttnn's profiler; on
-    the mock device it is the sum of estimated op times.
+    the mock device it is the sum of estimated op times. Its standard deviation is the spread of the
+    repeats on silicon, otherwise the cost model's standard error.
     """
     started_at = datetime.now(timezone.utc)
     begin = time.perf_counter()
@@ -36,12 +38,17 @@ def run_trial(device: Device, book: ProbeBook, schedule: Schedule, sampler: str)
     if isinstance(outcome, Rejection):
         return record
     measured = outcome.latency_us is not None
-    ops = outcome.ops if measured else book.estimate(outcome.ops)
+    if measured:
+        ops, latency_us, std_us = outcome.ops, outcome.latency_us, outcome.latency_std_us
+    else:
+        ops = book.estimate(outcome.ops)
+        latency_us = total_us(ops)
+        std_us = latency_us * book.cost.total_std_error(ops)
     return replace(
         record,
-        latency_us=outcome.latency_us if measured else total_us(ops),
+        latency_us=latency_us,
         latency_kind=TimeKind.MEASURED if measured else TimeKind.ESTIMATED,
-        latency_std_us=outcome.latency_std_us,
+        latency_std_us=std_us,
         peak_l1_bytes=outcome.peak_l1_bytes,
         cost_model="" if measured else book.cost.version,
         ops=ops,
@@ -54,7 +61,8 @@ def run_repaired(
 ) -> TrialRecord:
     """Run a joint choice; where L1 is too fragmented for it, make room and run again.
 
-    The record carries the schedule that ran, or the last one that was rejected.
+    What of that room was not needed is given back. The record carries the schedule that ran, or
+    the last one that was rejected.
     """
     record = run_trial(device, book, schedule, sampler)
     for _ in range(_MAX_REPAIRS):
@@ -65,6 +73,20 @@ def run_repaired(
             break
         schedule = roomier
         record = run_trial(device, book, schedule, sampler)
+    return record if record.rejection is not None else _trimmed(device, book, record, sampler)
+
+
+def _trimmed(device: Device, book: ProbeBook, record: TrialRecord, sampler: str) -> TrialRecord:
+    """Take back the packing that does nothing, or that the device does without, longest first."""
+    assert record.schedule is not None  # noqa: S101 - it has just run
+    took_us = packings_us(record.schedule, record.ops)
+    idle = [edge for edge, time_us in took_us.items() if not time_us]
+    dispensable = [[edge] for edge, time_us in took_us.items() if time_us]
+    for edges in [*([idle] if idle else []), *dispensable[:_MAX_TRIMS]]:
+        assert record.schedule is not None  # noqa: S101 - as above
+        leaner = run_trial(device, book, without_moves(record.schedule, edges), sampler)
+        if leaner.rejection is None:
+            record = leaner
     return record
 
 

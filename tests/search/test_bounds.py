@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autosched.errors import SearchError
-from autosched.search.bounds import admissible_bounds
+from autosched.search.bounds import admissible_bounds, pair_tables
 from autosched.search.solver import solve
 from autosched.search.stages import compile_stages
 from tests.search.random_problems import SHAPES, every_schedule, random_problem
@@ -16,7 +16,9 @@ ROOMY = 10**9
 
 
 def root_us(problem, sweeps):
-    return admissible_bounds(compile_stages(problem), problem.capacity_bytes, sweeps)[0].constant
+    stages = compile_stages(problem)
+    pairs = pair_tables(stages, problem.capacity_bytes)
+    return admissible_bounds(stages, pairs, sweeps)[0].constant
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

@@ -52,5 +52,5 @@ def test_says_when_only_all_pins_together_are_wrong():
 
 def test_says_when_nothing_helps():
     layers = (Layer("conv", (), (Candidate(1.0, (), 0, 20),)),)
-    with pytest.raises(SearchError, match="or a board with more L1"):
+    with pytest.raises(SearchError, match="another --board may leave it room"):
         solve(Problem(layers, (0,), 10))

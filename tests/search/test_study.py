@@ -2,9 +2,10 @@ import time
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import update
 
 from autosched.cost.model import CostModel
-from autosched.errors import SearchError
+from autosched.errors import SearchError, StudyError
 from autosched.schedule import (
     ProbeOutcome,
     Provenance,
@@ -21,6 +22,7 @@ from autosched.search.settings import Settings
 from autosched.search.study import DEFAULT_SAMPLER, Study
 from autosched.space.defaults import default_schedule
 from autosched.space.formats import Formats
+from autosched.store import models
 from autosched.store.database import Store
 from autosched.store.trials import TrialRecord, list_trials
 from tests.search.conftest import QUICK, Studied, Watching
@@ -312,6 +314,16 @@ def test_a_default_that_hung_is_tried_again(studied: Studied, probed: Store):
         found = study.trials
     assert samplers(found) == [DEFAULT_SAMPLER, DEFAULT_SAMPLER, "joint"]
     assert [trial.rejection for trial in found] == [HANG, None, None]
+
+
+def test_estimates_of_two_cost_models_are_not_set_side_by_side(studied: Studied, probed: Store):
+    with fresh(studied, probed) as study:
+        study.optimize(trials=1)
+    (trial,) = study.trials
+    with probed.writing() as session:
+        session.execute(update(models.Trial).values(cost_model="wormhole_b0-0-gone"))
+    with pytest.raises(StudyError, match=rf"-0-gone, .* by {trial.cost_model} do not compare"):
+        fresh(studied, probed)
 
 
 def test_what_is_to_be_done_on_closing_comes_after_the_device(studied: Studied, probed: Store):

@@ -12,6 +12,7 @@ from autosched.schedule import (
     RunOutcome,
     Schedule,
     TimeKind,
+    move_label,
 )
 from autosched.search.probe_book import ProbeBook
 from autosched.search.trial_runner import run_repaired, run_trial, times_by_layer
@@ -54,11 +55,49 @@ def test_it_runs_again_with_more_room_until_it_fits(skipped: Studied, book: Prob
 
     device = fits(skipped, enough, CLASH)
     record = run_repaired(device, book, skipped.joint, in_l1(skipped.joint), "joint")
-    assert [len(given.moves) for given in device.schedules] == [0, 2, 2]
+    # The packing, which the device did nothing for, is taken back in the end.
+    assert [len(given.moves) for given in device.schedules] == [0, 2, 2, 0]
     assert record.rejection is None
     assert record.schedule == device.schedules[-1]
+
+
+def packing(skipped: Studied, needed: Edge, *moved: Edge) -> Scripted:
+    """A device that wants one tensor packed, and moves some of those it is told to."""
+    ran = skipped.records.runs[skipped.trials[1].fingerprint]
+    assert isinstance(ran, RunOutcome)
+
+    def run(given: Schedule) -> Answer:
+        moves = [
+            DeviceOp("MoveDeviceOperation", "", (), (), layer=move_label(edge), time_ns=9e3)
+            for edge in given.moves
+            if edge in moved
+        ]
+        ops = tuple(replace(op, time_ns=1e3) for op in ran.ops)
+        return replace(ran, ops=(*ops, *moves)) if needed in given.moves else OVERFLOW
+
+    return Scripted(skipped.device(), run=run)
+
+
+STEM, CONV2 = Edge("stem", "conv2"), Edge("conv2", "conv2")
+
+
+@pytest.mark.parametrize(
+    ("moved", "tried"),
+    [
+        pytest.param((STEM, CONV2), [0, 2, 1, 0], id="costs-something"),
+        pytest.param((CONV2,), [0, 2, 1, 0], id="does-nothing"),
+    ],
+)
+def test_packing_that_was_not_needed_is_taken_back(
+    skipped: Studied, book: ProbeBook, moved: tuple[Edge, ...], tried: list[int]
+):
+    device = packing(skipped, CONV2, *moved)
+    record = run_repaired(device, book, skipped.joint, in_l1(skipped.joint), "joint")
+    assert [len(given.moves) for given in device.schedules] == tried
+    assert record.rejection is None
     assert record.schedule is not None
-    assert set(record.schedule.moves) == {Edge("stem", "conv2"), Edge("conv2", "conv2")}
+    assert set(record.schedule.moves) == {CONV2}
+    assert skipped.joint.find(record.schedule) == skipped.joint.find(in_l1(skipped.joint))
 
 
 def test_it_gives_up_with_the_last_schedule_and_rejection(skipped: Studied, book: ProbeBook):
@@ -88,6 +127,17 @@ def test_a_measured_latency_stays_measured(skipped: Studied, book: ProbeBook):
     assert record.latency_kind is TimeKind.MEASURED
     assert record.cost_model == ""
     assert record.ops == ran.ops
+
+
+def test_an_estimate_has_the_cost_models_error(skipped: Studied, book: ProbeBook):
+    device = skipped.device()
+    device.load(skipped.network)
+    record = run_trial(device, book, in_l1(skipped.joint), "joint")
+    assert record.latency_us is not None
+    assert record.latency_std_us == pytest.approx(
+        record.latency_us * book.cost.total_std_error(record.ops)
+    )
+    assert 0.01 < record.latency_std_us / record.latency_us < 0.5
 
 
 def test_times_are_summed_by_layer_and_edge_in_the_order_they_ran():

@@ -6,9 +6,8 @@ optimum and those next to it have been tried, times are drawn from their uncerta
 sampling) and the optimum of the draw is tried.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,9 +20,10 @@ from autosched.errors import SearchError
 from autosched.schedule import Rejection, RejectionKind, labelled_edge, move_label
 from autosched.search.joint import JointProblem, Selection
 from autosched.search.parameters import from_parameters, search_space, to_parameters
-from autosched.search.problem import Candidate, Layer, Nogood, Problem
+from autosched.search.problem import Nogood
 from autosched.search.repair import MEMORY_KINDS, failing_layer
-from autosched.search.solver import Solution, solve
+from autosched.search.solver import Resolver, Solution
+from autosched.search.stages import Floats
 
 LAYER_TIMES = "layer_us"
 """User attribute of a finished trial: microseconds by layer name or edge."""
@@ -33,15 +33,16 @@ REJECTION = "rejection"
 _K_BEST = 4
 # The other half of a layer's error is common to all its candidates and changes no order.
 _OWN_SHARE = 0.5
+_SEEN_SHARE = 0.1
 _DRAWS = 8
 _SOLVE_LIMIT_S = 20.0
 
 
 @dataclass
 class Knowledge:
-    """What trials taught: times in place by (layer, candidate), and forbidden combinations."""
+    """What trials taught: which (layer, candidate) ran in place, and forbidden combinations."""
 
-    in_place_us: dict[tuple[int, int], float] = field(default_factory=dict)
+    in_place: set[tuple[int, int]] = field(default_factory=set)
     nogoods: list[Nogood] = field(default_factory=list)
 
 
@@ -54,14 +55,23 @@ class JointSampler(BaseSampler):
 
     def __init__(self, joint: JointProblem, seed: int | None = None) -> None:
         self._joint = joint
+        self._space = search_space(joint)
         self._stderr_log = [
-            [_OWN_SHARE * choice.stderr_log for choice in joint.tables[layer.name]]
+            _OWN_SHARE * np.array([choice.stderr_log for choice in joint.tables[layer.name]])
             for layer in joint.network
+        ]
+        # Proposals solve the same tables over and over; only times and constraints change.
+        self._resolver = Resolver(joint.problem)
+        self._times_us = [
+            np.array([candidate.time_us for candidate in layer.candidates])
+            for layer in joint.problem.layers
         ]
         self._random = np.random.default_rng(seed)
         self._independent = RandomSampler(seed=seed)
         self._number = {layer.name: index for index, layer in enumerate(joint.network)}
         self._knowledge = Knowledge()
+        self._best: list[dict[str, Any]] | None = None
+        self._is_refused = False
         self._learned: set[int] = set()
         self._tried: set[frozenset[tuple[str, Any]]] = set()
 
@@ -71,7 +81,7 @@ class JointSampler(BaseSampler):
         trial: FrozenTrial,  # noqa: ARG002 - Optuna's interface
     ) -> dict[str, BaseDistribution]:
         """Return the whole space: every layer is chosen together."""
-        return search_space(self._joint)
+        return self._space
 
     def sample_relative(
         self,
@@ -108,41 +118,39 @@ class JointSampler(BaseSampler):
 
     def solve(self) -> Solution:
         """Solve the joint problem as it is known now: the best schedule and its lower bound."""
-        return solve(self._problem(noise=0.0), time_limit_s=_SOLVE_LIMIT_S)
+        return self._solved(self._times_us)
+
+    def _solved(self, times_us: Sequence[Floats], k: int = 1) -> Solution:
+        return self._resolver.solve(times_us, k, _SOLVE_LIMIT_S)
 
     def _proposals(self) -> Iterator[dict[str, Any]]:
-        yield from self._solutions(self._problem(noise=0.0), k=1)
-        yield from self._solutions(self._problem(noise=0.0), k=_K_BEST)
+        if self._best is None and self._is_refused:
+            # The optimum until then is forbidden now, so that the next one is new.
+            yield from self._parameters(self.solve())
+        if self._best is None:
+            self._best = list(self._parameters(self._solved(self._times_us, _K_BEST)))
+        yield from self._best
         for draw in range(_DRAWS):
             # Wider and wider, until a draw has an optimum that is new.
             noise = 2.0 ** max(0, draw - _DRAWS // 2)
-            yield from self._solutions(self._problem(noise), k=1)
+            yield from self._parameters(self._solved(self._drawn(noise)))
 
-    def _solutions(self, problem: Problem, k: int) -> Iterator[dict[str, Any]]:
-        for assignment in solve(problem, k=k, time_limit_s=_SOLVE_LIMIT_S).assignments:
+    def _parameters(self, solution: Solution) -> Iterator[dict[str, Any]]:
+        for assignment in solution.assignments:
             moved = [(move.tensor, move.after) for move in assignment.moves]
             selection = self._joint.selection(assignment.candidates, moved)
             yield to_parameters(self._joint, selection)
 
-    def _problem(self, noise: float) -> Problem:
-        problem = self._joint.problem
-        layers = tuple(
-            self._corrected(index, layer, noise) for index, layer in enumerate(problem.layers)
-        )
-        return replace(problem, layers=layers, nogoods=tuple(self._knowledge.nogoods))
-
-    def _corrected(self, index: int, layer: Layer, noise: float) -> Layer:
-        def time_us(number: int, candidate: Candidate) -> float:
-            seen = self._knowledge.in_place_us.get((index, number))
-            mean = candidate.time_us if seen is None else seen
-            spread = self._stderr_log[index][number] * (1.0 if seen is None else 0.1) * noise
-            return mean * math.exp(spread * self._random.standard_normal()) if spread else mean
-
-        candidates = tuple(
-            replace(candidate, time_us=time_us(number, candidate))
-            for number, candidate in enumerate(layer.candidates)
-        )
-        return replace(layer, candidates=candidates)
+    def _drawn(self, noise: float) -> list[Floats]:
+        """Draw the times of all candidates from their uncertainty, ``noise`` times as wide."""
+        drawn = []
+        for index, (times_us, stderr_log) in enumerate(
+            zip(self._times_us, self._stderr_log, strict=True)
+        ):
+            seen = np.array([(index, n) in self._knowledge.in_place for n in range(len(times_us))])
+            spread = noise * stderr_log * np.where(seen, _SEEN_SHARE, 1.0)
+            drawn.append(times_us * np.exp(spread * self._random.standard_normal(len(spread))))
+        return drawn
 
     def _learn(self, trials: Sequence[FrozenTrial]) -> None:
         for trial in trials:
@@ -166,7 +174,11 @@ class JointSampler(BaseSampler):
             if name is not None:
                 seen[name] = seen.get(name, 0.0) + time_us
         for name, time_us in seen.items():
-            self._knowledge.in_place_us[self._number[name], selection.candidates[name]] = time_us
+            number, candidate = self._number[name], selection.candidates[name]
+            self._knowledge.in_place.add((number, candidate))
+            if self._times_us[number][candidate] != time_us:
+                self._times_us[number][candidate] = time_us
+                self._best, self._is_refused = None, False
 
     def _packed_for(self, label: str, selection: Selection) -> str | None:
         """Return the layer after which a label's tensor was packed, None for other labels."""
@@ -193,6 +205,8 @@ class JointSampler(BaseSampler):
         )
         if nogood not in self._knowledge.nogoods:
             self._knowledge.nogoods.append(nogood)
+            self._best, self._is_refused = None, True
+            self._resolver.forbid(nogood)
 
     def _live_at(self, name: str) -> set[str]:
         step = self._number[name]
