@@ -10,6 +10,7 @@ from autosched.cli.output import opened_output
 EXAMPLES = (
     "autosched bench studies/resnet18.py studies/resnet50.py --trials 20 --seeds 3",
     "autosched bench net.py --board n150 --board p150 --batch 1 --batch 16 --plot bench.html",
+    "autosched bench studies/resnet18.py studies/resnet152.py --solver --plot growth.html",
 )
 
 
@@ -46,6 +47,10 @@ def bench(  # noqa: PLR0913 - one parameter per option
     speed: Annotated[
         bool, typer.Option("--speed", help="Time the main job, too, from capture to export.")
     ] = False,
+    solver: Annotated[
+        bool,
+        typer.Option("--solver", help="Time the exact solver instead; --plot: over the layers."),
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Compare ttnn's default, rules, a hand-tuned schedule and all samplers on the same probes.
@@ -55,6 +60,7 @@ def bench(  # noqa: PLR0913 - one parameter per option
     file, where there is one for the network, board and batch.
     """
     from autosched.cli.benching import BenchRequest, run_bench  # noqa: PLC0415 - starts quickly
+    from autosched.cli.solver_timing import time_solver  # noqa: PLC0415 - as above
 
     request = BenchRequest(
         nets=tuple(nets),
@@ -71,4 +77,7 @@ def bench(  # noqa: PLR0913 - one parameter per option
         speed=speed,
     )
     with opened_output(as_json) as output:
-        run_bench(output, request)
+        if solver:
+            time_solver(output, request)
+        else:
+            run_bench(output, request)

@@ -116,40 +116,59 @@ def run_bench(output: Output, request: BenchRequest) -> None:
     kind = choose_device(request.device)
     speed = _measured_speed(output, request, kind) if request.speed else None
     comparisons = []
+    for prepared in prepared_benches(output, request, kind):
+        comparisons.append(_compared(output, request, prepared))
+        print_comparison(output.console, comparisons[-1])
+    _write(output, request, comparisons)
+    plain: dict[str, Any] = {"networks": [item.to_plain() for item in comparisons]}
+    output.result(plain if speed is None else {**plain, "speed": speed})
+
+
+@dataclass(frozen=True)
+class PreparedBench:
+    """A network file whose layers have been probed, and the screen that shows what is done."""
+
+    net: str
+    bench: Bench
+    screen: SearchScreen
+
+
+def prepared_benches(output: Output, request: BenchRequest, kind: str) -> Iterator[PreparedBench]:
+    """Probe every network, in every batch and on every board, one after the other."""
     with open_writable(request.storage) as store:
         for board in map(find_board, request.boards):
             say(output.console, f"Device: {describe_device(kind, board.name, request.device)}")
             with ExitStack() as devices:
                 device = devices.enter_context(WorkerDevice(board, kind))
                 scout = devices.enter_context(WorkerDevice(board)) if kind == "silicon" else None
-                for comparison in _compared(output, request, store, device, scout):
-                    print_comparison(output.console, comparison)
-                    comparisons.append(comparison)
-    _write(output, request, comparisons)
-    plain: dict[str, Any] = {"networks": [item.to_plain() for item in comparisons]}
-    output.result(plain if speed is None else {**plain, "speed": speed})
+                yield from _prepared(output, request, store, device, scout)
 
 
-def _compared(
+def _prepared(
     output: Output, request: BenchRequest, store: Store, device: Device, scout: Device | None
-) -> Iterator[NetworkComparison]:
-    effort = find_effort(request.effort)
+) -> Iterator[PreparedBench]:
     for net in request.nets:
         for batch in request.batches:
             network = captured(output, net, batch)
-            settings = Settings(hints.absolute_path(net), device.kind, effort=effort.name)
+            settings = Settings(hints.absolute_path(net), device.kind, effort=request.effort)
             bench = Bench(network, device, store, settings, scout)
             screen = SearchScreen(output.console, 0)
             with screen.shown():
                 bench.prepare(screen.on_probing)
-                yield compare(
-                    bench,
-                    _Watcher(output, screen),
-                    trials=effort.trials if request.trials is None else request.trials,
-                    seeds=range(request.seeds),
-                    hand_tuned=hand_tuned(output, net, network, device.board.name),
-                    methods=request.methods or tuple(METHODS),
-                )
+                yield PreparedBench(net, bench, screen)
+
+
+def _compared(output: Output, request: BenchRequest, prepared: PreparedBench) -> NetworkComparison:
+    bench = prepared.bench
+    effort = find_effort(request.effort)
+    return compare(
+        bench,
+        _Watcher(output, prepared.screen),
+        trials=effort.trials if request.trials is None else request.trials,
+        seeds=range(request.seeds),
+        hand_tuned=hand_tuned(output, prepared.net, bench.network, bench.board.name),
+        methods=request.methods or tuple(METHODS),
+    )
 
 
 def hand_tuned(output: Output, net: str, network: Network, board: str) -> Schedule | None:

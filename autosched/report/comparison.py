@@ -44,7 +44,7 @@ def to_markdown(comparisons: Sequence[NetworkComparison], command: str) -> str:
         parts += [
             f"## {heading(comparison)}",
             f"Latency {time_kind(comparison)}. {_bound(comparison)}",
-            _table(("method", *_NUMBERS), rows(comparison)),
+            markdown_table(("method", *_NUMBERS), rows(comparison)),
         ]
     return "\n\n".join(parts) + "\n"
 
@@ -106,6 +106,7 @@ def _count(value: float | None) -> str:
     return "-" if value is None else str(value)
 
 
-def _table(header: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table whose columns but the first are numbers."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -11,7 +11,8 @@ from autosched.network.graph import Network
 from autosched.schedule import Provenance, Schedule, TimeKind
 from autosched.search.cost_choice import choose_cost_model
 from autosched.search.events import ProbeCounts
-from autosched.search.joint import JointProblem, probe_reshards, reshard_shapes
+from autosched.search.joint import JointProblem, reshard_shapes
+from autosched.search.ordering import ordered_problem
 from autosched.search.probe_book import ProbeBook, reshard_signature
 from autosched.search.settings import Settings
 from autosched.search.solver import Solution, solve
@@ -108,10 +109,13 @@ class Bench:
             progress(layer_name, done, total, book.counts)
 
         tables = builder.build(lambda layer, done, total: report(layer.name, done, total))
-        reshards, spills = probe_reshards(
-            network, tables, book, lambda layer, done, total: report(layer.name, done, total)
+        return ordered_problem(
+            network,
+            tables,
+            self.board,
+            book,
+            lambda layer, done, total: report(layer.name, done, total),
         )
-        return JointProblem(network, tables, reshards, spills, self.board)
 
     @cached_property
     def proof(self) -> Solution:

@@ -16,9 +16,8 @@ from autosched.device.opening import open_local_device
 from autosched.network.graph import Input, Network
 from autosched.schedule import Schedule
 from autosched.search.opening import create_study
-from autosched.search.parameters import search_space
-from autosched.search.samplers.joint_sampler import JointSampler
 from autosched.search.settings import Settings
+from autosched.search.solver_speed import proposals_ms
 from autosched.search.study import Study
 from autosched.store.database import open_store
 from autosched.store.trials import TrialRecord, add_trial
@@ -74,7 +73,7 @@ def measure_speed(
         worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _RSS_UNIT
         filled_s, network = _job(capture, board, settings, trials, place, "filled")
         with create_study(network, board, storage=_url(place), name="filled") as study:
-            proposal_ms = _proposal_ms(study)
+            proposal_ms = statistics.median(proposals_ms(study.prepare()))
             best = study.best
             add_trial_ms = None if best is None else _add_trial_ms(study, best, _url(place))
         return Speed(
@@ -116,17 +115,6 @@ def _job(
         if best is not None and best.schedule is not None:
             best.schedule.export(directory / f"{name}.py")
     return time.perf_counter() - begin, network
-
-
-def _proposal_ms(study: Study) -> float:
-    """Return the joint sampler's time for a proposal, those of its draws included."""
-    import optuna  # noqa: PLC0415 - only for this part
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    joint = study.prepare()
-    space = search_space(joint)
-    sampling = optuna.create_study(sampler=JointSampler(joint, seed=0))
-    return _median_ms(lambda: sampling.ask(space))
 
 
 def _add_trial_ms(study: Study, trial: TrialRecord, url: str) -> float:

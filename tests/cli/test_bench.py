@@ -29,6 +29,25 @@ def test_the_small_network_is_compared(studied: Studied, invoke: Invoke, tmp_pat
     assert (tmp_path / "bench.html").stat().st_size > 1000
 
 
+def test_the_solver_is_timed(studied: Studied, invoke: Invoke, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/bench.sqlite3"
+    assert invoke("merge", studied.url, "--storage", url).code == 0
+    done = invoke(
+        "bench", str(studied.net), "--solver", "--effort", "quick", "--device", "mock",
+        "--storage", url, "--plot", "growth.html", "--markdown", "growth.md", "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    (solver,) = done.json["solver"]
+    assert (solver["network"], solver["layers"], solver["optimal"]) == ("tiny", 4, True)
+    assert solver["gap"] == 0
+    assert 0 < solver["seconds"] < 1
+    assert solver["peak_bytes"] > 0
+    assert 0 < solver["proposal_ms"] <= solver["longest_proposal_ms"]
+    assert "tiny on n150, batch 1" in done.err
+    assert "| tiny on n150, batch 1 | 4 |" in (tmp_path / "growth.md").read_text()
+    assert (tmp_path / "growth.html").stat().st_size > 1000
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
