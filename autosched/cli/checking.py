@@ -18,6 +18,9 @@ from autosched.network.graph import Network
 from autosched.report import words
 from autosched.report.console import say
 from autosched.schedule import Rejection, RunOutcome, Schedule, TimeKind
+from autosched.search.cost_choice import choose_cost_model
+from autosched.search.probe_book import total_us
+from autosched.store.database import open_store
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class CheckRequest:
     device: str
     batch: int | None
     timing: TimingSettings
+    storage: str | None = None
 
 
 def check_schedule(output: Output, asked: CheckRequest) -> None:
@@ -60,8 +64,12 @@ def check_schedule(output: Output, asked: CheckRequest) -> None:
             f"{file}: the device rejects {words.rejection(answer)}. Correct that layer, or export "
             "the schedule again"
         )
-    latency_us, time_kind = _latency(answer, CostModel.load(board.arch))
-    say(output.console, f"{file} runs: {words.latency(latency_us, time_kind)}")
+    cost = _cost_model(asked.storage, board.arch, made.cost_model)
+    latency_us, std_us, time_kind = _latency(answer, cost)
+    say(output.console, f"{file} runs: {words.latency(latency_us, time_kind, std_us)}")
+    if time_kind is TimeKind.ESTIMATED and made.cost_model not in ("", cost.version):
+        other = f"the recorded time by {made.cost_model}"
+        say(output.console, f"Estimated by cost model {cost.version}, {other}")
     if made.latency_us is not None:
         recorded = words.latency(made.latency_us, made.latency_kind)
         say(output.console, f"Recorded when it was found: {recorded}")
@@ -74,7 +82,7 @@ def check_schedule(output: Output, asked: CheckRequest) -> None:
             "device": kind,
             "latency_us": latency_us,
             "latency_kind": time_kind,
-            "latency_std_us": answer.latency_std_us,
+            "latency_std_us": std_us,
             "recorded_us": made.latency_us,
             "recorded_kind": made.latency_kind,
             "peak_l1_bytes": answer.peak_l1_bytes,
@@ -103,8 +111,17 @@ def _check_layers(schedule: Schedule, file: str, network: Network) -> None:
             )
 
 
-def _latency(outcome: RunOutcome, cost: CostModel) -> tuple[float, TimeKind]:
+def _cost_model(storage: str | None, arch: str, recorded: str) -> CostModel:
+    """Return the shipped model, or the best match of a database that the user names."""
+    if storage is None:
+        return CostModel.load(arch)
+    with open_store(storage) as store:
+        return choose_cost_model(store, arch, ttnn_version(), recorded).model
+
+
+def _latency(outcome: RunOutcome, cost: CostModel) -> tuple[float, float | None, TimeKind]:
     if outcome.latency_us is not None:
-        return outcome.latency_us, TimeKind.MEASURED
-    times_ns = (op.time_ns or 0.0 for op in cost.estimate(outcome.ops))
-    return sum(times_ns) / 1e3, TimeKind.ESTIMATED
+        return outcome.latency_us, outcome.latency_std_us, TimeKind.MEASURED
+    ops = cost.estimate(outcome.ops)
+    latency_us = total_us(ops)
+    return latency_us, latency_us * cost.total_std_error(ops), TimeKind.ESTIMATED

@@ -64,6 +64,7 @@ class SearchResult:
             "trial": None if best is None else best.number,
             "latency_us": best_us,
             "latency_kind": best.latency_kind.value if best and best.latency_kind else None,
+            "latency_std_us": None if best is None else best.latency_std_us,
             "default_latency_us": self.default_us,
             "bound_us": self.bound_us,
             "gap": words.gap(best_us, self.bound_us),
@@ -112,12 +113,13 @@ def print_gain(console: Console, result: SearchResult) -> None:
     if best is None:
         say(console, "No trial has run on the device yet.", "yellow")
     else:
-        latency = words.latency(best.latency_us, best.latency_kind)
+        latency = words.latency(best.latency_us, best.latency_kind, best.latency_std_us)
         say(console, f"Best: {latency}, trial {best.number}", "bold")
     if default is not None and default.rejection is not None:
         say(console, f"ttnn's default does not run: {words.rejection(default.rejection)}")
     elif default is not None:
-        say(console, f"ttnn's default: {words.latency(default.latency_us, default.latency_kind)}")
+        latency = words.latency(default.latency_us, default.latency_kind, default.latency_std_us)
+        say(console, f"ttnn's default: {latency}")
     if best is not None:
         gain = words.gain(result.default_us, best.latency_us, best.latency_kind)
         say(console, f"Gain: {gain or 'unknown'}", "bold")

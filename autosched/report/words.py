@@ -12,11 +12,12 @@ def microseconds(time_us: float | None) -> str:
     return "-" if time_us is None else f"{time_us:,.1f}"
 
 
-def latency(time_us: float | None, kind: TimeKind | None) -> str:
-    """Return a time with its kind, as it must never be shown without."""
+def latency(time_us: float | None, kind: TimeKind | None, std_us: float | None = None) -> str:
+    """Return a time with its kind, as it must never be shown without, and its uncertainty."""
     if time_us is None or kind is None:
         return "none yet"
-    return f"{microseconds(time_us)} {MICRO} ({kind})"
+    around = "" if std_us is None else f" ± {microseconds(std_us)}"
+    return f"{microseconds(time_us)}{around} {MICRO} ({kind})"
 
 
 def share(part: float | None) -> str:

@@ -7,6 +7,7 @@ from autosched.schedule import Rejection, RejectionKind, TimeKind
 def test_a_time_is_never_shown_without_its_kind() -> None:
     assert words.latency(1067.66, TimeKind.ESTIMATED) == "1,067.7 µs (estimated)"
     assert words.latency(2.5, TimeKind.MEASURED) == "2.5 µs (measured)"
+    assert words.latency(1067.66, TimeKind.ESTIMATED, 81.0) == "1,067.7 ± 81.0 µs (estimated)"
     assert words.latency(None, None) == "none yet"
 
 
