@@ -13,6 +13,7 @@ from autosched.cli.targets import check_target
 from autosched.report.console import say
 from autosched.report.progress import SearchScreen
 from autosched.report.summary import SearchResult, print_next, print_result
+from autosched.schedule import TimeKind
 from autosched.search.events import ProbeCounts
 from autosched.search.samplers.registry import check_sampler
 from autosched.search.settings import Settings
@@ -130,9 +131,17 @@ def search(output: Output, study: Study, wishes: Wishes, storage: str | None, be
         bound_us=study.bound_us,
         rejected_probes=study.probe_counts.rejected,
         wall_s=time.monotonic() - began,
+        outside_share=_outside_share(study, best),
         schedule_path=path,
     )
     report(output, result, settings, storage)
+
+
+def _outside_share(study: Study, best: TrialRecord | None) -> float | None:
+    """Return how much of an estimate is far outside the calibration data, None if measured."""
+    if best is None or best.latency_kind is not TimeKind.ESTIMATED:
+        return None
+    return study.cost.outside_share(best.ops)
 
 
 def report(output: Output, result: SearchResult, settings: Settings, storage: str | None) -> None:

@@ -166,6 +166,15 @@ class CostModel:
         common = sum(error**2 for error in by_family.values())
         return sqrt(COMMON * common + (1.0 - COMMON) * single) / total if total else 0.0
 
+    def outside_share(self, ops: Iterable[DeviceOp]) -> float:
+        """Return the share of the ops' summed time that lies far outside the calibration data."""
+        total, outside = 0.0, 0.0
+        for op in ops:
+            prediction = self.predict(op)
+            total += prediction.time_ns
+            outside += prediction.time_ns * prediction.extrapolates
+        return outside / total if total else 0.0
+
     def _op_error(self, op: DeviceOp) -> tuple[float, str]:
         """Return the standard error of an op's log time, and its family."""
         key = _identity(op)

@@ -22,7 +22,8 @@ class SearchResult:
     """A study after a search.
 
     ``rejected_probes`` counts those this search asked for, stored ones included; ``wall_s`` is
-    the time of the whole command.
+    the time of the whole command, ``outside_share`` the part of an estimate that lies far outside
+    the calibration data.
     """
 
     study: StudyRecord
@@ -31,6 +32,7 @@ class SearchResult:
     bound_us: float | None = None
     rejected_probes: Mapping[RejectionKind, int] = field(default_factory=dict)
     wall_s: float = 0.0
+    outside_share: float | None = None
     schedule_path: Path | None = None
 
     @property
@@ -66,6 +68,7 @@ class SearchResult:
             "latency_kind": best.latency_kind.value if best and best.latency_kind else None,
             "latency_std_us": None if best is None else best.latency_std_us,
             "default_latency_us": self.default_us,
+            "outside_calibration": self.outside_share,
             "bound_us": self.bound_us,
             "gap": words.gap(best_us, self.bound_us),
             "trials": len(self.trials),
@@ -115,6 +118,13 @@ def print_gain(console: Console, result: SearchResult) -> None:
     else:
         latency = words.latency(best.latency_us, best.latency_kind, best.latency_std_us)
         say(console, f"Best: {latency}, trial {best.number}", "bold")
+        if result.outside_share:
+            say(
+                console,
+                f"{words.share(result.outside_share)} of it is spent in ops far outside what the "
+                "cost model was calibrated on",
+                "yellow",
+            )
     if default is not None and default.rejection is not None:
         say(console, f"ttnn's default does not run: {words.rejection(default.rejection)}")
     elif default is not None:

@@ -85,6 +85,15 @@ def test_a_prediction_says_where_it_extrapolates(model: CostModel, captures: Cap
     assert found.stderr_log > model.predict(captures["add"][0]).stderr_log
 
 
+def test_a_share_of_time_lies_outside_the_calibration(model: CostModel, captures: Captures) -> None:
+    conv = captures["block"][-1]
+    unseen = replace(captures["add"][0], code="UpsampleOperation")
+    far_ns, near_ns = (model.predict(op).time_ns for op in (unseen, conv))
+    assert model.outside_share([conv]) == 0.0
+    assert model.outside_share([conv, unseen]) == pytest.approx(far_ns / (far_ns + near_ns))
+    assert model.outside_share([]) == 0.0
+
+
 def test_errors_of_a_sum_are_independent_and_weighted(model: CostModel, captures: Captures) -> None:
     conv = captures["height"][-1]
     one = model.predict(conv).stderr_log

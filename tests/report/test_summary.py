@@ -1,5 +1,6 @@
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,13 @@ def test_the_closing_screen() -> None:
     assert "3 trials in the study, rejected: 1 L1 overflow" in text
     assert "height 56 -> block 16" in text
     assert "Layers (op times estimated)" in text
+
+
+def test_what_lies_outside_the_calibration_is_said() -> None:
+    assert "calibrated" not in printed(RESULT)
+    assert "19.3% of it is spent in ops far outside" in printed(
+        replace(RESULT, outside_share=0.193)
+    )
 
 
 @pytest.mark.parametrize("width", [80, 120])
