@@ -11,6 +11,8 @@ from autosched.cli import (
     boards,
     calibrate,
     check,
+    coverage,
+    delete,
     doctor,
     export,
     merge,
@@ -55,8 +57,10 @@ _add("export", export, export.export)
 _add("check", check, check.check)
 _add("list", studies, studies.list_all)
 _add("show", show, show.show)
+_add("delete", delete, delete.delete)
 _add("merge", merge, merge.merge)
 _add("bench", bench, bench.bench)
+_add("coverage", coverage, coverage.coverage)
 _add("boards", boards, boards.boards)
 _add("doctor", doctor, doctor.doctor)
 _add("calibrate", calibrate, calibrate.calibrate)
