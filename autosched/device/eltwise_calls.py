@@ -1,16 +1,13 @@
 """The ttnn calls of layers that compute value by value, and of softmax."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import ttnn
 
-from autosched.device.layer_calls import Call, is_image
+from autosched.device.layer_calls import Call, Tensor
 from autosched.device.ttnn_types import DATA_TYPES, memory_config, unary
 from autosched.network.graph import Binary, Softmax, Unary
 from autosched.schedule import EltwiseConfig, FixedConfig
-
-Tensor = Any
 
 _BINARY: Mapping[str, Callable[..., Tensor]] = {
     "add": ttnn.add,
@@ -49,9 +46,10 @@ def _run_unary(call: Call) -> Tensor:
 
 
 def _run_softmax(call: Call) -> Tensor:
+    """Channels of images and features of vectors alike are the device's last dimension."""
     call.config_of(FixedConfig)
-    if call.op(Softmax).dim != len(call.layer.shape) - 1 or is_image(call.layer.shape):
-        raise RuntimeError("softmax runs along the last dimension of a vector only")
+    if call.op(Softmax).dim != 1:
+        raise RuntimeError("softmax runs along channels or features only")
     return ttnn.softmax(call.inputs[0], dim=-1)
 
 

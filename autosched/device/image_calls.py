@@ -9,61 +9,15 @@ from typing import Any
 
 import ttnn
 
-from autosched.device.layer_calls import Call, host_weights, weights_key
-from autosched.device.ttnn_types import (
-    DATA_TYPES,
-    compute_config,
-    conv2d_config,
-    layout_of,
-    memory_config,
-    slice_config,
-)
-from autosched.network.graph import Concat, ConvTranspose2d, Pad, PixelShuffle, Slice, Upsample
-from autosched.schedule import Conv2dConfig, FixedConfig, PageLayout
-
-Tensor = Any
+from autosched.device.layer_calls import Call, Tensor, rows_in_dram
+from autosched.device.ttnn_types import layout_of, memory_config
+from autosched.network.graph import Concat, Crop, Pad, PixelShuffle, Slice, Upsample
+from autosched.schedule import FixedConfig, PageLayout
 
 PIXEL_SHUFFLE_ORDER = (0, 3, 1, 4, 2)
 """From (N * H, W, C, factor, factor) to (N * H, factor, W, factor, C)."""
 
 _TILE = 32
-
-
-def _run_conv_transpose2d(call: Call) -> Tensor:
-    config = call.config_of(Conv2dConfig)
-    (tensor,) = call.inputs
-    op = call.op(ConvTranspose2d)
-    batch, channels, height, width = call.input_shape
-    key = weights_key(call.layer, config, tensor)
-    weight, bias = call.lowering.recall(key) or host_weights(call.lowering.weights(call.layer))
-    output, prepared = ttnn.conv_transpose2d(
-        input_tensor=tensor,
-        weight_tensor=weight,
-        bias_tensor=bias,
-        device=call.lowering.device,
-        in_channels=channels,
-        out_channels=op.out_channels,
-        batch_size=batch,
-        input_height=height,
-        input_width=width,
-        kernel_size=op.kernel,
-        stride=op.stride,
-        padding=op.padding,
-        output_padding=op.output_padding,
-        dilation=op.dilation,
-        groups=op.groups,
-        dtype=DATA_TYPES[config.output_dtype],
-        conv_config=conv2d_config(config, op.activation),
-        compute_config=compute_config(config.compute, call.lowering.board),
-        dram_slice_config=slice_config(config),
-        return_weights_and_bias=True,
-        # ttnn turns the kernel round itself; PyTorch's weights come as they are.
-        mirror_kernel=True,
-    )
-    call.lowering.remember(key, tuple(prepared))
-    if config.output_memory == "dram":
-        output = ttnn.to_memory_config(output, ttnn.DRAM_MEMORY_CONFIG)
-    return output
 
 
 def _run_concat(call: Call) -> Tensor:
@@ -91,10 +45,24 @@ def _run_slice(call: Call) -> Tensor:
     return ttnn.slice(tensor, [0, 0, 0, op.start], [1, 1, tensor.shape[2], op.stop])
 
 
+def _run_crop(call: Call) -> Tensor:
+    call.config_of(FixedConfig)
+    op, (batch, channels, *_) = call.op(Crop), call.input_shape
+    (top, bottom, row_step), (left, right, column_step) = op.rows, op.columns
+    image = _image(rows_in_dram(call.inputs[0]), call.input_shape)
+    part = ttnn.slice(
+        image,
+        [0, top, left, 0],
+        [batch, bottom, right, channels],
+        [1, row_step, column_step, 1],
+    )
+    return ttnn.to_layout(_flat(part, call.layer.shape), ttnn.TILE_LAYOUT)
+
+
 def _run_pad(call: Call) -> Tensor:
     call.config_of(FixedConfig)
     top, bottom, left, right = call.op(Pad).padding
-    image = _image(_rows_in_dram(call.inputs[0]), call.input_shape)
+    image = _image(rows_in_dram(call.inputs[0]), call.input_shape)
     padded = ttnn.pad(image, [(0, 0), (top, bottom), (left, right), (0, 0)], 0.0)
     return _flat(padded, call.layer.shape)
 
@@ -103,7 +71,7 @@ def _run_pixel_shuffle(call: Call) -> Tensor:
     call.config_of(FixedConfig)
     factor = call.op(PixelShuffle).factor
     batch, channels, height, width = call.input_shape
-    tensor = _rows_in_dram(call.inputs[0])
+    tensor = rows_in_dram(call.inputs[0])
     parts = (batch * height, width, channels // factor**2, factor, factor)
     return _flat(ttnn.permute(ttnn.reshape(tensor, parts), PIXEL_SHUFFLE_ORDER), call.layer.shape)
 
@@ -126,7 +94,7 @@ def _run_upsample(call: Call) -> Tensor:
 def _bilinear_of_whole_tiles(tensor: Tensor, shape: Sequence[int], op: Upsample) -> Tensor:
     """Interpolate with channels of zeros added, since ttnn takes multiples of 32 only."""
     batch, channels, height, width = shape
-    image = _image(_rows_in_dram(tensor), shape)
+    image = _image(rows_in_dram(tensor), shape)
     image = ttnn.pad(image, [(0, 0), (0, 0), (0, 0), (0, -channels % _TILE)], 0.0)
     output = ttnn.upsample(image, list(op.scale), mode=op.mode)
     output = ttnn.to_memory_config(output, ttnn.DRAM_MEMORY_CONFIG)
@@ -146,12 +114,6 @@ def _rows_image(tensor: Tensor, shape: Sequence[int], op: Upsample) -> Tensor:
     return _image(tensor, shape)
 
 
-def _rows_in_dram(tensor: Tensor) -> Tensor:
-    if layout_of(tensor).is_sharded:
-        tensor = ttnn.to_memory_config(tensor, ttnn.DRAM_MEMORY_CONFIG)
-    return ttnn.to_layout(tensor, ttnn.ROW_MAJOR_LAYOUT)
-
-
 def _image(tensor: Tensor, shape: Sequence[int]) -> Tensor:
     batch, channels, height, width = shape
     return ttnn.reshape(tensor, (batch, height, width, channels))
@@ -163,9 +125,9 @@ def _flat(tensor: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 IMAGE_LOWERINGS: Mapping[type, Callable[[Call], Tensor]] = {
-    ConvTranspose2d: _run_conv_transpose2d,
     Concat: _run_concat,
     Slice: _run_slice,
+    Crop: _run_crop,
     Pad: _run_pad,
     PixelShuffle: _run_pixel_shuffle,
     Upsample: _run_upsample,

@@ -17,27 +17,21 @@ from autosched.device.ttnn_types import (
     MEMORY_LAYOUTS,
     PAGE_LAYOUTS,
     compute_config,
-    conv2d_config,
     layout_of,
     memory_config,
-    slice_config,
     unary,
 )
 from autosched.errors import DeviceError
 from autosched.network.graph import (
-    Activation,
-    Conv2d,
+    Constant,
     GlobalAvgPool2d,
     Input,
     Layer,
     Linear,
     Output,
     Pool2d,
-    Reshape,
-    Weights,
 )
 from autosched.schedule import (
-    Conv2dConfig,
     FixedConfig,
     LayerConfig,
     MatmulConfig,
@@ -47,14 +41,11 @@ from autosched.schedule import (
     ShardLayout,
     TensorLayout,
 )
-from autosched.space.conv2d import is_pointwise
 
 if TYPE_CHECKING:
     from autosched.device.lowering import Lowering
 
 Tensor = Any
-# A pointwise convolution runs as a matmul, which cannot fuse these: they run after it.
-_NOT_FUSED_BY_MATMUL = ("elu", "hardswish", "leaky_relu", "mish")
 _Type = TypeVar("_Type")
 
 _MATMUL_OUTPUTS = {
@@ -148,96 +139,36 @@ def _convert_to_hwc(tensor: Tensor, config: FixedConfig) -> Tensor:
     )
 
 
+def _run_constant(call: Call) -> Tensor:
+    """Put a parameter into DRAM once; it stays there between runs."""
+    call.config_of(FixedConfig)
+    key, shape = (call.layer.name,), call.layer.shape
+    found = call.lowering.recall(key)
+    if found is None:
+        values = call.lowering.weights(call.layer).weight
+        if is_image(shape):
+            values = values.permute(0, 2, 3, 1)
+        columns = values.shape[-1]
+        tensor = ttnn.from_torch(
+            values.reshape(1, 1, -1, columns).to(torch.bfloat16),
+            layout=ttnn.TILE_LAYOUT,
+            device=call.lowering.device,
+            memory_config=ttnn.DRAM_MEMORY_CONFIG,
+        )
+        found = (tensor, None)
+        call.lowering.remember(key, found)
+    return found[0]
+
+
 def _run_output(call: Call) -> Tensor:
     config = call.config_of(FixedConfig)
     (tensor,) = call.inputs
     if is_image(call.layer.shape):
-        return _to_nchw(tensor, call.layer.shape)
+        return to_nchw(tensor, call.layer.shape)
     current = layout_of(tensor)
     if current.is_sharded or current.memory is not config.output.memory:
         return ttnn.to_memory_config(tensor, memory_config(config.output))
     return tensor
-
-
-def _run_conv2d(call: Call) -> Tensor:
-    config = call.config_of(Conv2dConfig)
-    (tensor,) = call.inputs
-    op = call.op(Conv2d)
-    batch, channels, height, width = call.input_shape
-    key = weights_key(call.layer, config, tensor)
-    weight, bias = call.lowering.recall(key) or host_weights(call.lowering.weights(call.layer))
-    fused, apart = _split_activation(op, config)
-    output, prepared = ttnn.conv2d(
-        input_tensor=tensor,
-        weight_tensor=weight,
-        bias_tensor=bias,
-        device=call.lowering.device,
-        in_channels=channels,
-        out_channels=op.out_channels,
-        batch_size=batch,
-        input_height=height,
-        input_width=width,
-        kernel_size=op.kernel,
-        stride=op.stride,
-        padding=op.padding,
-        dilation=op.dilation,
-        groups=op.groups,
-        dtype=DATA_TYPES[config.output_dtype],
-        conv_config=conv2d_config(config, fused),
-        compute_config=compute_config(config.compute, call.lowering.board),
-        slice_config=slice_config(config),
-        return_weights_and_bias=True,
-    )
-    call.lowering.remember(key, tuple(prepared))
-    if apart is not None:
-        output = ttnn.unary_chain(output, [unary(apart)])
-    if config.output_memory == "dram":
-        output = ttnn.to_memory_config(output, ttnn.DRAM_MEMORY_CONFIG)
-    return output
-
-
-def _split_activation(
-    op: Conv2d, config: Conv2dConfig
-) -> tuple[Activation | None, Activation | None]:
-    """Return the activation that the convolution fuses and the one that runs after it."""
-    is_matmul = is_pointwise(op) and config.shard_layout is not ShardLayout.WIDTH
-    if is_matmul and op.activation is not None and op.activation.name in _NOT_FUSED_BY_MATMUL:
-        return None, op.activation
-    return op.activation, None
-
-
-def weights_key(layer: Layer, config: Conv2dConfig, tensor: Tensor) -> tuple[object, ...]:
-    """Return what the form of a convolution's prepared weights depends on.
-
-    With a shard layout asked for, ttnn reshards any input to its own grid, so that the input's
-    layout makes no difference, except that rows of channels are padded less than tiles;
-    otherwise the form follows the input.
-    """
-    layout = layout_of(tensor)
-    return (
-        layer.name,
-        config.weights_dtype,
-        config.shard_layout,
-        config.core_grid,
-        config.transpose_shards,
-        config.act_block_h_override,
-        config.act_block_w_div,
-        config.full_inner_dim,
-        config.enable_activation_reuse,
-        config.enable_kernel_stride_folding,
-        config.slicing,
-        config.num_slices,
-        layout.page if config.shard_layout is not None else layout,
-    )
-
-
-def host_weights(weights: Weights) -> tuple[Tensor, Tensor | None]:
-    """Return a convolution's parameters as ttnn takes them, to be prepared on the device."""
-    bias = weights.bias
-    return (
-        ttnn.from_torch(weights.weight),
-        None if bias is None else ttnn.from_torch(bias.reshape(1, 1, 1, -1)),
-    )
 
 
 def _run_linear(call: Call) -> Tensor:
@@ -322,38 +253,25 @@ def _run_pool(call: Call) -> Tensor:
     )
 
 
-def _run_reshape(call: Call) -> Tensor:
-    call.config_of(FixedConfig)
-    (tensor,) = call.inputs
-    source = call.input_shape
-    if is_image(call.layer.shape) and call.layer.shape[2:] != (1, 1):
-        raise RuntimeError(f"cannot reshape {source} to the image {call.layer.shape}")
-    if is_image(source) and source[2:] != (1, 1):
-        # PyTorch flattens channels first, so pixels and channels have to change places.
-        tensor = _to_nchw(tensor, source)
-    rows = math.prod(call.layer.shape[: 2 if is_image(call.layer.shape) else -1])
-    columns = math.prod(call.layer.shape) // rows
-    if tuple(tensor.shape) == (1, 1, rows, columns):
-        return tensor
-    tensor = ttnn.to_layout(tensor, ttnn.ROW_MAJOR_LAYOUT)
-    return ttnn.to_layout(ttnn.reshape(tensor, (1, 1, rows, columns)), ttnn.TILE_LAYOUT)
-
-
-def _to_nchw(tensor: Tensor, shape: Sequence[int]) -> Tensor:
+def to_nchw(tensor: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return an image in PyTorch's order of elements, (N, C, H, W)."""
     batch, channels, height, width = shape
+    tensor = ttnn.reshape(rows_in_dram(tensor), (batch, height, width, channels))
+    return ttnn.permute(tensor, (0, 3, 1, 2))
+
+
+def rows_in_dram(tensor: Tensor) -> Tensor:
+    """Return a tensor as rows, interleaved in DRAM."""
     if layout_of(tensor).is_sharded:
         tensor = ttnn.to_memory_config(tensor, ttnn.DRAM_MEMORY_CONFIG)
-    tensor = ttnn.to_layout(tensor, ttnn.ROW_MAJOR_LAYOUT)
-    tensor = ttnn.reshape(tensor, (batch, height, width, channels))
-    return ttnn.permute(tensor, (0, 3, 1, 2))
+    return ttnn.to_layout(tensor, ttnn.ROW_MAJOR_LAYOUT)
 
 
 LOWERINGS: Mapping[type, Callable[[Call], Tensor]] = {
     Input: _run_input,
+    Constant: _run_constant,
     Output: _run_output,
-    Conv2d: _run_conv2d,
     Linear: _run_linear,
     Pool2d: _run_pool,
     GlobalAvgPool2d: _run_pool,
-    Reshape: _run_reshape,
 }

@@ -8,9 +8,12 @@ import torch
 import ttnn
 
 from autosched.boards import Board
+from autosched.device.convolution_calls import CONVOLUTION_LOWERINGS
 from autosched.device.eltwise_calls import ELTWISE_LOWERINGS
 from autosched.device.image_calls import IMAGE_LOWERINGS
 from autosched.device.layer_calls import LOWERINGS, Call
+from autosched.device.rearranging_calls import REARRANGING_LOWERINGS
+from autosched.device.token_calls import TOKEN_LOWERINGS
 from autosched.device.ttnn_types import (
     DATA_TYPES,
     PAGE_LAYOUTS,
@@ -18,12 +21,29 @@ from autosched.device.ttnn_types import (
     memory_config,
 )
 from autosched.errors import DeviceError
-from autosched.network.graph import Conv2d, ConvTranspose2d, Layer, Linear, Network, Weights
+from autosched.network.graph import (
+    Constant,
+    Conv2d,
+    ConvTranspose2d,
+    GroupNorm,
+    Layer,
+    LayerNorm,
+    Linear,
+    Network,
+    Weights,
+)
 from autosched.schedule import LayerConfig, TensorLayout
 
 Tensor = Any
 
-CALLS = {**LOWERINGS, **ELTWISE_LOWERINGS, **IMAGE_LOWERINGS}
+CALLS = {
+    **LOWERINGS,
+    **CONVOLUTION_LOWERINGS,
+    **ELTWISE_LOWERINGS,
+    **IMAGE_LOWERINGS,
+    **REARRANGING_LOWERINGS,
+    **TOKEN_LOWERINGS,
+}
 """The function that runs a layer, by the type of its operator."""
 
 
@@ -106,6 +126,10 @@ def zero_weights(layer: Layer) -> Weights:
         outputs = op.out_channels
     elif isinstance(op, Linear):
         shape, outputs = (op.out_features, op.in_features), op.out_features
+    elif isinstance(op, LayerNorm | GroupNorm):
+        return Weights(torch.zeros(layer.shape[1]), torch.zeros(layer.shape[1]))
+    elif isinstance(op, Constant):
+        return Weights(torch.zeros(layer.shape))
     else:
         raise DeviceError(f"layer {layer.name} has no weights")
     return Weights(torch.zeros(shape), torch.zeros(outputs) if op.has_bias else None)

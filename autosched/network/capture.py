@@ -8,7 +8,13 @@ from autosched.network.checks import check_module, check_tensors
 from autosched.network.drafts import Draft, DraftGraph, Problem
 from autosched.network.exporting import export_program
 from autosched.network.folding import fold_batch_norms, fold_padding
-from autosched.network.fusing import fuse_activations, join_gates, nest_concats, remove_dead
+from autosched.network.fusing import (
+    fuse_activations,
+    join_gates,
+    nest_concats,
+    rejoin_slices,
+    remove_dead,
+)
 from autosched.network.graph import Input, Layer, LayerOp, Network, Output
 from autosched.network.lowering import lower
 from autosched.network.lowering_rules import RULES
@@ -16,6 +22,7 @@ from autosched.network.naming import unique_names
 
 _REWRITES = (
     join_gates,
+    rejoin_slices,
     remove_dead,
     nest_concats,
     fold_padding,
@@ -29,8 +36,9 @@ def capture(
 ) -> Network:
     """Turn a module in eval mode into layers and edges.
 
-    The shapes of ``example_inputs`` (each (N, C, H, W) or (N, features), float32, on the host)
-    become those of the network. Weights that nothing was folded into share the module's memory.
+    The shapes of ``example_inputs`` (images (N, C, H, W), vectors (N, features), tokens
+    (N, length, C) or series (N, C, length); float32, on the host) become those of the network.
+    Weights that nothing was folded into share the module's memory.
 
     Raises:
         NetworkFileError: The module is in training mode, not float32 on the host, or raises on

@@ -12,6 +12,7 @@ from autosched.network.graph import (
     Input,
     Linear,
     Output,
+    Slice,
     Unary,
 )
 
@@ -34,6 +35,42 @@ def join_gates(graph: DraftGraph) -> None:
                 draft.op = Unary(Activation(_GATED[gate.op.activation.name]))
                 draft.inputs = [source]
                 break
+
+
+def rejoin_slices(graph: DraftGraph) -> None:
+    """Let a concatenation of all slices of a tensor, in their order, read the tensor itself."""
+    for draft in graph:
+        if draft.op == Concat():
+            draft.inputs = _rejoined(graph, draft.inputs)
+            if len(draft.inputs) == 1:
+                graph.absorb(draft)
+
+
+def _rejoined(graph: DraftGraph, inputs: list[str]) -> list[str]:
+    found: list[str] = []
+    start = 0
+    while start < len(inputs):
+        source, end = inputs[start], start + 1
+        for stop in range(start + 2, len(inputs) + 1):
+            whole = _sliced_whole(graph, inputs[start:stop])
+            if whole:
+                source, end = whole, stop
+        found.append(source)
+        start = end
+    return found
+
+
+def _sliced_whole(graph: DraftGraph, keys: list[str]) -> str:
+    """The tensor that these slices are all of, or ""."""
+    source, reached = "", 0
+    for key in keys:
+        draft = graph.drafts[key]
+        if not isinstance(draft.op, Slice) or draft.op.start != reached:
+            return ""
+        if source not in {"", draft.inputs[0]}:
+            return ""
+        source, reached = draft.inputs[0], draft.op.stop
+    return source if reached == graph.drafts[source].shape[1] else ""
 
 
 def nest_concats(graph: DraftGraph) -> None:

@@ -1,8 +1,9 @@
 """A network as the scheduler sees it: layers with shapes, and the tensors between them.
 
-Shapes are PyTorch's: (N, C, H, W) for images, (N, features) for vectors. Each layer has exactly
-one output tensor. Weights are kept beside the layers, so that two layers with equal parameters
-and shapes share one :meth:`Network.layer_signature` and with it every probe.
+Shapes are PyTorch's: (N, C, H, W) for images, (N, features) for vectors. Rows of tokens are
+images, too, each pixel a token. Each layer has exactly one output tensor. Weights are kept beside
+the layers, so that two layers with equal parameters and shapes share one
+:meth:`Network.layer_signature` and with it every probe.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 Pair = tuple[int, int]
 Padding = tuple[int, int, int, int]
 """(top, bottom, left, right)."""
+Span = tuple[int, int, int]
+"""(start, stop, step)."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,11 @@ class Activation:
 @dataclass(frozen=True)
 class Input:
     """A tensor that the caller hands in, in PyTorch's layout."""
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A tensor that is a parameter of the network, kept with the weights."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +140,14 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class Crop:
+    """Part of an image: rows and columns from a start up to, not including, a stop, by steps."""
+
+    rows: Span
+    columns: Span
+
+
+@dataclass(frozen=True)
 class Pad:
     """Rows and columns of zeros around an image that no reader could take over."""
 
@@ -164,12 +180,57 @@ class Softmax:
 
 
 @dataclass(frozen=True)
+class LayerNorm:
+    """Normalises the channels of every pixel, or the features of every vector, for themselves."""
+
+    eps: float
+
+
+@dataclass(frozen=True)
+class GroupNorm:
+    """Normalises each group of an image's channels over all of its pixels."""
+
+    groups: int
+    eps: float
+
+
+@dataclass(frozen=True)
+class Matmul:
+    """The product of two tensors, (B, M, K) and (B, K, N), or (B, N, K) with ``transposed``."""
+
+    transposed: bool = False
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Softmax of ``scale`` * queries * keys, times values, for each of ``heads`` parts of channels.
+
+    Its inputs are queries, keys and values as images (N, C, H, W), every pixel a token.
+    """
+
+    heads: int
+    scale: float
+
+
+@dataclass(frozen=True)
+class Permute:
+    """The source's elements, read as ``sizes``, with these axes put in ``order``.
+
+    The layer's shape is how the result is read.
+    """
+
+    sizes: tuple[int, ...]
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Reshape:
     """A view of the same elements: flatten, reshape, squeeze. The layer's shape is the target."""
 
 
 LayerOp = (
     Input
+    | Constant
     | Output
     | Conv2d
     | ConvTranspose2d
@@ -180,10 +241,16 @@ LayerOp = (
     | Unary
     | Concat
     | Slice
+    | Crop
     | Pad
     | Upsample
     | PixelShuffle
     | Softmax
+    | LayerNorm
+    | GroupNorm
+    | Matmul
+    | Attention
+    | Permute
     | Reshape
 )
 
@@ -205,10 +272,11 @@ class Layer:
 
 @dataclass(frozen=True)
 class Weights:
-    """The float32 parameters of a convolution or linear layer, batch norm folded in.
+    """The float32 parameters of a convolution, linear layer or norm, batch norm folded in.
 
     ``weight`` is (out, in / groups, kernel height, kernel width), (in, out / groups, ...) of a
-    transposed convolution, or (out, in); ``bias`` is (out,).
+    transposed convolution, (out, in), (channels,) of a norm, or a constant itself; ``bias`` is
+    (out,).
     """
 
     weight: "torch.Tensor"

@@ -3,22 +3,22 @@
 Operator names and argument names are those of PyTorch's ATen schemas (native_functions.yaml).
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
 from torch.fx import Node
 
+from autosched.network.convolution_rules import RULES as CONVOLUTION_RULES
+from autosched.network.convolution_rules import as_image, both_sides, with_ones
 from autosched.network.drafts import BatchNorm, Draft, ZeroPad
 from autosched.network.graph import (
     Activation,
     Binary,
+    Constant,
     Conv2d,
     GlobalAvgPool2d,
     Linear,
-    Padding,
-    Pair,
     Pool2d,
     Reshape,
     Softmax,
@@ -26,55 +26,20 @@ from autosched.network.graph import (
     Weights,
 )
 from autosched.network.image_rules import RULES as IMAGE_RULES
-from autosched.network.image_rules import enlargement, pair, transposed_convolution
+from autosched.network.image_rules import enlargement
 from autosched.network.lowering import Lowering, Refusal, RuleBook, operator_name, shape_of
+from autosched.network.token_rules import RULES as TOKEN_RULES
+from autosched.network.token_rules import product
+from autosched.network.view_rules import RULES as VIEW_RULES
+from autosched.network.views import CHANNELS, View
 
-RULES = RuleBook(IMAGE_RULES)
+RULES = RuleBook({**CONVOLUTION_RULES, **IMAGE_RULES, **VIEW_RULES, **TOKEN_RULES})
 _rule = RULES.rule
 
 
-def _both_sides(value: int | Sequence[int]) -> Padding:
-    height, width = pair(value)
-    return (height, height, width, width)
-
-
-@_rule("conv2d", "convolution")
-def _convolution(lowering: Lowering, node: Node) -> str:
-    arguments = lowering.arguments(node)
-    if arguments.get("transposed"):
-        return transposed_convolution(lowering, node)
-    source = lowering.image(arguments["input"])
-    weight = lowering.constant(arguments["weight"], "weight")
-    bias = arguments["bias"]
-    kernel, dilation = pair(weight.shape[2:]), pair(arguments["dilation"])
-    op = Conv2d(
-        in_channels=source.shape[1],
-        out_channels=weight.shape[0],
-        kernel=kernel,
-        stride=pair(arguments["stride"]),
-        padding=_convolution_padding(arguments["padding"], kernel, dilation),
-        dilation=dilation,
-        groups=arguments["groups"],
-        has_bias=bias is not None,
-    )
-    weights = Weights(weight, None if bias is None else lowering.constant(bias, "bias"))
-    return lowering.add(node, op, [source.key], weights=weights)
-
-
-def _convolution_padding(padding: Any, kernel: Pair, dilation: Pair) -> Padding:
-    if padding == "valid":
-        return (0, 0, 0, 0)
-    if padding == "same":
-        # PyTorch puts the odd row or column at the end.
-        height, width = (d * (k - 1) for k, d in zip(kernel, dilation, strict=True))
-        return (height // 2, height - height // 2, width // 2, width - width // 2)
-    return _both_sides(padding)
-
-
 @_rule("batch_norm", "native_batch_norm_legit_no_training")
-def _batch_norm(lowering: Lowering, node: Node) -> str:
+def _batch_norm(lowering: Lowering, node: Node) -> View:
     arguments = lowering.arguments(node)
-    source = lowering.draft(arguments["input"])
     if arguments.get("training") or arguments["running_mean"] is None:
         raise Refusal("it normalises with the batch's own statistics (track_running_stats=False)")
     tensors = {
@@ -82,38 +47,41 @@ def _batch_norm(lowering: Lowering, node: Node) -> str:
         for name in ("running_mean", "running_var", "weight", "bias")
         if arguments[name] is not None
     }
-    return _per_channel(lowering, node, source, tensors, arguments["eps"])
+    view = lowering.channels_at(arguments["input"], CHANNELS)
+    return _per_channel(lowering, node, view, tensors, arguments["eps"])
 
 
 def _per_channel(
-    lowering: Lowering, node: Node, source: Draft, tensors: dict[str, torch.Tensor], eps: float
-) -> str:
-    if len(source.shape) not in {2, 4}:
-        raise Refusal(f"its input has shape {source.shape}, not (N, C, H, W) or (N, features)")
-    module = nn.BatchNorm2d(source.shape[1], eps=eps).eval().requires_grad_(requires_grad=False)
+    lowering: Lowering, node: Node, view: View, tensors: dict[str, torch.Tensor], eps: float
+) -> View:
+    """Scale and shift the channels of a view's draft."""
+    channels = view.base[CHANNELS]
+    module = nn.BatchNorm2d(channels, eps=eps).eval().requires_grad_(requires_grad=False)
     for name, tensor in tensors.items():
-        getattr(module, name).data = tensor
-    return lowering.add(node, BatchNorm(module), [source.key])
+        getattr(module, name).data = tensor.expand(channels).contiguous()
+    return view.of(lowering.add(node, BatchNorm(module), [view.key], shape=view.base))
 
 
-@_rule("max_pool2d", "max_pool2d_with_indices", "avg_pool2d")
-def _pool(lowering: Lowering, node: Node) -> str:
+@_rule("max_pool2d", "max_pool2d_with_indices", "avg_pool2d", "max_pool1d", "avg_pool1d")
+def _pool(lowering: Lowering, node: Node) -> View:
+    """Lower a pooling; of a series, that of an image of one column."""
     arguments = lowering.arguments(node)
-    source = lowering.image(arguments["self"])
-    kernel = pair(arguments["kernel_size"])
+    source = as_image(lowering, node, arguments["self"])
+    size = with_ones(arguments["kernel_size"], node, 1)
     op = Pool2d(
         mode=operator_name(node)[:3],
-        kernel=kernel,
-        stride=pair(arguments["stride"]) if arguments["stride"] else kernel,
-        padding=_both_sides(arguments["padding"]),
-        dilation=pair(arguments.get("dilation", 1)),
+        kernel=size,
+        stride=with_ones(arguments["stride"], node, 1) if arguments["stride"] else size,
+        padding=both_sides(with_ones(arguments["padding"], node, 0)),
+        dilation=with_ones(arguments.get("dilation", 1), node, 1),
         ceil_mode=arguments["ceil_mode"],
         count_include_pad=arguments.get("count_include_pad", True),
         divisor_override=arguments.get("divisor_override"),
     )
-    if _is_global_average(op, source.shape, shape_of(node)):
-        return lowering.add(node, GlobalAvgPool2d(), [source.key])
-    return lowering.add(node, op, [source.key])
+    shape = (*shape_of(node), 1)[:4]
+    is_global = _is_global_average(op, source.shape, shape)
+    key = lowering.add(node, GlobalAvgPool2d() if is_global else op, [source.key], shape=shape)
+    return View.whole(key, shape).without_trailing(len(shape_of(node)))
 
 
 def _is_global_average(op: Pool2d, before: tuple[int, ...], after: tuple[int, ...]) -> bool:
@@ -141,28 +109,37 @@ def _adaptive_pool(lowering: Lowering, node: Node) -> str:
 
 
 @_rule("mean")
-def _mean(lowering: Lowering, node: Node) -> str:
+def _mean(lowering: Lowering, node: Node) -> str | View:
     arguments = lowering.arguments(node)
-    source = lowering.image(arguments["self"])
-    dims = arguments.get("dim")
-    if dims is None or {dim % 4 for dim in dims} != {2, 3}:
+    view = lowering.view(arguments["self"])
+    rank = len(view.dims)
+    dims = {dim % rank for dim in arguments.get("dim") or range(rank)}
+    if rank == 4 and dims == {2, 3}:
+        view = View.whole(lowering.draft(arguments["self"]).key, view.shape)
+    averaged = tuple(sorted(part for dim in dims for part in view.dims[dim]))
+    kept = [dim for dim in range(rank) if dim not in dims]
+    if (
+        len(view.base) != 4
+        or averaged != view.parts(2, 3)
+        or view.flat_of(kept) != view.parts(0, CHANNELS)
+    ):
         raise Refusal("only the mean over height and width has a layer")
-    shape = (*source.shape[:2], 1, 1)
-    key = lowering.add(node, GlobalAvgPool2d(), [source.key], shape=shape)
+    shape = (*view.base[:2], 1, 1)
+    key = lowering.add(node, GlobalAvgPool2d(), [view.key], shape=shape)
     if shape_of(node) == shape:
         return key
-    return lowering.add(node, Reshape(), [key], suffix="flatten")
+    return lowering.add(node, Reshape(), [key], shape=shape_of(node), suffix="flatten")
 
 
 @_rule("linear")
-def _linear(lowering: Lowering, node: Node) -> str:
+def _linear(lowering: Lowering, node: Node) -> str | View:
     arguments = lowering.arguments(node)
     weight = lowering.constant(arguments["weight"], "weight")
     return _fully_connected(lowering, node, arguments["input"], weight, arguments["bias"])
 
 
 @_rule("addmm")
-def _addmm(lowering: Lowering, node: Node) -> str:
+def _addmm(lowering: Lowering, node: Node) -> str | View:
     arguments = lowering.arguments(node)
     if (arguments["beta"], arguments["alpha"]) != (1, 1):
         raise Refusal("beta and alpha other than 1 have no layer")
@@ -170,12 +147,14 @@ def _addmm(lowering: Lowering, node: Node) -> str:
     return _fully_connected(lowering, node, arguments["mat1"], weight, arguments["self"])
 
 
-@_rule("matmul", "mm")
-def _matmul(lowering: Lowering, node: Node) -> str:
+@_rule("matmul", "mm", "bmm")
+def _matmul(lowering: Lowering, node: Node) -> str | View:
     arguments = lowering.arguments(node)
-    left, right = arguments["self"], arguments.get("other", arguments.get("mat2"))
+    left, right = arguments["self"], arguments["other" if "other" in arguments else "mat2"]
+    if not lowering.is_constant(left) and not lowering.is_constant(right):
+        return product(lowering, node, left, right)
     if not lowering.is_constant(right):
-        raise Refusal("only the product with a parameter on the right has a layer")
+        raise Refusal("a product with a parameter on the left has no layer; put it on the right")
     matrix = lowering.constant(right, "matrix")
     if matrix.dim() != 2:
         raise Refusal(f"its parameter has shape {tuple(matrix.shape)}, not (in, out)")
@@ -184,12 +163,13 @@ def _matmul(lowering: Lowering, node: Node) -> str:
 
 def _fully_connected(
     lowering: Lowering, node: Node, source: Node, weight: torch.Tensor, bias: Node | None
-) -> str:
+) -> View:
+    """A linear layer of vectors; of tokens, which are pixels, a pointwise convolution."""
     if lowering.is_constant(source):
-        raise Refusal("only the product with a parameter on the right has a layer")
-    draft = lowering.draft(source)
-    if len(draft.shape) != 2:
-        raise Refusal(f"its input has shape {draft.shape}, not (N, features)")
+        raise Refusal("a product with a parameter on the left has no layer; put it on the right")
+    if len(lowering.view(source).shape) == 2:
+        lowering.draft(source)
+    view = lowering.channels_at(source, -1)
     outputs, features = weight.shape
     vector = None
     if bias is not None:
@@ -197,42 +177,37 @@ def _fully_connected(
         if vector.numel() not in {1, outputs} or vector.shape[-1:].numel() != vector.numel():
             raise Refusal(f"its bias has shape {tuple(vector.shape)}, not ({outputs},)")
         vector = vector.reshape(-1).expand(outputs).contiguous()
-    op = Linear(features, outputs, has_bias=vector is not None)
-    return lowering.add(node, op, [draft.key], weights=Weights(weight, vector))
-
-
-@_rule("flatten", "view", "reshape", "unsafe_view", "squeeze", "unsqueeze", "unflatten", "view_as")
-def _reshape(lowering: Lowering, node: Node) -> str:
-    source = lowering.draft(node.all_input_nodes[0])
-    while source.op == Reshape():
-        source = lowering.graph.producer(source)
-    if source.shape == shape_of(node):
-        return source.key
-    return lowering.add(node, Reshape(), [source.key])
+    op: Linear | Conv2d = Linear(features, outputs, has_bias=vector is not None)
+    if len(view.base) == 4:
+        op = Conv2d(features, outputs, (1, 1), has_bias=vector is not None)
+        weight = weight[:, :, None, None]
+    shape = (view.base[0], outputs, *view.base[2:])
+    key = lowering.add(node, op, [view.key], shape=shape, weights=Weights(weight, vector))
+    return view.resized(key, len(view.dims) - 1, outputs)
 
 
 @_rule("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
-def _dropout(lowering: Lowering, node: Node) -> str:
+def _dropout(lowering: Lowering, node: Node) -> View:
     arguments = lowering.arguments(node)
     if arguments["train"] and arguments["p"]:
         raise Refusal("it drops at random even in eval mode; pass training=self.training")
-    return lowering.draft(node.all_input_nodes[0]).key
+    return lowering.view(node.all_input_nodes[0])
 
 
 @_rule("identity", "contiguous", "detach", "clone", "alias", "lift_fresh_copy", "expand")
 @_rule("to", "to_copy", "type_as", "expand_as", "positive")
-def _nothing(lowering: Lowering, node: Node) -> str:
+def _nothing(lowering: Lowering, node: Node) -> View:
     source = node.all_input_nodes[0]
     if shape_of(source) != shape_of(node):
         raise Refusal(f"it copies {shape_of(source)} to {shape_of(node)}")
-    return lowering.draft(source).key
+    return lowering.view(source)
 
 
 @_rule("softmax")
-def _softmax(lowering: Lowering, node: Node) -> str:
+def _softmax(lowering: Lowering, node: Node) -> View:
     arguments = lowering.arguments(node)
-    source = lowering.draft(arguments["self"])
-    return lowering.add(node, Softmax(arguments["dim"] % len(source.shape)), [source.key])
+    view = lowering.channels_at(arguments["self"], arguments["dim"])
+    return view.of(lowering.add(node, Softmax(CHANNELS), [view.key], shape=view.base))
 
 
 @_rule("pad", "constant_pad_nd")
@@ -250,24 +225,24 @@ def _pad(lowering: Lowering, node: Node) -> str:
 
 
 @_rule("relu", "relu6", "silu", "sigmoid", "hardswish", "hardsigmoid", "mish", "tanh", "selu")
-def _plain_activation(lowering: Lowering, node: Node) -> str:
+def _plain_activation(lowering: Lowering, node: Node) -> View:
     return _activation(lowering, node, Activation(operator_name(node)))
 
 
 @_rule("gelu")
-def _gelu(lowering: Lowering, node: Node) -> str:
+def _gelu(lowering: Lowering, node: Node) -> View:
     approximate = lowering.arguments(node)["approximate"]
     return _activation(lowering, node, Activation("gelu" if approximate == "none" else "gelu_tanh"))
 
 
 @_rule("leaky_relu")
-def _leaky_relu(lowering: Lowering, node: Node) -> str:
+def _leaky_relu(lowering: Lowering, node: Node) -> View:
     slope = float(lowering.arguments(node)["negative_slope"])
     return _activation(lowering, node, Activation("leaky_relu", (slope,)))
 
 
 @_rule("elu")
-def _elu(lowering: Lowering, node: Node) -> str:
+def _elu(lowering: Lowering, node: Node) -> View:
     arguments = lowering.arguments(node)
     if (arguments["scale"], arguments["input_scale"]) != (1, 1):
         raise Refusal("a scaled ELU has no layer")
@@ -275,7 +250,7 @@ def _elu(lowering: Lowering, node: Node) -> str:
 
 
 @_rule("hardtanh", "clamp", "clamp_min")
-def _clamp(lowering: Lowering, node: Node) -> str:
+def _clamp(lowering: Lowering, node: Node) -> View:
     arguments = lowering.arguments(node)
     low = arguments.get("min", arguments.get("min_val"))
     high = arguments.get("max", arguments.get("max_val"))
@@ -285,12 +260,13 @@ def _clamp(lowering: Lowering, node: Node) -> str:
     return _activation(lowering, node, Activation(names[low, high]))
 
 
-def _activation(lowering: Lowering, node: Node, activation: Activation) -> str:
-    return lowering.add(node, Unary(activation), [lowering.draft(node.all_input_nodes[0]).key])
+def _activation(lowering: Lowering, node: Node, activation: Activation) -> View:
+    view = lowering.view(node.all_input_nodes[0])
+    return view.of(lowering.add(node, Unary(activation), [view.key], shape=view.base))
 
 
 @_rule("add", "sub", "mul", "div", "rsub", "neg")
-def _arithmetic(lowering: Lowering, node: Node) -> str:
+def _arithmetic(lowering: Lowering, node: Node) -> str | View:
     arguments = lowering.arguments(node)
     if arguments.get("rounding_mode"):
         raise Refusal("a rounding division has no layer")
@@ -304,12 +280,18 @@ def _arithmetic(lowering: Lowering, node: Node) -> str:
         raise Refusal("alpha other than 1 has no layer")
     if lowering.is_constant(left) or lowering.is_constant(right):
         return _with_constant(lowering, node, function, left, right)
+    if function == "div":
+        raise Refusal("the quotient of two computed tensors has no layer")
+    view = lowering.view(left)
+    if view.shape == shape_of(right) and not (view.is_whole and lowering.view(right).is_whole):
+        other = lowering.arranged_as(right, view)
+        if other is not None:
+            inputs = [view.key, other]
+            return view.of(lowering.add(node, Binary(function), inputs, shape=view.base))
     return _binary(lowering, node, function, lowering.draft(left), lowering.draft(right))
 
 
 def _binary(lowering: Lowering, node: Node, function: str, left: Draft, right: Draft) -> str:
-    if function == "div":
-        raise Refusal("the quotient of two computed tensors has no layer")
     if function != "sub" and left.shape != shape_of(node):
         left, right = right, left
     pixel = (*left.shape[:2], 1, 1) if len(left.shape) == 4 else left.shape
@@ -321,30 +303,62 @@ def _binary(lowering: Lowering, node: Node, function: str, left: Draft, right: D
     return lowering.add(node, Binary(function), [left.key, right.key])
 
 
-def _with_constant(lowering: Lowering, node: Node, function: str, left: Any, right: Any) -> str:
+def _with_constant(lowering: Lowering, node: Node, function: str, left: Any, right: Any) -> View:
     """Arithmetic with a number or a value per channel is what a batch norm does."""
     value, source = (left, right) if lowering.is_constant(left) else (right, left)
     if function == "div" and source is right:
         raise Refusal("a constant divided by a tensor has no layer")
-    draft = lowering.draft(source)
-    vector = _channel_vector(lowering, value, draft.shape)
+    constant = _aligned(lowering, value, lowering.view(source))
+    view = _of_channels(lowering, constant, source)
+    if view is None:
+        return _with_tensor(lowering, node, function, constant, source, is_left=value is left)
+    vector = constant.reshape(-1)
     ones = torch.ones_like(vector)
     scale = {"mul": vector, "div": 1 / vector}.get(function, ones)
     shift = {"add": vector, "sub": -vector}.get(function, 0 * ones)
     if function == "sub" and source is right:
         scale, shift = -ones, vector
-    return _per_channel(lowering, node, draft, {"weight": scale, "bias": shift}, 0.0)
+    return _per_channel(lowering, node, view, {"weight": scale, "bias": shift}, 0.0)
 
 
-def _channel_vector(lowering: Lowering, value: Any, shape: tuple[int, ...]) -> torch.Tensor:
-    """A number or constant tensor as (C,), for a tensor of ``shape`` (N, C, ...)."""
-    if len(shape) not in {2, 4}:
-        raise Refusal(f"its input has shape {shape}, not (N, C, H, W) or (N, features)")
+def _aligned(lowering: Lowering, value: Any, view: View) -> torch.Tensor:
+    """A number or constant tensor with as many dimensions as a tensor."""
     constant = lowering.constants[value] if isinstance(value, Node) else torch.tensor(value)
-    constant = constant.detach().to(torch.float32)
-    if constant.dim() > len(shape):
+    rank = len(view.dims)
+    if constant.dim() > rank:
         raise Refusal("its constant has more dimensions than the tensor")
-    aligned = constant.reshape((1,) * (len(shape) - constant.dim()) + tuple(constant.shape))
-    if aligned.numel() not in {1, aligned.shape[1]} or aligned.shape[1] not in {1, shape[1]}:
-        raise Refusal(f"a constant of shape {tuple(constant.shape)} is not one value per channel")
-    return aligned.reshape(-1).expand(shape[1]).contiguous()
+    leading = (1,) * (rank - constant.dim())
+    return constant.detach().to(torch.float32).reshape(*leading, *constant.shape)
+
+
+def _of_channels(lowering: Lowering, constant: torch.Tensor, source: Node) -> View | None:
+    """The tensor as a view whose channels are what an aligned constant varies with, if it is so."""
+    view = lowering.view(source)
+    varies = [dim for dim, size in enumerate(constant.shape) if size != 1]
+    if len(varies) > 1:
+        return None
+    if len(view.base) not in {2, 4}:
+        return lowering.channels_at(source, varies[0] if varies else -1)
+    return view if not varies or view.has_channels_at(varies[0]) else None
+
+
+def _with_tensor(
+    lowering: Lowering,
+    node: Node,
+    function: str,
+    constant: torch.Tensor,
+    source: Node,
+    *,
+    is_left: bool,
+) -> View:
+    """Arithmetic with a value for each pixel: the constant is a tensor like any other."""
+    view = lowering.view(source)
+    if view.shape != shape_of(node):
+        raise Refusal(f"its constant of shape {tuple(constant.shape)} is larger than the tensor")
+    if function == "div":
+        function, constant = "mul", 1 / constant
+    tensor = view.rearrangement_of(constant.expand(view.shape)).contiguous()
+    weights = Weights(tensor)
+    key = lowering.add(node, Constant(), [], shape=view.base, weights=weights, suffix="constant")
+    inputs = [key, view.key] if is_left else [view.key, key]
+    return view.of(lowering.add(node, Binary(function), inputs, shape=view.base))

@@ -9,18 +9,25 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
 from autosched.network.graph import (
     Activation,
+    Attention,
     Binary,
     Concat,
+    Constant,
     Conv2d,
     ConvTranspose2d,
+    Crop,
     GlobalAvgPool2d,
+    GroupNorm,
     Input,
     Layer,
+    LayerNorm,
     Linear,
+    Matmul,
     Network,
     Output,
     Pad,
     Padding,
+    Permute,
     PixelShuffle,
     Pool2d,
     Reshape,
@@ -97,6 +104,8 @@ def evaluate_layer(
     """
     if isinstance(layer.op, Reshape):
         return sources[0].reshape(layer.shape)
+    if isinstance(layer.op, Permute):
+        return sources[0].reshape(layer.op.sizes).permute(layer.op.order).reshape(layer.shape)
     return _compute(layer.op, sources, weights)
 
 
@@ -165,6 +174,16 @@ def _(op: Slice, sources: Sequence[torch.Tensor], _weights: None) -> torch.Tenso
 
 
 @_compute.register
+def _(op: Crop, sources: Sequence[torch.Tensor], _weights: None) -> torch.Tensor:
+    return sources[0][:, :, slice(*op.rows), slice(*op.columns)]
+
+
+@_compute.register
+def _(_op: Constant, _sources: Sequence[torch.Tensor], weights: Weights) -> torch.Tensor:
+    return weights.weight
+
+
+@_compute.register
 def _(op: Pad, sources: Sequence[torch.Tensor], _weights: None) -> torch.Tensor:
     return _padded(sources[0], op.padding)
 
@@ -188,6 +207,34 @@ def _(op: PixelShuffle, sources: Sequence[torch.Tensor], _weights: None) -> torc
 @_compute.register
 def _(op: Softmax, sources: Sequence[torch.Tensor], _weights: None) -> torch.Tensor:
     return F.softmax(sources[0], op.dim)
+
+
+@_compute.register
+def _(op: LayerNorm, sources: Sequence[torch.Tensor], weights: Weights) -> torch.Tensor:
+    last = sources[0].movedim(1, -1)
+    return F.layer_norm(last, last.shape[-1:], weights.weight, weights.bias, op.eps).movedim(-1, 1)
+
+
+@_compute.register
+def _(op: GroupNorm, sources: Sequence[torch.Tensor], weights: Weights) -> torch.Tensor:
+    return F.group_norm(sources[0], op.groups, weights.weight, weights.bias, op.eps)
+
+
+@_compute.register
+def _(op: Matmul, sources: Sequence[torch.Tensor], _weights: None) -> torch.Tensor:
+    left, right = sources
+    return left @ (right.transpose(1, 2) if op.transposed else right)
+
+
+@_compute.register
+def _(op: Attention, sources: Sequence[torch.Tensor], _weights: None) -> torch.Tensor:
+    """Attend over pixels: softmax of scaled products, as in Vaswani et al., NeurIPS 2017."""
+    queries, keys, values = (
+        source.reshape(len(source), op.heads, source.shape[1] // op.heads, -1).transpose(2, 3)
+        for source in sources
+    )
+    shares = torch.softmax(op.scale * (queries @ keys.transpose(2, 3)), -1)
+    return torch.matmul(shares, values).transpose(2, 3).reshape(sources[0].shape)
 
 
 @_compute.register

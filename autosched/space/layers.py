@@ -12,12 +12,14 @@ from autosched.network.graph import (
     GlobalAvgPool2d,
     Input,
     Layer,
+    LayerNorm,
     Linear,
     Output,
     Pool2d,
     Unary,
 )
 from autosched.schedule import (
+    CoreRange,
     EltwiseConfig,
     FixedConfig,
     LayerConfig,
@@ -51,20 +53,49 @@ def options(
     ``input_layouts`` has, for each input, the layouts its producer can leave (the network's
     inputs: those they are uploaded in), ``wanted`` the layouts that consumers take natively.
     """
-    op = layer.op
     if is_image_layer(layer, formats):
         candidates = image_candidates(layer, formats, input_layouts, wanted)
         return [Option(config, layouts) for config, layouts in candidates]
-    if isinstance(op, Pool2d | GlobalAvgPool2d):
-        return _pool_options(layer, formats, input_layouts[0])
-    if isinstance(op, Binary | Unary):
-        return _eltwise_options(layer, formats, input_layouts, wanted)
-    if isinstance(op, Linear):
-        return _linear_options(layer, formats, input_layouts[0])
-    if isinstance(op, Input):
-        return _input_options(layer, wanted)
+    match layer.op:
+        case Pool2d() | GlobalAvgPool2d():
+            return _pool_options(layer, formats, input_layouts[0])
+        case Binary() | Unary():
+            return _eltwise_options(layer, formats, input_layouts, wanted)
+        case Linear():
+            return _linear_options(layer, formats, input_layouts[0])
+        case Input():
+            return _input_options(layer, wanted)
+        case _:
+            return _fixed_options(layer, formats, input_layouts, wanted)
+
+
+def _norm_options(sources: Sequence[TensorLayout], wanted: Sequence[TensorLayout]) -> list[Option]:
+    """Return a layer norm where its input is, or where the next layer wants it.
+
+    ttnn has no norm of height shards or rows.
+    """
+    shards = [
+        layout
+        for layout in _tiles([*sources, *wanted])
+        if layout.sharding in (ShardLayout.BLOCK, ShardLayout.WIDTH)
+    ]
+    places = _distinct([*_dram(sources), *shards])
+    return [Option(FixedConfig(output=layout), (layout,)) for layout in places]
+
+
+def _fixed_options(
+    layer: Layer,
+    formats: LayerFormats,
+    sources: Sequence[Sequence[TensorLayout]],
+    wanted: Sequence[TensorLayout],
+) -> list[Option]:
+    """Return a layer that runs as ttnn has it, wherever its input is; several inputs in DRAM."""
+    if isinstance(layer.op, LayerNorm):
+        return _norm_options(sources[0], wanted)
     config = FixedConfig(output=TensorLayout(dtype=formats.output_dtype(layer)))
-    taken = input_layouts[0] if isinstance(op, Output) else _tiles(input_layouts[0])
+    if len(sources) != 1:
+        return [Option(config, tuple(_dram(layouts)[0] for layouts in sources))]
+    taken = sources[0] if isinstance(layer.op, Output) else _tiles(sources[0])
     return [Option(config, (layout,)) for layout in _distinct([*_dram(taken), *taken])]
 
 
@@ -72,21 +103,37 @@ def _input_options(layer: Layer, wanted: Sequence[TensorLayout]) -> list[Option]
     """Return the ways from PyTorch's order of elements to ttnn's.
 
     A permutation in DRAM always works. Height shards of channel rows can be made at once where
-    every core holds the same whole number of pixels.
+    every core holds the same whole number of pixels: on the cores that the next layer wants, or
+    on the most of them that divide an image.
     """
     row_major = TensorLayout(page=PageLayout.ROW_MAJOR)
     found = [Option(FixedConfig(output=row_major, method="permute"), (row_major,))]
     if len(layer.shape) != 4:
         return found
     batch, _, height, width = layer.shape
-    for target in wanted:
-        is_rows = target.page is PageLayout.ROW_MAJOR and target.sharding is ShardLayout.HEIGHT
-        if not is_rows or target.shard_shape is None or height * width % target.cores:
-            continue
-        if target.shard_shape[0] == batch * height * width // target.cores:
-            config = FixedConfig(output=target, method="convert_to_hwc")
-            found.append(Option(config, (row_major,)))
-    return found
+    shards = _distinct(
+        _even_shards(layout, batch, height * width)
+        for layout in wanted
+        if layout.page is PageLayout.ROW_MAJOR and layout.sharding is ShardLayout.HEIGHT
+    )
+    return found + [
+        Option(FixedConfig(output=target, method="convert_to_hwc"), (row_major,))
+        for target in shards
+    ]
+
+
+def _even_shards(wanted: TensorLayout, batch: int, pixels: int) -> TensorLayout:
+    """Return height shards of whole images' parts on as many of the wanted cores as divide them."""
+    assert wanted.shard_shape is not None  # noqa: S101 - it is sharded
+    cores = next(count for count in range(wanted.cores, 0, -1) if pixels % count == 0)
+    shard_shape = (batch * pixels // cores, wanted.shard_shape[1])
+    if (cores, shard_shape) == (wanted.cores, wanted.shard_shape):
+        return wanted
+    columns = max(part.x1 for part in wanted.grid) + 1
+    rows, rest = divmod(cores, columns)
+    whole = (CoreRange(0, 0, columns - 1, rows - 1),) if rows else ()
+    partial = (CoreRange(0, rows, rest - 1, rows),) if rest else ()
+    return replace(wanted, grid=whole + partial, shard_shape=shard_shape)
 
 
 def _pool_options(

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import ttnn
 
-from autosched.device import layer_calls
+from autosched.device import convolution_calls
 from autosched.device.graph_capture import (
     dataflow_buffers,
     lacks_buffers,
@@ -96,17 +96,17 @@ def a_network_called_outside_the_search(device: LocalDevice) -> Finding:
 def counted_preparations() -> Iterator[list[object]]:
     """Collect every set of weights that a convolution takes from the host."""
     taken: list[object] = []
-    original = layer_calls.host_weights
+    original = convolution_calls.host_weights
 
     def counting(weights: Any) -> Any:
         taken.append(weights)
         return original(weights)
 
-    layer_calls.host_weights = counting
+    convolution_calls.host_weights = counting
     try:
         yield taken
     finally:
-        layer_calls.host_weights = original
+        convolution_calls.host_weights = original
 
 
 @experiment

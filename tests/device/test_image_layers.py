@@ -14,6 +14,7 @@ from autosched.network.graph import (
     Concat,
     Conv2d,
     ConvTranspose2d,
+    Crop,
     Input,
     Layer,
     LayerOp,
@@ -120,6 +121,16 @@ def test_channels_are_cut(worker: WorkerDevice, place: TensorLayout) -> None:
     assert codes(outcome) == ["Slice"]
     assert outcome.output_layout.sharding is place.sharding
     assert rows_and_columns(outcome) == (1024, 32)
+
+
+@pytest.mark.parametrize("source", [DRAM_8B, ROWS_IN_DRAM, SHARDS])
+@pytest.mark.parametrize("op", [Crop((2, 30, 1), (0, 32, 1)), Crop((1, 32, 2), (0, 31, 2))])
+def test_rows_and_columns_are_cut(worker: WorkerDevice, op: Crop, source: TensorLayout) -> None:
+    height, width = (len(range(*span)) for span in (op.rows, op.columns))
+    shape = (1, 64, height, width)
+    outcome = probed(worker, op, [image(64)], shape, FixedConfig(), source)
+    assert "Slice" in codes(outcome)
+    assert rows_and_columns(outcome) == (height * width, 64)
 
 
 @pytest.mark.parametrize("batch", [1, 2])

@@ -192,9 +192,9 @@ def test_an_addition_runs_in_shards(worker: WorkerDevice) -> None:
 
 
 def test_softmax_along_pixels_is_rejected(worker: WorkerDevice) -> None:
-    outcome = worker.probe(ProbeRequest(Softmax(1), (IMAGE,), IMAGE, FixedConfig()))
+    outcome = worker.probe(ProbeRequest(Softmax(2), (IMAGE,), IMAGE, FixedConfig()))
     assert isinstance(outcome, Rejection)
-    assert "last dimension of a vector" in outcome.message
+    assert "along channels or features only" in outcome.message
 
 
 ACTIVATIONS = [

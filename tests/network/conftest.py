@@ -13,9 +13,15 @@ from autosched.network.reference import evaluate
 Lowered = Callable[..., Network]
 
 
-def randomise_batch_norms(module: nn.Module) -> None:
-    """Fresh batch norms are the identity and would hide every folding mistake."""
+def randomise_norms(module: nn.Module) -> None:
+    """Fresh norms and layer scales are next to nothing and would hide every folding mistake."""
+    for name, parameter in module.named_parameters():
+        if name.endswith("layer_scale"):
+            nn.init.uniform_(parameter, 0.1, 0.3)
     for part in module.modules():
+        if isinstance(part, (nn.LayerNorm, nn.GroupNorm)) and part.weight is not None:
+            nn.init.uniform_(part.weight, 0.5, 1.5)
+            nn.init.uniform_(part.bias, -0.5, 0.5)
         if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d)):
             if part.running_mean is not None:
                 part.running_mean.uniform_(-0.5, 0.5)
@@ -52,7 +58,7 @@ def lowered() -> Lowered:
     """Capture a module, and compare the lowered network with it."""
 
     def lower(module: nn.Module, *inputs: torch.Tensor) -> Network:
-        randomise_batch_norms(module)
+        randomise_norms(module)
         module.eval()
         with torch.no_grad():
             expected = _flat(module(*(tensor.clone() for tensor in inputs)))

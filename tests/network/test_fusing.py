@@ -2,7 +2,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
-from autosched.network.graph import Activation, Binary, Input, Output, Unary
+from autosched.network.graph import Activation, Binary, Concat, Input, Output, Unary
 
 IMAGE = (2, 4, 12, 12)
 RELU = Activation("relu")
@@ -80,3 +80,28 @@ def test_layers_that_nobody_reads_are_removed(lowered):
     network = lowered(Block(forward), torch.randn(IMAGE))
     assert ops(network) == [Binary("add", RELU)]
     assert not network.weights
+
+
+def test_a_split_tensor_that_is_put_together_again_is_itself(lowered):
+    class Split(nn.Module):
+        def forward(self, x):
+            left, right = x.chunk(2, 1)
+            return torch.cat([x, left, right, left.relu()], 1), torch.cat([right, left], 1)
+
+    network = lowered(Split(), torch.randn(2, 8, 4, 4))
+    whole, swapped = (layer for layer in network if isinstance(layer.op, Concat))
+    x = network.layers[0].name
+    assert whole.inputs[:2] == (x, x)
+    assert len(swapped.inputs) == 2
+    assert x not in swapped.inputs
+
+
+def test_a_concat_of_all_slices_of_one_tensor_is_nothing(lowered):
+    module = Joined()
+    network = lowered(module, torch.randn(2, 8, 4, 4))
+    assert [type(layer.op).__name__ for layer in network] == ["Input", "Unary", "Output"]
+
+
+class Joined(nn.Module):
+    def forward(self, x):
+        return torch.cat(x.chunk(4, 1), 1).relu()

@@ -9,6 +9,7 @@ from autosched.network.graph import (
     Concat,
     Conv2d,
     ConvTranspose2d,
+    Crop,
     Input,
     Output,
     PixelShuffle,
@@ -139,7 +140,7 @@ def test_pixel_shuffle(lowered):
         (lambda x: torch.cat([x, x], 2), "one after the other, not dimension 2"),
         (lambda x: torch.cat([x, torch.ones(2, 1, 12, 12)], 1), "its input is a constant"),
         (lambda x: x.chunk(2, 2)[1], "are split, not dimension 2"),
-        (lambda x: x[:, :, 1:], "are cut, not dimension 2"),
+        (lambda x: x[1:], "are cut, not dimension 0"),
         (lambda x: x[:, ::2], "every second channel"),
         (lambda x: F.interpolate(x, scale_factor=1.5), "12x12 to 18x18; only whole factors"),
         (lambda x: F.interpolate(x, 6, mode="bilinear"), "12x12 to 6x6"),
@@ -152,3 +153,21 @@ def test_what_cannot_be_lowered_is_refused(function, reason):
     with pytest.raises(UnsupportedOperatorError) as caught:
         capture(Function(function).eval(), (torch.randn(IMAGE),))
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("function", "op"),
+    [
+        (lambda x: x[:, :, 2:-3], Crop((2, 9, 1), (0, 12, 1))),
+        (lambda x: x[..., 1::2], Crop((0, 12, 1), (1, 12, 2))),
+        (lambda x: x[:, :, ::3, -4:], Crop((0, 10, 3), (8, 12, 1))),
+        (lambda x: x.narrow(2, 5, 2), Crop((5, 7, 1), (0, 12, 1))),
+    ],
+)
+def test_rows_and_columns_are_cut(lowered, function, op):
+    assert ops(lowered(Function(function), torch.randn(IMAGE))) == [op]
+
+
+def test_a_part_of_a_part_is_cut(lowered):
+    network = lowered(Function(lambda x: x[:, :, 2:][:, :, ::2]), torch.randn(IMAGE))
+    assert ops(network) == [Crop((2, 12, 1), (0, 12, 1)), Crop((0, 9, 2), (0, 12, 1))]

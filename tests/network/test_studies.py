@@ -1,8 +1,6 @@
 """The ready-made network files of ``studies/``."""
 
-import runpy
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,8 +8,7 @@ import torch
 from autosched.network.capture import capture
 from autosched.network.graph import Conv2d
 from autosched.network.loading import load_network_file
-
-STUDIES = Path(__file__).parents[2] / "studies"
+from tests.small_studies import CASES, SMALL, STUDIES, study_module
 
 
 @pytest.mark.parametrize(
@@ -33,32 +30,11 @@ def test_studies_have_the_same_weights_every_time():
     assert torch.equal(first.fc.weight, second.fc.weight)
 
 
-@pytest.mark.parametrize(
-    ("name", "shape"),
-    [
-        ("resnet18", (1, 3, 64, 64)),
-        ("mobilenet_v2", (2, 3, 64, 64)),
-        ("unet", (1, 3, 32, 48)),
-        ("unet_small", (1, 4, 48, 32)),
-        ("super_resolution", (2, 1, 20, 12)),
-        pytest.param("mobilenet_v3_large", (2, 3, 64, 64), marks=pytest.mark.soak),
-        pytest.param("efficientnet_b0", (2, 3, 64, 64), marks=pytest.mark.soak),
-        pytest.param("densenet121", (1, 3, 64, 64), marks=pytest.mark.soak),
-        pytest.param("vgg16", (1, 3, 32, 32), marks=pytest.mark.soak),
-        pytest.param("resnet50", (1, 3, 64, 64), marks=pytest.mark.soak),
-        pytest.param("resnet152", (1, 3, 64, 64), marks=pytest.mark.soak),
-        pytest.param("deeplabv3_resnet50", (1, 3, 64, 64), marks=pytest.mark.soak),
-    ],
-)
+@pytest.mark.parametrize(("name", "shape"), CASES)
 def test_studies_compute_what_their_modules_do(lowered, name, shape):
     """At a small size, which changes no layer's parameters."""
-    lowered(runpy.run_path(str(STUDIES / f"{name}.py"))["model"], torch.randn(shape))
+    lowered(study_module(name), torch.randn(shape))
 
 
 def test_every_study_is_compared_with_its_module():
-    compared = {
-        case.values[0] if hasattr(case, "values") else case[0]
-        for mark in test_studies_compute_what_their_modules_do.pytestmark
-        for case in mark.args[1]
-    }
-    assert compared == {file.stem for file in STUDIES.glob("*.py")}
+    assert set(SMALL) == {file.stem for file in STUDIES.glob("*.py")}

@@ -1,6 +1,8 @@
 from dataclasses import replace
 
+from autosched.network.graph import Attention, Constant, Input, Layer, LayerNorm, Network
 from autosched.schedule import (
+    CoreRange,
     DataType,
     EltwiseConfig,
     FixedConfig,
@@ -11,6 +13,7 @@ from autosched.schedule import (
     ShardLayout,
     TensorLayout,
 )
+from autosched.space.formats import Formats, LayerFormats
 from autosched.space.layers import Option, options
 from tests.space.examples import BLOCK, DRAM, FORMATS, HEIGHT, NETWORK, ROWS
 
@@ -101,3 +104,37 @@ def test_an_input_is_permuted_or_made_in_the_rows_that_are_wanted() -> None:
 def test_sources_that_are_unknown_leave_options_out() -> None:
     assert options_of("flat", []) == []
     assert [option.input_layouts for option in options_of("pool", [])] == [None] * 3
+
+
+def options_alone(layer: Layer, *sources: list[TensorLayout], wanted: object = ()) -> list[Option]:
+    """Options of a layer whose inputs are the network's."""
+    inputs = [Layer(name, Input(), (), layer.shape) for name in layer.inputs]
+    formats = LayerFormats(Network("alone", (*inputs, layer)), Formats())
+    return options(layer, formats, sources, wanted)  # type: ignore[arg-type]
+
+
+def test_a_layer_norm_runs_in_the_shards_that_ttnn_normalises() -> None:
+    layer = Layer("norm", LayerNorm(1e-5), ("x",), (1, 64, 16, 16))
+    wide = replace(BLOCK, shard_shape=(64, 64))
+    found = options_alone(layer, [HEIGHT, BLOCK, ROWS], wanted=[wide, HEIGHT])
+    assert layouts(found) == [(DRAM,), (BLOCK,), (wide,)]
+    assert [option.config for option in found] == [
+        FixedConfig(output=place) for place in (DRAM, BLOCK, wide)
+    ]
+
+
+def test_several_inputs_of_a_fixed_layer_come_from_dram() -> None:
+    layer = Layer("attend", Attention(2, 0.5), ("x", "y", "y"), (1, 64, 16, 16))
+    (option,) = options_alone(layer, [HEIGHT], [BLOCK], [BLOCK])
+    assert option.input_layouts == (DRAM, DRAM, DRAM)
+    (option,) = options_alone(Layer("positions", Constant(), (), (1, 64, 16, 16)))
+    assert option.input_layouts == ()
+
+
+def test_an_input_is_made_on_as_many_of_the_wanted_cores_as_divide_it() -> None:
+    wanted = replace(ROWS, grid=(CoreRange(0, 0, 7, 6),), shard_shape=(7328, 8))
+    found = options_alone(Layer("x", Input(), (), (1, 3, 640, 640)), wanted=[wanted])
+    made = found[1].config
+    assert isinstance(made, FixedConfig)
+    assert (made.output.cores, made.output.shard_shape) == (50, (8192, 8))
+    assert made.output.grid == (CoreRange(0, 0, 7, 5), CoreRange(0, 6, 1, 6))

@@ -1,0 +1,198 @@
+"""Rules for what transformers add to convolutions: norms, products of tensors, attention.
+
+Operator names and argument names are those of PyTorch's ATen schemas (native_functions.yaml).
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch.fx import Node
+
+from autosched.network.graph import Attention, GroupNorm, LayerNorm, Matmul, Weights
+from autosched.network.lowering import Lowering, Refusal, RuleBook, operator_name, shape_of
+from autosched.network.views import CHANNELS, View
+
+RULES = RuleBook()
+
+# What may stand between the steps of attention written out by hand without changing a value.
+_TRANSPARENT = ("dropout", "clone", "contiguous", "identity", "alias", "expand", "to")
+
+
+@RULES.rule("layer_norm", "native_layer_norm")
+def _layer_norm(lowering: Lowering, node: Node) -> View:
+    arguments = lowering.arguments(node)
+    if len(arguments["normalized_shape"]) != 1:
+        raise Refusal(
+            f"it normalises over {len(arguments['normalized_shape'])} dimensions; a layer norm of "
+            "the last dimension alone has a layer"
+        )
+    view = lowering.channels_at(arguments["input"], -1)
+    return _norm(lowering, node, view, LayerNorm(arguments["eps"]))
+
+
+@RULES.rule("group_norm", "native_group_norm")
+def _group_norm(lowering: Lowering, node: Node) -> View:
+    arguments = lowering.arguments(node)
+    groups: int = arguments["num_groups" if "num_groups" in arguments else "group"]
+    view = lowering.channels_at(arguments["input"], CHANNELS)
+    if len(view.base) != 4:
+        raise Refusal(f"its input has shape {view.shape}, not (N, C, H, W)")
+    return _norm(lowering, node, view, GroupNorm(groups, arguments["eps"]))
+
+
+def _norm(lowering: Lowering, node: Node, view: View, op: LayerNorm | GroupNorm) -> View:
+    """Add a norm with the scale and shift it has, or with ones and zeros."""
+    arguments, channels = lowering.arguments(node), view.base[CHANNELS]
+    weight, bias = (
+        torch.full((channels,), value)
+        if arguments[name] is None
+        else lowering.constant(arguments[name], name)
+        for name, value in (("weight", 1.0), ("bias", 0.0))
+    )
+    weights = Weights(weight, bias)
+    return view.of(lowering.add(node, op, [view.key], shape=view.base, weights=weights))
+
+
+@RULES.rule("scaled_dot_product_attention", "scaled_dot_product_flash_attention_for_cpu")
+def _attention(lowering: Lowering, node: Node) -> View:
+    arguments = lowering.arguments(node)
+    if arguments.get("attn_mask") is not None or arguments["is_causal"]:
+        raise Refusal("attention with a mask has no layer")
+    if arguments["dropout_p"]:
+        raise Refusal("it drops at random even in eval mode; pass dropout_p=0")
+    queries, keys, values = (lowering.view(arguments[name]) for name in ("query", "key", "value"))
+    scale = arguments["scale"] or 1 / math.sqrt(queries.shape[-1])
+    return attention(lowering, node, (queries, keys, values), scale)
+
+
+def attention(lowering: Lowering, node: Node, views: tuple[View, View, View], scale: float) -> View:
+    """Add attention of (N, heads, tokens, features) queries, keys and values, or without heads.
+
+    Raises:
+        Refusal: their shapes are others, or do not fit together.
+    """
+    shapes = [view.shape for view in views]
+    queries, keys, values = shapes
+    fits = keys[:-2] == queries[:-2] and values[:-1] == keys[:-1] and values[-1] == queries[-1]
+    if len(queries) not in {3, 4} or not fits:
+        raise Refusal(f"attention of shapes {', '.join(map(str, shapes))} has no layer")
+    heads = queries[1] if len(queries) == 4 else 1
+    tokens = [
+        _tokens(lowering, node, view, suffix) for view, suffix in zip(views, "qkv", strict=True)
+    ]
+    if not tokens[1].same_arrangement(tokens[2]):
+        tokens[1:] = [
+            _as_column(lowering, node, view, f"{suffix}.column")
+            for view, suffix in zip(tokens[1:], "kv", strict=True)
+        ]
+    inputs = [view.key for view in tokens]
+    key = lowering.add(node, Attention(heads, scale), inputs, shape=tokens[0].base)
+    result = tokens[0].of(key)
+    if len(queries) == 3:
+        return result
+    split = result.reshaped((queries[0], queries[2], heads, queries[3]))
+    assert split is not None  # noqa: S101 - the heads were merged just so
+    return split.permuted((0, 2, 1, 3))
+
+
+def _tokens(lowering: Lowering, node: Node, view: View, suffix: str) -> View:
+    """A view (N, tokens, heads * features) of an image whose channels are the last dimension."""
+    if len(view.shape) == 4:
+        batch, heads, tokens, features = view.shape
+        merged = view.permuted((0, 2, 1, 3)).reshaped((batch, tokens, heads * features))
+        assert merged is not None  # noqa: S101 - merging dimensions always succeeds
+        view = merged
+    if view.has_channels_at(2) and len(view.base) == 4:
+        return view
+    return _as_column(lowering, node, view, suffix)
+
+
+def _as_column(lowering: Lowering, node: Node, view: View, suffix: str) -> View:
+    """(N, tokens, C) as a view of an image (N, C, tokens, 1)."""
+    image = view.permuted((0, 2, 1)).reshaped((view.shape[0], view.shape[2], view.shape[1], 1))
+    assert image is not None  # noqa: S101 - it only adds a dimension
+    key = lowering.rearranged(node, image, suffix=suffix)
+    column = View.whole(key, image.shape).reshaped(image.shape[:3])
+    assert column is not None  # noqa: S101 - it only drops a dimension
+    return column.permuted((0, 2, 1))
+
+
+def product(lowering: Lowering, node: Node, left: Node, right: Node) -> View:
+    """Lower the product of two computed tensors: attention where it is one, or a plain product.
+
+    Raises:
+        Refusal: their leading dimensions differ.
+    """
+    matched = _hand_written_attention(lowering, node, left, right)
+    if matched is not None:
+        return matched
+    one, two = lowering.view(left), lowering.view(right)
+    if one.shape[:-2] != two.shape[:-2] or len(one.shape) < 2:
+        raise Refusal(f"the product of {one.shape} and {two.shape} repeats one of them")
+    turned = two.permuted([*range(len(two.dims) - 2), -1, -2])
+    transposed = _batched(turned).flat == tuple(range(len(two.sizes)))
+    keys = [
+        lowering.rearranged(node, _batched(view), suffix=suffix)
+        for view, suffix in ((one, "left"), (turned if transposed else two, "right"))
+    ]
+    shape = (_batched(one).shape[0], one.shape[-2], two.shape[-1])
+    key = lowering.add(node, Matmul(transposed), keys, shape=shape)
+    result = View.whole(key, shape).reshaped(shape_of(node))
+    assert result is not None  # noqa: S101 - it only splits the batch
+    return result
+
+
+def _batched(view: View) -> View:
+    """The leading dimensions made one."""
+    *leading, rows, columns = view.shape
+    merged = view.reshaped((math.prod(leading), rows, columns))
+    assert merged is not None  # noqa: S101 - merging dimensions always succeeds
+    return merged
+
+
+def _hand_written_attention(lowering: Lowering, node: Node, left: Node, right: Node) -> View | None:
+    """softmax(queries @ keys.transpose(-2, -1) * scale) @ values as attention, if it is that."""
+    weights = _looked_through(left)
+    if operator_name(weights) != "softmax":
+        return None
+    arguments = lowering.arguments(weights)
+    rank = len(shape_of(weights))
+    if arguments["dim"] % rank != rank - 1 or rank not in {3, 4}:
+        return None
+    scores, scale = _without_scale(lowering, _looked_through(arguments["self"]))
+    if operator_name(scores) not in {"matmul", "bmm"}:
+        return None
+    factors = lowering.arguments(scores)
+    queries, turned = factors["self"], factors["other" if "other" in factors else "mat2"]
+    if any(lowering.is_constant(item) for item in (queries, turned, right)):
+        return None
+    keys = lowering.view(turned).permuted([*range(rank - 2), rank - 1, rank - 2])
+    views = (lowering.view(queries), keys, lowering.view(right))
+    if views[2].shape != keys.shape or views[0].shape[:-2] != keys.shape[:-2]:
+        return None
+    return attention(lowering, node, views, scale)
+
+
+def _looked_through(node: Node) -> Node:
+    while operator_name(node) in _TRANSPARENT and node.all_input_nodes:
+        source = node.all_input_nodes[0]
+        if shape_of(source) != shape_of(node):
+            return node
+        node = source
+    return node
+
+
+def _without_scale(lowering: Lowering, node: Node) -> tuple[Node, float]:
+    """What is multiplied by, or divided by, a number; and the factor."""
+    name = operator_name(node)
+    if name not in {"mul", "div"}:
+        return node, 1.0
+    arguments: dict[str, Any] = lowering.arguments(node)
+    source, value = arguments["self"], arguments["other"]
+    if isinstance(value, Node):
+        constant = lowering.constants.get(value)
+        value = constant.item() if constant is not None and constant.numel() == 1 else None
+    if not isinstance(source, Node) or not isinstance(value, int | float) or not value:
+        return node, 1.0
+    return _looked_through(source), 1 / value if name == "div" else float(value)

@@ -1,0 +1,26 @@
+"""Every ready-made network at a small size, as ttnn has it, on the mock device."""
+
+import pytest
+import torch
+
+from autosched.device.worker import WorkerDevice
+from autosched.network.capture import capture
+from autosched.network.graph import Network
+from autosched.schedule import RunOutcome
+from autosched.space.defaults import default_schedule
+from autosched.space.formats import Formats
+from tests.device.examples import BOARD
+from tests.small_studies import CASES, study_module
+
+
+@pytest.mark.parametrize(("name", "shape"), CASES)
+def test_a_study_runs_as_ttnn_has_it(
+    worker: WorkerDevice, network: Network, name: str, shape: tuple[int, ...]
+) -> None:
+    small = capture(study_module(name), (torch.zeros(shape),), name)
+    worker.load(small)
+    outcome = worker.run(default_schedule(small, BOARD.name, "", Formats()))
+    worker.load(network)
+    assert isinstance(outcome, RunOutcome), outcome
+    assert {op.layer for op in outcome.ops} <= {layer.name for layer in small}
+    assert len(outcome.output_layouts) == len(small.layers)
