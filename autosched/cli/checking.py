@@ -56,6 +56,7 @@ def check_schedule(output: Output, asked: CheckRequest) -> None:
     network = captured(output, asked.net, asked.batch or made.batch)
     _check_made_for(schedule, file, network.signature, board.name)
     _check_layers(schedule, file, network)
+    cost = _cost_model(asked.storage, board.arch, made.cost_model)
     with WorkerDevice(board, kind, asked.timing) as worker:
         worker.load(network)
         answer = worker.run(schedule)
@@ -64,7 +65,6 @@ def check_schedule(output: Output, asked: CheckRequest) -> None:
             f"{file}: the device rejects {words.rejection(answer)}. Correct that layer, or export "
             "the schedule again"
         )
-    cost = _cost_model(asked.storage, board.arch, made.cost_model)
     latency_us, std_us, time_kind = _latency(answer, cost)
     say(output.console, f"{file} runs: {words.latency(latency_us, time_kind, std_us)}")
     if time_kind is TimeKind.ESTIMATED and made.cost_model not in ("", cost.version):

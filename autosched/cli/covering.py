@@ -13,6 +13,7 @@ from autosched.cli.searching import GoingOn, interruptible, open_writable
 from autosched.device.opening import choose_device
 from autosched.device.worker import WorkerDevice
 from autosched.errors import NetworkFileError, ScheduleError, SearchError
+from autosched.network.loading import split_path
 from autosched.report import words
 from autosched.report.console import say
 from autosched.report.coverage import print_coverage, to_markdown
@@ -45,19 +46,16 @@ class CoverageRequest:
 
         Raises:
             BoardError, SearchError: for an unknown board or effort.
+            NetworkFileError: for a network file that is not there.
             ScheduleError: if the table could not be written where it is wanted.
         """
         for board in self.boards:
             find_board(board)
         find_effort(self.effort)
-        if self.markdown is None:
-            return
-        if Path(self.markdown).suffix != ".md":
-            raise ScheduleError(f"--output {self.markdown}: name a file that ends in .md")
-        if not Path(self.markdown).parent.is_dir():
-            raise ScheduleError(
-                f"--output {self.markdown}: there is no such directory; create it first"
-            )
+        if self.markdown is not None:
+            _check_page(Path(self.markdown))
+        for net in self.nets:
+            split_path(net)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -89,6 +87,13 @@ class CoverageRequest:
         return hints.command("coverage", *map(hints.short_path, self.nets), *parts)
 
 
+def _check_page(path: Path) -> None:
+    if path.suffix != ".md":
+        raise ScheduleError(f"--output {path}: name a file that ends in .md")
+    if not path.parent.is_dir():
+        raise ScheduleError(f"--output {path}: there is no such directory; create it first")
+
+
 class _Watcher:
     """Shows on one line what runs, and lets a signal end it."""
 
@@ -107,7 +112,8 @@ def run_coverage(output: Output, request: CoverageRequest) -> None:
     """Schedule every network on every board; print and write the tables.
 
     Raises:
-        AutoschedError: for options that are wrong. What a network raises is its row.
+        AutoschedError: for options that are wrong, or if no network at all could be captured. What
+            a network raises is its row.
     """
     request.check()
     files = request.files
@@ -131,6 +137,8 @@ def run_coverage(output: Output, request: CoverageRequest) -> None:
     if request.markdown is not None:
         say(output.console, f"Written: {request.markdown}")
     output.result({"rows": [row.to_plain() for row in rows]})
+    if not any(row.captured for row in rows):
+        raise NetworkFileError("no network could be captured; the rows above say why")
 
 
 def _covered(

@@ -51,7 +51,7 @@ def load_network_file(path: str, batch: int | None = None) -> LoadedFile:
     """
     if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int) or batch < 1):
         raise NetworkFileError(f"{path}: the batch size must be an integer >= 1, not {batch!r}.")
-    file, attribute = _split(path)
+    file, attribute = split_path(path)
     with _importable(file.resolve().parent), torch.random.fork_rng(devices=()):
         # Weights drawn by the file itself are then the same in every process that loads it.
         torch.manual_seed(_SEED)
@@ -65,8 +65,12 @@ def load_network_file(path: str, batch: int | None = None) -> LoadedFile:
     return LoadedFile(module, inputs, file.stem, file)
 
 
-def _split(path: str) -> tuple[Path, str | None]:
-    """Separate "net.py:name", and check that the file can be a Python file."""
+def split_path(path: str) -> tuple[Path, str | None]:
+    """Separate "net.py:name", and check that the file can be a Python file.
+
+    Raises:
+        NetworkFileError: if it cannot.
+    """
     text, _, attribute = path.rpartition(":")
     named = bool(text) and attribute.isidentifier() and not Path(path).exists()
     file = Path(text if named else path)

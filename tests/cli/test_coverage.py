@@ -39,6 +39,24 @@ def test_one_that_fails_does_not_stop_the_rest(
     assert "autosched coverage bad.py" in page
 
 
+def test_nothing_captured_is_an_error(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text(BAD)
+    url = f"sqlite:///{tmp_path}/c.sqlite3"
+    done = invoke("coverage", "bad.py", "--device", "mock", "--storage", url)
+    assert done.code == 2
+    assert "cumsum" in done.out
+    assert "no network could be captured" in done.err
+
+
+def test_a_missing_file_is_refused_before_another_is_searched(
+    studied: Studied, invoke: Invoke
+) -> None:
+    done = invoke("coverage", str(studied.net), "missing.py", "--storage", studied.url)
+    assert done.code == 2
+    assert "missing.py does not exist" in done.err
+    assert done.out == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
