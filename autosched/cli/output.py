@@ -20,11 +20,6 @@ class Output:
         self.console: Console = make_console(stderr=descriptor is not None)
         self._descriptor = descriptor
 
-    @property
-    def is_json(self) -> bool:
-        """Whether standard output takes one JSON object and nothing else."""
-        return self._descriptor is not None
-
     def result(self, plain: Mapping[str, Any]) -> None:
         """Write the command's JSON object, if it is asked for."""
         if self._descriptor is None:

@@ -6,7 +6,6 @@ no more circular buffers: swapping it in keeps every other choice valid and cost
 
 from bisect import bisect_right, insort
 from collections import defaultdict
-from dataclasses import replace
 
 from autosched.search.problem import Layer, Problem
 
@@ -25,16 +24,6 @@ def undominated(problem: Problem, keep: int = 1) -> tuple[tuple[int, ...], ...]:
     return tuple(
         _undominated_of(layer, suspects[index], keep) for index, layer in enumerate(problem.layers)
     )
-
-
-def without_dominated(problem: Problem, keep: int = 1) -> Problem:
-    """Return the same problem with dominated candidates forbidden; indices stay as they are."""
-    kept = undominated(problem, keep)
-    layers = (
-        replace(layer, forbidden=frozenset(range(len(layer.candidates))) - frozenset(stay))
-        for layer, stay in zip(problem.layers, kept, strict=True)
-    )
-    return replace(problem, layers=tuple(layers))
 
 
 def _undominated_of(layer: Layer, suspects: set[int], keep: int) -> tuple[int, ...]:

@@ -1,5 +1,5 @@
-from autosched.cost.derive import with_fidelity
 from autosched.schedule import DeviceOp, Fidelity
+from tests.cost.derive import with_fidelity
 
 
 def test_only_the_fidelity_changes() -> None:

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autosched.cost.derive import with_fidelity
 from autosched.cost.model import CostModel
 from autosched.cost.records import (
     BinaryOp,
@@ -23,6 +22,7 @@ from autosched.cost.records import (
     Traffic,
 )
 from autosched.schedule import DataType, DeviceOp, Fidelity, PageLayout, ShardLayout
+from tests.cost.derive import with_fidelity
 
 MODELS = [CostModel.load(arch) for arch in ("wormhole_b0", "blackhole")]
 MANY = settings(max_examples=250, deadline=None)

@@ -1,9 +1,10 @@
 import heapq
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autosched.search.domination import undominated, without_dominated
+from autosched.search.domination import undominated
 from autosched.search.problem import Candidate, Layer, Problem
 from tests.search.random_problems import SHAPES, every_schedule, random_problem
 
@@ -13,6 +14,16 @@ FAST, SLOW, LEAN, OTHER = (
     Candidate(2.0, (), 0, 3),
     Candidate(9.0, (), 1, 9),
 )
+
+
+def without_dominated(problem: Problem, keep: int = 1) -> Problem:
+    """Return the same problem with dominated candidates forbidden; indices stay as they are."""
+    kept = undominated(problem, keep)
+    layers = (
+        replace(layer, forbidden=frozenset(range(len(layer.candidates))) - frozenset(stay))
+        for layer, stay in zip(problem.layers, kept, strict=True)
+    )
+    return replace(problem, layers=tuple(layers))
 
 
 def kept(candidates, keep=1, nogoods=(), **layer):
