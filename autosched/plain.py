@@ -33,7 +33,10 @@ CONFIG_KINDS: Mapping[str, Any] = {
     "fixed": FixedConfig,
 }
 # Written only where they say something: a configuration from before they existed keeps its digest.
-_LATER_FIELDS: Mapping[Any, Mapping[str, Any]] = {Conv2dConfig: {"num_slices": 0}}
+_LATER_FIELDS: Mapping[Any, Mapping[str, Any]] = {
+    Conv2dConfig: {"num_slices": 0, "fold_input": False},
+    PoolConfig: {"slicing": "auto", "num_slices": 0},
+}
 _KIND_OF_CONFIG = {config: kind for kind, config in CONFIG_KINDS.items()}
 
 

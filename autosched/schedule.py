@@ -184,6 +184,8 @@ class Conv2dConfig:
     L1), "auto" (ttnn slices a DRAM input as it sees fit), or "dram_height" or "dram_width" (one
     after the other, ``num_slices`` parts of its height or width; 0: as few as ttnn finds to fit).
     ``output_memory`` is "sharded" (as the convolution leaves it) or "dram" (interleaved in DRAM).
+    ``fold_input`` first moves each stride's neighbourhood of pixels into the channels, so that the
+    convolution runs with stride 1 (:mod:`autosched.network.stem_folding`).
     ``deallocate_activation`` follows from liveness when a schedule is built; probes free their
     input.
     """
@@ -207,6 +209,7 @@ class Conv2dConfig:
     output_memory: str = "sharded"
     slicing: str = "l1_full"
     num_slices: int = 0
+    fold_input: bool = False
     compute: ComputeConfig = field(default_factory=ComputeConfig)
 
 
@@ -231,7 +234,8 @@ class PoolConfig:
     """How one max, average or global pooling runs.
 
     ``shard_layout`` is applied to an interleaved input and None otherwise; ``output_memory`` is
-    "sharded" or "dram".
+    "sharded" or "dram". ``slicing`` and ``num_slices`` are a convolution's, of an input in DRAM:
+    "auto" slices only if ttnn finds it necessary.
     """
 
     shard_layout: ShardLayout | None = None
@@ -240,6 +244,8 @@ class PoolConfig:
     output_memory: str = "sharded"
     reallocate_halo_output: bool = False
     deallocate_input: bool = True
+    slicing: str = "auto"
+    num_slices: int = 0
 
 
 @dataclass(frozen=True)
@@ -250,11 +256,16 @@ class EltwiseConfig:
     layout: TensorLayout = DRAM_TILE
 
 
+HOST_METHOD = "host"
+"""The method of a layer that runs on the host."""
+
+
 @dataclass(frozen=True)
 class FixedConfig:
     """A layer without choices of its own beyond the layout it leaves its output in.
 
-    ``method`` names the way where ttnn has several: "permute" or "convert_to_hwc" for the input.
+    ``method`` names the way where there are several: "permute" or "convert_to_hwc" for the input,
+    "host" for a layer that runs in PyTorch on the host.
     """
 
     output: TensorLayout = DRAM_TILE
@@ -405,8 +416,9 @@ class ProbeOutcome:
     ``peak_l1_bytes`` is the worst sum per core of tensors and circular buffers, with inputs kept
     throughout; ``circular_buffer_bytes`` the largest program's circular buffers;
     ``scratch_bytes`` what circular buffers and temporary tensors (halo output) take at the peak
-    beside inputs and output. ``time_us`` is a measurement on silicon and None on the mock device,
-    where the cost model estimates it.
+    beside inputs and output; that peak is lower by ``saved_by_freeing_bytes`` where the op may free
+    its first input (0 in records of versions that did not look). ``time_us`` is a measurement on
+    silicon and None on the mock device, where the cost model estimates it.
     """
 
     ops: tuple[DeviceOp, ...]
@@ -416,6 +428,7 @@ class ProbeOutcome:
     circular_buffer_bytes: int = 0
     scratch_bytes: int = 0
     time_us: float | None = None
+    saved_by_freeing_bytes: int = 0
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ def bench(  # noqa: PLR0913 - one parameter per option
         list[int] | None,
         typer.Option(min=1, help="Images per inference; may be given several times."),
     ] = None,
+    allow_host: options.AllowHost = False,
     device: options.Device = "auto",
     method: Annotated[
         list[str] | None,
@@ -66,6 +67,7 @@ def bench(  # noqa: PLR0913 - one parameter per option
         nets=tuple(nets),
         boards=tuple(board or ["n150"]),
         batches=tuple(batch or [None]),
+        allow_host=allow_host,
         device=device,
         methods=tuple(method or ()),
         trials=trials,

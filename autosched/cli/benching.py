@@ -20,6 +20,7 @@ from autosched.network.graph import Network
 from autosched.report import words
 from autosched.report.comparison import print_comparison, to_markdown
 from autosched.report.console import say
+from autosched.report.hosts import host_rows
 from autosched.report.progress import SearchScreen
 from autosched.schedule import Schedule
 from autosched.search.bench import Bench
@@ -45,6 +46,7 @@ class BenchRequest:
     plot: str | None
     markdown: str | None
     speed: bool
+    allow_host: bool = False
 
     def check(self) -> None:
         """Refuse what can be refused before anything slow is done.
@@ -79,6 +81,8 @@ class BenchRequest:
             if value is not None
             for word in (option, str(value))
         ]
+        if self.allow_host:
+            parts.append("--allow-host")
         if self.trials is not None:
             parts += ["--trials", str(self.trials)]
         parts += ["--seeds", str(self.seeds), "--effort", self.effort]
@@ -116,11 +120,16 @@ def run_bench(output: Output, request: BenchRequest) -> None:
     kind = choose_device(request.device)
     speed = _measured_speed(output, request, kind) if request.speed else None
     comparisons = []
+    host_layers: dict[str, Any] = {}
     for prepared in prepared_benches(output, request, kind):
+        host_layers[prepared.bench.network.name] = host_rows(prepared.bench.network)
         comparisons.append(_compared(output, request, prepared))
         print_comparison(output.console, comparisons[-1])
     _write(output, request, comparisons)
-    plain: dict[str, Any] = {"networks": [item.to_plain() for item in comparisons]}
+    plain: dict[str, Any] = {
+        "networks": [item.to_plain() for item in comparisons],
+        "host_layers": host_layers,
+    }
     output.result(plain if speed is None else {**plain, "speed": speed})
 
 
@@ -149,7 +158,7 @@ def _prepared(
 ) -> Iterator[PreparedBench]:
     for net in request.nets:
         for batch in request.batches:
-            network = captured(output, net, batch)
+            network = captured(output, net, batch, allow_host=request.allow_host)
             settings = Settings(hints.absolute_path(net), device.kind, effort=request.effort)
             bench = Bench(network, device, store, settings, scout)
             screen = SearchScreen(output.console, 0)
@@ -198,7 +207,7 @@ def _measured_speed(output: Output, request: BenchRequest, kind: str) -> dict[st
     net, batch = request.nets[0], request.batches[0]
     settings = Settings(hints.absolute_path(net), kind, effort=effort.name)
     speed = measure_speed(
-        lambda: captured(output, net, batch),
+        lambda: captured(output, net, batch, allow_host=request.allow_host),
         request.boards[0],
         settings,
         effort.trials if request.trials is None else request.trials,

@@ -5,11 +5,12 @@ from autosched.cli.output import Output
 from autosched.network.graph import Network
 from autosched.report import words
 from autosched.report.console import say
+from autosched.report.hosts import warn_of_host_layers
 from autosched.report.progress import SearchScreen
 
 
-def captured(output: Output, net: str, batch: int | None) -> Network:
-    """Load and capture a network file.
+def captured(output: Output, net: str, batch: int | None, *, allow_host: bool = False) -> Network:
+    """Load and capture a network file, with a warning of layers that run on the host.
 
     Raises:
         NetworkFileError, UnsupportedOperatorError: if it cannot be used.
@@ -21,7 +22,7 @@ def captured(output: Output, net: str, batch: int | None) -> Network:
         from autosched.network.loading import load_network_file  # noqa: PLC0415 - loads torch
 
         loaded = load_network_file(net, batch)
-        network = capture(loaded.module, loaded.example_inputs, loaded.name)
+        network = capture(loaded.module, loaded.example_inputs, loaded.name, allow_host=allow_host)
         interrupts.check()
     kinds = {network.layer_signature(layer) for layer in network}
     say(
@@ -29,6 +30,7 @@ def captured(output: Output, net: str, batch: int | None) -> Network:
         f"Network: {network.name}, {words.count(len(network.layers), 'layer')} of "
         f"{len(kinds)} kinds, batch {network.batch}",
     )
+    warn_of_host_layers(output.console, network)
     return network
 
 

@@ -27,6 +27,7 @@ def coverage(  # noqa: PLR0913 - one parameter per option
         list[str] | None, typer.Option(metavar="NAME", help="Board; may be given several times.")
     ] = None,
     batch: options.Batch = None,
+    allow_host: options.AllowHost = False,
     device: options.Device = "auto",
     trials: Annotated[
         int | None, typer.Option(min=1, help="Trials of each search; default: as the effort has.")
@@ -49,6 +50,7 @@ def coverage(  # noqa: PLR0913 - one parameter per option
         nets=tuple(nets or ()),
         boards=tuple(board or ["n150"]),
         batch=batch,
+        allow_host=allow_host,
         device=device,
         trials=trials,
         effort=effort or "quick",

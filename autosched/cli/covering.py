@@ -40,6 +40,7 @@ class CoverageRequest:
     effort: str
     storage: str | None
     markdown: str | None
+    allow_host: bool = False
 
     def check(self) -> None:
         """Refuse what can be refused before anything slow is done.
@@ -79,6 +80,8 @@ class CoverageRequest:
         parts = [word for board in self.boards for word in ("--board", board)]
         if self.batch is not None:
             parts += ["--batch", str(self.batch)]
+        if self.allow_host:
+            parts.append("--allow-host")
         if self.trials is not None:
             parts += ["--trials", str(self.trials)]
         parts += ["--effort", self.effort]
@@ -158,7 +161,7 @@ def _covered(
 
     with WorkerDevice(board) as device, screen.shown():
         for row in cover(
-            (_captured(output, net, request.batch) for net in files),
+            (_captured(output, net, request) for net in files),
             device,
             store,
             settings,
@@ -176,8 +179,11 @@ def _write(request: CoverageRequest, rows: Sequence[CoverageRow]) -> None:
         Path(request.markdown).write_text(to_markdown(rows, request.command), encoding="utf-8")
 
 
-def _captured(output: Output, net: str, batch: int | None) -> Captured:
-    return captured(hints.network_name(net), lambda: capture_file(output, net, batch))
+def _captured(output: Output, net: str, request: CoverageRequest) -> Captured:
+    return captured(
+        hints.network_name(net),
+        lambda: capture_file(output, net, request.batch, allow_host=request.allow_host),
+    )
 
 
 def _outcome(row: CoverageRow) -> str:

@@ -33,6 +33,7 @@ class Target:
     device: str
     batch: int | None
     name: str | None
+    allow_host: bool
     storage: str | None
     formats: Mapping[str, str]
     timing: Mapping[str, int | None]
@@ -45,7 +46,11 @@ class Target:
             StudyError: if the study that is there has other formats than those named.
         """
         timing = {key: value for key, value in self.timing.items() if value is not None}
-        base = Settings(formats=parse_formats(**self.formats), timing=TimingSettings(**timing))
+        base = Settings(
+            formats=parse_formats(**self.formats),
+            timing=TimingSettings(**timing),
+            allow_host=self.allow_host,
+        )
         if found is None:
             return replace(base, network_file=hints.absolute_path(self.net), device=self.device)
         stored = Settings.from_plain(found.settings)
@@ -55,7 +60,12 @@ class Target:
                 "this one a name of its own with --study NAME"
             )
         device = stored.device if self.device == "auto" else self.device
-        return replace(stored, device=device, timing=replace(stored.timing, **timing))
+        return replace(
+            stored,
+            device=device,
+            timing=replace(stored.timing, **timing),
+            allow_host=stored.allow_host or self.allow_host,
+        )
 
 
 def run_search(
@@ -78,7 +88,7 @@ def run_search(
         say(output.console, f"Device: {describe_device(kind, board.name, settings.device)}")
         say(output.console, f"Database: {store.describe()}")
         batch = found.batch if found is not None and target.batch is None else target.batch
-        network = captured(output, target.net, batch)
+        network = captured(output, target.net, batch, allow_host=settings.allow_host)
         with open_study(store, network, board.name, settings, name) as study:
             going_on.command = hints.command("resume", study.name, storage=target.storage)
             introduce(output, store, study)

@@ -43,7 +43,7 @@ def _captured_again(output: Output, record: StudyRecord, settings: Settings) -> 
             f"autosched.load_study({record.name!r}, network=...)"
         )
     try:
-        return captured(output, settings.network_file, record.batch)
+        return captured(output, settings.network_file, record.batch, allow_host=settings.allow_host)
     except NetworkFileError as error:
         moved = hints.command("run", "NEW/PLACE/NET.PY", "--study", record.name)
         raise NetworkFileError(

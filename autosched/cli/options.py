@@ -32,6 +32,13 @@ Device = Annotated[
     ),
 ]
 Batch = Annotated[int | None, typer.Option(min=1, help="Images per inference.")]
+AllowHost = Annotated[
+    bool,
+    typer.Option(
+        "--allow-host",
+        help="Run operators that ttnn lacks on the host; the transfers there and back count.",
+    ),
+]
 StudyName = Annotated[
     str | None,
     typer.Option("--study", metavar="NAME", help="The study's name; default: network and board."),

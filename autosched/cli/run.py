@@ -19,6 +19,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     batch: options.Batch = None,
     study: options.StudyName = None,
     storage: options.Storage = None,
+    allow_host: options.AllowHost = False,
     sampler: options.Sampler = None,
     effort: options.Effort = None,
     trials: options.Trials = None,
@@ -55,4 +56,5 @@ def run(  # noqa: PLR0913 - one parameter per option
     )
     going_on = GoingOn(hints.command("run", net, storage=storage))
     with opened_output(as_json) as output, interruptible(output, going_on):
+        allow_host=allow_host,
         run_search(output, target, wishes, going_on, began)

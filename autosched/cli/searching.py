@@ -13,6 +13,7 @@ from autosched.cli.targets import check_target
 from autosched.report.console import say
 from autosched.report.progress import SearchScreen
 from autosched.report.summary import SearchResult, print_next, print_result
+from autosched.report.hosts import host_rows
 from autosched.schedule import TimeKind
 from autosched.search.events import ProbeCounts
 from autosched.search.samplers.registry import check_sampler
@@ -152,5 +153,6 @@ def report(output: Output, result: SearchResult, settings: Settings, storage: st
     exported = "" if result.schedule_path is None else str(result.schedule_path)
     if exported:
         say(output.console, f"Exported: {exported}")
+        host_layers=host_rows(study.network),
     print_next(output.console, hints.after_search(result.study.name, storage, settings, exported))
     output.result(result.to_plain())

@@ -26,6 +26,7 @@ from autosched.cost.tensors import (
     tile_count,
     traffic,
 )
+from autosched.cost.transfer import read_transfer
 from autosched.cost.window_features import read_conv2d, read_halo, read_pool
 from autosched.schedule import (
     DataType,
@@ -280,4 +281,6 @@ READERS: Mapping[str, Callable[[DeviceOp], Record]] = {
     "eltwisebinary": read_binary,
     "binaryng": read_binary,
     "ternary": read_binary,
+    "hostread": read_transfer,
+    "hostwrite": read_transfer,
 }

@@ -15,6 +15,7 @@ from autosched.cost.movement import (
     unary_work,
 )
 from autosched.cost.multiplication import matmul_work
+from autosched.cost.transfer import transfer_work
 from autosched.cost.work import Work
 
 _FAMILIES: dict[type[r.MovementOp], str] = {
@@ -50,6 +51,7 @@ _FORMULAS: Mapping[type[Any], Callable[[Any], Work]] = {
     r.BinaryOp: binary_work,
     r.MoveOp: move_work,
     r.ReshardOp: reshard_work,
+    r.TransferOp: transfer_work,
 }
 
 

@@ -19,6 +19,8 @@ from autosched.cost.priors import ORDINARY_ERROR
 from autosched.cost.profile import CLOCK_GHZ
 from autosched.cost.quantities import all_quantities
 from autosched.cost.records import Record
+from autosched.cost.transfer import FAMILY as TRANSFERS
+from autosched.cost.transfer import transfer_fit
 from autosched.cost.work import cycles_of, terms_of
 from autosched.errors import ProfileError
 from autosched.schedule import DeviceOp
@@ -68,6 +70,8 @@ class CostModel:
 
     def __init__(self, coefficients: Coefficients) -> None:
         self.coefficients = coefficients
+        transfers = {TRANSFERS: transfer_fit(coefficients.clock_ghz)}
+        self._families = {**coefficients.families, **transfers}
         self._times: dict[tuple[object, ...], tuple[DeviceOp, float]] = {}
         self._by_features: dict[Record, float] = {}
         self._errors: dict[tuple[object, ...], tuple[DeviceOp, float, str]] = {}
@@ -105,7 +109,7 @@ class CostModel:
     def predict_features(self, features: Record, known: bool = True) -> Prediction:
         """Predict from typed features."""
         work = work_of(features)
-        fit = self.coefficients.families[work.family]
+        fit = self._families[work.family]
         scale = 1.0 / self.coefficients.clock_ghz
         distance = reach(all_quantities(work), fit) if fit.rows and known else inf
         return Prediction(
@@ -132,7 +136,7 @@ class CostModel:
         time_ns = self._by_features.get(features)
         if time_ns is None:
             work = work_of(features)
-            values = self.coefficients.families[work.family].values
+            values = self._families[work.family].values
             time_ns = cycles_of(work, values) / self.coefficients.clock_ghz
             self._by_features[features] = time_ns
         return time_ns

@@ -12,6 +12,7 @@ from autosched.cost.attributes import fidelity_of
 from autosched.cost.profile import CLOCK_GHZ
 from autosched.cost.report_spelling import report_attributes
 from autosched.cost.tensors import TILE, ceil_div
+from autosched.device.transfers import TRANSFERS
 from autosched.errors import ProfileError
 from autosched.schedule import DeviceOp, Memory, PageLayout, TensorInfo
 
@@ -65,7 +66,7 @@ def _row(
     begin, end = round(start_ns * clock), round((start_ns + time_ns) * clock)
     row = {
         "OP CODE": op.code,
-        "OP TYPE": "tt_dnn_device",
+        "OP TYPE": "python_fallback" if op.code in TRANSFERS else "tt_dnn_device",
         "GLOBAL CALL COUNT": str(number + 1),
         "DEVICE ID": "0",
         "DEVICE ARCH": arch,

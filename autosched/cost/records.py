@@ -329,7 +329,15 @@ class BinaryOp:
     legacy: bool = False
 
 
-Record = Conv2dOp | HaloOp | MatmulOp | MovementOp | PoolOp | UnaryOp | BinaryOp
+@dataclass(frozen=True)
+class TransferOp:
+    """A tensor on its way between device and host, over a link of ``bytes_per_ns``."""
+
+    total_bytes: int
+    bytes_per_ns: float
+
+
+Record = Conv2dOp | HaloOp | MatmulOp | MovementOp | PoolOp | UnaryOp | BinaryOp | TransferOp
 
 ELEMENT_BYTES = {
     DataType.FLOAT32: 4,

@@ -13,6 +13,7 @@ _BINARY: Mapping[str, Callable[..., Tensor]] = {
     "add": ttnn.add,
     "sub": ttnn.subtract,
     "mul": ttnn.multiply,
+    "div": ttnn.divide,
 }
 
 
@@ -21,7 +22,7 @@ def _run_binary(call: Call) -> Tensor:
     op = call.op(Binary)
     first, second = call.inputs
     batch, shape = call.layer.shape[0], tuple(first.shape)
-    per_image = batch > 1 and tuple(second.shape) != shape
+    per_image = batch > 1 and second.shape[2] != shape[2]
     if per_image:
         # Each image has its own row of the second tensor, to be repeated for all of its pixels.
         first = ttnn.reshape(first, (batch, 1, shape[2] // batch, shape[3]))

@@ -17,6 +17,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
+from autosched.device.transfers import TRANSFER_PREFIX, read_transfer
 from autosched.schedule import (
     CoreRange,
     DataType,
@@ -90,7 +91,7 @@ def _circular_buffers(nodes: Iterable[Node]) -> list[Node]:
 
 
 def read_device_ops(graph: Sequence[Node], buffers: Buffers = _NO_BUFFERS) -> tuple[DeviceOp, ...]:
-    """Return the device ops of a captured graph in the order they ran.
+    """Return the device ops of a captured graph, and transfers of host layers, in their order.
 
     ``buffers`` are those that :func:`dataflow_buffers` found.
     """
@@ -105,6 +106,8 @@ def _read_ops(graph: Sequence[Node], dataflow: Buffers) -> Iterator[DeviceOp]:
         params = node["params"]
         if params["name"].startswith(MARK_PREFIX):
             layer = params["name"][len(MARK_PREFIX) :]
+        elif params["name"].startswith(TRANSFER_PREFIX):
+            yield read_transfer(params["name"], layer)
         elif "program_factory_type" in params:
             yield _read_op(graph, position, layer, dataflow.get(position, ()))
 
@@ -226,12 +229,16 @@ def _count_worker_cores(ranges: str) -> int:
 
 
 def peak_l1_bytes(
-    graph: Sequence[Node], kept_bytes: int = 0, buffers: Buffers = _NO_BUFFERS
+    graph: Sequence[Node],
+    kept_bytes: int = 0,
+    buffers: Buffers = _NO_BUFFERS,
+    *,
+    frees: bool = False,
 ) -> int:
     """Return the worst sum per core of L1 tensors and circular buffers during a capture.
 
-    ``kept_bytes`` per core are taken by tensors from before the capture; they count throughout,
-    also where an op frees them, because another reader may still need them.
+    ``kept_bytes`` per core are taken by tensors from before the capture. They count throughout,
+    because another reader may still need them, unless the op ``frees`` them when it can.
     """
     tensors: dict[int, int] = {}
     circular = dataflow = live = peak = 0
@@ -240,15 +247,17 @@ def peak_l1_bytes(
         if kind == "buffer_allocate" and params["buffer_type"] == _L1_BUFFER:
             tensors[params["address"]] = int(params["max_size_per_bank"])
             live += tensors[params["address"]]
-        elif kind == "buffer_deallocate":
-            live -= tensors.pop(params["address"], 0)
+        elif kind == "buffer_deallocate" and params["address"] in tensors:
+            live -= tensors.pop(params["address"])
+        elif kind == "buffer_deallocate" and frees and params["buffer_type"] == _L1_BUFFER:
+            kept_bytes = max(0, kept_bytes - int(params["max_size_per_bank"]))
         elif kind == "circular_buffer_deallocate_all":
             circular = 0
         elif kind == "circular_buffer_allocate":
             circular += _own_bytes(params)
         dataflow = sum(map(_own_bytes, buffers.get(position, ()))) or dataflow
         if kind == "program_execution":
-            peak = max(peak, live + circular + dataflow)
+            peak = max(peak, kept_bytes + live + circular + dataflow)
             dataflow = 0
-        peak = max(peak, live + circular)
-    return peak + kept_bytes
+        peak = max(peak, kept_bytes + live + circular)
+    return peak

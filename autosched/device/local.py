@@ -35,10 +35,12 @@ from autosched.errors import AutoschedError, BoardError, DeviceError
 from autosched.network.graph import Input, Layer, LayerOp, Network
 from autosched.schedule import (
     DeviceOp,
+    PageLayout,
     ProbeOutcome,
     Rejection,
     RunOutcome,
     Schedule,
+    ShardLayout,
     TensorLayout,
 )
 
@@ -105,7 +107,8 @@ class LocalDevice:
 
     def load(self, network: Network) -> None:
         """Take the network that :meth:`run` executes, with its weights."""
-        self._lowering = Lowering(self.device, self.board, network)
+        on_card = self.kind != "mock"
+        self._lowering = Lowering(self.device, self.board, network, runs_host_layers=on_card)
         self._uploaded = []
 
     def probe(self, request: ProbeRequest) -> ProbeOutcome | Rejection:
@@ -171,17 +174,19 @@ class LocalDevice:
         return dataflow_buffers(graph, dry)
 
     def _timed(self, runner: Runner, outcome: RunOutcome) -> RunOutcome:
-        """Time a forward pass on a card: warm-ups, then replays of one captured trace."""
+        """Time a forward pass on a card: warm-ups, then replays of one captured trace.
+
+        A trace holds device work alone, so a network with host layers is run anew each time.
+        """
         self.device.enable_program_cache()
         for _ in range(self.timing.warm_ups):
             runner.forward(self._uploaded)
             ttnn.synchronize_device(self.device)
-        trace = ttnn.begin_trace_capture(self.device, cq_id=0)
-        outputs = runner.forward(self._uploaded)
-        ttnn.end_trace_capture(self.device, trace, cq_id=0)
-        times_us = [self._replay_us(trace) for _ in range(self.timing.replays)]
-        del outputs
-        ttnn.release_trace(self.device, trace)
+        repeats = range(self.timing.replays)
+        if runner.network.host_layers:
+            times_us = [self._wall_us(lambda: runner.forward(self._uploaded)) for _ in repeats]
+        else:
+            times_us = self._traced_us(runner)
         return RunOutcome(
             ops=self._profiled(outcome.ops),
             output_layouts=outcome.output_layouts,
@@ -190,9 +195,21 @@ class LocalDevice:
             latency_std_us=statistics.pstdev(times_us),
         )
 
-    def _replay_us(self, trace: Any) -> float:
+    def _traced_us(self, runner: Runner) -> list[float]:
+        trace = ttnn.begin_trace_capture(self.device, cq_id=0)
+        outputs = runner.forward(self._uploaded)
+        ttnn.end_trace_capture(self.device, trace, cq_id=0)
+        times_us = [
+            self._wall_us(lambda: ttnn.execute_trace(self.device, trace, cq_id=0, blocking=False))
+            for _ in range(self.timing.replays)
+        ]
+        del outputs
+        ttnn.release_trace(self.device, trace)
+        return times_us
+
+    def _wall_us(self, call: Callable[[], object]) -> float:
         start = time.perf_counter()
-        ttnn.execute_trace(self.device, trace, cq_id=0, blocking=False)
+        call()
         ttnn.synchronize_device(self.device)
         return (time.perf_counter() - start) * 1e6
 
@@ -218,7 +235,9 @@ class LocalDevice:
         """Return a lowering for the request's layer; consecutive probes of a layer share one."""
         network = _network_of(request.op, request.input_shapes, request.shape)
         if self._probe_lowering is None or self._probe_lowering.network != network:
-            self._probe_lowering = Lowering(self.device, self.board, network)
+            self._probe_lowering = Lowering(
+                self.device, self.board, network, runs_host_layers=False
+            )
         return self._probe_lowering, network.layers[-1]
 
     def _captured(
@@ -254,13 +273,16 @@ class LocalDevice:
         ops = read_device_ops(graph, buffers)
         input_bytes = sum(layout.shard_bytes for layout in layouts)
         peak = peak_l1_bytes(graph, input_bytes, buffers)
+        freeing_peak = peak_l1_bytes(graph, input_bytes, buffers, frees=True)
         return ProbeOutcome(
             ops=ops,
             input_layouts=tuple(layouts),
             output_layout=output_layout,
             peak_l1_bytes=peak,
             circular_buffer_bytes=max((op.circular_buffer_bytes for op in ops), default=0),
-            scratch_bytes=max(0, peak - input_bytes - output_layout.shard_bytes),
+            # Below zero for a reshape that runs nothing: its output is its input.
+            scratch_bytes=peak - input_bytes - output_layout.shard_bytes,
+            saved_by_freeing_bytes=peak - freeing_peak,
         )
 
     def _allocated(self, shapes: Sequence[Shape], layouts: Sequence[TensorLayout]) -> list[Any]:
@@ -270,7 +292,7 @@ class LocalDevice:
 
     def _allocate(self, shape: Shape, layout: TensorLayout) -> Any:
         return ttnn.allocate_tensor_on_device(
-            ttnn.Shape(shape),
+            ttnn.Shape(_with_padded_rows(shape, layout)),
             DATA_TYPES[layout.dtype],
             PAGE_LAYOUTS[layout.page],
             self.device,
@@ -287,6 +309,17 @@ def device_shape(shape: Shape) -> Shape:
     for size in shape[:-1]:
         rows *= size
     return (1, 1, rows, shape[-1])
+
+
+def _with_padded_rows(shape: Shape, layout: TensorLayout) -> Shape:
+    """Return a shape with the channels that height shards of rows have, as ttnn pads them.
+
+    ``convert_to_hwc`` makes of 3 channels 8 that are there in the shape, too.
+    """
+    if layout.page is PageLayout.TILE or layout.sharding is not ShardLayout.HEIGHT:
+        return shape
+    assert layout.shard_shape is not None  # noqa: S101 - it is sharded
+    return (*shape[:-1], layout.shard_shape[1])
 
 
 def _network_of(op: LayerOp, input_shapes: Sequence[Shape], shape: Shape) -> Network:

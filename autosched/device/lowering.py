@@ -10,8 +10,9 @@ import ttnn
 from autosched.boards import Board
 from autosched.device.convolution_calls import CONVOLUTION_LOWERINGS
 from autosched.device.eltwise_calls import ELTWISE_LOWERINGS
+from autosched.device.host_calls import HOST_LOWERINGS
 from autosched.device.image_calls import IMAGE_LOWERINGS
-from autosched.device.layer_calls import LOWERINGS, Call
+from autosched.device.layer_calls import LOWERINGS, Call, flattened
 from autosched.device.rearranging_calls import REARRANGING_LOWERINGS
 from autosched.device.token_calls import TOKEN_LOWERINGS
 from autosched.device.ttnn_types import (
@@ -25,11 +26,19 @@ from autosched.network.graph import (
     Constant,
     Conv2d,
     ConvTranspose2d,
+    Crop,
+    GlobalAvgPool2d,
     GroupNorm,
+    Input,
     Layer,
     LayerNorm,
     Linear,
     Network,
+    Output,
+    Pad,
+    PixelShuffle,
+    Pool2d,
+    Upsample,
     Weights,
 )
 from autosched.schedule import LayerConfig, TensorLayout
@@ -40,11 +49,26 @@ CALLS = {
     **LOWERINGS,
     **CONVOLUTION_LOWERINGS,
     **ELTWISE_LOWERINGS,
+    **HOST_LOWERINGS,
     **IMAGE_LOWERINGS,
     **REARRANGING_LOWERINGS,
     **TOKEN_LOWERINGS,
 }
 """The function that runs a layer, by the type of its operator."""
+
+# These take an image as (N, H, W, C), too.
+_TAKE_IMAGES = (
+    Input,
+    Output,
+    Conv2d,
+    ConvTranspose2d,
+    Pool2d,
+    GlobalAvgPool2d,
+    Crop,
+    Pad,
+    PixelShuffle,
+    Upsample,
+)
 
 
 class Lowering:
@@ -52,12 +76,17 @@ class Lowering:
 
     Weights are prepared on first use and kept by layer, configuration and input layout: ttnn
     silently accepts weights that were prepared for another layout, and computes nonsense.
+
+    With ``runs_host_layers`` off, host layers move their tensors and hand on zeros.
     """
 
-    def __init__(self, device: Any, board: Board, network: Network) -> None:
+    def __init__(
+        self, device: Any, board: Board, network: Network, *, runs_host_layers: bool = True
+    ) -> None:
         self.device = device
         self.board = board
         self.network = network
+        self.runs_host_layers = runs_host_layers
         self._prepared: dict[Any, tuple[Tensor, Tensor | None]] = {}
         self._used: set[Any] = set()
 
@@ -67,10 +96,13 @@ class Lowering:
         Raises:
             RuntimeError: ttnn's own, when it rejects the configuration.
         """
+        if not isinstance(layer.op, _TAKE_IMAGES):
+            inputs = [flattened(tensor) for tensor in inputs]
         return CALLS[type(layer.op)](Call(self, layer, config, inputs))
 
     def reshard(self, tensor: Tensor, target: TensorLayout) -> Tensor:
         """Bring a tensor into another layout: pages, format and memory."""
+        tensor = flattened(tensor)
         current = layout_of(tensor)
         if current.page is not target.page:
             tensor = ttnn.to_layout(tensor, PAGE_LAYOUTS[target.page])

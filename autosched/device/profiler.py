@@ -6,6 +6,7 @@ from typing import Any
 
 import ttnn
 
+from autosched.device.transfers import TRANSFERS
 from autosched.schedule import DeviceOp
 
 _DURATION = "DEVICE KERNEL DURATION [ns]"
@@ -19,17 +20,23 @@ def is_profiling() -> bool:
 def device_times_ns(device: Any, ops: tuple[DeviceOp, ...]) -> tuple[DeviceOp, ...]:
     """Return ``ops`` with the times of the latest run, or unchanged without the profiler.
 
-    The profiler lists programs in the order they ran; the last ``len(ops)`` of them are the last
-    forward pass.
+    The profiler lists programs in the order they ran; the last of them are the last forward pass.
+    What is moved to the host and back is no program, and keeps no time.
     """
     if not is_profiling():
         return ops
     ttnn.ReadDeviceProfiler(device)
     latest = ttnn.get_latest_programs_perf_data()
     programs = [program for chip in sorted(latest) for program in latest[chip]]
-    if len(programs) < len(ops):
+    number = sum(op.code not in TRANSFERS for op in ops)
+    if len(programs) < number:
         return ops
+    latest_run = iter(programs[len(programs) - number :])
     return tuple(
-        replace(op, time_ns=float(program.program_analyses_results[_DURATION].duration))
-        for op, program in zip(ops, programs[-len(ops) :], strict=True)
+        op
+        if op.code in TRANSFERS
+        else replace(
+            op, time_ns=float(next(latest_run).program_analyses_results[_DURATION].duration)
+        )
+        for op in ops
     )

@@ -135,9 +135,12 @@ def _run_attention(call: Call) -> Tensor:
     shapes = [call.lowering.network.by_name[name].shape for name in call.layer.inputs]
     queries, keys, values = (
         _split_heads(tensor, shape, op.heads)
-        for tensor, shape in zip(call.inputs, shapes, strict=True)
+        for tensor, shape in zip(call.inputs[:3], shapes[:3], strict=True)
     )
     scores = ttnn.matmul(ttnn.multiply(queries, op.scale), keys, transpose_b=True)
+    for mask, (count, *sides) in zip(call.inputs[3:], shapes[3:], strict=True):
+        leading = (1, 1) if count == 1 else tuple(scores.shape)[:2]
+        scores = ttnn.add(scores, _reshaped(mask, (*leading, *sides)))
     output = _merge_heads(ttnn.matmul(ttnn.softmax(scores, dim=-1), values))
     channels = call.layer.shape[1]
     return _reshaped(output, (1, 1, math.prod(call.layer.shape) // channels, channels))

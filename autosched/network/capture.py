@@ -16,9 +16,9 @@ from autosched.network.fusing import (
     remove_dead,
 )
 from autosched.network.graph import Input, Layer, LayerOp, Network, Output
-from autosched.network.lowering import lower
 from autosched.network.lowering_rules import RULES
 from autosched.network.naming import unique_names
+from autosched.network.program_lowering import lower
 
 _REWRITES = (
     join_gates,
@@ -32,13 +32,20 @@ _REWRITES = (
 
 
 def capture(
-    module: nn.Module, example_inputs: tuple[torch.Tensor, ...], name: str = "network"
+    module: nn.Module,
+    example_inputs: tuple[torch.Tensor, ...],
+    name: str = "network",
+    *,
+    allow_host: bool = False,
 ) -> Network:
     """Turn a module in eval mode into layers and edges.
 
     The shapes of ``example_inputs`` (images (N, C, H, W), vectors (N, features), tokens
     (N, length, C) or series (N, C, length); float32, on the host) become those of the network.
     Weights that nothing was folded into share the module's memory.
+
+    With ``allow_host``, operators without a layer run on the host, in PyTorch, where they can:
+    :attr:`Network.host_layers` has them, each with its reason.
 
     Raises:
         NetworkFileError: The module is in training mode, not float32 on the host, or raises on
@@ -48,7 +55,7 @@ def capture(
     """
     check_module(module, name)
     check_tensors(module, example_inputs, name)
-    graph = lower(export_program(module, example_inputs, name), RULES)
+    graph = lower(export_program(module, example_inputs, name), RULES, allow_host=allow_host)
     for rewrite in _REWRITES:
         rewrite(graph)
     if graph.problems:
@@ -59,9 +66,19 @@ def capture(
 def _message(name: str, problems: list[Problem]) -> str:
     lines = "\n".join(f"  {problem}" for problem in problems)
     count = f"{len(problems)} operators" if len(problems) > 1 else "1 operator"
+    return f"{name}: {count} cannot be scheduled:\n{lines}\n{_way_out(problems)}"
+
+
+def _way_out(problems: list[Problem]) -> str:
+    possible = sum(problem.for_host for problem in problems)
+    if not possible:
+        return "Replace them, or leave them out of the network file and run them on the host."
+    if possible < len(problems):
+        which = f"{possible} of them" if possible > 1 else "1 of them"
+        return f"Replace them; --allow-host could run {which} on the host, the others not."
     return (
-        f"{name}: {count} cannot be scheduled:\n{lines}\n"
-        "Replace them, or leave them out of the network file and run them on the host."
+        "Replace them, or let them run on the host with --allow-host (in Python: "
+        "allow_host=True); every transfer to the host and back then counts."
     )
 
 
@@ -82,4 +99,11 @@ def _position(op: object) -> int:
 def _layer(draft: Draft, names: dict[str, str]) -> Layer:
     assert isinstance(draft.op, LayerOp)  # noqa: S101 - the folds left no other kind
     inputs = tuple(names[key] for key in draft.inputs)
-    return Layer(names[draft.key], draft.op, inputs, draft.shape, draft.place.source)
+    reason = _reason(draft)
+    return Layer(names[draft.key], draft.op, inputs, draft.shape, draft.place.source, reason)
+
+
+def _reason(draft: Draft) -> str:
+    if len(draft.reasons) == 1:
+        return draft.reasons[0][1]
+    return "; ".join(f"{operator}: {why}" for operator, why in draft.reasons)

@@ -1,11 +1,18 @@
 """What a module and its inputs must be before they are captured."""
 
+import inspect
+import os
 from collections.abc import Iterable
 
 import torch
 from torch import nn
 
 from autosched.errors import NetworkFileError
+
+_HOST_ADVICE = (
+    "Create the model and its inputs on the CPU (map_location='cpu').",
+    "It has no values: make it with model.to_empty(device='cpu') and load its parameters.",
+)
 
 
 def check_module(module: nn.Module, name: str) -> None:
@@ -23,8 +30,20 @@ def check_module(module: nn.Module, name: str) -> None:
         if part.training:
             where = f"its submodule {path}" if path else "the module"
             raise NetworkFileError(
-                f"{name}: {where} is in training mode; call model.eval() before capturing it."
+                f"{name}: {where} is in training mode; call model.eval() before capturing it. If "
+                f"that was done, something in {_class_place(module)} switches it back: a call of "
+                "train() in forward(), or an eval() of its own."
             )
+
+
+def _class_place(module: nn.Module) -> str:
+    """Return a module's class with the place where it is written."""
+    kind = type(module)
+    try:
+        file, (_, line) = inspect.getsourcefile(kind), inspect.getsourcelines(kind)
+    except (OSError, TypeError):
+        return kind.__name__
+    return f"{kind.__name__} ({os.path.basename(file or '')}:{line})"
 
 
 def check_tensors(module: nn.Module, inputs: tuple[torch.Tensor, ...], name: str) -> None:
@@ -45,11 +64,21 @@ def _check(tensors: Iterable[tuple[str, torch.Tensor]], name: str, integers: boo
         if tensor.device.type != "cpu":
             raise NetworkFileError(
                 f"{name}: {what} is on device '{tensor.device}'; autosched captures on the host. "
-                "Create the model and its inputs on the CPU (map_location='cpu')."
+                f"{_HOST_ADVICE[tensor.device.type == 'meta']}"
             )
         is_integer = not (tensor.is_floating_point() or tensor.is_complex())
         if tensor.dtype != torch.float32 and not (integers and is_integer):
             raise NetworkFileError(
                 f"{name}: {what} is {tensor.dtype}; capture takes torch.float32 (the schedule "
-                "chooses the formats on the device). Convert it with .float()."
+                f"chooses the formats on the device). {_float_advice(tensor)}"
             )
+
+
+def _float_advice(tensor: torch.Tensor) -> str:
+    if tensor.is_complex():
+        return "Give real and imaginary parts as channels (torch.view_as_real)."
+    if tensor.is_floating_point():
+        return "Convert it with .float()."
+    return (
+        "Convert it with .float(), or look indices up before the network and give what they name."
+    )

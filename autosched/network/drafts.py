@@ -38,7 +38,10 @@ DraftOp = LayerOp | BatchNorm | ZeroPad | Unknown
 
 @dataclass
 class Draft:
-    """A layer in the making. ``key`` is unique; ``name`` is the natural name, not yet unique."""
+    """A layer in the making. ``key`` is unique; ``name`` is the natural name, not yet unique.
+
+    ``reasons`` say why it runs on the host: an operator, and why there is no layer for it.
+    """
 
     key: str
     name: str
@@ -47,16 +50,18 @@ class Draft:
     shape: tuple[int, ...]
     place: Place = field(default_factory=Place)
     weights: Weights | None = None
+    reasons: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class Problem:
-    """An operator that cannot be lowered, where it is, and why."""
+    """An operator that cannot be lowered, where it is, and why; ``for_host``: the host could."""
 
     name: str
     operator: str
     source: str
     reason: str
+    for_host: bool = False
 
     def __str__(self) -> str:
         where = f" at {self.source}" if self.source else ""
@@ -96,7 +101,7 @@ class DraftGraph:
             user.inputs = [draft.inputs[0] if name == draft.key else name for name in user.inputs]
         del self.drafts[draft.key]
 
-    def refuse(self, draft: Draft, operator: str, reason: str) -> None:
-        """Record that a draft cannot be lowered."""
-        self.problems.append(Problem(draft.name, operator, draft.place.source, reason))
+    def refuse(self, draft: Draft, operator: str, reason: str, *, for_host: bool = False) -> None:
+        """Record that a draft cannot be lowered; ``for_host`` where it could run on the host."""
+        self.problems.append(Problem(draft.name, operator, draft.place.source, reason, for_host))
         draft.op = Unknown()

@@ -13,6 +13,7 @@ from torch.fx import Node
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from autosched.errors import AutoschedError, NetworkFileError, UnsupportedOperatorError
+from autosched.network.mutations import first_written_parameter
 from autosched.network.naming import source_in_text, source_of_error
 
 # PyTorch annotates these as new tensors, but in eval mode they return their input itself.
@@ -105,13 +106,31 @@ def _translated(
             f"{name}: the model raises on inputs of shape {shapes}{_at(own)}: "
             f"{first_line(own)}. Correct the model or the input shape."
         )
-    is_guard = isinstance(error, GuardOnDataDependentSymNode)
-    reason = "a branch depends on the values of a tensor" if is_guard else first_line(error)
+    reason, advice = _why(error)
+    where = _at(error)
+    if _keeps_tensors(error) and (place := first_written_parameter(module, inputs)):
+        reason, where = "it changes a parameter in each call", f" at {place}"
     return UnsupportedOperatorError(
-        f"{name}: the model cannot be captured as a fixed graph{_at(error)}: {reason}. "
-        "Control flow and shapes must not depend on the values of tensors; rewrite that line, "
-        "or move it out of the network."
+        f"{name}: the model cannot be captured as a fixed graph{where}: {reason}. {advice}; "
+        "rewrite that line, or move it out of the network."
     )
+
+
+def _why(error: Exception) -> tuple[str, str]:
+    """Why an export failed, and what holds for networks instead."""
+    if isinstance(error, GuardOnDataDependentSymNode):
+        reason = "a branch, a loop or a shape depends on the values of a tensor"
+        return reason, "Control flow and shapes must be the same for all values"
+    if ".numpy()" in str(error):
+        return "it leaves PyTorch for NumPy", "A network is made of PyTorch's operators alone"
+    if _keeps_tensors(error):
+        reason = "it keeps a computed tensor on a module, or changes a parameter through .data"
+        return reason, "A call must leave the module as it was"
+    return first_line(error), "Control flow and shapes must not depend on the values of tensors"
+
+
+def _keeps_tensors(error: Exception) -> bool:
+    return "fake tensor in the exported program" in str(error)
 
 
 def first_line(error: BaseException) -> str:

@@ -91,11 +91,18 @@ def nest_concats(graph: DraftGraph) -> None:
         by_inputs.setdefault(inputs, draft.key)
 
 
+# What ttnn's convolutions and matmuls take as an activation; others run on their own.
+_FUSED = (
+    *("relu", "relu6", "silu", "gelu", "gelu_tanh", "sigmoid", "hardswish", "hardsigmoid"),
+    *("leaky_relu", "mish", "tanh", "elu", "selu"),
+)
+
+
 def fuse_activations(graph: DraftGraph) -> None:
     """Fuse each activation into the convolution, linear or binary layer it alone reads."""
     fusing = (Conv2d, ConvTranspose2d, Linear, Binary)
     for draft in graph:
-        if not isinstance(draft.op, Unary):
+        if not isinstance(draft.op, Unary) or draft.op.activation.name not in _FUSED:
             continue
         producer = graph.producer(draft)
         if (

@@ -113,7 +113,7 @@ class GlobalAvgPool2d:
 
 @dataclass(frozen=True)
 class Binary:
-    """A pointwise function of two tensors ("add", "sub", "mul"), with its fused activation."""
+    """A pointwise function ("add", "sub", "mul", "div") of two tensors, and a fused activation."""
 
     function: str
     activation: Activation | None = None
@@ -205,7 +205,8 @@ class Matmul:
 class Attention:
     """Softmax of ``scale`` * queries * keys, times values, for each of ``heads`` parts of channels.
 
-    Its inputs are queries, keys and values as images (N, C, H, W), every pixel a token.
+    Its inputs are queries, keys and values as images (N, C, H, W), every pixel a token. A fourth, a
+    constant (1 or N * heads, queries, keys), is added to the scaled products.
     """
 
     heads: int
@@ -226,6 +227,38 @@ class Permute:
 @dataclass(frozen=True)
 class Reshape:
     """A view of the same elements: flatten, reshape, squeeze. The layer's shape is the target."""
+
+
+@dataclass(frozen=True)
+class HostView:
+    """How the host reads an input: as ``sizes``, with these axes put in ``order``, as ``shape``."""
+
+    sizes: tuple[int, ...]
+    order: tuple[int, ...]
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class HostStep:
+    """One of PyTorch's operators as the host calls it.
+
+    ``operator`` is its ATen name ("aten.prelu.default"), ``arguments`` the JSON text of a list of
+    positional and a mapping of keyword arguments; :mod:`autosched.network.host_ops` has the form.
+    """
+
+    operator: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class HostOp:
+    """What ttnn lacks, run in PyTorch on the host in float32: its last step makes the result.
+
+    Its inputs are read back from the device, each as its view says, and the result is uploaded.
+    """
+
+    steps: tuple[HostStep, ...]
+    views: tuple[HostView, ...]
 
 
 LayerOp = (
@@ -252,6 +285,7 @@ LayerOp = (
     | Attention
     | Permute
     | Reshape
+    | HostOp
 )
 
 
@@ -260,7 +294,7 @@ class Layer:
     """One step of the network.
 
     ``inputs`` names the producers in argument order, ``shape`` is the output's, ``source`` the
-    place in the user's file ("net.py:12"), for messages.
+    place in the user's file ("net.py:12"), for messages; ``reason`` says why it runs on the host.
     """
 
     name: str
@@ -268,6 +302,7 @@ class Layer:
     inputs: tuple[str, ...]
     shape: tuple[int, ...]
     source: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -276,11 +311,12 @@ class Weights:
 
     ``weight`` is (out, in / groups, kernel height, kernel width), (in, out / groups, ...) of a
     transposed convolution, (out, in), (channels,) of a norm, or a constant itself; ``bias`` is
-    (out,).
+    (out,). A host layer's constants, of any type, are ``weight`` and ``others``.
     """
 
     weight: "torch.Tensor"
     bias: "torch.Tensor | None" = None
+    others: "tuple[torch.Tensor, ...]" = ()
 
 
 @dataclass(frozen=True)
@@ -316,6 +352,11 @@ class Network:
     def input_shapes(self, layer: Layer) -> tuple[tuple[int, ...], ...]:
         """Shapes of the tensors that ``layer`` reads."""
         return tuple(self.by_name[name].shape for name in layer.inputs)
+
+    @property
+    def host_layers(self) -> "tuple[Layer, ...]":
+        """The layers that run on the host."""
+        return tuple(layer for layer in self.layers if isinstance(layer.op, HostOp))
 
     @property
     def batch(self) -> int:

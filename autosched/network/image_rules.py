@@ -8,14 +8,13 @@ from typing import Any
 
 from torch.fx import Node
 
-from autosched.network.drafts import Draft, Unknown
+from autosched.network.drafts import Unknown
 from autosched.network.graph import (
     Concat,
     Crop,
     PixelShuffle,
     Slice,
     Span,
-    Upsample,
 )
 from autosched.network.lowering import Lowering, Refusal, RuleBook, operator_name, shape_of
 from autosched.network.views import CHANNELS, View
@@ -29,12 +28,17 @@ _SPLITS = ("split", "split_with_sizes", "chunk", "unsafe_split", "unsafe_chunk",
 def _concat(lowering: Lowering, node: Node) -> str | View:
     arguments = lowering.arguments(node)
     nodes, dim = list(arguments["tensors"]), arguments["dim"] % len(shape_of(node))
+    for number, source in enumerate(nodes):
+        if source in lowering.constants:
+            value = lowering.constants[source]
+            lowering.views[source] = lowering.constant_view(node, value, f"constant{number}")
     views = [lowering.view(source) for source in nodes]
     if len(views) == 1:
         return views[0]
-    if not _are_alike(views, dim):
-        _check_channels(shape_of(node), dim, "are put one after the other")
+    if not _are_alike(views, dim) and len(shape_of(node)) in {2, 4} and dim == CHANNELS:
         return lowering.add(node, Concat(), [lowering.draft(source).key for source in nodes])
+    if not _are_alike(views, dim):
+        views = [_with_channels(lowering, source, dim) for source in nodes]
     channels = sum(view.base[CHANNELS] for view in views)
     shape = (views[0].base[0], channels, *views[0].base[2:])
     key = lowering.add(node, Concat(), [view.key for view in views], shape=shape)
@@ -49,20 +53,20 @@ def _are_alike(views: Sequence[View], dim: int) -> bool:
     return all(first.same_arrangement(other) for other in others)
 
 
-def _check_channels(shape: tuple[int, ...], dim: int, what: str) -> None:
-    rank = len(shape)
-    if rank not in {2, 4} or dim % rank != 1:
-        raise Refusal(
-            f"only channels of (N, C, H, W) or features of (N, features) {what}, "
-            f"not dimension {dim} of {shape}"
-        )
+def _with_channels(lowering: Lowering, source: Node, dim: int) -> View:
+    """The tensor as a view of an image of one column, whose channels are dimension ``dim``."""
+    view = View.whole(lowering.draft(source).key, lowering.view(source).shape)
+    if dim == 0:
+        raise Refusal(f"it works along the batch, dimension 0 of {view.shape}")
+    lowering.views[source] = view
+    return lowering.channels_at(source, dim)
 
 
 @RULES.rule(*_SPLITS, "unbind")
 def _split(lowering: Lowering, node: Node) -> View:
     """Nothing yet: each part that is read is a slice of its own."""
     arguments = lowering.arguments(node)
-    return _cuttable(lowering, arguments["self"], arguments["dim"], "are split")
+    return _cuttable(lowering, arguments["self"], arguments["dim"], "splits")
 
 
 def _cuttable(lowering: Lowering, source: Node, dim: int, what: str) -> View:
@@ -70,10 +74,11 @@ def _cuttable(lowering: Lowering, source: Node, dim: int, what: str) -> View:
     view = lowering.view(source)
     dim %= len(view.dims)
     if not view.leads_channels(dim):
-        if len(view.base) not in {2, 4} and dim:
-            return lowering.channels_at(source, dim)
-        _check_channels(view.shape, dim, what)
-        view = View.whole(lowering.draft(source).key, view.shape)
+        if dim == 0:
+            raise Refusal(f"it {what} the batch, dimension 0 of {view.shape}")
+        if dim == CHANNELS and len(view.shape) in {2, 4}:
+            return View.whole(lowering.draft(source).key, view.shape)
+        return lowering.channels_at(source, dim)
     return view
 
 
@@ -104,9 +109,14 @@ def _cut(lowering: Lowering, node: Node) -> View:
     dim, view = arguments["dim"], lowering.view(arguments["self"])
     if shape_of(node) == view.shape:
         return view
-    if len(view.dims) == 4 and dim % 4 in {2, 3} and not view.leads_channels(dim):
-        return _cropped(lowering, node)
-    view = _cuttable(lowering, arguments["self"], dim, "are cut")
+    dim %= len(view.dims)
+    if not view.leads_channels(dim):
+        if (axis := view.side_at(dim)) is not None and len(view.parts(axis)) == 1:
+            return _cropped(lowering, node, view, axis)
+        if len(view.dims) == 4 and dim in {2, 3}:
+            view = View.whole(lowering.draft(arguments["self"]).key, view.shape)
+            return _cropped(lowering, node, view, dim)
+    view = _cuttable(lowering, arguments["self"], dim, "cuts")
     dim %= len(view.dims)
     if arguments.get("step", 1) != 1:
         raise Refusal("cutting every second channel, or fewer, has no layer")
@@ -115,82 +125,75 @@ def _cut(lowering: Lowering, node: Node) -> View:
     return _slice(lowering, node, view, dim, (start, start + shape_of(node)[dim]))
 
 
-def _cropped(lowering: Lowering, node: Node) -> View:
+def _cropped(lowering: Lowering, node: Node, view: View, side: int) -> View:
     """Lower a cut of rows or columns, together with one of the others just before it."""
     arguments = lowering.arguments(node)
-    source, axis = lowering.image(arguments["self"]), arguments["dim"] % 4 - 2
-    size, step = source.shape[2 + axis], arguments.get("step", 1)
+    source, axis = lowering.base(view), side - 2
+    size, step = source.shape[side], arguments.get("step", 1)
     start = arguments["start"] or 0
     start += size if start < 0 else 0
-    span = (start, start + (shape_of(node)[2 + axis] - 1) * step + 1, step)
+    count = shape_of(node)[arguments["dim"]]
+    span = (start, start + (count - 1) * step + 1, step)
     spans: list[Span] = [(0, side, 1) for side in source.shape[2:]]
     before = source.op
     if isinstance(before, Crop) and (before.rows, before.columns)[axis] == (0, size, 1):
         spans, source = [before.rows, before.columns], lowering.graph.producer(source)
     spans[axis] = span
-    return View.whole(lowering.add(node, Crop(*spans), [source.key]), shape_of(node))
+    cropped = view.with_side("", side, count) if view.parts(side) else view
+    key = lowering.add(node, Crop(*spans), [source.key], shape=cropped.base)
+    return cropped.of(key)
+
+
+@RULES.rule("roll")
+def _roll(lowering: Lowering, node: Node) -> View:
+    """Put the end of a dimension before its start, the dimension being made the channels."""
+    arguments = lowering.arguments(node)
+    view = lowering.view(arguments["self"])
+    shifts, dims = list(arguments["shifts"]), list(arguments["dims"])
+    if not dims:
+        raise Refusal("rolling all elements as one has no layer; name the dimensions")
+    for number, (shift, dim) in enumerate(zip(shifts, dims, strict=True)):
+        lowering.views[node] = view
+        view = lowering.channels_at(node, dim)
+        size = view.shape[dim]
+        if shift % size == 0:
+            continue
+        cuts = [(size - shift % size, size), (0, size - shift % size)]
+        parts = [
+            _slice(lowering, node, view, dim % len(view.dims), part, f"part{number}{place}").key
+            for place, part in enumerate(cuts)
+        ]
+        suffix = f"rolled{number}" if number < len(dims) - 1 else ""
+        view = view.of(lowering.add(node, Concat(), parts, shape=view.base, suffix=suffix))
+    return view
 
 
 @RULES.rule("select")
 def _select(lowering: Lowering, node: Node) -> View:
     arguments = lowering.arguments(node)
-    view = _cuttable(lowering, arguments["self"], arguments["dim"], "are cut")
+    view = _cuttable(lowering, arguments["self"], arguments["dim"], "cuts")
     dim, index = arguments["dim"] % len(view.dims), arguments["index"]
     index += view.shape[dim] if index < 0 else 0
     return _slice(lowering, node, view, dim, (index, index + 1)).without(dim)
 
 
-def _slice(lowering: Lowering, node: Node, view: View, dim: int, part: tuple[int, int]) -> View:
+def _slice(
+    lowering: Lowering,
+    node: Node,
+    view: View,
+    dim: int,
+    part: tuple[int, int],
+    suffix: str = "",
+) -> View:
     """Cut a dimension that leads the channels: to whole runs of the channels inside it."""
     start, stop = part
     if stop - start == view.shape[dim]:
         return view
     inner = view.base[CHANNELS] // view.shape[dim]
     shape = (view.base[0], (stop - start) * inner, *view.base[2:])
-    key = lowering.add(node, Slice(start * inner, stop * inner), [view.key], shape=shape)
+    op = Slice(start * inner, stop * inner)
+    key = lowering.add(node, op, [view.key], shape=shape, suffix=suffix)
     return view.resized(key, dim, stop - start)
-
-
-@RULES.rule("upsample_nearest2d", "upsample_nearest_exact2d")
-def _nearest(lowering: Lowering, node: Node) -> str:
-    return _enlarged(lowering, node, "nearest")
-
-
-@RULES.rule("upsample_bilinear2d")
-def _bilinear(lowering: Lowering, node: Node) -> str:
-    if lowering.arguments(node)["align_corners"] and not _is_constant(_source(lowering, node)):
-        raise Refusal("ttnn interpolates with align_corners=False only; pass that")
-    return _enlarged(lowering, node, "bilinear")
-
-
-def _source(lowering: Lowering, node: Node) -> Draft:
-    return lowering.image(node.all_input_nodes[0])
-
-
-def _is_constant(source: Draft) -> bool:
-    return source.shape[2:] == (1, 1)
-
-
-def _enlarged(lowering: Lowering, node: Node, mode: str) -> str:
-    source, target = _source(lowering, node), shape_of(node)
-    if target == source.shape:
-        return source.key
-    return lowering.add(node, enlargement(source.shape, target, mode), [source.key])
-
-
-def enlargement(before: tuple[int, ...], after: tuple[int, ...], mode: str) -> Upsample:
-    """The layer that enlarges an image; a single pixel is repeated, whatever the mode.
-
-    Raises:
-        Refusal: the factors are no whole numbers.
-    """
-    (height, width), (rows, columns) = before[2:], after[2:]
-    if rows % height or columns % width:
-        raise Refusal(
-            f"it resizes {height}x{width} to {rows}x{columns}; only whole factors have a layer"
-        )
-    mode = "nearest" if (height, width) == (1, 1) else mode
-    return Upsample(mode, (rows // height, columns // width))
 
 
 @RULES.rule("pixel_shuffle")

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from torch.fx import Node
 
+from autosched.network.activation_rules import RULES as ACTIVATION_RULES
 from autosched.network.convolution_rules import RULES as CONVOLUTION_RULES
 from autosched.network.convolution_rules import as_image, both_sides, with_ones
 from autosched.network.drafts import BatchNorm, Draft, ZeroPad
 from autosched.network.graph import (
-    Activation,
     Binary,
     Constant,
     Conv2d,
@@ -22,18 +22,28 @@ from autosched.network.graph import (
     Pool2d,
     Reshape,
     Softmax,
-    Unary,
+    Upsample,
     Weights,
 )
 from autosched.network.image_rules import RULES as IMAGE_RULES
-from autosched.network.image_rules import enlargement
 from autosched.network.lowering import Lowering, Refusal, RuleBook, operator_name, shape_of
+from autosched.network.resizing_rules import RULES as RESIZING_RULES
+from autosched.network.resizing_rules import averaging_matrix, between_matrices, padded_by_matrices
 from autosched.network.token_rules import RULES as TOKEN_RULES
 from autosched.network.token_rules import product
 from autosched.network.view_rules import RULES as VIEW_RULES
 from autosched.network.views import CHANNELS, View
 
-RULES = RuleBook({**CONVOLUTION_RULES, **IMAGE_RULES, **VIEW_RULES, **TOKEN_RULES})
+RULES = RuleBook(
+    {
+        **ACTIVATION_RULES,
+        **CONVOLUTION_RULES,
+        **IMAGE_RULES,
+        **RESIZING_RULES,
+        **VIEW_RULES,
+        **TOKEN_RULES,
+    }
+)
 _rule = RULES.rule
 
 
@@ -89,8 +99,15 @@ def _is_global_average(op: Pool2d, before: tuple[int, ...], after: tuple[int, ..
     return op.mode == "avg" and covers_all and op.divisor_override is None
 
 
+@_rule("adaptive_avg_pool1d")
+def _adaptive_series_pool(lowering: Lowering, node: Node) -> View:
+    source = lowering.arguments(node)["self"]
+    size, target = lowering.view(source).shape[-1], shape_of(node)[-1]
+    return between_matrices(lowering, node, source, [averaging_matrix(size, target)])
+
+
 @_rule("adaptive_avg_pool2d", "adaptive_max_pool2d")
-def _adaptive_pool(lowering: Lowering, node: Node) -> str:
+def _adaptive_pool(lowering: Lowering, node: Node) -> str | View:
     source = lowering.image(lowering.arguments(node)["self"])
     size, target = source.shape[2:], shape_of(node)[2:]
     mode = operator_name(node)[9:12]
@@ -100,9 +117,12 @@ def _adaptive_pool(lowering: Lowering, node: Node) -> str:
         return lowering.add(node, GlobalAvgPool2d(), [source.key])
     if not any(part % full for full, part in zip(size, target, strict=True)):
         # Every window is a single pixel.
-        op = enlargement(source.shape, shape_of(node), "nearest")
-        return lowering.add(node, op, [source.key])
+        factors = (target[0] // size[0], target[1] // size[1])
+        return lowering.add(node, Upsample("nearest", factors), [source.key])
     if any(full % part for full, part in zip(size, target, strict=True)):
+        if mode == "avg":
+            matrices = [averaging_matrix(*sides) for sides in zip(size, target, strict=True)]
+            return between_matrices(lowering, node, node.all_input_nodes[0], matrices)
         raise Refusal(f"output size {target} does not divide the input's {size}")
     kernel = (size[0] // target[0], size[1] // target[1])
     return lowering.add(node, Pool2d(mode, kernel, kernel), [source.key])
@@ -118,17 +138,40 @@ def _mean(lowering: Lowering, node: Node) -> str | View:
         view = View.whole(lowering.draft(arguments["self"]).key, view.shape)
     averaged = tuple(sorted(part for dim in dims for part in view.dims[dim]))
     kept = [dim for dim in range(rank) if dim not in dims]
+    if rank == 4 and dims == {CHANNELS}:
+        return _weighed(lowering, node, 1 / view.shape[CHANNELS])
     if (
         len(view.base) != 4
         or averaged != view.parts(2, 3)
         or view.flat_of(kept) != view.parts(0, CHANNELS)
     ):
-        raise Refusal("only the mean over height and width has a layer")
+        raise Refusal("only the mean over height and width, or over channels, has a layer")
     shape = (*view.base[:2], 1, 1)
     key = lowering.add(node, GlobalAvgPool2d(), [view.key], shape=shape)
     if shape_of(node) == shape:
         return key
     return lowering.add(node, Reshape(), [key], shape=shape_of(node), suffix="flatten")
+
+
+@_rule("sum")
+def _sum(lowering: Lowering, node: Node) -> View:
+    rank = len(lowering.view(node.all_input_nodes[0]).dims)
+    if rank != 4 or [dim % rank for dim in lowering.arguments(node).get("dim") or ()] != [CHANNELS]:
+        raise Refusal("only the sum over the channels of an image has a layer")
+    return _weighed(lowering, node, 1.0)
+
+
+def _weighed(lowering: Lowering, node: Node, weight: float) -> View:
+    """The weighted sum of an image's channels, which is a convolution to one channel."""
+    source = lowering.image(node.all_input_nodes[0])
+    batch, channels, *sides = source.shape
+    shape = (batch, 1, *sides)
+    op = Conv2d(channels, 1, (1, 1), has_bias=False)
+    weights = Weights(torch.full((1, channels, 1, 1), weight))
+    key = lowering.add(node, op, [source.key], shape=shape, weights=weights)
+    result = View.whole(key, shape).reshaped(shape_of(node))
+    assert result is not None  # noqa: S101 - it keeps or drops a dimension of size 1
+    return result
 
 
 @_rule("linear")
@@ -211,58 +254,21 @@ def _softmax(lowering: Lowering, node: Node) -> View:
 
 
 @_rule("pad", "constant_pad_nd")
-def _pad(lowering: Lowering, node: Node) -> str:
+def _pad(lowering: Lowering, node: Node) -> str | View:
     arguments = lowering.arguments(node)
+    if not any(arguments["pad"]):
+        return lowering.view(arguments["self"])
+    kind = arguments.get("mode", "constant")
+    if kind != "constant":
+        return padded_by_matrices(lowering, node, arguments["self"], arguments["pad"], kind)
     source = lowering.image(arguments["self"])
-    if arguments.get("mode", "constant") != "constant" or arguments["value"]:
-        kind = arguments.get("mode", "constant")
-        raise Refusal(f"only padding with zeros has a layer, not {kind} padding")
+    if arguments["value"]:
+        raise Refusal("only padding with zeros, or with what is there, has a layer")
     sides = [*arguments["pad"], 0, 0, 0, 0][:4]
     if len(arguments["pad"]) > 4 or min(sides) < 0:
         raise Refusal(f"padding {list(arguments['pad'])} is not of height and width alone")
     left, right, top, bottom = sides
     return lowering.add(node, ZeroPad((top, bottom, left, right)), [source.key])
-
-
-@_rule("relu", "relu6", "silu", "sigmoid", "hardswish", "hardsigmoid", "mish", "tanh", "selu")
-def _plain_activation(lowering: Lowering, node: Node) -> View:
-    return _activation(lowering, node, Activation(operator_name(node)))
-
-
-@_rule("gelu")
-def _gelu(lowering: Lowering, node: Node) -> View:
-    approximate = lowering.arguments(node)["approximate"]
-    return _activation(lowering, node, Activation("gelu" if approximate == "none" else "gelu_tanh"))
-
-
-@_rule("leaky_relu")
-def _leaky_relu(lowering: Lowering, node: Node) -> View:
-    slope = float(lowering.arguments(node)["negative_slope"])
-    return _activation(lowering, node, Activation("leaky_relu", (slope,)))
-
-
-@_rule("elu")
-def _elu(lowering: Lowering, node: Node) -> View:
-    arguments = lowering.arguments(node)
-    if (arguments["scale"], arguments["input_scale"]) != (1, 1):
-        raise Refusal("a scaled ELU has no layer")
-    return _activation(lowering, node, Activation("elu", (float(arguments["alpha"]),)))
-
-
-@_rule("hardtanh", "clamp", "clamp_min")
-def _clamp(lowering: Lowering, node: Node) -> View:
-    arguments = lowering.arguments(node)
-    low = arguments.get("min", arguments.get("min_val"))
-    high = arguments.get("max", arguments.get("max_val"))
-    names: dict[Any, str] = {(0, None): "relu", (0, 6): "relu6"}
-    if isinstance(low, Node) or isinstance(high, Node) or (low, high) not in names:
-        raise Refusal(f"clamping to {low} .. {high} has no layer; 0 .. 6 (ReLU6) has")
-    return _activation(lowering, node, Activation(names[low, high]))
-
-
-def _activation(lowering: Lowering, node: Node, activation: Activation) -> View:
-    view = lowering.view(node.all_input_nodes[0])
-    return view.of(lowering.add(node, Unary(activation), [view.key], shape=view.base))
 
 
 @_rule("add", "sub", "mul", "div", "rsub", "neg")
@@ -280,8 +286,6 @@ def _arithmetic(lowering: Lowering, node: Node) -> str | View:
         raise Refusal("alpha other than 1 has no layer")
     if lowering.is_constant(left) or lowering.is_constant(right):
         return _with_constant(lowering, node, function, left, right)
-    if function == "div":
-        raise Refusal("the quotient of two computed tensors has no layer")
     view = lowering.view(left)
     if view.shape == shape_of(right) and not (view.is_whole and lowering.view(right).is_whole):
         other = lowering.arranged_as(right, view)
@@ -292,13 +296,16 @@ def _arithmetic(lowering: Lowering, node: Node) -> str | View:
 
 
 def _binary(lowering: Lowering, node: Node, function: str, left: Draft, right: Draft) -> str:
-    if function != "sub" and left.shape != shape_of(node):
+    if function in {"add", "mul"} and left.shape != shape_of(node):
         left, right = right, left
-    pixel = (*left.shape[:2], 1, 1) if len(left.shape) == 4 else left.shape
-    if left.shape != shape_of(node) or right.shape not in {left.shape, pixel}:
+    smaller = {left.shape}
+    if len(left.shape) == 4:
+        batch, channels, *sides = left.shape
+        smaller |= {(batch, channels, 1, 1), (batch, 1, *sides)}
+    if left.shape != shape_of(node) or right.shape not in smaller:
         raise Refusal(
             f"shapes {left.shape} and {right.shape}: the second must equal the first, "
-            "or be (N, C, 1, 1)"
+            "or be (N, C, 1, 1) or (N, 1, H, W)"
         )
     return lowering.add(node, Binary(function), [left.key, right.key])
 
@@ -307,7 +314,7 @@ def _with_constant(lowering: Lowering, node: Node, function: str, left: Any, rig
     """Arithmetic with a number or a value per channel is what a batch norm does."""
     value, source = (left, right) if lowering.is_constant(left) else (right, left)
     if function == "div" and source is right:
-        raise Refusal("a constant divided by a tensor has no layer")
+        raise Refusal("a constant divided by a tensor has no layer; multiply by its reciprocal")
     constant = _aligned(lowering, value, lowering.view(source))
     view = _of_channels(lowering, constant, source)
     if view is None:

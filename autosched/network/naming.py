@@ -63,11 +63,17 @@ def source_of_error(error: BaseException, file: str = "") -> str:
     return _innermost([frame for frame in frames if frame[0] == file] or frames)
 
 
+def source_of_call() -> str:
+    """The innermost frame outside PyTorch of what is running now, as "file.py:line", or ""."""
+    frames = traceback.extract_stack()
+    return _innermost((frame.filename, frame.lineno or 0) for frame in frames)
+
+
 def _innermost(frames: Iterable[tuple[str, int]]) -> str:
     theirs = [
         f"{os.path.basename(file)}:{line}"
         for file, line in frames
-        if not file.startswith((_TORCH_HOME, _AUTOSCHED_HOME, "<frozen"))
+        if not file.startswith((_TORCH_HOME, _AUTOSCHED_HOME, "<"))
     ]
     return theirs[-1] if theirs else ""
 

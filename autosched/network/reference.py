@@ -18,6 +18,7 @@ from autosched.network.graph import (
     Crop,
     GlobalAvgPool2d,
     GroupNorm,
+    HostOp,
     Input,
     Layer,
     LayerNorm,
@@ -37,11 +38,13 @@ from autosched.network.graph import (
     Upsample,
     Weights,
 )
+from autosched.network.host_ops import run_on_host
 
 _BINARY: dict[str, Callable[..., torch.Tensor]] = {
     "add": torch.add,
     "sub": torch.sub,
     "mul": torch.mul,
+    "div": torch.div,
 }
 _ACTIVATIONS: dict[str, Callable[..., torch.Tensor]] = {
     "relu": F.relu,
@@ -57,6 +60,18 @@ _ACTIVATIONS: dict[str, Callable[..., torch.Tensor]] = {
     "tanh": torch.tanh,
     "elu": F.elu,
     "selu": F.selu,
+    "clamp_tss": torch.clamp,
+    "abs": torch.abs,
+    "exp": torch.exp,
+    "sqrt": torch.sqrt,
+    "rsqrt": torch.rsqrt,
+    "square": torch.square,
+    "log": torch.log,
+    "softsign": F.softsign,
+    "recip": torch.reciprocal,
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "softplus": F.softplus,
 }
 
 
@@ -106,6 +121,8 @@ def evaluate_layer(
         return sources[0].reshape(layer.shape)
     if isinstance(layer.op, Permute):
         return sources[0].reshape(layer.op.sizes).permute(layer.op.order).reshape(layer.shape)
+    if isinstance(layer.op, HostOp):
+        return run_on_host(layer.op, sources, weights)
     return _compute(layer.op, sources, weights)
 
 
@@ -231,9 +248,13 @@ def _(op: Attention, sources: Sequence[torch.Tensor], _weights: None) -> torch.T
     """Attend over pixels: softmax of scaled products, as in Vaswani et al., NeurIPS 2017."""
     queries, keys, values = (
         source.reshape(len(source), op.heads, source.shape[1] // op.heads, -1).transpose(2, 3)
-        for source in sources
+        for source in sources[:3]
     )
-    shares = torch.softmax(op.scale * (queries @ keys.transpose(2, 3)), -1)
+    scores = op.scale * (queries @ keys.transpose(2, 3))
+    if len(sources) == 4:
+        mask = sources[3]
+        scores = scores + (mask if len(mask) == 1 else mask.reshape(scores.shape))
+    shares = torch.softmax(scores, -1)
     return torch.matmul(shares, values).transpose(2, 3).reshape(sources[0].shape)
 
 

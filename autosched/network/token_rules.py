@@ -15,6 +15,9 @@ from autosched.network.views import CHANNELS, View
 
 RULES = RuleBook()
 
+# Added to a score that must not count: the softmax has no part left for it, and all is finite.
+_NOTHING = -1e9
+
 # What may stand between the steps of attention written out by hand without changing a value.
 _TRANSPARENT = ("dropout", "clone", "contiguous", "identity", "alias", "expand", "to")
 
@@ -57,17 +60,44 @@ def _norm(lowering: Lowering, node: Node, view: View, op: LayerNorm | GroupNorm)
 @RULES.rule("scaled_dot_product_attention", "scaled_dot_product_flash_attention_for_cpu")
 def _attention(lowering: Lowering, node: Node) -> View:
     arguments = lowering.arguments(node)
-    if arguments.get("attn_mask") is not None or arguments["is_causal"]:
-        raise Refusal("attention with a mask has no layer")
     if arguments["dropout_p"]:
         raise Refusal("it drops at random even in eval mode; pass dropout_p=0")
     queries, keys, values = (lowering.view(arguments[name]) for name in ("query", "key", "value"))
     scale = arguments["scale"] or 1 / math.sqrt(queries.shape[-1])
-    return attention(lowering, node, (queries, keys, values), scale)
+    if arguments.get("enable_gqa"):
+        raise Refusal("attention whose heads share keys (enable_gqa) has no layer")
+    mask = _mask(lowering, arguments, queries.shape[-2], keys.shape[-2])
+    return attention(lowering, node, (queries, keys, values), scale, mask)
 
 
-def attention(lowering: Lowering, node: Node, views: tuple[View, View, View], scale: float) -> View:
+def _mask(
+    lowering: Lowering, arguments: dict[str, Any], queries: int, keys: int
+) -> torch.Tensor | None:
+    """What is added to the scores: where a score must not count, as much as takes it to nothing."""
+    given = arguments.get("attn_mask")
+    if arguments["is_causal"]:
+        mask = torch.ones(queries, keys, dtype=torch.bool).tril()
+    elif given is None:
+        return None
+    elif given not in lowering.constants:
+        raise Refusal("attention with a mask that is computed from the input has no layer")
+    else:
+        mask = lowering.constants[given]
+    if mask.dtype == torch.bool:
+        mask = torch.zeros(mask.shape).masked_fill(~mask, _NOTHING)
+    return mask.detach().to(torch.float32).clamp_min(_NOTHING)
+
+
+def attention(
+    lowering: Lowering,
+    node: Node,
+    views: tuple[View, View, View],
+    scale: float,
+    mask: torch.Tensor | None = None,
+) -> View:
     """Add attention of (N, heads, tokens, features) queries, keys and values, or without heads.
+
+    ``mask``, which goes with their scores (N, heads, queries, keys), is added to these.
 
     Raises:
         Refusal: their shapes are others, or do not fit together.
@@ -87,6 +117,10 @@ def attention(lowering: Lowering, node: Node, views: tuple[View, View, View], sc
             for view, suffix in zip(tokens[1:], "kv", strict=True)
         ]
     inputs = [view.key for view in tokens]
+    if mask is not None:
+        scores = (queries[0], heads, queries[-2], keys[-2])
+        aligned = mask[:, None] if len(queries) == mask.dim() == 3 else mask
+        inputs.append(lowering.constant_view(node, _added(aligned, scores), "mask").key)
     key = lowering.add(node, Attention(heads, scale), inputs, shape=tokens[0].base)
     result = tokens[0].of(key)
     if len(queries) == 3:
@@ -94,6 +128,14 @@ def attention(lowering: Lowering, node: Node, views: tuple[View, View, View], sc
     split = result.reshaped((queries[0], queries[2], heads, queries[3]))
     assert split is not None  # noqa: S101 - the heads were merged just so
     return split.permuted((0, 2, 1, 3))
+
+
+def _added(mask: torch.Tensor, scores: tuple[int, ...]) -> torch.Tensor:
+    """A mask as (1, queries, keys) where all heads of all images have the same, or in full."""
+    batch, heads, queries, keys = scores
+    if mask.numel() in {1, queries * keys}:
+        return mask.expand(1, 1, queries, keys).reshape(1, queries, keys)
+    return mask.expand(scores).reshape(batch * heads, queries, keys)
 
 
 def _tokens(lowering: Lowering, node: Node, view: View, suffix: str) -> View:

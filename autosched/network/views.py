@@ -105,6 +105,21 @@ class View:
         )
         return View(key, base, tuple(sizes), tuple(axes), dims)
 
+    def side_at(self, dim: int) -> int | None:
+        """Whether a dimension is the rows (2) or the columns (3) of an image, or neither (None)."""
+        if len(self.base) != 4:
+            return None
+        return next((axis for axis in (2, 3) if self.dims[dim] == self.parts(axis) != ()), None)
+
+    def with_side(self, key: str, axis: int, count: int) -> "View":
+        """The same view of a draft with ``count`` rows or columns; that axis is one dimension."""
+        (old,) = self.parts(axis)
+        base = tuple(count if number == axis else size for number, size in enumerate(self.base))
+        kept = [part for part in range(len(self.sizes)) if part != old or count != 1]
+        sizes = tuple(count if part == old else self.sizes[part] for part in kept)
+        dims = tuple(tuple(kept.index(part) for part in dim if part in kept) for dim in self.dims)
+        return View(key, base, sizes, tuple(self.axes[part] for part in kept), dims)
+
     def without(self, dim: int) -> "View":
         """The tensor without a dimension of size 1."""
         return replace(self, dims=(*self.dims[:dim], *self.dims[dim + 1 :]))
@@ -118,6 +133,10 @@ class View:
         back = [self.flat.index(part) for part in range(len(self.sizes))]
         parts = tensor.reshape([self.sizes[part] for part in self.flat])
         return parts.permute(back).reshape(self.base)
+
+    def of_tensor(self, tensor: "torch.Tensor") -> "torch.Tensor":
+        """This view of the draft's values."""
+        return tensor.reshape(self.sizes).permute(self.flat).reshape(self.shape)
 
     def permuted(self, order: Sequence[int]) -> "View":
         """The dimensions in another order."""

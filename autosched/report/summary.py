@@ -23,7 +23,7 @@ class SearchResult:
 
     ``rejected_probes`` counts those this search asked for, stored ones included; ``wall_s`` is
     the time of the whole command, ``outside_share`` the part of an estimate that lies far outside
-    the calibration data.
+    the calibration data, ``host_layers`` the rows of :func:`autosched.report.hosts.host_rows`.
     """
 
     study: StudyRecord
@@ -34,6 +34,7 @@ class SearchResult:
     wall_s: float = 0.0
     outside_share: float | None = None
     schedule_path: Path | None = None
+    host_layers: Sequence[Mapping[str, Any]] = ()
 
     @property
     def default(self) -> TrialRecord | None:
@@ -76,6 +77,7 @@ class SearchResult:
             "rejected_trials": _by_name(self.rejected_trials),
             "wall_s": round(self.wall_s, 3),
             "schedule_path": None if self.schedule_path is None else str(self.schedule_path),
+            "host_layers": list(self.host_layers),
         }
 
 

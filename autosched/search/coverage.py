@@ -39,7 +39,8 @@ class CoverageRow:
     ``kinds`` is the number of distinct layers, ``shared_kinds`` how many of these occur in networks
     earlier in the collection, too. ``gap`` is the best latency's distance to the lower bound of the
     probed choices as a fraction of it; ``reshards`` counts the best trial's layout changes, those
-    that ttnn inserts included. ``reason`` says why there is no latency.
+    that ttnn inserts included. ``reason`` says why there is no latency; ``host_layers`` run on the
+    host.
     """
 
     network: str
@@ -60,6 +61,7 @@ class CoverageRow:
     search_s: float = 0.0
     cost_model: str = ""
     reason: str = ""
+    host_layers: tuple[str, ...] = ()
 
     @property
     def feasible(self) -> bool:
@@ -85,6 +87,7 @@ class CoverageRow:
         return {
             **asdict(self),
             "inputs": [list(shape) for shape in self.inputs],
+            "host_layers": list(self.host_layers),
             "feasible": self.feasible,
             "gain": self.gain,
             "gap": self.gap,
@@ -150,6 +153,7 @@ def _described(row: CoverageRow, network: Network, seen: set[str]) -> CoverageRo
         layers=len(network.layers),
         kinds=len(kinds),
         shared_kinds=shared,
+        host_layers=tuple(layer.name for layer in network.host_layers),
     )
 
 

@@ -85,7 +85,9 @@ def _captured(record: StudyRecord, settings: Settings) -> Network:
     from autosched.network.loading import load_network_file  # noqa: PLC0415 - loads torch
 
     loaded = load_network_file(settings.network_file, record.batch)
-    return capture(loaded.module, loaded.example_inputs, loaded.name)
+    return capture(
+        loaded.module, loaded.example_inputs, loaded.name, allow_host=settings.allow_host
+    )
 
 
 def open_study(
@@ -108,7 +110,9 @@ def open_study(
     check_sampler(settings.sampler)
     find_effort(settings.effort)
     kind = choose_device(settings.device) if device is None else device.kind
-    settings = replace(settings, device=kind)
+    # A network captured in Python says by itself whether it needs the host.
+    allow_host = settings.allow_host or bool(network.host_layers)
+    settings = replace(settings, device=kind, allow_host=allow_host)
     record = StudyRecord(
         name=name or default_study_name(network.name, known.name),
         network=network.name,

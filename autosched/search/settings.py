@@ -14,7 +14,9 @@ class Settings:
     """How a study searches; stored with it, so that it can be resumed by name alone.
 
     ``network_file`` is the path of the user's ``net.py``, "" for a network made in Python;
-    ``device`` is "mock" or "silicon".
+    ``device`` is "mock" or "silicon". With ``allow_host`` the network is captured so that what
+    ttnn lacks runs on the host. ``pinned`` and ``forbidden`` are restrictions of the candidates, as
+    :meth:`~autosched.search.restrictions.Restriction.parse` reads them.
     """
 
     network_file: str = ""
@@ -24,6 +26,9 @@ class Settings:
     seed: int = 0
     formats: Formats = field(default_factory=Formats)
     timing: TimingSettings = field(default_factory=TimingSettings)
+    allow_host: bool = False
+    pinned: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
 
     def to_plain(self) -> dict[str, Any]:
         """Return the settings as JSON types."""

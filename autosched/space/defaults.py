@@ -9,6 +9,7 @@ from autosched.network.graph import (
     Conv2d,
     ConvTranspose2d,
     GlobalAvgPool2d,
+    HostOp,
     Layer,
     Linear,
     Network,
@@ -27,7 +28,7 @@ from autosched.schedule import (
     TensorLayout,
 )
 from autosched.space.conv2d import in_slices
-from autosched.space.formats import Formats, LayerFormats
+from autosched.space.formats import Formats, LayerFormats, host_config
 
 
 def conv2d_base(layer: Layer, formats: LayerFormats) -> Conv2dConfig:
@@ -43,6 +44,8 @@ def default_config(layer: Layer, formats: LayerFormats) -> LayerConfig:
     """Return the configuration under which ttnn decides everything but the formats."""
     dtype = formats.output_dtype(layer)
     op = layer.op
+    if isinstance(op, HostOp):
+        return host_config(layer, formats)
     if isinstance(op, Conv2d | ConvTranspose2d):
         return in_slices(conv2d_base(layer, formats))
     if isinstance(op, Linear):

@@ -13,6 +13,7 @@ from autosched.network.graph import (
     Concat,
     Conv2d,
     ConvTranspose2d,
+    HostOp,
     Input,
     Layer,
     Linear,
@@ -22,7 +23,15 @@ from autosched.network.graph import (
     Slice,
     Upsample,
 )
-from autosched.schedule import ComputeConfig, DataType, Fidelity, PageLayout, TensorLayout
+from autosched.schedule import (
+    HOST_METHOD,
+    ComputeConfig,
+    DataType,
+    Fidelity,
+    FixedConfig,
+    PageLayout,
+    TensorLayout,
+)
 
 _TILE = 32
 _Word = TypeVar("_Word", DataType, Fidelity)
@@ -109,10 +118,11 @@ class LayerFormats:
     def output_dtype(self, layer: Layer) -> DataType:
         """Return the format of a layer's output.
 
-        Rows have no block floats, and ttnn concatenates and cuts those in whole tiles only.
+        Rows have no block floats, and ttnn concatenates and cuts those in whole tiles only. The
+        host hands on bfloat16.
         """
         formats = self._formats
-        if leaves_rows(layer) or layer.name in self._ragged:
+        if leaves_rows(layer) or layer.name in self._ragged or isinstance(layer.op, HostOp):
             return DataType.BFLOAT16
         return formats.end_activations if layer.name in self._ends else formats.activations
 
@@ -125,6 +135,11 @@ class LayerFormats:
         formats = self._formats
         fidelity = formats.end_fidelity if layer.name in self._ends else formats.fidelity
         return ComputeConfig(math_fidelity=fidelity)
+
+
+def host_config(layer: Layer, formats: LayerFormats) -> FixedConfig:
+    """Return the one configuration of a host layer: its result is uploaded to DRAM."""
+    return FixedConfig(output=formats.dram_layout(layer), method=HOST_METHOD)
 
 
 def leaves_rows(layer: Layer) -> bool:

@@ -38,3 +38,38 @@ def test_torchscript_is_refused():
     module = torch.jit.trace(nn.Linear(3, 3), FLOAT)
     with pytest.raises(NetworkFileError, match=r"net\.py: the model is a TorchScript module"):
         check_module(module, "net.py")
+
+
+class Restless(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3)
+
+    def forward(self, x):
+        self.norm.train()
+        return self.norm(x)
+
+
+def test_a_model_that_puts_itself_back_into_training_mode_says_where():
+    module = Restless().eval()
+    module(torch.randn(1, 3, 4, 4))
+    with pytest.raises(NetworkFileError) as caught:
+        check_module(module, "net")
+    assert "its submodule norm is in training mode" in str(caught.value)
+    assert "Restless (test_checks.py:" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "advice"),
+    [
+        (torch.zeros(1, 3, dtype=torch.complex64), "real and imaginary parts as channels"),
+        (torch.zeros(1, 3, dtype=torch.long), "look indices up before the network"),
+        (torch.zeros(1, 3, dtype=torch.float16), "Convert it with .float()"),
+        (torch.zeros(1, 3, device="meta"), "It has no values"),
+    ],
+)
+def test_an_input_of_another_kind_says_what_to_do(tensor, advice):
+    with pytest.raises(NetworkFileError) as caught:
+        check_tensors(nn.ReLU(), (tensor,), "net.py")
+    assert "net.py: example input 0 is" in str(caught.value)
+    assert advice in str(caught.value)

@@ -137,15 +137,11 @@ def test_pixel_shuffle(lowered):
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
-        (lambda x: torch.cat([x, x], 2), "one after the other, not dimension 2"),
-        (lambda x: torch.cat([x, torch.ones(2, 1, 12, 12)], 1), "its input is a constant"),
-        (lambda x: x.chunk(2, 2)[1], "are split, not dimension 2"),
-        (lambda x: x[1:], "are cut, not dimension 0"),
+        (lambda x: torch.cat([x, x], 0), "along the batch, dimension 0"),
+        (lambda x: x.chunk(2)[1], "splits the batch, dimension 0"),
+        (lambda x: x[1:], "cuts the batch, dimension 0"),
+        (lambda x: x.roll(3), "rolling all elements as one"),
         (lambda x: x[:, ::2], "every second channel"),
-        (lambda x: F.interpolate(x, scale_factor=1.5), "12x12 to 18x18; only whole factors"),
-        (lambda x: F.interpolate(x, 6, mode="bilinear"), "12x12 to 6x6"),
-        (lambda x: F.interpolate(x, 24, None, "bilinear", True), "align_corners=False"),
-        (lambda x: F.interpolate(x, 24, mode="bicubic"), "no layer for this operator"),
         (lambda x: F.conv_transpose2d(x, torch.cat([x, x])), "weight is computed"),
     ],
 )
@@ -166,6 +162,36 @@ def test_what_cannot_be_lowered_is_refused(function, reason):
 )
 def test_rows_and_columns_are_cut(lowered, function, op):
     assert ops(lowered(Function(function), torch.randn(IMAGE))) == [op]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: torch.cat([x, 2 * x], 2),
+        lambda x: torch.cat([x, torch.ones(2, 1, 12, 12)], 1),
+        lambda x: torch.cat([torch.arange(24.0).view(2, 4, 3, 1).expand(2, 4, 3, 12), x], -2),
+        lambda x: x.chunk(2, 2)[1] * 2,
+        lambda x: x[:, :, 3],
+        lambda x: torch.cat([x.flatten(2), x.flatten(2)], 2),
+        lambda x: x.unbind(2)[1] + 1,
+        lambda x: x.roll(-5, 1),
+        lambda x: x.roll((3, -2), (2, 3)),
+        lambda x: x.permute(0, 2, 3, 1).roll((-1, 13), (1, 2)),
+        lambda x: x.roll((12, 1), (2, 3)),
+    ],
+)
+def test_other_dimensions_are_made_channels(lowered, function):
+    lowered(Function(function), torch.randn(IMAGE))
+
+
+def test_rows_and_columns_of_channels_last_are_cut_where_they_are(lowered):
+    def merged(x):
+        x = x.permute(0, 2, 3, 1)
+        return torch.cat([x[:, ::2, 1::2], x[:, 1::2, ::2]], -1).permute(0, 3, 1, 2)
+
+    found = ops(lowered(Function(merged), torch.randn(IMAGE)))
+    assert found == [Crop((0, 11, 2), (1, 12, 2)), Crop((1, 12, 2), (0, 11, 2)), Concat()]
+    lowered(Function(lambda x: x.permute(0, 2, 3, 1)[:, 3:4, ::5] * 2), torch.randn(IMAGE))
 
 
 def test_a_part_of_a_part_is_cut(lowered):

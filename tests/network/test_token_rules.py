@@ -115,6 +115,40 @@ def test_attention_of_three_inputs_is_rearranged(lowered):
     assert Attention(1, 0.5) in ops(network)
 
 
+MASKS = {
+    "causal": {"is_causal": True},
+    "of all": {"attn_mask": torch.rand(7, 5)},
+    "of one image": {"attn_mask": torch.rand(1, 1, 7, 5) > 0.3},
+    "of each image": {"attn_mask": torch.rand(2, 1, 7, 5)},
+    "of each head": {"attn_mask": torch.rand(3, 7, 5) > 0.3},
+    "of each": {"attn_mask": torch.rand(2, 3, 7, 5).masked_fill(torch.eye(7, 5) > 0, -torch.inf)},
+    "of each key": {"attn_mask": torch.rand(1, 5), "scale": 0.7},
+}
+
+
+@pytest.mark.parametrize("arguments", MASKS.values(), ids=MASKS)
+def test_a_constant_mask_is_added_to_the_scores(lowered, arguments):
+    def masked(q, k, v):
+        return F.scaled_dot_product_attention(q, k, v, **arguments)
+
+    inputs = [torch.randn(2, 3, 7, 4), torch.randn(2, 3, 5, 4), torch.randn(2, 3, 5, 4)]
+    network = lowered(Function(masked), *inputs)
+    (layer,) = [layer for layer in network if isinstance(layer.op, Attention)]
+    mask = network.by_name[layer.inputs[3]]
+    assert mask.shape in {(1, 7, 5), (6, 7, 5)}
+    assert network.weights[mask.name].weight.isfinite().all()
+
+
+def test_a_mask_without_heads(lowered):
+    mask = torch.rand(2, 7, 5) > 0.3
+
+    def masked(q, k, v):
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+    inputs = [torch.randn(2, 7, 4), torch.randn(2, 5, 4), torch.randn(2, 5, 4)]
+    lowered(Function(masked), *inputs)
+
+
 def test_keys_and_values_in_different_orders_are_brought_into_one(lowered):
     def function(x, y):
         values = y.transpose(2, 3).flatten(2).transpose(1, 2)
@@ -169,9 +203,14 @@ def test_norms_without_parameters_have_ones_and_zeros(lowered):
         (lambda x: F.layer_norm(x, (4, 6)), [IMAGE], "normalises over 2 dimensions"),
         (lambda x: F.group_norm(x, 3), [(2, 12)], "not (N, C, H, W)"),
         (
-            lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True),
+            lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=x @ x.mT),
             [TOKENS],
-            "with a mask",
+            "a mask that is computed from the input",
+        ),
+        (
+            lambda x: F.scaled_dot_product_attention(x, x, x, enable_gqa=True),
+            [(2, 2, 3, 4)],
+            "share keys",
         ),
         (
             lambda x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.1),

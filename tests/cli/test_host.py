@@ -1,0 +1,62 @@
+"""Operators that ttnn lacks, from the command line."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import TINY, Invoke
+from tests.cli.test_bad_input import refused
+
+NET = TINY.replace(
+    "model = ",
+    "class Sum(nn.Module):\n    def forward(self, x):\n        return x.cumsum(1)\n\n\nmodel = ",
+).replace("nn.ReLU()", "Sum()")
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> str:
+    path = tmp_path / "sums.py"
+    path.write_text(NET)
+    return str(path)
+
+
+def test_without_leave_the_error_names_operator_place_and_option(
+    invoke: Invoke, net: str, tmp_path: Path
+) -> None:
+    done = invoke("run", net, "--storage", f"sqlite:///{tmp_path}/a.sqlite3")
+    refused(done, "1.cumsum (aten.cumsum.default) at sums.py:6", "--allow-host")
+
+
+def test_with_leave_it_is_searched_exported_checked_and_resumed(
+    invoke: Invoke, net: str, tmp_path: Path
+) -> None:
+    storage = ("--storage", f"sqlite:///{tmp_path}/a.sqlite3")
+    done = invoke("run", net, "--allow-host", "--effort", "quick", "--trials", "2", "--device",
+                  "mock", "--export", "sums_n150.py", "--json", *storage)  # fmt: skip
+    assert done.code == 0, done.err
+    (row,) = done.json["host_layers"]
+    assert (row["layer"], row["source"]) == ("1.cumsum", "sums.py:6")
+    assert (row["read_bytes"], row["written_bytes"]) == (65536, 65536)
+    assert "Warning: 1 layer on the host, moving 64 KiB from the device and 64 KiB back" in done.err
+    assert done.json["latency_us"] > 40
+    assert 'method="host"' in Path("sums_n150.py").read_text()
+
+    checked = invoke("check", "sums_n150.py", "--net", net, "--json")
+    assert checked.code == 0, checked.err
+    assert checked.json["latency_us"] == pytest.approx(done.json["latency_us"], rel=0.05)
+    assert checked.json["host_layers"] == done.json["host_layers"]
+
+    resumed = invoke("resume", "sums-n150", "--trials", "1", "--json", *storage)
+    assert resumed.code == 0, resumed.err
+    assert resumed.json["trials"] == 3
+    again = invoke("run", net, "--trials", "0", "--json", *storage)
+    assert again.code == 0, again.err
+
+
+def test_coverage_names_the_layers(invoke: Invoke, net: str, tmp_path: Path) -> None:
+    storage = ("--storage", f"sqlite:///{tmp_path}/a.sqlite3")
+    done = invoke("coverage", net, "--allow-host", "--trials", "1", "--json", *storage)
+    assert done.code == 0, done.err
+    (row,) = done.json["rows"]
+    assert row["host_layers"] == ["1.cumsum"]
+    assert row["feasible"]

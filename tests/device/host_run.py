@@ -1,0 +1,26 @@
+"""Runs a network with a host layer on an open mock device, and prints what came of it."""
+
+import json
+import sys
+
+import torch
+
+from autosched.device.opening import open_local_device
+from autosched.device.runner import Runner
+from autosched.space.defaults import default_schedule
+from autosched.space.formats import Formats
+from tests.device.examples import BOARD
+from tests.device.test_host_layers import cosine_network
+
+
+def main() -> None:
+    network = cosine_network()
+    schedule = default_schedule(network, BOARD.name, "", Formats())
+    with open_local_device(BOARD) as device:
+        runner = Runner(network, schedule, device.device, BOARD)
+        (output,) = runner(torch.zeros(1, 32, 16, 16))
+    sys.stdout.write(json.dumps(list(output.shape)))
+
+
+if __name__ == "__main__":
+    main()
