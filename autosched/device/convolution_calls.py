@@ -1,6 +1,7 @@
 """The ttnn calls of convolutions, transposed ones included."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ttnn
@@ -14,7 +15,9 @@ from autosched.device.ttnn_types import (
     slice_config,
     unary,
 )
+from autosched.errors import ScheduleError
 from autosched.network.graph import Activation, Conv2d, ConvTranspose2d, Layer, Weights
+from autosched.network.stem_folding import FoldedStem, fold_stem, fold_weights
 from autosched.schedule import Conv2dConfig, ShardLayout
 from autosched.space.conv2d import is_pointwise
 
@@ -22,12 +25,27 @@ from autosched.space.conv2d import is_pointwise
 _NOT_FUSED_BY_MATMUL = ("elu", "hardswish", "leaky_relu", "mish")
 
 
+@dataclass(frozen=True)
+class _Source:
+    """What a convolution reads: a tensor, its shape as an image, and how it was folded."""
+
+    tensor: Tensor
+    shape: tuple[int, ...]
+    stem: FoldedStem | None = None
+
+
 def _run_conv2d(call: Call) -> Tensor:
     config, op = call.config_of(Conv2dConfig), call.op(Conv2d)
+    source = _Source(call.inputs[0], call.input_shape)
+    if config.fold_input:
+        source = _folded(call, config, op)
+        assert source.stem is not None  # noqa: S101 - just folded
+        op = source.stem.op
     fused, apart = _split_activation(op, config)
     output = _convolved(
         call,
         op,
+        source,
         ttnn.conv2d,
         fused,
         padding=op.padding,
@@ -36,11 +54,47 @@ def _run_conv2d(call: Call) -> Tensor:
     return output if apart is None else ttnn.unary_chain(output, [unary(apart)])
 
 
+def _folded(call: Call, config: Conv2dConfig, op: Conv2d) -> _Source:
+    """Move each stride's neighbourhood of pixels into the channels.
+
+    Channels are counted as they lie in memory: shards pad them, and ttnn folds what is there.
+    """
+    (tensor,) = call.inputs
+    rows = ttnn.to_layout(tensor, ttnn.ROW_MAJOR_LAYOUT)
+    channels = rows.padded_shape[-1]
+    stem = fold_stem(op, call.input_shape, channels)
+    if stem is None:
+        raise _no_folded_form(call.layer)
+    if rows.shape[-1] != channels:
+        rows = ttnn.pad(rows, [(0, 0), (0, 0), (0, 0), (0, channels - rows.shape[-1])], 0.0)
+    batch, _, height, width = call.input_shape
+    bottom, right = stem.image[2] - height, stem.image[3] - width
+    image = ttnn.fold(
+        ttnn.reshape(rows, (batch, height, width, channels)),
+        *stem.stride,
+        padding=[0, bottom, 0, right],
+        collapse_output=True,
+    )
+    if config.deallocate_activation:
+        ttnn.deallocate(tensor)
+    return _Source(image, stem.folded, stem)
+
+
+def _no_folded_form(layer: Layer) -> ScheduleError:
+    return ScheduleError(
+        f"layer {layer.name} cannot fold its input: that takes a convolution with a stride and few "
+        "channels; leave fold_input out"
+    )
+
+
 def _run_conv_transpose2d(call: Call) -> Tensor:
     config, op = call.config_of(Conv2dConfig), call.op(ConvTranspose2d)
+    if config.fold_input:
+        raise _no_folded_form(call.layer)
     return _convolved(
         call,
         op,
+        _Source(call.inputs[0], call.input_shape),
         ttnn.conv_transpose2d,
         op.activation,
         padding=op.padding,
@@ -54,18 +108,20 @@ def _run_conv_transpose2d(call: Call) -> Tensor:
 def _convolved(
     call: Call,
     op: Conv2d | ConvTranspose2d,
+    source: _Source,
     function: Callable[..., Any],
     fused: Activation | None,
     **own: Any,
 ) -> Tensor:
     """Call a convolution with what all kinds share, and keep the weights it prepared."""
     config = call.config_of(Conv2dConfig)
-    (tensor,) = call.inputs
-    batch, channels, height, width = call.input_shape
-    key = weights_key(call.layer, config, tensor)
-    weight, bias = call.lowering.recall(key) or host_weights(call.lowering.weights(call.layer))
+    batch, channels, height, width = source.shape
+    key = weights_key(call.layer, config, source.tensor)
+    weight, bias = call.lowering.recall(key) or host_weights(_weights(call, source))
+    # The folded image is nobody else's, whoever reads the input.
+    own_input = replace(config, deallocate_activation=True) if source.stem else config
     output, prepared = function(
-        input_tensor=tensor,
+        input_tensor=source.tensor,
         weight_tensor=weight,
         bias_tensor=bias,
         device=call.lowering.device,
@@ -79,7 +135,7 @@ def _convolved(
         dilation=op.dilation,
         groups=op.groups,
         dtype=DATA_TYPES[config.output_dtype],
-        conv_config=conv2d_config(config, fused),
+        conv_config=conv2d_config(own_input, fused),
         compute_config=compute_config(config.compute, call.lowering.board),
         return_weights_and_bias=True,
         **own,
@@ -88,6 +144,11 @@ def _convolved(
     if config.output_memory == "dram":
         output = ttnn.to_memory_config(output, ttnn.DRAM_MEMORY_CONFIG)
     return output
+
+
+def _weights(call: Call, source: _Source) -> Weights:
+    weights = call.lowering.weights(call.layer)
+    return weights if source.stem is None else fold_weights(weights, source.stem)
 
 
 def _split_activation(
@@ -121,6 +182,8 @@ def weights_key(layer: Layer, config: Conv2dConfig, tensor: Tensor) -> tuple[obj
         config.enable_kernel_stride_folding,
         config.slicing,
         config.num_slices,
+        # Folded weights have as many channels as the folded image.
+        tensor.shape[-1] if config.fold_input else 0,
         layout.page if config.shard_layout is not None else layout,
     )
 

@@ -3,13 +3,12 @@
 ttnn enlarges and pads images as (N, H, W, C) in rows rather than tiles.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ttnn
 
-from autosched.device.layer_calls import Call, Tensor, rows_in_dram
+from autosched.device.layer_calls import Call, Tensor, flattened, rows_in_dram
 from autosched.device.ttnn_types import layout_of, memory_config
 from autosched.network.graph import Concat, Crop, Pad, PixelShuffle, Slice, Upsample
 from autosched.schedule import FixedConfig, PageLayout
@@ -56,7 +55,7 @@ def _run_crop(call: Call) -> Tensor:
         [batch, bottom, right, channels],
         [1, row_step, column_step, 1],
     )
-    return ttnn.to_layout(_flat(part, call.layer.shape), ttnn.TILE_LAYOUT)
+    return ttnn.to_layout(flattened(part), ttnn.TILE_LAYOUT)
 
 
 def _run_pad(call: Call) -> Tensor:
@@ -64,7 +63,7 @@ def _run_pad(call: Call) -> Tensor:
     top, bottom, left, right = call.op(Pad).padding
     image = _image(rows_in_dram(call.inputs[0]), call.input_shape)
     padded = ttnn.pad(image, [(0, 0), (top, bottom), (left, right), (0, 0)], 0.0)
-    return _flat(padded, call.layer.shape)
+    return flattened(padded)
 
 
 def _run_pixel_shuffle(call: Call) -> Tensor:
@@ -73,7 +72,7 @@ def _run_pixel_shuffle(call: Call) -> Tensor:
     batch, channels, height, width = call.input_shape
     tensor = rows_in_dram(call.inputs[0])
     parts = (batch * height, width, channels // factor**2, factor, factor)
-    return _flat(ttnn.permute(ttnn.reshape(tensor, parts), PIXEL_SHUFFLE_ORDER), call.layer.shape)
+    return flattened(ttnn.permute(ttnn.reshape(tensor, parts), PIXEL_SHUFFLE_ORDER))
 
 
 def _run_upsample(call: Call) -> Tensor:
@@ -88,7 +87,7 @@ def _run_upsample(call: Call) -> Tensor:
         output = ttnn.upsample(image, list(op.scale), mode=op.mode)
     if not config.output.is_sharded and layout_of(output).is_sharded:
         output = ttnn.to_memory_config(output, ttnn.DRAM_MEMORY_CONFIG)
-    return _flat(output, call.layer.shape)
+    return flattened(output)
 
 
 def _bilinear_of_whole_tiles(tensor: Tensor, shape: Sequence[int], op: Upsample) -> Tensor:
@@ -117,11 +116,6 @@ def _rows_image(tensor: Tensor, shape: Sequence[int], op: Upsample) -> Tensor:
 def _image(tensor: Tensor, shape: Sequence[int]) -> Tensor:
     batch, channels, height, width = shape
     return ttnn.reshape(tensor, (batch, height, width, channels))
-
-
-def _flat(tensor: Tensor, shape: Sequence[int]) -> Tensor:
-    channels = shape[1]
-    return ttnn.reshape(tensor, (1, 1, math.prod(shape) // channels, channels))
 
 
 IMAGE_LOWERINGS: Mapping[type, Callable[[Call], Tensor]] = {

@@ -19,6 +19,7 @@ from autosched.device.ttnn_types import (
     compute_config,
     layout_of,
     memory_config,
+    slice_config,
     unary,
 )
 from autosched.errors import DeviceError
@@ -239,6 +240,7 @@ def _run_pool(call: Call) -> Tensor:
         if config.shard_layout is None or layout_of(tensor).is_sharded
         else MEMORY_LAYOUTS[config.shard_layout],
         "memory_config": ttnn.DRAM_MEMORY_CONFIG if config.output_memory == "dram" else None,
+        "dram_slice_config": slice_config(config),
         "deallocate_input": config.deallocate_input,
         "reallocate_halo_output": config.reallocate_halo_output,
         "dtype": DATA_TYPES[config.output_dtype],
@@ -251,6 +253,17 @@ def _run_pool(call: Call) -> Tensor:
         count_include_pad=op.count_include_pad,
         divisor_override=op.divisor_override,
     )
+
+
+def flattened(tensor: Tensor) -> Tensor:
+    """Return an image as the (1, 1, pixels, channels) in which layers take it.
+
+    What was pooled in slices comes as (N, H, W, C). Convolutions and pools in slices take that, and
+    others only after a copy, where the width is no multiple of a tile's.
+    """
+    shape = tuple(tensor.shape)
+    flat = (1, 1, math.prod(shape[:-1]), shape[-1])
+    return tensor if shape == flat else ttnn.reshape(tensor, flat)
 
 
 def to_nchw(tensor: Tensor, shape: Sequence[int]) -> Tensor:

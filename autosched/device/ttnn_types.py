@@ -13,6 +13,7 @@ from autosched.schedule import (
     DataType,
     Memory,
     PageLayout,
+    PoolConfig,
     ShardLayout,
     TensorLayout,
 )
@@ -108,7 +109,7 @@ def compute_config(config: ComputeConfig, board: Board) -> ttnn.DeviceComputeKer
     )
 
 
-def slice_config(config: Conv2dConfig) -> ttnn.Conv2dSliceConfig | None:
+def slice_config(config: Conv2dConfig | PoolConfig) -> ttnn.Conv2dSliceConfig | None:
     """Return ttnn's slice configuration; None lets ttnn slice what comes from DRAM."""
     if config.slicing == "auto":
         return None

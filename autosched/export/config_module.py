@@ -156,15 +156,16 @@ def _conv2d(config: Conv2dConfig) -> Node:
             ("conv_config", Call("ttnn.Conv2dConfig", keywords=tuple(chosen.items()))),
             ("compute_config", compute_name(config.compute)),
             ("dtype", dtype_name(config.output_dtype)),
-            *_slice_config(config),
+            *_slice_config(config, "l1_full"),
             *_dram_output(config.output_memory),
+            *((("fold_input", "True"),) if config.fold_input else ()),
         ),
     )
 
 
-def _slice_config(config: Conv2dConfig) -> tuple[tuple[str, Node], ...]:
-    """Return nothing for a whole image in L1, which is the default of the exported module."""
-    if config.slicing == "l1_full":
+def _slice_config(config: Conv2dConfig | PoolConfig, default: str) -> tuple[tuple[str, Node], ...]:
+    """Return nothing for ``default``, which is that of the exported module."""
+    if config.slicing == default:
         return ()
     if config.slicing == "auto":
         return (("slice_config", "None"),)
@@ -199,6 +200,9 @@ def _pool(config: PoolConfig) -> Node:
     }
     if scheme is not None:
         chosen = {"applied_shard_scheme": sharding_name(scheme), **chosen}
+    slices = dict(_slice_config(config, "auto"))
+    if slices:
+        chosen["dram_slice_config"] = slices["slice_config"]
     chosen.update(_dram_output(config.output_memory))
     for name in ("reallocate_halo_output", "deallocate_input"):
         if getattr(config, name) != getattr(default, name):

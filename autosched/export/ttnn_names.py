@@ -13,7 +13,14 @@ from autosched.schedule import (
     ShardLayout,
 )
 
-CONV2D_OWN_FIELDS = ("output_dtype", "output_memory", "slicing", "num_slices", "compute")
+CONV2D_OWN_FIELDS = (
+    "output_dtype",
+    "output_memory",
+    "slicing",
+    "num_slices",
+    "fold_input",
+    "compute",
+)
 """Fields of a Conv2dConfig that ttnn takes outside of its ``ttnn.Conv2dConfig``."""
 
 CONV2D_FIELDS = tuple(

@@ -65,6 +65,8 @@ def _conv2d(value: Any, where: str) -> Plain:
         "output_dtype": _word(value.dtype),
         "output_memory": _output_memory(value.memory_config, where),
         **_slicing(value.slice_config, where),
+        # Exports from before it existed have no such field.
+        "fold_input": getattr(value, "fold_input", False),
         "compute": _compute(value.compute_config, f"{where}: compute_config"),
     }
 
@@ -106,6 +108,8 @@ def _pool(value: Any, where: str) -> Plain:
         "output_page": _word(value.output_layout),
         "output_dtype": _word(value.dtype),
         "output_memory": _output_memory(value.memory_config, where),
+        # Exports from before it existed have no such field.
+        **_slicing(getattr(value, "dram_slice_config", None), where),
         "reallocate_halo_output": value.reallocate_halo_output,
         "deallocate_input": value.deallocate_input,
     }

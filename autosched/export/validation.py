@@ -28,7 +28,8 @@ ACT_BLOCK_STEP = 32
 """Rows of a tile: an activation block is a whole number of tiles high."""
 
 CONV_OUTPUTS = ("sharded", "dram")
-SLICINGS = ("l1_full", "auto", *SLICE_TYPES)
+POOL_SLICINGS = ("auto", *SLICE_TYPES)
+SLICINGS = ("l1_full", *POOL_SLICINGS)
 MATMUL_OUTPUTS = ("dram", "l1", "width", "height", "block")
 SHARDED_LAYOUTS = (ShardLayout.HEIGHT, ShardLayout.WIDTH, ShardLayout.BLOCK)
 FLOAT_TYPES = (DataType.BFLOAT16, DataType.BFLOAT8_B, DataType.BFLOAT4_B, DataType.FLOAT32)
@@ -131,6 +132,7 @@ def _layer_faults(config: LayerConfig) -> Iterator[Fault]:
         if config.shard_layout is not None:
             yield from _choice(config, "shard_layout", SHARDED_LAYOUTS)
         yield from _choice(config, "output_memory", CONV_OUTPUTS)
+        yield from _slicing_faults(config, POOL_SLICINGS)
     elif isinstance(config, EltwiseConfig):
         yield from _layout_faults(config.layout, "layout.")
     elif isinstance(config, FixedConfig):
@@ -148,10 +150,16 @@ def _conv2d_faults(config: Conv2dConfig) -> Iterator[Fault]:
     yield from _choice(config, "weights_dtype", FLOAT_TYPES)
     yield from _choice(config, "output_dtype", FLOAT_TYPES)
     yield from _choice(config, "output_memory", CONV_OUTPUTS)
-    yield from _choice(config, "slicing", SLICINGS)
+    yield from _slicing_faults(config, SLICINGS)
+    yield from _grid_faults(config.core_grid, "core_grid")
+
+
+def _slicing_faults(
+    config: Conv2dConfig | PoolConfig, slicings: tuple[str, ...]
+) -> Iterator[Fault]:
+    yield from _choice(config, "slicing", slicings)
     if config.num_slices < 0 or (config.num_slices and config.slicing not in SLICE_TYPES):
         yield Fault("num_slices", config.num_slices, "0, or more with dram_height or dram_width")
-    yield from _grid_faults(config.core_grid, "core_grid")
 
 
 def _edge_faults(edge: Edge, schedule: Schedule) -> Iterator[Fault]:

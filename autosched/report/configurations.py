@@ -69,11 +69,11 @@ def _parts(layout: TensorLayout, other: TensorLayout, same_spread: bool) -> Iter
 
 def _conv2d(config: Conv2dConfig) -> Iterator[str]:
     yield config.shard_layout.value if config.shard_layout else "ttnn's layout"
+    if config.fold_input:
+        yield "input folded"
     if config.slicing == "auto":
         yield "sliced by ttnn"
-    elif config.slicing != "l1_full":
-        count = config.num_slices or "as few as fit"
-        yield f"slices of {config.slicing.removeprefix('dram_')}: {count}"
+    yield from _slices(config)
     if config.act_block_h_override:
         yield f"act_block_h {config.act_block_h_override}"
     if config.act_block_w_div != 1:
@@ -95,6 +95,12 @@ def _conv2d(config: Conv2dConfig) -> Iterator[str]:
     yield from (words for words, used in switches.items() if used)
 
 
+def _slices(config: Conv2dConfig | PoolConfig) -> Iterator[str]:
+    if config.slicing.startswith("dram_"):
+        count = config.num_slices or "as few as fit"
+        yield f"slices of {config.slicing.removeprefix('dram_')}: {count}"
+
+
 def _double_buffers(config: Conv2dConfig) -> Iterator[str]:
     if config.enable_act_double_buffer and config.enable_weights_double_buffer:
         yield "double-buffered"
@@ -113,6 +119,7 @@ def _matmul(config: MatmulConfig) -> Iterator[str]:
 
 def _pool(config: PoolConfig) -> Iterator[str]:
     yield config.shard_layout.value if config.shard_layout else "as its input"
+    yield from _slices(config)
     if config.output_page is PageLayout.ROW_MAJOR:
         yield "rows"
     if config.reallocate_halo_output:

@@ -22,6 +22,7 @@ from autosched.store.database import Store
 from autosched.store.probes import DeviceKey, ProbeKey, StoredProbe, load_probes, save_probes
 
 _REPEAT_NOISE = 0.01
+_MOVE = "MoveDeviceOperation"
 # What a busy or dying machine caused says nothing about the configuration: asked again next time.
 TRANSIENT = (RejectionKind.HANG, RejectionKind.CRASH)
 
@@ -31,12 +32,14 @@ class Probed:
     """A probe that ran: the outcome, and its time with its kind.
 
     ``stderr_log`` is the standard error of log time: the cost model's, or a card's repeat noise.
+    ``move_us`` is what of the time ``ttnn.move`` takes; 0 where a card timed the whole layer.
     """
 
     outcome: ProbeOutcome
     time_us: float
     kind: TimeKind
     stderr_log: float
+    move_us: float = 0.0
 
 
 def total_us(ops: Iterable[DeviceOp]) -> float:
@@ -132,8 +135,14 @@ class ProbeBook:
             return outcome
         if outcome.time_us is not None:
             return Probed(outcome, outcome.time_us, TimeKind.MEASURED, _REPEAT_NOISE)
-        time_us = total_us(self.estimate(outcome.ops))
-        return Probed(outcome, time_us, TimeKind.ESTIMATED, self.cost.stderr_log(outcome.ops))
+        ops = self.estimate(outcome.ops)
+        return Probed(
+            outcome,
+            total_us(ops),
+            TimeKind.ESTIMATED,
+            self.cost.stderr_log(outcome.ops),
+            total_us(op for op in ops if op.code == _MOVE),
+        )
 
     def _count(self, key: ProbeKey, outcome: ProbeOutcome | Rejection) -> None:
         if key in self._stored:

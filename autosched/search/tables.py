@@ -6,23 +6,29 @@ and L1 with the same layouts is left out.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from autosched.boards import Board
 from autosched.device.requests import ProbeRequest
 from autosched.errors import SearchError
-from autosched.network.graph import Input, Layer, Network
+from autosched.network.graph import Conv2d, Input, Layer, Network, Pool2d
+from autosched.network.stem_folding import fold_stem
 from autosched.schedule import (
     Conv2dConfig,
-    DeviceOp,
     LayerConfig,
+    PageLayout,
+    PoolConfig,
     Rejection,
+    Schedule,
     ShardLayout,
     TensorLayout,
 )
+from autosched.search.choice import Choice, Tables
+from autosched.search.known import joined, known_choices
 from autosched.search.probe_book import ProbeBook, Probed
 from autosched.space.conv2d import (
     Convolution,
+    folded_structures,
     in_slices,
     rare_switches,
     refinements,
@@ -31,7 +37,7 @@ from autosched.space.conv2d import (
 )
 from autosched.space.efforts import Effort
 from autosched.space.formats import LayerFormats
-from autosched.space.layers import Option, options
+from autosched.space.layers import Option, options, sliced_pools
 
 # A structure this much slower than the layer's fastest is not refined: double buffers and the
 # like gain at most the 0.6 that silicon profiles show.
@@ -40,41 +46,12 @@ _REFINE_WITHIN = 1.7
 Progress = Callable[[Layer, int, int], None]
 
 
-@dataclass(frozen=True)
-class Choice:
-    """One candidate of a layer, as probed: its configuration, layouts, time and L1 need.
-
-    ``stderr_log`` is the standard error of log time.
-    """
-
-    config: LayerConfig
-    input_layouts: tuple[TensorLayout, ...]
-    output_layout: TensorLayout
-    time_us: float
-    scratch_bytes: int
-    ops: tuple[DeviceOp, ...]
-    stderr_log: float = 0.0
-
-    @property
-    def layouts(self) -> tuple[TensorLayout, ...]:
-        """Input layouts and output layout: what neighbours see of the candidate."""
-        return (*self.input_layouts, self.output_layout)
-
-    @property
-    def sharding(self) -> ShardLayout:
-        """How its first input is sharded; the output where there is no input."""
-        return self.layouts[0].sharding
-
-
-Tables = Mapping[str, tuple[Choice, ...]]
-"""The candidates of every layer by name, fastest first."""
-
-
 class TableBuilder:
     """Builds the tables of one network from probes.
 
     With ``measured``, the probes of ``book`` (the mock device's) only rank the candidates, and the
-    best are measured on the card: there each new kernel costs a second to compile.
+    best are measured on the card: there each new kernel costs a second to compile. What the
+    schedules in ``known`` chose is always among the candidates.
     """
 
     def __init__(
@@ -85,6 +62,8 @@ class TableBuilder:
         effort: Effort,
         book: ProbeBook,
         measured: ProbeBook | None = None,
+        *,
+        known: Sequence[Schedule] = (),
     ) -> None:
         self._network = network
         self._formats = formats
@@ -92,6 +71,7 @@ class TableBuilder:
         self._effort = effort
         self._book = book
         self._measured = measured
+        self._known = known
         self._by_request: dict[tuple[str, TensorLayout, LayerConfig], tuple[Choice, ...]] = {}
 
     def build(self, progress: Progress) -> Tables:
@@ -111,6 +91,9 @@ class TableBuilder:
         for done, layer in enumerate(others, start=len(convolutions)):
             progress(layer, done, total)
             tables[layer.name] = self._other(layer, tables)
+        for schedule in self._known:
+            for name, choice in known_choices(network, schedule, self._asked):
+                tables[name] = joined(tables[name], choice)
         return {layer.name: tables[layer.name] for layer in network}
 
     def source_layout(self, producer: Layer) -> TensorLayout:
@@ -134,30 +117,72 @@ class TableBuilder:
     ) -> tuple[Choice, ...]:
         assert isinstance(layer.op, Convolution)  # noqa: S101 - only called for convolutions
         answers: list[Probed | Rejection] = []
-        found: list[Choice] = []
-        for config in structures(layer.op, layer.shape, base, self._board, self._effort):
-            asked = config
-            answers.append(self._ask(layer, Option(asked, None), source))
-            if isinstance(answers[-1], Rejection):
-                # The halo may fit after all once it is moved to where the input was.
-                asked = replace(config, reallocate_halo_output=True)
-                answers.append(self._ask(layer, Option(asked, None), source))
-            found += _choices(answers[-1:], asked)
-        for structure in self._promising(found):
-            assert isinstance(structure.config, Conv2dConfig)  # noqa: S101 - made above
-            for refined in refinements(layer.op, structure.config, self._board):
-                answer = self._ask(layer, Option(refined, structure.input_layouts), source)
-                answers.append(answer)
-                found += _choices([answer], refined)
+        asked = structures(layer.op, layer.shape, base, self._board, self._effort)
+        native = [Option(config, None) for config in asked]
+        found = self._structured(layer, layer.op, native, source, answers)
+        last_resorts = [in_slices(base)]
+        stem = self._folded_op(layer)
+        if stem is not None:
+            folded = self._folded_options(layer, base, found)
+            found += self._structured(layer, stem, folded, source, answers)
+            last_resorts.append(replace(in_slices(base), fold_input=True))
         for config in self._rare(layer.op, found):
             # In native layouts: transposed shards want their input transposed, too.
             answers.append(self._ask(layer, Option(config, None), source))
             found += _choices(answers[-1:], config)
         # The last resort for an image that is too large for L1.
-        for sliced in [in_slices(base), *([] if found else slicings(base, self._effort))]:
+        for sliced in [*last_resorts, *([] if found else slicings(base, self._effort))]:
             answers.append(self._ask(layer, Option(sliced, (source,)), source))
             found += _choices(answers[-1:], sliced)
         return self._selected(layer, found, answers)
+
+    def _structured(
+        self,
+        layer: Layer,
+        op: Convolution,
+        asked: Sequence[Option],
+        source: TensorLayout,
+        answers: list[Probed | Rejection],
+    ) -> list[Choice]:
+        """Probe structures, then refinements of the promising ones; ``op`` is what ttnn runs."""
+        found: list[Choice] = []
+        for option in asked:
+            config = option.config
+            assert isinstance(config, Conv2dConfig)  # noqa: S101 - structures of a convolution
+            answers.append(self._ask(layer, option, source))
+            if isinstance(answers[-1], Rejection):
+                # The halo may fit after all once it is moved to where the input was.
+                config = replace(config, reallocate_halo_output=True)
+                answers.append(self._ask(layer, replace(option, config=config), source))
+            found += _choices(answers[-1:], config)
+        for structure in self._promising(found):
+            assert isinstance(structure.config, Conv2dConfig)  # noqa: S101 - made above
+            for refined in refinements(op, structure.config, self._board):
+                answer = self._ask(layer, Option(refined, structure.input_layouts), source)
+                answers.append(answer)
+                found += _choices([answer], refined)
+        return found
+
+    def _folded_op(self, layer: Layer) -> Conv2d | None:
+        """Return the convolution that a strided stem becomes on its folded input, if it is one."""
+        if not isinstance(layer.op, Conv2d):
+            return None
+        stem = fold_stem(layer.op, self._network.input_shapes(layer)[0])
+        return None if stem is None else stem.op
+
+    def _folded_options(
+        self, layer: Layer, base: Conv2dConfig, found: Sequence[Choice]
+    ) -> list[Option]:
+        """Return structures that fold rows in DRAM, or rows in the shards of the fastest so far."""
+        shards = (
+            choice.input_layouts
+            for choice in sorted(found, key=lambda choice: choice.time_us)
+            if choice.sharding is ShardLayout.HEIGHT
+            and choice.input_layouts[0].page is PageLayout.ROW_MAJOR
+        )
+        places = dict.fromkeys([None, next(shards, None)])
+        configs = folded_structures(layer.shape, base, self._board, self._effort)
+        return [Option(config, place) for place in places for config in configs]
 
     def _promising(self, found: Sequence[Choice]) -> list[Choice]:
         """Return the structures worth refining: the fastest, and the best of each sharding."""
@@ -197,7 +222,21 @@ class TableBuilder:
             answer = self._ask(layer, option, self.source_layout(producer))
             answers.append(answer)
             found += _choices([answer], option.config)
+        if isinstance(layer.op, Pool2d) and not any(c.output_layout.is_sharded for c in found):
+            found += self._sliced_pools(layer, answers)
         return self._selected(layer, found, answers)
+
+    def _sliced_pools(self, layer: Layer, answers: list[Probed | Rejection]) -> list[Choice]:
+        """Probe the ways to pool an image that fits L1 in slices only."""
+        source = self.source_layout(self._network.by_name[layer.inputs[0]])
+        base = PoolConfig(
+            output_dtype=self._formats.output_dtype(layer), reallocate_halo_output=True
+        )
+        found: list[Choice] = []
+        for option in sliced_pools(base, source, self._effort):
+            answers.append(self._ask(layer, option, source))
+            found += _choices(answers[-1:], option.config)
+        return found
 
     def _wanted(self, layer: Layer, tables: Mapping[str, tuple[Choice, ...]]) -> list[TensorLayout]:
         """Return the layouts in which the convolutions after a layer take its output."""
@@ -208,6 +247,12 @@ class TableBuilder:
             and isinstance(self._network.by_name[edge.consumer].op, Convolution)
             for choice in tables[edge.consumer]
         )
+
+    def _asked(self, layer: Layer, option: Option) -> list[Choice]:
+        """Return what one option did on the device whose times count, nothing if it rejects it."""
+        book = self._measured or self._book
+        signature = self._network.layer_signature(layer)
+        return _choices([book.probe(signature, self._request(layer, option))], option.config)
 
     def _ask(self, layer: Layer, option: Option, source: TensorLayout) -> Probed | Rejection:
         request = replace(self._request(layer, option), source_layouts=(source,))
@@ -232,14 +277,15 @@ class TableBuilder:
         groups: dict[tuple[TensorLayout, ...], list[Choice]] = {}
         for choice in sorted(found, key=lambda item: (item.time_us, item.scratch_bytes)):
             group = groups.setdefault(choice.layouts, [])
-            if all(choice.scratch_bytes < other.scratch_bytes for other in group):
+            if not any(other.dominates(choice) for other in group):
                 group.append(choice)
         ranked = sorted(groups.values(), key=lambda group: group[0].time_us)
         kept = ranked[: self._effort.kept_layouts]
-        for sharding in ShardLayout:
-            first = next((group for group in ranked if group[0].sharding is sharding), None)
-            if first is not None and first not in kept:
-                kept.append(first)
+        places = {_place(group) for group in kept}
+        for group in ranked[len(kept) :]:
+            if _place(group) not in places:
+                places.add(_place(group))
+                kept.append(group)
         chosen = [choice for group in kept for choice in group]
         timed = chosen if self._measured is None else self._timed(layer, chosen)
         return tuple(sorted(timed, key=lambda choice: choice.time_us))
@@ -270,10 +316,17 @@ def _choices(answers: Sequence[Probed | Rejection], config: LayerConfig) -> list
             answer.outcome.scratch_bytes,
             answer.outcome.ops,
             answer.stderr_log,
+            answer.outcome.saved_by_freeing_bytes,
+            answer.move_us,
         )
         for answer in answers
         if isinstance(answer, Probed)
     ]
+
+
+def _place(group: Sequence[Choice]) -> tuple[ShardLayout, bool]:
+    """Return how candidates with the same layouts are sharded, and whether their output is."""
+    return group[0].sharding, group[0].output_layout.is_sharded
 
 
 def _distinct_programs(choices: Sequence[Choice]) -> list[Choice]:

@@ -20,6 +20,9 @@ from autosched.space.efforts import Effort
 
 TILE = 32
 Convolution = Conv2d | ConvTranspose2d
+SLICINGS = ("dram_height", "dram_width")
+"""The parts in which ttnn can take an image from DRAM, one after the other."""
+
 _SLICE_BLOCKS = (64, 32, 128, 256)
 _SLICE_COUNTS = (4, 2, 8, 16, 3, 32)
 _LAYOUTS = (ShardLayout.HEIGHT, ShardLayout.BLOCK, ShardLayout.WIDTH)
@@ -44,6 +47,20 @@ def structures(
             for grid in _grids(layout, board)
         ]
     return found
+
+
+def folded_structures(
+    shape: tuple[int, ...], base: Conv2dConfig, board: Board, effort: Effort
+) -> list[Conv2dConfig]:
+    """Return the structures of a convolution with folded input whose output has ``shape``.
+
+    Height shards alone: a folded image has less than a tile or two of channels to spread.
+    """
+    layout = ShardLayout.HEIGHT
+    return [
+        replace(base, shard_layout=layout, act_block_h_override=block, fold_input=True)
+        for block in _block_heights(shape, layout, board, effort)
+    ]
 
 
 def refinements(op: Convolution, structure: Conv2dConfig, board: Board) -> list[Conv2dConfig]:
@@ -158,7 +175,7 @@ def slicings(base: Conv2dConfig, effort: Effort) -> list[Conv2dConfig]:
     With a low activation block ttnn needs fewer slices, or none: block height 0 stands for a
     whole shard, whose circular buffers are what does not fit.
     """
-    counts = _SLICE_COUNTS[: effort.slices]
+    counts = slice_counts(effort)[1:]
     found = []
     for layout in (ShardLayout.HEIGHT, ShardLayout.BLOCK):
         for block in _SLICE_BLOCKS[: effort.blocks_per_layout]:
@@ -166,10 +183,15 @@ def slicings(base: Conv2dConfig, effort: Effort) -> list[Conv2dConfig]:
             found.append(sliced)
             found += [
                 replace(sliced, slicing=slicing, num_slices=count)
-                for slicing in ("dram_height", "dram_width")
+                for slicing in SLICINGS
                 for count in counts
             ]
     return found
+
+
+def slice_counts(effort: Effort) -> tuple[int, ...]:
+    """Return the numbers of slices worth trying; 0 first: as few as ttnn finds to fit."""
+    return (0, *_SLICE_COUNTS[: effort.slices])
 
 
 def is_pointwise(op: Convolution) -> bool:

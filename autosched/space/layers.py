@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from autosched.network.graph import (
     Binary,
     GlobalAvgPool2d,
+    HostOp,
     Input,
     Layer,
     LayerNorm,
@@ -20,6 +21,7 @@ from autosched.network.graph import (
 )
 from autosched.schedule import (
     CoreRange,
+    DataType,
     EltwiseConfig,
     FixedConfig,
     LayerConfig,
@@ -30,7 +32,9 @@ from autosched.schedule import (
     ShardLayout,
     TensorLayout,
 )
-from autosched.space.formats import LayerFormats
+from autosched.space.conv2d import SLICINGS, slice_counts
+from autosched.space.efforts import Effort
+from autosched.space.formats import LayerFormats, host_config
 from autosched.space.image_layers import image_candidates, is_image_layer
 
 
@@ -92,8 +96,10 @@ def _fixed_options(
     """Return a layer that runs as ttnn has it, wherever its input is; several inputs in DRAM."""
     if isinstance(layer.op, LayerNorm):
         return _norm_options(sources[0], wanted)
+    on_host = isinstance(layer.op, HostOp)
     config = FixedConfig(output=TensorLayout(dtype=formats.output_dtype(layer)))
-    if len(sources) != 1:
+    config = host_config(layer, formats) if on_host else config
+    if len(sources) != 1 or on_host:
         return [Option(config, tuple(_dram(layouts)[0] for layouts in sources))]
     taken = sources[0] if isinstance(layer.op, Output) else _tiles(sources[0])
     return [Option(config, (layout,)) for layout in _distinct([*_dram(taken), *taken])]
@@ -148,6 +154,25 @@ def _pool_options(
     sliced = replace(base, output_memory="dram", deallocate_input=False)
     in_dram = [Option(sliced, (layout,)) for layout in _dram(sources)]
     return native + taken + in_dram
+
+
+def sliced_pools(base: PoolConfig, source: TensorLayout, effort: Effort) -> list[Option]:
+    """Return ways to pool an image that is too large for L1, from DRAM to DRAM.
+
+    ``source`` is its layout in DRAM. Tiles hold rows of more than one image row where the width
+    is not a multiple of theirs, and a slice then costs a copy of the image; rows do not.
+    """
+    in_dram = replace(base, shard_layout=None, output_memory="dram", deallocate_input=False)
+    in_rows = replace(in_dram, output_page=PageLayout.ROW_MAJOR, output_dtype=DataType.BFLOAT16)
+    rows = TensorLayout(page=PageLayout.ROW_MAJOR)
+    return [
+        Option(replace(config, slicing=slicing, num_slices=count), (layout,))
+        for config, layout in ((in_dram, source), (in_rows, rows))
+        for slicing, count in (
+            ("auto", 0),
+            *((slicing, count) for slicing in SLICINGS for count in slice_counts(effort)),
+        )
+    ]
 
 
 def _eltwise_options(

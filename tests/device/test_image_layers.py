@@ -265,6 +265,85 @@ def test_convolutions_and_pools_too_large_for_l1_run_from_dram(worker: WorkerDev
     assert outcome.output_layout == DRAM_8B
 
 
+@pytest.mark.parametrize("mode", ["max", "avg"])
+@pytest.mark.parametrize(
+    ("slicing", "count", "pools"),
+    [("auto", 0, 8), ("dram_height", 16, 16), ("dram_width", 16, 16), ("dram_height", 0, None)],
+)
+def test_large_pools_run_in_the_slices_they_are_told(
+    worker: WorkerDevice, mode: str, slicing: str, count: int, pools: int | None
+) -> None:
+    whole, half = (1, 64, 1080, 1920), (1, 64, 540, 960)
+    pool = Pool2d(mode, (2, 2), (2, 2))
+    in_dram = PoolConfig(output_dtype=DataType.BFLOAT8_B, output_memory="dram")
+    config = replace(in_dram, slicing=slicing, num_slices=count, reallocate_halo_output=True)
+    outcome = probed(worker, pool, [whole], half, config, DRAM_8B)
+    found = codes(outcome).count("Pool2D")
+    assert found == pools if pools else found > 1
+    assert outcome.output_layout == DRAM_8B
+
+
+def test_what_was_pooled_in_slices_is_read_by_every_kind_of_layer(
+    worker: WorkerDevice, network: Network
+) -> None:
+    """A width of broken tiles: only a layer that cannot take (N, H, W, C) copies it."""
+    whole, half = (1, 64, 250, 380), (1, 64, 125, 190)
+    pool = Pool2d("max", (2, 2), (2, 2))
+    same = Conv2d(64, 64, (3, 3), padding=(1, 1, 1, 1))
+    head = (
+        Layer("x", Input(), (), (1, 3, 250, 380)),
+        Layer("wide", Conv2d(3, 64, (3, 3), padding=(1, 1, 1, 1)), ("x",), whole),
+        Layer("pool", pool, ("wide",), half),
+    )
+    readers = {
+        "conv": (Layer("conv", same, ("pool",), half),),
+        "sum": (
+            Layer("conv", same, ("pool",), half),
+            Layer("sum", Binary("add"), ("conv", "pool"), half),
+        ),
+    }
+    copies = {}
+    for name, tail in readers.items():
+        read = Network("pooled", (*head, *tail, Layer("y", Output(), (name,), half)))
+        schedule = default_schedule(read, BOARD.name, "", Formats())
+        sliced = replace(schedule.layers["pool"], slicing="dram_height", num_slices=4)
+        worker.load(read)
+        outcome = worker.run(replace(schedule, layers={**schedule.layers, "pool": sliced}))
+        assert isinstance(outcome, RunOutcome), outcome
+        ops = [(op.layer, op.code.removesuffix("DeviceOperation")) for op in outcome.ops]
+        assert ops.count(("pool", "Pool2D")) == 4
+        assert ("pool", "ReshapeView") not in ops[ops.index(("pool", "Pool2D")) :]
+        copies[name] = (name, "ReshapeView") in ops
+    worker.load(network)
+    assert copies["sum"]
+
+
+def test_a_pool_in_slices_of_rows_copies_nothing(worker: WorkerDevice) -> None:
+    whole, half = (2, 64, 250, 380), (2, 64, 125, 190)
+    pool = Pool2d("max", (2, 2), (2, 2))
+    tiles = PoolConfig(output_dtype=DataType.BFLOAT8_B, output_memory="dram", num_slices=8)
+    tiles = replace(tiles, slicing="dram_height", reallocate_halo_output=True)
+    rows = replace(tiles, output_page=PageLayout.ROW_MAJOR, output_dtype=DataType.BFLOAT16)
+    in_tiles = probed(worker, pool, [whole], half, tiles, DRAM_8B)
+    in_rows = probed(worker, pool, [whole], half, rows, ROWS_IN_DRAM)
+    assert "ReshapeView" in codes(in_tiles)
+    assert set(codes(in_rows)) == {"PaddedSlice", "Halo", "Move", "Pool2D", "SliceWrite"}
+
+
+def test_large_transposed_convolutions_run_in_slices(worker: WorkerDevice) -> None:
+    op = ConvTranspose2d(64, 32, (2, 2), (2, 2))
+    small, large = (1, 64, 540, 960), (1, 32, 1080, 1920)
+    low = in_slices(replace(HEIGHT, act_block_h_override=32))
+    for config, convolutions in (
+        (low, None),
+        (replace(low, slicing="dram_height", num_slices=8), 8),
+        (replace(low, slicing="dram_width", num_slices=8), 8),
+    ):
+        outcome = probed(worker, op, [small], large, config, DRAM_8B)
+        found = codes(outcome).count("Conv2d")
+        assert found == convolutions if convolutions else found > 1
+
+
 def test_a_network_of_them_runs_as_ttnn_has_it(worker: WorkerDevice, network: Network) -> None:
     """Every layer hands on what the next one takes, without a reshard."""
     half = image(24, 16)

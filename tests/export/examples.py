@@ -138,6 +138,7 @@ _flags = (
     "transpose_shards",
     "reallocate_halo_output",
     "deallocate_activation",
+    "fold_input",
 )
 _optional_flags = ("force_split_reader", "enable_kernel_stride_folding")
 _slicings = st.sampled_from(
@@ -169,7 +170,7 @@ _matmuls = st.builds(
     output_dtype=_floats,
     compute=_computes,
 )
-_pools = st.builds(
+_whole_pools = st.builds(
     PoolConfig,
     st.none() | _sharded,
     st.sampled_from(PageLayout),
@@ -177,6 +178,11 @@ _pools = st.builds(
     _outputs,
     st.booleans(),
     st.booleans(),
+)
+_pools = st.builds(
+    lambda config, slicing: replace(config, slicing=slicing[0], num_slices=slicing[1]),
+    _whole_pools,
+    _slicings.filter(lambda slicing: slicing[0] != "l1_full"),
 )
 _text = st.text(st.characters(codec="utf-8"), max_size=8)
 configs = st.one_of(

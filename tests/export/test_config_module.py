@@ -14,6 +14,7 @@ from autosched.schedule import (
     Conv2dConfig,
     Edge,
     FixedConfig,
+    PoolConfig,
     Provenance,
     Schedule,
     ShardLayout,
@@ -56,6 +57,21 @@ def test_slices_are_an_argument_of_their_own() -> None:
     config = Conv2dConfig(ShardLayout.HEIGHT, slicing="dram_height", num_slices=4)
     text = render_schedule(Schedule(small_schedule().provenance, {"conv": config}))
     assert "slice_type=ttnn.Conv2dDRAMSliceHeight, num_slices=4" in " ".join(text.split())
+
+
+def test_a_folded_input_is_said_and_explained() -> None:
+    config = Conv2dConfig(ShardLayout.HEIGHT, fold_input=True)
+    text = render_schedule(Schedule(small_schedule().provenance, {"conv": config}))
+    assert "fold_input=True" in text
+    assert "With fold_input the image is first folded by the stride (ttnn.fold)" in text
+
+
+def test_a_pool_says_its_slices() -> None:
+    config = PoolConfig(slicing="dram_width", num_slices=16, output_memory="dram")
+    text = render_schedule(Schedule(small_schedule().provenance, {"pool": config}))
+    call = " ".join(text.split())
+    assert "dram_slice_config=ttnn.Conv2dSliceConfig( slice_type=" in call
+    assert "slice_type=ttnn.Conv2dDRAMSliceWidth, num_slices=16" in call
 
 
 def test_the_module_is_formatted_and_lint_free() -> None:

@@ -20,6 +20,19 @@ def test_every_kind_of_layer_comes_back_equal(tmp_path: Path, ending: str) -> No
     assert back.fingerprint() == schedule.fingerprint()
 
 
+def test_an_export_from_before_folding_and_sliced_pools_is_read(tmp_path: Path) -> None:
+    text = render_schedule(small_schedule())
+    later = (
+        "    fold_input: bool = False\n",
+        "    dram_slice_config: ttnn.Conv2dSliceConfig | None",
+    )
+    assert all(line in text for line in later)
+    kept = [line for line in text.splitlines(keepends=True) if not line.startswith(later)]
+    path = tmp_path / "old.py"
+    path.write_text("".join(kept))
+    assert load_schedule(path) == small_schedule()
+
+
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

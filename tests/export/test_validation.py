@@ -53,6 +53,8 @@ def test_a_schedule_made_for_something_else_names_the_way_out(
         ),
         (Conv2dConfig(num_slices=4), "num_slices is 4; legal is 0, or more with dram_height"),
         (Conv2dConfig(slicing="dram_width", num_slices=-1), "num_slices is -1; legal is 0"),
+        (PoolConfig(slicing="l1_full"), "slicing is 'l1_full'; legal is auto, dram_height or"),
+        (PoolConfig(num_slices=2), "num_slices is 2; legal is 0, or more with dram_height"),
         (Conv2dConfig(output_memory="l1"), "output_memory is 'l1'; legal is sharded or dram"),
         (Conv2dConfig(core_grid=(CoreRange(3, 0, 1, 0),)), "core_grid is"),
         (Conv2dConfig(output_dtype=DataType.INT32), "output_dtype is 'int32'"),

@@ -51,6 +51,8 @@ HEIGHT = TensorLayout(
             Conv2dConfig(slicing="dram_height", num_slices=4),
             "ttnn's layout, slices of height: 4",
         ),
+        (Conv2dConfig(ShardLayout.HEIGHT, fold_input=True), "height, input folded"),
+        (PoolConfig(slicing="dram_width", num_slices=8), "as its input, slices of width: 8"),
         (MatmulConfig(core_grid=(8, 7), output="width"), "grid 8x7, output width"),
         (PoolConfig(ShardLayout.HEIGHT, reallocate_halo_output=True), "height, halo moved"),
         (PoolConfig(output_page=PageLayout.ROW_MAJOR), "as its input, rows"),

@@ -18,8 +18,9 @@ from autosched.schedule import (
     ShardLayout,
     TensorLayout,
 )
+from autosched.search.choice import Choice, Tables
 from autosched.search.probe_book import ProbeBook, total_us
-from autosched.search.tables import Choice, TableBuilder, Tables
+from autosched.search.tables import TableBuilder
 from autosched.space.efforts import find_effort
 from autosched.space.formats import Formats, LayerFormats
 from autosched.store.database import Store

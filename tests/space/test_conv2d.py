@@ -9,6 +9,7 @@ from autosched.network.graph import Conv2d, ConvTranspose2d
 from autosched.schedule import Conv2dConfig, DataType, ShardLayout
 from autosched.space.conv2d import (
     TILE,
+    folded_structures,
     in_slices,
     is_pointwise,
     rare_switches,
@@ -217,6 +218,17 @@ def test_large_images_are_sliced_with_low_blocks(effort: Effort) -> None:
     )
     assert len({config.num_slices for config in by_part}) == effort.slices
     assert all(config.num_slices > 1 for config in by_part)
+
+
+@pytest.mark.parametrize("effort", [QUICK, DEFAULT])
+def test_folded_structures_are_few(effort: Effort) -> None:
+    found = folded_structures((1, 64, 112, 112), BASE, BOARD, effort)
+    assert len(set(found)) == len(found) <= 1 + effort.blocks_per_layout
+    for config in found:
+        unfolded = replace(config, fold_input=False, shard_layout=None, act_block_h_override=0)
+        assert config.fold_input
+        assert config.shard_layout is ShardLayout.HEIGHT
+        assert unfolded == BASE
 
 
 def test_a_transposed_convolution_has_the_options_of_a_convolution_but_for_reuse() -> None:

@@ -1,7 +1,19 @@
 from dataclasses import replace
 
-from autosched.network.graph import Attention, Constant, Input, Layer, LayerNorm, Network
+from autosched.network.graph import (
+    Attention,
+    Constant,
+    HostOp,
+    HostStep,
+    HostView,
+    Input,
+    Layer,
+    LayerNorm,
+    Network,
+)
 from autosched.schedule import (
+    DRAM_TILE,
+    HOST_METHOD,
     CoreRange,
     DataType,
     EltwiseConfig,
@@ -13,8 +25,10 @@ from autosched.schedule import (
     ShardLayout,
     TensorLayout,
 )
+from autosched.space.defaults import default_config
+from autosched.space.efforts import find_effort
 from autosched.space.formats import Formats, LayerFormats
-from autosched.space.layers import Option, options
+from autosched.space.layers import Option, options, sliced_pools
 from tests.space.examples import BLOCK, DRAM, FORMATS, HEIGHT, NETWORK, ROWS
 
 
@@ -41,6 +55,23 @@ def test_a_pool_asks_for_native_layouts_and_takes_what_is_there() -> None:
     assert in_dram == PoolConfig(
         output_dtype=DataType.BFLOAT8_B, output_memory="dram", deallocate_input=False
     )
+
+
+def test_a_pool_too_large_for_l1_is_sliced_in_tiles_and_in_rows() -> None:
+    rows = TensorLayout(page=PageLayout.ROW_MAJOR)
+    counts = {}
+    for name in ("quick", "default", "full"):
+        found = sliced_pools(PoolConfig(ShardLayout.HEIGHT), DRAM, find_effort(name))
+        assert len(set(found)) == len(found)
+        counts[name] = len(found)
+        for option in found:
+            assert isinstance(option.config, PoolConfig)
+            in_rows = option.config.output_page is PageLayout.ROW_MAJOR
+            assert option.input_layouts == ((rows,) if in_rows else (DRAM,))
+            assert option.config.output_memory == "dram"
+            assert option.config.shard_layout is None
+            assert not option.config.num_slices or option.config.slicing != "auto"
+    assert counts == {"quick": 6, "default": 18, "full": 30}
 
 
 def test_a_mean_is_a_pool() -> None:
@@ -138,3 +169,18 @@ def test_an_input_is_made_on_as_many_of_the_wanted_cores_as_divide_it() -> None:
     assert isinstance(made, FixedConfig)
     assert (made.output.cores, made.output.shard_shape) == (50, (8192, 8))
     assert made.output.grid == (CoreRange(0, 0, 7, 5), CoreRange(0, 6, 1, 6))
+
+
+def test_a_host_layer_reads_from_dram_and_leaves_bfloat16_there() -> None:
+    view = HostView((1, 64, 16, 16), (0, 1, 2, 3), (1, 64, 16, 16))
+    op = HostOp((HostStep("aten.maximum.default", '[[{"input":0},{"input":1}],{}]'),), (view, view))
+    x, y = (Layer(name, Input(), (), view.shape) for name in "xy")
+    layer = Layer("host", op, ("x", "y"), view.shape)
+    formats = LayerFormats(Network("host", (x, y, layer)), Formats())
+    config = FixedConfig(DRAM_TILE, HOST_METHOD)
+    assert default_config(layer, formats) == config
+    (option,) = options(layer, formats, [[HEIGHT, DRAM], [BLOCK]], [HEIGHT])
+    assert option.config == config
+    assert option.input_layouts is not None
+    assert [layout.memory for layout in option.input_layouts] == [Memory.DRAM, Memory.DRAM]
+    assert not any(layout.is_sharded for layout in option.input_layouts)

@@ -59,13 +59,18 @@ class Placement(NamedTuple):
 
 
 class Conv2d(NamedTuple):
-    """Arguments of ttnn.conv2d; the output is then brought to memory_config, if one is given."""
+    """Arguments of ttnn.conv2d; the output is then brought to memory_config, if one is given.
+
+    With fold_input the image is first folded by the stride (ttnn.fold), and the convolution runs
+    with stride 1 on weights rearranged alike (autosched.network.stem_folding).
+    """
 
     conv_config: ttnn.Conv2dConfig
     compute_config: ttnn.WormholeComputeKernelConfig
     dtype: ttnn.DataType
     slice_config: ttnn.Conv2dSliceConfig | None = ttnn.Conv2dL1FullSliceConfig
     memory_config: ttnn.MemoryConfig | None = None
+    fold_input: bool = False
 
 
 class Matmul(NamedTuple):
@@ -84,6 +89,7 @@ class Pool(NamedTuple):
     applied_shard_scheme: ttnn.TensorMemoryLayout | None = None
     dtype: ttnn.DataType = ttnn.bfloat16
     output_layout: ttnn.Layout = ttnn.TILE_LAYOUT
+    dram_slice_config: ttnn.Conv2dSliceConfig | None = None
     memory_config: ttnn.MemoryConfig | None = None
     reallocate_halo_output: bool = False
     deallocate_input: bool = True
