@@ -9,8 +9,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from autosched.schedule import Rejection, RejectionKind
 from autosched.search.joint import JointProblem
 from autosched.search.parameters import search_space
+from autosched.search.repair import failing_layer
+from autosched.search.samplers.joint_sampler import REJECTION
 
 _MAX_RUN = 4
 
@@ -19,10 +22,12 @@ class MutationSampler(BaseSampler):
     """A (1+1) evolution whose moves change a run of one to four adjacent layers.
 
     Layers that disagree pay a reshard, so changing neighbours together gets out of minima in
-    which each single change is worse.
+    which each single change is worse. It starts with the fastest candidate of each layer; until the
+    device accepts a schedule, it changes the last one where it was rejected.
     """
 
     def __init__(self, joint: JointProblem, seed: int | None = None) -> None:
+        self._network = joint.network
         self._space = search_space(joint)
         self._random = np.random.default_rng(seed)
         self._independent = RandomSampler(seed=seed)
@@ -42,23 +47,37 @@ class MutationSampler(BaseSampler):
         search_space: dict[str, BaseDistribution],
     ) -> dict[str, Any]:
         """Return the best schedule so far with a few adjacent layers changed."""
-        finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        ours = [item for item in finished if item.params.keys() == search_space.keys()]
+        ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        ours = [item for item in ended if item.params.keys() == search_space.keys()]
         if not ours:
-            # The fastest candidate of each layer: a start that runs more often than chance.
             return {name: _first(domain) for name, domain in search_space.items()}
-        best = min(ours, key=lambda item: item.value or float("inf")).params
-        child = best
-        while search_space and child == best:
-            child = self._mutated(best, search_space)
+        finished = [item for item in ours if item.state is TrialState.COMPLETE]
+        if finished:
+            parent, place = min(finished, key=lambda item: item.value or float("inf")), None
+        else:
+            parent = ours[-1]
+            place = self._rejected_at(parent)
+        child = parent.params
+        while search_space and child == parent.params:
+            child = self._mutated(parent.params, search_space, place)
         return child
 
+    def _rejected_at(self, trial: FrozenTrial) -> str | None:
+        if REJECTION not in trial.user_attrs:
+            return None
+        kind, place = trial.user_attrs[REJECTION]
+        return failing_layer(self._network, Rejection(RejectionKind(kind), "", place))
+
     def _mutated(
-        self, values: Mapping[str, Any], space: Mapping[str, BaseDistribution]
+        self, values: Mapping[str, Any], space: Mapping[str, BaseDistribution], place: str | None
     ) -> dict[str, Any]:
+        """Change a run of layers anywhere, or one that ``place`` belongs to."""
         names = list(space)
-        start = int(self._random.integers(len(names)))
         length = int(self._random.integers(1, _MAX_RUN + 1))
+        if place in names:
+            start = max(0, names.index(place) - int(self._random.integers(length)))
+        else:
+            start = int(self._random.integers(len(names)))
         mutated = dict(values)
         for name in names[start : start + length]:
             domain = space[name]

@@ -1,8 +1,11 @@
+from itertools import pairwise
+
 import numpy as np
 import optuna
 import pytest
 
-from autosched.search.joint import JointProblem
+from autosched.schedule import RejectionKind
+from autosched.search.joint import JointProblem, Selection
 from autosched.search.parameters import search_space
 from autosched.search.samplers.mutation import MutationSampler
 from tests.search.conftest import Studied
@@ -48,3 +51,21 @@ def test_parameters_outside_the_space_are_drawn_at_random(studied: Studied):
     assert study.ask(search_space(studied.joint)).suggest_float("colour", 0, 1) == pytest.approx(
         0.5, abs=0.5
     )
+
+
+def test_a_start_that_is_rejected_is_changed_where_it_was(either: Studied):
+    """Until something runs, each proposal differs from the last one around the layer at fault."""
+    names = list(search_space(either.joint))
+    fault = "conv1"
+    refusal = [RejectionKind.L1_OVERFLOW.value, fault]
+
+    def refuse(selection: Selection) -> list[str] | None:
+        return refusal if selection.candidates[fault] == 0 else None
+
+    proposed = propose(either.joint, MutationSampler(either.joint, seed=3), 30, refuse)
+    tried = [values[fault] for values in proposed.parameters]
+    accepted = next(number for number, chosen in enumerate(tried) if chosen != 0)
+    for last, child in pairwise(proposed.parameters[: accepted + 1]):
+        changed = [names.index(name) for name in names if child[name] != last[name]]
+        assert min(changed) - 3 <= names.index(fault) <= max(changed) + 3
+    assert min(proposed.costs_us) < np.inf
