@@ -40,6 +40,8 @@ def to_markdown(comparisons: Sequence[NetworkComparison], command: str) -> str:
         f"Made by `{command}`; made again, never edited. {_LEGEND}",
         "\n".join(f"- `{name}`: {title}" for name, title in METHODS.items()),
     ]
+    if len(comparisons) > 1:
+        parts += ["## All of them", _OVERVIEW_LEGEND, _overview(comparisons)]
     for comparison in comparisons:
         parts += [
             f"## {heading(comparison)}",
@@ -47,6 +49,29 @@ def to_markdown(comparisons: Sequence[NetworkComparison], command: str) -> str:
             markdown_table(("method", *_NUMBERS), rows(comparison)),
         ]
     return "\n\n".join(parts) + "\n"
+
+
+_OVERVIEW_LEGEND = (
+    f"Proven lower bound in {words.MICRO}, then each method's latency over it; a dash where the "
+    "device accepted none of its schedules."
+)
+
+
+def _overview(comparisons: Sequence[NetworkComparison]) -> str:
+    """Return one row for each network, with every method's ratio to the bound."""
+    shown = [
+        name for name in METHODS if any(name == m.name for c in comparisons for m in c.methods)
+    ]
+    cells = []
+    for comparison in comparisons:
+        ratios = {method["name"]: method["ratio"] for method in comparison.to_plain()["methods"]}
+        bound = words.microseconds(comparison.bound_us)
+        cells.append((heading(comparison), bound, *(_ratio(ratios.get(name)) for name in shown)))
+    return markdown_table(("network", "bound", *shown), cells)
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def rows(comparison: NetworkComparison) -> list[tuple[str, ...]]:
@@ -79,11 +104,16 @@ _LEGEND = (
 
 
 def _bound(comparison: NetworkComparison) -> str:
-    state = "attained by a schedule of these" if comparison.optimal else "not tight"
+    gap = words.gap(comparison.best_us, comparison.bound_us) or 0.0
+    in_any_order = ""
+    if comparison.any_order_us < comparison.bound_us * (1 - words.WORTH_SAYING):
+        any_order = words.microseconds(comparison.any_order_us)
+        in_any_order = f" in this order of the layers, {any_order} {words.MICRO} in any"
     probes = comparison.probes
     return (
         f"Lower bound of the probed choices: {words.microseconds(comparison.bound_us)} "
-        f"{words.MICRO}, {state}; {probes.get('run', 0):,} probes run, "
+        f"{words.MICRO}{in_any_order}; the best is {gap:.1%} over it. "
+        f"{probes.get('run', 0):,} probes run, "
         f"{probes.get('reused', 0):,} reused in {words.seconds(comparison.probing_s)}."
     )
 
@@ -93,7 +123,7 @@ def _row(method: dict[str, Any]) -> tuple[str, ...]:
     return (
         method["name"],
         words.microseconds(method["latency_us"]),
-        "-" if method["ratio"] is None else f"{method['ratio']:.3f}",
+        _ratio(method["ratio"]),
         _count(method["trials_to_1pct"]),
         "-" if seconds is None else f"{seconds:.1f}",
         f"{method['rejected']} of {method['trials']}",

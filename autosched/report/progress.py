@@ -15,7 +15,8 @@ from rich.text import Text
 from autosched.report import words
 from autosched.report.console import say
 from autosched.search.events import ProbeCounts
-from autosched.search.study import DEFAULT_SAMPLER
+from autosched.search.proof import Proof
+from autosched.search.study import DEFAULT_SAMPLER, GIVEN_SAMPLER
 from autosched.store.trials import TrialRecord
 
 if TYPE_CHECKING:
@@ -74,15 +75,20 @@ class SearchScreen:
         if not self._console.is_interactive and time.monotonic() - self._spoke > _PLAIN_EVERY_S:
             self._say(f"{self._phase}: {done} of {total}, {layer}; {self._probes()}")
 
-    def on_bound(self, bound_us: float, optimal: bool) -> None:
+    def on_bound(self, proof: Proof) -> None:
         """Say how the probing ended, and what no schedule can beat."""
-        self.bound_us = bound_us
+        self.bound_us = proof.bound_us
         self._say(f"Probed: {self._probes()}")
-        proof = "" if optimal else ", not tight"
+        note = "" if proof.optimal else ", not tight"
         self._say(
             f"Lower bound: no schedule of the probed choices takes less than "
-            f"{words.microseconds(bound_us)} {words.MICRO}{proof}"
+            f"{words.microseconds(proof.bound_us)} {words.MICRO}{note}"
         )
+        if proof.any_order_us < proof.bound_us * (1 - words.WORTH_SAYING):
+            self._say(
+                f"  (in this order of the layers; in any order "
+                f"{words.microseconds(proof.any_order_us)} {words.MICRO})"
+            )
         self._enter("trials")
         self._total = self._max_trials
 
@@ -94,6 +100,9 @@ class SearchScreen:
             self.default = trial
             self._say(f"Trial {trial.number}, ttnn's default: {self._outcome(trial)}")
             self.begin("probing layers", "reading what is stored")
+            return
+        if trial.sampler == GIVEN_SAMPLER:
+            self._say(f"Trial {trial.number}, the schedule given: {self._outcome(trial)}")
             return
         if self._phase == "trials":
             self._done += 1

@@ -73,6 +73,10 @@ def gain(default_us: float | None, best_us: float | None, kind: TimeKind | None)
     return f"{default_us / best_us:.2f}x faster than ttnn's default ({kind})"
 
 
+WORTH_SAYING = 5e-4
+"""Two bounds that differ by less, relatively, are the same to a reader."""
+
+
 def gap(best_us: float | None, bound_us: float | None) -> float | None:
     """Return how far a latency is above its lower bound, as a fraction of the bound."""
     if best_us is None or not bound_us:

@@ -1,7 +1,7 @@
 """What all methods of a comparison share: one network on one device, with its probes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,8 +14,8 @@ from autosched.search.events import ProbeCounts
 from autosched.search.joint import JointProblem, reshard_shapes
 from autosched.search.ordering import ordered_problem
 from autosched.search.probe_book import ProbeBook, reshard_signature
+from autosched.search.proof import Proof, prove
 from autosched.search.settings import Settings
-from autosched.search.solver import Solution, solve
 from autosched.search.tables import TableBuilder
 from autosched.search.trial_runner import run_repaired, run_trial
 from autosched.space.efforts import find_effort
@@ -39,8 +39,8 @@ class Timed:
 class Bench:
     """A network on a device, probed once; it runs schedules and stores none of the trials.
 
-    Beside a card, ``scout`` is the mock device that ranks the candidates before the card measures
-    the best of them, as in a study.
+    What the ``known`` schedules chose is among the candidates. Beside a card, ``scout`` is the
+    mock device that ranks the candidates before the card measures the best of them, as in a study.
     On the mock device equal schedules give equal answers: each runs once, and later requests
     return that answer with the seconds it took then.
     """
@@ -52,9 +52,11 @@ class Bench:
         store: Store,
         settings: Settings,
         scout: Device | None = None,
+        known: Sequence[Schedule] = (),
     ) -> None:
         self.network = network
         self.settings = settings
+        self.known = known
         self.board = device.board
         self.formats = LayerFormats(network, settings.formats)
         self.cost = choose_cost_model(store, self.board.arch, ttnn_version()).model
@@ -103,7 +105,9 @@ class Bench:
         if self._measured is not None:
             self._measured.load(signatures)
         effort = find_effort(self.settings.effort)
-        builder = TableBuilder(network, self.formats, self.board, effort, book, self._measured)
+        builder = TableBuilder(
+            network, self.formats, self.board, effort, book, self._measured, known=self.known
+        )
 
         def report(layer_name: str, done: int, total: int) -> None:
             progress(layer_name, done, total, book.counts)
@@ -118,9 +122,9 @@ class Bench:
         )
 
     @cached_property
-    def proof(self) -> Solution:
-        """The optimum of the probed tables, and the proof."""
-        return solve(self.prepared.problem, time_limit_s=_SOLVE_LIMIT_S)
+    def proof(self) -> Proof:
+        """The proven lower bound of the probed tables."""
+        return prove(self.prepared, _SOLVE_LIMIT_S)
 
     def run(self, schedule: Schedule, method: str, joint: JointProblem | None = None) -> Timed:
         """Run a schedule; given the ``joint`` problem it is of, repaired where L1 is fragmented."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autosched.search.stages import Floats, RunStage, Stage
+from autosched.search.stages import Floats, InputTables, Ints, RunStage, Stage
 
 SWEEPS = 12
 ENOUGH = 1e-6
@@ -176,6 +176,11 @@ class _Sweeper:
         return np.where(possible, share, np.inf), np.where(possible, rest, np.inf)
 
 
+def _extra_bytes(use: InputTables) -> Ints:
+    extra = use.added_bytes - use.freed_bytes
+    return extra if use.saved_bytes is None else extra - use.saved_bytes
+
+
 def _pair_tables(stage: RunStage, capacity_bytes: int) -> dict[int, Floats]:
     """Reshard time by input tensor (slot): (layouts, candidates), infinite where L1 forbids."""
     slots = stage.input_slots
@@ -185,7 +190,7 @@ def _pair_tables(stage: RunStage, capacity_bytes: int) -> dict[int, Floats]:
     for slot in slots:
         uses = [tables for tables in stage.inputs if tables.slot == slot]
         times[slot] = np.sum([use.time_us for use in uses], axis=0)
-        extra = np.sum([use.added_bytes - use.freed_bytes for use in uses], axis=0)
+        extra = np.sum([_extra_bytes(use) for use in uses], axis=0)
         held[slot] = stage.columns[slot].sizes[:, None] + extra
     least = others + stage.run_bytes + np.sum([h.min(axis=0) for h in held.values()], axis=0)
     return {

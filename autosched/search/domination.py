@@ -1,10 +1,10 @@
 """Leaves out candidates that others make pointless.
 
 A candidate is dominated when another takes and leaves the same layouts, is not slower and needs
-no more circular buffers: swapping it in keeps every other choice valid and costs nothing.
+no more circular buffers, whether or not its input may be freed early: swapping it in keeps every
+other choice valid and costs nothing.
 """
 
-from bisect import bisect_right, insort
 from collections import defaultdict
 
 from autosched.search.problem import Layer, Problem
@@ -28,15 +28,17 @@ def undominated(problem: Problem, keep: int = 1) -> tuple[tuple[int, ...], ...]:
 
 def _undominated_of(layer: Layer, suspects: set[int], keep: int) -> tuple[int, ...]:
     table = layer.candidates
-    by_time = sorted(layer.allowed, key=lambda i: (table[i].time_us, table[i].cb_bytes, i))
-    seen_bytes: dict[tuple[tuple[int, ...], int], list[int]] = defaultdict(list)
+    needs = [(item.cb_bytes, item.cb_bytes - item.saved_bytes) for item in table]
+    by_time = sorted(layer.allowed, key=lambda i: (table[i].time_us, *needs[i], i))
+    seen: dict[tuple[tuple[int, ...], int], list[tuple[int, int]]] = defaultdict(list)
     kept = []
     for index in by_time:
         candidate = table[index]
-        not_slower = seen_bytes[candidate.input_layouts, candidate.output_layout]
-        if bisect_right(not_slower, candidate.cb_bytes) >= keep:
+        not_slower = seen[candidate.input_layouts, candidate.output_layout]
+        staying, freeing = needs[index]
+        if sum(a <= staying and b <= freeing for a, b in not_slower) >= keep:
             continue
         kept.append(index)
         if index not in suspects:
-            insort(not_slower, candidate.cb_bytes)
+            not_slower.append(needs[index])
     return tuple(sorted(kept))

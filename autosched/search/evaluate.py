@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from autosched.search.problem import Problem
+from autosched.search.problem import Candidate, Problem
 
 Moves = Mapping[tuple[int, int], int]
 """(layer just run, tensor) to the layout that the tensor moves to."""
@@ -71,8 +71,9 @@ class _Walk:
     def step(self, layer: int, moves: Moves) -> None:
         chosen = self.problem.layers[layer].candidates[self.candidates[layer]]
         size = self.problem.layout_bytes
+        saved = chosen.saved_bytes if self._may_free(layer, chosen) else 0
         inputs = self._reshard_inputs(layer, chosen.input_layouts)
-        self._see(layer, inputs + size[chosen.output_layout] + chosen.cb_bytes)
+        self._see(layer, inputs + size[chosen.output_layout] + chosen.cb_bytes - saved)
         for producer in set(self.problem.layers[layer].producers):
             self.readers[producer].remove(layer)
             if not self.readers[producer]:
@@ -90,6 +91,13 @@ class _Walk:
     def _see(self, layer: int, extra_bytes: int) -> None:
         live = sum(self.problem.layout_bytes[layout] for layout in self.resident.values())
         self.peaks[layer] = max(self.peaks[layer], live + extra_bytes)
+
+    def _may_free(self, layer: int, chosen: Candidate) -> bool:
+        producers = self.problem.layers[layer].producers
+        return bool(producers) and (
+            self.resident[producers[0]] != chosen.input_layouts[0]
+            or self.readers[producers[0]] == [layer]
+        )
 
     def _reshard_inputs(self, layer: int, wanted: Sequence[int]) -> int:
         """Reshard what must be, and return the bytes of copies beyond the tensors still live."""

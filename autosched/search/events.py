@@ -1,10 +1,13 @@
 """What a search tells whoever watches it."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from autosched.schedule import RejectionKind
 from autosched.store.trials import TrialRecord
+
+if TYPE_CHECKING:
+    from autosched.search.proof import Proof  # which needs ProbeCounts
 
 
 @dataclass
@@ -22,8 +25,8 @@ class Observer(Protocol):
     def on_probing(self, layer: str, done: int, total: int, counts: ProbeCounts) -> None:
         """Layer number ``done`` of ``total`` is being probed."""
 
-    def on_bound(self, bound_us: float, optimal: bool) -> None:
-        """The solver proved that no schedule of the probed tables is faster than this."""
+    def on_bound(self, proof: "Proof") -> None:
+        """The solver proved how fast a schedule of the probed tables can be at best."""
 
     def on_trial(self, trial: TrialRecord, best: TrialRecord | None) -> None:
         """A trial has been stored."""
@@ -35,7 +38,7 @@ class SilentObserver:
     def on_probing(self, layer: str, done: int, total: int, counts: ProbeCounts) -> None:
         """Do nothing."""
 
-    def on_bound(self, bound_us: float, optimal: bool) -> None:
+    def on_bound(self, proof: "Proof") -> None:
         """Do nothing."""
 
     def on_trial(self, trial: TrialRecord, best: TrialRecord | None) -> None:

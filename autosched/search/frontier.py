@@ -84,13 +84,16 @@ def run_costs(stage: RunStage, frontier: Frontier) -> tuple[Floats, Ints]:
     cost = frontier.cost_us[:, None] + stage.time_us[None, :]
     held = np.zeros(cost.shape, dtype=np.int64)
     peak = held.copy()
+    run_bytes = stage.run_bytes
     for tables in stage.inputs:
         code = frontier.codes[:, tables.slot]
         cost += tables.time_us[code]
         held += tables.added_bytes[code]
         np.maximum(peak, held, out=peak)
         held -= tables.freed_bytes[code]
-    np.maximum(peak, held + stage.run_bytes, out=peak)
+        if tables.saved_bytes is not None:
+            run_bytes = run_bytes - tables.saved_bytes[code]
+    np.maximum(peak, held + run_bytes, out=peak)
     left = stage.output_bytes[None, :] - _dead_bytes(stage, frontier)[:, None]
     np.maximum(peak, left, out=peak)
     return cost, peak + frontier.load_bytes[:, None]

@@ -74,12 +74,18 @@ def _shortage(problem: Problem, stage: RunStage, frontier: Frontier) -> str:
     need = np.where(possible, peak, np.iinfo(np.int64).max)
     row, option = np.unravel_index(int(need.argmin()), need.shape)
     lacking = int(need[row, option]) - problem.capacity_bytes
-    candidate = stage.candidates[int(option)]
+    candidate = _described(problem, stage.layer, stage.candidates[int(option)])
     return (
-        f"layer {layer.name!r} lacks {lacking} bytes of L1 per core at best: its candidate "
-        f"{candidate} needs {int(need[row, option])} of {problem.capacity_bytes}"
+        f"layer {layer.name!r} lacks {lacking:,} bytes of L1 per core at best: {candidate} needs "
+        f"{int(need[row, option]):,} of {problem.capacity_bytes:,}"
         f"{_beside(problem, stage, frontier, int(row))}"
     )
+
+
+def _described(problem: Problem, layer: int, candidate: int) -> str:
+    if problem.describe is None:
+        return f"its candidate {candidate}"
+    return problem.describe(layer, candidate)
 
 
 def _beside(problem: Problem, stage: RunStage, frontier: Frontier, row: int) -> str:
@@ -89,7 +95,7 @@ def _beside(problem: Problem, stage: RunStage, frontier: Frontier, row: int) -> 
         for slot, column in enumerate(stage.columns)
         if column.tensor >= 0 and slot not in stage.input_slots
     ]
-    listed = [f"{name!r} ({size} bytes)" for size, name in sorted(held, reverse=True) if size]
+    listed = [f"{name!r} ({size:,} bytes)" for size, name in sorted(held, reverse=True) if size]
     return f", while {', '.join(listed)} must stay live" if listed else ""
 
 

@@ -21,8 +21,9 @@ from autosched.schedule import (
     TensorLayout,
 )
 from autosched.search import problem as solver
+from autosched.search.choice import Tables
+from autosched.search.liveness import Buffers, with_liveness
 from autosched.search.probe_book import ProbeBook
-from autosched.search.tables import Choice, Tables
 
 Progress = Callable[[Layer, int, int], None]
 
@@ -83,6 +84,31 @@ class JointProblem:
             layers=tuple(self._layer(layer, place, number) for layer in self.network),
             layout_bytes=tuple(layout.shard_bytes for layout in self.layouts),
             capacity_bytes=self.board.l1_bank_bytes,
+            describe=self._described,
+        )
+
+    def _described(self, layer: int, candidate: int) -> str:
+        choice = self.tables[self.network.layers[layer].name][candidate]
+        inputs = " and ".join(map(str, choice.input_layouts))
+        return f"reading {inputs}, writing {choice.output_layout}, it"
+
+    @cached_property
+    def bounding_problem(self) -> solver.Problem:
+        """The problem at the least time that each candidate can take, wherever its tensors lie."""
+        return replace(
+            self.problem,
+            layers=tuple(
+                replace(
+                    layer,
+                    candidates=tuple(
+                        replace(candidate, time_us=choice.least_us)
+                        for candidate, choice in zip(
+                            layer.candidates, self.tables[layer.name], strict=True
+                        )
+                    ),
+                )
+                for layer in self.problem.layers
+            ),
         )
 
     def _layer(
@@ -100,6 +126,7 @@ class JointProblem:
                     output_layout=place[choice.output_layout],
                     cb_bytes=choice.scratch_bytes,
                     payload=index,
+                    saved_bytes=choice.saved_by_freeing_bytes,
                 )
                 for index, choice in enumerate(self.tables[layer.name])
             ),
@@ -124,33 +151,19 @@ class JointProblem:
         reshards: dict[Edge, TensorLayout] = {}
         moves: dict[Edge, TensorLayout] = {}
         layers: dict[str, LayerConfig] = {}
+        buffers = Buffers(self.network)
         for layer in self.network:
             choice = chosen[layer.name]
             for index, producer in enumerate(layer.inputs):
                 if waiting[producer] != choice.input_layouts[index]:
                     reshards[Edge(producer, layer.name, index)] = choice.input_layouts[index]
-            layers[layer.name] = self._with_liveness(layer, choice, reshards)
+            buffers.add(layer, choice, reshards)
+            layers[layer.name] = with_liveness(layer, choice, reshards, buffers)
             for name in (*dict.fromkeys(layer.inputs), layer.name):
                 edge = Edge(name, layer.name)
                 if edge in selection.spills and waiting[name].memory is Memory.L1:
                     moves[edge] = waiting[name] = _in_dram(waiting[name])
         return Schedule(provenance, layers, reshards, moves)
-
-    def _with_liveness(
-        self, layer: Layer, choice: Choice, reshards: Mapping[Edge, TensorLayout]
-    ) -> LayerConfig:
-        """Let the layer free its input early where nobody else reads it."""
-        config = choice.config
-        if not isinstance(config, Conv2dConfig | PoolConfig):
-            return config
-        producer = layer.inputs[0]
-        frees = Edge(producer, layer.name) in reshards or (
-            self.network.last_uses[producer] == layer.name
-            and choice.input_layouts[0].memory is Memory.L1
-        )
-        if isinstance(config, Conv2dConfig):
-            return replace(config, deallocate_activation=frees)
-        return replace(config, deallocate_input=frees)
 
     def selection(self, candidates: Sequence[int], moved: Iterable[tuple[int, int]]) -> Selection:
         """Return the joint choice in names: moves are (tensor, layer after which it moves)."""

@@ -6,11 +6,11 @@ from dataclasses import replace
 from autosched.boards import Board
 from autosched.errors import SearchError
 from autosched.network.graph import Layer, Network
+from autosched.search.choice import Tables
 from autosched.search.joint import JointProblem, probe_reshards
 from autosched.search.orders import solve_best_order
 from autosched.search.probe_book import ProbeBook
 from autosched.search.problem import Problem
-from autosched.search.tables import Tables
 
 # A budget in states, not seconds: a study that goes on must come to the same order.
 _STATES = 20_000

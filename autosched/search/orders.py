@@ -71,6 +71,17 @@ def solve_best_order(
     return chooser.result()
 
 
+def without_l1(problem: Problem) -> Problem:
+    """Return the problem with so much L1 that everything fits: then the order makes no difference.
+
+    Its optimum bounds that of every execution order.
+    """
+    largest = max(problem.layout_bytes, default=0)
+    buffers = max(c.cb_bytes for layer in problem.layers for c in layer.candidates)
+    tensors = sum(len(layer.producers) + 2 for layer in problem.layers)
+    return replace(problem, capacity_bytes=largest * tensors + max(buffers, 0))
+
+
 class _Chooser:
     """Solves orders once each and keeps the best."""
 
@@ -101,12 +112,8 @@ class _Chooser:
 
     def cost_without_l1(self) -> float:
         """Cost if everything fitted, 0 if even then nothing works."""
-        largest = max(self.problem.layout_bytes, default=0)
-        buffers = max(c.cb_bytes for item in self.problem.layers for c in item.candidates)
-        inputs = sum(len(producers) + 2 for producers in self.producers)
-        roomy = replace(self.problem, capacity_bytes=largest * inputs + max(buffers, 0))
         try:
-            return solve(roomy, *self.limits).lower_bound_us
+            return solve(without_l1(self.problem), *self.limits).lower_bound_us
         except SearchError:
             return 0.0
 

@@ -7,7 +7,8 @@ the layer that produces it. One step of the schedule is, in this order:
 1. each input that does not have the layout its candidate takes is resharded, in argument order:
    a copy for this consumer only. The original is freed if nothing reads it any more.
 2. the layer runs: its inputs (copies or originals), its output, ``cb_bytes`` and every other
-   live tensor are in L1.
+   live tensor are in L1. ``saved_bytes`` less are, if the layer may free its first input early:
+   it is a copy, or nothing reads it any more.
 3. inputs that nothing reads any more and all copies are freed.
 4. the inputs still live (lowest layer first), then the output, may move to another layout, such
    as a spill to DRAM; while a move runs, both copies are in L1.
@@ -36,8 +37,8 @@ class Candidate:
 
     ``input_layouts`` has the layout it takes natively for each input. ``cb_bytes`` is the peak
     per core beside inputs and output (circular buffers, halo output); it may be negative where
-    the peak of a probe is below inputs plus output because the op frees its input early.
-    ``payload`` is the caller's own index.
+    the peak of a probe is below inputs plus output. ``saved_bytes`` is what that peak is lower by
+    where the layer may free its first input. ``payload`` is the caller's own index.
     """
 
     time_us: float
@@ -45,6 +46,7 @@ class Candidate:
     output_layout: int
     cb_bytes: int = 0
     payload: int = -1
+    saved_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ class Layer:
 class Problem:
     """Layers, the L1 bytes per core of each layout id, the capacity, and learned constraints.
 
+    ``describe`` puts a layer's candidate into words, for messages.
+
     Raises:
         SearchError: naming the layer, if the tables do not fit together.
     """
@@ -92,6 +96,7 @@ class Problem:
     capacity_bytes: int
     nogoods: tuple[Nogood, ...] = ()
     execution_order: tuple[int, ...] | None = None
+    describe: Callable[[int, int], str] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         for index, layer in enumerate(self.layers):

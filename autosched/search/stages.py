@@ -42,13 +42,15 @@ class InputTables:
     """One input of a layer, by code of its tensor and by candidate: shape (layouts, candidates).
 
     ``added_bytes`` is the copy a reshard makes, ``freed_bytes`` what goes after it when nothing
-    else reads the original.
+    else reads the original, ``saved_bytes`` what the layer saves by freeing its copy early (None:
+    nothing beside what ``RunStage.run_bytes`` knows).
     """
 
     slot: int
     time_us: Floats
     added_bytes: Ints
     freed_bytes: Ints
+    saved_bytes: Ints | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +191,9 @@ class _Compiler:
         table = [layer.candidates[number] for number in self.kept[index]]
         outputs = [candidate.output_layout for candidate in table]
         output_bytes = self.sizes[outputs]
+        run_bytes = output_bytes + np.array([item.cb_bytes for item in table], dtype=np.int64)
+        if self._ends_first_input(index):
+            run_bytes -= _saved_bytes(table)
         column = self.tensors[index] if self.problem.consumers[index] else None
         dead = self._dead_slots(index)
         ended = {
@@ -203,7 +208,7 @@ class _Compiler:
             candidates=self.kept[index],
             time_us=np.array([candidate.time_us for candidate in table]),
             output_bytes=output_bytes,
-            run_bytes=output_bytes + np.array([item.cb_bytes for item in table], dtype=np.int64),
+            run_bytes=run_bytes,
             output_code=None if column is None else _codes(outputs, column.layouts),
             output_column=column,
             inputs=self._input_tables(index, table),
@@ -211,6 +216,11 @@ class _Compiler:
             dead=dead,
             watches=tuple(self._watches(index)),
         )
+
+    def _ends_first_input(self, index: int) -> bool:
+        """Whether a layer is the last to read its first input, and so may free it early."""
+        producers = self.problem.layers[index].producers
+        return bool(producers) and self.problem.consumers[producers[0]][-1] == index
 
     def _dead_slots(self, index: int) -> tuple[int, ...]:
         producers = dict.fromkeys(self.problem.layers[index].producers)
@@ -256,6 +266,9 @@ class _Compiler:
                 time_us=self._reshard_table(index, number, column.layouts, targets),
                 added_bytes=np.where(resharded, self.sizes[targets][None, :], 0),
                 freed_bytes=np.where(differs[producer] & ends, column.sizes[:, None], 0),
+                saved_bytes=None
+                if number or self._ends_first_input(index)
+                else np.where(resharded, _saved_bytes(table)[None, :], 0),
             )
 
     def _reshard_table(
@@ -270,6 +283,10 @@ class _Compiler:
             ]
         )
         return times[:, where]
+
+
+def _saved_bytes(table: Sequence[Candidate]) -> Ints:
+    return np.array([candidate.saved_bytes for candidate in table], dtype=np.int64)
 
 
 def _codes(layouts: Sequence[int], known: Sequence[int]) -> Codes:

@@ -3,6 +3,7 @@
 import time
 
 from autosched.search.events import Observer, ProbeCounts
+from autosched.search.proof import Proof
 from autosched.store.trials import TrialRecord
 
 
@@ -31,9 +32,9 @@ class TimeLimited:
             raise TimeUpError
         self._observer.on_probing(layer, done, total, counts)
 
-    def on_bound(self, bound_us: float, optimal: bool) -> None:
+    def on_bound(self, proof: Proof) -> None:
         """Pass on the proven bound."""
-        self._observer.on_bound(bound_us, optimal)
+        self._observer.on_bound(proof)
 
     def on_trial(self, trial: TrialRecord, best: TrialRecord | None) -> None:
         """Pass on a stored trial."""

@@ -20,6 +20,7 @@ COMPARISON = NetworkComparison(
     board="n150",
     batch=16,
     bound_us=1000.0,
+    any_order_us=1000.0,
     optimal=True,
     methods=(
         MethodResult("default", (Run(None, (Point(None, None, 1.0, rejection=REFUSED),)),)),
@@ -52,17 +53,24 @@ def test_the_screen_fits_80_columns_and_names_bound_and_probes(capsys: pytest.Ca
     table = [line for line in shown.splitlines() if line.startswith(("method", "joint"))]
     assert len(table) == 2
     assert all(len(line.rstrip()) <= 80 for line in table)
-    assert "1,000.0 µs, attained" in shown
+    text = " ".join(shown.split())
+    assert "choices: 1,000.0 µs; the best is 0.0% over it." in text
     assert "40 probes run, 1,234 reused" in shown
+
+
+def test_a_bound_of_one_order_of_the_layers_says_so():
+    page = to_markdown([replace(COMPARISON, any_order_us=950.0)], "autosched bench x.py")
+    assert "1,000.0 µs in this order of the layers, 950.0 µs in any; the best is 0.0%" in page
 
 
 def test_markdown_has_a_table_for_each_network_and_the_command():
     page = to_markdown([COMPARISON, replace(COMPARISON, network="vgg16")], "autosched bench x.py")
     assert page.count("| method |") == 2
+    assert "| resnet50 on n150, batch 16 | 1,000.0 | - | 1.500 | 1.000 |" in page
     assert "## resnet50 on n150, batch 16" in page
     assert "`autosched bench x.py`" in page
     tables = [line for line in page.splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in tables} == {9}
+    assert {line.count("|") for line in tables} == {6, 9}
 
 
 def test_the_plot_stands_alone_and_has_a_line_for_each_method(tmp_path):

@@ -6,6 +6,7 @@ from rich.console import Console
 from autosched.report.progress import SearchScreen
 from autosched.schedule import RejectionKind
 from autosched.search.events import ProbeCounts
+from autosched.search.proof import Proof
 from tests.report.examples import trial
 
 COUNTS = ProbeCounts(run=30, reused=12, rejected={RejectionKind.INVALID: 6})
@@ -20,12 +21,12 @@ def screen(*, terminal: bool, width: int = 80) -> tuple[SearchScreen, io.StringI
     return SearchScreen(console, max_trials=4), file
 
 
-def searched(shown: SearchScreen) -> None:
+def searched(shown: SearchScreen, any_order_us: float = 90.0) -> None:
     shown.on_trial(trial(0, 200.0, "default"), trial(0, 200.0, "default"))
     shown.on_probing("conv1", 0, 2, COUNTS)
     shown.on_probing("conv2", 1, 2, COUNTS)
     shown.on_probing("conv1", 0, 3, COUNTS)
-    shown.on_bound(90.0, optimal=True)
+    shown.on_bound(Proof(90.0, any_order_us, optimal=True, seconds=0.1))
     shown.on_trial(trial(1, 100.0), trial(1, 100.0))
     shown.on_trial(trial(2, None), trial(1, 100.0))
 
@@ -96,3 +97,9 @@ def test_nothing_is_live_in_a_log() -> None:
     with shown.shown():
         shown.begin("capture", "net.py")
     assert file.getvalue() == ""
+
+
+def test_a_bound_of_one_order_of_the_layers_says_so() -> None:
+    shown, file = screen(terminal=False)
+    searched(shown, any_order_us=85.0)
+    assert "  (in this order of the layers; in any order 85.0 µs)" in file.getvalue().splitlines()

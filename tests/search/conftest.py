@@ -15,6 +15,7 @@ from autosched.network.graph import Network
 from autosched.search.events import ProbeCounts
 from autosched.search.joint import JointProblem
 from autosched.search.opening import open_study
+from autosched.search.proof import Proof
 from autosched.search.settings import Settings
 from autosched.store.database import Store, open_store
 from autosched.store.studies import StudyRecord
@@ -30,7 +31,7 @@ class Watching:
 
     def __init__(self) -> None:
         self.layers: list[tuple[str, int, int]] = []
-        self.bounds: list[tuple[float, bool]] = []
+        self.bounds: list[Proof] = []
         self.trials: list[TrialRecord] = []
         self.bests: list[TrialRecord | None] = []
 
@@ -38,8 +39,8 @@ class Watching:
         assert counts.run >= 0
         self.layers.append((layer, done, total))
 
-    def on_bound(self, bound_us: float, optimal: bool) -> None:
-        self.bounds.append((bound_us, optimal))
+    def on_bound(self, proof: Proof) -> None:
+        self.bounds.append(proof)
 
     def on_trial(self, trial: TrialRecord, best: TrialRecord | None) -> None:
         self.trials.append(trial)

@@ -73,6 +73,7 @@ def _layer(rng, index, producers, layouts, candidates):
             output_layout=rng.randrange(layouts),
             cb_bytes=rng.choice([0, 0, 1, 3, 6, -4]),
             payload=number,
+            saved_bytes=rng.choice([0, 0, 2, 5]),
         )
         for number in range(rng.randint(1, candidates))
     )
@@ -139,7 +140,10 @@ def _play(problem, chosen, step, resident, cost):
     out = size[option.output_layout]
     alive = {t: layout for t, layout in resident.items() if t in later}
     kept = sum(size[layout] for layout in alive.values()) + out
-    if max(sum(memory.values()) + out + option.cb_bytes, kept) > problem.capacity_bytes:
+    running = sum(memory.values()) + out + option.cb_bytes
+    if ("copy", 0) in memory or (layer.producers and layer.producers[0] not in later):
+        running -= option.saved_bytes
+    if max(running, kept) > problem.capacity_bytes:
         return
     if index in later:
         alive[index] = option.output_layout

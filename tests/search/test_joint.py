@@ -165,8 +165,8 @@ def test_a_schedule_of_other_tables_is_not_found(studied: Studied):
 def test_a_tight_l1_makes_the_solver_spill_and_the_way_back_knows(skipped: Studied):
     joint = skipped.joint
     needed = max(solve(joint.problem).best.peak_bytes)
-    for share in (0.9, 0.7, 0.5, 0.4, 0.3, 0.25):
-        tight = replace(joint.board, l1_bank_bytes=int(needed * share))
+    for capacity in range(needed, 0, -1024):
+        tight = replace(joint.board, l1_bank_bytes=capacity)
         small = JointProblem(joint.network, joint.tables, joint.reshards, joint.spills, tight)
         best = solve(small.problem).best
         if best.moves:

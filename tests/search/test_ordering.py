@@ -19,9 +19,9 @@ from autosched.schedule import (
     ShardLayout,
     TensorLayout,
 )
+from autosched.search.choice import Choice
 from autosched.search.joint import JointProblem, Selection
 from autosched.search.ordering import ordered_problem
-from autosched.search.tables import Choice
 from autosched.space.defaults import default_schedule
 from autosched.space.formats import Formats
 from tests.search.devices import Recorder

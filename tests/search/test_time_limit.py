@@ -3,6 +3,7 @@ import time
 import pytest
 
 from autosched.search.events import ProbeCounts, SilentObserver
+from autosched.search.proof import Proof
 from autosched.search.time_limit import TimeLimited, TimeUpError
 
 
@@ -13,16 +14,17 @@ class Recorder(SilentObserver):
     def on_probing(self, layer: str, done: int, total: int, counts: ProbeCounts) -> None:
         self.seen.append((layer, done, total, counts.run))
 
-    def on_bound(self, bound_us: float, optimal: bool) -> None:
-        self.seen.append((bound_us, optimal))
+    def on_bound(self, proof: Proof) -> None:
+        self.seen.append(proof)
 
 
 def test_before_the_deadline_everything_is_passed_on() -> None:
     recorder = Recorder()
     limited = TimeLimited(recorder, time.monotonic() + 60)
     limited.on_probing("conv1", 1, 2, ProbeCounts(run=3))
-    limited.on_bound(1.5, optimal=True)
-    assert recorder.seen == [("conv1", 1, 2, 3), (1.5, True)]
+    proof = Proof(1.5, 1.5, optimal=True, seconds=0.1)
+    limited.on_bound(proof)
+    assert recorder.seen == [("conv1", 1, 2, 3), proof]
 
 
 def test_after_it_the_probing_ends() -> None:

@@ -14,8 +14,8 @@ from autosched.errors import SearchError
 from autosched.network.graph import Layer, Network
 from autosched.schedule import TILE_BYTES, Edge, Memory, TensorLayout
 from autosched.search.baselines.ranking import Criteria, Rank, Step, plainness
+from autosched.search.choice import Choice
 from autosched.search.joint import ReshardTable
-from autosched.search.tables import Choice
 
 WIDTH = 8
 _TILE_ELEMENTS = 1024

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 from autosched.plain import canonical_json, to_plain
 from autosched.schedule import LayerConfig, Memory, ShardLayout
-from autosched.search.tables import Choice
+from autosched.search.choice import Choice
 
 Criteria = tuple[int, ...]
 """One number for each criterion, the first one first; smaller is better, and sums make sense."""

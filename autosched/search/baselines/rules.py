@@ -22,9 +22,9 @@ from autosched.schedule import (
 from autosched.search.baselines.beam import RuleBeam
 from autosched.search.baselines.ranking import Rank, compiler_rank, height_rank, plainness
 from autosched.search.baselines.spilling import farthest, overflow
+from autosched.search.choice import Choice
 from autosched.search.joint import JointProblem, Selection
 from autosched.search.repair import failing_layer
-from autosched.search.tables import Choice
 from autosched.space.defaults import default_config
 from autosched.space.formats import LayerFormats
 

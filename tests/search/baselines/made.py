@@ -13,8 +13,8 @@ from autosched.schedule import (
     ShardLayout,
     TensorLayout,
 )
+from autosched.search.choice import Choice
 from autosched.search.joint import JointProblem, ReshardTable
-from autosched.search.tables import Choice
 
 BOARD = find_board("n150")
 SHAPE = (1, 64, 32, 32)
