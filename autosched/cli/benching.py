@@ -135,11 +135,14 @@ def run_bench(output: Output, request: BenchRequest) -> None:
 
 @dataclass(frozen=True)
 class PreparedBench:
-    """A network file whose layers have been probed, and the screen that shows what is done."""
+    """A network whose layers have been probed, and the screen that shows what is done.
 
-    net: str
+    ``hand_tuned`` is None where nobody has written a schedule for it.
+    """
+
     bench: Bench
     screen: SearchScreen
+    hand_tuned: Schedule | None
 
 
 def prepared_benches(output: Output, request: BenchRequest, kind: str) -> Iterator[PreparedBench]:
@@ -160,11 +163,13 @@ def _prepared(
         for batch in request.batches:
             network = captured(output, net, batch, allow_host=request.allow_host)
             settings = Settings(hints.absolute_path(net), device.kind, effort=request.effort)
-            bench = Bench(network, device, store, settings, scout)
+            by_hand = hand_tuned(output, net, network, device.board.name)
+            known = [] if by_hand is None else [by_hand]
+            bench = Bench(network, device, store, settings, scout, known)
             screen = SearchScreen(output.console, 0)
             with screen.shown():
                 bench.prepare(screen.on_probing)
-                yield PreparedBench(net, bench, screen)
+                yield PreparedBench(bench, screen, by_hand)
 
 
 def _compared(output: Output, request: BenchRequest, prepared: PreparedBench) -> NetworkComparison:
@@ -175,7 +180,7 @@ def _compared(output: Output, request: BenchRequest, prepared: PreparedBench) ->
         _Watcher(output, prepared.screen),
         trials=effort.trials if request.trials is None else request.trials,
         seeds=range(request.seeds),
-        hand_tuned=hand_tuned(output, prepared.net, bench.network, bench.board.name),
+        hand_tuned=prepared.hand_tuned,
         methods=request.methods or tuple(METHODS),
     )
 

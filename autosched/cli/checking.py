@@ -6,6 +6,7 @@ from pathlib import Path
 from autosched.boards import find_board
 from autosched.cli.capturing import captured, describe_device
 from autosched.cli.output import Output
+from autosched.cli.schedule_files import check_layers
 from autosched.cost.model import CostModel
 from autosched.device.mock_setup import ttnn_version
 from autosched.device.opening import choose_device
@@ -14,10 +15,17 @@ from autosched.device.worker import WorkerDevice
 from autosched.errors import ScheduleError
 from autosched.export.loading import load_schedule
 from autosched.export.validation import check_provenance
-from autosched.network.graph import Network
 from autosched.report import words
 from autosched.report.console import say
-from autosched.schedule import Rejection, RunOutcome, Schedule, TimeKind
+from autosched.report.hosts import host_rows
+from autosched.schedule import (
+    HOST_METHOD,
+    FixedConfig,
+    Rejection,
+    RunOutcome,
+    Schedule,
+    TimeKind,
+)
 from autosched.search.cost_choice import choose_cost_model
 from autosched.search.probe_book import total_us
 from autosched.store.database import open_store
@@ -53,9 +61,11 @@ def check_schedule(output: Output, asked: CheckRequest) -> None:
     # What needs no network is refused before the network is captured.
     _check_made_for(schedule, file, made.network_signature, board.name)
     say(output.console, f"Device: {describe_device(kind, board.name, asked.device)}")
-    network = captured(output, asked.net, asked.batch or made.batch)
+    network = captured(
+        output, asked.net, asked.batch or made.batch, allow_host=_has_host_layers(schedule)
+    )
     _check_made_for(schedule, file, network.signature, board.name)
-    _check_layers(schedule, file, network)
+    check_layers(schedule, file, network)
     cost = _cost_model(asked.storage, board.arch, made.cost_model)
     with WorkerDevice(board, kind, asked.timing) as worker:
         worker.load(network)
@@ -86,8 +96,14 @@ def check_schedule(output: Output, asked: CheckRequest) -> None:
             "recorded_us": made.latency_us,
             "recorded_kind": made.latency_kind,
             "peak_l1_bytes": answer.peak_l1_bytes,
+            "host_layers": host_rows(network),
         }
     )
+
+
+def _has_host_layers(schedule: Schedule) -> bool:
+    configs = schedule.layers.values()
+    return any(isinstance(item, FixedConfig) and item.method == HOST_METHOD for item in configs)
 
 
 def _check_made_for(schedule: Schedule, file: str, signature: str, board: str) -> None:
@@ -95,20 +111,6 @@ def _check_made_for(schedule: Schedule, file: str, signature: str, board: str) -
         check_provenance(schedule, signature, board, ttnn_version())
     except ScheduleError as error:
         raise ScheduleError(f"{file}: {error}") from None
-
-
-def _check_layers(schedule: Schedule, file: str, network: Network) -> None:
-    for name in schedule.layers:
-        if name not in network.by_name:
-            raise ScheduleError(
-                f"{file}: layer {name!r} is not in network {network.name}; remove it, or export "
-                "the schedule again"
-            )
-    for layer in network:
-        if layer.name not in schedule.layers:
-            raise ScheduleError(
-                f"{file}: layer {layer.name!r} is missing; export the schedule again"
-            )
 
 
 def _cost_model(storage: str | None, arch: str, recorded: str) -> CostModel:

@@ -14,6 +14,7 @@ from autosched.errors import StudyError
 from autosched.report import words
 from autosched.report.console import say
 from autosched.search.opening import default_study_name, open_study
+from autosched.search.restrictions import restrictions
 from autosched.search.settings import Settings
 from autosched.search.study import Study
 from autosched.space.formats import parse_formats
@@ -32,8 +33,8 @@ class Target:
     board: str
     device: str
     batch: int | None
-    name: str | None
     allow_host: bool
+    name: str | None
     storage: str | None
     formats: Mapping[str, str]
     timing: Mapping[str, int | None]
@@ -104,6 +105,8 @@ def introduce(output: Output, store: Store, study: Study) -> None:
         output.console,
         f"Study: {study.name} {state}; sampler {settings.sampler}, effort {settings.effort}",
     )
+    for rule in restrictions(settings.pinned, settings.forbidden):
+        say(output.console, f"Restriction: {rule}")
     say(output.console, f"Formats: {settings.formats}")
     say(output.console, "  accuracy is not judged yet, so the search leaves the formats alone")
     if settings.device == "mock":

@@ -60,6 +60,33 @@ Export = Annotated[
     str | None,
     typer.Option("--export", metavar="FILE", help="Write the best schedule to a .py or .json."),
 ]
+Pin = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pin",
+        metavar="LAYERS:FIELD=VALUE",
+        help="Only candidates with this value, such as 'layer1.*:shard_layout=height'; may be "
+        "given several times.",
+    ),
+]
+Forbid = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--forbid",
+        metavar="LAYERS:FIELD=VALUE",
+        help="No candidate with this value, such as '*:enable_activation_reuse=true'; may be "
+        "given several times.",
+    ),
+]
+Start = Annotated[
+    str | None,
+    typer.Option(
+        "--start",
+        metavar="SCHEDULE",
+        help="A schedule (.py or .json) to start from: it runs first, and its choices join the "
+        "candidates.",
+    ),
+]
 Weights = Annotated[
     str,
     typer.Option(metavar="TYPE", help="bfloat16, bfloat8_b (default) or bfloat4_b."),

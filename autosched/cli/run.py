@@ -7,6 +7,8 @@ from autosched.cli.output import opened_output
 
 EXAMPLES = (
     "autosched run studies/resnet50.py",
+    "autosched run net.py --start by_hand.py --export better.py",
+    "autosched run net.py --pin 'layer1.*:shard_layout=height' --forbid '*:memory=dram'",
     "autosched run net.py:backbone --board p150 --batch 16 --timeout 10m --export best.py",
 )
 
@@ -17,9 +19,9 @@ def run(  # noqa: PLR0913 - one parameter per option
     board: options.Board = None,
     device: options.Device = "auto",
     batch: options.Batch = None,
+    allow_host: options.AllowHost = False,
     study: options.StudyName = None,
     storage: options.Storage = None,
-    allow_host: options.AllowHost = False,
     sampler: options.Sampler = None,
     effort: options.Effort = None,
     trials: options.Trials = None,
@@ -30,6 +32,9 @@ def run(  # noqa: PLR0913 - one parameter per option
     fidelity: options.Fidelity = "",
     warm_ups: options.WarmUps = None,
     replays: options.Replays = None,
+    start: options.Start = None,
+    pin: options.Pin = None,
+    forbid: options.Forbid = None,
     export: options.Export = None,
     as_json: options.Json = False,
 ) -> None:
@@ -43,12 +48,15 @@ def run(  # noqa: PLR0913 - one parameter per option
     from autosched.cli.new_search import Target, run_search  # noqa: PLC0415 - starts quickly
     from autosched.cli.searching import GoingOn, Wishes, interruptible  # noqa: PLC0415 - as above
 
-    wishes = Wishes(sampler, effort, seed, trials, timeout, export)
+    wishes = Wishes(
+        sampler, effort, seed, trials, timeout, export, start, tuple(pin or ()), tuple(forbid or ())
+    )
     target = Target(
         net=net,
         board=board or "n150",
         device=device,
         batch=batch,
+        allow_host=allow_host,
         name=study,
         storage=storage,
         formats={"weights": weights, "activations": activations, "fidelity": fidelity},
@@ -56,5 +64,4 @@ def run(  # noqa: PLR0913 - one parameter per option
     )
     going_on = GoingOn(hints.command("run", net, storage=storage))
     with opened_output(as_json) as output, interruptible(output, going_on):
-        allow_host=allow_host,
         run_search(output, target, wishes, going_on, began)

@@ -9,13 +9,16 @@ from pathlib import Path
 from autosched.cli import hints, interrupts
 from autosched.cli.durations import parse_duration
 from autosched.cli.output import Output
+from autosched.cli.schedule_files import load_start
 from autosched.cli.targets import check_target
+from autosched.export.loading import load_schedule
 from autosched.report.console import say
+from autosched.report.hosts import host_rows
 from autosched.report.progress import SearchScreen
 from autosched.report.summary import SearchResult, print_next, print_result
-from autosched.report.hosts import host_rows
 from autosched.schedule import TimeKind
 from autosched.search.events import ProbeCounts
+from autosched.search.restrictions import restrictions
 from autosched.search.samplers.registry import check_sampler
 from autosched.search.settings import Settings
 from autosched.search.study import Study
@@ -34,13 +37,18 @@ class Wishes:
     trials: int | None = None
     timeout: str | None = None
     export: str | None = None
+    start: str | None = None
+    pinned: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Refuse what can be refused before anything slow is done.
 
         Raises:
-            SearchError: for an unknown sampler or effort, or a timeout that is no duration.
-            ScheduleError: if the schedule could not be written where it is wanted.
+            SearchError: for an unknown sampler or effort, a timeout that is no duration, or a pin
+                or prohibition that is none.
+            ScheduleError: if the schedule could not be written where it is wanted, or the one to
+                start from cannot be read.
         """
         if self.sampler is not None:
             check_sampler(self.sampler)
@@ -50,6 +58,9 @@ class Wishes:
             parse_duration(self.timeout)
         if self.export is not None:
             check_target(Path(self.export))
+        if self.start is not None:
+            load_schedule(self.start)
+        restrictions(self.pinned, self.forbidden)
 
     def over(self, settings: Settings) -> Settings:
         """Return settings with what the user named."""
@@ -58,6 +69,8 @@ class Wishes:
             sampler=settings.sampler if self.sampler is None else self.sampler,
             effort=settings.effort if self.effort is None else self.effort,
             seed=settings.seed if self.seed is None else self.seed,
+            pinned=self.pinned or settings.pinned,
+            forbidden=self.forbidden or settings.forbidden,
         )
 
 
@@ -114,6 +127,11 @@ def search(output: Output, study: Study, wishes: Wishes, storage: str | None, be
     timeout_s = None if wishes.timeout is None else parse_duration(wishes.timeout)
     deadline = None if timeout_s is None else began + timeout_s
     limit = find_effort(settings.effort).trials if wishes.trials is None else wishes.trials
+    start = (
+        None
+        if wishes.start is None
+        else load_start(output, wishes.start, study.network, study.board.name)
+    )
     screen = _Screen(output.console, limit, deadline)
     with screen.shown():
         screen.begin("ttnn's default", f"opening the {settings.device} device")
@@ -121,6 +139,7 @@ def search(output: Output, study: Study, wishes: Wishes, storage: str | None, be
             trials=wishes.trials,
             timeout_s=None if deadline is None else max(0.0, deadline - time.monotonic()),
             observer=screen,
+            start=start,
         )
     path = None
     if wishes.export is not None and best is not None and best.schedule is not None:
@@ -134,6 +153,7 @@ def search(output: Output, study: Study, wishes: Wishes, storage: str | None, be
         wall_s=time.monotonic() - began,
         outside_share=_outside_share(study, best),
         schedule_path=path,
+        host_layers=host_rows(study.network),
     )
     report(output, result, settings, storage)
 
@@ -153,6 +173,5 @@ def report(output: Output, result: SearchResult, settings: Settings, storage: st
     exported = "" if result.schedule_path is None else str(result.schedule_path)
     if exported:
         say(output.console, f"Exported: {exported}")
-        host_layers=host_rows(study.network),
     print_next(output.console, hints.after_search(result.study.name, storage, settings, exported))
     output.result(result.to_plain())

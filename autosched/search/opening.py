@@ -9,6 +9,7 @@ from autosched.device.mock_setup import ttnn_version
 from autosched.device.opening import choose_device
 from autosched.errors import SearchError, StudyError
 from autosched.network.graph import Network
+from autosched.search.restrictions import restrictions
 from autosched.search.samplers.registry import check_sampler
 from autosched.search.settings import Settings
 from autosched.search.study import Study
@@ -102,13 +103,15 @@ def open_study(
 
     Raises:
         BoardError: if the board is unknown, or a card is wanted and there is none.
-        SearchError: if the sampler or effort is unknown.
+        SearchError: if the sampler or effort is unknown, or a restriction is of no layer.
         StudyError: if the study is there, but of another network, board, device, ttnn version or
             formats.
     """
     known = find_board(board)
     check_sampler(settings.sampler)
     find_effort(settings.effort)
+    for rule in restrictions(settings.pinned, settings.forbidden):
+        rule.layers(network.by_name)
     kind = choose_device(settings.device) if device is None else device.kind
     # A network captured in Python says by itself whether it needs the host.
     allow_host = settings.allow_host or bool(network.host_layers)

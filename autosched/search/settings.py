@@ -32,7 +32,8 @@ class Settings:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the settings as JSON types."""
-        return asdict(self)
+        restrictions = {"pinned": list(self.pinned), "forbidden": list(self.forbidden)}
+        return {**asdict(self), **restrictions}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Settings":
@@ -45,6 +46,8 @@ class Settings:
         try:
             formats = Formats.from_plain({**asdict(Formats()), **values.pop("formats", {})})
             timing = TimingSettings(**values.pop("timing", {}))
+            for name in ("pinned", "forbidden"):
+                values[name] = tuple(values.get(name, ()))
             return cls(**values, formats=formats, timing=timing)
         except (TypeError, ValueError) as error:
             raise StudyError(

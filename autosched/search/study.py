@@ -22,11 +22,12 @@ from autosched.search.mirror import OptunaMirror
 from autosched.search.ordering import ordered_problem
 from autosched.search.parameters import from_parameters, search_space, to_parameters
 from autosched.search.probe_book import TRANSIENT, ProbeBook, reshard_signature
+from autosched.search.proof import Proof, prove
+from autosched.search.restrictions import Restriction, restricted, restrictions
 from autosched.search.samplers.joint_sampler import LAYER_TIMES, REJECTION
 from autosched.search.samplers.registry import make_sampler
 from autosched.search.samplers.telling import tell
 from autosched.search.settings import Settings
-from autosched.search.solver import solve
 from autosched.search.tables import TableBuilder
 from autosched.search.time_limit import TimeLimited, TimeUpError
 from autosched.search.trial_runner import run_repaired, run_trial, times_by_layer
@@ -40,8 +41,9 @@ from autosched.store.trials import TrialRecord, add_trial, best_trial, list_tria
 
 DEFAULT_SAMPLER = "default"
 """What trials of ttnn's default schedule carry in place of a sampler's name."""
+GIVEN_SAMPLER = "given"
+"""What trials of schedules carry that the user gave to start from."""
 _JOINT = "joint"
-_CONVERGED = 1e-6
 _PROOF_LIMIT_S = 20.0
 
 
@@ -68,7 +70,8 @@ class Study:
         self.cost_choice = choose_cost_model(store, self.board.arch, record.ttnn_version, before)
         _check_comparable(record, before, self.cost_choice)
         self.cost = self.cost_choice.model
-        self.bound_us: float | None = None
+        self.proof: Proof | None = None
+        self._restrictions = restrictions(settings.pinned, settings.forbidden)
         self._store = store
         self._device = device or WorkerDevice(self.board, settings.device, settings.timing)
         self._device.load(network)
@@ -95,6 +98,11 @@ class Study:
     def probe_counts(self) -> ProbeCounts:
         """How many probes this process ran and reused, and what was rejected."""
         return self._book.counts
+
+    @property
+    def bound_us(self) -> float | None:
+        """The proven lower bound of the probed choices, None as long as not all are probed."""
+        return None if self.proof is None else self.proof.bound_us
 
     @property
     def trials(self) -> list[TrialRecord]:
@@ -134,10 +142,12 @@ class Study:
         trials: int | None = None,
         timeout_s: float | None = None,
         observer: Observer | None = None,
+        start: Schedule | None = None,
     ) -> TrialRecord | None:
         """Run up to ``trials`` trials (default: the effort's) or until ``timeout_s`` have passed.
 
-        ttnn's default schedule is the first trial of a new study, and counts as one. Without
+        ttnn's default schedule is the first trial of a new study, and counts as one. A schedule to
+        ``start`` from is the next one, and what it chose joins the candidates for good. Without
         ``trials`` the search also ends when a trial reaches the proven lower bound of the probed
         tables. Interrupted at any moment, it has stored every finished trial and probe.
 
@@ -152,6 +162,8 @@ class Study:
             mirror.catch_up(self.trials)
             limit = self._effort.trials if trials is None else trials
             if self._run_default(mirror, watch):
+                limit -= 1
+            if start is not None and self._run_given(start, mirror, watch):
                 limit -= 1
             limit -= self._first_look(limit, mirror, watch)
             self._search(limit, trials is None, deadline, mirror, watch)
@@ -168,7 +180,9 @@ class Study:
         record = run_trial(self._device, self._book, schedule, sampler)
         return add_trial(self._store, self.record, record)
 
-    def _probe(self, watch: Observer, effort: Effort) -> JointProblem:
+    def _probe(
+        self, watch: Observer, effort: Effort, rules: Sequence[Restriction] | None = None
+    ) -> JointProblem:
         network, book = self.network, self._book
         shapes = reshard_shapes(network)
         signatures = [network.layer_signature(layer) for layer in network]
@@ -176,13 +190,15 @@ class Study:
         if self._measured is not None:
             self._measured.load(signatures)
         formats = LayerFormats(network, self.settings.formats)
-        builder = TableBuilder(network, formats, self.board, effort, book, self._measured)
+        builder = TableBuilder(
+            network, formats, self.board, effort, book, self._measured, known=self._given()
+        )
         tables = builder.build(
             lambda layer, done, total: watch.on_probing(layer.name, done, total, book.counts)
         )
         return ordered_problem(
             network,
-            tables,
+            restricted(tables, self._restrictions if rules is None else rules),
             self.board,
             book,
             lambda layer, done, total: watch.on_probing(layer.name, done, total, book.counts),
@@ -204,6 +220,27 @@ class Study:
         )
         self._finish(self.run(schedule, DEFAULT_SAMPLER), mirror, watch)
         return True
+
+    def _run_given(self, schedule: Schedule, mirror: OptunaMirror, watch: Observer) -> bool:
+        """Run a schedule to start from, unless the study has such a trial; return whether it ran.
+
+        The device may reject it: what it accepts of its layers is still worth a try.
+        """
+        fingerprint = schedule.fingerprint()
+        if any(given.fingerprint() == fingerprint for given in self._given()):
+            return False
+        self._joint = None
+        own = replace(schedule, provenance=self._provenance())
+        self._finish(self.run(own, GIVEN_SAMPLER), mirror, watch)
+        return True
+
+    def _given(self) -> list[Schedule]:
+        """Return the schedules the study was given to start from."""
+        return [
+            trial.schedule
+            for trial in self.trials
+            if trial.sampler == GIVEN_SAMPLER and trial.schedule is not None
+        ]
 
     def _first_look(self, limit: int, mirror: OptunaMirror, watch: Observer) -> int:
         """Run the best of a few candidates a layer; return how many trials that took.
@@ -232,16 +269,34 @@ class Study:
         watch: Observer,
     ) -> None:
         joint = self.prepare(watch)
-        proof = solve(joint.problem, time_limit_s=_PROOF_LIMIT_S)
-        self.bound_us = proof.lower_bound_us
-        watch.on_bound(proof.lower_bound_us, proof.optimal)
+        self.proof = self._proven(joint)
+        watch.on_bound(self.proof)
         study = self._optuna_study(joint, self._sampler)
         for _ in range(limit):
             if deadline is not None and time.monotonic() > deadline:
                 return
-            if stops_at_bound and self._reached(proof.lower_bound_us):
+            if stops_at_bound and self._reached(self.proof):
                 return
             self._run_asked(study, joint, self._sampler, mirror, watch)
+
+    def _proven(self, joint: JointProblem) -> Proof:
+        """Prove the lower bound; where nothing fits, say which restriction is to blame."""
+        try:
+            return prove(joint, _PROOF_LIMIT_S)
+        except SearchError as error:
+            reason = error
+        helpful = [str(rule) for rule in self._restrictions if self._fits_without(rule)]
+        if not helpful:
+            raise reason
+        raise SearchError(f"{reason}. It becomes feasible without {' or without '.join(helpful)}")
+
+    def _fits_without(self, rule: Restriction) -> bool:
+        others = [item for item in self._restrictions if item is not rule]
+        try:
+            prove(self._probe(SilentObserver(), self._effort, others), _PROOF_LIMIT_S)
+        except SearchError:
+            return False
+        return True
 
     def _run_asked(
         self,
@@ -263,13 +318,9 @@ class Study:
         mirror.add(record)
         watch.on_trial(record, best_trial(self._store, self.record))
 
-    def _reached(self, bound_us: float) -> bool:
+    def _reached(self, proof: Proof) -> bool:
         best = best_trial(self._store, self.record)
-        return (
-            best is not None
-            and best.latency_us is not None
-            and best.latency_us <= bound_us * (1 + _CONVERGED)
-        )
+        return best is not None and proof.is_reached(best.latency_us)
 
     def _optuna_study(self, joint: JointProblem, sampler_name: str) -> optuna.Study:
         """Return a study in memory that has seen every stored trial of these tables.

@@ -1,9 +1,11 @@
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import autosched
+from autosched.schedule import Conv2dConfig, ShardLayout
 from tests.cli.conftest import Invoke, Studied
 
 
@@ -86,3 +88,70 @@ def test_the_time_limit_ends_the_probing(studied: Studied, invoke: Invoke, tmp_p
     assert done.code == 0, done.err
     assert "The time was up" in done.out
     assert "1 trial in the study" in done.out
+
+
+def test_a_search_starts_from_a_schedule(studied: Studied, invoke: Invoke, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.sqlite3"
+    shutil.copy(studied.url.removeprefix("sqlite:///"), copy)
+    arguments = ("run", str(studied.net), "--storage", f"sqlite:///{copy}", "--study", "started")
+    done = invoke(*arguments, "--trials", "2", "--start", str(studied.schedule))
+    assert done.code == 0, done.err
+    assert "Trial 1, the schedule given: " in done.out
+    assert "2 trials in the study" in done.out
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("n150", "p150"), "made for board p150"),
+        (('signature": "', 'signature": "other'), "made for network"),
+        (("{", "[", 1), "other.json"),
+    ],
+    ids=["board", "network", "damaged"],
+)
+def test_a_schedule_of_something_else_is_no_start(
+    studied: Studied, invoke: Invoke, tmp_path: Path, change: tuple[Any, ...], words: str
+) -> None:
+    other = tmp_path / "other.py"
+    other.write_text(studied.schedule.read_text())
+    json = tmp_path / "other.json"
+    schedule = autosched.load_schedule(other)
+    schedule.export(json)
+    json.write_text(json.read_text().replace(*change))
+    done = invoke("run", str(studied.net), "--storage", studied.url, "--start", str(json))
+    assert done.code == 2, done.out
+    assert words in done.err
+
+
+def test_the_user_pins_and_forbids(studied: Studied, invoke: Invoke, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.sqlite3"
+    shutil.copy(studied.url.removeprefix("sqlite:///"), copy)
+    url = f"sqlite:///{copy}"
+    rules = ("--pin", "0:shard_layout=block", "--forbid", "2:enable_act_double_buffer=true")
+    done = invoke("run", str(studied.net), "--storage", url, "--study", "pinned", "--trials", "2",
+                  *rules, "--export", "pinned.json")  # fmt: skip
+    assert done.code == 0, done.err
+    assert "Restriction: --pin '0:shard_layout=block'" in done.out
+    found = autosched.load_schedule("pinned.json").layers["0"]
+    assert isinstance(found, Conv2dConfig)
+    assert found.shard_layout is ShardLayout.BLOCK
+    again = invoke("resume", "pinned", "--storage", url, "--trials", "0")
+    assert "Restriction: --pin '0:shard_layout=block'" in again.out
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("conv1", "expected LAYERS:FIELD=VALUE"),
+        ("conv1:memory=l1", "no such layer among 4, such as"),
+    ],
+)
+def test_a_wrong_restriction_is_refused(
+    studied: Studied, invoke: Invoke, rule: str, words: str
+) -> None:
+    done = invoke(
+        "run", str(studied.net), "--storage", studied.url, "--study", "new", "--pin", rule
+    )
+    assert done.code == 2
+    assert words in done.err
+    assert "'new'" in invoke("show", "new", "--storage", studied.url).err

@@ -18,6 +18,7 @@ SETTINGS = Settings(
     seed=7,
     formats=Formats(weights=DataType.BFLOAT4_B, fidelity=Fidelity.HIFI4),
     timing=TimingSettings(warm_ups=1, replays=5),
+    allow_host=True,
 )
 
 

@@ -17,6 +17,7 @@ from autosched.schedule import (
 )
 from autosched.search.events import ProbeCounts
 from autosched.search.opening import open_study
+from autosched.search.proof import Proof
 from autosched.search.samplers.registry import SAMPLERS
 from autosched.search.settings import Settings
 from autosched.search.study import DEFAULT_SAMPLER, Study
@@ -92,7 +93,8 @@ def test_the_best_schedule_says_where_it_comes_from(studied: Studied):
 
 def test_whoever_watches_is_told_in_order(studied: Studied):
     watching = studied.watching
-    assert watching.bounds == [(studied.bound_us, True)]
+    (proof,) = watching.bounds
+    assert (proof.bound_us, proof.optimal) == (studied.bound_us, True)
     assert [trial.number for trial in watching.trials] == [0, 1, 2, 3]
     bests = [best.latency_us for best in watching.bests if best and best.latency_us]
     assert len(bests) == 4
@@ -227,8 +229,8 @@ class Interrupting(Watching):
         super().on_probing(layer, done, total, counts)
         self._happened("probing")
 
-    def on_bound(self, bound_us: float, optimal: bool) -> None:
-        super().on_bound(bound_us, optimal)
+    def on_bound(self, proof: Proof) -> None:
+        super().on_bound(proof)
         self._happened("bound")
 
     def on_trial(self, trial: TrialRecord, best: TrialRecord | None) -> None:
