@@ -1,6 +1,6 @@
 """The steps of ``autosched bench``: check, capture, probe, run every method, print and write."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +71,11 @@ class BenchRequest:
                 raise ScheduleError(f"{option} {file}: there is no such directory; create it first")
 
     @property
+    def is_single(self) -> bool:
+        """Whether one network is compared, on one board and in one batch."""
+        return len(self.nets) == len(self.boards) == len(self.batches) == 1
+
+    @property
     def command(self) -> str:
         """The command line that makes the same tables."""
         several = [("--board", self.boards), ("--batch", self.batches), ("--method", self.methods)]
@@ -119,15 +124,33 @@ def run_bench(output: Output, request: BenchRequest) -> None:
     request.check()
     kind = choose_device(request.device)
     speed = _measured_speed(output, request, kind) if request.speed else None
-    comparisons = []
+    comparisons: list[NetworkComparison] = []
+    failed: list[dict[str, Any]] = []
     host_layers: dict[str, Any] = {}
-    for prepared in prepared_benches(output, request, kind):
+
+    def leave_out(network: Network, board: str, error: SearchError) -> None:
+        """Go on with the others where there are any."""
+        if request.is_single:
+            raise error
+        said = str(error)
+        say(output.console, f"{network.name} on {board} is left out: {said}", "yellow")
+        row = {"network": network.name, "board": board, "batch": network.batch, "reason": said}
+        failed.append(row)
+
+    for prepared in prepared_benches(output, request, kind, leave_out):
         host_layers[prepared.bench.network.name] = host_rows(prepared.bench.network)
         comparisons.append(_compared(output, request, prepared))
         print_comparison(output.console, comparisons[-1])
-    _write(output, request, comparisons)
+        # After each, so that what is done is there when a later one fails or is interrupted.
+        _write(request, comparisons, failed)
+    if not comparisons:
+        raise SearchError(f"none of the {len(failed)} could be scheduled; the reasons are above")
+    _write(request, comparisons, failed)
+    for file in filter(None, (request.markdown, request.plot)):
+        say(output.console, f"Written: {file}")
     plain: dict[str, Any] = {
         "networks": [item.to_plain() for item in comparisons],
+        "failed": failed,
         "host_layers": host_layers,
     }
     output.result(plain if speed is None else {**plain, "speed": speed})
@@ -135,7 +158,7 @@ def run_bench(output: Output, request: BenchRequest) -> None:
 
 @dataclass(frozen=True)
 class PreparedBench:
-    """A network whose layers have been probed, and the screen that shows what is done.
+    """A network to be probed and compared, and the screen that shows what is done.
 
     ``hand_tuned`` is None where nobody has written a schedule for it.
     """
@@ -145,7 +168,17 @@ class PreparedBench:
     hand_tuned: Schedule | None
 
 
-def prepared_benches(output: Output, request: BenchRequest, kind: str) -> Iterator[PreparedBench]:
+LeaveOut = Callable[[Network, str, SearchError], None]
+"""What to do with a network that has no schedule on a board; it may raise the error."""
+
+
+def _refuse(_network: Network, _board: str, error: SearchError) -> None:
+    raise error
+
+
+def prepared_benches(
+    output: Output, request: BenchRequest, kind: str, leave_out: LeaveOut = _refuse
+) -> Iterator[PreparedBench]:
     """Probe every network, in every batch and on every board, one after the other."""
     with open_writable(request.storage) as store:
         for board in map(find_board, request.boards):
@@ -153,7 +186,21 @@ def prepared_benches(output: Output, request: BenchRequest, kind: str) -> Iterat
             with ExitStack() as devices:
                 device = devices.enter_context(WorkerDevice(board, kind))
                 scout = devices.enter_context(WorkerDevice(board)) if kind == "silicon" else None
-                yield from _prepared(output, request, store, device, scout)
+                for prepared in _prepared(output, request, store, device, scout):
+                    with prepared.screen.shown():
+                        if _is_ready(prepared, leave_out):
+                            yield prepared
+
+
+def _is_ready(prepared: PreparedBench, leave_out: LeaveOut) -> bool:
+    """Probe and prove; return whether there is anything to compare."""
+    bench = prepared.bench
+    try:
+        bench.prepare(prepared.screen.on_probing)
+        return bench.proof.bound_us > 0
+    except SearchError as error:
+        leave_out(bench.network, bench.board.name, error)
+        return False
 
 
 def _prepared(
@@ -166,10 +213,7 @@ def _prepared(
             by_hand = hand_tuned(output, net, network, device.board.name)
             known = [] if by_hand is None else [by_hand]
             bench = Bench(network, device, store, settings, scout, known)
-            screen = SearchScreen(output.console, 0)
-            with screen.shown():
-                bench.prepare(screen.on_probing)
-                yield PreparedBench(bench, screen, by_hand)
+            yield PreparedBench(bench, SearchScreen(output.console, 0), by_hand)
 
 
 def _compared(output: Output, request: BenchRequest, prepared: PreparedBench) -> NetworkComparison:
@@ -223,14 +267,13 @@ def _measured_speed(output: Output, request: BenchRequest, kind: str) -> dict[st
     return speed
 
 
-def _write(output: Output, request: BenchRequest, comparisons: list[NetworkComparison]) -> None:
+def _write(
+    request: BenchRequest, comparisons: list[NetworkComparison], failed: list[dict[str, Any]]
+) -> None:
     if request.markdown is not None:
-        Path(request.markdown).write_text(
-            to_markdown(comparisons, request.command), encoding="utf-8"
-        )
-        say(output.console, f"Written: {request.markdown}")
+        page = to_markdown(comparisons, request.command, failed)
+        Path(request.markdown).write_text(page, encoding="utf-8")
     if request.plot is not None:
         from autosched.report.comparison_plot import write_plot  # noqa: PLC0415 - loads plotly
 
         write_plot(comparisons, Path(request.plot))
-        say(output.console, f"Written: {request.plot}")

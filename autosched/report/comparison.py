@@ -33,8 +33,13 @@ def print_comparison(console: Console, comparison: NetworkComparison) -> None:
     say(console, f"{_bound(comparison)} {_LEGEND}")
 
 
-def to_markdown(comparisons: Sequence[NetworkComparison], command: str) -> str:
-    """Return a page with one table for each network; ``command`` makes it again."""
+def to_markdown(
+    comparisons: Sequence[NetworkComparison], command: str, failed: Sequence[dict[str, Any]] = ()
+) -> str:
+    """Return a page with one table for each network; ``command`` makes it again.
+
+    ``failed`` has network, board, batch and reason of those without a schedule.
+    """
     parts = [
         "# Methods compared",
         f"Made by `{command}`; made again, never edited. {_LEGEND}",
@@ -42,6 +47,10 @@ def to_markdown(comparisons: Sequence[NetworkComparison], command: str) -> str:
     ]
     if len(comparisons) > 1:
         parts += ["## All of them", _OVERVIEW_LEGEND, _overview(comparisons)]
+    parts += [
+        f"- {row['network']} on {row['board']}, batch {row['batch']}: {row['reason']}"
+        for row in failed
+    ]
     for comparison in comparisons:
         parts += [
             f"## {heading(comparison)}",

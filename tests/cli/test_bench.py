@@ -7,9 +7,12 @@ import pytest
 
 from autosched.cli.benching import hand_tuned, hand_tuned_path
 from autosched.cli.output import opened_output
+from autosched.errors import SearchError
 from autosched.export.loading import load_schedule
 from autosched.network.graph import Input as NetworkInput
 from autosched.network.graph import Layer, Network
+from autosched.search.bench import Bench, Progress
+from autosched.search.joint import JointProblem
 from tests.cli.conftest import Invoke, Studied
 
 
@@ -90,3 +93,30 @@ def test_a_hand_tuned_schedule_of_another_network_is_left_out(
         own = replace(schedule, provenance=made_for)
         own.export(file)
         assert hand_tuned(output, str(tmp_path / "net.py"), network, "n150") == own
+
+
+def test_a_network_without_a_schedule_is_left_out_of_many(
+    studied: Studied, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those before it are written already, and those after it still come."""
+
+    def prepare(bench: Bench, progress: Progress) -> JointProblem:
+        if bench.network.batch == 2:
+            raise SearchError("layer 0: nothing fits")
+        return real(bench, progress)
+
+    real = Bench.prepare
+    monkeypatch.setattr(Bench, "prepare", prepare)
+    arguments = (
+        "bench", str(studied.net), "--method", "default", "--effort", "quick", "--device", "mock",
+        "--storage", f"sqlite:///{tmp_path}/bench.sqlite3", "--markdown", "bench.md", "--json",
+    )  # fmt: skip
+    done = invoke(*arguments, "--batch", "2", "--batch", "1")
+    assert done.code == 0, done.err
+    assert [network["batch"] for network in done.json["networks"]] == [1]
+    (failed,) = done.json["failed"]
+    assert (failed["batch"], failed["reason"]) == (2, "layer 0: nothing fits")
+    assert "- tiny on n150, batch 2: layer 0: nothing fits" in (tmp_path / "bench.md").read_text()
+    alone = invoke(*arguments, "--batch", "2")
+    assert alone.code == 2
+    assert "nothing fits" in alone.err
