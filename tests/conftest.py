@@ -2,6 +2,8 @@
 
 import signal
 
+import hypothesis
+
 
 def _restore_signals() -> None:
     """Let child processes see Ctrl-C.
@@ -15,3 +17,8 @@ def _restore_signals() -> None:
 
 
 _restore_signals()
+
+# No test has a time limit of its own, since a loaded machine is no mistake; each run tries the same
+# examples, so that one that fails can be repeated.
+hypothesis.settings.register_profile("autosched", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("autosched")

@@ -24,13 +24,13 @@ def through_json(plain: object) -> object:
     return json.loads(json.dumps(plain))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(config=configs)
 def test_every_kind_of_configuration_comes_back_equal(config: LayerConfig) -> None:
     assert from_plain(LayerConfig, through_json(to_plain(config))) == config
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(schedule=schedules())
 def test_a_schedule_comes_back_equal(schedule: Schedule) -> None:
     back = from_plain(Schedule, through_json(to_plain(schedule)))
@@ -115,7 +115,7 @@ def test_a_digest_does_not_change_between_runs_and_versions() -> None:
     assert canonical_json({"b": 1, "a": [True]}) == '{"a":[true],"b":1}'
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(config=configs)
 def test_words_have_the_digest_of_their_plain_form(config: LayerConfig) -> None:
     assert digest(config) == digest(to_plain(config))

@@ -33,9 +33,7 @@ def test_an_export_from_before_folding_and_sliced_pools_is_read(tmp_path: Path) 
     assert load_schedule(path) == small_schedule()
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(schedule=schedules())
 def test_any_legal_schedule_comes_back_equal_from_both_forms(
     tmp_path: Path, schedule: Schedule
@@ -46,7 +44,7 @@ def test_any_legal_schedule_comes_back_equal_from_both_forms(
         assert list(back.layers) == list(schedule.layers)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(schedule=schedules())
 def test_equal_schedules_give_equal_bytes(schedule: Schedule) -> None:
     twin = Schedule(

@@ -53,7 +53,7 @@ def test_one_in_a_learned_constraint_dominates_nothing():
     assert kept((FAST, SLOW), nogoods=(((0, 1),),)) == (0,)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(
     seed=st.integers(0, 10**6),
     shape=st.sampled_from(sorted(SHAPES)),

@@ -20,7 +20,7 @@ def test_one_parameter_per_choice(studied: Studied):
     assert space["spill pool -> pool"] == CategoricalDistribution(("stay", "dram"))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_parameters_come_back_as_they_were(either: Studied, data: st.DataObject):
     space = search_space(either.joint)

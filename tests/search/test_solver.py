@@ -40,7 +40,7 @@ def check_exact(problem, k):
     assert solution.lower_bound_us == solution.best.cost_us
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(problem=PROBLEMS, k=st.sampled_from([1, 1, 4, 9]))
 def test_equals_exhaustive_enumeration(problem, k):
     check_exact(problem, k)
@@ -51,7 +51,7 @@ def test_six_layers_equal_exhaustive_enumeration(seed):
     check_exact(random_problem(seed, "nested", count=6, layouts=3, candidates=3), 2)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(problem=PROBLEMS, width=st.integers(1, 12), k=st.sampled_from([1, 3]))
 def test_a_budget_ends_in_a_true_bound(problem, width, k):
     expected = best_costs(problem, k)
@@ -70,7 +70,7 @@ def test_a_budget_ends_in_a_true_bound(problem, width, k):
         assert [found.cost_us for found in solution.assignments] == pytest.approx(expected)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(problem=PROBLEMS, k=st.sampled_from([1, 5]))
 def test_assignments_are_distinct_legal_and_cost_what_they_say(problem, k):
     try:
