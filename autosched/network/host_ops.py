@@ -67,10 +67,11 @@ def run_on_host(
     results: list[Any] = []
     known = {"input": inputs, "step": results, "constant": constants}
     with torch.no_grad():
-        # Each step may read the results before it, which ``known`` has while the list grows.
-        results.extend(_run_step(step, known) for step in op.steps)
-    result: torch.Tensor = results[-1]
-    return result
+        for step in op.steps:
+            result = _run_step(step, known)
+            results.append(result)  # later steps read it through ``known``
+    last: torch.Tensor = results[-1]
+    return last
 
 
 def _viewed(source: torch.Tensor, view: HostView) -> torch.Tensor:
