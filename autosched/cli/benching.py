@@ -17,6 +17,7 @@ from autosched.device.worker import WorkerDevice
 from autosched.errors import ScheduleError, SearchError
 from autosched.export.loading import load_schedule
 from autosched.network.graph import Network
+from autosched.network.loading import split_path
 from autosched.report import words
 from autosched.report.comparison import print_comparison, to_markdown
 from autosched.report.console import say
@@ -24,10 +25,21 @@ from autosched.report.hosts import host_rows
 from autosched.report.progress import SearchScreen
 from autosched.schedule import Schedule
 from autosched.search.bench import Bench
-from autosched.search.comparison import METHODS, MethodResult, NetworkComparison, compare
+from autosched.search.comparison import (
+    HAND_TUNED,
+    METHODS,
+    MethodResult,
+    NetworkComparison,
+    compare,
+)
 from autosched.search.settings import Settings
 from autosched.space.efforts import find_effort
 from autosched.store.database import Store
+
+_NO_HAND_TUNED = SearchError(
+    "nobody has written a hand-tuned schedule for this network, board and batch; put one into the "
+    "directory baselines beside the network file, or name other methods"
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,8 @@ class BenchRequest:
         for board in self.boards:
             find_board(board)
         find_effort(self.effort)
+        for net in self.nets:
+            split_path(net)
         unknown = [name for name in self.methods if name not in METHODS]
         if unknown:
             raise SearchError(f"unknown method {unknown[0]!r}; it is one of {', '.join(METHODS)}")
@@ -138,6 +152,9 @@ def run_bench(output: Output, request: BenchRequest) -> None:
         failed.append(row)
 
     for prepared in prepared_benches(output, request, kind, leave_out):
+        if request.methods == (HAND_TUNED,) and prepared.hand_tuned is None:
+            leave_out(prepared.bench.network, prepared.bench.board.name, _NO_HAND_TUNED)
+            continue
         host_layers[prepared.bench.network.name] = host_rows(prepared.bench.network)
         comparisons.append(_compared(output, request, prepared))
         print_comparison(output.console, comparisons[-1])

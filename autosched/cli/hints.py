@@ -30,7 +30,8 @@ def after_search(study: str, storage: str | None, settings: "Settings", exported
     file = exported or module_name(study)
     lines = [] if exported else [command("export", study, "-o", file, storage=storage)]
     if settings.network_file:
-        lines.append(command("check", file, "--net", short_path(settings.network_file)))
+        net = short_path(settings.network_file)
+        lines.append(command("check", file, "--net", net, storage=storage))
     lines.append(command("show", study, "--layers", storage=storage))
     lines.append(command("resume", study, storage=storage))
     return lines

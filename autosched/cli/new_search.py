@@ -7,6 +7,7 @@ from autosched.boards import find_board
 from autosched.cli import hints
 from autosched.cli.capturing import captured, describe_device
 from autosched.cli.output import Output
+from autosched.cli.schedule_files import load_start
 from autosched.cli.searching import GoingOn, Wishes, open_writable, search
 from autosched.device.opening import choose_device
 from autosched.device.requests import TimingSettings
@@ -90,10 +91,13 @@ def run_search(
         say(output.console, f"Database: {store.describe()}")
         batch = found.batch if found is not None and target.batch is None else target.batch
         network = captured(output, target.net, batch, allow_host=settings.allow_host)
+        start = None
+        if wishes.start is not None:
+            start = load_start(output, wishes.start, network, board.name, settings.formats)
         with open_study(store, network, board.name, settings, name) as study:
             going_on.command = hints.command("resume", study.name, storage=target.storage)
             introduce(output, store, study)
-            search(output, study, wishes, target.storage, began)
+            search(output, study, wishes, target.storage, began, start)
 
 
 def introduce(output: Output, store: Store, study: Study) -> None:

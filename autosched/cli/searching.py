@@ -9,14 +9,13 @@ from pathlib import Path
 from autosched.cli import hints, interrupts
 from autosched.cli.durations import parse_duration
 from autosched.cli.output import Output
-from autosched.cli.schedule_files import load_start
 from autosched.cli.targets import check_target
 from autosched.export.loading import load_schedule
 from autosched.report.console import say
 from autosched.report.hosts import host_rows
 from autosched.report.progress import SearchScreen
 from autosched.report.summary import SearchResult, print_next, print_result
-from autosched.schedule import TimeKind
+from autosched.schedule import Schedule, TimeKind
 from autosched.search.events import ProbeCounts
 from autosched.search.restrictions import restrictions
 from autosched.search.samplers.registry import check_sampler
@@ -121,17 +120,19 @@ class _Screen(SearchScreen):
         interrupts.check()
 
 
-def search(output: Output, study: Study, wishes: Wishes, storage: str | None, began: float) -> None:
+def search(
+    output: Output,
+    study: Study,
+    wishes: Wishes,
+    storage: str | None,
+    began: float,
+    start: Schedule | None = None,
+) -> None:
     """Search, and print or write what it came to; ``began`` is when the command started."""
     settings = study.settings
     timeout_s = None if wishes.timeout is None else parse_duration(wishes.timeout)
     deadline = None if timeout_s is None else began + timeout_s
     limit = find_effort(settings.effort).trials if wishes.trials is None else wishes.trials
-    start = (
-        None
-        if wishes.start is None
-        else load_start(output, wishes.start, study.network, study.board.name)
-    )
     screen = _Screen(output.console, limit, deadline)
     with screen.shown():
         screen.begin("ttnn's default", f"opening the {settings.device} device")

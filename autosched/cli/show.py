@@ -34,14 +34,15 @@ def show(
     from autosched.report.tables import trial_table  # noqa: PLC0415 - as above
     from autosched.search.finished import finished_trial  # noqa: PLC0415 - as above
     from autosched.search.settings import Settings  # noqa: PLC0415 - as above
+    from autosched.search.study import best_of  # noqa: PLC0415 - as above
     from autosched.store.database import open_store  # noqa: PLC0415 - as above
     from autosched.store.studies import get_study  # noqa: PLC0415 - as above
-    from autosched.store.trials import best_trial, list_trials  # noqa: PLC0415 - as above
+    from autosched.store.trials import list_trials  # noqa: PLC0415 - as above
 
     with opened_output(as_json) as output, open_store(storage) as store:
         record = get_study(store, study)
         trials = list_trials(store, record, with_schedules=False)
-        best = best_trial(store, record)
+        best = best_of(store, record)
         settings = Settings.from_plain(record.settings)
         say(
             output.console,

@@ -10,6 +10,7 @@ from autosched.report.console import say
 from autosched.report.tables import simple_table
 from autosched.schedule import TimeKind
 from autosched.search.comparison import METHODS, NEAR, NetworkComparison
+from autosched.search.proof import relative_gap
 
 _NUMBERS = (
     f"latency {words.MICRO}",
@@ -113,7 +114,7 @@ _LEGEND = (
 
 
 def _bound(comparison: NetworkComparison) -> str:
-    gap = words.gap(comparison.best_us, comparison.bound_us) or 0.0
+    gap = relative_gap(comparison.best_us, comparison.bound_us) or 0.0
     in_any_order = ""
     if comparison.any_order_us < comparison.bound_us * (1 - words.WORTH_SAYING):
         any_order = words.microseconds(comparison.any_order_us)

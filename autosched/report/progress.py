@@ -15,7 +15,7 @@ from rich.text import Text
 from autosched.report import words
 from autosched.report.console import say
 from autosched.search.events import ProbeCounts
-from autosched.search.proof import Proof
+from autosched.search.proof import Proof, relative_gap
 from autosched.search.study import DEFAULT_SAMPLER, GIVEN_SAMPLER
 from autosched.store.trials import TrialRecord
 
@@ -156,7 +156,7 @@ class SearchScreen:
         yield f"best {words.latency(best.latency_us, best.latency_kind)}, trial {best.number}"
         if self.default is not None and self.default.number != best.number:
             yield words.gain(self.default.latency_us, best.latency_us, best.latency_kind)
-        if (gap := words.gap(best.latency_us, self.bound_us)) is not None:
+        if (gap := relative_gap(best.latency_us, self.bound_us)) is not None:
             yield f"lower bound {words.microseconds(self.bound_us)} {words.MICRO}, gap {gap:.1%}"
         if self._rejected:
             yield f"rejected: {words.rejections(self._rejected)}"

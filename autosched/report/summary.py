@@ -12,6 +12,7 @@ from autosched.report.console import say
 from autosched.report.layers import layer_rows, reshard_rows
 from autosched.report.tables import layer_table, reshard_table
 from autosched.schedule import RejectionKind, TimeKind
+from autosched.search.proof import relative_gap
 from autosched.search.study import default_trial
 from autosched.store.studies import StudyRecord
 from autosched.store.trials import TrialRecord
@@ -71,7 +72,7 @@ class SearchResult:
             "default_latency_us": self.default_us,
             "outside_calibration": self.outside_share,
             "bound_us": self.bound_us,
-            "gap": words.gap(best_us, self.bound_us),
+            "gap": relative_gap(best_us, self.bound_us),
             "trials": len(self.trials),
             "rejected": _by_name(together),
             "rejected_trials": _by_name(self.rejected_trials),
@@ -135,9 +136,10 @@ def print_gain(console: Console, result: SearchResult) -> None:
     if best is not None:
         gain = words.gain(result.default_us, best.latency_us, best.latency_kind)
         say(console, f"Gain: {gain or 'unknown'}", "bold")
-    if best is not None and (gap := words.gap(best.latency_us, result.bound_us)) is not None:
+    if best is not None and (gap := relative_gap(best.latency_us, result.bound_us)) is not None:
         bound = f"{words.microseconds(result.bound_us)} {words.MICRO}"
-        say(console, f"Proven lower bound of the probed choices: {bound}; gap {gap:.1%}")
+        state = f"gap {gap:.1%}" if gap >= 0 else "the best is not made of these"
+        say(console, f"Proven lower bound of the probed choices: {bound}; {state}")
     trials = words.count(len(result.trials), "trial")
     rejected = words.rejections(result.rejected_trials)
     say(console, f"{trials} in the study{f', rejected: {rejected}' if rejected else ''}")

@@ -75,10 +75,3 @@ def gain(default_us: float | None, best_us: float | None, kind: TimeKind | None)
 
 WORTH_SAYING = 5e-4
 """Two bounds that differ by less, relatively, are the same to a reader."""
-
-
-def gap(best_us: float | None, bound_us: float | None) -> float | None:
-    """Return how far a latency is above its lower bound, as a fraction of the bound."""
-    if best_us is None or not bound_us:
-        return None
-    return max(0.0, best_us / bound_us - 1)

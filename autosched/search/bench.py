@@ -18,6 +18,7 @@ from autosched.search.proof import Proof, prove
 from autosched.search.settings import Settings
 from autosched.search.tables import TableBuilder
 from autosched.search.trial_runner import run_repaired, run_trial
+from autosched.space.defaults import default_schedule
 from autosched.space.efforts import find_effort
 from autosched.space.formats import LayerFormats
 from autosched.store.database import Store
@@ -39,8 +40,9 @@ class Timed:
 class Bench:
     """A network on a device, probed once; it runs schedules and stores none of the trials.
 
-    What the ``known`` schedules chose is among the candidates. Beside a card, ``scout`` is the
-    mock device that ranks the candidates before the card measures the best of them, as in a study.
+    What ttnn's default and the ``known`` schedules chose is among the candidates. Beside a card,
+    ``scout`` is the mock device that ranks the candidates before the card measures the best of
+    them, as in a study.
     On the mock device equal schedules give equal answers: each runs once, and later requests
     return that answer with the seconds it took then.
     """
@@ -80,6 +82,14 @@ class Bench:
             network.name, network.signature, self.board.name, ttnn_version(), network.batch
         )
 
+    @property
+    def default_schedule(self) -> Schedule:
+        """What ttnn does when nobody chooses."""
+        given = self.provenance
+        return default_schedule(
+            self.network, given.board, given.ttnn_version, self.settings.formats
+        )
+
     def prepare(self, progress: Progress) -> JointProblem:
         """Probe what is not known yet, and return the joint problem.
 
@@ -105,8 +115,9 @@ class Bench:
         if self._measured is not None:
             self._measured.load(signatures)
         effort = find_effort(self.settings.effort)
+        known = [self.default_schedule, *self.known]
         builder = TableBuilder(
-            network, self.formats, self.board, effort, book, self._measured, known=self.known
+            network, self.formats, self.board, effort, book, self._measured, known=known
         )
 
         def report(layer_name: str, done: int, total: int) -> None:

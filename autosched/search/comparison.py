@@ -19,7 +19,6 @@ from autosched.search.bench import Bench
 from autosched.search.parameters import from_parameters, search_space
 from autosched.search.samplers.registry import SAMPLERS, make_sampler
 from autosched.search.samplers.telling import tell
-from autosched.space.defaults import default_schedule
 from autosched.store.trials import TrialRecord
 
 DEFAULT, HAND_TUNED = "default", "hand-tuned"
@@ -230,10 +229,7 @@ def _points(
         return _by_rule(bench, name, trials)
     schedule = hand_tuned
     if name == DEFAULT or schedule is None:
-        given = bench.provenance
-        schedule = default_schedule(
-            bench.network, given.board, given.ttnn_version, bench.settings.formats
-        )
+        schedule = bench.default_schedule
     timed = bench.run(schedule, name)
     return iter([_point(timed.record, timed.seconds)])
 

@@ -15,6 +15,7 @@ from autosched.network.graph import Input, Network
 from autosched.schedule import TimeKind
 from autosched.search.bench import Bench, Progress
 from autosched.search.comparison import DEFAULT, NetworkComparison, Watcher, compare
+from autosched.search.proof import relative_gap
 from autosched.search.settings import Settings
 from autosched.store.database import Store
 
@@ -78,9 +79,7 @@ class CoverageRow:
     @property
     def gap(self) -> float | None:
         """How far the best latency is above the lower bound, as a fraction of the bound."""
-        if self.best_us is None or not self.bound_us:
-            return None
-        return max(0.0, self.best_us / self.bound_us - 1)
+        return relative_gap(self.best_us, self.bound_us)
 
     def to_plain(self) -> dict[str, Any]:
         """Return the row as JSON types."""

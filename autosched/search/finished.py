@@ -2,10 +2,10 @@
 
 from autosched.errors import StudyError
 from autosched.schedule import Schedule
-from autosched.search.study import with_provenance
+from autosched.search.study import best_of, with_provenance
 from autosched.store.database import Store
 from autosched.store.studies import StudyRecord
-from autosched.store.trials import TrialRecord, best_trial, get_trial
+from autosched.store.trials import TrialRecord, get_trial
 
 
 def finished_trial(
@@ -17,7 +17,7 @@ def finished_trial(
         StudyError: if there is no such trial, or none has run yet, or the device rejected it.
         StoreError: if the database refuses.
     """
-    found = best_trial(store, study) if number is None else get_trial(store, study, number)
+    found = best_of(store, study) if number is None else get_trial(store, study, number)
     if found is None:
         raise StudyError(
             f"no trial of study {study.name!r} has run yet; go on with: autosched resume "

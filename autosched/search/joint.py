@@ -176,7 +176,8 @@ class JointProblem:
     def find(self, schedule: Schedule) -> Selection | None:
         """Return the joint choice a schedule came from.
 
-        None if it is not of these tables, or runs the layers in another order.
+        None if it is not of these tables, runs the layers in another order, or moves a tensor into
+        another layout within L1.
         """
         if list(schedule.layers) != [layer.name for layer in self.network]:
             return None
@@ -194,9 +195,12 @@ class JointProblem:
             candidates[layer.name] = found
             waiting[layer.name] = self.tables[layer.name][found].output_layout
             for edge, target in schedule.moves.items():
-                if edge.consumer == layer.name and target != waiting[edge.producer]:
-                    waiting[edge.producer] = target
-                    spills.add(edge)
+                if edge.consumer != layer.name or target == waiting.get(edge.producer):
+                    continue
+                if target.memory is Memory.L1 or edge.producer not in waiting:
+                    return None
+                waiting[edge.producer] = target
+                spills.add(edge)
         return Selection(candidates, frozenset(spills))
 
     def waiting_layouts(self, schedule: Schedule, after: str) -> Mapping[str, TensorLayout]:

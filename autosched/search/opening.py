@@ -151,7 +151,14 @@ def check_same(found: StudyRecord, wanted: StudyRecord, place: str) -> None:
                 f"study {found.name!r} in {place} was made for another {title} ({theirs}, not "
                 f"{ours}); give this one a name of its own with --study NAME"
             )
-    formats, wished = (Settings.from_plain(item.settings).formats for item in (found, wanted))
+    theirs, ours = (Settings.from_plain(item.settings) for item in (found, wanted))
+    if (theirs.pinned, theirs.forbidden) != (ours.pinned, ours.forbidden):
+        rules = ", ".join(map(str, restrictions(theirs.pinned, theirs.forbidden)))
+        raise StudyError(
+            f"study {found.name!r} in {place} is searched with other restrictions "
+            f"({rules or 'none'}); give this one a name of its own with --study NAME"
+        )
+    formats, wished = theirs.formats, ours.formats
     if formats != wished:
         raise StudyError(
             f"study {found.name!r} in {place} is searched with other formats ({formats}); give "

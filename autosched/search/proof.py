@@ -14,6 +14,18 @@ from autosched.search.solver import solve
 _MOVES_SHARE = 5e-4
 
 
+def relative_gap(best_us: float | None, bound_us: float | None) -> float | None:
+    """Return how far a latency is above a lower bound, as a fraction of the bound.
+
+    It is below zero for a schedule that is not made of the choices that the bound is of. None where
+    one of the two is unknown.
+    """
+    if best_us is None or not bound_us:
+        return None
+    gap = best_us / bound_us - 1
+    return 0.0 if -_MOVES_SHARE < gap < 0 else gap
+
+
 @dataclass(frozen=True)
 class Proof:
     """Lower bounds in microseconds.

@@ -14,6 +14,8 @@ from autosched.errors import SearchError
 from autosched.search.choice import Choice, Tables
 
 _OUTPUT_FIELDS = ("memory", "sharding")
+# They follow from who else reads the input.
+_DERIVED_FIELDS = ("deallocate_activation", "deallocate_input")
 _EXAMPLE = "'layer1.*:shard_layout=height'"
 
 
@@ -47,6 +49,10 @@ class Restriction:
         option = "--pin" if self.pins else "--forbid"
         return f"{option} '{self.pattern}:{self.field}={self.value}'"
 
+    def names(self, layer: str) -> bool:
+        """Whether it is about a layer."""
+        return fnmatchcase(layer, self.pattern)
+
     def layers(self, names: Iterable[str]) -> list[str]:
         """Return the layers that it names.
 
@@ -54,7 +60,7 @@ class Restriction:
             SearchError: if there are none, with what is spelled alike.
         """
         known = list(names)
-        found = [name for name in known if fnmatchcase(name, self.pattern)]
+        found = list(filter(self.names, known))
         if not found:
             near = get_close_matches(self.pattern, known, n=3, cutoff=0.3) or known[:3]
             raise SearchError(
@@ -80,37 +86,46 @@ def restrictions(pins: Iterable[str], forbidden: Iterable[str]) -> list[Restrict
     ]
 
 
-def restricted(tables: Tables, rules: Sequence[Restriction]) -> Tables:
-    """Return the tables without the candidates that some rule excludes.
+def allowed(
+    rules: Iterable[Restriction], layer: str, choices: Sequence[Choice]
+) -> tuple[Choice, ...]:
+    """Return the candidates of a layer that the rules leave.
+
+    A rule for a pattern does not hold for a layer of which it would leave nothing, such as the
+    network's output where DRAM is forbidden.
 
     Raises:
-        SearchError: if a rule is of no layer, of no field of theirs, or leaves a layer without a
-            candidate; the message says what there is.
+        SearchError: if a rule that names the layer itself leaves nothing; it says what there is.
     """
     for rule in rules:
-        tables = {**tables, **_restricted_by(rule, tables)}
-    return tables
+        left = tuple(filter(rule.leaves, choices)) if rule.names(layer) else choices
+        if choices and not left and rule.pattern == layer:
+            values = sorted({str(field_of(choice, rule.field)) for choice in choices})
+            raise SearchError(
+                f"{rule}: leaves no candidate of layer {layer}, which has {rule.field} "
+                f"{', '.join(values)}"
+            )
+        choices = left or choices
+    return tuple(choices)
 
 
-def _restricted_by(rule: Restriction, tables: Tables) -> Tables:
-    meant = rule.layers(tables)
-    known = {name for layer in meant for choice in tables[layer] for name in _fields(choice)}
-    if rule.field not in known:
-        raise SearchError(
-            f"{rule}: these layers have no such field, but {', '.join(sorted(known))}"
-        )
-    return {name: _left(rule, name, tables[name]) for name in meant}
+def check_effect(rules: Iterable[Restriction], tables: Tables) -> None:
+    """Check that each rule holds somewhere.
 
-
-def _left(rule: Restriction, name: str, choices: Sequence[Choice]) -> tuple[Choice, ...]:
-    left = tuple(filter(rule.leaves, choices))
-    if not left:
-        values = sorted({str(field_of(choice, rule.field)) for choice in choices})
-        raise SearchError(
-            f"{rule}: leaves no candidate of layer {name}, which has {rule.field} "
-            f"{', '.join(values)}"
-        )
-    return left
+    Raises:
+        SearchError: if its layers have no such field, or none has a candidate that it leaves.
+    """
+    for rule in rules:
+        meant = [choice for name in rule.layers(tables) for choice in tables[name]]
+        values = {field_of(choice, rule.field) for choice in meant} - {None}
+        if not values:
+            there = ", ".join(sorted({name for choice in meant for name in _fields(choice)}))
+            raise SearchError(f"{rule}: these layers have no such field, but {there}")
+        if not any(rule.leaves(c) for c in meant if field_of(c, rule.field) is not None):
+            raise SearchError(
+                f"{rule}: leaves nothing; these layers have {rule.field} "
+                f"{', '.join(sorted(map(str, values)))}"
+            )
 
 
 def field_of(choice: Choice, name: str) -> str | None:
@@ -128,7 +143,7 @@ def _text(value: Any) -> str:
 
 def _fields(choice: Choice) -> list[str]:
     """Return the fields that hold a word, a number or core ranges."""
-    plain = (item.name for item in fields(choice.config))
+    plain = (item.name for item in fields(choice.config) if item.name not in _DERIVED_FIELDS)
     return [
         *_OUTPUT_FIELDS,
         *(name for name in plain if not is_dataclass(getattr(choice.config, name))),

@@ -23,7 +23,7 @@ from autosched.search.ordering import ordered_problem
 from autosched.search.parameters import from_parameters, search_space, to_parameters
 from autosched.search.probe_book import TRANSIENT, ProbeBook, reshard_signature
 from autosched.search.proof import Proof, prove
-from autosched.search.restrictions import Restriction, restricted, restrictions
+from autosched.search.restrictions import Restriction, restrictions
 from autosched.search.samplers.joint_sampler import LAYER_TIMES, REJECTION
 from autosched.search.samplers.registry import make_sampler
 from autosched.search.samplers.telling import tell
@@ -112,7 +112,7 @@ class Study:
     @property
     def best(self) -> TrialRecord | None:
         """The fastest trial, with its device ops; its schedule carries the full provenance."""
-        found = best_trial(self._store, self.record)
+        found = best_of(self._store, self.record)
         return None if found is None else with_provenance(found, self.record)
 
     def close(self) -> None:
@@ -191,14 +191,21 @@ class Study:
             self._measured.load(signatures)
         formats = LayerFormats(network, self.settings.formats)
         builder = TableBuilder(
-            network, formats, self.board, effort, book, self._measured, known=self._given()
+            network,
+            formats,
+            self.board,
+            effort,
+            book,
+            self._measured,
+            known=() if effort is FIRST_LOOK else [self._default_schedule(), *self._given()],
+            rules=self._restrictions if rules is None else rules,
         )
         tables = builder.build(
             lambda layer, done, total: watch.on_probing(layer.name, done, total, book.counts)
         )
         return ordered_problem(
             network,
-            restricted(tables, self._restrictions if rules is None else rules),
+            tables,
             self.board,
             book,
             lambda layer, done, total: watch.on_probing(layer.name, done, total, book.counts),
@@ -215,11 +222,13 @@ class Study:
             for trial in self.trials
         ):
             return False
-        schedule = default_schedule(
+        self._finish(self.run(self._default_schedule(), DEFAULT_SAMPLER), mirror, watch)
+        return True
+
+    def _default_schedule(self) -> Schedule:
+        return default_schedule(
             self.network, self.board.name, self.record.ttnn_version, self.settings.formats
         )
-        self._finish(self.run(schedule, DEFAULT_SAMPLER), mirror, watch)
-        return True
 
     def _run_given(self, schedule: Schedule, mirror: OptunaMirror, watch: Observer) -> bool:
         """Run a schedule to start from, unless the study has such a trial; return whether it ran.
@@ -316,10 +325,10 @@ class Study:
 
     def _finish(self, record: TrialRecord, mirror: OptunaMirror, watch: Observer) -> None:
         mirror.add(record)
-        watch.on_trial(record, best_trial(self._store, self.record))
+        watch.on_trial(record, best_of(self._store, self.record))
 
     def _reached(self, proof: Proof) -> bool:
-        best = best_trial(self._store, self.record)
+        best = best_of(self._store, self.record)
         return best is not None and proof.is_reached(best.latency_us)
 
     def _optuna_study(self, joint: JointProblem, sampler_name: str) -> optuna.Study:
@@ -384,6 +393,20 @@ def _check_comparable(record: StudyRecord, before: str, chosen: ChosenModel) -> 
             "compare with them. Give a new search a name of its own with --study NAME; it reuses "
             "the probes"
         )
+
+
+def best_of(store: Store, record: StudyRecord) -> TrialRecord | None:
+    """Return a study's fastest trial with its device ops.
+
+    Where candidates are pinned or forbidden, ttnn's default and schedules given to start from
+    count only as long as nothing else has run: they may be against the restrictions.
+    """
+    settings = Settings.from_plain(record.settings)
+    if settings.pinned or settings.forbidden:
+        found = best_trial(store, record, leaving_out=(DEFAULT_SAMPLER, GIVEN_SAMPLER))
+        if found is not None:
+            return found
+    return best_trial(store, record)
 
 
 def default_trial(trials: Sequence[TrialRecord]) -> TrialRecord | None:

@@ -26,6 +26,7 @@ from autosched.schedule import (
 from autosched.search.choice import Choice, Tables
 from autosched.search.known import joined, known_choices
 from autosched.search.probe_book import ProbeBook, Probed
+from autosched.search.restrictions import Restriction, allowed, check_effect
 from autosched.space.conv2d import (
     Convolution,
     folded_structures,
@@ -51,10 +52,10 @@ class TableBuilder:
 
     With ``measured``, the probes of ``book`` (the mock device's) only rank the candidates, and the
     best are measured on the card: there each new kernel costs a second to compile. What the
-    schedules in ``known`` chose is always among the candidates.
+    schedules in ``known`` chose is always among the candidates, unless the ``rules`` forbid it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the tables are of, and who answers
         self,
         network: Network,
         formats: LayerFormats,
@@ -64,6 +65,7 @@ class TableBuilder:
         measured: ProbeBook | None = None,
         *,
         known: Sequence[Schedule] = (),
+        rules: Sequence[Restriction] = (),
     ) -> None:
         self._network = network
         self._formats = formats
@@ -72,13 +74,14 @@ class TableBuilder:
         self._book = book
         self._measured = measured
         self._known = known
-        self._by_request: dict[tuple[str, TensorLayout, LayerConfig], tuple[Choice, ...]] = {}
+        self._rules = rules
+        self._by_request: dict[tuple[object, ...], tuple[Choice, ...]] = {}
 
     def build(self, progress: Progress) -> Tables:
         """Probe every layer and return its candidates.
 
         Raises:
-            SearchError: if a layer has no candidate that the device accepts.
+            SearchError: if a layer has no candidate that the device accepts and the rules leave.
         """
         network = self._network
         tables: dict[str, tuple[Choice, ...]] = {}
@@ -93,8 +96,13 @@ class TableBuilder:
             tables[layer.name] = self._other(layer, tables)
         for schedule in self._known:
             for name, choice in known_choices(network, schedule, self._asked):
-                tables[name] = joined(tables[name], choice)
+                if all(rule.leaves(choice) for rule in self._rules_of(name)):
+                    tables[name] = joined(tables[name], choice)
+        check_effect(self._rules, tables)
         return {layer.name: tables[layer.name] for layer in network}
+
+    def _rules_of(self, name: str) -> tuple[Restriction, ...]:
+        return tuple(rule for rule in self._rules if rule.names(name))
 
     def source_layout(self, producer: Layer) -> TensorLayout:
         """Return the interleaved DRAM layout in which a layer's output may be handed on."""
@@ -107,7 +115,7 @@ class TableBuilder:
             compute=self._formats.compute(layer),
         )
         source = self.source_layout(self._network.by_name[layer.inputs[0]])
-        key = (self._network.layer_signature(layer), source, base)
+        key = (self._network.layer_signature(layer), source, base, self._rules_of(layer.name))
         if key not in self._by_request:
             self._by_request[key] = self._probe_convolution(layer, base, source)
         return self._by_request[key]
@@ -155,7 +163,8 @@ class TableBuilder:
                 config = replace(config, reallocate_halo_output=True)
                 answers.append(self._ask(layer, replace(option, config=config), source))
             found += _choices(answers[-1:], config)
-        for structure in self._promising(found):
+        legal = [c for c in found if all(rule.leaves(c) for rule in self._rules_of(layer.name))]
+        for structure in self._promising(legal or found):
             assert isinstance(structure.config, Conv2dConfig)  # noqa: S101 - made above
             for refined in refinements(op, structure.config, self._board):
                 answer = self._ask(layer, Option(refined, structure.input_layouts), source)
@@ -274,6 +283,7 @@ class TableBuilder:
         """Return what neighbours may still want: the undominated of the best layouts."""
         if not found:
             raise SearchError(_nothing_left(layer, answers))
+        found = allowed(self._rules, layer.name, found)
         groups: dict[tuple[TensorLayout, ...], list[Choice]] = {}
         for choice in sorted(found, key=lambda item: (item.time_us, item.scratch_bytes)):
             group = groups.setdefault(choice.layouts, [])

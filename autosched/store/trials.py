@@ -1,5 +1,6 @@
 """Trials: whole-network runs of one schedule each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -117,10 +118,13 @@ def list_trials(
         return [_from_row(row, study, store.describe()) for row in rows]
 
 
-def best_trial(store: Store, study: StudyRecord) -> TrialRecord | None:
+def best_trial(
+    store: Store, study: StudyRecord, leaving_out: Sequence[str] = ()
+) -> TrialRecord | None:
     """Return a study's fastest complete trial with its schedule and ops, or None.
 
-    Measured trials come before estimated ones, of equal trials the first.
+    Trials of the samplers in ``leaving_out`` do not count. Measured trials come before estimated
+    ones, of equal trials the first.
 
     Raises:
         StoreError: if the database refuses, or the row is damaged.
@@ -128,7 +132,7 @@ def best_trial(store: Store, study: StudyRecord) -> TrialRecord | None:
     estimated_last = case((models.Trial.latency_kind == TimeKind.MEASURED.value, 0), else_=1)
     query = (
         _select(study, with_schedules=True, with_ops=True)
-        .where(models.Trial.state == COMPLETE)
+        .where(models.Trial.state == COMPLETE, models.Trial.sampler.not_in(leaving_out))
         .order_by(estimated_last, models.Trial.latency_us, models.Trial.number)
         .limit(1)
     )

@@ -33,13 +33,6 @@ def test_gain() -> None:
     assert words.gain(None, 100.0, kind) == ""
 
 
-def test_the_gap_is_relative_to_the_bound() -> None:
-    assert words.gap(110.0, 100.0) == pytest.approx(0.1)
-    assert words.gap(100.0 - 1e-12, 100.0) == 0
-    assert words.gap(None, 100.0) is None
-    assert words.gap(1.0, None) is None
-
-
 def test_rejections_by_kind_with_the_most_frequent_first() -> None:
     counts = {RejectionKind.L1_OVERFLOW: 8, RejectionKind.INVALID: 60}
     assert words.rejections(counts) == "60 invalid configuration, 8 L1 overflow"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from autosched.search.joint import JointProblem
-from autosched.search.proof import Proof, prove
+from autosched.search.proof import Proof, prove, relative_gap
 from autosched.search.solver import solve
 from tests.search.conftest import Studied
 
@@ -57,3 +57,11 @@ def test_what_is_reached_may_lack_moves_only() -> None:
     assert proof.is_reached(1000.4)
     assert not proof.is_reached(1001.0)
     assert not proof.is_reached(None)
+
+
+def test_the_gap_is_relative_to_the_bound() -> None:
+    assert relative_gap(110.0, 100.0) == pytest.approx(0.1)
+    assert relative_gap(100.0 - 1e-12, 100.0) == 0
+    assert relative_gap(90.0, 100.0) == pytest.approx(-0.1)
+    assert relative_gap(None, 100.0) is None
+    assert relative_gap(1.0, None) is None

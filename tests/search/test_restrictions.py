@@ -6,14 +6,21 @@ import pytest
 
 from autosched.errors import SearchError
 from autosched.schedule import Conv2dConfig, CoreRange, Memory, ShardLayout
+from autosched.search.choice import Tables
 from autosched.search.joint import JointProblem
 from autosched.search.opening import open_study
-from autosched.search.restrictions import Restriction, field_of, restricted, restrictions
+from autosched.search.restrictions import Restriction, allowed, check_effect, field_of, restrictions
 from autosched.search.solver import solve
 from autosched.store.database import Store
 from tests.search.conftest import QUICK, Studied
 from tests.search.devices import Scripted
 from tests.search.networks import residual
+
+
+def restricted(tables: Tables, rules: list[Restriction]) -> Tables:
+    """The tables as the rules leave them, once they are made."""
+    check_effect(rules, tables)
+    return {name: allowed(rules, name, choices) for name, choices in tables.items()}
 
 
 def test_a_restriction_is_read_and_written() -> None:
@@ -50,6 +57,21 @@ def test_layers_without_the_field_are_left_alone(studied: Studied) -> None:
     assert len(found["conv1"]) < len(tables["conv1"])
 
 
+def test_a_pattern_leaves_a_layer_alone_that_has_nothing_else(studied: Studied) -> None:
+    """The output is in DRAM; forbidding DRAM everywhere is about all others."""
+    tables = studied.joint.tables
+    found = restricted(tables, restrictions([], ["*:memory=dram"]))
+    assert found["y"] == tables["y"]
+    assert all(choice.output_layout.memory is Memory.L1 for choice in found["conv1"])
+    with pytest.raises(SearchError, match="leaves no candidate of layer y, which has memory dram"):
+        allowed(restrictions([], ["y:memory=dram"]), "y", tables["y"])
+
+
+def test_what_follows_from_liveness_cannot_be_pinned(studied: Studied) -> None:
+    with pytest.raises(SearchError, match="no such field"):
+        restricted(studied.joint.tables, restrictions(["conv1:deallocate_activation=false"], []))
+
+
 def test_values_are_spelled_as_words(studied: Studied) -> None:
     choice = studied.joint.tables["conv1"][0]
     config = Conv2dConfig(shard_layout=ShardLayout.BLOCK, core_grid=(CoreRange(0, 0, 6, 7),))
@@ -67,7 +89,7 @@ def test_values_are_spelled_as_words(studied: Studied) -> None:
     [
         ("cnv1:shard_layout=height", "no such layer among 10, such as conv1"),
         ("conv1:shardlayout=height", "no such field, but .*shard_layout"),
-        ("conv1:shard_layout=round", "leaves no candidate of layer conv1, which has .*height"),
+        ("conv1:shard_layout=round", "leaves nothing; these layers have shard_layout .*height"),
     ],
 )
 def test_what_cannot_be_is_refused_with_what_can(studied: Studied, text: str, words: str) -> None:
