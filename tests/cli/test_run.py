@@ -1,11 +1,12 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import autosched
-from autosched.schedule import Conv2dConfig, ShardLayout
+from autosched.schedule import DRAM_TILE, Conv2dConfig, Edge, ShardLayout, TensorLayout
 from tests.cli.conftest import Invoke, Studied
 
 
@@ -123,6 +124,43 @@ def test_a_schedule_of_something_else_is_no_start(
     assert words in done.err
 
 
+def test_a_start_in_other_formats_is_refused(studied: Studied, invoke: Invoke) -> None:
+    """The search leaves formats alone, and would win by them. Nothing is stored."""
+    done = invoke(
+        "run", str(studied.net), "--storage", studied.url, "--study", "other",
+        "--weights", "bfloat4_b", "--start", str(studied.schedule),
+    )  # fmt: skip
+    assert done.code == 2
+    assert "weights in bfloat8_b, and this search has bfloat4_b" in done.err
+    assert "other" not in invoke("list", "--storage", studied.url).out
+
+
+@pytest.mark.parametrize(
+    ("reshards", "moves", "words"),
+    [
+        ({Edge("0", "0"): DRAM_TILE}, {}, "reshard '0 -> 0' is of no edge"),
+        ({}, {Edge("2", "0"): DRAM_TILE}, "move '2 -> 0' is before its tensor is there"),
+    ],
+    ids=["reshard", "move"],
+)
+def test_an_edge_that_is_none_is_named(
+    studied: Studied,
+    invoke: Invoke,
+    reshards: dict[Edge, TensorLayout],
+    moves: dict[Edge, TensorLayout],
+    words: str,
+) -> None:
+    schedule = replace(autosched.load_schedule(studied.schedule), reshards=reshards, moves=moves)
+    schedule.export("edited.json")
+    for command in (
+        ("check", "edited.json", "--net", str(studied.net)),
+        ("run", str(studied.net), "--storage", studied.url, "--start", "edited.json"),
+    ):
+        done = invoke(*command)
+        assert done.code == 2
+        assert words in done.err
+
+
 def test_the_user_pins_and_forbids(studied: Studied, invoke: Invoke, tmp_path: Path) -> None:
     copy = tmp_path / "copy.sqlite3"
     shutil.copy(studied.url.removeprefix("sqlite:///"), copy)
@@ -135,6 +173,11 @@ def test_the_user_pins_and_forbids(studied: Studied, invoke: Invoke, tmp_path: P
     found = autosched.load_schedule("pinned.json").layers["0"]
     assert isinstance(found, Conv2dConfig)
     assert found.shard_layout is ShardLayout.BLOCK
+    assert done.out.count("Best: ") == 1
+    other = invoke("run", str(studied.net), "--storage", url, "--study", "pinned",
+                   "--pin", "0:shard_layout=height")  # fmt: skip
+    assert other.code == 2
+    assert "searched with other restrictions (--pin '0:shard_layout=block'" in other.err
     again = invoke("resume", "pinned", "--storage", url, "--trials", "0")
     assert "Restriction: --pin '0:shard_layout=block'" in again.out
 
@@ -155,3 +198,19 @@ def test_a_wrong_restriction_is_refused(
     assert done.code == 2
     assert words in done.err
     assert "'new'" in invoke("show", "new", "--storage", studied.url).err
+
+
+def test_ttnns_default_is_among_the_choices_that_the_bound_is_of(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    """An activation of the input runs on rows by default, in tiles among the search's own."""
+    Path("relu.py").write_text(
+        "from torch import nn\n\nmodel = nn.ReLU()\ninput_shape = (1, 8, 16, 16)\n"
+    )
+    url = f"sqlite:///{tmp_path}/relu.sqlite3"
+    done = invoke(
+        "run", "relu.py", "--effort", "quick", "--trials", "2", "--storage", url, "--json"
+    )
+    assert done.code == 0, done.err
+    assert done.json["bound_us"] <= done.json["latency_us"] * (1 + 1e-9)
+    assert 0 <= done.json["gap"] < 0.01

@@ -11,6 +11,7 @@ from autosched.search.joint import JointProblem
 from autosched.search.opening import open_study
 from autosched.search.restrictions import Restriction, allowed, check_effect, field_of, restrictions
 from autosched.search.solver import solve
+from autosched.search.study import DEFAULT_SAMPLER
 from autosched.store.database import Store
 from tests.search.conftest import QUICK, Studied
 from tests.search.devices import Scripted
@@ -144,3 +145,20 @@ def test_where_nothing_fits_the_restriction_to_blame_is_named(
         study.board = replace(study.board, l1_bank_bytes=capacity)
         with pytest.raises(SearchError, match=r"without --pin 'conv1:shard_layout=height'$"):
             study.optimize(trials=2)
+
+
+def test_the_best_of_a_restricted_search_keeps_to_the_restrictions(
+    studied: Studied, probed: Store
+) -> None:
+    """However fast ttnn's default is: it may be against them."""
+    settings = replace(QUICK, pinned=("conv1:shard_layout=width",))
+    with open_study(
+        probed, residual(), "n150", settings, "slow", Scripted(studied.device())
+    ) as study:
+        best = study.optimize(trials=2)
+        assert best is not None
+        assert best.sampler != DEFAULT_SAMPLER
+        assert best.schedule is not None
+        config = best.schedule.layers["conv1"]
+        assert isinstance(config, Conv2dConfig)
+        assert config.shard_layout is ShardLayout.WIDTH
