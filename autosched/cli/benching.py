@@ -70,8 +70,6 @@ class BenchRequest:
         for board in self.boards:
             find_board(board)
         find_effort(self.effort)
-        for net in self.nets:
-            split_path(net)
         unknown = [name for name in self.methods if name not in METHODS]
         if unknown:
             raise SearchError(f"unknown method {unknown[0]!r}; it is one of {', '.join(METHODS)}")
@@ -83,6 +81,8 @@ class BenchRequest:
                 raise ScheduleError(f"{option} {file}: name a file that ends in {ending}")
             if file is not None and not Path(file).parent.is_dir():
                 raise ScheduleError(f"{option} {file}: there is no such directory; create it first")
+        for net in self.nets:
+            split_path(net)
 
     @property
     def is_single(self) -> bool:

@@ -45,12 +45,6 @@ def check_layers(schedule: Schedule, file: str, network: Network) -> None:
     Raises:
         ScheduleError: naming the file and the layer that is missing or too many.
     """
-    for edge in schedule.reshards:
-        if edge not in network.edges:
-            raise ScheduleError(
-                f"{file}: reshard {str(edge)!r} is of no edge of network {network.name}; correct "
-                "it, or remove it"
-            )
     for name in schedule.layers:
         if name not in network.by_name:
             raise ScheduleError(
@@ -61,6 +55,12 @@ def check_layers(schedule: Schedule, file: str, network: Network) -> None:
         if layer.name not in schedule.layers:
             raise ScheduleError(
                 f"{file}: layer {layer.name!r} is missing; export the schedule again"
+            )
+    for edge in schedule.reshards:
+        if edge not in network.edges:
+            raise ScheduleError(
+                f"{file}: reshard {str(edge)!r} is of no edge of network {network.name}; correct "
+                "it, or remove it"
             )
     _check_order(schedule, file, network)
 
