@@ -32,9 +32,8 @@ def show(
     from autosched.report.console import say  # noqa: PLC0415 - as above
     from autosched.report.profiles import write_ops  # noqa: PLC0415 - as above
     from autosched.report.tables import trial_table  # noqa: PLC0415 - as above
-    from autosched.search.finished import finished_trial  # noqa: PLC0415 - as above
+    from autosched.search.finished import best_of, finished_trial  # noqa: PLC0415 - as above
     from autosched.search.settings import Settings  # noqa: PLC0415 - as above
-    from autosched.search.study import best_of  # noqa: PLC0415 - as above
     from autosched.store.database import open_store  # noqa: PLC0415 - as above
     from autosched.store.studies import get_study  # noqa: PLC0415 - as above
     from autosched.store.trials import list_trials  # noqa: PLC0415 - as above

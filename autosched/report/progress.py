@@ -15,8 +15,8 @@ from rich.text import Text
 from autosched.report import words
 from autosched.report.console import say
 from autosched.search.events import ProbeCounts
+from autosched.search.finished import DEFAULT_SAMPLER, GIVEN_SAMPLER
 from autosched.search.proof import Proof, relative_gap
-from autosched.search.study import DEFAULT_SAMPLER, GIVEN_SAMPLER
 from autosched.store.trials import TrialRecord
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autosched.report.layers import layer_rows, reshard_rows
-from autosched.search.study import default_trial
+from autosched.search.finished import default_trial
 from autosched.store.studies import StudyRecord, StudySummary
 from autosched.store.trials import TrialRecord
 

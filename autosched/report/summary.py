@@ -12,8 +12,8 @@ from autosched.report.console import say
 from autosched.report.layers import layer_rows, reshard_rows
 from autosched.report.tables import layer_table, reshard_table
 from autosched.schedule import RejectionKind, TimeKind
+from autosched.search.finished import default_trial
 from autosched.search.proof import relative_gap
-from autosched.search.study import default_trial
 from autosched.store.studies import StudyRecord
 from autosched.store.trials import TrialRecord
 

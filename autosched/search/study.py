@@ -17,6 +17,12 @@ from autosched.network.graph import Network
 from autosched.schedule import Provenance, Schedule
 from autosched.search.cost_choice import ChosenModel, choose_cost_model
 from autosched.search.events import Observer, ProbeCounts, SilentObserver
+from autosched.search.finished import (
+    DEFAULT_SAMPLER,
+    GIVEN_SAMPLER,
+    best_of,
+    with_provenance,
+)
 from autosched.search.joint import JointProblem, reshard_shapes
 from autosched.search.mirror import OptunaMirror
 from autosched.search.ordering import ordered_problem
@@ -37,12 +43,8 @@ from autosched.space.formats import LayerFormats
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey
 from autosched.store.studies import StudyRecord
-from autosched.store.trials import TrialRecord, add_trial, best_trial, list_trials
+from autosched.store.trials import TrialRecord, add_trial, list_trials
 
-DEFAULT_SAMPLER = "default"
-"""What trials of ttnn's default schedule carry in place of a sampler's name."""
-GIVEN_SAMPLER = "given"
-"""What trials of schedules carry that the user gave to start from."""
 _JOINT = "joint"
 _PROOF_LIMIT_S = 20.0
 
@@ -393,38 +395,3 @@ def _check_comparable(record: StudyRecord, before: str, chosen: ChosenModel) -> 
             "compare with them. Give a new search a name of its own with --study NAME; it reuses "
             "the probes"
         )
-
-
-def best_of(store: Store, record: StudyRecord) -> TrialRecord | None:
-    """Return a study's fastest trial with its device ops.
-
-    Where candidates are pinned or forbidden, ttnn's default and schedules given to start from
-    count only as long as nothing else has run: they may be against the restrictions.
-    """
-    settings = Settings.from_plain(record.settings)
-    if settings.pinned or settings.forbidden:
-        found = best_trial(store, record, leaving_out=(DEFAULT_SAMPLER, GIVEN_SAMPLER))
-        if found is not None:
-            return found
-    return best_trial(store, record)
-
-
-def default_trial(trials: Sequence[TrialRecord]) -> TrialRecord | None:
-    """Return the trial of ttnn's default schedule; the last one, where it had to be repeated."""
-    return next((item for item in reversed(trials) if item.sampler == DEFAULT_SAMPLER), None)
-
-
-def with_provenance(trial: TrialRecord, study: StudyRecord) -> TrialRecord:
-    """Return a stored trial whose schedule says where it comes from."""
-    if trial.schedule is None:
-        return trial
-    provenance = replace(
-        trial.schedule.provenance,
-        study=study.name,
-        trial=trial.number,
-        latency_us=trial.latency_us,
-        latency_kind=trial.latency_kind,
-        cost_model=trial.cost_model,
-        date=trial.started_at.date().isoformat(),
-    )
-    return replace(trial, schedule=replace(trial.schedule, provenance=provenance))

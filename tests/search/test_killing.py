@@ -10,9 +10,9 @@ from pathlib import Path
 import optuna
 import pytest
 
+from autosched.search.finished import DEFAULT_SAMPLER
 from autosched.search.mirror import NUMBER
 from autosched.search.opening import load_study, open_study
-from autosched.search.study import DEFAULT_SAMPLER
 from autosched.store.database import open_store
 from autosched.store.trials import list_trials
 from tests.search.conftest import QUICK, Studied

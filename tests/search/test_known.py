@@ -5,9 +5,9 @@ from dataclasses import replace
 from autosched.network.graph import Layer
 from autosched.schedule import Rejection, RejectionKind, Schedule
 from autosched.search.choice import Choice
+from autosched.search.finished import DEFAULT_SAMPLER, GIVEN_SAMPLER
 from autosched.search.known import joined, known_choices
 from autosched.search.opening import open_study
-from autosched.search.study import DEFAULT_SAMPLER, GIVEN_SAMPLER
 from autosched.space.layers import Option
 from autosched.store.database import Store
 from tests.search.conftest import QUICK, Studied

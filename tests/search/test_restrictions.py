@@ -7,11 +7,11 @@ import pytest
 from autosched.errors import SearchError
 from autosched.schedule import Conv2dConfig, CoreRange, Memory, ShardLayout
 from autosched.search.choice import Tables
+from autosched.search.finished import DEFAULT_SAMPLER
 from autosched.search.joint import JointProblem
 from autosched.search.opening import open_study
 from autosched.search.restrictions import Restriction, allowed, check_effect, field_of, restrictions
 from autosched.search.solver import solve
-from autosched.search.study import DEFAULT_SAMPLER
 from autosched.store.database import Store
 from tests.search.conftest import QUICK, Studied
 from tests.search.devices import Scripted

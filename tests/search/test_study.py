@@ -16,11 +16,12 @@ from autosched.schedule import (
     TimeKind,
 )
 from autosched.search.events import ProbeCounts
+from autosched.search.finished import DEFAULT_SAMPLER
 from autosched.search.opening import open_study
 from autosched.search.proof import Proof
 from autosched.search.samplers.registry import SAMPLERS
 from autosched.search.settings import Settings
-from autosched.search.study import DEFAULT_SAMPLER, Study
+from autosched.search.study import Study
 from autosched.space.defaults import default_schedule
 from autosched.space.formats import Formats
 from autosched.store import models
