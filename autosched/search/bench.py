@@ -11,9 +11,9 @@ from autosched.network.graph import Network
 from autosched.schedule import Provenance, Schedule, TimeKind
 from autosched.search.cost_choice import choose_cost_model
 from autosched.search.events import ProbeCounts
-from autosched.search.joint import JointProblem, reshard_shapes
+from autosched.search.joint import JointProblem
 from autosched.search.ordering import ordered_problem
-from autosched.search.probe_book import ProbeBook, reshard_signature
+from autosched.search.probe_book import ProbeBook
 from autosched.search.proof import Proof, prove
 from autosched.search.settings import Settings
 from autosched.search.tables import TableBuilder
@@ -110,10 +110,6 @@ class Bench:
 
     def _probed(self, progress: Progress) -> JointProblem:
         network, book = self.network, self.book
-        signatures = [network.layer_signature(layer) for layer in network]
-        book.load([*signatures, *map(reshard_signature, reshard_shapes(network))])
-        if self._measured is not None:
-            self._measured.load(signatures)
         effort = find_effort(self.settings.effort)
         known = [self.default_schedule, *self.known]
         builder = TableBuilder(

@@ -23,11 +23,11 @@ from autosched.search.finished import (
     best_of,
     with_provenance,
 )
-from autosched.search.joint import JointProblem, reshard_shapes
+from autosched.search.joint import JointProblem
 from autosched.search.mirror import OptunaMirror
 from autosched.search.ordering import ordered_problem
 from autosched.search.parameters import from_parameters, search_space, to_parameters
-from autosched.search.probe_book import TRANSIENT, ProbeBook, reshard_signature
+from autosched.search.probe_book import TRANSIENT, ProbeBook
 from autosched.search.proof import Proof, prove
 from autosched.search.restrictions import Restriction, restrictions
 from autosched.search.samplers.joint_sampler import LAYER_TIMES, REJECTION
@@ -186,11 +186,6 @@ class Study:
         self, watch: Observer, effort: Effort, rules: Sequence[Restriction] | None = None
     ) -> JointProblem:
         network, book = self.network, self._book
-        shapes = reshard_shapes(network)
-        signatures = [network.layer_signature(layer) for layer in network]
-        book.load([*signatures, *(reshard_signature(shape) for shape in shapes)])
-        if self._measured is not None:
-            self._measured.load(signatures)
         formats = LayerFormats(network, self.settings.formats)
         builder = TableBuilder(
             network,

@@ -24,8 +24,9 @@ from autosched.schedule import (
     TensorLayout,
 )
 from autosched.search.choice import Choice, Tables
+from autosched.search.joint import reshard_shapes
 from autosched.search.known import joined, known_choices
-from autosched.search.probe_book import ProbeBook, Probed
+from autosched.search.probe_book import ProbeBook, Probed, reshard_signature
 from autosched.search.restrictions import Restriction, allowed, check_effect
 from autosched.space.conv2d import (
     Convolution,
@@ -84,6 +85,7 @@ class TableBuilder:
             SearchError: if a layer has no candidate that the device accepts and the rules leave.
         """
         network = self._network
+        self._load_stored()
         tables: dict[str, tuple[Choice, ...]] = {}
         convolutions = [layer for layer in network if isinstance(layer.op, Convolution)]
         others = [layer for layer in network if not isinstance(layer.op, Convolution)]
@@ -100,6 +102,14 @@ class TableBuilder:
                     tables[name] = joined(tables[name], choice)
         check_effect(self._rules, tables)
         return {layer.name: tables[layer.name] for layer in network}
+
+    def _load_stored(self) -> None:
+        """Read what is known of the network's layers and reshards, at once."""
+        signatures = [self._network.layer_signature(layer) for layer in self._network]
+        shapes = reshard_shapes(self._network)
+        self._book.load([*signatures, *map(reshard_signature, shapes)])
+        if self._measured is not None:
+            self._measured.load(signatures)
 
     def _rules_of(self, name: str) -> tuple[Restriction, ...]:
         return tuple(rule for rule in self._rules if rule.names(name))
