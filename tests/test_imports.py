@@ -24,7 +24,7 @@ ROOMS = (
     "store",
 )
 """A room imports only from itself and from those after it."""
-SHARED = ("schedule", "errors")
+SHARED = ("schedule", "errors", "budget")
 """Modules that every room may import."""
 
 
