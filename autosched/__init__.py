@@ -12,17 +12,17 @@ __version__ = "0.1.0"
 _HOMES = {
     "Formats": "autosched.space.formats",
     "Network": "autosched.network.graph",
-    "Runner": "autosched.device.runner",
-    "Schedule": "autosched.schedule",
+    "Runner": "autosched.device.ttnn.runner",
+    "Schedule": "autosched.schedule.schedule",
     "Settings": "autosched.search.settings",
     "Study": "autosched.search.study",
-    "capture": "autosched.network.capture",
-    "create_study": "autosched.search.opening",
+    "capture": "autosched.network.capture.capture",
+    "create_study": "autosched.search.open_study",
     "find_board": "autosched.boards",
-    "load_network_file": "autosched.network.loading",
+    "load_network_file": "autosched.network.capture.network_file",
     "load_schedule": "autosched.export.loading",
-    "load_study": "autosched.search.opening",
-    "open_local_device": "autosched.device.opening",
+    "load_study": "autosched.search.open_study",
+    "open_local_device": "autosched.device.machine",
 }
 
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - the keys are strings

@@ -6,6 +6,7 @@ specifications: PCI Express 4.0 x16 of n150 and n300 (docs.tenstorrent.com/aibs/
 of p100a and p150 (docs.tenstorrent.com/aibs/blackhole).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from autosched.errors import BoardError
@@ -65,3 +66,7 @@ def find_board(name: str) -> Board:
     except KeyError:
         known = ", ".join(BOARDS)
         raise BoardError(f"unknown board {name!r}; the boards are {known}") from None
+
+
+CLOCK_GHZ: Mapping[str, float] = {"wormhole_b0": 1.0, "blackhole": 1.35}
+"""Clock of the Tensix cores; Wormhole n150/n300 and Blackhole p100/p150 as shipped."""

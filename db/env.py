@@ -1,4 +1,4 @@
-"""Alembic's entry: runs migrations on the connection that ``autosched.store.schema`` hands over.
+"""Alembic's entry: runs migrations on the connection that ``autosched.store.models`` hands over.
 
 From a shell, ``alembic -c db/alembic.ini revision --autogenerate -m "..."`` compares the models
 with the default database, or with ``-x url=...``.
@@ -9,7 +9,7 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection
 
-from autosched.store import schema
+from autosched.store import models as schema
 from autosched.store.database import open_store
 from autosched.store.models import Base
 

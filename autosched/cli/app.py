@@ -6,23 +6,19 @@ from typing import Annotated, Any
 
 import typer
 
-from autosched.cli import (
-    bench,
-    boards,
-    calibrate,
-    check,
-    coverage,
-    delete,
-    doctor,
-    export,
-    merge,
-    predict,
-    resume,
-    run,
-    show,
-    studies,
-    version,
-)
+from autosched.cli import bench, run, studies
+from autosched.cli import bench as coverage
+from autosched.cli import calibration as calibrate
+from autosched.cli import calibration as predict
+from autosched.cli import database as merge
+from autosched.cli import machine as boards
+from autosched.cli import machine as doctor
+from autosched.cli import machine as version
+from autosched.cli import run as resume
+from autosched.cli import schedules as check
+from autosched.cli import schedules as export
+from autosched.cli import studies as delete
+from autosched.cli import studies as show
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from autosched.cli import options
-from autosched.cli.output import opened_output
+from autosched.report.output import opened_output
 
-EXAMPLES = (
+BENCH_EXAMPLES = (
     "autosched bench studies/resnet18.py studies/resnet50.py --trials 20 --seeds 3",
     "autosched bench net.py --board n150 --board p150 --batch 1 --batch 16 --plot bench.html",
     "autosched bench studies/resnet18.py studies/resnet152.py --solver --plot growth.html",
@@ -28,7 +28,7 @@ def bench(  # noqa: PLR0913 - one parameter per option
         typer.Option(min=1, help="Images per inference; may be given several times."),
     ] = None,
     allow_host: options.AllowHost = False,
-    device: options.Device = "auto",
+    device: options.DeviceOption = "auto",
     method: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Only this method; may be given several times."),
@@ -37,7 +37,7 @@ def bench(  # noqa: PLR0913 - one parameter per option
         int | None, typer.Option(min=1, help="Trials of each sampler; default: as the effort has.")
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each sampler, seeds 0, 1, ...")] = 1,
-    effort: options.Effort = None,
+    effort: options.EffortOption = None,
     storage: options.Storage = None,
     plot: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write best-so-far over trials as .html.")
@@ -60,8 +60,11 @@ def bench(  # noqa: PLR0913 - one parameter per option
     trials are not. A hand-tuned schedule is taken from the directory baselines beside the network
     file, where there is one for the network, board and batch.
     """
-    from autosched.cli.benching import BenchRequest, run_bench  # noqa: PLC0415 - starts quickly
-    from autosched.cli.solver_timing import time_solver  # noqa: PLC0415 - as above
+    from autosched.cli.steps.bench_run import (  # noqa: PLC0415 - starts quickly
+        BenchRequest,
+        run_bench,
+        time_solver,  # noqa: PLC0415 - as above
+    )
 
     request = BenchRequest(
         nets=tuple(nets),
@@ -83,3 +86,57 @@ def bench(  # noqa: PLR0913 - one parameter per option
             time_solver(output, request)
         else:
             run_bench(output, request)
+
+
+COVERAGE_EXAMPLES = (
+    "autosched coverage --board n150 --board p150 --effort quick -o docs/coverage.md",
+    "autosched coverage studies/resnet50.py net.py --trials 3",
+)
+
+
+def coverage(  # noqa: PLR0913 - one parameter per option
+    nets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NET.PY...]",
+            show_default=False,
+            help="Network files; default: all of studies/.",
+        ),
+    ] = None,
+    *,
+    board: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Board; may be given several times.")
+    ] = None,
+    batch: options.Batch = None,
+    allow_host: options.AllowHost = False,
+    device: options.DeviceOption = "auto",
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Trials of each search; default: as the effort has.")
+    ] = None,
+    effort: options.EffortOption = None,
+    storage: options.Storage = None,
+    markdown: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write the table as .md.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Schedule many networks on many boards, and say for each what became of it.
+
+    One that fails is a row with its reason. Probes are stored and reused: run it again to go on
+    after an interruption.
+    """
+    from autosched.cli.steps.coverage_run import CoverageRequest, run_coverage  # noqa: PLC0415 - as in bench
+
+    request = CoverageRequest(
+        nets=tuple(nets or ()),
+        boards=tuple(board or ["n150"]),
+        batch=batch,
+        allow_host=allow_host,
+        device=device,
+        trials=trials,
+        effort=effort or "quick",
+        storage=storage,
+        markdown=markdown,
+    )
+    with opened_output(as_json) as output:
+        run_coverage(output, request)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autosched.search.settings import Settings
 
+
 _PASSWORD = re.compile(r"(://[^:/@]*:)[^@]*(@)")
 
 

@@ -8,18 +8,18 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from autosched.cli import interrupts
+from autosched.cli import exits as interrupts
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
     interrupts.install()
-    code = run(arguments)
+    code = run_command_line(arguments)
     # A swallowed signal changes nothing about a command that went through.
     sys.exit(interrupts.exit_code() if code and interrupts.received() else code)
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
+def run_command_line(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     try:
         silence_libraries()
@@ -30,7 +30,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 0
     except BaseException as error:
-        from autosched.cli.failures import report_failure  # noqa: PLC0415 - as above
+        from autosched.cli.exits import report_failure  # noqa: PLC0415 - as above
 
         return interrupts.exit_code() if interrupts.received() else report_failure(error)
     return 0

@@ -15,7 +15,7 @@ Storage = Annotated[
         help="Database, such as sqlite:///trials.sqlite3 or postgresql://user@host/name.",
     ),
 ]
-Board = Annotated[
+BoardOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="Board to schedule for; see autosched boards.")
 ]
 Arch = Annotated[
@@ -24,7 +24,7 @@ Arch = Annotated[
         metavar="NAME", help="wormhole_b0 or blackhole, for a report that does not show which."
     ),
 ]
-Device = Annotated[
+DeviceOption = Annotated[
     str,
     typer.Option(
         metavar="KIND",
@@ -52,7 +52,7 @@ Trials = Annotated[
     typer.Option(min=0, help="Whole-network trials; default: as the effort has it."),
 ]
 Timeout = Annotated[str | None, typer.Option(metavar="TIME", help="Stop after 90s, 10m or 1h30m.")]
-Effort = Annotated[
+EffortOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="quick, default or full: how much is probed.")
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of the sampler; default: 0.")]
@@ -87,7 +87,7 @@ Start = Annotated[
         "candidates.",
     ),
 ]
-Weights = Annotated[
+WeightsOption = Annotated[
     str,
     typer.Option(metavar="TYPE", help="bfloat16, bfloat8_b (default) or bfloat4_b."),
 ]
@@ -95,7 +95,7 @@ Activations = Annotated[
     str,
     typer.Option(metavar="TYPE", help="bfloat16 or bfloat8_b (default), between both ends."),
 ]
-Fidelity = Annotated[
+FidelityOption = Annotated[
     str, typer.Option(metavar="NAME", help="LoFi, HiFi2, HiFi3 or HiFi4, for every layer.")
 ]
 WarmUps = Annotated[
@@ -104,10 +104,10 @@ WarmUps = Annotated[
 Replays = Annotated[
     int | None, typer.Option(min=1, help="Timed replays of the trace; on a card only.")
 ]
-Network = Annotated[
+NetworkOption = Annotated[
     str,
     typer.Argument(metavar="NET.PY", show_default=False, help="Network file, or NET.PY:name."),
 ]
-Study = Annotated[
+StudyOption = Annotated[
     str, typer.Argument(metavar="STUDY", show_default=False, help="Name; see autosched list.")
 ]

@@ -3,9 +3,9 @@
 import time
 
 from autosched.cli import hints, options
-from autosched.cli.output import opened_output
+from autosched.report.output import opened_output
 
-EXAMPLES = (
+RUN_EXAMPLES = (
     "autosched run studies/resnet50.py",
     "autosched run net.py --start by_hand.py --export better.py",
     "autosched run net.py --pin 'layer1.*:shard_layout=height' --forbid '*:memory=dram'",
@@ -14,22 +14,22 @@ EXAMPLES = (
 
 
 def run(  # noqa: PLR0913 - one parameter per option
-    net: options.Network,
+    net: options.NetworkOption,
     *,
-    board: options.Board = None,
-    device: options.Device = "auto",
+    board: options.BoardOption = None,
+    device: options.DeviceOption = "auto",
     batch: options.Batch = None,
     allow_host: options.AllowHost = False,
     study: options.StudyName = None,
     storage: options.Storage = None,
     sampler: options.Sampler = None,
-    effort: options.Effort = None,
+    effort: options.EffortOption = None,
     trials: options.Trials = None,
     timeout: options.Timeout = None,
     seed: options.Seed = None,
-    weights: options.Weights = "",
+    weights: options.WeightsOption = "",
     activations: options.Activations = "",
-    fidelity: options.Fidelity = "",
+    fidelity: options.FidelityOption = "",
     warm_ups: options.WarmUps = None,
     replays: options.Replays = None,
     start: options.Start = None,
@@ -45,8 +45,15 @@ def run(  # noqa: PLR0913 - one parameter per option
     stored at once; Ctrl-C loses nothing.
     """
     began = time.monotonic()
-    from autosched.cli.new_search import Target, run_search  # noqa: PLC0415 - starts quickly
-    from autosched.cli.searching import GoingOn, Wishes, interruptible  # noqa: PLC0415 - as above
+    from autosched.cli.steps.search_request import (
+        Target,  # noqa: PLC0415 - starts quickly
+        Wishes,  # noqa: PLC0415 - as above
+    )
+    from autosched.cli.steps.search_session import (  # noqa: PLC0415 - as above
+        GoingOn,
+        interruptible,
+        run_search,  # noqa: PLC0415 - starts quickly
+    )
 
     wishes = Wishes(
         sampler, effort, seed, trials, timeout, export, start, tuple(pin or ()), tuple(forbid or ())
@@ -65,3 +72,37 @@ def run(  # noqa: PLR0913 - one parameter per option
     going_on = GoingOn(hints.command("run", net, storage=storage))
     with opened_output(as_json) as output, interruptible(output, going_on):
         run_search(output, target, wishes, going_on, began)
+
+
+RESUME_EXAMPLES = ("autosched resume resnet50-n150", "autosched resume resnet50-n150 --trials 50")
+
+
+def resume(  # noqa: PLR0913 - one parameter per option
+    study: options.StudyOption,
+    *,
+    storage: options.Storage = None,
+    sampler: options.Sampler = None,
+    effort: options.EffortOption = None,
+    trials: options.Trials = None,
+    timeout: options.Timeout = None,
+    seed: options.Seed = None,
+    export: options.Export = None,
+    as_json: options.Json = False,
+) -> None:
+    """Go on with a study after Ctrl-C, a crash or a reboot.
+
+    The network file, board, device and formats are the study's own; sampler, effort and seed too,
+    unless they are named.
+    """
+    began = time.monotonic()
+    from autosched.cli.steps.search_request import Wishes  # noqa: PLC0415 - as above
+    from autosched.cli.steps.search_session import (  # noqa: PLC0415 - as above
+        GoingOn,
+        interruptible,
+        resume_search,  # noqa: PLC0415 - starts quickly
+    )
+
+    wishes = Wishes(sampler, effort, seed, trials, timeout, export)
+    going_on = GoingOn(hints.command("resume", study, storage=storage))
+    with opened_output(as_json) as output, interruptible(output, going_on):
+        resume_search(output, study, storage, wishes, began)

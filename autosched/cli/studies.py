@@ -1,15 +1,21 @@
 """``autosched list``: the studies of a database."""
 
-from autosched.cli import options
-from autosched.cli.output import opened_output
+import sys
+from typing import Annotated
 
-EXAMPLES = ("autosched list", "autosched list --storage sqlite:///trials.sqlite3 --json")
+import typer
+
+from autosched.cli import hints, options
+from autosched.errors import StudyError
+from autosched.report.output import opened_output
+
+STUDIES_EXAMPLES = ("autosched list", "autosched list --storage sqlite:///trials.sqlite3 --json")
 
 
 def list_all(storage: options.Storage = None, as_json: options.Json = False) -> None:
     """List the studies of a database with their trials and best latency."""
-    from autosched.report.console import say  # noqa: PLC0415 - the help starts quickly
-    from autosched.report.studies import study_plain  # noqa: PLC0415 - as above
+    from autosched.report.output import say  # noqa: PLC0415 - the help starts quickly
+    from autosched.report.summary import study_plain  # noqa: PLC0415 - as above
     from autosched.report.tables import study_table  # noqa: PLC0415 - as above
     from autosched.store.database import open_store  # noqa: PLC0415 - as above
     from autosched.store.studies import list_studies  # noqa: PLC0415 - as above
@@ -25,3 +31,96 @@ def list_all(storage: options.Storage = None, as_json: options.Json = False) -> 
         output.result(
             {"database": store.describe(), "studies": [study_plain(item) for item in found]}
         )
+
+
+SHOW_EXAMPLES = (
+    "autosched show resnet50-n150",
+    "autosched show resnet50-n150 --layers --csv ops.csv",
+)
+
+
+def show(
+    study: options.StudyOption,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Show the best trial layer by layer.")
+    ] = False,
+    csv: Annotated[
+        str | None,
+        typer.Option(
+            "--csv", metavar="FILE", help="Write the best trial's ops as tt-perf-report reads them."
+        ),
+    ] = None,
+    storage: options.Storage = None,
+    as_json: options.Json = False,
+) -> None:
+    """Show a study: its trials and its best, with --layers where that one's time goes."""
+    from autosched.cost.profiles.perf_csv import write_ops  # noqa: PLC0415 - as above
+    from autosched.report import summary
+    from autosched.report import summary as studies  # noqa: PLC0415 - the help starts quickly
+    from autosched.report.output import say  # noqa: PLC0415 - as above
+    from autosched.report.tables import trial_table  # noqa: PLC0415 - as above
+    from autosched.search.settings import Settings  # noqa: PLC0415 - as above
+    from autosched.store.database import open_store  # noqa: PLC0415 - as above
+    from autosched.store.studies import get_study  # noqa: PLC0415 - as above
+    from autosched.store.trials import (  # noqa: PLC0415 - as above
+        best_of,
+        finished_trial,
+        list_trials,  # noqa: PLC0415 - as above
+    )
+
+    with opened_output(as_json) as output, open_store(storage) as store:
+        record = get_study(store, study)
+        trials = list_trials(store, record, with_schedules=False)
+        best = best_of(store, record)
+        settings = Settings.from_plain(record.settings)
+        say(
+            output.console,
+            f"Study {record.name}: {record.network}, batch {record.batch}, {record.device_kind} "
+            f"{record.board}, ttnn {record.ttnn_version}",
+        )
+        say(output.console, f"Formats: {settings.formats}; accuracy is not judged yet")
+        if layers and best is not None:
+            summary.print_layers(output.console, best)
+        elif trials:
+            say(output.console)
+            output.console.print(trial_table(trials))
+            say(output.console)
+        if csv is not None:
+            say(output.console, f"Ops: {write_ops(finished_trial(store, record)[0], record, csv)}")
+        summary.print_gain(output.console, summary.SearchResult(record, trials, best))
+        summary.print_next(output.console, hints.after_search(study, storage, settings, ""))
+        output.result(studies.shown_plain(record, trials, best, layers=layers))
+
+
+DELETE_EXAMPLES = ("autosched delete resnet50-n150", "autosched delete resnet50-n150 --yes --json")
+
+
+def delete(
+    study: options.StudyOption,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    storage: options.Storage = None,
+    as_json: options.Json = False,
+) -> None:
+    """Forget a study and its trials. Its probes stay: other studies reuse them."""
+    from autosched.report import words  # noqa: PLC0415 - the help starts quickly
+    from autosched.report.output import say  # noqa: PLC0415 - as above
+    from autosched.store.database import open_store  # noqa: PLC0415 - as above
+    from autosched.store.optuna_mirror import forget_study  # noqa: PLC0415 - as above
+    from autosched.store.studies import get_study  # noqa: PLC0415 - as above
+    from autosched.store.trials import list_trials  # noqa: PLC0415 - as above
+
+    with opened_output(as_json) as output, open_store(storage) as store:
+        record = get_study(store, study)
+        trials = len(list_trials(store, record, with_schedules=False))
+        what = f"study {study} and its {words.count(trials, 'trial')} in {store.describe()}"
+        if not yes:
+            _ask(what)
+        forget_study(store, study)
+        say(output.console, f"Deleted: {what}")
+        output.result({"database": store.describe(), "study": study, "trials": trials})
+
+
+def _ask(what: str) -> None:
+    if not sys.stdin.isatty():
+        raise StudyError(f"deleting {what} cannot be undone; confirm it with --yes")
+    typer.confirm(f"Delete {what}? This cannot be undone.", abort=True, err=True)

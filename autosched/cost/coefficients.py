@@ -8,9 +8,9 @@ from math import exp, log
 from pathlib import Path
 from typing import Any
 
-from autosched.cost.priors import ORDINARY_ERROR, PRIORS, SHARE, Prior
+from autosched.cost.ops.work import ORDINARY_ERROR, PRIORS, SHARE, Prior
 from autosched.errors import ProfileError
-from autosched.plain import digest
+from autosched.schedule.serialization import digest
 
 FORMAT = 3
 """Raised when formulas change so that older coefficient files no longer fit them."""
@@ -98,7 +98,7 @@ def from_free(free: float, prior: Prior) -> float:
     return 1 / (1 + exp(-free)) if prior.unit == SHARE else prior.least + exp(free)
 
 
-def to_plain(coefficients: Coefficients) -> dict[str, Any]:
+def coefficients_to_plain(coefficients: Coefficients) -> dict[str, Any]:
     """Return JSON types, with version and fingerprint; :func:`from_plain` reads them back."""
     return {
         "version": coefficients.version,
@@ -109,7 +109,7 @@ def to_plain(coefficients: Coefficients) -> dict[str, Any]:
 
 def save(coefficients: Coefficients, path: Path | str) -> None:
     """Write a coefficients file with its fingerprint."""
-    plain = to_plain(coefficients)
+    plain = coefficients_to_plain(coefficients)
     Path(path).write_text(json.dumps(plain, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -126,10 +126,10 @@ def load(path: Path | str) -> Coefficients:
         raise ProfileError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise ProfileError(f"{path}: not a coefficients file ({error})") from error
-    return from_plain(plain, str(path))
+    return coefficients_from_plain(plain, str(path))
 
 
-def from_plain(plain: Any, where: str) -> Coefficients:
+def coefficients_from_plain(plain: Any, where: str) -> Coefficients:
     """Build coefficients from JSON types; see :func:`load` for errors."""
     try:
         if plain["format"] != FORMAT:

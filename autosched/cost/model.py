@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import hypot, inf, log, sqrt
 from pathlib import Path
 
+from autosched.boards import CLOCK_GHZ
 from autosched.cost.coefficients import (
     Coefficients,
     FamilyFit,
@@ -13,17 +14,11 @@ from autosched.cost.coefficients import (
     reach,
     shipped_path,
 )
-from autosched.cost.features import is_known, read_features
-from autosched.cost.formulas import work_of
-from autosched.cost.priors import ORDINARY_ERROR
-from autosched.cost.profile import CLOCK_GHZ
-from autosched.cost.quantities import all_quantities
-from autosched.cost.records import Record
-from autosched.cost.transfer import FAMILY as TRANSFERS
-from autosched.cost.transfer import transfer_fit
-from autosched.cost.work import cycles_of, terms_of
+from autosched.cost.ops.families import Record, is_known, read_features, work_of
+from autosched.cost.ops.host import FAMILY as TRANSFERS
+from autosched.cost.ops.work import ORDINARY_ERROR, all_quantities, cycles_of, terms_of
 from autosched.errors import ProfileError
-from autosched.schedule import DeviceOp
+from autosched.schedule.outcomes import DeviceOp
 
 ERROR_PER_DISTANCE = 0.15
 """Standard error added per factor e that an op's quantities lie outside the calibration data."""
@@ -226,3 +221,14 @@ def _stderr(distance: float, fit: FamilyFit) -> float:
     if distance == inf:
         return hypot(ORDINARY_ERROR, fit.error)
     return hypot(fit.error, ERROR_PER_DISTANCE * distance)
+
+
+_PAYLOAD = 0.8
+_START_NS = 20_000.0
+_ERROR = 1.0  # of log time: a factor of e either way
+
+
+def transfer_fit(clock_ghz: float) -> FamilyFit:
+    """Return the coefficients of transfers, which no calibration changes."""
+    values = {"start": _START_NS * clock_ghz, "link_ns": clock_ghz / _PAYLOAD}
+    return FamilyFit(values, _ERROR)

@@ -2,7 +2,7 @@
 
 import re
 
-from autosched.schedule import Rejection, RejectionKind
+from autosched.schedule.outcomes import Rejection, RejectionKind
 
 _INFO = re.compile(r"info:\s*(?P<text>.*?)\s*backtrace:", re.DOTALL)
 _MAX_MESSAGE = 600

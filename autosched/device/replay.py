@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from types import TracebackType
 
 from autosched.boards import Board
-from autosched.device.requests import ProbeRequest, ReshardRequest
+from autosched.device.interface import ProbeRequest, ReshardRequest
 from autosched.errors import DeviceError
 from autosched.network.graph import Network
-from autosched.schedule import ProbeOutcome, Rejection, RejectionKind, RunOutcome, Schedule
+from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome
+from autosched.schedule.schedule import Schedule
 
 _NOT_RECORDED = Rejection(RejectionKind.INVALID, "not recorded")
 

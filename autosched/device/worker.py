@@ -18,16 +18,17 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
 from autosched.boards import Board
-from autosched.device.mock_setup import cache_dir
-from autosched.device.opening import open_local_device
+from autosched.device.interface import ProbeRequest, ReshardRequest, TimingSettings
+from autosched.device.machine import cache_dir, open_local_device
 from autosched.device.rejections import classify
-from autosched.device.requests import ProbeRequest, ReshardRequest, TimingSettings
 from autosched.errors import AutoschedError, DeviceError
 from autosched.network.graph import Network
-from autosched.schedule import ProbeOutcome, Rejection, RejectionKind, RunOutcome, Schedule
+from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome
+from autosched.schedule.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
 
 _START_DEADLINE_S = 120.0
 _EXIT_GRACE_S = 10.0

@@ -8,12 +8,12 @@ same schedule gives the same bytes.
 from collections.abc import Mapping
 from dataclasses import fields
 
-from autosched.export.module_header import definitions
 from autosched.export.module_text import (
-    Call,
-    Node,
+    CallText,
+    NodeText,
     Table,
     assignment,
+    definitions,
     functions_called,
     prose,
     quoted,
@@ -32,23 +32,24 @@ from autosched.export.ttnn_names import (
     sharding_name,
 )
 from autosched.export.validation import validate_schedule
-from autosched.plain import to_plain
-from autosched.schedule import (
+from autosched.schedule.configurations import (
     ComputeConfig,
     Conv2dConfig,
-    CoreRange,
-    DataType,
-    Edge,
     EltwiseConfig,
     Fidelity,
     FixedConfig,
     LayerConfig,
     MatmulConfig,
+    PoolConfig,
+)
+from autosched.schedule.schedule import Provenance, Schedule
+from autosched.schedule.serialization import to_plain
+from autosched.schedule.tensors import (
+    CoreRange,
+    DataType,
+    Edge,
     Memory,
     PageLayout,
-    PoolConfig,
-    Provenance,
-    Schedule,
     ShardLayout,
     TensorLayout,
 )
@@ -121,12 +122,12 @@ def _provenance(made: Provenance) -> str:
     return assignment("PROVENANCE", Table(tuple(literals.items())))
 
 
-def _call(function: str, **keywords: Node | None) -> Call:
+def _call(function: str, **keywords: NodeText | None) -> CallText:
     given = tuple((name, node) for name, node in keywords.items() if node is not None)
-    return Call(function, keywords=given)
+    return CallText(function, keywords=given)
 
 
-def _layer(config: LayerConfig) -> Node:
+def _layer(config: LayerConfig) -> NodeText:
     if isinstance(config, Conv2dConfig):
         return _conv2d(config)
     if isinstance(config, MatmulConfig):
@@ -139,8 +140,8 @@ def _layer(config: LayerConfig) -> Node:
     return _fixed(config)
 
 
-def _conv2d(config: Conv2dConfig) -> Node:
-    chosen: dict[str, Node] = {
+def _conv2d(config: Conv2dConfig) -> NodeText:
+    chosen: dict[str, NodeText] = {
         name: _value(getattr(config, name))
         for name in CONV2D_FIELDS
         if getattr(config, name) != CONV2D_TTNN_DEFAULTS[name]
@@ -150,10 +151,10 @@ def _conv2d(config: Conv2dConfig) -> Node:
         chosen["reshard_if_not_optimal"] = "True"
     if config.core_grid:
         chosen["override_sharding_config"] = "True"
-    return Call(
+    return CallText(
         "Conv2d",
         keywords=(
-            ("conv_config", Call("ttnn.Conv2dConfig", keywords=tuple(chosen.items()))),
+            ("conv_config", CallText("ttnn.Conv2dConfig", keywords=tuple(chosen.items()))),
             ("compute_config", compute_name(config.compute)),
             ("dtype", dtype_name(config.output_dtype)),
             *_slice_config(config, "l1_full"),
@@ -163,7 +164,9 @@ def _conv2d(config: Conv2dConfig) -> Node:
     )
 
 
-def _slice_config(config: Conv2dConfig | PoolConfig, default: str) -> tuple[tuple[str, Node], ...]:
+def _slice_config(
+    config: Conv2dConfig | PoolConfig, default: str
+) -> tuple[tuple[str, NodeText], ...]:
     """Return nothing for ``default``, which is that of the exported module."""
     if config.slicing == default:
         return ()
@@ -174,11 +177,11 @@ def _slice_config(config: Conv2dConfig | PoolConfig, default: str) -> tuple[tupl
     return (("slice_config", _call("ttnn.Conv2dSliceConfig", slice_type=kind, num_slices=count)),)
 
 
-def _dram_output(output_memory: str) -> tuple[tuple[str, Node], ...]:
+def _dram_output(output_memory: str) -> tuple[tuple[str, NodeText], ...]:
     return (("memory_config", MATMUL_MEMORY["dram"]),) if output_memory == "dram" else ()
 
 
-def _matmul(config: MatmulConfig) -> Node:
+def _matmul(config: MatmulConfig) -> NodeText:
     grid = config.core_grid
     return _call(
         "Matmul",
@@ -190,10 +193,10 @@ def _matmul(config: MatmulConfig) -> Node:
     )
 
 
-def _pool(config: PoolConfig) -> Node:
+def _pool(config: PoolConfig) -> NodeText:
     scheme = config.shard_layout
     default = PoolConfig()
-    chosen: dict[str, Node] = {
+    chosen: dict[str, NodeText] = {
         name: _value(getattr(config, field))
         for name, field in (("dtype", "output_dtype"), ("output_layout", "output_page"))
         if getattr(config, field) != getattr(default, field)
@@ -207,10 +210,10 @@ def _pool(config: PoolConfig) -> Node:
     for name in ("reallocate_halo_output", "deallocate_input"):
         if getattr(config, name) != getattr(default, name):
             chosen[name] = _value(getattr(config, name))
-    return Call("Pool", keywords=tuple(chosen.items()))
+    return CallText("Pool", keywords=tuple(chosen.items()))
 
 
-def _fixed(config: FixedConfig) -> Node:
+def _fixed(config: FixedConfig) -> NodeText:
     placement = _placement_unless_default(config.output)
     return _call(
         "Fixed", placement=placement, method=quoted(config.method) if config.method else None
@@ -221,11 +224,11 @@ def _edge_table(table: Mapping[Edge, TensorLayout]) -> Table:
     return Table(tuple((str(edge), _placement(layout)) for edge, layout in table.items()))
 
 
-def _placement_unless_default(layout: TensorLayout) -> Node | None:
+def _placement_unless_default(layout: TensorLayout) -> NodeText | None:
     return None if layout == TensorLayout() else _placement(layout)
 
 
-def _placement(layout: TensorLayout) -> Node:
+def _placement(layout: TensorLayout) -> NodeText:
     default = TensorLayout()
     return _call(
         "Placement",
@@ -235,27 +238,29 @@ def _placement(layout: TensorLayout) -> Node:
     )
 
 
-def _memory_config(layout: TensorLayout) -> Node | None:
+def _memory_config(layout: TensorLayout) -> NodeText | None:
     if layout.shard_shape is not None:
         transposed = "True" if layout.transposed else None
         in_dram = buffer_name(layout.memory) if layout.memory is Memory.DRAM else None
         options = _call("", transposed=transposed, buffer_type=in_dram).keywords
         shape = repr(tuple(layout.shard_shape))
-        return Call(
+        return CallText(
             "sharded", (sharding_name(layout.sharding), _cores(layout.grid), shape), options
         )
     if layout.is_sharded:
-        return Call(
+        return CallText(
             "ttnn.MemoryConfig", (sharding_name(layout.sharding), buffer_name(layout.memory))
         )
     return None if layout.memory is Memory.DRAM else MATMUL_MEMORY["l1"]
 
 
-def _cores(grid: tuple[CoreRange, ...]) -> Node:
-    return Call("cores", tuple(f"({part.x0}, {part.y0}, {part.x1}, {part.y1})" for part in grid))
+def _cores(grid: tuple[CoreRange, ...]) -> NodeText:
+    return CallText(
+        "cores", tuple(f"({part.x0}, {part.y0}, {part.x1}, {part.y1})" for part in grid)
+    )
 
 
-def _value(value: object) -> Node:
+def _value(value: object) -> NodeText:
     if isinstance(value, DataType):
         return dtype_name(value)
     if isinstance(value, ShardLayout):
@@ -279,10 +284,10 @@ def _compute_constants(schedule: Schedule) -> str:
     return "".join(assignment(name, _compute(config)) for name, config in used.items())
 
 
-def _compute(config: ComputeConfig) -> Node:
+def _compute(config: ComputeConfig) -> NodeText:
     chosen = {
         name: _value(getattr(config, name))
         for name, default in COMPUTE_TTNN_DEFAULTS.items()
         if getattr(config, name) != default
     }
-    return Call("ttnn.WormholeComputeKernelConfig", keywords=tuple(chosen.items()))
+    return CallText("ttnn.WormholeComputeKernelConfig", keywords=tuple(chosen.items()))

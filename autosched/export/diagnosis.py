@@ -11,20 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from autosched.export.ttnn_names import dtype_name, fidelity_name, page_name, sharding_name
-from autosched.export.validation import (
-    ACT_BLOCK_STEP,
-    FLOAT_TYPES,
-    SHARDED_LAYOUTS,
-    one_of,
-)
-from autosched.schedule import (
-    ComputeConfig,
-    Conv2dConfig,
-    DataType,
-    Fidelity,
-    PageLayout,
-    PoolConfig,
-)
+from autosched.export.validation import ACT_BLOCK_STEP, FLOAT_TYPES, SHARDED_LAYOUTS, one_of
+from autosched.schedule.configurations import ComputeConfig, Conv2dConfig, Fidelity, PoolConfig
+from autosched.schedule.tensors import DataType, PageLayout
 
 Namespace = dict[str, Any]
 
@@ -48,7 +37,6 @@ _LEGAL: Mapping[str, str] = {
 }
 _BY_TYPE: Mapping[Any, str] = {bool: "True or False", bool | None: "True, False or None"}
 
-
 _NANOBIND_WORDS = "incompatible function arguments"
 
 
@@ -60,7 +48,9 @@ class Blame:
     words: str
 
 
-def explain(tree: ast.Module, namespace: Namespace, error: BaseException, line: int) -> str:
+def explain_schedule_error(
+    tree: ast.Module, namespace: Namespace, error: BaseException, line: int
+) -> str:
     """Return where and why a module failed at ``line``, evaluating its parts in ``namespace``."""
     statement = next((item for item in tree.body if _spans(item, line)), None)
     value = getattr(statement, "value", None)

@@ -5,10 +5,9 @@ from dataclasses import fields
 from typing import Any
 
 from autosched.errors import ScheduleError
-from autosched.export.building import build_schedule
-from autosched.export.validation import validate_schedule
-from autosched.plain import to_plain
-from autosched.schedule import Schedule
+from autosched.export.validation import build_schedule, validate_schedule
+from autosched.schedule.schedule import Schedule
+from autosched.schedule.serialization import to_plain
 
 
 def render_json(schedule: Schedule) -> str:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from autosched.errors import ScheduleError
-from autosched.export.building import build_schedule, named_entries
-from autosched.export.diagnosis import explain, first_words
+from autosched.export.diagnosis import explain_schedule_error, first_words
 from autosched.export.json_form import parse_json
 from autosched.export.ttnn_values import layer_plain, layout_plain
-from autosched.schedule import Schedule
+from autosched.export.validation import build_schedule, named_entries
+from autosched.schedule.schedule import Schedule
 
 _TABLES = ("PROVENANCE", "LAYERS", "RESHARDS", "MOVES")
 
@@ -92,7 +92,7 @@ def _run(tree: ast.Module, file: str) -> dict[str, Any]:
     try:
         exec(compile(tree, file, "exec"), namespace)  # noqa: S102 - the file is a Python module
     except (Exception, SystemExit) as error:
-        words = explain(tree, namespace, error, _line_of(error, file))
+        words = explain_schedule_error(tree, namespace, error, _line_of(error, file))
         raise ScheduleError(f"{file}: {words}. Correct it, or export the schedule again.") from None
     return namespace
 

@@ -1,5 +1,6 @@
 """Python expressions as text, laid out as ``ruff format`` would leave them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -8,22 +9,22 @@ _INDENT = "    "
 
 
 @dataclass(frozen=True)
-class Call:
+class CallText:
     """A call with positional arguments, then keywords."""
 
     function: str
-    arguments: tuple["Node", ...] = ()
-    keywords: tuple[tuple[str, "Node"], ...] = ()
+    arguments: tuple["NodeText", ...] = ()
+    keywords: tuple[tuple[str, "NodeText"], ...] = ()
 
 
 @dataclass(frozen=True)
 class Table:
     """A dict literal with text keys, one entry a line."""
 
-    entries: tuple[tuple[str, "Node"], ...] = ()
+    entries: tuple[tuple[str, "NodeText"], ...] = ()
 
 
-Node: TypeAlias = str | Call | Table
+NodeText: TypeAlias = str | CallText | Table
 """An expression: source text that stays on one line, a call, or a table."""
 
 
@@ -41,12 +42,12 @@ def prose(text: str) -> str:
     return escaped.replace('"', '\\"')
 
 
-def assignment(name: str, node: Node) -> str:
+def assignment(name: str, node: NodeText) -> str:
     """Return ``name = node`` with a line break at its end."""
     return f"{name} = {_text(node, 0, len(name) + 3)}\n"
 
 
-def _text(node: Node, depth: int, used: int) -> str:
+def _text(node: NodeText, depth: int, used: int) -> str:
     """Return the text of ``node`` after ``used`` characters of a line indented by ``depth``."""
     if not isinstance(node, Table) or not node.entries:
         flat = _flat(node)
@@ -61,27 +62,133 @@ def _text(node: Node, depth: int, used: int) -> str:
     return f"{opening}\n{items}{_INDENT * depth}{closing}"
 
 
-def _flat(node: Node) -> str:
+def _flat(node: NodeText) -> str:
     if isinstance(node, str):
         return node
     opening, closing = _brackets(node)
     return opening + ", ".join(lead + _flat(item) for lead, item in _items(node)) + closing
 
 
-def _items(node: Call | Table) -> list[tuple[str, Node]]:
+def _items(node: CallText | Table) -> list[tuple[str, NodeText]]:
     if isinstance(node, Table):
         return [(f"{quoted(key)}: ", item) for key, item in node.entries]
     keywords = [(f"{name}=", item) for name, item in node.keywords]
     return [("", item) for item in node.arguments] + keywords
 
 
-def _brackets(node: Call | Table) -> tuple[str, str]:
+def _brackets(node: CallText | Table) -> tuple[str, str]:
     return ("{", "}") if isinstance(node, Table) else (f"{node.function}(", ")")
 
 
-def functions_called(node: Node) -> set[str]:
+def functions_called(node: NodeText) -> set[str]:
     """Return the name of every function that ``node`` calls."""
     if isinstance(node, str):
         return set()
-    names = {node.function} if isinstance(node, Call) else set()
+    names = {node.function} if isinstance(node, CallText) else set()
     return names.union(*(functions_called(item) for _, item in _items(node)))
+
+
+_CORES = '''
+def cores(*rectangles):
+    """Cores as rectangles (x0, y0, x1, y1), both corners included."""
+    return ttnn.CoreRangeSet(
+        [
+            ttnn.CoreRange(ttnn.CoreCoord(x0, y0), ttnn.CoreCoord(x1, y1))
+            for x0, y0, x1, y1 in rectangles
+        ]
+    )
+'''
+
+_SHARDED = '''
+def sharded(memory_layout, grid, shard_shape, transposed=False, buffer_type=ttnn.BufferType.L1):
+    """One shard of shard_shape (rows, columns in elements) on each core of the grid."""
+    orientation = ttnn.ShardOrientation.COL_MAJOR if transposed else ttnn.ShardOrientation.ROW_MAJOR
+    spec = ttnn.ShardSpec(grid, shard_shape, orientation)
+    return ttnn.MemoryConfig(memory_layout, buffer_type, spec)
+'''
+
+_PLACEMENT = '''
+class Placement(NamedTuple):
+    """Where and how a tensor lies: for ttnn.to_memory_config, ttnn.typecast, ttnn.to_layout."""
+
+    memory_config: ttnn.MemoryConfig = ttnn.DRAM_MEMORY_CONFIG
+    dtype: ttnn.DataType = ttnn.bfloat16
+    layout: ttnn.Layout = ttnn.TILE_LAYOUT
+'''
+
+_CONV2D = '''
+class Conv2d(NamedTuple):
+    """Arguments of ttnn.conv2d; the output is then brought to memory_config, if one is given.
+
+    With fold_input the image is first folded by the stride (ttnn.fold), and the convolution runs
+    with stride 1 on weights rearranged alike (autosched.network.stem_folding).
+    """
+
+    conv_config: ttnn.Conv2dConfig
+    compute_config: ttnn.WormholeComputeKernelConfig
+    dtype: ttnn.DataType
+    slice_config: ttnn.Conv2dSliceConfig | None = ttnn.Conv2dL1FullSliceConfig
+    memory_config: ttnn.MemoryConfig | None = None
+    fold_input: bool = False
+'''
+
+_MATMUL = '''
+class Matmul(NamedTuple):
+    """Arguments of ttnn.linear, and the format of its weights."""
+
+    weights_dtype: ttnn.DataType
+    compute_kernel_config: ttnn.WormholeComputeKernelConfig
+    dtype: ttnn.DataType
+    memory_config: ttnn.MemoryConfig = ttnn.DRAM_MEMORY_CONFIG
+    core_grid: ttnn.CoreGrid | None = None
+'''
+
+_POOL = '''
+class Pool(NamedTuple):
+    """Arguments of ttnn.max_pool2d and ttnn.avg_pool2d; the scheme is for interleaved inputs."""
+
+    applied_shard_scheme: ttnn.TensorMemoryLayout | None = None
+    dtype: ttnn.DataType = ttnn.bfloat16
+    output_layout: ttnn.Layout = ttnn.TILE_LAYOUT
+    dram_slice_config: ttnn.Conv2dSliceConfig | None = None
+    memory_config: ttnn.MemoryConfig | None = None
+    reallocate_halo_output: bool = False
+    deallocate_input: bool = True
+'''
+
+_ELTWISE = '''
+class Eltwise(NamedTuple):
+    """Output format of an addition, multiplication or activation, and where it runs."""
+
+    dtype: ttnn.DataType
+    placement: Placement = Placement()
+'''
+
+_FIXED = '''
+class Fixed(NamedTuple):
+    """A step without choices but where it leaves its output, and how it converts."""
+
+    placement: Placement = Placement()
+    method: str = ""
+'''
+
+_HELPERS = {"cores": _CORES, "sharded": _SHARDED}
+_CLASSES = {
+    "Placement": _PLACEMENT,
+    "Conv2d": _CONV2D,
+    "Matmul": _MATMUL,
+    "Pool": _POOL,
+    "Eltwise": _ELTWISE,
+    "Fixed": _FIXED,
+}
+_NEEDS_PLACEMENT = ("Eltwise", "Fixed")
+
+
+def definitions(used: set[str]) -> Iterator[str]:
+    """Yield the source of the functions and classes named in ``used`` and of what they need."""
+    wanted = set(used)
+    if wanted.intersection(_NEEDS_PLACEMENT):
+        wanted.add("Placement")
+    for name, source in (*_HELPERS.items(), *_CLASSES.items()):
+        if name in wanted:
+            yield source.lstrip("\n")

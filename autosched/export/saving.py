@@ -8,7 +8,7 @@ from pathlib import Path
 from autosched.errors import ScheduleError
 from autosched.export.config_module import render_schedule
 from autosched.export.json_form import render_json
-from autosched.schedule import Schedule
+from autosched.schedule.schedule import Schedule
 
 
 def save_schedule(schedule: Schedule, path: str | os.PathLike[str]) -> Path:
@@ -49,3 +49,30 @@ def _replace(target: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             os.unlink(draft)
         raise
+
+
+_MARKS = ("PROVENANCE", '"provenance"')
+
+
+def check_target(path: Path) -> None:
+    """Check a place for a schedule before the work that leads to it.
+
+    Raises:
+        ScheduleError: for another ending than .py or .json, a missing directory, or a file that
+            is not a schedule: a network file must not be overwritten by its schedule.
+    """
+    if path.suffix not in (".py", ".json"):
+        raise ScheduleError(f"{path}: a schedule is exported as .py or .json; name it so")
+    if not path.parent.is_dir():
+        raise ScheduleError(f"{path}: there is no directory {path.parent}; create it first")
+    if path.exists() and not _is_schedule(path):
+        raise ScheduleError(
+            f"{path}: this file is there and is no exported schedule; name another, or remove it"
+        )
+
+
+def _is_schedule(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return not text or any(mark in text for mark in _MARKS)

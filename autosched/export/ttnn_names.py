@@ -1,17 +1,10 @@
-"""How ttnn spells the values of :mod:`autosched.schedule`, and its own defaults (ttnn 0.81.1)."""
+"""How ttnn spells the values of :mod:`autosched.schedule.schedule`, and its own defaults (ttnn 0.81.1)."""
 
 from collections.abc import Mapping
 from dataclasses import fields
 
-from autosched.schedule import (
-    ComputeConfig,
-    Conv2dConfig,
-    DataType,
-    Fidelity,
-    Memory,
-    PageLayout,
-    ShardLayout,
-)
+from autosched.schedule.configurations import ComputeConfig, Conv2dConfig, Fidelity
+from autosched.schedule.tensors import DataType, Memory, PageLayout, ShardLayout
 
 CONV2D_OWN_FIELDS = (
     "output_dtype",

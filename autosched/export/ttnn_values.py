@@ -9,11 +9,7 @@ from enum import Enum
 from typing import Any
 
 from autosched.errors import ScheduleError
-from autosched.export.ttnn_names import (
-    COMPUTE_TTNN_DEFAULTS,
-    CONV2D_FIELDS,
-    SLICE_TYPES,
-)
+from autosched.export.ttnn_names import COMPUTE_TTNN_DEFAULTS, CONV2D_FIELDS, SLICE_TYPES
 
 Plain = dict[str, Any]
 _SHARDED_SUFFIX = "_SHARDED"

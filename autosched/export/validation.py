@@ -1,25 +1,28 @@
 """What a schedule file may say: legal values of every field, and for whom it was made."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from itertools import combinations
+from typing import Any, cast
 
 from autosched.errors import ScheduleError
 from autosched.export.ttnn_names import SLICE_TYPES
-from autosched.schedule import (
+from autosched.schedule.configurations import (
     Conv2dConfig,
-    CoreRange,
-    DataType,
-    Edge,
     EltwiseConfig,
     FixedConfig,
     LayerConfig,
     MatmulConfig,
-    PageLayout,
     PoolConfig,
-    Provenance,
-    Schedule,
+)
+from autosched.schedule.schedule import Provenance, Schedule
+from autosched.schedule.serialization import from_plain
+from autosched.schedule.tensors import (
+    CoreRange,
+    DataType,
+    Edge,
+    PageLayout,
     ShardLayout,
     TensorLayout,
 )
@@ -29,7 +32,7 @@ ACT_BLOCK_STEP = 32
 
 CONV_OUTPUTS = ("sharded", "dram")
 POOL_SLICINGS = ("auto", *SLICE_TYPES)
-SLICINGS = ("l1_full", *POOL_SLICINGS)
+CONV_SLICINGS = ("l1_full", *POOL_SLICINGS)
 MATMUL_OUTPUTS = ("dram", "l1", "width", "height", "block")
 SHARDED_LAYOUTS = (ShardLayout.HEIGHT, ShardLayout.WIDTH, ShardLayout.BLOCK)
 FLOAT_TYPES = (DataType.BFLOAT16, DataType.BFLOAT8_B, DataType.BFLOAT4_B, DataType.FLOAT32)
@@ -150,7 +153,7 @@ def _conv2d_faults(config: Conv2dConfig) -> Iterator[Fault]:
     yield from _choice(config, "weights_dtype", FLOAT_TYPES)
     yield from _choice(config, "output_dtype", FLOAT_TYPES)
     yield from _choice(config, "output_memory", CONV_OUTPUTS)
-    yield from _slicing_faults(config, SLICINGS)
+    yield from _slicing_faults(config, CONV_SLICINGS)
     yield from _grid_faults(config.core_grid, "core_grid")
 
 
@@ -194,3 +197,60 @@ def _grid_faults(grid: tuple[CoreRange, ...], name: str) -> Iterator[Fault]:
 
 def _overlap(one: CoreRange, other: CoreRange) -> bool:
     return one.x0 <= other.x1 and other.x0 <= one.x1 and one.y0 <= other.y1 and other.y0 <= one.y1
+
+
+def build_schedule(tables: Mapping[str, Any], file: str) -> Schedule:
+    """Return the schedule that plain values describe.
+
+    ``tables`` has ``provenance``, ``layers``, and where there are any ``reshards`` and ``moves``.
+
+    Raises:
+        ScheduleError: naming ``file``, the layer or edge, the field and what is legal.
+    """
+    schedule = Schedule(
+        from_plain(Provenance, tables["provenance"], f"{file}: PROVENANCE"),
+        {
+            name: cast("LayerConfig", from_plain(LayerConfig, plain, f"{file}: layer {name!r}"))
+            for name, plain in named_entries(tables["layers"], "layers", file)
+        },
+        _by_edge(tables.get("reshards", {}), "reshard", file),
+        _by_edge(tables.get("moves", {}), "move", file),
+    )
+    validate_schedule(schedule, file)
+    return schedule
+
+
+def _by_edge(table: Any, noun: str, file: str) -> dict[Edge, TensorLayout]:
+    return {
+        _parse_edge(name, f"{file}: {noun} {name!r}"): from_plain(
+            TensorLayout, plain, f"{file}: {noun} {name!r}"
+        )
+        for name, plain in named_entries(table, f"{noun}s", file)
+    }
+
+
+def named_entries(table: Any, what: str, file: str) -> list[tuple[str, Any]]:
+    """Return the items of a table whose keys are names.
+
+    Raises:
+        ScheduleError: if it is no such table.
+    """
+    if not isinstance(table, Mapping):
+        raise ScheduleError(f"{file}: {what}: expected a table by name, not {table!r}")
+    for name in table:
+        if not isinstance(name, str):
+            raise ScheduleError(f"{file}: {what}: {name!r} is no name; write it in quotes")
+    return list(table.items())
+
+
+def _parse_edge(text: str, where: str) -> Edge:
+    try:
+        edge = Edge.parse(text)
+    except ScheduleError:
+        edge = None
+    if edge is None or str(edge) != text or not edge.consumer:
+        raise ScheduleError(
+            f"{where} is no edge; write 'producer -> consumer', or "
+            "'producer -> consumer#1' for the consumer's second input"
+        )
+    return edge

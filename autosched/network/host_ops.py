@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from autosched.network.graph import HostOp, HostStep, HostView, Weights
-from autosched.network.host_layers import GETITEM
+from autosched.network.graph import Weights
+from autosched.network.operators import GETITEM, HostOp, HostStep, HostView
 
 _NAMED: Mapping[str, type] = {
     "dtype": torch.dtype,

@@ -5,9 +5,11 @@ from functools import partial, singledispatch
 from typing import Any
 
 import torch
-from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
+from torch.nn import functional as F
 
-from autosched.network.graph import (
+from autosched.network.graph import Layer, Network, Weights
+from autosched.network.host_ops import run_on_host
+from autosched.network.operators import (
     Activation,
     Attention,
     Binary,
@@ -20,11 +22,9 @@ from autosched.network.graph import (
     GroupNorm,
     HostOp,
     Input,
-    Layer,
     LayerNorm,
     Linear,
     Matmul,
-    Network,
     Output,
     Pad,
     Padding,
@@ -36,9 +36,7 @@ from autosched.network.graph import (
     Softmax,
     Unary,
     Upsample,
-    Weights,
 )
-from autosched.network.host_ops import run_on_host
 
 _BINARY: dict[str, Callable[..., torch.Tensor]] = {
     "add": torch.add,
@@ -75,7 +73,7 @@ _ACTIVATIONS: dict[str, Callable[..., torch.Tensor]] = {
 }
 
 
-def evaluate(network: Network, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+def evaluate_network(network: Network, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """Run every layer in float32 and return the outputs in order.
 
     Args:

@@ -15,10 +15,12 @@ q*s - p rows zero.
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from autosched.network.graph import Conv2d, Pair, Weights
+from autosched.network.graph import Weights
+from autosched.network.operators import Conv2d, Pair
 
 if TYPE_CHECKING:
     import torch
+
 
 MAX_FOLDED_CHANNELS = 64
 """Beyond two tiles of channels a convolution gathers whole tiles without folding."""

@@ -12,15 +12,15 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from autosched.probing.lower_bound import Proof, relative_gap
+from autosched.probing.probe_book import ProbeCounts
 from autosched.report import words
-from autosched.report.console import say
-from autosched.search.events import ProbeCounts
-from autosched.search.finished import DEFAULT_SAMPLER, GIVEN_SAMPLER
-from autosched.search.proof import Proof, relative_gap
-from autosched.store.trials import TrialRecord
+from autosched.report.output import say
+from autosched.store.trials import DEFAULT_SAMPLER, GIVEN_SAMPLER, TrialRecord
 
 if TYPE_CHECKING:
-    from autosched.schedule import RejectionKind
+    from autosched.schedule.outcomes import RejectionKind
+
 
 _PLAIN_EVERY_S = 10.0
 _BAR_WIDTH = 24

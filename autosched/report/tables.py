@@ -8,7 +8,7 @@ from rich.table import Table
 
 from autosched.boards import Board
 from autosched.report import words
-from autosched.report.layers import LayerRow, ReshardRow
+from autosched.report.layer_rows import LayerRow, ReshardRow
 from autosched.store.studies import StudySummary
 from autosched.store.trials import TrialRecord
 

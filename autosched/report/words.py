@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from autosched.schedule import Rejection, RejectionKind, TimeKind
+from autosched.schedule.outcomes import Rejection, RejectionKind, TimeKind
 
 MICRO = "µs"
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from autosched.device.requests import TimingSettings
+from autosched.device.interface import TimingSettings
 from autosched.errors import StudyError
 from autosched.space.formats import Formats
 
@@ -16,7 +16,7 @@ class Settings:
     ``network_file`` is the path of the user's ``net.py``, "" for a network made in Python;
     ``device`` is "mock" or "silicon". With ``allow_host`` the network is captured so that what
     ttnn lacks runs on the host. ``pinned`` and ``forbidden`` are restrictions of the candidates, as
-    :meth:`~autosched.search.restrictions.Restriction.parse` reads them.
+    :meth:`~autosched.probing.restrictions.Restriction.parse` reads them.
     """
 
     network_file: str = ""

@@ -10,40 +10,48 @@ import optuna
 from optuna.trial import TrialState, create_trial
 
 from autosched.boards import Board, find_board
-from autosched.device.device import Device
+from autosched.cost.model_choice import ChosenModel, choose_cost_model
+from autosched.device.interface import Device
 from autosched.device.worker import WorkerDevice
 from autosched.errors import SearchError, StudyError
 from autosched.network.graph import Network
-from autosched.schedule import Provenance, Schedule
-from autosched.search.cost_choice import ChosenModel, choose_cost_model
-from autosched.search.events import Observer, ProbeCounts, SilentObserver
-from autosched.search.finished import (
-    DEFAULT_SAMPLER,
-    GIVEN_SAMPLER,
-    best_of,
-    with_provenance,
+from autosched.probing.joint_problem import JointProblem
+from autosched.probing.layer_tables import TableBuilder
+from autosched.probing.lower_bound import Proof, prove
+from autosched.probing.probe_book import TRANSIENT, ProbeBook, ProbeCounts
+from autosched.probing.problem_builder import ordered_problem
+from autosched.probing.restrictions import Restriction, restrictions
+from autosched.schedule.schedule import Provenance, Schedule
+from autosched.search.loop import Observer, SilentObserver
+from autosched.search.samplers.optuna_trials import (
+    LAYER_TIMES,
+    REJECTION,
+    from_parameters,
+    search_space,
+    tell,
+    times_by_layer,
+    to_parameters,
 )
-from autosched.search.joint import JointProblem
-from autosched.search.mirror import OptunaMirror
-from autosched.search.ordering import ordered_problem
-from autosched.search.parameters import from_parameters, search_space, to_parameters
-from autosched.search.probe_book import TRANSIENT, ProbeBook
-from autosched.search.proof import Proof, prove
-from autosched.search.restrictions import Restriction, restrictions
-from autosched.search.samplers.joint_sampler import LAYER_TIMES, REJECTION
 from autosched.search.samplers.registry import make_sampler
-from autosched.search.samplers.telling import tell
 from autosched.search.settings import Settings
-from autosched.search.tables import TableBuilder
 from autosched.search.time_limit import TimeLimited, TimeUpError
-from autosched.search.trial_runner import run_repaired, run_trial, times_by_layer
+from autosched.search.trial import run_repaired, run_trial
 from autosched.space.defaults import default_schedule
 from autosched.space.efforts import FIRST_LOOK, QUICK, Effort, find_effort
 from autosched.space.formats import LayerFormats
 from autosched.store.database import Store
+from autosched.store.optuna_mirror import OptunaMirror
 from autosched.store.probes import DeviceKey
 from autosched.store.studies import StudyRecord
-from autosched.store.trials import TrialRecord, add_trial, list_trials
+from autosched.store.trials import (
+    DEFAULT_SAMPLER,
+    GIVEN_SAMPLER,
+    TrialRecord,
+    add_trial,
+    best_of,
+    list_trials,
+    with_provenance,
+)
 
 _JOINT = "joint"
 _PROOF_LIMIT_S = 20.0

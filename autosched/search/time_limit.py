@@ -2,8 +2,9 @@
 
 import time
 
-from autosched.search.events import Observer, ProbeCounts
-from autosched.search.proof import Proof
+from autosched.probing.lower_bound import Proof
+from autosched.probing.probe_book import ProbeCounts
+from autosched.search.loop import Observer
 from autosched.store.trials import TrialRecord
 
 

@@ -4,30 +4,28 @@ Every tensor waits in DRAM, interleaved; convolutions and pools get no configura
 formats, so that ttnn picks the sharding and slices what it finds too large.
 """
 
-from autosched.network.graph import (
+from autosched.network.graph import Layer, Network
+from autosched.network.operators import (
     Binary,
     Conv2d,
     ConvTranspose2d,
     GlobalAvgPool2d,
     HostOp,
-    Layer,
     Linear,
-    Network,
     Pool2d,
     Unary,
 )
-from autosched.schedule import (
+from autosched.schedule.configurations import (
     Conv2dConfig,
     EltwiseConfig,
     FixedConfig,
     LayerConfig,
     MatmulConfig,
     PoolConfig,
-    Provenance,
-    Schedule,
-    TensorLayout,
 )
-from autosched.space.conv2d import in_slices
+from autosched.schedule.schedule import Provenance, Schedule
+from autosched.schedule.tensors import TensorLayout
+from autosched.space.convolutions import in_slices
 from autosched.space.formats import Formats, LayerFormats, host_config
 
 

@@ -9,29 +9,21 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from autosched.errors import SearchError
-from autosched.network.graph import (
+from autosched.network.graph import Layer, Network
+from autosched.network.operators import (
     Concat,
     Conv2d,
     ConvTranspose2d,
     HostOp,
     Input,
-    Layer,
     Linear,
-    Network,
     Pad,
     PixelShuffle,
     Slice,
     Upsample,
 )
-from autosched.schedule import (
-    HOST_METHOD,
-    ComputeConfig,
-    DataType,
-    Fidelity,
-    FixedConfig,
-    PageLayout,
-    TensorLayout,
-)
+from autosched.schedule.configurations import HOST_METHOD, ComputeConfig, Fidelity, FixedConfig
+from autosched.schedule.tensors import DataType, PageLayout, TensorLayout
 
 _TILE = 32
 _Word = TypeVar("_Word", DataType, Fidelity)

@@ -7,35 +7,38 @@ there, so their candidates are made from the layouts that the tensors around the
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from autosched.network.graph import (
+from autosched.network.graph import Layer
+from autosched.network.operators import (
     Binary,
     GlobalAvgPool2d,
     HostOp,
     Input,
-    Layer,
     LayerNorm,
     Linear,
     Output,
     Pool2d,
     Unary,
 )
-from autosched.schedule import (
-    CoreRange,
-    DataType,
+from autosched.schedule.configurations import (
+    SLICINGS,
     EltwiseConfig,
     FixedConfig,
     LayerConfig,
     MatmulConfig,
+    PoolConfig,
+)
+from autosched.schedule.tensors import (
+    CoreRange,
+    DataType,
     Memory,
     PageLayout,
-    PoolConfig,
     ShardLayout,
     TensorLayout,
 )
-from autosched.space.conv2d import SLICINGS, slice_counts
+from autosched.space.convolutions import slice_counts
 from autosched.space.efforts import Effort
 from autosched.space.formats import LayerFormats, host_config
-from autosched.space.image_layers import image_candidates, is_image_layer
+from autosched.space.images import image_candidates, is_image_layer
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A database URL, checked before anything is opened."""
 
 import importlib.util
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,3 +73,27 @@ def _postgresql_address(url: URL) -> Address:
             f"{url}: PostgreSQL needs the psycopg driver; run `pip install 'autosched[postgresql]'`"
         )
     return Address(url.set(drivername="postgresql+psycopg"), None)
+
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def default_url() -> str:
+    """Return the URL of the SQLite file that is used where the user names no database.
+
+    It lies in ``db/`` of a source checkout, otherwise in the user's data directory
+    (``$XDG_DATA_HOME/autosched``, by default ``~/.local/share/autosched``).
+    """
+    return f"sqlite:///{(checkout_directory() or _user_directory()) / 'autosched.sqlite3'}"
+
+
+def checkout_directory() -> Path | None:
+    directory = PACKAGE.parent / "db"
+    return directory if (directory / "env.py").is_file() else None
+
+
+def _user_directory() -> Path:
+    data_home = Path(os.environ.get("XDG_DATA_HOME", ""))
+    # The XDG specification has relative paths ignored.
+    base = data_home if data_home.is_absolute() else Path.home() / ".local" / "share"
+    return base / "autosched"

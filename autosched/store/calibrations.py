@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from autosched.plain import digest
+from autosched.schedule.serialization import digest
 from autosched.store import models
 from autosched.store.database import Store, insert_missing
 
@@ -40,7 +40,7 @@ def save_calibration(store: Store, calibration: CalibrationRecord) -> None:
         "fingerprint": calibration.fingerprint,
     }
     with store.writing() as session:
-        insert_missing(session, models.Calibration, [values])
+        insert_missing(session, models.CalibrationRow, [values])
 
 
 def list_calibrations(
@@ -51,13 +51,13 @@ def list_calibrations(
     Raises:
         StoreError: if the database refuses.
     """
-    query = select(models.Calibration).order_by(
-        models.Calibration.created_at.desc(), models.Calibration.id.desc()
+    query = select(models.CalibrationRow).order_by(
+        models.CalibrationRow.created_at.desc(), models.CalibrationRow.id.desc()
     )
     if arch is not None:
-        query = query.where(models.Calibration.arch == arch)
+        query = query.where(models.CalibrationRow.arch == arch)
     if ttnn_version is not None:
-        query = query.where(models.Calibration.ttnn_version == ttnn_version)
+        query = query.where(models.CalibrationRow.ttnn_version == ttnn_version)
     with store.reading() as session:
         return [_from_row(row) for row in session.scalars(query)]
 
@@ -73,5 +73,5 @@ def latest_calibration(
     return next(iter(list_calibrations(store, arch, ttnn_version)), None)
 
 
-def _from_row(row: models.Calibration) -> CalibrationRecord:
+def _from_row(row: models.CalibrationRow) -> CalibrationRecord:
     return CalibrationRecord(row.arch, row.ttnn_version, row.name, row.coefficients, row.created_at)

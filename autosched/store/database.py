@@ -17,9 +17,9 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from autosched.errors import StoreError
-from autosched.store import failures, schema
-from autosched.store.address import Address, parse_url
-from autosched.store.location import default_url
+from autosched.store import database_errors as failures
+from autosched.store import models as schema
+from autosched.store.address import Address, default_url, parse_url
 from autosched.store.models import Base
 
 LOCK_TIMEOUT_S = 30.0
@@ -112,7 +112,7 @@ class Store:
                 with connection.begin():
                     yield connection
         except SQLAlchemyError as error:
-            raise failures.explain(
+            raise failures.explain_database_error(
                 error, self.describe(), self._address.path, self._lock_timeout_s
             ) from error
 
@@ -130,7 +130,7 @@ def open_store(url: str | None = None, *, lock_timeout_s: float = LOCK_TIMEOUT_S
 
     Args:
         url: ``sqlite:///file`` or ``postgresql://user@host/database``; None for
-            :func:`~autosched.store.location.default_url`.
+            :func:`~autosched.store.address.default_url`.
         lock_timeout_s: How long a write waits for another process's.
 
     Raises:
@@ -227,3 +227,18 @@ def _configure_postgresql(engine: Engine, lock_timeout_s: float) -> None:
     def connected(connection: Any, _: Any) -> None:
         connection.execute(f"SET lock_timeout = {round(lock_timeout_s * 1000)}")
         connection.commit()
+
+
+def open_writable(url: str | None) -> Store:
+    """Open the database and make sure that it takes what the search will find.
+
+    Raises:
+        StoreError: if it cannot be opened, or not be written.
+    """
+    store = open_store(url)
+    try:
+        store.check_writable()
+    except BaseException:
+        store.close()
+        raise
+    return store

@@ -13,7 +13,8 @@ from sqlalchemy import inspect, select
 from sqlalchemy.orm import Session
 
 from autosched.errors import StoreError
-from autosched.store import models, schema
+from autosched.store import models
+from autosched.store import models as schema
 from autosched.store.address import parse_url
 from autosched.store.database import Store, insert_missing, open_store
 
@@ -93,7 +94,7 @@ def open_other(place: str) -> Store:
     return open_store(url)
 
 
-def merge(source: Store, target: Store) -> Merged:
+def merge_databases(source: Store, target: Store) -> Merged:
     """Copy probes, calibrations, studies and trials that ``target`` lacks, all or nothing.
 
     A study whose name is taken here by another one gets a number after it. Trials of a study that
@@ -106,8 +107,8 @@ def merge(source: Store, target: Store) -> Merged:
         raise StoreError(f"{target.describe()} is the database itself; name another one to merge")
     with source.reading() as theirs, target.writing() as ours:
         return Merged(
-            _copied(theirs, ours, models.Probe, _PROBE_KEY),
-            _copied(theirs, ours, models.Calibration, _CALIBRATION_KEY),
+            _copied(theirs, ours, models.ProbeRow, _PROBE_KEY),
+            _copied(theirs, ours, models.CalibrationRow, _CALIBRATION_KEY),
             tuple(_studies(theirs, ours)),
         )
 
@@ -131,9 +132,10 @@ def _copied(
 
 def _studies(theirs: Session, ours: Session) -> Iterator[MergedStudy]:
     here = {
-        _key(row, _STUDY_KEY): (row["id"], row["name"]) for row in _rows(ours, models.Study, "id")
+        _key(row, _STUDY_KEY): (row["id"], row["name"])
+        for row in _rows(ours, models.StudyRow, "id")
     }
-    for row in _rows(theirs, models.Study, "id"):
+    for row in _rows(theirs, models.StudyRow, "id"):
         found = here.get(_key(row, _STUDY_KEY))
         study_id, name = found or _new_study(ours, row)
         trials = _trials(theirs, ours, row["id"], study_id)
@@ -141,21 +143,21 @@ def _studies(theirs: Session, ours: Session) -> Iterator[MergedStudy]:
 
 
 def _new_study(ours: Session, row: _Row) -> tuple[int, str]:
-    taken = set(ours.scalars(select(models.Study.name)))
+    taken = set(ours.scalars(select(models.StudyRow.name)))
     name, number = row["name"], 1
     while name in taken:
         number += 1
         name = f"{row['name']}-{number}"
-    study = models.Study(**{**_without_id(row), "name": name})
+    study = models.StudyRow(**{**_without_id(row), "name": name})
     ours.add(study)
     ours.flush()
     return study.id, name
 
 
 def _trials(theirs: Session, ours: Session, their_id: int, our_id: int) -> Tally:
-    trial = models.Trial
+    trial = models.TrialRow
     # As add_trial does, so that another process cannot take the same numbers.
-    ours.execute(select(models.Study.id).where(models.Study.id == our_id).with_for_update())
+    ours.execute(select(models.StudyRow.id).where(models.StudyRow.id == our_id).with_for_update())
     columns = [getattr(trial, name) for name in _TRIAL_KEY]
     known = {
         tuple(row) for row in ours.execute(select(*columns).where(trial.study_id == our_id)).all()

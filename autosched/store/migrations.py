@@ -1,19 +1,21 @@
 """Bringing a database to the current schema with Alembic."""
 
+from pathlib import Path
+
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
 
 from autosched.errors import StoreError
-from autosched.store.location import migrations_directory
-from autosched.store.schema import HEAD, current_revision
+from autosched.store.address import PACKAGE, checkout_directory
+from autosched.store.models import HEAD, current_revision
 
 # Any number that other users of a PostgreSQL server are unlikely to lock.
 _UPGRADE_LOCK = 0x6175746F
 
 
 def upgrade(connection: Connection, place: str) -> None:
-    """Bring a database to :data:`~autosched.store.schema.HEAD` in the caller's write transaction.
+    """Bring a database to :data:`~autosched.store.models.HEAD` in the caller's write transaction.
 
     Raises:
         StoreError: if a newer autosched made it.
@@ -44,3 +46,8 @@ def _refuse_newer(found: str | None, place: str) -> None:
             f"{place} was made by a newer autosched (its schema is {found}, this one knows up to "
             f"{HEAD}). Update autosched, or name another database"
         )
+
+
+def migrations_directory() -> Path:
+    """Return the Alembic environment: beside the package in a wheel, ``db/`` in a checkout."""
+    return checkout_directory() or PACKAGE / "_db"

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
+    Connection,
     DateTime,
     Dialect,
     Double,
@@ -19,8 +20,14 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    column,
+    inspect,
+    select,
+    table,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from autosched.errors import StoreError
 
 TABLE_PREFIX = "autosched_"
 
@@ -63,7 +70,7 @@ class Base(DeclarativeBase):
     }
 
 
-class Probe(Base):
+class ProbeRow(Base):
     """One configuration of one layer that ran, or was rejected, alone on a device.
 
     ``outcome`` is a compressed ``Rejection`` where ``rejection`` names its kind, otherwise a
@@ -98,7 +105,7 @@ class Probe(Base):
     created_at: Mapped[datetime]
 
 
-class Study(Base):
+class StudyRow(Base):
     """One search over one network on one device."""
 
     __tablename__ = "autosched_study"
@@ -115,7 +122,7 @@ class Study(Base):
     created_at: Mapped[datetime]
 
 
-class Trial(Base):
+class TrialRow(Base):
     """One whole-network run of one schedule; ``schedule`` and ``ops`` are compressed."""
 
     __tablename__ = "autosched_trial"
@@ -142,7 +149,7 @@ class Trial(Base):
     ops: Mapped[bytes]
 
 
-class Calibration(Base):
+class CalibrationRow(Base):
     """Fitted coefficients of the cost model for one architecture and ttnn version."""
 
     __tablename__ = "autosched_calibration"
@@ -159,3 +166,60 @@ class Calibration(Base):
     fingerprint: Mapped[str] = mapped_column(String(64))
     coefficients: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
+
+
+HEAD = "0001"
+"""The newest revision in ``db/versions``."""
+VERSION_TABLE = "autosched_alembic_version"
+OPTUNA_TABLES = frozenset(
+    {
+        "alembic_version",
+        "studies",
+        "study_directions",
+        "study_system_attributes",
+        "study_user_attributes",
+        "trial_heartbeats",
+        "trial_intermediate_values",
+        "trial_params",
+        "trial_system_attributes",
+        "trial_user_attributes",
+        "trial_values",
+        "trials",
+        "version_info",
+    }
+)
+"""What ``optuna.storages.RDBStorage`` creates."""
+
+
+def current_revision(connection: Connection) -> str | None:
+    """Return the revision that a database is at, or None where autosched has no tables yet."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    revisions = table(VERSION_TABLE, column("version_num"))
+    revision: str | None = connection.scalar(select(revisions.c.version_num))
+    return revision
+
+
+def refuse_foreign(connection: Connection, place: str) -> None:
+    """Refuse a SQLite file that belongs to another program.
+
+    A PostgreSQL database is shared on purpose: who creates it grants the right to add tables.
+
+    Raises:
+        StoreError: if there are tables, and neither autosched nor Optuna made them.
+    """
+    if connection.dialect.name != "sqlite":
+        return
+    tables = set(inspect(connection).get_table_names())
+    foreign = sorted(name for name in tables - OPTUNA_TABLES if not is_own_table(name))
+    if foreign and not any(is_own_table(name) for name in tables):
+        listed = ", ".join(foreign[:5]) + (", ..." if len(foreign) > 5 else "")
+        raise StoreError(
+            f"{place} is another program's database (it has the tables {listed}); nothing was "
+            "written. Name another file"
+        )
+
+
+def is_own_table(name: str) -> bool:
+    """Whether autosched made a table, going by its name."""
+    return name.startswith(TABLE_PREFIX)

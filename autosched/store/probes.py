@@ -8,22 +8,25 @@ from typing import Any
 
 from sqlalchemy import Row, select
 
-from autosched.plain import digest, to_plain
-from autosched.schedule import LayerConfig, ProbeOutcome, Rejection, TensorLayout
-from autosched.store import codec, models
+from autosched.schedule.configurations import LayerConfig
+from autosched.schedule.outcomes import ProbeOutcome, Rejection
+from autosched.schedule.serialization import digest, to_plain
+from autosched.schedule.tensors import TensorLayout
+from autosched.store import models
+from autosched.store.codec import collector_paused, pack, read_plain, unpack
 from autosched.store.database import Store, insert_missing
 
 # PostgreSQL takes 65,535 parameters a statement, SQLite 32,766.
 _SIGNATURES_PER_SELECT = 1000
 _COLUMNS = (
-    models.Probe.id,
-    models.Probe.layer_signature,
-    models.Probe.config_digest,
-    models.Probe.inputs_digest,
-    models.Probe.config,
-    models.Probe.input_layouts,
-    models.Probe.rejection,
-    models.Probe.outcome,
+    models.ProbeRow.id,
+    models.ProbeRow.layer_signature,
+    models.ProbeRow.config_digest,
+    models.ProbeRow.inputs_digest,
+    models.ProbeRow.config,
+    models.ProbeRow.input_layouts,
+    models.ProbeRow.rejection,
+    models.ProbeRow.outcome,
 )
 
 
@@ -87,7 +90,7 @@ def save_probes(store: Store, probes: Iterable[StoredProbe]) -> None:
     if not rows:
         return
     with store.writing() as session:
-        insert_missing(session, models.Probe, rows)
+        insert_missing(session, models.ProbeRow, rows)
 
 
 def load_probes(
@@ -100,16 +103,16 @@ def load_probes(
     """
     rows: list[Row[Any]] = []
     signatures = sorted(set(layer_signatures))
-    with codec.collector_paused():
+    with collector_paused():
         with store.reading() as session:
             for start in range(0, len(signatures), _SIGNATURES_PER_SELECT):
                 batch = signatures[start : start + _SIGNATURES_PER_SELECT]
                 rows += session.execute(
                     select(*_COLUMNS).where(
-                        models.Probe.board == device.board,
-                        models.Probe.device_kind == device.device_kind,
-                        models.Probe.ttnn_version == device.ttnn_version,
-                        models.Probe.layer_signature.in_(batch),
+                        models.ProbeRow.board == device.board,
+                        models.ProbeRow.device_kind == device.device_kind,
+                        models.ProbeRow.ttnn_version == device.ttnn_version,
+                        models.ProbeRow.layer_signature.in_(batch),
                     )
                 )
         rows.sort(key=lambda row: int(row.id))
@@ -127,7 +130,7 @@ def _to_row(probe: StoredProbe, now: datetime) -> dict[str, Any]:
         "config": to_plain(probe.config),
         "input_layouts": to_plain(probe.input_layouts),
         "rejection": outcome.kind.value if isinstance(outcome, Rejection) else None,
-        "outcome": codec.pack(outcome),
+        "outcome": pack(outcome),
         "created_at": now,
     }
 
@@ -137,7 +140,7 @@ def _from_row(row: Row[Any], device: DeviceKey, place: str) -> StoredProbe:
     target = ProbeOutcome if row.rejection is None else Rejection
     return StoredProbe(
         ProbeKey(row.layer_signature, row.config_digest, row.inputs_digest, device),
-        codec.read_plain(LayerConfig, row.config, where),
-        codec.read_plain(tuple[TensorLayout, ...], row.input_layouts, where),
-        codec.unpack(target, row.outcome, where),
+        read_plain(LayerConfig, row.config, where),
+        read_plain(tuple[TensorLayout, ...], row.input_layouts, where),
+        unpack(target, row.outcome, where),
     )

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from autosched.errors import StudyError
-from autosched.schedule import TimeKind
+from autosched.schedule.outcomes import TimeKind
 from autosched.store import models
 from autosched.store.database import Store
 
@@ -51,14 +51,14 @@ class StudySummary:
     best_latency_kind: TimeKind | None = None
 
 
-def create_study(store: Store, study: StudyRecord) -> StudyRecord:
+def add_study(store: Store, study: StudyRecord) -> StudyRecord:
     """Keep a new study and return it with its id.
 
     Raises:
         StudyError: if there is a study of this name.
         StoreError: if the database refuses.
     """
-    row = models.Study(**{**vars(study), "settings": dict(study.settings)})
+    row = models.StudyRow(**{**vars(study), "settings": dict(study.settings)})
     with store.writing() as session:
         if _named(session, study.name) is not None:
             raise _taken(store, study.name)
@@ -80,7 +80,7 @@ def get_study(store: Store, name: str) -> StudyRecord:
     study = find_study(store, name)
     if study is None:
         with store.reading() as session:
-            names = list(session.scalars(select(models.Study.name)))
+            names = list(session.scalars(select(models.StudyRow.name)))
         raise StudyError(_unknown(store, name, names))
     return study
 
@@ -104,12 +104,12 @@ def list_studies(store: Store) -> list[StudySummary]:
     Raises:
         StoreError: if the database refuses.
     """
-    trial = models.Trial
+    trial = models.TrialRow
     tallies = select(
         trial.study_id, trial.state, trial.latency_kind, func.count(), func.min(trial.latency_us)
     ).group_by(trial.study_id, trial.state, trial.latency_kind)
     with store.reading() as session:
-        rows = session.scalars(select(models.Study).order_by(models.Study.id))
+        rows = session.scalars(select(models.StudyRow).order_by(models.StudyRow.id))
         summaries = {row.id: StudySummary(_from_row(row)) for row in rows}
         for study_id, state, kind, count, best_us in session.execute(tallies):
             summaries[study_id] = _add_tally(summaries[study_id], state, kind, count, best_us)
@@ -125,15 +125,15 @@ def delete_study(store: Store, name: str) -> None:
     """
     study = get_study(store, name)
     with store.writing() as session:
-        session.execute(delete(models.Trial).where(models.Trial.study_id == study.id))
-        session.execute(delete(models.Study).where(models.Study.id == study.id))
+        session.execute(delete(models.TrialRow).where(models.TrialRow.study_id == study.id))
+        session.execute(delete(models.StudyRow).where(models.StudyRow.id == study.id))
 
 
-def _named(session: Session, name: str) -> models.Study | None:
-    return session.scalar(select(models.Study).where(models.Study.name == name))
+def _named(session: Session, name: str) -> models.StudyRow | None:
+    return session.scalar(select(models.StudyRow).where(models.StudyRow.name == name))
 
 
-def _from_row(row: models.Study) -> StudyRecord:
+def _from_row(row: models.StudyRow) -> StudyRecord:
     names = StudyRecord.__dataclass_fields__
     return StudyRecord(**{name: getattr(row, name) for name in names})
 

@@ -9,37 +9,40 @@ from sqlalchemy import Row, Select, bindparam, case, func, insert, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from autosched.errors import StudyError
-from autosched.schedule import DeviceOp, Rejection, RejectionKind, Schedule, TimeKind
-from autosched.store import codec, models
+from autosched.schedule.outcomes import DeviceOp, Rejection, RejectionKind, TimeKind
+from autosched.schedule.schedule import Schedule
+from autosched.search.settings import Settings
+from autosched.store import models
+from autosched.store.codec import collector_paused, pack, unpack
 from autosched.store.database import Store
 from autosched.store.studies import StudyRecord
 
 _Column = InstrumentedAttribute[Any]
 _SUMMARY: tuple[_Column, ...] = (
-    models.Trial.number,
-    models.Trial.sampler,
-    models.Trial.fingerprint,
-    models.Trial.latency_us,
-    models.Trial.latency_kind,
-    models.Trial.latency_std_us,
-    models.Trial.peak_l1_bytes,
-    models.Trial.cost_model,
-    models.Trial.rejection_kind,
-    models.Trial.rejection_message,
-    models.Trial.rejection_layer,
-    models.Trial.started_at,
-    models.Trial.duration_s,
+    models.TrialRow.number,
+    models.TrialRow.sampler,
+    models.TrialRow.fingerprint,
+    models.TrialRow.latency_us,
+    models.TrialRow.latency_kind,
+    models.TrialRow.latency_std_us,
+    models.TrialRow.peak_l1_bytes,
+    models.TrialRow.cost_model,
+    models.TrialRow.rejection_kind,
+    models.TrialRow.rejection_message,
+    models.TrialRow.rejection_layer,
+    models.TrialRow.started_at,
+    models.TrialRow.duration_s,
 )
 COMPLETE = "complete"
 REJECTED = "rejected"
 # Built once: a trial's critical path has no time to compose statements.
 _LOCK_STUDY = (
-    select(models.Study.id).where(models.Study.id == bindparam("study_id")).with_for_update()
+    select(models.StudyRow.id).where(models.StudyRow.id == bindparam("study_id")).with_for_update()
 )
-_NEWEST = select(func.max(models.Trial.number)).where(
-    models.Trial.study_id == bindparam("study_id")
+_NEWEST = select(func.max(models.TrialRow.number)).where(
+    models.TrialRow.study_id == bindparam("study_id")
 )
-_INSERT = insert(models.Trial)
+_INSERT = insert(models.TrialRow)
 
 
 @dataclass(frozen=True)
@@ -111,8 +114,8 @@ def list_trials(
     Raises:
         StoreError: if the database refuses, or a row is damaged.
     """
-    query = _select(study, with_schedules, with_ops).order_by(models.Trial.number)
-    with codec.collector_paused():
+    query = _select(study, with_schedules, with_ops).order_by(models.TrialRow.number)
+    with collector_paused():
         with store.reading() as session:
             rows = session.execute(query).all()
         return [_from_row(row, study, store.describe()) for row in rows]
@@ -129,11 +132,11 @@ def best_trial(
     Raises:
         StoreError: if the database refuses, or the row is damaged.
     """
-    estimated_last = case((models.Trial.latency_kind == TimeKind.MEASURED.value, 0), else_=1)
+    estimated_last = case((models.TrialRow.latency_kind == TimeKind.MEASURED.value, 0), else_=1)
     query = (
         _select(study, with_schedules=True, with_ops=True)
-        .where(models.Trial.state == COMPLETE, models.Trial.sampler.not_in(leaving_out))
-        .order_by(estimated_last, models.Trial.latency_us, models.Trial.number)
+        .where(models.TrialRow.state == COMPLETE, models.TrialRow.sampler.not_in(leaving_out))
+        .order_by(estimated_last, models.TrialRow.latency_us, models.TrialRow.number)
         .limit(1)
     )
     with store.reading() as session:
@@ -150,7 +153,7 @@ def get_trial(store: Store, study: StudyRecord, number: int) -> TrialRecord:
     """
     query = _select(study, with_schedules=True, with_ops=True)
     with store.reading() as session:
-        row = session.execute(query.where(models.Trial.number == number)).first()
+        row = session.execute(query.where(models.TrialRow.number == number)).first()
     if row is None:
         raise StudyError(f"the study {study.name!r} has no trial {number}")
     return _from_row(row, study, store.describe())
@@ -159,10 +162,10 @@ def get_trial(store: Store, study: StudyRecord, number: int) -> TrialRecord:
 def _select(study: StudyRecord, with_schedules: bool, with_ops: bool) -> Select[Any]:
     columns = list(_SUMMARY)
     if with_schedules:
-        columns.append(models.Trial.schedule)
+        columns.append(models.TrialRow.schedule)
     if with_ops:
-        columns.append(models.Trial.ops)
-    return select(*columns).where(models.Trial.study_id == study.id)
+        columns.append(models.TrialRow.ops)
+    return select(*columns).where(models.TrialRow.study_id == study.id)
 
 
 def _to_values(trial: TrialRecord) -> dict[str, Any]:
@@ -181,8 +184,8 @@ def _to_values(trial: TrialRecord) -> dict[str, Any]:
         "rejection_layer": rejection and rejection.layer,
         "started_at": trial.started_at,
         "duration_s": trial.duration_s,
-        "schedule": codec.pack(trial.schedule),
-        "ops": codec.pack(trial.ops),
+        "schedule": pack(trial.schedule),
+        "ops": pack(trial.ops),
     }
 
 
@@ -190,7 +193,7 @@ def _from_row(row: Row[Any], study: StudyRecord, place: str) -> TrialRecord:
     where = f"{place}: study {study.name!r}, trial {row.number}"
     fields = row._mapping
     return TrialRecord(
-        schedule=codec.unpack(Schedule, row.schedule, where) if "schedule" in fields else None,
+        schedule=unpack(Schedule, row.schedule, where) if "schedule" in fields else None,
         sampler=row.sampler,
         started_at=row.started_at,
         duration_s=row.duration_s,
@@ -200,7 +203,7 @@ def _from_row(row: Row[Any], study: StudyRecord, place: str) -> TrialRecord:
         peak_l1_bytes=row.peak_l1_bytes,
         cost_model=row.cost_model,
         rejection=_rejection(row),
-        ops=codec.unpack(tuple[DeviceOp, ...], row.ops, where) if "ops" in fields else (),
+        ops=unpack(tuple[DeviceOp, ...], row.ops, where) if "ops" in fields else (),
         fingerprint=row.fingerprint,
         number=row.number,
     )
@@ -210,3 +213,69 @@ def _rejection(row: Row[Any]) -> Rejection | None:
     if row.rejection_kind is None:
         return None
     return Rejection(RejectionKind(row.rejection_kind), row.rejection_message, row.rejection_layer)
+
+
+DEFAULT_SAMPLER = "default"
+"""What trials of ttnn's default schedule carry in place of a sampler's name."""
+GIVEN_SAMPLER = "given"
+"""What trials of schedules carry that the user gave to start from."""
+
+
+def finished_trial(
+    store: Store, study: StudyRecord, number: int | None = None
+) -> tuple[TrialRecord, Schedule]:
+    """Return a trial (default: the fastest) and its schedule with its full provenance.
+
+    Raises:
+        StudyError: if there is no such trial, or none has run yet, or the device rejected it.
+        StoreError: if the database refuses.
+    """
+    found = best_of(store, study) if number is None else get_trial(store, study, number)
+    if found is None:
+        raise StudyError(
+            f"no trial of study {study.name!r} has run yet; go on with: autosched resume "
+            f"{study.name}"
+        )
+    if found.rejection is not None:
+        raise StudyError(
+            f"trial {number} of study {study.name!r} was rejected by the device "
+            f"({found.rejection.kind}); choose one of those that ran: autosched show {study.name}"
+        )
+    trial = with_provenance(found, study)
+    assert trial.schedule is not None  # noqa: S101 - both queries read it
+    return trial, trial.schedule
+
+
+def best_of(store: Store, record: StudyRecord) -> TrialRecord | None:
+    """Return a study's fastest trial with its device ops.
+
+    Where candidates are pinned or forbidden, ttnn's default and schedules given to start from
+    count only as long as nothing else has run: they may be against the restrictions.
+    """
+    settings = Settings.from_plain(record.settings)
+    if settings.pinned or settings.forbidden:
+        found = best_trial(store, record, leaving_out=(DEFAULT_SAMPLER, GIVEN_SAMPLER))
+        if found is not None:
+            return found
+    return best_trial(store, record)
+
+
+def default_trial(trials: Sequence[TrialRecord]) -> TrialRecord | None:
+    """Return the trial of ttnn's default schedule; the last one, where it had to be repeated."""
+    return next((item for item in reversed(trials) if item.sampler == DEFAULT_SAMPLER), None)
+
+
+def with_provenance(trial: TrialRecord, study: StudyRecord) -> TrialRecord:
+    """Return a stored trial whose schedule says where it comes from."""
+    if trial.schedule is None:
+        return trial
+    provenance = replace(
+        trial.schedule.provenance,
+        study=study.name,
+        trial=trial.number,
+        latency_us=trial.latency_us,
+        latency_kind=trial.latency_kind,
+        cost_model=trial.cost_model,
+        date=trial.started_at.date().isoformat(),
+    )
+    return replace(trial, schedule=replace(trial.schedule, provenance=provenance))

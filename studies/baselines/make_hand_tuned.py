@@ -32,30 +32,30 @@ from pathlib import Path
 import autosched
 from autosched.boards import find_board
 from autosched.cost.model import CostModel
-from autosched.device.mock_setup import ttnn_version
-from autosched.device.requests import ProbeRequest
+from autosched.device.interface import ProbeRequest
+from autosched.device.machine import ttnn_version
 from autosched.device.worker import WorkerDevice
 from autosched.errors import ScheduleError
-from autosched.network.graph import Activation, Binary, Conv2d, Input, Layer, Linear, Network
-from autosched.schedule import (
+from autosched.network.graph import Layer, Network
+from autosched.network.operators import Activation, Binary, Conv2d, Input, Linear
+from autosched.schedule.configurations import (
     Conv2dConfig,
-    CoreRange,
-    DataType,
-    DeviceOp,
-    Edge,
     EltwiseConfig,
     FixedConfig,
     LayerConfig,
     MatmulConfig,
+    PoolConfig,
+)
+from autosched.schedule.outcomes import DeviceOp, Rejection, TimeKind
+from autosched.schedule.schedule import Provenance, Schedule
+from autosched.schedule.tensors import (
+    CoreRange,
+    DataType,
+    Edge,
     Memory,
     PageLayout,
-    PoolConfig,
-    Provenance,
-    Rejection,
-    Schedule,
     ShardLayout,
     TensorLayout,
-    TimeKind,
     move_label,
 )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from autosched.cli.main import run
+from autosched.cli.main import run_command_line
 
 TINY = """\
 from torch import nn
@@ -72,7 +72,7 @@ def invoke(
 
     def invoked(*arguments: str) -> Done:
         capfd.readouterr()
-        code = run(arguments)
+        code = run_command_line(arguments)
         out, err = capfd.readouterr()
         return Done(code, out, err)
 

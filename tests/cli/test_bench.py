@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from autosched.cli.benching import hand_tuned, hand_tuned_path
-from autosched.cli.output import opened_output
+from autosched.bench.bench import Bench, Progress
+from autosched.cli.steps.inputs import hand_tuned, hand_tuned_path
 from autosched.errors import SearchError
 from autosched.export.loading import load_schedule
-from autosched.network.graph import Input as NetworkInput
 from autosched.network.graph import Layer, Network
-from autosched.search.bench import Bench, Progress
-from autosched.search.joint import JointProblem
+from autosched.network.operators import Input as NetworkInput
+from autosched.probing.joint_problem import JointProblem
+from autosched.report.output import opened_output
 from tests.cli.conftest import Invoke, Studied
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 import autosched
-from autosched.schedule import Conv2dConfig, CoreRange
+from autosched.schedule.configurations import Conv2dConfig
+from autosched.schedule.tensors import CoreRange
 from tests.cli.conftest import Invoke, Studied
 
 

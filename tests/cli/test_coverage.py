@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from autosched.cli.covering import CoverageRequest
+from autosched.cli.steps.coverage_run import CoverageRequest
 from tests.cli.conftest import Invoke, Studied
 
 BAD = """\

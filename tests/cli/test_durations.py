@@ -1,6 +1,6 @@
 import pytest
 
-from autosched.cli.durations import parse_duration
+from autosched.cli.steps.search_request import parse_duration
 from autosched.errors import SearchError
 
 

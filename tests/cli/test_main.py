@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from autosched.cli import version
+from autosched.cli import machine as version
 from tests.cli.conftest import Invoke, command, in_process_of_its_own
 
 

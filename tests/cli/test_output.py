@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from autosched.cli.output import opened_output
+from autosched.report.output import opened_output
 
 
 def test_only_the_object_reaches_standard_output(capfd: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 import autosched
-from autosched.schedule import DRAM_TILE, Conv2dConfig, Edge, ShardLayout, TensorLayout
+from autosched.schedule.configurations import Conv2dConfig
+from autosched.schedule.tensors import DRAM_TILE, Edge, ShardLayout, TensorLayout
 from tests.cli.conftest import Invoke, Studied
 
 

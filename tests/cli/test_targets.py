@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from autosched.cli.targets import check_target
 from autosched.errors import ScheduleError
+from autosched.export.saving import check_target
 
 
 def test_a_network_file_is_never_overwritten(tmp_path: Path) -> None:

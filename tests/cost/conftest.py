@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from autosched.schedule import DeviceOp
+from autosched.schedule.outcomes import DeviceOp
 
 DATA = Path(__file__).parent / "data"
 ROOT = Path(__file__).parents[2]

@@ -3,7 +3,8 @@
 import re
 from dataclasses import replace
 
-from autosched.schedule import DeviceOp, Fidelity
+from autosched.schedule.configurations import Fidelity
+from autosched.schedule.outcomes import DeviceOp
 
 _FIDELITY = re.compile(r"(math_fidelity(?:=|': '))\w+")
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from autosched.boards import find_board
-from autosched.device.mock_setup import mock_environment
+from autosched.device.mock.environment import mock_environment
 
 os.environ.update(mock_environment(find_board("n150")))
 
 import torch
 import ttnn
 
-from autosched.device.graph_capture import read_device_ops
+from autosched.device.ttnn.graph_capture import read_device_ops
 
 HEIGHT = ttnn.TensorMemoryLayout.HEIGHT_SHARDED
 BLOCK = ttnn.TensorMemoryLayout.BLOCK_SHARDED

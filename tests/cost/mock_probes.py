@@ -16,17 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from autosched.boards import find_board
-from autosched.cost.features import read_features
-from autosched.cost.records import Conv2dOp, MatmulOp
-from autosched.device.mock_setup import mock_environment
-from autosched.schedule import DeviceOp
+from autosched.cost.ops.convolutions import Conv2dOp
+from autosched.cost.ops.families import read_features
+from autosched.cost.ops.matmul import MatmulOp
+from autosched.device.mock.environment import mock_environment
+from autosched.schedule.outcomes import DeviceOp
 
 os.environ.update(mock_environment(find_board("n150")))
 
 import torch
 import ttnn
 
-from autosched.device.graph_capture import read_device_ops
+from autosched.device.ttnn.graph_capture import read_device_ops
 
 Ops = tuple[DeviceOp, ...]
 Pair = tuple[str, Ops, Ops]

@@ -1,4 +1,5 @@
-from autosched.schedule import DeviceOp, Fidelity
+from autosched.schedule.configurations import Fidelity
+from autosched.schedule.outcomes import DeviceOp
 from tests.cost.derive import with_fidelity
 
 

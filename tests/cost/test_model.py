@@ -7,7 +7,7 @@ import pytest
 from autosched.cost.coefficients import FORMAT
 from autosched.cost.model import COMMON, CostModel
 from autosched.errors import ProfileError
-from autosched.schedule import DeviceOp
+from autosched.schedule.outcomes import DeviceOp
 
 Captures = dict[str, tuple[DeviceOp, ...]]
 

@@ -8,20 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autosched.cost.model import CostModel
-from autosched.cost.records import (
-    BinaryOp,
-    Conv2dOp,
+from autosched.cost.ops.convolutions import Conv2dOp
+from autosched.cost.ops.eltwise import BinaryOp
+from autosched.cost.ops.families import Record
+from autosched.cost.ops.matmul import MatmulKind, MatmulOp
+from autosched.cost.ops.movement import (
     InterleavedToShardedOp,
-    MatmulKind,
-    MatmulOp,
     MoveOp,
-    Place,
-    Record,
     ReshardOp,
     ShardedToInterleavedOp,
-    Traffic,
 )
-from autosched.schedule import DataType, DeviceOp, Fidelity, PageLayout, ShardLayout
+from autosched.cost.ops.traffic import Place, Traffic
+from autosched.schedule.configurations import Fidelity
+from autosched.schedule.outcomes import DeviceOp
+from autosched.schedule.tensors import DataType, PageLayout, ShardLayout
 from tests.cost.derive import with_fidelity
 
 MODELS = [CostModel.load(arch) for arch in ("wormhole_b0", "blackhole")]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from autosched.cost.model import CostModel
-from autosched.schedule import DeviceOp
+from autosched.schedule.outcomes import DeviceOp
 from tests.cost.conftest import ROOT
 
 Pair = tuple[str, tuple[DeviceOp, ...], tuple[DeviceOp, ...]]

@@ -10,7 +10,7 @@ import pytest
 
 from autosched.device.worker import WorkerDevice
 from autosched.network.graph import Network
-from tests.device.examples import BOARD, small_network
+from tests.examples.device_layers import BOARD, small_network
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,12 +5,12 @@ import sys
 
 import torch
 
-from autosched.device.opening import open_local_device
-from autosched.device.runner import Runner
+from autosched.device.machine import open_local_device
+from autosched.device.ttnn.runner import Runner
 from autosched.space.defaults import default_schedule
 from autosched.space.formats import Formats
-from tests.device.examples import BOARD
-from tests.device.test_host_layers import cosine_network
+from tests.device.ttnn.test_host import cosine_network
+from tests.examples.device_layers import BOARD
 
 
 def main() -> None:

@@ -16,22 +16,26 @@ from typing import Any
 import torch
 import ttnn
 
-from autosched.device import convolution_calls
-from autosched.device.graph_capture import (
+from autosched.device.interface import ProbeRequest
+from autosched.device.machine import open_local_device
+from autosched.device.ttnn import convolutions as convolution_calls
+from autosched.device.ttnn.graph_capture import (
     dataflow_buffers,
     lacks_buffers,
     peak_l1_bytes,
     read_device_ops,
 )
-from autosched.device.local import LocalDevice, _capture
-from autosched.device.lowering import CALLS, Lowering
-from autosched.device.opening import open_local_device
-from autosched.device.requests import ProbeRequest
-from autosched.device.runner import Runner
-from autosched.network.graph import Input, Layer, Network, Softmax
-from autosched.schedule import CoreRange, DataType, FixedConfig, Rejection, Schedule, TensorLayout
+from autosched.device.ttnn.local_device import LocalDevice, _capture
+from autosched.device.ttnn.runner import CALLS, LayerRunner, Runner
+from autosched.network.graph import Layer, Network
+from autosched.network.operators import Input, Softmax
+from autosched.schedule.configurations import FixedConfig
+from autosched.schedule.outcomes import Rejection
+from autosched.schedule.schedule import Schedule
+from autosched.schedule.tensors import CoreRange, DataType, TensorLayout
 from tests.device import examples
-from tests.device.examples import (
+from tests.device.open_board import sizes
+from tests.examples.device_layers import (
     BOARD,
     conv3x3,
     height,
@@ -39,7 +43,6 @@ from tests.device.examples import (
     small_network,
     ttnn_default,
 )
-from tests.device.open_board import sizes
 
 Finding = dict[str, Any]
 EXPERIMENTS: list[Callable[[LocalDevice], Finding]] = []
@@ -132,7 +135,7 @@ def prepared_weights(device: LocalDevice) -> Finding:
 def one_layer_in_two_layouts(device: LocalDevice) -> Finding:
     """The same layer under other input layouts and configurations."""
     network = Network("one", conv_layers())
-    lowering = Lowering(device.device, BOARD, network)
+    lowering = LayerRunner(device.device, BOARD, network)
     layer = network.by_name["conv"]
     rows = examples.ROWS_IN_DRAM
     tiles = TensorLayout()

@@ -8,10 +8,10 @@ from typing import Any
 import ttnn
 
 from autosched.boards import find_board
-from autosched.device.local import LocalDevice
-from autosched.device.opening import open_local_device
-from autosched.schedule import Rejection
-from tests.device.examples import HEIGHT, pointwise
+from autosched.device.machine import open_local_device
+from autosched.device.ttnn.local_device import LocalDevice
+from autosched.schedule.outcomes import Rejection
+from tests.examples.device_layers import HEIGHT, pointwise
 
 
 def sizes(device: LocalDevice) -> dict[str, Any]:

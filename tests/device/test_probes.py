@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from autosched.device.requests import ProbeRequest, ReshardRequest
+from autosched.device.interface import ProbeRequest, ReshardRequest
 from autosched.device.worker import WorkerDevice
-from autosched.network.graph import (
+from autosched.network.graph import Network
+from autosched.network.operators import (
     Activation,
     Binary,
     Conv2d,
@@ -14,34 +15,32 @@ from autosched.network.graph import (
     Input,
     LayerOp,
     Linear,
-    Network,
     Output,
     Pool2d,
     Reshape,
     Softmax,
     Unary,
 )
-from autosched.schedule import (
-    DRAM_TILE,
+from autosched.schedule.configurations import (
     Conv2dConfig,
-    CoreRange,
-    DataType,
     EltwiseConfig,
     FixedConfig,
     LayerConfig,
     MatmulConfig,
+    PoolConfig,
+)
+from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome
+from autosched.schedule.tensors import (
+    DRAM_TILE,
+    CoreRange,
+    DataType,
     Memory,
     PageLayout,
-    PoolConfig,
-    ProbeOutcome,
-    Rejection,
-    RejectionKind,
-    RunOutcome,
     ShardLayout,
     TensorLayout,
 )
 from tests.device import examples
-from tests.device.examples import (
+from tests.examples.device_layers import (
     BLOCK,
     DRAM_8B,
     HEIGHT,

@@ -1,7 +1,7 @@
 import pytest
 
 from autosched.device.rejections import classify
-from autosched.schedule import Rejection, RejectionKind
+from autosched.schedule.outcomes import Rejection, RejectionKind
 
 TEXTS = {
     RejectionKind.CIRCULAR_BUFFER_OVERFLOW: (

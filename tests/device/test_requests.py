@@ -1,7 +1,7 @@
 from dataclasses import replace
 
-from autosched.schedule import DRAM_TILE
-from tests.device.examples import FITS, ROWS_IN_DRAM
+from autosched.schedule.tensors import DRAM_TILE
+from tests.examples.device_layers import FITS, ROWS_IN_DRAM
 
 
 def test_one_source_layout_is_for_all_inputs() -> None:

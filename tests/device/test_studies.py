@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from autosched.device.worker import WorkerDevice
-from autosched.network.capture import capture
+from autosched.network.capture.capture import capture
 from autosched.network.graph import Network
-from autosched.schedule import RunOutcome
+from autosched.schedule.outcomes import RunOutcome
 from autosched.space.defaults import default_schedule
 from autosched.space.formats import Formats
-from tests.device.examples import BOARD
-from tests.small_studies import CASES, study_module
+from tests.examples.device_layers import BOARD
+from tests.examples.small_studies import CASES, study_module
 
 
 @pytest.mark.parametrize(("name", "shape"), CASES)

@@ -15,15 +15,15 @@ import pytest
 from autosched.device.worker import WorkerDevice
 from autosched.errors import BoardError, DeviceError, ScheduleError
 from autosched.network.graph import Network
-from autosched.schedule import ProbeOutcome, Rejection, RejectionKind, RunOutcome
+from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome
 from tests.device.conftest import child_options
-from tests.device.examples import BOARD, FITS, ttnn_default
+from tests.examples.device_layers import BOARD, FITS, ttnn_default
 
 # Says its pid and its worker's; after Ctrl-C whether the same worker still answers; then sleeps.
 PARENT = """
 import os, sys, time
 from autosched.device.worker import WorkerDevice
-from tests.device.examples import BOARD, FITS
+from tests.examples.device_layers import BOARD, FITS
 device = WorkerDevice(BOARD)
 device.start()
 before = device.pid

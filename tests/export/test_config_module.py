@@ -8,19 +8,12 @@ import pytest
 import ttnn
 
 from autosched.errors import ScheduleError
-from autosched.export import render_schedule
+from autosched.export.config_module import render_schedule
 from autosched.export.ttnn_names import COMPUTE_TTNN_DEFAULTS, CONV2D_TTNN_DEFAULTS
-from autosched.schedule import (
-    Conv2dConfig,
-    Edge,
-    FixedConfig,
-    PoolConfig,
-    Provenance,
-    Schedule,
-    ShardLayout,
-    TensorLayout,
-)
-from tests.export.examples import small_schedule
+from autosched.schedule.configurations import Conv2dConfig, FixedConfig, PoolConfig
+from autosched.schedule.schedule import Provenance, Schedule
+from autosched.schedule.tensors import Edge, ShardLayout, TensorLayout
+from tests.examples.schedules import small_schedule
 
 GOLDEN = Path(__file__).parent / "data" / "tiny_n150.py"
 

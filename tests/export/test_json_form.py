@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from autosched.errors import ScheduleError
-from autosched.export import load_schedule, parse_json, render_json
-from tests.export.examples import small_schedule
+from autosched.export.json_form import parse_json, render_json
+from autosched.export.loading import load_schedule
+from tests.examples.schedules import small_schedule
 
 CASES = [
     ('act_block_h_override": 64', 'act_block_h_override": 48', "act_block_h_override is 48; legal"),

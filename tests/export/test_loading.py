@@ -4,9 +4,12 @@ from pathlib import Path
 import pytest
 
 from autosched.errors import ScheduleError
-from autosched.export import load_schedule, render_schedule
-from autosched.schedule import Conv2dConfig, CoreRange, DataType, Edge, Fidelity, Schedule
-from tests.export.examples import small_schedule
+from autosched.export.config_module import render_schedule
+from autosched.export.loading import load_schedule
+from autosched.schedule.configurations import Conv2dConfig, Fidelity
+from autosched.schedule.schedule import Schedule
+from autosched.schedule.tensors import CoreRange, DataType, Edge
+from tests.examples.schedules import small_schedule
 
 Edit = Callable[[str, str], Path]
 

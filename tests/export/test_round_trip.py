@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from autosched.export import load_schedule, render_json, render_schedule, save_schedule
-from autosched.schedule import Schedule
-from tests.export.examples import schedules, small_schedule
+from autosched.export.config_module import render_schedule
+from autosched.export.json_form import render_json
+from autosched.export.loading import load_schedule
+from autosched.export.saving import save_schedule
+from autosched.schedule.schedule import Schedule
+from tests.examples.schedules import schedules, small_schedule
 
 
 @pytest.mark.parametrize("ending", ["py", "json"])

@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 
 from autosched.errors import ScheduleError
-from autosched.export import render_schedule, save_schedule, saving
-from tests.export.examples import small_schedule
+from autosched.export import saving
+from autosched.export.config_module import render_schedule
+from autosched.export.saving import save_schedule
+from tests.examples.schedules import small_schedule
 
 
 def test_the_file_has_the_rendered_text_and_ordinary_rights(tmp_path: Path) -> None:

@@ -3,21 +3,23 @@ from dataclasses import replace
 import pytest
 
 from autosched.errors import ScheduleError
-from autosched.export import check_provenance, validate_schedule
-from autosched.schedule import (
+from autosched.export.validation import check_provenance, validate_schedule
+from autosched.schedule.configurations import (
     Conv2dConfig,
-    CoreRange,
-    DataType,
     EltwiseConfig,
     LayerConfig,
     MatmulConfig,
+    PoolConfig,
+)
+from autosched.schedule.tensors import (
+    CoreRange,
+    DataType,
     Memory,
     PageLayout,
-    PoolConfig,
     ShardLayout,
     TensorLayout,
 )
-from tests.export.examples import BLOCK_60, HEIGHT_64, small_schedule
+from tests.examples.schedules import BLOCK_60, HEIGHT_64, small_schedule
 
 MADE_FOR = ("0123456789abcdef", "n150", "0.81.1")
 

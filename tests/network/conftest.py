@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from autosched.network.capture import capture
-from autosched.network.graph import Input, Network, Output
-from autosched.network.reference import evaluate
+from autosched.network.capture.capture import capture
+from autosched.network.graph import Network
+from autosched.network.operators import Input, Output
+from autosched.network.reference import evaluate_network
 
 Lowered = Callable[..., Network]
 
@@ -64,7 +65,7 @@ def lowered() -> Lowered:
             expected = _flat(module(*(tensor.clone() for tensor in inputs)))
         network = capture(module, inputs)
         _check_form(network)
-        actual = evaluate(network, inputs)
+        actual = evaluate_network(network, inputs)
         assert len(actual) == len(expected)
         outputs = [layer for layer in network if isinstance(layer.op, Output)]
         for layer, mine, theirs in zip(outputs, actual, expected, strict=True):

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from autosched.network.graph import HostOp, HostStep, HostView, Layer, Weights
-from autosched.network.host_layers import operators
+from autosched.network.graph import Layer, Weights, operators
 from autosched.network.host_ops import NotPlainError, run_on_host, to_json
+from autosched.network.operators import HostOp, HostStep, HostView
 
 WHOLE = HostView((2, 3), (0, 1), (2, 3))
 

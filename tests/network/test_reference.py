@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from autosched.network.graph import Activation, Input, Layer, Network, Output, Pool2d, Unary
-from autosched.network.reference import activate, evaluate, evaluate_layer
+from autosched.network.graph import Layer, Network
+from autosched.network.operators import Activation, Input, Output, Pool2d, Unary
+from autosched.network.reference import activate, evaluate_layer, evaluate_network
 
 X = Layer("x", Input(), (), (1, 2))
 
@@ -18,7 +19,7 @@ def test_layers_run_in_order_and_outputs_come_back():
         ),
     )
     value = torch.tensor([[-1.0, 2.0]])
-    first, second = evaluate(network, [value])
+    first, second = evaluate_network(network, [value])
     assert first.tolist() == [[0.0, 2.0]]
     assert second is value
 
@@ -26,7 +27,7 @@ def test_layers_run_in_order_and_outputs_come_back():
 def test_the_number_of_inputs_must_fit():
     network = Network("net", (X, Layer("output", Output(), ("x",), (1, 2))))
     with pytest.raises(ValueError, match="net takes 1 inputs, not 2"):
-        evaluate(network, [torch.ones(1, 2), torch.ones(1, 2)])
+        evaluate_network(network, [torch.ones(1, 2), torch.ones(1, 2)])
 
 
 def test_inputs_compute_nothing():

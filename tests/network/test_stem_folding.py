@@ -8,13 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
-from autosched.network.graph import Conv2d, Weights
-from autosched.network.stem_folding import (
-    MAX_FOLDED_CHANNELS,
-    fold_image,
-    fold_stem,
-    fold_weights,
-)
+from autosched.network.graph import Weights
+from autosched.network.operators import Conv2d
+from autosched.network.stem_folding import MAX_FOLDED_CHANNELS, fold_image, fold_stem, fold_weights
 
 RESNET = Conv2d(3, 64, (7, 7), (2, 2), (3, 3, 3, 3))
 
@@ -109,7 +105,7 @@ def test_the_stem_of_resnet_is_a_four_by_four_convolution(channels: int) -> None
 
 def test_the_layer_folds_as_the_capture_of_torchvisions_resnet_has_it() -> None:
     torchvision = pytest.importorskip("torchvision.models")
-    from autosched.network.capture import capture  # noqa: PLC0415 - slow to import
+    from autosched.network.capture.capture import capture  # noqa: PLC0415 - slow to import
 
     torch.manual_seed(0)
     model = torchvision.resnet50(weights=None).eval()

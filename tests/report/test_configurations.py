@@ -2,19 +2,21 @@ from dataclasses import replace
 
 import pytest
 
-from autosched.report.configurations import describe, describe_change
-from autosched.schedule import (
-    DRAM_TILE,
+from autosched.report.layer_rows import describe, describe_change
+from autosched.schedule.configurations import (
     Conv2dConfig,
-    CoreRange,
-    DataType,
     EltwiseConfig,
     FixedConfig,
     LayerConfig,
     MatmulConfig,
+    PoolConfig,
+)
+from autosched.schedule.tensors import (
+    DRAM_TILE,
+    CoreRange,
+    DataType,
     Memory,
     PageLayout,
-    PoolConfig,
     ShardLayout,
     TensorLayout,
 )

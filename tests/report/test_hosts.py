@@ -2,8 +2,9 @@ import io
 
 from rich.console import Console
 
-from autosched.network.graph import HostOp, HostStep, HostView, Input, Layer, Network, Output
-from autosched.report.hosts import host_rows, warn_of_host_layers
+from autosched.network.graph import Layer, Network
+from autosched.network.operators import HostOp, HostStep, HostView, Input, Output
+from autosched.report.layer_rows import host_rows, warn_of_host_layers
 
 SHAPE = (1, 64, 8, 8)
 VIEW = HostView(SHAPE, (0, 1, 2, 3), SHAPE)

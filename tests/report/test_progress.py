@@ -3,11 +3,11 @@ import time
 
 from rich.console import Console
 
+from autosched.probing.lower_bound import Proof
+from autosched.probing.probe_book import ProbeCounts
 from autosched.report.progress import SearchScreen
-from autosched.schedule import RejectionKind
-from autosched.search.events import ProbeCounts
-from autosched.search.proof import Proof
-from tests.report.examples import trial
+from autosched.schedule.outcomes import RejectionKind
+from tests.examples.trials import trial
 
 COUNTS = ProbeCounts(run=30, reused=12, rejected={RejectionKind.INVALID: 6})
 

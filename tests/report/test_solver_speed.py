@@ -3,8 +3,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from autosched.report.solver_speed import print_speeds, speeds_markdown, write_growth
-from autosched.search.solver_speed import SolverSpeed
+from autosched.bench.speed import SolverSpeed
+from autosched.report.bench_tables import print_speeds, speeds_markdown, write_growth
 
 
 def speed(network: str, layers: int, gap: float = 0.0) -> SolverSpeed:

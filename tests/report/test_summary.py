@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from autosched.report.summary import SearchResult, print_result
-from autosched.schedule import RejectionKind
-from tests.report.examples import STUDY, trial
+from autosched.schedule.outcomes import RejectionKind
+from tests.examples.trials import STUDY, trial
 
 BEST = trial(1, 100.0)
 RESULT = SearchResult(

@@ -5,11 +5,11 @@ from rich.console import Console
 from rich.table import Table
 
 from autosched.boards import BOARDS
-from autosched.report.layers import LayerRow
+from autosched.report.layer_rows import LayerRow
 from autosched.report.tables import board_table, layer_table, study_table, trial_table
-from autosched.schedule import TimeKind
+from autosched.schedule.outcomes import TimeKind
 from autosched.store.studies import StudySummary
-from tests.report.examples import STUDY, trial
+from tests.examples.trials import STUDY, trial
 
 LONG = LayerRow(
     "features.layer4.1.downsample.0",

@@ -1,7 +1,7 @@
 import pytest
 
 from autosched.report import words
-from autosched.schedule import Rejection, RejectionKind, TimeKind
+from autosched.schedule.outcomes import Rejection, RejectionKind, TimeKind
 
 
 def test_a_time_is_never_shown_without_its_kind() -> None:

@@ -10,15 +10,14 @@ from pathlib import Path
 import optuna
 import pytest
 
-from autosched.search.finished import DEFAULT_SAMPLER
-from autosched.search.mirror import NUMBER
-from autosched.search.opening import load_study, open_study
+from autosched.search.open_study import load_study, open_study
 from autosched.store.database import open_store
-from autosched.store.trials import list_trials
-from tests.search.conftest import QUICK, Studied
-from tests.search.devices import Scripted
-from tests.search.networks import residual
-from tests.search.test_probe_book import stored_probes
+from autosched.store.optuna_mirror import NUMBER
+from autosched.store.trials import DEFAULT_SAMPLER, list_trials
+from tests.examples.devices import Scripted
+from tests.examples.networks import residual
+from tests.examples.studied import QUICK, Studied
+from tests.probing.test_probe_book import stored_probes
 from tests.search.victim import NAME
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import autosched
-from tests.search.conftest import QUICK, Studied, copied
+from tests.examples.studied import QUICK, Studied, copied
 
 NET = """
 import torch

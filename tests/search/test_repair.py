@@ -2,20 +2,14 @@ from dataclasses import replace
 
 import pytest
 
-from autosched.schedule import (
-    Conv2dConfig,
-    Edge,
-    Memory,
-    PoolConfig,
-    Provenance,
-    Rejection,
-    RejectionKind,
-    Schedule,
-    TensorLayout,
-)
-from autosched.search.joint import JointProblem, Selection
-from autosched.search.repair import failing_layer, repaired
-from tests.search.conftest import Studied
+from autosched.network.graph import failing_layer
+from autosched.probing.joint_problem import JointProblem, Selection
+from autosched.schedule.configurations import Conv2dConfig, PoolConfig
+from autosched.schedule.outcomes import Rejection, RejectionKind
+from autosched.schedule.schedule import Provenance, Schedule
+from autosched.schedule.tensors import Edge, Memory, TensorLayout
+from autosched.search.trial import repaired
+from tests.examples.studied import Studied
 
 NOWHERE = Provenance("net", "signature", "n150", "0")
 OVERFLOW = Rejection(RejectionKind.L1_OVERFLOW, "Out of Memory", "conv3")

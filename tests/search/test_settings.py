@@ -2,13 +2,14 @@ import json
 
 import pytest
 
-from autosched.device.requests import TimingSettings
+from autosched.device.interface import TimingSettings
 from autosched.errors import StudyError
-from autosched.schedule import DataType, Fidelity
+from autosched.schedule.configurations import Fidelity
+from autosched.schedule.tensors import DataType
 from autosched.search.settings import Settings
 from autosched.space.formats import Formats
 from autosched.store.database import Store
-from autosched.store.studies import StudyRecord, create_study, get_study
+from autosched.store.studies import StudyRecord, add_study, get_study
 
 SETTINGS = Settings(
     network_file="/home/me/net.py",
@@ -24,7 +25,7 @@ SETTINGS = Settings(
 
 def test_settings_survive_the_store(store: Store):
     plain = SETTINGS.to_plain()
-    create_study(store, StudyRecord("s", "n", "f", "n150", "silicon", "0.81.1", 1, plain))
+    add_study(store, StudyRecord("s", "n", "f", "n150", "silicon", "0.81.1", 1, plain))
     assert Settings.from_plain(get_study(store, "s").settings) == SETTINGS
 
 

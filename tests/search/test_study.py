@@ -6,19 +6,11 @@ from sqlalchemy import update
 
 from autosched.cost.model import CostModel
 from autosched.errors import SearchError, StudyError
-from autosched.schedule import (
-    ProbeOutcome,
-    Provenance,
-    Rejection,
-    RejectionKind,
-    RunOutcome,
-    Schedule,
-    TimeKind,
-)
-from autosched.search.events import ProbeCounts
-from autosched.search.finished import DEFAULT_SAMPLER
-from autosched.search.opening import open_study
-from autosched.search.proof import Proof
+from autosched.probing.lower_bound import Proof
+from autosched.probing.probe_book import ProbeCounts
+from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome, TimeKind
+from autosched.schedule.schedule import Provenance, Schedule
+from autosched.search.open_study import open_study
 from autosched.search.samplers.registry import SAMPLERS
 from autosched.search.settings import Settings
 from autosched.search.study import Study
@@ -26,10 +18,10 @@ from autosched.space.defaults import default_schedule
 from autosched.space.formats import Formats
 from autosched.store import models
 from autosched.store.database import Store
-from autosched.store.trials import TrialRecord, list_trials
-from tests.search.conftest import QUICK, Studied, Watching
-from tests.search.devices import Scripted
-from tests.search.networks import residual
+from autosched.store.trials import DEFAULT_SAMPLER, TrialRecord, list_trials
+from tests.examples.devices import Scripted
+from tests.examples.networks import residual
+from tests.examples.studied import QUICK, Studied, Watching
 
 HANG = Rejection(RejectionKind.HANG, "no answer within 120 s")
 
@@ -324,7 +316,7 @@ def test_estimates_of_two_cost_models_are_not_set_side_by_side(studied: Studied,
         study.optimize(trials=1)
     (trial,) = study.trials
     with probed.writing() as session:
-        session.execute(update(models.Trial).values(cost_model="wormhole_b0-0-gone"))
+        session.execute(update(models.TrialRow).values(cost_model="wormhole_b0-0-gone"))
     with pytest.raises(StudyError, match=rf"-0-gone, .* by {trial.cost_model} do not compare"):
         fresh(studied, probed)
 

@@ -2,8 +2,9 @@ import time
 
 import pytest
 
-from autosched.search.events import ProbeCounts, SilentObserver
-from autosched.search.proof import Proof
+from autosched.probing.lower_bound import Proof
+from autosched.probing.probe_book import ProbeCounts
+from autosched.search.loop import SilentObserver
 from autosched.search.time_limit import TimeLimited, TimeUpError
 
 

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from autosched.search.opening import open_study
+from autosched.search.open_study import open_study
 from autosched.store.database import open_store
-from tests.search.conftest import QUICK
-from tests.search.devices import Records, Scripted, TableDevice
+from tests.examples.devices import Records, Scripted, TableDevice
+from tests.examples.studied import QUICK
 
 NAME = "killed"
 _PROBE_S, _TRIAL_S = 0.002, 0.05

@@ -1,15 +1,15 @@
-from autosched.schedule import (
+from autosched.schedule.configurations import (
     Conv2dConfig,
-    DataType,
     EltwiseConfig,
     Fidelity,
     FixedConfig,
     MatmulConfig,
     PoolConfig,
 )
+from autosched.schedule.tensors import DataType
 from autosched.space.defaults import default_schedule
 from autosched.space.formats import Formats
-from tests.space.examples import NETWORK
+from tests.examples.space_layers import NETWORK
 
 SCHEDULE = default_schedule(NETWORK, "n150", "0.81.1", Formats())
 

@@ -1,10 +1,12 @@
 import pytest
 
 from autosched.errors import SearchError
-from autosched.network.graph import Input, Layer, Network, Output, Pool2d
-from autosched.schedule import DataType, Fidelity
+from autosched.network.graph import Layer, Network
+from autosched.network.operators import Input, Output, Pool2d
+from autosched.schedule.configurations import Fidelity
+from autosched.schedule.tensors import DataType
 from autosched.space.formats import Formats, LayerFormats, parse_formats
-from tests.space.examples import FORMATS, IMAGE, NETWORK
+from tests.examples.space_layers import FORMATS, IMAGE, NETWORK
 
 INNER = {"conv2", "sum", "pool", "mean", "flat"}
 

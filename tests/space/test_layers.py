@@ -1,27 +1,28 @@
 from dataclasses import replace
 
-from autosched.network.graph import (
+from autosched.network.graph import Layer, Network
+from autosched.network.operators import (
     Attention,
     Constant,
     HostOp,
     HostStep,
     HostView,
     Input,
-    Layer,
     LayerNorm,
-    Network,
 )
-from autosched.schedule import (
-    DRAM_TILE,
+from autosched.schedule.configurations import (
     HOST_METHOD,
-    CoreRange,
-    DataType,
     EltwiseConfig,
     FixedConfig,
     MatmulConfig,
+    PoolConfig,
+)
+from autosched.schedule.tensors import (
+    DRAM_TILE,
+    CoreRange,
+    DataType,
     Memory,
     PageLayout,
-    PoolConfig,
     ShardLayout,
     TensorLayout,
 )
@@ -29,7 +30,7 @@ from autosched.space.defaults import default_config
 from autosched.space.efforts import find_effort
 from autosched.space.formats import Formats, LayerFormats
 from autosched.space.layers import Option, options, sliced_pools
-from tests.space.examples import BLOCK, DRAM, FORMATS, HEIGHT, NETWORK, ROWS
+from tests.examples.space_layers import BLOCK, DRAM, FORMATS, HEIGHT, NETWORK, ROWS
 
 
 def options_of(name: str, *sources: list[TensorLayout], wanted: object = ()) -> list[Option]:

@@ -26,7 +26,7 @@ _NOBODY = 65534
 
 def test_a_store_opens_again_with_what_it_held(url: str) -> None:
     with open_store(url) as store:
-        studies.create_study(store, examples.study())
+        studies.add_study(store, examples.study())
     with open_store(url) as store:
         assert studies.get_study(store, "resnet").batch == 16
 
@@ -62,7 +62,7 @@ def test_sqlite_writes_ahead_and_waits_for_others(sqlite_url: str) -> None:
 
 def test_importing_the_package_is_light() -> None:
     script = (
-        "import sys, autosched.store, autosched.store.location; print('sqlalchemy' in sys.modules)"
+        "import sys, autosched.store, autosched.store.address; print('sqlalchemy' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
@@ -110,7 +110,7 @@ def test_a_directory_is_no_database(tmp_path: Path) -> None:
 
 def test_a_lock_that_is_held_names_its_holder(sqlite_url: str, sqlite_path: Path) -> None:
     with open_store(sqlite_url, lock_timeout_s=0.1) as store:
-        study = studies.create_study(store, examples.study())
+        study = studies.add_study(store, examples.study())
         holder = textwrap.dedent(f"""
             import sqlite3
             connection = sqlite3.connect({str(sqlite_path)!r}, isolation_level=None)
@@ -133,7 +133,7 @@ def test_a_lock_that_is_held_names_its_holder(sqlite_url: str, sqlite_path: Path
 
 def test_a_postgresql_lock_that_is_held_times_out(postgresql_url: str) -> None:
     with open_store(postgresql_url, lock_timeout_s=0.1) as store:
-        study = studies.create_study(store, examples.study())
+        study = studies.add_study(store, examples.study())
         with psycopg.connect(postgresql_url) as holder:
             holder.execute("SELECT * FROM autosched_study FOR UPDATE")
             with pytest.raises(StoreError, match=r"is locked: .* 0\.1 s"):
@@ -142,7 +142,7 @@ def test_a_postgresql_lock_that_is_held_times_out(postgresql_url: str) -> None:
 
 def test_a_full_disk_keeps_what_is_there(sqlite_url: str) -> None:
     with open_store(sqlite_url) as store:
-        study = studies.create_study(store, examples.study())
+        study = studies.add_study(store, examples.study())
         trials.add_trial(store, study, examples.trial())
         with store.reading() as session:
             # The pool hands out this connection again.
@@ -187,7 +187,7 @@ def test_a_read_only_directory_is_named(public_directory: Path) -> None:
 def test_a_read_only_file_is_named(public_directory: Path) -> None:
     url = f"sqlite:///{public_directory}/a.sqlite3"
     with open_store(url) as store:
-        study = studies.create_study(store, examples.study())
+        study = studies.add_study(store, examples.study())
     (public_directory / "a.sqlite3").chmod(0o444)
     public_directory.chmod(0o777)
     with unprivileged(), open_store(url) as store:
@@ -226,7 +226,7 @@ while True:
 
 def test_a_killed_writer_loses_no_finished_trial(url: str) -> None:
     with open_store(url) as store:
-        study = studies.create_study(store, examples.study())
+        study = studies.add_study(store, examples.study())
     command = [sys.executable, "-c", _WRITER, url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import autosched
-from autosched.store import location
+from autosched.store import address as location
 
 _ROOT = Path(autosched.__file__).parents[1]
 

@@ -13,7 +13,9 @@ from optuna.storages import RDBStorage
 from sqlalchemy import inspect, text
 
 from autosched.errors import StoreError
-from autosched.store import location, migrations, probes, schema, studies, trials
+from autosched.store import address as location
+from autosched.store import migrations, probes, studies, trials
+from autosched.store import models as schema
 from autosched.store.database import Store, open_store
 from tests.store import examples
 
@@ -68,7 +70,7 @@ def test_optuna_keeps_its_studies_in_the_same_database(url: str, optuna_first: b
     if optuna_first:
         _add_optuna_trial(optuna_url)
     with open_store(url) as store:
-        study = studies.create_study(store, examples.study())
+        study = studies.add_study(store, examples.study())
         trials.add_trial(store, study, examples.trial())
         _add_optuna_trial(store.url)
     _add_optuna_trial(optuna_url)

@@ -2,7 +2,7 @@ import pytest
 from sqlalchemy import text
 
 from autosched.errors import StoreError
-from autosched.schedule import Conv2dConfig, LayerConfig
+from autosched.schedule.configurations import Conv2dConfig, LayerConfig
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey, ProbeKey, load_probes, save_probes
 from tests.store import examples

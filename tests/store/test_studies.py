@@ -4,12 +4,12 @@ import pytest
 from sqlalchemy import text
 
 from autosched.errors import StudyError
-from autosched.schedule import TimeKind
+from autosched.schedule.outcomes import TimeKind
 from autosched.store import probes, trials
 from autosched.store.database import Store
 from autosched.store.studies import (
     StudySummary,
-    create_study,
+    add_study,
     delete_study,
     find_study,
     get_study,
@@ -19,7 +19,7 @@ from tests.store import examples
 
 
 def test_a_study_comes_back(store: Store) -> None:
-    created = create_study(store, examples.study())
+    created = add_study(store, examples.study())
     assert created.id is not None
     assert replace(created, id=None) == examples.study()
     assert get_study(store, "resnet") == created
@@ -27,16 +27,16 @@ def test_a_study_comes_back(store: Store) -> None:
 
 
 def test_a_name_is_used_once(store: Store) -> None:
-    create_study(store, examples.study())
+    add_study(store, examples.study())
     with pytest.raises(StudyError, match=r"there is a study 'resnet' in .* already"):
-        create_study(store, examples.study())
+        add_study(store, examples.study())
 
 
 def test_an_unknown_study_is_explained(store: Store) -> None:
     assert find_study(store, "resnet") is None
     with pytest.raises(StudyError, match=r"no study 'resnet' in .*; it has none yet"):
         get_study(store, "resnet")
-    create_study(store, examples.study())
+    add_study(store, examples.study())
     with pytest.raises(StudyError, match="did you mean 'resnet'"):
         get_study(store, "resnt")
     with pytest.raises(StudyError, match="it has 'resnet'"):
@@ -45,7 +45,7 @@ def test_an_unknown_study_is_explained(store: Store) -> None:
 
 def test_a_list_counts_trials_and_names_the_best(store: Store) -> None:
     estimated, measured, empty = (
-        create_study(store, examples.study(name)) for name in ("first", "second", "third")
+        add_study(store, examples.study(name)) for name in ("first", "second", "third")
     )
     trials.add_trial(store, estimated, examples.trial(300.0))
     trials.add_trial(store, estimated, examples.trial(200.0))
@@ -61,8 +61,8 @@ def test_a_list_counts_trials_and_names_the_best(store: Store) -> None:
 
 
 def test_a_deleted_study_takes_its_trials_along_and_leaves_the_rest(store: Store) -> None:
-    kept = create_study(store, examples.study("kept"))
-    gone = create_study(store, examples.study("gone"))
+    kept = add_study(store, examples.study("kept"))
+    gone = add_study(store, examples.study("gone"))
     probes.save_probes(store, [examples.probe()])
     for study in (kept, gone):
         trials.add_trial(store, study, examples.trial())

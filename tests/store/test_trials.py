@@ -6,23 +6,17 @@ from datetime import timedelta, timezone
 import pytest
 
 from autosched.errors import StudyError
-from autosched.schedule import TimeKind
+from autosched.schedule.outcomes import TimeKind
 from autosched.store import studies
 from autosched.store.database import Store
 from autosched.store.studies import StudyRecord
-from autosched.store.trials import (
-    TrialRecord,
-    add_trial,
-    best_trial,
-    get_trial,
-    list_trials,
-)
+from autosched.store.trials import TrialRecord, add_trial, best_trial, get_trial, list_trials
 from tests.store import examples
 
 
 @pytest.fixture
 def study(store: Store) -> StudyRecord:
-    return studies.create_study(store, examples.study())
+    return studies.add_study(store, examples.study())
 
 
 @pytest.mark.parametrize("trial", [examples.trial(), examples.rejected_trial()])
@@ -51,7 +45,7 @@ def test_a_moment_of_another_time_zone_is_the_same_moment(store: Store, study: S
 
 
 def test_each_study_counts_for_itself(store: Store, study: StudyRecord) -> None:
-    other = studies.create_study(store, examples.study("other"))
+    other = studies.add_study(store, examples.study("other"))
     numbers = [add_trial(store, owner, examples.trial()).number for owner in (study, other, study)]
     assert numbers == [0, 0, 1]
 

@@ -17,18 +17,20 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from autosched.errors import SearchError
-from autosched.schedule import Rejection, RejectionKind, labelled_edge, move_label
-from autosched.search.joint import JointProblem, Selection
-from autosched.search.parameters import from_parameters, search_space, to_parameters
-from autosched.search.problem import Nogood
-from autosched.search.repair import MEMORY_KINDS, failing_layer
-from autosched.search.solver import Resolver, Solution
-from autosched.search.stages import Floats
-
-LAYER_TIMES = "layer_us"
-"""User attribute of a finished trial: microseconds by layer name or edge."""
-REJECTION = "rejection"
-"""User attribute of a rejected trial: [kind, layer or edge]."""
+from autosched.network.graph import failing_layer
+from autosched.probing.joint_problem import JointProblem, Selection
+from autosched.schedule.outcomes import MEMORY_KINDS, Rejection, RejectionKind
+from autosched.schedule.tensors import labelled_edge, move_label
+from autosched.search.samplers.optuna_trials import (
+    LAYER_TIMES,
+    REJECTION,
+    from_parameters,
+    search_space,
+    to_parameters,
+)
+from autosched.solver.problem import Nogood
+from autosched.solver.solver import Resolver, Solution
+from autosched.solver.stages import Floats
 
 _K_BEST = 4
 # The other half of a layer's error is common to all its candidates and changes no order.

@@ -9,11 +9,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from autosched.schedule import Rejection, RejectionKind
-from autosched.search.joint import JointProblem
-from autosched.search.parameters import search_space
-from autosched.search.repair import failing_layer
-from autosched.search.samplers.joint_sampler import REJECTION
+from autosched.network.graph import failing_layer
+from autosched.probing.joint_problem import JointProblem
+from autosched.schedule.outcomes import Rejection, RejectionKind
+from autosched.search.samplers.optuna_trials import REJECTION, search_space
 
 _MAX_RUN = 4
 

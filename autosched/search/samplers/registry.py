@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 
 from autosched.errors import SearchError
-from autosched.search.joint import JointProblem
+from autosched.probing.joint_problem import JointProblem
 from autosched.search.samplers.joint_sampler import JointSampler
 from autosched.search.samplers.mutation import MutationSampler
 

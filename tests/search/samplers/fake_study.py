@@ -8,11 +8,16 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
-from autosched.schedule import RejectionKind, TensorLayout
-from autosched.search.evaluate import Assignment, evaluate
-from autosched.search.joint import JointProblem, Selection
-from autosched.search.parameters import from_parameters, search_space
-from autosched.search.samplers.joint_sampler import LAYER_TIMES, REJECTION
+from autosched.probing.joint_problem import JointProblem, Selection
+from autosched.schedule.outcomes import RejectionKind
+from autosched.schedule.tensors import TensorLayout
+from autosched.search.samplers.optuna_trials import (
+    LAYER_TIMES,
+    REJECTION,
+    from_parameters,
+    search_space,
+)
+from autosched.solver.evaluate import Assignment, evaluate
 
 Judge = Callable[[Selection], dict[str, float] | list[str] | None]
 

@@ -6,12 +6,12 @@ import optuna
 import pytest
 
 from autosched.errors import SearchError
-from autosched.schedule import RejectionKind
-from autosched.search.joint import JointProblem, Selection
-from autosched.search.parameters import search_space, to_parameters
+from autosched.probing.joint_problem import JointProblem, Selection
+from autosched.schedule.outcomes import RejectionKind
 from autosched.search.samplers.joint_sampler import JointSampler
-from autosched.search.solver import solve
-from tests.search.conftest import Studied
+from autosched.search.samplers.optuna_trials import search_space, to_parameters
+from autosched.solver.solver import solve
+from tests.examples.studied import Studied
 from tests.search.samplers.fake_study import propose
 
 INVALID, OVERFLOW = RejectionKind.INVALID.value, RejectionKind.L1_OVERFLOW.value

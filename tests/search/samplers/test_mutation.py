@@ -4,11 +4,11 @@ import numpy as np
 import optuna
 import pytest
 
-from autosched.schedule import RejectionKind
-from autosched.search.joint import JointProblem, Selection
-from autosched.search.parameters import search_space
+from autosched.probing.joint_problem import JointProblem, Selection
+from autosched.schedule.outcomes import RejectionKind
 from autosched.search.samplers.mutation import MutationSampler
-from tests.search.conftest import Studied
+from autosched.search.samplers.optuna_trials import search_space
+from tests.examples.studied import Studied
 from tests.search.samplers.fake_study import propose
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from autosched.errors import SearchError
-from autosched.search.parameters import search_space
+from autosched.search.samplers.optuna_trials import search_space
 from autosched.search.samplers.registry import SAMPLERS, check_sampler, make_sampler
-from tests.search.conftest import Studied
+from tests.examples.studied import Studied
 from tests.search.samplers.fake_study import propose
 
 TRIALS = 30

@@ -1,0 +1,291 @@
+"""Baselines and samplers side by side: the same probes, the same device, one process.
+
+A method that proposes one schedule runs until the device takes it; a sampler runs its trials once
+per seed, stopping early only at the proven bound, which nothing can improve on.
+"""
+
+import math
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import optuna
+
+from autosched.bench.bench import Bench
+from autosched.bench.rule_baselines import RANKING_RULES, RuleBaseline
+from autosched.schedule.outcomes import Rejection, TimeKind
+from autosched.schedule.schedule import Schedule
+from autosched.search.samplers.optuna_trials import from_parameters, search_space, tell
+from autosched.search.samplers.registry import SAMPLERS, make_sampler
+from autosched.store.trials import TrialRecord
+
+DEFAULT, HAND_TUNED = "default", "hand-tuned"
+SAMPLER_ORDER = ("random", "tpe", "nsga2", "mutation", "joint")
+METHODS = {
+    DEFAULT: "ttnn's own choices, every tensor in DRAM",
+    **{rule.name: rule.title for rule in RANKING_RULES.values()},
+    HAND_TUNED: "a schedule written by hand, where there is one",
+    **{name: SAMPLERS[name].title for name in SAMPLER_ORDER},
+}
+"""Every method by name, with what it does in a line."""
+NEAR = 0.01
+_RESHARDS = ("InterleavedToSharded", "ShardedToInterleaved", "Reshard")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One trial of a method: its latency or rejection, and the method's seconds until then.
+
+    ``proposal_s`` is the method's own time for this trial, without the device's; ``reshards``
+    counts the device ops that change a layout, those that ttnn inserts included.
+    """
+
+    latency_us: float | None
+    kind: TimeKind | None
+    elapsed_s: float
+    proposal_s: float = 0.0
+    reshards: int = 0
+    peak_l1_bytes: int | None = None
+    rejection: Rejection | None = None
+
+
+@dataclass(frozen=True)
+class MethodRun:
+    """The trials of one method with one seed; None for methods without chance."""
+
+    seed: int | None
+    points: tuple[Point, ...]
+
+    @property
+    def best(self) -> Point | None:
+        """The fastest trial that ran."""
+        ran = [point for point in self.points if point.latency_us is not None]
+        return min(ran, key=lambda point: point.latency_us or math.inf, default=None)
+
+    @property
+    def best_us(self) -> float:
+        """Its latency, infinite where none ran."""
+        best = self.best
+        return math.inf if best is None or best.latency_us is None else best.latency_us
+
+    def reaches(self, limit_us: float) -> tuple[float, float]:
+        """Return the trials and seconds until a latency is at most ``limit_us``; else infinity."""
+        for number, point in enumerate(self.points, start=1):
+            if point.latency_us is not None and point.latency_us <= limit_us:
+                return number, point.elapsed_s
+        return math.inf, math.inf
+
+    def best_so_far(self) -> list[float | None]:
+        """Return the lowest latency after each trial, None until one has run."""
+        best: float | None = None
+        series: list[float | None] = []
+        for point in self.points:
+            if point.latency_us is not None:
+                best = point.latency_us if best is None else min(best, point.latency_us)
+            series.append(best)
+        return series
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """A method's runs, one per seed; its figures are those of the median seed."""
+
+    name: str
+    runs: tuple[MethodRun, ...]
+
+    @property
+    def typical(self) -> MethodRun:
+        """The run with the median best latency (the lower one of two)."""
+        ranked = sorted(self.runs, key=lambda run: run.best_us)
+        return ranked[(len(ranked) - 1) // 2]
+
+    def to_plain(self, bound_us: float, best_us: float) -> dict[str, Any]:
+        """Return what ``--json`` shows of the method; ``ratio`` is to the proven bound."""
+        best = self.typical.best
+        reached = [run.reaches(best_us * (1 + NEAR)) for run in self.runs]
+        return {
+            "name": self.name,
+            "latency_us": None if best is None else best.latency_us,
+            "latency_kind": None if best is None or best.kind is None else best.kind.value,
+            "ratio": None if best is None or not bound_us else self.typical.best_us / bound_us,
+            "trials_to_1pct": _finite(statistics.median_low(number for number, _ in reached)),
+            "seconds_to_1pct": _finite(statistics.median_low(seconds for _, seconds in reached)),
+            "reshards": None if best is None else best.reshards,
+            "peak_l1_bytes": None if best is None else best.peak_l1_bytes,
+            "rejected": sum(point.rejection is not None for point in self.typical.points),
+            "trials": len(self.typical.points),
+            "proposal_ms": 1e3 * statistics.median(p.proposal_s for p in self.typical.points),
+            "seeds": {
+                str(run.seed): _finite(run.best_us) for run in self.runs if run.seed is not None
+            },
+        }
+
+
+@dataclass(frozen=True)
+class NetworkComparison:
+    """All methods on one network and board.
+
+    ``bound_us`` is the proven lower bound of the probed tables in the order of layers that all
+    methods run, ``any_order_us`` that in any order, ``optimal`` whether choices of these tables
+    attain the first by their probes. ``probing_s`` is the time of the probes, which all methods
+    share.
+    """
+
+    network: str
+    board: str
+    batch: int
+    bound_us: float
+    any_order_us: float
+    optimal: bool
+    methods: tuple[MethodResult, ...]
+    probing_s: float = 0.0
+    solving_s: float = 0.0
+    probes: dict[str, int] = field(default_factory=dict)
+    cost_model: str = ""
+
+    @property
+    def best_us(self) -> float:
+        """The lowest latency of any method and seed."""
+        return min(run.best_us for method in self.methods for run in method.runs)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the comparison as JSON types."""
+        return {
+            "network": self.network,
+            "board": self.board,
+            "batch": self.batch,
+            "bound_us": self.bound_us,
+            "bound_any_order_us": self.any_order_us,
+            "optimal": self.optimal,
+            "probing_s": round(self.probing_s, 3),
+            "solving_s": round(self.solving_s, 3),
+            "probes": self.probes,
+            "cost_model": self.cost_model,
+            "methods": [method.to_plain(self.bound_us, self.best_us) for method in self.methods],
+        }
+
+
+class Watcher(Protocol):
+    """Receives the progress of a comparison."""
+
+    def on_method(self, network: str, method: str, seed: int | None) -> None:
+        """A method starts."""
+
+    def on_result(self, network: str, result: MethodResult) -> None:
+        """A method has ended."""
+
+
+def compare(
+    bench: Bench,
+    watcher: Watcher,
+    *,
+    trials: int,
+    seeds: Sequence[int],
+    hand_tuned: Schedule | None = None,
+    methods: Sequence[str] = tuple(METHODS),
+) -> NetworkComparison:
+    """Run methods on a prepared bench.
+
+    ``hand_tuned`` is left out where it is None. Each sampler gets ``trials`` trials per seed.
+
+    Raises:
+        SearchError: if no schedule of the probed tables fits in L1.
+    """
+    proof = bench.proof
+    results = []
+    for name in methods:
+        if name == HAND_TUNED and hand_tuned is None:
+            continue
+        runs = []
+        for seed in seeds if name in SAMPLERS else (None,):
+            watcher.on_method(bench.network.name, name, seed)
+            points = _points(bench, name, trials, seed, hand_tuned)
+            runs.append(MethodRun(seed, tuple(points)))
+        results.append(MethodResult(name, tuple(runs)))
+        watcher.on_result(bench.network.name, results[-1])
+    return NetworkComparison(
+        network=bench.network.name,
+        board=bench.board.name,
+        batch=bench.network.batch,
+        bound_us=proof.bound_us,
+        any_order_us=proof.any_order_us,
+        optimal=proof.optimal,
+        methods=tuple(results),
+        probing_s=bench.probing_s,
+        solving_s=proof.seconds,
+        probes={"run": bench.book.counts.run, "reused": bench.book.counts.reused},
+        cost_model=bench.cost.version,
+    )
+
+
+def _points(
+    bench: Bench, name: str, trials: int, seed: int | None, hand_tuned: Schedule | None
+) -> Iterator[Point]:
+    if name in SAMPLERS:
+        return _sampled(bench, name, trials, seed)
+    if name in RANKING_RULES:
+        return _by_rule(bench, name, trials)
+    schedule = hand_tuned
+    if name == DEFAULT or schedule is None:
+        schedule = bench.default_schedule
+    timed = bench.run(schedule, name)
+    return iter([_point(timed.record, timed.seconds)])
+
+
+def _by_rule(bench: Bench, name: str, trials: int) -> Iterator[Point]:
+    """Run a rule's schedule, and what it falls back to, until the device takes one."""
+    clock = time.perf_counter()
+    baseline = RuleBaseline(bench.prepared, bench.formats, RANKING_RULES[name].rank)
+    schedule = baseline.schedule(bench.provenance)
+    proposal_s = elapsed_s = time.perf_counter() - clock
+    for _ in range(max(trials, len(bench.network.layers))):
+        timed = bench.run(schedule, name, baseline.joint)
+        elapsed_s += timed.seconds
+        yield _point(timed.record, elapsed_s, proposal_s)
+        rejection = timed.record.rejection
+        clock = time.perf_counter()
+        if rejection is None or not baseline.reject(rejection):
+            return
+        schedule = baseline.schedule(bench.provenance)
+        proposal_s = time.perf_counter() - clock
+        elapsed_s += proposal_s
+
+
+def _sampled(bench: Bench, name: str, trials: int, seed: int | None) -> Iterator[Point]:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    joint = bench.prepared
+    space = search_space(joint)
+    elapsed_s = 0.0
+    study = optuna.create_study(sampler=make_sampler(name, joint, seed), direction="minimize")
+    for _ in range(trials):
+        clock = time.perf_counter()
+        asked = study.ask(space)
+        schedule = joint.schedule(from_parameters(joint, asked.params), bench.provenance)
+        proposal_s = time.perf_counter() - clock
+        timed = bench.run(schedule, name, joint)
+        clock = time.perf_counter()
+        tell(study, asked, timed.record)
+        proposal_s += time.perf_counter() - clock
+        elapsed_s += timed.seconds + proposal_s
+        yield _point(timed.record, elapsed_s, proposal_s)
+        if bench.proof.is_reached(timed.record.latency_us):
+            return
+
+
+def _point(record: TrialRecord, elapsed_s: float, proposal_s: float = 0.0) -> Point:
+    ran = record.rejection is None
+    return Point(
+        latency_us=record.latency_us if ran else None,
+        kind=record.latency_kind if ran else None,
+        elapsed_s=elapsed_s,
+        proposal_s=proposal_s,
+        reshards=sum(op.code.startswith(_RESHARDS) for op in record.ops),
+        peak_l1_bytes=record.peak_l1_bytes,
+        rejection=record.rejection,
+    )
+
+
+def _finite(value: float) -> float | None:
+    return None if math.isinf(value) else value

@@ -1,0 +1,264 @@
+"""How long the main job takes: from a network file to its exported schedule, and its parts."""
+
+import resource
+import statistics
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+
+from autosched.bench.bench import Bench
+from autosched.boards import find_board
+from autosched.cost.model import CostModel
+from autosched.device.machine import open_local_device
+from autosched.network.graph import Network
+from autosched.network.operators import Input
+from autosched.probing.joint_problem import JointProblem
+from autosched.schedule.schedule import Schedule
+from autosched.search.open_study import create_study
+from autosched.search.samplers.joint_sampler import JointSampler
+from autosched.search.samplers.optuna_trials import LAYER_TIMES, from_parameters, search_space
+from autosched.search.settings import Settings
+from autosched.search.study import Study
+from autosched.solver.solver import solve
+from autosched.store.database import open_store
+from autosched.store.trials import TrialRecord, add_trial
+
+_TIMED_REPEATS = 20
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Times of one network, batch and board.
+
+    ``empty_s`` is from capture to export with nothing stored, ``filled_s`` again with every probe
+    stored; ``parent_rss_bytes`` and ``worker_rss_bytes`` are the peaks of both processes.
+    ``proposal_ms`` (the joint sampler's), ``add_trial_ms``, ``predict_ms`` (the device ops of one
+    forward pass, not seen before) and ``parse_ms`` (its captured graph) are medians. None where
+    there was nothing to time.
+    """
+
+    network: str
+    board: str
+    batch: int
+    empty_s: float
+    filled_s: float
+    trials: int
+    parent_rss_bytes: int
+    worker_rss_bytes: int
+    proposal_ms: float
+    add_trial_ms: float | None
+    predict_ms: float | None
+    parse_ms: float | None
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the times as JSON types."""
+        return asdict(self)
+
+
+def measure_speed(
+    capture: Callable[[], Network], board: str, settings: Settings, trials: int
+) -> Speed:
+    """Run the main job twice in a database of its own, then time its parts.
+
+    ``capture`` reads the network file anew. Takes as long as two searches.
+
+    Raises:
+        AutoschedError: whatever the search raises.
+    """
+    with tempfile.TemporaryDirectory(prefix="autosched-speed-") as directory:
+        place = Path(directory)
+        empty_s, _ = _job(capture, board, settings, trials, place, "empty")
+        # Before the parts: they load ttnn into this process.
+        parent = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
+        worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _RSS_UNIT
+        filled_s, network = _job(capture, board, settings, trials, place, "filled")
+        with create_study(network, board, storage=_url(place), name="filled") as study:
+            proposal_ms = statistics.median(proposals_ms(study.prepare()))
+            best = study.best
+            add_trial_ms = None if best is None else _add_trial_ms(study, best, _url(place))
+        return Speed(
+            network=network.name,
+            board=board,
+            batch=network.batch,
+            empty_s=empty_s,
+            filled_s=filled_s,
+            trials=trials,
+            parent_rss_bytes=parent,
+            worker_rss_bytes=worker,
+            proposal_ms=proposal_ms,
+            add_trial_ms=add_trial_ms,
+            predict_ms=None if best is None else _predict_ms(board, best),
+            parse_ms=None
+            if best is None or best.schedule is None
+            else _parse_ms(network, board, best.schedule),
+        )
+
+
+def _url(directory: Path) -> str:
+    return f"sqlite:///{directory / 'speed.sqlite3'}"
+
+
+def _job(
+    capture: Callable[[], Network],
+    board: str,
+    settings: Settings,
+    trials: int,
+    directory: Path,
+    name: str,
+) -> tuple[float, Network]:
+    begin = time.perf_counter()
+    network = capture()
+    with create_study(
+        network, board, storage=_url(directory), name=name, settings=settings
+    ) as study:
+        best = study.optimize(trials=trials)
+        if best is not None and best.schedule is not None:
+            best.schedule.export(directory / f"{name}.py")
+    return time.perf_counter() - begin, network
+
+
+def _add_trial_ms(study: Study, trial: TrialRecord, url: str) -> float:
+    with open_store(url) as store:
+        return _median_ms(lambda: add_trial(store, study.record, trial))
+
+
+def _predict_ms(board: str, trial: TrialRecord) -> float:
+    arch = find_board(board).arch
+    models = iter([CostModel.load(arch) for _ in range(_TIMED_REPEATS)])
+    return _median_ms(lambda: next(models).estimate(trial.ops))
+
+
+def _parse_ms(network: Network, board: str, schedule: Schedule) -> float:
+    """Return the time to read the device ops out of one captured forward pass."""
+    with open_local_device(find_board(board), "mock") as device:
+        import torch  # noqa: PLC0415 - ttnn's environment is set when the device opens
+        import ttnn  # noqa: PLC0415 - as above
+
+        from autosched.device.ttnn.graph_capture import read_device_ops  # noqa: PLC0415 - as above
+        from autosched.device.ttnn.runner import Runner  # noqa: PLC0415 - as above
+
+        runner = Runner(network, schedule, device.device, device.board)
+        images = [torch.zeros(layer.shape) for layer in network if isinstance(layer.op, Input)]
+        uploaded = runner.upload(images)
+        device.device.disable_and_clear_program_cache()
+        ttnn.graph.begin_graph_capture(ttnn.graph.RunMode.NORMAL)
+        try:
+            outputs = runner.forward(uploaded)
+        finally:
+            graph = ttnn.graph.end_graph_capture()
+        del outputs, uploaded
+        return _median_ms(lambda: read_device_ops(graph))
+
+
+def _median_ms(call: Callable[[], object]) -> float:
+    times = []
+    for _ in range(_TIMED_REPEATS):
+        begin = time.perf_counter()
+        call()
+        times.append((time.perf_counter() - begin) * 1e3)
+    return statistics.median(times)
+
+
+_SOLVER_REPEATS = 3
+_PROPOSALS = 20
+_LIMIT_S = 60.0
+# How far the op times of a trial are taken to be from the probed ones.
+_IN_PLACE_NOISE = 0.05
+
+
+@dataclass(frozen=True)
+class SolverSpeed:
+    """The solver on one network, after probing, on one core.
+
+    ``seconds`` is the fastest of three solutions, ``peak_bytes`` the most memory that one holds;
+    ``gap`` is that of its proof. ``proposal_ms`` is the joint sampler's own time for a trial, the
+    median and the longest of 20 in which each trial taught it new times.
+    """
+
+    network: str
+    board: str
+    batch: int
+    layers: int
+    candidates: int
+    bound_us: float
+    optimal: bool
+    gap: float
+    states: int
+    seconds: float
+    peak_bytes: int
+    proposal_ms: float
+    longest_proposal_ms: float
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the figures as JSON types."""
+        return asdict(self)
+
+
+def measure_solver(bench: Bench) -> SolverSpeed:
+    """Solve a prepared network's tables a few times.
+
+    Raises:
+        SearchError: if no schedule of the probed tables fits in L1.
+    """
+    joint = bench.prepared
+    solutions = [solve(joint.problem, time_limit_s=_LIMIT_S) for _ in range(_SOLVER_REPEATS)]
+    fastest = min(solutions, key=lambda solution: solution.seconds)
+    proposals = proposals_ms(joint)
+    return SolverSpeed(
+        network=bench.network.name,
+        board=bench.board.name,
+        batch=bench.network.batch,
+        layers=len(joint.problem.layers),
+        candidates=sum(len(layer.candidates) for layer in joint.problem.layers),
+        bound_us=fastest.lower_bound_us,
+        optimal=fastest.optimal,
+        gap=fastest.gap,
+        states=fastest.states,
+        seconds=fastest.seconds,
+        peak_bytes=_peak_bytes(joint),
+        proposal_ms=statistics.median(proposals),
+        longest_proposal_ms=max(proposals),
+    )
+
+
+def _peak_bytes(joint: JointProblem) -> int:
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        solve(joint.problem, time_limit_s=_LIMIT_S)
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+
+def proposals_ms(joint: JointProblem) -> list[float]:
+    """Return the joint sampler's time for each of 20 trials, without the device's.
+
+    Its times in place are drawn near the probed ones, so that every trial changes the tables.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    random = np.random.default_rng(0)
+    space = search_space(joint)
+    study = optuna.create_study(sampler=JointSampler(joint, seed=0))
+    times = []
+    for _ in range(_PROPOSALS):
+        begin = time.perf_counter()
+        asked = study.ask(space)
+        chosen = from_parameters(joint, asked.params).candidates
+        layer_us = {
+            name: joint.tables[name][index].time_us * random.normal(1.0, _IN_PLACE_NOISE)
+            for name, index in chosen.items()
+        }
+        asked.set_user_attr(LAYER_TIMES, layer_us)
+        study.tell(asked, sum(layer_us.values()))
+        times.append((time.perf_counter() - begin) * 1e3)
+    return times

@@ -1,0 +1,79 @@
+"""``autosched merge``: what another database remembers, brought into this one."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from autosched.cli import options
+from autosched.report import words
+from autosched.report.output import opened_output, say
+from autosched.store.merging import Merged, MergedStudy, Tally
+
+MERGE_EXAMPLES = (
+    "autosched merge colleague.sqlite3",
+    "autosched merge postgresql://user@host/name --storage sqlite:///trials.sqlite3 --json",
+)
+
+
+def merge(
+    other: Annotated[
+        str,
+        typer.Argument(metavar="OTHER", show_default=False, help="Database file, or its URL."),
+    ],
+    storage: options.Storage = None,
+    as_json: options.Json = False,
+) -> None:
+    """Bring the probes, studies, trials and calibrations of another database into this one.
+
+    Searches then reuse the probes of both. Nothing that is here is changed, and merging again adds
+    only what is new there. A study whose name another one has here is renamed.
+    """
+    pass
+    from autosched.store.database import open_store  # noqa: PLC0415 - as above
+    from autosched.store.merging import merge_databases as merge_stores  # noqa: PLC0415 - as above
+    from autosched.store.merging import open_other  # noqa: PLC0415 - as above
+
+    with (
+        opened_output(as_json) as output,
+        open_other(other) as source,
+        open_store(storage) as target,
+    ):
+        merged = merge_stores(source, target)
+        print_merged(output.console, source.describe(), target.describe(), merged)
+        output.result(merged_plain(source.describe(), target.describe(), merged))
+
+
+def print_merged(console: Console, source: str, target: str, merged: Merged) -> None:
+    """Print what came from ``source`` into ``target``, and what was there already."""
+    say(console, f"From:   {source}")
+    say(console, f"Into:   {target}")
+    say(console, f"Probes: {_tally(merged.probes)}")
+    if merged.calibrations.added or merged.calibrations.known:
+        say(console, f"Calibrations: {_tally(merged.calibrations)}")
+    if merged.calibrations.added:
+        say(
+            console, "  new studies are estimated with the newest calibration of their board's kind"
+        )
+    for study in merged.studies:
+        say(console, f"Study {study.name}: {_study(study)}")
+
+
+def merged_plain(source: str, target: str, merged: Merged) -> dict[str, Any]:
+    """Return a merge as JSON types."""
+    return {"from": source, "into": target, **asdict(merged)}
+
+
+def _tally(tally: Tally) -> str:
+    return f"{tally.added:,} added, {tally.known:,} here already"
+
+
+def _study(study: MergedStudy) -> str:
+    trials = words.count(study.trials.added, "trial")
+    if not study.is_new:
+        here = f" as {study.name_here}" if study.name_here != study.name else ""
+        return f"here already{here}; {trials} added, {study.trials.known:,} here already"
+    if study.name_here != study.name:
+        return f"added as {study.name_here} with {trials}, because another study here has that name"
+    return f"added with {trials}"

@@ -1,0 +1,120 @@
+"""Ctrl-C and requests to end: once to save and stop, three times to stop at once.
+
+The first signal raises :class:`Interrupted` wherever the program is. Everything that matters is
+stored the moment it is known, so the way out only has to close what is open. A second signal during
+that is only noted, a third ends the process.
+"""
+
+import errno
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from datetime import datetime, timezone
+from pathlib import Path
+from types import FrameType
+
+from autosched.errors import AutoschedError
+
+_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+_EXIT_BASE = 128
+_GIVE_UP = 3
+_seen: list[int] = []
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked the program to end."""
+
+
+def install() -> None:
+    """Take over the signals, except those that the caller of the program ignores (nohup)."""
+    _seen.clear()
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _handle)
+
+
+def received() -> bool:
+    """Return whether a signal has asked the program to end."""
+    return bool(_seen)
+
+
+def exit_code() -> int:
+    """Return the exit code for the first signal: 130 for Ctrl-C, 143 for SIGTERM."""
+    return _EXIT_BASE + (_seen[0] if _seen else signal.SIGINT)
+
+
+def check_interrupt() -> None:
+    """Raise Interrupted if a signal came whose exception a library has swallowed."""
+    if _seen:
+        raise Interrupted
+
+
+def _handle(number: int, _frame: FrameType | None) -> None:
+    _seen.append(number)
+    if len(_seen) == 1:
+        raise Interrupted
+    if len(_seen) >= _GIVE_UP:
+        os._exit(exit_code())
+    os.write(2, b"\nsaving; once more to end at once\n")
+
+
+_BUG = 1
+_ENVIRONMENT = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+
+
+def report_failure(error: BaseException) -> int:
+    """Print the message for an exception and return the exit code."""
+    if isinstance(error, AutoschedError):
+        _print(f"error: {error}")
+        return error.exit_code
+    if isinstance(error, BrokenPipeError):
+        # Whoever read the output has left; Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BUG
+    if isinstance(error, OSError) and error.errno in _ENVIRONMENT:
+        place = error.filename or "the system"
+        _print(
+            f"error: {place}: {error.strerror}. Free some space or change the permissions there, "
+            "and run again; every finished trial is kept"
+        )
+        return AutoschedError.exit_code
+    _print(
+        f"error: autosched failed where it should not: {_headline(error)}\n"
+        f"Please report it with {_write_traceback(error)}; every finished trial is kept"
+    )
+    return _BUG
+
+
+def _print(message: str) -> None:
+    sys.stdout.flush()
+    print(message, file=sys.stderr, flush=True)  # noqa: T201 - the last words of the program
+
+
+def _headline(error: BaseException) -> str:
+    first_line = str(error).strip().partition("\n")[0][:200]
+    return f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
+
+
+def _write_traceback(error: BaseException) -> str:
+    """Write the traceback to a file of its own and return where it is."""
+    text = "".join(traceback.format_exception(error))
+    stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
+    for directory in (_reports_dir(), Path(tempfile.gettempdir())):
+        path = directory / f"autosched-failure-{stamp}-{os.getpid()}.txt"
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{' '.join(sys.argv)}\n\n{text}", encoding="utf-8")
+        except OSError:
+            continue
+        return f"the details in {path}"
+    return f"these details:\n{text}"
+
+
+def _reports_dir() -> Path:
+    from autosched.device.machine import cache_dir  # noqa: PLC0415 - only needed for a bug
+
+    return cache_dir() / "failures"

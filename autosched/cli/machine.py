@@ -1,0 +1,88 @@
+"""``autosched boards``: the boards there are."""
+
+import typer
+
+from autosched import __version__
+from autosched.cli import options
+from autosched.report.output import opened_output, say
+
+BOARDS_EXAMPLES = ("autosched boards",)
+
+
+def boards(as_json: options.Json = False) -> None:
+    """List the boards, and the cards on this machine."""
+    from autosched.boards import BOARDS  # noqa: PLC0415 - the help starts quickly
+    from autosched.device.machine import silicon_devices  # noqa: PLC0415 - as above
+    from autosched.report.output import say  # noqa: PLC0415 - as above
+    from autosched.report.tables import board_plain, board_table  # noqa: PLC0415 - as above
+
+    cards = [str(path) for path in silicon_devices()]
+    with opened_output(as_json) as output:
+        output.console.print(board_table(BOARDS.values()))
+        found = ", ".join(cards) if cards else "none; the mock device stands in for every board"
+        say(output.console)
+        say(output.console, f"Cards on this machine: {found}")
+        output.result({"boards": [board_plain(board) for board in BOARDS.values()], "cards": cards})
+
+
+DOCTOR_EXAMPLES = ("autosched doctor", "autosched doctor --board p150 --json")
+
+
+def doctor(
+    board: options.BoardOption = None,
+    device: options.DeviceOption = "auto",
+    storage: options.Storage = None,
+    as_json: options.Json = False,
+) -> None:
+    """Check this machine: Python, ttnn, device, compiler, cache and database.
+
+    The exit code is 0 if a search can run, 2 if not.
+    """
+    from autosched.boards import find_board  # noqa: PLC0415 - the help starts quickly
+    from autosched.cli.steps.machine_checks import checks  # noqa: PLC0415 - as above
+    from autosched.report.output import say  # noqa: PLC0415 - as above
+
+    known = find_board(board or "n150")
+    found = []
+    with opened_output(as_json) as output:
+        for check in checks(known, device, storage):
+            found.append(check)
+            say(output.console, f"{check.mark:<8}{check.name:<10} {check.detail}", check.style)
+            if check.advice:
+                say(output.console, f"{'':<19}{check.advice}")
+        well = all(check.state != "failed" for check in found)
+        say(output.console, "Ready to search." if well else "Not ready: see what failed above.")
+        output.result({"ok": well, "checks": [vars(check) for check in found]})
+    if not well:
+        raise typer.Exit(2)
+
+
+VERSION_EXAMPLES = ("autosched version",)
+
+
+def version(as_json: options.Json = False) -> None:
+    """Print the versions of autosched and ttnn."""
+    with opened_output(as_json) as output:
+        say(output.console, _line())
+        output.result({"autosched": __version__, "ttnn": _ttnn_version()})
+
+
+def print_and_exit(wanted: bool) -> None:
+    """Print the versions, if the option ``--version`` is given, and exit."""
+    if wanted:
+        with opened_output(as_json=False) as output:
+            say(output.console, _line())
+        raise typer.Exit
+
+
+def _line() -> str:
+    return f"autosched {__version__} (ttnn {_ttnn_version() or 'is not installed'})"
+
+
+def _ttnn_version() -> str | None:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - starts quickly
+
+    try:
+        return version("ttnn")
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,93 @@
+"""``autosched check``: an exported schedule, run again."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autosched.cli import hints, options
+from autosched.report.output import opened_output
+
+CHECK_EXAMPLES = ("autosched check resnet50_n150.py --net studies/resnet50.py",)
+
+
+def check(  # noqa: PLR0913 - one parameter per option
+    schedule: Annotated[
+        str,
+        typer.Argument(metavar="SCHEDULE", show_default=False, help="Exported .py or .json file."),
+    ],
+    net: Annotated[
+        str, typer.Option("--net", metavar="NET.PY", help="Network file, or NET.PY:name.")
+    ],
+    *,
+    board: options.BoardOption = None,
+    device: options.DeviceOption = "auto",
+    batch: options.Batch = None,
+    warm_ups: options.WarmUps = None,
+    replays: options.Replays = None,
+    storage: options.Storage = None,
+    as_json: options.Json = False,
+) -> None:
+    """Check a schedule's network, board and ttnn version, run it on the device and time it.
+
+    Board and batch are the schedule's own unless they are named. On the mock device the time is
+    estimated by the shipped cost model, or by the calibration of a database named by --storage.
+    """
+    from autosched.cli.steps.check_run import CheckRequest, check_schedule  # noqa: PLC0415 - the help starts quickly
+    from autosched.device.interface import TimingSettings  # noqa: PLC0415 - as above
+
+    named = {"warm_ups": warm_ups, "replays": replays}
+    timing = TimingSettings(**{key: value for key, value in named.items() if value is not None})
+    with opened_output(as_json) as output:
+        check_schedule(output, CheckRequest(schedule, net, board, device, batch, timing, storage))
+
+
+EXPORT_EXAMPLES = (
+    "autosched export resnet50-n150 -o resnet50_n150.py",
+    "autosched export resnet50-n150 --trial 0 -o default.json",
+)
+
+
+def export(
+    study: options.StudyOption,
+    output_file: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="A .py or .json; default: named by the study."
+        ),
+    ] = None,
+    trial: Annotated[
+        int | None, typer.Option(min=0, help="Number of the trial; default: the fastest.")
+    ] = None,
+    storage: options.Storage = None,
+    as_json: options.Json = False,
+) -> None:
+    """Write a study's best schedule as a Python module that needs ttnn alone, or as JSON."""
+    from autosched.export.saving import check_target  # noqa: PLC0415 - the help starts quickly
+    from autosched.report import words  # noqa: PLC0415 - as above
+    from autosched.report.output import say  # noqa: PLC0415 - as above
+    from autosched.report.summary import print_next  # noqa: PLC0415 - as above
+    from autosched.store.database import open_store  # noqa: PLC0415 - as above
+    from autosched.store.studies import get_study  # noqa: PLC0415 - as above
+    from autosched.store.trials import finished_trial  # noqa: PLC0415 - as above
+
+    target = Path(output_file or hints.module_name(study))
+    check_target(target)
+    with opened_output(as_json) as output, open_store(storage) as store:
+        record = get_study(store, study)
+        chosen, schedule = finished_trial(store, record, trial)
+        path = schedule.export(target)
+        latency = words.latency(chosen.latency_us, chosen.latency_kind)
+        say(output.console, f"Trial {chosen.number} of {study}, {latency}: {path}")
+        net = str(record.settings.get("network_file") or "NET.PY")
+        check = hints.command("check", str(path), "--net", hints.short_path(net))
+        print_next(output.console, [check])
+        output.result(
+            {
+                "study": record.name,
+                "trial": chosen.number,
+                "latency_us": chosen.latency_us,
+                "latency_kind": chosen.latency_kind,
+                "schedule_path": str(path),
+            }
+        )

@@ -1,0 +1,122 @@
+"""The steps of ``autosched check``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from autosched.boards import find_board
+from autosched.cli.steps.inputs import captured_network, describe_device
+from autosched.cost.model import CostModel
+from autosched.cost.model_choice import choose_cost_model
+from autosched.device.interface import TimingSettings
+from autosched.device.machine import choose_device, ttnn_version
+from autosched.device.worker import WorkerDevice
+from autosched.errors import ScheduleError
+from autosched.export.loading import load_schedule
+from autosched.export.validation import check_provenance
+from autosched.network.graph import check_layers
+from autosched.probing.probe_book import total_us
+from autosched.report import words
+from autosched.report.layer_rows import host_rows
+from autosched.report.output import Screen, say
+from autosched.schedule.configurations import HOST_METHOD, FixedConfig
+from autosched.schedule.outcomes import Rejection, RunOutcome, TimeKind
+from autosched.schedule.schedule import Schedule
+from autosched.store.database import open_store
+
+
+@dataclass(frozen=True)
+class CheckRequest:
+    """What to check on what, as the user typed it; None where the schedule's own holds."""
+
+    file: str
+    net: str
+    board: str | None
+    device: str
+    batch: int | None
+    timing: TimingSettings
+    storage: str | None = None
+
+
+def check_schedule(output: Screen, asked: CheckRequest) -> None:
+    """Run an exported schedule on the device, and print its time.
+
+    Raises:
+        ScheduleError: if it cannot be read, was made for something else, or the device rejects
+            it; the message names the layer, with ttnn's words.
+        NetworkFileError, UnsupportedOperatorError: if the network cannot be used.
+        BoardError, DeviceError: if the board is unknown, or the device cannot be opened.
+    """
+    file = asked.file
+    schedule = load_schedule(file)
+    made = schedule.provenance
+    board = find_board(asked.board or made.board)
+    kind = choose_device(asked.device)
+    # What needs no network is refused before the network is captured.
+    _check_made_for(schedule, file, made.network_signature, board.name)
+    say(output.console, f"Device: {describe_device(kind, board.name, asked.device)}")
+    network = captured_network(
+        output, asked.net, asked.batch or made.batch, allow_host=_has_host_layers(schedule)
+    )
+    _check_made_for(schedule, file, network.signature, board.name)
+    check_layers(schedule, file, network)
+    cost = _cost_model(asked.storage, board.arch, made.cost_model)
+    with WorkerDevice(board, kind, asked.timing) as worker:
+        worker.load(network)
+        answer = worker.run(schedule)
+    if isinstance(answer, Rejection):
+        raise ScheduleError(
+            f"{file}: the device rejects {words.rejection(answer)}. Correct that layer, or export "
+            "the schedule again"
+        )
+    latency_us, std_us, time_kind = _latency(answer, cost)
+    say(output.console, f"{file} runs: {words.latency(latency_us, time_kind, std_us)}")
+    if time_kind is TimeKind.ESTIMATED and made.cost_model not in ("", cost.version):
+        other = f"the recorded time by {made.cost_model}"
+        say(output.console, f"Estimated by cost model {cost.version}, {other}")
+    if made.latency_us is not None:
+        recorded = words.latency(made.latency_us, made.latency_kind)
+        say(output.console, f"Recorded when it was found: {recorded}")
+    output.result(
+        {
+            "schedule_path": str(Path(file)),
+            "network": network.name,
+            "batch": network.batch,
+            "board": board.name,
+            "device": kind,
+            "latency_us": latency_us,
+            "latency_kind": time_kind,
+            "latency_std_us": std_us,
+            "recorded_us": made.latency_us,
+            "recorded_kind": made.latency_kind,
+            "peak_l1_bytes": answer.peak_l1_bytes,
+            "host_layers": host_rows(network),
+        }
+    )
+
+
+def _has_host_layers(schedule: Schedule) -> bool:
+    configs = schedule.layers.values()
+    return any(isinstance(item, FixedConfig) and item.method == HOST_METHOD for item in configs)
+
+
+def _check_made_for(schedule: Schedule, file: str, signature: str, board: str) -> None:
+    try:
+        check_provenance(schedule, signature, board, ttnn_version())
+    except ScheduleError as error:
+        raise ScheduleError(f"{file}: {error}") from None
+
+
+def _cost_model(storage: str | None, arch: str, recorded: str) -> CostModel:
+    """Return the shipped model, or the best match of a database that the user names."""
+    if storage is None:
+        return CostModel.load(arch)
+    with open_store(storage) as store:
+        return choose_cost_model(store, arch, ttnn_version(), recorded).model
+
+
+def _latency(outcome: RunOutcome, cost: CostModel) -> tuple[float, float | None, TimeKind]:
+    if outcome.latency_us is not None:
+        return outcome.latency_us, outcome.latency_std_us, TimeKind.MEASURED
+    ops = cost.estimate(outcome.ops)
+    latency_us = total_us(ops)
+    return latency_us, latency_us * cost.total_std_error(ops), TimeKind.ESTIMATED

@@ -1,0 +1,113 @@
+"""A network file captured, and the device named, as the screen says it."""
+
+from pathlib import Path
+
+from autosched.cli import exits as interrupts
+from autosched.device.machine import ttnn_version
+from autosched.errors import ScheduleError
+from autosched.export.loading import load_schedule
+from autosched.export.validation import check_provenance
+from autosched.network.graph import Network, check_layers
+from autosched.report import words
+from autosched.report.layer_rows import warn_of_host_layers
+from autosched.report.output import Screen, say
+from autosched.report.progress import SearchScreen
+from autosched.schedule.configurations import Conv2dConfig, MatmulConfig
+from autosched.schedule.schedule import Schedule
+from autosched.space.formats import Formats, LayerFormats
+
+
+def captured_network(
+    output: Screen, net: str, batch: int | None, *, allow_host: bool = False
+) -> Network:
+    """Load and capture a network file, with a warning of layers that run on the host.
+
+    Raises:
+        NetworkFileError, UnsupportedOperatorError: if it cannot be used.
+    """
+    screen = SearchScreen(output.console, 0)
+    with screen.shown():
+        screen.begin("capture", f"{net}, with PyTorch")
+        from autosched.network.capture.capture import capture  # noqa: PLC0415 - loads torch
+        from autosched.network.capture.network_file import load_network_file  # noqa: PLC0415 - loads torch
+
+        loaded = load_network_file(net, batch)
+        network = capture(loaded.module, loaded.example_inputs, loaded.name, allow_host=allow_host)
+        interrupts.check_interrupt()
+    kinds = {network.layer_signature(layer) for layer in network}
+    say(
+        output.console,
+        f"Network: {network.name}, {words.count(len(network.layers), 'layer')} of "
+        f"{len(kinds)} kinds, batch {network.batch}",
+    )
+    warn_of_host_layers(output.console, network)
+    return network
+
+
+def describe_device(kind: str, board: str, wanted: str) -> str:
+    """Return which device was taken, and why."""
+    if kind == "silicon":
+        return f"{board}, a card on this machine; times are measured"
+    why = "no card on this machine" if wanted == "auto" else "as asked"
+    return f"mock {board} ({why}); times are estimated"
+
+
+def load_start(
+    output: Screen, file: str, network: Network, board: str, formats: Formats
+) -> Schedule:
+    """Return a schedule to start a search from; one of another ttnn will do.
+
+    Raises:
+        ScheduleError: if it cannot be read, is of another network or board, or has other formats
+            than the search.
+    """
+    schedule = load_schedule(file)
+    made_with = schedule.provenance.ttnn_version
+    try:
+        check_provenance(schedule, network.signature, board, made_with)
+    except ScheduleError as error:
+        raise ScheduleError(f"--start {file}: {error}") from None
+    check_layers(schedule, file, network)
+    _check_formats(schedule, file, network, formats)
+    if made_with != ttnn_version():
+        say(
+            output.console,
+            f"{file} was made with ttnn {made_with}; what ttnn {ttnn_version()} rejects of it is "
+            "left out",
+            "yellow",
+        )
+    return schedule
+
+
+def _check_formats(schedule: Schedule, file: str, network: Network, formats: Formats) -> None:
+    """Check that weights have the search's format: it does not search formats."""
+    wanted = LayerFormats(network, formats)
+    for layer in network:
+        config = schedule.layers[layer.name]
+        if not isinstance(config, Conv2dConfig | MatmulConfig):
+            continue
+        theirs, ours = config.weights_dtype, wanted.weights_dtype(layer)
+        if theirs is not ours:
+            raise ScheduleError(
+                f"--start {file}: layer {layer.name} has weights in {theirs}, and this search has "
+                f"{ours}; say --weights {theirs}, with a --study NAME of its own"
+            )
+
+
+def hand_tuned(output: Screen, net: str, network: Network, board: str) -> Schedule | None:
+    """Return the hand-tuned schedule that lies beside a network file, if it is of this network."""
+    file = hand_tuned_path(net, network, board)
+    if not file.exists():
+        return None
+    schedule = load_schedule(file)
+    if schedule.provenance.network_signature != network.signature:
+        say(output.console, f"{file} was made for another {network.name}: left out", "yellow")
+        return None
+    return schedule
+
+
+def hand_tuned_path(net: str, network: Network, board: str) -> Path:
+    """Return where a network's hand-tuned schedule for a board is looked for."""
+    file = net if net.endswith(".py") else net.rpartition(":")[0]
+    name = f"{network.name}_{board}_b{network.batch}_hand_tuned.py"
+    return Path(file).parent / "baselines" / name

@@ -1,0 +1,123 @@
+"""The checks of ``autosched doctor``; each answers instead of raising."""
+
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from autosched.boards import Board
+from autosched.device.machine import cache_dir, choose_device, silicon_devices
+from autosched.device.worker import WorkerDevice
+from autosched.errors import AutoschedError
+from autosched.report import words
+from autosched.store.database import open_writable
+
+_PYTHONS = ((3, 10), (3, 12))
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding; ``state`` is "ok", "warning" or "failed", ``advice`` what to do about it."""
+
+    name: str
+    state: str
+    detail: str
+    advice: str = ""
+
+    @property
+    def mark(self) -> str:
+        """The state as it is shown."""
+        return {"ok": "ok", "warning": "warning", "failed": "FAILED"}[self.state]
+
+    @property
+    def style(self) -> str:
+        """The colour of the line."""
+        return {"ok": "green", "warning": "yellow", "failed": "red"}[self.state]
+
+
+def checks(board: Board, device: str, storage: str | None) -> Iterator[Check]:
+    """Yield the checks, the slow ones last."""
+    yield _python()
+    yield from (_package(name) for name in ("ttnn", "torch", "optuna"))
+    yield _card()
+    yield _compiler()
+    yield _cache()
+    yield _database(storage)
+    yield _dashboard(storage)
+    yield _device(board, device)
+
+
+def _python() -> Check:
+    text = platform.python_version()
+    if sys.version_info[:2] in _PYTHONS:
+        return Check("python", "ok", text)
+    return Check("python", "failed", text, "ttnn has wheels for Python 3.10 and 3.12: make setup")
+
+
+def _package(name: str) -> Check:
+    try:
+        return Check(name, "ok", version(name))
+    except PackageNotFoundError:
+        return Check(name, "failed", "not installed", "run make setup, or pip install autosched")
+
+
+def _card() -> Check:
+    cards = silicon_devices()
+    if cards:
+        return Check("card", "ok", ", ".join(map(str, cards)))
+    return Check("card", "ok", "none; the mock device runs, and times are estimated")
+
+
+def _compiler() -> Check:
+    found = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if found:
+        return Check("compiler", "ok", found)
+    advice = "probing a new network takes about twice as long; install gcc or clang"
+    return Check("compiler", "warning", "no C compiler for the mock device's kernels", advice)
+
+
+def _cache() -> Check:
+    path = cache_dir()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            free = shutil.disk_usage(path).free
+    except OSError as error:
+        advice = "free some space there, or set AUTOSCHED_CACHE to another directory"
+        return Check("cache", "failed", f"{path}: {error.strerror}", advice)
+    return Check("cache", "ok", f"{path}, {free / 2**30:.1f} GiB free")
+
+
+def _database(storage: str | None) -> Check:
+    try:
+        with open_writable(storage) as store:
+            return Check("database", "ok", store.describe())
+    except AutoschedError as error:
+        return Check("database", "failed", str(error))
+
+
+def _dashboard(storage: str | None) -> Check:
+    command = shutil.which("optuna-dashboard", path=f"{sys.prefix}/bin") or "optuna-dashboard"
+    if storage is None:
+        from autosched.store.address import default_url  # noqa: PLC0415 - only where none is named
+
+        storage = default_url()
+    if storage.startswith("sqlite"):
+        return Check("dashboard", "ok", f"{command} {storage}")
+    return Check("dashboard", "ok", f"{command} URL, with the URL of --storage")
+
+
+def _device(board: Board, wanted: str) -> Check:
+    began = time.monotonic()
+    try:
+        kind = choose_device(wanted)
+        with WorkerDevice(board, kind) as worker:
+            worker.start()
+    except (AutoschedError, OSError) as error:
+        return Check("device", "failed", str(error))
+    took = words.seconds(time.monotonic() - began)
+    return Check("device", "ok", f"{kind} {board.name} opens in {took}")

@@ -1,0 +1,130 @@
+"""The steps of ``autosched run``: check, capture, open the study, search."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from autosched.cli import hints
+from autosched.device.interface import TimingSettings
+from autosched.errors import SearchError, StudyError
+from autosched.export.loading import load_schedule
+from autosched.export.saving import check_target
+from autosched.probing.restrictions import restrictions
+from autosched.search.samplers.registry import check_sampler
+from autosched.search.settings import Settings
+from autosched.space.efforts import find_effort
+from autosched.space.formats import parse_formats
+from autosched.store.studies import StudyRecord
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be searched, as the user typed it.
+
+    ``formats`` and ``timing`` map option to value, "" or None where the user named none.
+    """
+
+    net: str
+    board: str
+    device: str
+    batch: int | None
+    allow_host: bool
+    name: str | None
+    storage: str | None
+    formats: Mapping[str, str]
+    timing: Mapping[str, int | None]
+
+    def settings(self, found: StudyRecord | None) -> Settings:
+        """Return the settings of a new study, or of one that is there with what the user named.
+
+        Raises:
+            SearchError: for a format that is none.
+            StudyError: if the study that is there has other formats than those named.
+        """
+        timing = {key: value for key, value in self.timing.items() if value is not None}
+        base = Settings(
+            formats=parse_formats(**self.formats),
+            timing=TimingSettings(**timing),
+            allow_host=self.allow_host,
+        )
+        if found is None:
+            return replace(base, network_file=hints.absolute_path(self.net), device=self.device)
+        stored = Settings.from_plain(found.settings)
+        if any(self.formats.values()) and base.formats != stored.formats:
+            raise StudyError(
+                f"study {found.name!r} is searched with other formats ({stored.formats}); give "
+                "this one a name of its own with --study NAME"
+            )
+        device = stored.device if self.device == "auto" else self.device
+        return replace(
+            stored,
+            device=device,
+            timing=replace(stored.timing, **timing),
+            allow_host=stored.allow_host or self.allow_host,
+        )
+
+
+_FORM = re.compile(
+    r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?:in)?)?(?:(?P<s>\d+(?:\.\d+)?)s?)?"
+)
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of "90s", "10m", "1h30m" or plain seconds.
+
+    Raises:
+        SearchError: if it is none of these.
+    """
+    found = _FORM.fullmatch(text.strip().lower().replace(" ", ""))
+    if found is None or not any(found.groups()):
+        raise SearchError(f"--timeout {text!r} is no duration; write 90s, 10m or 1h30m")
+    hours, minutes, seconds = (float(part or 0) for part in found.group("h", "m", "s"))
+    return hours * 3600 + minutes * 60 + seconds
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user named for a search; None where the study's own setting, or a default, holds."""
+
+    sampler: str | None = None
+    effort: str | None = None
+    seed: int | None = None
+    trials: int | None = None
+    timeout: str | None = None
+    export: str | None = None
+    start: str | None = None
+    pinned: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Refuse what can be refused before anything slow is done.
+
+        Raises:
+            SearchError: for an unknown sampler or effort, a timeout that is no duration, or a pin
+                or prohibition that is none.
+            ScheduleError: if the schedule could not be written where it is wanted, or the one to
+                start from cannot be read.
+        """
+        if self.sampler is not None:
+            check_sampler(self.sampler)
+        if self.effort is not None:
+            find_effort(self.effort)
+        if self.timeout is not None:
+            parse_duration(self.timeout)
+        if self.export is not None:
+            check_target(Path(self.export))
+        if self.start is not None:
+            load_schedule(self.start)
+        restrictions(self.pinned, self.forbidden)
+
+    def over(self, settings: Settings) -> Settings:
+        """Return settings with what the user named."""
+        return replace(
+            settings,
+            sampler=settings.sampler if self.sampler is None else self.sampler,
+            effort=settings.effort if self.effort is None else self.effort,
+            seed=settings.seed if self.seed is None else self.seed,
+            pinned=self.pinned or settings.pinned,
+            forbidden=self.forbidden or settings.forbidden,
+        )

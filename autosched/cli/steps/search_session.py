@@ -1,0 +1,210 @@
+"""What ``run`` and ``resume`` share: a search with its screen, its result and its way out."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from autosched.boards import find_board
+from autosched.cli import exits as interrupts
+from autosched.cli import hints
+from autosched.cli.steps.inputs import captured_network, describe_device, load_start
+from autosched.cli.steps.search_request import Target, Wishes, parse_duration
+from autosched.device.machine import choose_device
+from autosched.errors import NetworkFileError, StudyError
+from autosched.network.graph import Network
+from autosched.probing.probe_book import ProbeCounts
+from autosched.probing.restrictions import restrictions
+from autosched.report import words
+from autosched.report.layer_rows import host_rows
+from autosched.report.output import Screen, say
+from autosched.report.progress import SearchScreen
+from autosched.report.summary import SearchResult, print_next, print_result
+from autosched.schedule.outcomes import TimeKind
+from autosched.schedule.schedule import Schedule
+from autosched.search.open_study import default_study_name, open_study
+from autosched.search.settings import Settings
+from autosched.search.study import Study
+from autosched.space.efforts import find_effort
+from autosched.store.database import Store, open_writable
+from autosched.store.studies import StudyRecord, find_study, get_study
+from autosched.store.trials import TrialRecord
+
+
+class GoingOn:
+    """The command that goes on after an interruption; another one once the study is stored."""
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+
+
+@contextmanager
+def interruptible(output: Screen, going_on: GoingOn) -> Iterator[None]:
+    """Say how to go on if a signal ends the body, whatever a library made of it."""
+    try:
+        yield
+    except BaseException:
+        if not interrupts.received():
+            raise
+        say(output.console, "\nInterrupted; every finished trial and probe is stored. Go on with:")
+        say(output.console, f"  {going_on.command}", "cyan")
+        raise interrupts.Interrupted from None
+
+
+class _Screen(SearchScreen):
+    """A search screen that ends the search when a signal's exception was swallowed."""
+
+    def on_probing(self, layer: str, done: int, total: int, counts: ProbeCounts) -> None:
+        interrupts.check_interrupt()
+        super().on_probing(layer, done, total, counts)
+
+    def on_trial(self, trial: TrialRecord, best: TrialRecord | None) -> None:
+        super().on_trial(trial, best)
+        interrupts.check_interrupt()
+
+
+def search(
+    output: Screen,
+    study: Study,
+    wishes: Wishes,
+    storage: str | None,
+    began: float,
+    start: Schedule | None = None,
+) -> None:
+    """Search, and print or write what it came to; ``began`` is when the command started."""
+    settings = study.settings
+    timeout_s = None if wishes.timeout is None else parse_duration(wishes.timeout)
+    deadline = None if timeout_s is None else began + timeout_s
+    limit = find_effort(settings.effort).trials if wishes.trials is None else wishes.trials
+    screen = _Screen(output.console, limit, deadline)
+    with screen.shown():
+        screen.begin("ttnn's default", f"opening the {settings.device} device")
+        best = study.optimize(
+            trials=wishes.trials,
+            timeout_s=None if deadline is None else max(0.0, deadline - time.monotonic()),
+            observer=screen,
+            start=start,
+        )
+    path = None
+    if wishes.export is not None and best is not None and best.schedule is not None:
+        path = best.schedule.export(wishes.export)
+    result = SearchResult(
+        study=study.record,
+        trials=study.trials,
+        best=best,
+        bound_us=study.bound_us,
+        rejected_probes=study.probe_counts.rejected,
+        wall_s=time.monotonic() - began,
+        outside_share=_outside_share(study, best),
+        schedule_path=path,
+        host_layers=host_rows(study.network),
+    )
+    report(output, result, settings, storage)
+
+
+def _outside_share(study: Study, best: TrialRecord | None) -> float | None:
+    """Return how much of an estimate is far outside the calibration data, None if measured."""
+    if best is None or best.latency_kind is not TimeKind.ESTIMATED:
+        return None
+    return study.cost.outside_share(best.ops)
+
+
+def report(output: Screen, result: SearchResult, settings: Settings, storage: str | None) -> None:
+    """Print a search's result, and as JSON where that is asked for."""
+    print_result(output.console, result)
+    if result.bound_us is None:
+        say(output.console, "The time was up before all candidates were probed.", "yellow")
+    exported = "" if result.schedule_path is None else str(result.schedule_path)
+    if exported:
+        say(output.console, f"Exported: {exported}")
+    print_next(output.console, hints.after_search(result.study.name, storage, settings, exported))
+    output.result(result.to_plain())
+
+
+def resume_search(
+    output: Screen, name: str, storage: str | None, wishes: Wishes, began: float
+) -> None:
+    """Go on with a stored study.
+
+    Raises:
+        AutoschedError: for everything the user can put right.
+    """
+    wishes.check()
+    with open_writable(storage) as store:
+        record = get_study(store, name)
+        settings = wishes.over(Settings.from_plain(record.settings))
+        kind = choose_device(settings.device)
+        device = describe_device(kind, record.board, settings.device)
+        say(output.console, f"Device: {device}")
+        say(output.console, f"Database: {store.describe()}")
+        network = _captured_again(output, record, settings)
+        with open_study(store, network, record.board, settings, name) as study:
+            introduce(output, store, study)
+            search(output, study, wishes, storage, began)
+
+
+def _captured_again(output: Screen, record: StudyRecord, settings: Settings) -> Network:
+    if not settings.network_file:
+        raise StudyError(
+            f"study {record.name!r} was made from a network in Python; go on with it there: "
+            f"autosched.load_study({record.name!r}, network=...)"
+        )
+    try:
+        return captured_network(
+            output, settings.network_file, record.batch, allow_host=settings.allow_host
+        )
+    except NetworkFileError as error:
+        moved = hints.command("run", "NEW/PLACE/NET.PY", "--study", record.name)
+        raise NetworkFileError(
+            f"{error} If the file of study {record.name!r} has moved: {moved}"
+        ) from None
+
+
+def run_search(
+    output: Screen, target: Target, wishes: Wishes, going_on: GoingOn, began: float
+) -> None:
+    """Search a network file, printing each step.
+
+    Raises:
+        AutoschedError: for everything the user can put right.
+    """
+    wishes.check()
+    target.settings(None)
+    board = find_board(target.board)
+    choose_device(target.device)
+    with open_writable(target.storage) as store:
+        name = target.name or default_study_name(hints.network_name(target.net), board.name)
+        found = find_study(store, name)
+        settings = wishes.over(target.settings(found))
+        kind = choose_device(settings.device)
+        say(output.console, f"Device: {describe_device(kind, board.name, settings.device)}")
+        say(output.console, f"Database: {store.describe()}")
+        batch = found.batch if found is not None and target.batch is None else target.batch
+        network = captured_network(output, target.net, batch, allow_host=settings.allow_host)
+        start = None
+        if wishes.start is not None:
+            start = load_start(output, wishes.start, network, board.name, settings.formats)
+        with open_study(store, network, board.name, settings, name) as study:
+            going_on.command = hints.command("resume", study.name, storage=target.storage)
+            introduce(output, store, study)
+            search(output, study, wishes, target.storage, began, start)
+
+
+def introduce(output: Screen, store: Store, study: Study) -> None:
+    """Say which study this is, and on what its numbers rest."""
+    before = len(study.trials)
+    state = f"goes on after {words.count(before, 'trial')}" if before else "is new"
+    settings = study.settings
+    say(
+        output.console,
+        f"Study: {study.name} {state}; sampler {settings.sampler}, effort {settings.effort}",
+    )
+    for rule in restrictions(settings.pinned, settings.forbidden):
+        say(output.console, f"Restriction: {rule}")
+    say(output.console, f"Formats: {settings.formats}")
+    say(output.console, "  accuracy is not judged yet, so the search leaves the formats alone")
+    if settings.device == "mock":
+        chosen = study.cost_choice
+        say(output.console, f"Times: estimated by cost model {chosen.model.version}")
+        say(output.console, f"  {chosen.source}")
+    if store.describe().startswith("/"):
+        say(output.console, f"Dashboard: optuna-dashboard sqlite:///{store.describe()}")

@@ -1,0 +1,194 @@
+"""Typed features of device ops: what their time depends on, and nothing else.
+
+A captured op of the mock device and a row of a profile of the same op give equal records. Tiles
+are 32x32 elements; quantities "per core" are those of the most loaded core.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from math import log2, prod
+
+from autosched.cost.ops.work import DRAM, LEAST_DRAM_KIB, LEAST_KIB, LEAST_LAUNCH, NOC, Prior
+from autosched.schedule.tensors import (
+    TILE_BYTES,
+    DataType,
+    Memory,
+    PageLayout,
+    TensorInfo,
+    TensorLayout,
+)
+
+
+class Place(str, Enum):
+    """How far a core's data are: its own shard, other cores' L1, or DRAM."""
+
+    SHARD = "shard"
+    L1 = "l1"
+    DRAM = "dram"
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What one core reads or writes of one tensor.
+
+    ``pages`` is the number of transfers per core (tiles, or sticks of a row-major tensor), and
+    ``page_bytes`` the size of each; ``total_bytes`` is the whole tensor's.
+    """
+
+    place: Place
+    page: PageLayout
+    pages: float
+    page_bytes: int
+    total_bytes: int
+
+    @property
+    def core_bytes(self) -> float:
+        """Bytes one core moves."""
+        return self.pages * self.page_bytes
+
+
+ELEMENT_BYTES = {
+    DataType.FLOAT32: 4,
+    DataType.UINT32: 4,
+    DataType.INT32: 4,
+    DataType.BFLOAT16: 2,
+    DataType.UINT16: 2,
+    DataType.BFLOAT8_B: 2,
+    DataType.BFLOAT4_B: 2,
+}
+"""Bytes of one element of a row-major page; block-float tensors are only row-major as bfloat16."""
+
+MEMORY_PLACE = {Memory.DRAM: Place.DRAM, Memory.L1: Place.L1}
+
+TILE = 32
+
+_EMPTY = TensorInfo((1, 1, 1, 1), TensorLayout())
+
+
+def first(infos: tuple[TensorInfo, ...]) -> TensorInfo:
+    """Return the first tensor; an op that names none counts as one element."""
+    return infos[0] if infos else _EMPTY
+
+
+def ceil_div(numerator: int, denominator: int) -> int:
+    """Return the quotient rounded up; a denominator below 1 counts as 1."""
+    return -(-numerator // max(denominator, 1))
+
+
+def padded_2d(info: TensorInfo) -> tuple[int, int]:
+    """Return (rows, columns) of a tensor seen as a matrix, tile padding included."""
+    shape = (1, 1, *info.shape) if len(info.shape) < 2 else info.shape
+    height, width = shape[-2], shape[-1]
+    if info.layout.page is PageLayout.TILE:
+        height, width = ceil_div(height, TILE) * TILE, ceil_div(width, TILE) * TILE
+    return prod(shape[:-2]) * height, width
+
+
+def tile_count(info: TensorInfo) -> int:
+    """Return the number of tiles a tensor fills, or would fill if it were tiled."""
+    rows, columns = padded_2d(info)
+    return ceil_div(rows, TILE) * ceil_div(columns, TILE)
+
+
+def tensor_bytes(info: TensorInfo) -> int:
+    """Return the bytes of a tensor, tile padding included."""
+    rows, columns = padded_2d(info)
+    if info.layout.page is PageLayout.TILE:
+        return rows * columns // TILE**2 * TILE_BYTES[info.layout.dtype]
+    return rows * columns * ELEMENT_BYTES[info.layout.dtype]
+
+
+def place_of(info: TensorInfo) -> Place:
+    """Return how far a core's part of the tensor is."""
+    if info.layout.is_sharded and info.layout.memory is Memory.L1:
+        return Place.SHARD
+    return MEMORY_PLACE[info.layout.memory]
+
+
+def shard_of(info: TensorInfo, cores: int) -> tuple[int, int]:
+    """Return (rows, columns) of the largest shard; without one, rows are dealt to ``cores``."""
+    if info.layout.shard_shape is not None:
+        return info.layout.shard_shape
+    rows, columns = padded_2d(info)
+    return ceil_div(rows, cores), columns
+
+
+def traffic(info: TensorInfo, cores: int) -> Traffic:
+    """Return what each of ``cores`` moves when they share the tensor's pages evenly.
+
+    A sharded tensor counts one shard: the most loaded core has a full one.
+    """
+    layout = info.layout
+    tiled = layout.page is PageLayout.TILE
+    rows, columns = padded_2d(info)
+    page_bytes = TILE_BYTES[layout.dtype] if tiled else columns * ELEMENT_BYTES[layout.dtype]
+    pages = ceil_div(tile_count(info) if tiled else rows, cores)
+    if layout.shard_shape is not None:
+        height, width = layout.shard_shape
+        pages = ceil_div(height, TILE) * ceil_div(width, TILE) if tiled else height
+        page_bytes = page_bytes if tiled else width * ELEMENT_BYTES[layout.dtype]
+    return Traffic(place_of(info), layout.page, pages, page_bytes, tensor_bytes(info))
+
+
+KIB = 1024.0
+# Wider rows of tiles than the packer can untilize at once take the slow path through the unpacker
+# (MAX_PACK_UNTILIZE_WIDTH in tt-metal).
+PACK_UNTILIZE_COLUMNS = 8
+
+
+def pages(side: Traffic, cores: int) -> dict[str, float]:
+    """Return the page and byte quantities of one side of a transfer.
+
+    With more cores on the network each of them waits longer for a page: profiles show its time
+    rising with the logarithm of the number of cores (``crowd``).
+    """
+    kib = side.core_bytes / KIB
+    if side.place is Place.SHARD:
+        return {"shard_kib": kib}
+    kind = "tile" if side.page is PageLayout.TILE else "stick"
+    place = side.place.value
+    return {
+        f"{place}_{kind}": side.pages,
+        f"{place}_kib": kib,
+        f"{place}_crowd_kib": kib * log2(max(cores, 1)),
+    }
+
+
+def fabric(*sides: Traffic) -> dict[str, float]:
+    """Return what all cores together send over the network, in KiB by place."""
+    quantities: dict[str, float] = {}
+    for side in sides:
+        if side.place is not Place.SHARD:
+            name = f"{side.place.value}_fabric_kib"
+            quantities[name] = quantities.get(name, 0.0) + side.total_bytes / KIB
+    return quantities
+
+
+def tile_pages(side: Traffic) -> float:
+    """Return the tiles that one core's part of a tensor fills."""
+    if side.page is PageLayout.TILE:
+        return side.pages
+    return side.core_bytes / (2 * TILE**2)
+
+
+def transfer_priors(
+    launch: float,
+    tile: tuple[float, float],
+    stick: tuple[float, float],
+) -> dict[str, Prior]:
+    """Return the priors of page-wise transfers; pairs are (other cores' L1, DRAM)."""
+    return {
+        "launch": Prior(launch, 0.3, least=LEAST_LAUNCH),
+        "l1_tile": Prior(tile[0]),
+        "dram_tile": Prior(tile[1]),
+        "l1_stick": Prior(stick[0]),
+        "dram_stick": Prior(stick[1]),
+        "l1_kib": Prior(25.0, least=LEAST_KIB, blackhole=NOC),
+        "dram_kib": Prior(25.0, least=LEAST_KIB, blackhole=NOC),
+        "l1_fabric_kib": Prior(4.0),
+        # Interleaved pages reach about 70 % of the DRAM's peak.
+        "dram_fabric_kib": Prior(4.5, 0.2, least=LEAST_DRAM_KIB, blackhole=DRAM),
+        "l1_crowd_kib": Prior(20.0),
+        "dram_crowd_kib": Prior(20.0),
+        "shard_kib": Prior(20.0, blackhole=NOC),
+    }

@@ -1,0 +1,221 @@
+"""Estimated runs as profiler reports that ``tt-perf-report`` opens.
+
+The columns are those of tt-metal's ``ops_perf_results`` CSV. Nothing here was measured, and the
+file says so: every row's ``ATTRIBUTES`` start with ``'estimated': '<cost model version>'``.
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from autosched.boards import CLOCK_GHZ, find_board
+from autosched.cost.ops.attributes import fidelity_of, fields, members, numbers, sliding_window_text
+from autosched.cost.ops.traffic import TILE, ceil_div
+from autosched.errors import ProfileError
+from autosched.schedule.outcomes import TRANSFERS, DeviceOp, TimeKind
+from autosched.schedule.tensors import Memory, PageLayout, TensorInfo, TensorLayout
+from autosched.store.studies import StudyRecord
+from autosched.store.trials import TrialRecord
+
+ESTIMATED_KEY = "estimated"
+_MAX_INPUTS = 3
+_GRID_CORES = {"wormhole_b0": 64, "blackhole": 130}
+_COMPUTES = ("Conv2d", "Matmul", "Binary", "Unary", "Tilize", "Untilize", "Pool2D", "Softmax")
+
+
+def write_perf_csv(
+    ops: Iterable[DeviceOp], path: Path | str, arch: str, cost_model: str = "unknown"
+) -> Path:
+    """Write timed ops as an ``ops_perf_results`` report.
+
+    Args:
+        ops: device ops with ``time_ns``.
+        path: the CSV to write.
+        arch: "wormhole_b0" or "blackhole".
+        cost_model: version of the model the times come from.
+
+    Raises:
+        ProfileError: if an op has no time, the architecture is unknown, or the file cannot be
+            written.
+    """
+    if arch not in CLOCK_GHZ:
+        raise ProfileError(f"unknown architecture {arch!r}, not {' or '.join(CLOCK_GHZ)}")
+    rows, start_ns = [], 0.0
+    for number, op in enumerate(ops):
+        if op.time_ns is None:
+            raise ProfileError(
+                f"{path}: op {number} ({op.code}) has no time; estimate the ops before writing"
+            )
+        rows.append(_row(op, op.time_ns, number, start_ns, arch, cost_model))
+        start_ns += op.time_ns
+    path = Path(path)
+    columns = list(dict.fromkeys(name for row in rows for name in row)) or ["OP CODE"]
+    try:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+    except OSError as error:
+        raise ProfileError(f"{path}: cannot be written: {error.strerror}") from error
+    return path
+
+
+def _row(
+    op: DeviceOp, time_ns: float, number: int, start_ns: float, arch: str, cost_model: str
+) -> dict[str, str]:
+    clock = CLOCK_GHZ[arch]
+    begin, end = round(start_ns * clock), round((start_ns + time_ns) * clock)
+    row = {
+        "OP CODE": op.code,
+        "OP TYPE": "python_fallback" if op.code in TRANSFERS else "tt_dnn_device",
+        "GLOBAL CALL COUNT": str(number + 1),
+        "DEVICE ID": "0",
+        "DEVICE ARCH": arch,
+        "ATTRIBUTES": _attributes(op, cost_model),
+        "MATH FIDELITY": _fidelity(op),
+        "CORE COUNT": str(op.cores),
+        "AVAILABLE WORKER CORE COUNT": str(_GRID_CORES[arch]),
+        "PARALLELIZATION STRATEGY": op.factory,
+        "HOST START TS": str(round(start_ns)),
+        "HOST END TS": str(round(start_ns + time_ns)),
+        "HOST DURATION [ns]": "0",
+        "DEVICE FW START CYCLE": str(begin),
+        "DEVICE FW END CYCLE": str(end),
+        "OP TO OP LATENCY [ns]": "0",
+        "DEVICE FW DURATION [ns]": str(round(time_ns)),
+        "DEVICE KERNEL DURATION [ns]": str(round(time_ns)),
+    }
+    for place in range(_MAX_INPUTS):
+        row |= _tensor(f"INPUT_{place}", op.inputs[place] if place < len(op.inputs) else None)
+    row |= _tensor("OUTPUT_0", op.outputs[0] if op.outputs else None)
+    row["METAL TRACE ID"] = ""
+    return row
+
+
+def _attributes(op: DeviceOp, cost_model: str) -> str:
+    """Return the attributes in the report's named form, marked as an estimate."""
+    marks = f"'{ESTIMATED_KEY}': '{cost_model}'; 'layer': '{op.layer}'"
+    text = op.attributes.strip()
+    if text.startswith("{'"):
+        return "{" + marks + "; " + text[1:]
+    named = report_attributes(op)
+    return "{" + "; ".join([marks, *(f"'{name}': '{value}'" for name, value in named)]) + "}"
+
+
+def _fidelity(op: DeviceOp) -> str:
+    return str(fidelity_of(op.attributes)) if op.code.startswith(_COMPUTES) else ""
+
+
+def _tensor(name: str, info: TensorInfo | None) -> Mapping[str, str]:
+    if info is None:
+        empty = {f"{name}_{axis}_PAD[LOGICAL]": "" for axis in "WZYX"}
+        return {**empty, f"{name}_LAYOUT": "", f"{name}_DATATYPE": "", f"{name}_MEMORY": ""}
+    sizes = (1, 1, 1, 1, *info.shape)[-4:]
+    padded = list(sizes)
+    if info.layout.page is PageLayout.TILE:
+        padded[2:] = (ceil_div(size, TILE) * TILE for size in sizes[2:])
+    memory = "L1" if info.layout.memory is Memory.L1 else "DRAM"
+    suffix = "_SHARDED" if info.layout.is_sharded else ""
+    return {
+        **{
+            f"{name}_{axis}_PAD[LOGICAL]": f"{pad}[{size}]"
+            for axis, pad, size in zip("WZYX", padded, sizes, strict=True)
+        },
+        f"{name}_LAYOUT": info.layout.page.value.upper(),
+        f"{name}_DATATYPE": info.layout.dtype.value.upper(),
+        f"{name}_MEMORY": f"DEV_0_{memory}_{info.layout.sharding.value.upper()}{suffix}",
+    }
+
+
+_COMPUTE_CONFIG = re.compile(r"ComputeKernelConfig\(([^()]*)\)")
+_PAIRS = re.compile(r"\{(-?\d+), (-?\d+)\}")
+_ENUMS = re.compile(r"\b(?:BinaryOpType|SubtileBroadcastType|Pool2DType|ReduceOpDim)::\w+")
+_NESTED = (
+    "sliding_window_config",
+    "config",
+    "parallelization_config",
+    "block_config",
+)
+_PADDING = "padding"
+
+
+def report_attributes(op: DeviceOp) -> Iterator[tuple[str, str]]:
+    """Yield (field, text) of a captured op as a report would print them."""
+    config = _COMPUTE_CONFIG.search(op.attributes)
+    if config:
+        named = config[1].replace(",", ";")
+        yield "compute_kernel_config", f"WormholeComputeKernelConfig({named})"
+    yield from _memory(op)
+    found = fields(op.attributes)
+    for name, text in found.items():
+        if name in _NESTED:
+            yield name, _nested(text)
+        elif "(" not in text:
+            yield name, text
+    window = sliding_window_text(op.attributes)
+    if window and not found.keys() & {"sliding_window_config", "config"}:
+        yield "sliding_window_config", _nested(window)
+    if "input_tensor_shape" in found:
+        sizes = "; ".join(map(str, numbers(found["input_tensor_shape"])))
+        yield "input_tensor_shape", "{" + sizes + "}"
+    for number, enum in enumerate(_ENUMS.findall(op.attributes)):
+        yield f"type_{number}", enum
+    if op.factory:
+        yield "factory", op.factory
+
+
+def _memory(op: DeviceOp) -> Iterator[tuple[str, str]]:
+    """Yield the memory configuration; a halo's names its input's shards."""
+    if op.code.startswith("Halo") and op.inputs:
+        yield "output_memory_config", memory_config_text(op.inputs[0].layout)
+    elif op.outputs:
+        yield "output_mem_config", memory_config_text(op.outputs[0].layout)
+
+
+def memory_config_text(layout: TensorLayout) -> str:
+    """Return a report's text of a tensor's memory configuration."""
+    suffix = "_SHARDED" if layout.is_sharded else ""
+    return (
+        f"MemoryConfig(memory_layout=TensorMemoryLayout::{layout.sharding.value.upper()}{suffix};"
+        f"buffer_type=BufferType::{layout.memory.value.upper()};shard_spec={_shard(layout)})"
+    )
+
+
+def _shard(layout: TensorLayout) -> str:
+    if layout.shard_shape is None:
+        return "std::nullopt"
+    grid = "; ".join(f"[(x={r.x0};y={r.y0}) - (x={r.x1};y={r.y1})]" for r in layout.grid)
+    rows, columns = layout.shard_shape
+    orientation = "COL_MAJOR" if layout.transposed else "ROW_MAJOR"
+    return (
+        f"ShardSpec(grid={{{grid}}};shape={{{rows}; {columns}}};"
+        f"orientation=ShardOrientation::{orientation})"
+    )
+
+
+def _nested(text: str) -> str:
+    """Name the members of a positional structure."""
+    parts = []
+    for name, value in members(text).items():
+        spelled = _PAIRS.sub(r"(\1;\2)", value)
+        if name == _PADDING:
+            top, bottom, left, right = numbers(value)
+            spelled = f"(({top}; {bottom}); ({left}; {right}))"
+        if not value.startswith("<"):
+            parts.append(f"{name}={spelled}")
+    return f"{text.partition('(')[0]}({'; '.join(parts)})"
+
+
+def write_ops(trial: TrialRecord, study: StudyRecord, path: str) -> Path:
+    """Write an estimated trial's ops as an ``ops_perf_results`` CSV, each marked as estimated.
+
+    Raises:
+        ProfileError: if the trial was measured, or the file cannot be written.
+    """
+    if trial.latency_kind is not TimeKind.ESTIMATED:
+        raise ProfileError(
+            f"{path}: trial {trial.number} was measured; tt-metal's profiler writes its report"
+        )
+    arch = find_board(study.board).arch
+    return write_perf_csv(trial.ops, path, arch, trial.cost_model)

@@ -1,0 +1,92 @@
+"""What every device answers."""
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol
+
+from autosched.boards import Board
+from autosched.network.graph import Network
+from autosched.network.operators import LayerOp
+from autosched.schedule.configurations import LayerConfig
+from autosched.schedule.outcomes import ProbeOutcome, Rejection, RunOutcome
+from autosched.schedule.schedule import Schedule
+from autosched.schedule.tensors import DRAM_TILE, TensorLayout
+
+TensorShape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ProbeRequest:
+    """One candidate of a layer, to be run alone.
+
+    ``input_shapes`` and ``shape`` are PyTorch's. ``input_layouts`` None asks for the layouts the
+    candidate takes natively: it is first given ``source_layouts`` (one for all inputs, or one
+    each) and then what ttnn made of them.
+    """
+
+    op: LayerOp
+    input_shapes: tuple[TensorShape, ...]
+    shape: TensorShape
+    config: LayerConfig
+    input_layouts: tuple[TensorLayout, ...] | None = None
+    source_layouts: tuple[TensorLayout, ...] = (DRAM_TILE,)
+
+    @property
+    def sources(self) -> tuple[TensorLayout, ...]:
+        """One source layout per input."""
+        if len(self.source_layouts) == len(self.input_shapes):
+            return self.source_layouts
+        return self.source_layouts * len(self.input_shapes)
+
+
+@dataclass(frozen=True)
+class ReshardRequest:
+    """A tensor of ``shape`` (PyTorch's) to be brought from one layout into another, alone."""
+
+    shape: TensorShape
+    source: TensorLayout
+    target: TensorLayout
+
+
+class Device(Protocol):
+    """Runs single layers and whole networks.
+
+    An answer is a value: an outcome, or a typed rejection; nothing a configuration does makes a
+    method raise. Times are set on silicon only (``kind`` "silicon"); on the mock device (``kind``
+    "mock") the cost model estimates them from the ops. One caller at a time.
+    """
+
+    board: Board
+    kind: str
+
+    def load(self, network: Network) -> None:
+        """Take the network that :meth:`run` executes, with its weights."""
+
+    def probe(self, request: ProbeRequest) -> ProbeOutcome | Rejection:
+        """Run one candidate of a layer alone."""
+
+    def reshard(self, request: ReshardRequest) -> ProbeOutcome | Rejection:
+        """Bring a tensor from one layout into another, alone."""
+
+    def run(self, schedule: Schedule) -> RunOutcome | Rejection:
+        """Run the loaded network once by ``schedule``."""
+
+    def close(self) -> None:
+        """Release the device; idempotent."""
+
+    def __enter__(self) -> "Device": ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+@dataclass(frozen=True)
+class TimingSettings:
+    """How a card is timed: ``warm_ups`` runs, then ``replays`` of the captured trace."""
+
+    warm_ups: int = 3
+    replays: int = 100

@@ -1,0 +1,204 @@
+"""The ttnn calls of convolutions, transposed ones included."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ttnn
+
+from autosched.device.ttnn.calls import Call, Tensor
+from autosched.device.ttnn.ttnn_types import (
+    DATA_TYPES,
+    compute_config,
+    conv2d_config,
+    layout_of,
+    slice_config,
+    unary,
+)
+from autosched.errors import ScheduleError
+from autosched.network.graph import Layer, Weights
+from autosched.network.operators import Activation, Conv2d, ConvTranspose2d, is_pointwise
+from autosched.network.stem_folding import FoldedStem, fold_stem, fold_weights
+from autosched.schedule.configurations import Conv2dConfig
+from autosched.schedule.tensors import ShardLayout
+
+# A pointwise convolution runs as a matmul, which cannot fuse these: they run after it.
+_NOT_FUSED_BY_MATMUL = ("elu", "hardswish", "leaky_relu", "mish")
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What a convolution reads: a tensor, its shape as an image, and how it was folded."""
+
+    tensor: Tensor
+    shape: tuple[int, ...]
+    stem: FoldedStem | None = None
+
+
+def _run_conv2d(call: Call) -> Tensor:
+    config, op = call.config_of(Conv2dConfig), call.op(Conv2d)
+    source = _Source(call.inputs[0], call.input_shape)
+    if config.fold_input:
+        source = _folded(call, config, op)
+        assert source.stem is not None  # noqa: S101 - just folded
+        op = source.stem.op
+    fused, apart = _split_activation(op, config)
+    output = _convolved(
+        call,
+        op,
+        source,
+        ttnn.conv2d,
+        fused,
+        padding=op.padding,
+        slice_config=slice_config(config),
+    )
+    return output if apart is None else ttnn.unary_chain(output, [unary(apart)])
+
+
+def _folded(call: Call, config: Conv2dConfig, op: Conv2d) -> _Source:
+    """Move each stride's neighbourhood of pixels into the channels.
+
+    Channels are counted as they lie in memory: shards pad them, and ttnn folds what is there.
+    """
+    (tensor,) = call.inputs
+    rows = ttnn.to_layout(tensor, ttnn.ROW_MAJOR_LAYOUT)
+    channels = rows.padded_shape[-1]
+    stem = fold_stem(op, call.input_shape, channels)
+    if stem is None:
+        raise _no_folded_form(call.layer)
+    if rows.shape[-1] != channels:
+        rows = ttnn.pad(rows, [(0, 0), (0, 0), (0, 0), (0, channels - rows.shape[-1])], 0.0)
+    batch, _, height, width = call.input_shape
+    bottom, right = stem.image[2] - height, stem.image[3] - width
+    image = ttnn.fold(
+        ttnn.reshape(rows, (batch, height, width, channels)),
+        *stem.stride,
+        padding=[0, bottom, 0, right],
+        collapse_output=True,
+    )
+    if config.deallocate_activation:
+        ttnn.deallocate(tensor)
+    return _Source(image, stem.folded, stem)
+
+
+def _no_folded_form(layer: Layer) -> ScheduleError:
+    return ScheduleError(
+        f"layer {layer.name} cannot fold its input: that takes a convolution with a stride and few "
+        "channels; leave fold_input out"
+    )
+
+
+def _run_conv_transpose2d(call: Call) -> Tensor:
+    config, op = call.config_of(Conv2dConfig), call.op(ConvTranspose2d)
+    if config.fold_input:
+        raise _no_folded_form(call.layer)
+    return _convolved(
+        call,
+        op,
+        _Source(call.inputs[0], call.input_shape),
+        ttnn.conv_transpose2d,
+        op.activation,
+        padding=op.padding,
+        output_padding=op.output_padding,
+        dram_slice_config=slice_config(config),
+        # ttnn turns the kernel round itself; PyTorch's weights come as they are.
+        mirror_kernel=True,
+    )
+
+
+def _convolved(
+    call: Call,
+    op: Conv2d | ConvTranspose2d,
+    source: _Source,
+    function: Callable[..., Any],
+    fused: Activation | None,
+    **own: Any,
+) -> Tensor:
+    """Call a convolution with what all kinds share, and keep the weights it prepared."""
+    config = call.config_of(Conv2dConfig)
+    batch, channels, height, width = source.shape
+    key = weights_key(call.layer, config, source.tensor)
+    weight, bias = call.lowering.recall(key) or host_weights(_weights(call, source))
+    # The folded image is nobody else's, whoever reads the input.
+    own_input = replace(config, deallocate_activation=True) if source.stem else config
+    output, prepared = function(
+        input_tensor=source.tensor,
+        weight_tensor=weight,
+        bias_tensor=bias,
+        device=call.lowering.device,
+        in_channels=channels,
+        out_channels=op.out_channels,
+        batch_size=batch,
+        input_height=height,
+        input_width=width,
+        kernel_size=op.kernel,
+        stride=op.stride,
+        dilation=op.dilation,
+        groups=op.groups,
+        dtype=DATA_TYPES[config.output_dtype],
+        conv_config=conv2d_config(own_input, fused),
+        compute_config=compute_config(config.compute, call.lowering.board),
+        return_weights_and_bias=True,
+        **own,
+    )
+    call.lowering.remember(key, tuple(prepared))
+    if config.output_memory == "dram":
+        output = ttnn.to_memory_config(output, ttnn.DRAM_MEMORY_CONFIG)
+    return output
+
+
+def _weights(call: Call, source: _Source) -> Weights:
+    weights = call.lowering.weights(call.layer)
+    return weights if source.stem is None else fold_weights(weights, source.stem)
+
+
+def _split_activation(
+    op: Conv2d, config: Conv2dConfig
+) -> tuple[Activation | None, Activation | None]:
+    """Return the activation that the convolution fuses and the one that runs after it."""
+    is_matmul = is_pointwise(op) and config.shard_layout is not ShardLayout.WIDTH
+    if is_matmul and op.activation is not None and op.activation.name in _NOT_FUSED_BY_MATMUL:
+        return None, op.activation
+    return op.activation, None
+
+
+def weights_key(layer: Layer, config: Conv2dConfig, tensor: Tensor) -> tuple[object, ...]:
+    """Return what the form of a convolution's prepared weights depends on.
+
+    With a shard layout asked for, ttnn reshards any input to its own grid, so that the input's
+    layout makes no difference, except that rows of channels are padded less than tiles;
+    otherwise the form follows the input.
+    """
+    layout = layout_of(tensor)
+    return (
+        layer.name,
+        config.weights_dtype,
+        config.shard_layout,
+        config.core_grid,
+        config.transpose_shards,
+        config.act_block_h_override,
+        config.act_block_w_div,
+        config.full_inner_dim,
+        config.enable_activation_reuse,
+        config.enable_kernel_stride_folding,
+        config.slicing,
+        config.num_slices,
+        # Folded weights have as many channels as the folded image.
+        tensor.shape[-1] if config.fold_input else 0,
+        layout.page if config.shard_layout is not None else layout,
+    )
+
+
+def host_weights(weights: Weights) -> tuple[Tensor, Tensor | None]:
+    """Return a convolution's parameters as ttnn takes them, to be prepared on the device."""
+    bias = weights.bias
+    return (
+        ttnn.from_torch(weights.weight),
+        None if bias is None else ttnn.from_torch(bias.reshape(1, 1, 1, -1)),
+    )
+
+
+CONVOLUTION_LOWERINGS: Mapping[type, Callable[[Call], Tensor]] = {
+    Conv2d: _run_conv2d,
+    ConvTranspose2d: _run_conv_transpose2d,
+}

@@ -1,0 +1,46 @@
+"""The ttnn calls of layers that compute value by value, and of softmax."""
+
+from collections.abc import Callable, Mapping
+
+import ttnn
+
+from autosched.device.ttnn.calls import Call, Tensor
+from autosched.device.ttnn.ttnn_types import DATA_TYPES, memory_config, unary
+from autosched.network.operators import Binary, Unary
+from autosched.schedule.configurations import EltwiseConfig
+
+_BINARY: Mapping[str, Callable[..., Tensor]] = {
+    "add": ttnn.add,
+    "sub": ttnn.subtract,
+    "mul": ttnn.multiply,
+    "div": ttnn.divide,
+}
+
+
+def _run_binary(call: Call) -> Tensor:
+    config = call.config_of(EltwiseConfig)
+    op = call.op(Binary)
+    first, second = call.inputs
+    batch, shape = call.layer.shape[0], tuple(first.shape)
+    per_image = batch > 1 and second.shape[2] != shape[2]
+    if per_image:
+        # Each image has its own row of the second tensor, to be repeated for all of its pixels.
+        first = ttnn.reshape(first, (batch, 1, shape[2] // batch, shape[3]))
+        second = ttnn.reshape(second, (batch, 1, 1, shape[3]))
+    output = _BINARY[op.function](
+        first,
+        second,
+        dtype=DATA_TYPES[config.output_dtype],
+        memory_config=memory_config(config.layout),
+        activations=[] if op.activation is None else [unary(op.activation)],
+    )
+    return ttnn.reshape(output, shape) if per_image else output
+
+
+def _run_unary(call: Call) -> Tensor:
+    config = call.config_of(EltwiseConfig)
+    return ttnn.unary_chain(
+        call.inputs[0],
+        [unary(call.op(Unary).activation)],
+        memory_config=memory_config(config.layout),
+    )

@@ -1,0 +1,71 @@
+"""Layers that run on the host: their inputs read back, PyTorch's operators, the result uploaded."""
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+import ttnn
+
+from autosched.boards import Board
+from autosched.device.ttnn.calls import Call, Tensor, is_image
+from autosched.device.ttnn.graph_capture import transfer_name
+from autosched.device.ttnn.ttnn_types import layout_of
+from autosched.network.host_ops import run_on_host
+from autosched.network.operators import HostOp
+from autosched.schedule.configurations import FixedConfig
+from autosched.schedule.outcomes import HOST_READ, HOST_WRITE
+from autosched.schedule.tensors import TensorInfo
+
+
+def _run_host(call: Call) -> Tensor:
+    call.config_of(FixedConfig)
+    op, lowering = call.op(HostOp), call.lowering
+    shapes = [lowering.network.by_name[name].shape for name in call.layer.inputs]
+    sources = [
+        _read(tensor, shape, lowering.board)
+        for tensor, shape in zip(call.inputs, shapes, strict=True)
+    ]
+    # Without the values that a card would have computed, an operator may find no result at all.
+    result = (
+        run_on_host(op, sources, lowering.network.weights.get(call.layer.name))
+        if lowering.runs_host_layers
+        else torch.zeros(call.layer.shape)
+    )
+    return _write(result, call)
+
+
+def _read(tensor: Tensor, shape: tuple[int, ...], board: Board) -> torch.Tensor:
+    """Return a tensor of PyTorch's ``shape`` in float32, on the host."""
+    _note(HOST_READ, tensor, board)
+    values: torch.Tensor = ttnn.to_torch(tensor).float()
+    columns = shape[1] if is_image(shape) else shape[-1]
+    # Channels may have been padded to what the network-on-chip takes at once.
+    values = values.reshape(-1, values.shape[-1])[: math.prod(shape) // columns, :columns]
+    if not is_image(shape):
+        return values.reshape(shape)
+    batch, channels, height, width = shape
+    return values.reshape(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _write(values: torch.Tensor, call: Call) -> Tensor:
+    """Upload a result as tiles of bfloat16, tilized on the host."""
+    if is_image(call.layer.shape):
+        values = values.permute(0, 2, 3, 1)
+    rows = values.reshape(1, 1, -1, values.shape[-1]).to(torch.bfloat16)
+    uploaded = ttnn.to_device(
+        ttnn.from_torch(rows, layout=ttnn.TILE_LAYOUT),
+        call.lowering.device,
+        memory_config=ttnn.DRAM_MEMORY_CONFIG,
+    )
+    _note(HOST_WRITE, uploaded, call.lowering.board)
+    return uploaded
+
+
+def _note(code: str, tensor: Tensor, board: Board) -> None:
+    """Say in a capture, if there is one, that a tensor was moved."""
+    moved = TensorInfo(tuple(int(size) for size in tensor.shape), layout_of(tensor))
+    ttnn._ttnn.graph.track_function_start(transfer_name(code, moved, board))
+    ttnn._ttnn.graph.track_function_end()
+
+
+HOST_LOWERINGS: Mapping[type, Callable[[Call], Tensor]] = {HostOp: _run_host}

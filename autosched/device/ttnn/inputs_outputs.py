@@ -1,0 +1,72 @@
+import torch
+import ttnn
+
+from autosched.device.ttnn.calls import Call, Tensor, is_image, to_nchw
+from autosched.device.ttnn.ttnn_types import DATA_TYPES, layout_of, memory_config
+from autosched.schedule.configurations import FixedConfig
+from autosched.schedule.tensors import Memory, PageLayout, ShardLayout, TensorLayout
+
+
+def _run_input(call: Call) -> Tensor:
+    config = call.config_of(FixedConfig)
+    (tensor,) = call.inputs
+    if not is_image(call.layer.shape):
+        return ttnn.to_layout(tensor, ttnn.TILE_LAYOUT)
+    if config.method == "convert_to_hwc":
+        return _convert_to_hwc(tensor, config)
+    batch, channels, height, width = call.layer.shape
+    tensor = ttnn.permute(tensor, (0, 1, 3, 2))
+    return ttnn.reshape(tensor, (1, 1, batch * height * width, channels))
+
+
+def _convert_to_hwc(tensor: Tensor, config: FixedConfig) -> Tensor:
+    """Bring (1, N, C, H*W) into height shards of rows of channels, padded to the alignment.
+
+    The operation takes width shards of as many columns as the output has rows per image.
+    """
+    _, batch, channels, columns = tensor.shape
+    target = config.output
+    shards = TensorLayout(
+        Memory.L1,
+        ShardLayout.WIDTH,
+        target.dtype,
+        PageLayout.ROW_MAJOR,
+        target.grid,
+        (batch * channels, columns // target.cores),
+    )
+    tensor = ttnn.to_memory_config(tensor, memory_config(shards))
+    return ttnn.experimental.convert_to_hwc(
+        tensor, memory_config=memory_config(target), dtype=DATA_TYPES[target.dtype]
+    )
+
+
+def _run_constant(call: Call) -> Tensor:
+    """Put a parameter into DRAM once; it stays there between runs."""
+    call.config_of(FixedConfig)
+    key, shape = (call.layer.name,), call.layer.shape
+    found = call.lowering.recall(key)
+    if found is None:
+        values = call.lowering.weights(call.layer).weight
+        if is_image(shape):
+            values = values.permute(0, 2, 3, 1)
+        columns = values.shape[-1]
+        tensor = ttnn.from_torch(
+            values.reshape(1, 1, -1, columns).to(torch.bfloat16),
+            layout=ttnn.TILE_LAYOUT,
+            device=call.lowering.device,
+            memory_config=ttnn.DRAM_MEMORY_CONFIG,
+        )
+        found = (tensor, None)
+        call.lowering.remember(key, found)
+    return found[0]
+
+
+def _run_output(call: Call) -> Tensor:
+    config = call.config_of(FixedConfig)
+    (tensor,) = call.inputs
+    if is_image(call.layer.shape):
+        return to_nchw(tensor, call.layer.shape)
+    current = layout_of(tensor)
+    if current.is_sharded or current.memory is not config.output.memory:
+        return ttnn.to_memory_config(tensor, memory_config(config.output))
+    return tensor

@@ -1,0 +1,51 @@
+import ttnn
+
+from autosched.device.ttnn.calls import Call, Tensor
+from autosched.device.ttnn.ttnn_types import (
+    DATA_TYPES,
+    MEMORY_LAYOUTS,
+    PAGE_LAYOUTS,
+    layout_of,
+    slice_config,
+)
+from autosched.network.operators import GlobalAvgPool2d, Pool2d
+from autosched.schedule.configurations import PoolConfig
+
+
+def _run_pool(call: Call) -> Tensor:
+    config = call.config_of(PoolConfig)
+    (tensor,) = call.inputs
+    batch, channels, height, width = call.input_shape
+    op = (
+        Pool2d("avg", (height, width), (1, 1))
+        if isinstance(call.layer.op, GlobalAvgPool2d)
+        else call.op(Pool2d)
+    )
+    arguments = {
+        "input_tensor": tensor,
+        "batch_size": batch,
+        "input_h": height,
+        "input_w": width,
+        "channels": channels,
+        "kernel_size": list(op.kernel),
+        "stride": list(op.stride),
+        "padding": list(op.padding),
+        "ceil_mode": op.ceil_mode,
+        # ttnn refuses a scheme for an input that is sharded already.
+        "applied_shard_scheme": None
+        if config.shard_layout is None or layout_of(tensor).is_sharded
+        else MEMORY_LAYOUTS[config.shard_layout],
+        "memory_config": ttnn.DRAM_MEMORY_CONFIG if config.output_memory == "dram" else None,
+        "dram_slice_config": slice_config(config),
+        "deallocate_input": config.deallocate_input,
+        "reallocate_halo_output": config.reallocate_halo_output,
+        "dtype": DATA_TYPES[config.output_dtype],
+        "output_layout": PAGE_LAYOUTS[config.output_page],
+    }
+    if op.mode == "max":
+        return ttnn.max_pool2d(**arguments, dilation=list(op.dilation))
+    return ttnn.avg_pool2d(
+        **arguments,
+        count_include_pad=op.count_include_pad,
+        divisor_override=op.divisor_override,
+    )

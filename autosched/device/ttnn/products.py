@@ -1,0 +1,128 @@
+"""The ttnn calls of norms, products of two tensors, and attention over pixels."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import ttnn
+
+from autosched.device.ttnn.calls import Call, Tensor, reshaped, rows_in_dram
+from autosched.device.ttnn.ttnn_types import DATA_TYPES, compute_config, unary
+from autosched.network.operators import Attention, Linear, Matmul
+from autosched.schedule.configurations import FixedConfig, MatmulConfig
+
+_TILE = 32
+_HEADS_FIRST = (0, 2, 1, 3)
+
+
+def _run_matmul(call: Call) -> Tensor:
+    call.config_of(FixedConfig)
+    shapes = [call.lowering.network.by_name[name].shape for name in call.layer.inputs]
+    left, right = (
+        reshaped(tensor, (1, *shape)) for tensor, shape in zip(call.inputs, shapes, strict=True)
+    )
+    output = ttnn.matmul(left, right, transpose_b=call.op(Matmul).transposed)
+    batch, rows, columns = call.layer.shape
+    return reshaped(output, (1, 1, batch * rows, columns))
+
+
+def _run_attention(call: Call) -> Tensor:
+    """Multiply, take the softmax, and multiply again: three ops whose times are known.
+
+    The queries are scaled rather than the scores, which are many times as large.
+    """
+    call.config_of(FixedConfig)
+    op = call.op(Attention)
+    shapes = [call.lowering.network.by_name[name].shape for name in call.layer.inputs]
+    queries, keys, values = (
+        _split_heads(tensor, shape, op.heads)
+        for tensor, shape in zip(call.inputs[:3], shapes[:3], strict=True)
+    )
+    scores = ttnn.matmul(ttnn.multiply(queries, op.scale), keys, transpose_b=True)
+    for mask, (count, *sides) in zip(call.inputs[3:], shapes[3:], strict=True):
+        leading = (1, 1) if count == 1 else tuple(scores.shape)[:2]
+        scores = ttnn.add(scores, reshaped(mask, (*leading, *sides)))
+    output = _merge_heads(ttnn.matmul(ttnn.softmax(scores, dim=-1), values))
+    channels = call.layer.shape[1]
+    return reshaped(output, (1, 1, math.prod(call.layer.shape) // channels, channels))
+
+
+def _split_heads(tensor: Tensor, shape: Sequence[int], heads: int) -> Tensor:
+    """Return (N, heads, pixels, channels of a head): of whole tiles by cutting channels apart."""
+    batch, channels, *sides = shape
+    pixels, width = math.prod(sides), channels // heads
+    if width % _TILE:
+        parts = (batch, pixels, heads, width)
+        tensor = ttnn.permute(ttnn.reshape(rows_in_dram(tensor), parts), _HEADS_FIRST)
+        return ttnn.to_layout(tensor, ttnn.TILE_LAYOUT)
+    tensor = reshaped(tensor, (batch, 1, pixels, channels))
+    if heads == 1:
+        return tensor
+    cuts = [
+        ttnn.slice(tensor, [0, 0, 0, start], [batch, 1, pixels, start + width])
+        for start in range(0, channels, width)
+    ]
+    return ttnn.concat(cuts, dim=1)
+
+
+def _merge_heads(tensor: Tensor) -> Tensor:
+    """Return (N, heads, pixels, channels of a head) with all heads' channels in each pixel."""
+    _, heads, _, width = tensor.shape
+    if heads == 1:
+        return tensor
+    if width % _TILE:
+        return ttnn.permute(rows_in_dram(tensor), _HEADS_FIRST)
+    return ttnn.experimental.nlp_concat_heads(tensor)
+
+
+_MATMUL_OUTPUTS = {
+    "dram": ttnn.DRAM_MEMORY_CONFIG,
+    "l1": ttnn.L1_MEMORY_CONFIG,
+    "width": ttnn.L1_WIDTH_SHARDED_MEMORY_CONFIG,
+    "height": ttnn.L1_HEIGHT_SHARDED_MEMORY_CONFIG,
+    "block": ttnn.L1_BLOCK_SHARDED_MEMORY_CONFIG,
+}
+
+
+def _run_linear(call: Call) -> Tensor:
+    config = call.config_of(MatmulConfig)
+    (tensor,) = call.inputs
+    op = call.op(Linear)
+    key = (call.layer.name, config.weights_dtype)
+    prepared = call.lowering.recall(key)
+    if prepared is None:
+        prepared = _device_weights(call, config)
+        call.lowering.remember(key, prepared)
+    weight, bias = prepared
+    grid = None
+    if config.core_grid is not None:
+        grid = ttnn.CoreGrid(x=config.core_grid[0], y=config.core_grid[1])
+    return ttnn.linear(
+        tensor,
+        weight,
+        bias=bias,
+        memory_config=_MATMUL_OUTPUTS[config.output],
+        dtype=DATA_TYPES[config.output_dtype],
+        activation=None if op.activation is None else unary(op.activation),
+        core_grid=grid,
+        compute_kernel_config=compute_config(config.compute, call.lowering.board),
+    )
+
+
+def _device_weights(call: Call, config: MatmulConfig) -> tuple[Tensor, Tensor | None]:
+    weights = call.lowering.weights(call.layer)
+
+    def upload(values: torch.Tensor) -> Tensor:
+        return ttnn.from_torch(
+            values,
+            dtype=DATA_TYPES[config.weights_dtype],
+            layout=ttnn.TILE_LAYOUT,
+            device=call.lowering.device,
+            memory_config=ttnn.DRAM_MEMORY_CONFIG,
+        )
+
+    bias = weights.bias
+    return (
+        upload(weights.weight.T.contiguous()[None, None]),
+        None if bias is None else upload(bias.reshape(1, 1, 1, -1)),
+    )

@@ -1,0 +1,270 @@
+"""A user's ``net.py``: the module to schedule, and the inputs it is scheduled for.
+
+The file is ordinary Python. It defines a ``torch.nn.Module`` (an instance, a class, or a function
+without arguments) under the name ``model``, ``network`` or ``build_model``, or under another name
+given as ``net.py:name``; and ``example_inputs`` (a tensor or a tuple of tensors) or
+``input_shape`` (a tuple of integers, or a tuple of such tuples for several inputs).
+"""
+
+import importlib.util
+import inspect
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from autosched.errors import NetworkFileError
+from autosched.network.capture.exporting import check_tensors, first_line
+from autosched.network.source_places import source_of_error
+
+MODULE_NAMES = ("model", "network", "build_model")
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class LoadedFile:
+    """What a network file defines: a module in eval mode, its inputs, and the file's stem."""
+
+    module: nn.Module
+    example_inputs: tuple[torch.Tensor, ...]
+    name: str
+    path: Path
+
+
+def load_network_file(path: str, batch: int | None = None) -> LoadedFile:
+    """Run a network file and check that its module accepts its inputs.
+
+    Args:
+        path: "net.py", or "net.py:name" to say which object is the module.
+        batch: Replaces the leading dimension of every input, by repeating or cutting it.
+
+    Raises:
+        NetworkFileError: Anything is wrong with the file, its module or its inputs.
+    """
+    if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int) or batch < 1):
+        raise NetworkFileError(f"{path}: the batch size must be an integer >= 1, not {batch!r}.")
+    file, attribute = split_path(path)
+    with _importable(file.resolve().parent), torch.random.fork_rng(devices=()):
+        # Weights drawn by the file itself are then the same in every process that loads it.
+        torch.manual_seed(_SEED)
+        namespace = vars(_imported(file))
+        module = _module(file, namespace, attribute).eval()
+    inputs = _inputs(file, namespace)
+    if batch is not None:
+        inputs = tuple(_with_batch(tensor, batch) for tensor in inputs)
+    check_tensors(module, inputs, file.name)
+    _check_accepted(file, module, inputs)
+    return LoadedFile(module, inputs, file.stem, file)
+
+
+def split_path(path: str) -> tuple[Path, str | None]:
+    """Separate "net.py:name", and check that the file can be a Python file.
+
+    Raises:
+        NetworkFileError: if it cannot.
+    """
+    text, _, attribute = path.rpartition(":")
+    named = bool(text) and attribute.isidentifier() and not Path(path).exists()
+    file = Path(text if named else path)
+    if file.is_dir():
+        raise NetworkFileError(f"{file} is a directory; give the Python file in it (net.py).")
+    if not file.exists():
+        raise NetworkFileError(f"{file} does not exist; give the path of a network file (net.py).")
+    if file.suffix != ".py":
+        raise NetworkFileError(
+            f"{file} is not a Python file (.py); write one that defines `model` and `input_shape`."
+        )
+    return file, attribute if named else None
+
+
+def _imported(file: Path) -> ModuleType:
+    """Run the file as a module."""
+    name = f"_autosched_network_file_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file.resolve())
+    assert spec is not None  # noqa: S101 - true for every path that ends in .py
+    assert spec.loader is not None  # noqa: S101
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    with _user_code(file, "raises when it is run"):
+        spec.loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def _importable(directory: Path) -> Iterator[None]:
+    """Let the file import its neighbours, as Python does for scripts."""
+    sys.path.insert(0, str(directory))
+    try:
+        yield
+    finally:
+        with suppress(ValueError):
+            sys.path.remove(str(directory))
+
+
+@contextmanager
+def _user_code(file: Path, what: str) -> Iterator[None]:
+    """Turn whatever the user's code raises, SystemExit included, into one message."""
+    try:
+        yield
+    except NetworkFileError:
+        raise
+    except SyntaxError as error:
+        where = f"{os.path.basename(error.filename or file.name)}:{error.lineno}"
+        message = f"{where}: {type(error).__name__}: {error.msg}. Correct this line."
+        raise NetworkFileError(message) from None
+    except (Exception, SystemExit) as error:
+        where = source_of_error(error, str(file.resolve())) or file.name
+        raise NetworkFileError(
+            f"{file.name} {what}, at {where}: {first_line(error)}. Correct it there."
+        ) from None
+
+
+def _module(file: Path, namespace: dict[str, Any], attribute: str | None) -> nn.Module:
+    names = [name for name in MODULE_NAMES if name in namespace]
+    if attribute is not None:
+        if attribute not in namespace:
+            raise NetworkFileError(
+                f"{file.name} has no attribute '{attribute}'{_suggestion(file, namespace)}."
+            )
+        names = [attribute]
+    if not names:
+        raise NetworkFileError(
+            f"{file.name} defines no torch.nn.Module under the names {', '.join(MODULE_NAMES)}"
+            f"{_suggestion(file, namespace)}. Assign your module to `model`, or give its name."
+        )
+    if len({id(namespace[name]) for name in names}) > 1:
+        raise NetworkFileError(
+            f"{file.name} defines several candidates: {', '.join(names)}. "
+            f"Say which one, as {file.name}:{names[0]}."
+        )
+    return _instance(file, names[0], namespace[names[0]])
+
+
+def _suggestion(file: Path, namespace: dict[str, Any]) -> str:
+    """Name the modules that the file itself defines."""
+    found = [
+        f"{file.name}:{name}"
+        for name, value in namespace.items()
+        if isinstance(value, nn.Module)
+        or (_is_module_class(value) and value.__module__ == namespace["__name__"])
+    ]
+    return f" (it does define {', '.join(found)})" if found else ""
+
+
+def _is_module_class(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, nn.Module)
+
+
+def _instance(file: Path, name: str, value: Any) -> nn.Module:
+    """The module itself, or what its class or function makes without arguments."""
+    if isinstance(value, nn.Module):
+        return value
+    if not callable(value) or (isinstance(value, type) and not _is_module_class(value)):
+        raise NetworkFileError(
+            f"{file.name}: `{name}` is of type {type(value).__name__}, not a torch.nn.Module, "
+            "a class of one, or a function that returns one."
+        )
+    _check_no_arguments(file, name, value)
+    with _user_code(file, f"raises when `{name}()` is called"):
+        made = value()
+    if not isinstance(made, nn.Module):
+        raise NetworkFileError(
+            f"{file.name}: `{name}()` returns {type(made).__name__}; "
+            "it must return a torch.nn.Module."
+        )
+    return made
+
+
+def _check_no_arguments(file: Path, name: str, function: Any) -> None:
+    parameters = inspect.signature(function).parameters.values()
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind not in variadic]
+    if needed:
+        raise NetworkFileError(
+            f"{file.name}: `{name}` needs arguments ({', '.join(needed)}); "
+            f"give them defaults, or write `model = {name}(...)` in the file."
+        )
+
+
+def _inputs(file: Path, namespace: dict[str, Any]) -> tuple[torch.Tensor, ...]:
+    if "example_inputs" in namespace:
+        return _given_inputs(file, namespace["example_inputs"])
+    if "input_shape" in namespace:
+        return _random_inputs(file, namespace["input_shape"])
+    raise NetworkFileError(
+        f"{file.name} defines neither `example_inputs` nor `input_shape`; "
+        "add, for example, `input_shape = (1, 3, 224, 224)`."
+    )
+
+
+def _given_inputs(file: Path, value: Any) -> tuple[torch.Tensor, ...]:
+    inputs = (value,) if isinstance(value, torch.Tensor) else value
+    if (
+        not isinstance(inputs, (tuple, list))
+        or not inputs
+        or not all(isinstance(x, torch.Tensor) and x.dim() and x.numel() for x in inputs)
+    ):
+        raise NetworkFileError(
+            f"{file.name}: `example_inputs` must be a tensor or a tuple of tensors, "
+            "each with a batch dimension and at least one element."
+        )
+    return tuple(tensor.detach() for tensor in inputs)
+
+
+def _random_inputs(file: Path, value: Any) -> tuple[torch.Tensor, ...]:
+    """Normally distributed inputs of the given shapes, the same in every run."""
+    several = isinstance(value, (tuple, list)) and value and isinstance(value[0], (tuple, list))
+    shapes = value if several else (value,)
+    if not all(_is_shape(shape) for shape in shapes):
+        raise NetworkFileError(
+            f"{file.name}: `input_shape` is {value!r}; it must be a tuple of whole numbers >= 1, "
+            "batch first, such as (1, 3, 224, 224), or a tuple of such tuples."
+        )
+    generator = torch.Generator().manual_seed(_SEED)
+    return tuple(torch.randn(tuple(shape), generator=generator) for shape in shapes)
+
+
+def _is_shape(value: Any) -> bool:
+    return (
+        isinstance(value, (tuple, list))
+        and bool(value)
+        and all(isinstance(size, int) and not isinstance(size, bool) and size > 0 for size in value)
+    )
+
+
+def _with_batch(tensor: torch.Tensor, batch: int) -> torch.Tensor:
+    if tensor.device.type == "meta":
+        return tensor
+    return tensor[torch.arange(batch) % tensor.shape[0]]
+
+
+def _check_accepted(file: Path, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+    """Run the module once, so that a wrong shape is reported as PyTorch itself reports it."""
+    if _accepts_two_images(module, inputs):
+        return
+    shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
+    with _user_code(file, f"has a model that rejects inputs of shape {shapes}"), torch.no_grad():
+        module(*(tensor.clone() for tensor in inputs))
+
+
+def _accepts_two_images(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> bool:
+    """Return whether the module runs on the start of a large batch, which takes far less time.
+
+    Two images rather than one, so that a batch of one written into the model shows.
+    """
+    batches = {tensor.shape[0] if tensor.dim() else 1 for tensor in inputs}
+    if len(batches) != 1 or max(batches) <= 2:
+        return False
+    try:
+        with torch.no_grad():
+            module(*(tensor[:2].clone() for tensor in inputs))
+    except Exception:  # the whole batch has the last word, and the message
+        return False
+    return True

@@ -1,0 +1,232 @@
+"""From an exported program to a graph of drafts, operator by operator."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind, OutputKind
+from torch.fx import Node
+
+from autosched.network.draft_graph import Draft, DraftGraph, Unknown, UnsupportedOperator
+from autosched.network.operators import HostOp, Input, Output
+from autosched.network.rules.convolutions import RULES as CONVOLUTION_RULES
+from autosched.network.rules.eltwise import RULES as ACTIVATION_RULES
+from autosched.network.rules.host import NO_SOURCE, draws_at_random, on_host, why_not_on_host
+from autosched.network.rules.images import RULES as IMAGE_RULES
+from autosched.network.rules.products import RULES as TOKEN_RULES
+from autosched.network.rules.reshaping import RULES as VIEW_RULES
+from autosched.network.rules.resizing import RULES as RESIZING_RULES
+from autosched.network.rules.rulebook import (
+    Lowering,
+    LoweringRule,
+    Refusal,
+    RuleBook,
+    operator_name,
+    shape_of,
+)
+from autosched.network.rules.views import View
+from autosched.network.source_places import SourcePlace, source_place_of
+
+_WRITES = ("slice_scatter", "select_scatter", "index_put", "copy", "fill", "masked_fill", "scatter")
+
+# What makes a tensor in the likeness of another, whatever values that has.
+_FILLED = ("new_zeros", "new_ones", "new_full", "zeros_like", "ones_like", "full_like")
+
+
+def lower(
+    program: ExportedProgram, rules: Mapping[str, LoweringRule], *, allow_host: bool = False
+) -> DraftGraph:
+    """Lower every operator that an output depends on; refusals are collected as problems.
+
+    With ``allow_host``, what is refused runs on the host where it can.
+    """
+    lowering = Lowering(program)
+    _add_placeholders(lowering)
+    needed = _needed(_results(program))
+    for node in program.graph.nodes:
+        if node.op == "call_function" and node in needed and not _fold_constant(lowering, node):
+            made = _apply(lowering, rules, node, allow_host)
+            lowering.views[node] = _whole(lowering, made) if isinstance(made, str) else made
+    _add_outputs(lowering)
+    _refuse_memory(lowering)
+    _refuse_host_only(lowering)
+    return lowering.graph
+
+
+def _whole(lowering: Lowering, key: str) -> View:
+    return View.whole(key, lowering.graph.drafts[key].shape)
+
+
+def _add_placeholders(lowering: Lowering) -> None:
+    program = lowering.program
+    nodes = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
+    for spec in program.graph_signature.input_specs:
+        node = nodes[spec.arg.name]
+        if spec.kind is InputKind.USER_INPUT:
+            draft = Draft(node.name, node.name, Input(), [], shape_of(node))
+            lowering.views[node] = View.whole(lowering.graph.add(draft), draft.shape)
+        elif spec.target in program.state_dict:
+            lowering.constants[node] = program.state_dict[spec.target]
+        elif spec.target in program.constants:
+            lowering.constants[node] = program.constants[spec.target]
+
+
+def _results(program: ExportedProgram) -> list[Any]:
+    """What the module returns, flattened: nodes, and values that are no tensors."""
+    (output,) = (node for node in program.graph.nodes if node.op == "output")
+    specs = program.graph_signature.output_specs
+    pairs = zip(specs, output.args[0], strict=True)
+    return [value for spec, value in pairs if spec.kind is OutputKind.USER_OUTPUT]
+
+
+def _needed(results: list[Any]) -> set[Node]:
+    needed: set[Node] = set()
+    waiting = [value for value in results if isinstance(value, Node)]
+    while waiting:
+        node = waiting.pop()
+        if node not in needed:
+            needed.add(node)
+            waiting.extend(node.all_input_nodes)
+    return needed
+
+
+def _fold_constant(lowering: Lowering, node: Node) -> bool:
+    """Compute a node that depends on parameters only, such as a transposed weight."""
+    target = node.target
+    if not isinstance(target, torch._ops.OpOverload):
+        return False
+    if target._schema.is_mutable and target is not torch.ops.aten.detach_.default:
+        return False
+    if torch.Tag.nondeterministic_seeded in target.tags:
+        return False
+    known = dict(lowering.constants)
+    if operator_name(node) in _FILLED:
+        known |= {source: _blank(source) for source in node.all_input_nodes if source not in known}
+    if any(source not in known for source in node.all_input_nodes):
+        return False
+    args, kwargs = torch.fx.map_arg((node.args, node.kwargs), known.__getitem__)
+    with torch.no_grad():
+        value = target(*args, **kwargs)
+    if isinstance(value, torch.Tensor):
+        lowering.constants[node] = value
+    return isinstance(value, torch.Tensor)
+
+
+def _blank(node: Node) -> torch.Tensor:
+    """A tensor of a node's shape and type, for what takes no more than those from it."""
+    value = node.meta["val"]
+    return torch.empty(value.shape, dtype=value.dtype)
+
+
+def _apply(
+    lowering: Lowering, rules: Mapping[str, LoweringRule], node: Node, allow_host: bool
+) -> str | View:
+    """Lower one node, or record why not; after a refused producer nothing can be said."""
+    views = [lowering.views[n] for n in node.all_input_nodes if n in lowering.views]
+    sources = [lowering.base(view) for view in views]
+    if any(-1 in source.shape for source in sources):
+        return lowering.add(node, Unknown(), [])
+    if any(source.key in lowering.host_only for source in sources):
+        return _refuse(lowering, node, "", allow_host)
+    if operator_name(node) not in rules:
+        return _refuse(lowering, node, _why_unknown(lowering, node), allow_host)
+    try:
+        _check(node, sources)
+        return rules[operator_name(node)](lowering, node)
+    except Refusal as refusal:
+        return _refuse(lowering, node, str(refusal), allow_host)
+
+
+def _why_unknown(lowering: Lowering, node: Node) -> str:
+    """Why an operator has no layer, as far as its result tells."""
+    value = node.meta.get("val")
+    if draws_at_random(lowering, node):
+        return "it draws at random, so that no two runs are alike; make what it draws an input"
+    if isinstance(node.target, torch._ops.HigherOrderOperator):
+        return "its branches or repetitions depend on values; a network does the same for all"
+    if operator_name(node) in _WRITES:
+        return "it writes into a part of a tensor; put the parts together with torch.cat instead"
+    if isinstance(value, torch.Tensor) and -1 in shape_of(node):
+        return "the shape of its result depends on the values of a tensor; keep all shapes fixed"
+    if isinstance(value, torch.Tensor) and value.dtype != torch.float32:
+        return f"its result is {value.dtype}, and only torch.float32 is captured"
+    return "there is no layer for this operator"
+
+
+def _check(node: Node, sources: list[Draft]) -> None:
+    """What every operator must fulfil before its rule looks at it."""
+    if not sources:
+        raise Refusal(NO_SOURCE)
+    value = node.meta.get("val")
+    if isinstance(value, torch.Tensor) and value.dtype != torch.float32:
+        raise Refusal(f"its result is {value.dtype}, and only torch.float32 is captured")
+
+
+def _refuse(lowering: Lowering, node: Node, reason: str, allow_host: bool) -> str:
+    """Let the host run a node, or record why it cannot be lowered."""
+    obstacle = why_not_on_host(lowering, node)
+    if allow_host and not obstacle:
+        return on_host(lowering, node, reason)
+    key = lowering.add(node, Unknown(), [])
+    if allow_host and obstacle not in reason:
+        also = f"{reason}; nor" if reason else "neither has it a layer, nor"
+        reason = f"{also} can it run on the host: {obstacle}"
+    draft = lowering.graph.drafts[key]
+    lowering.graph.refuse(draft, str(node.target), reason, for_host=not obstacle)
+    return key
+
+
+def _add_outputs(lowering: Lowering) -> None:
+    for index, value in enumerate(_results(lowering.program)):
+        if value is None:
+            continue
+        draft = Draft(f"output.{index}", "output", Output(), [], (), SourcePlace())
+        if isinstance(value, Node) and value in lowering.views:
+            source = lowering.draft(value)
+            draft.inputs, draft.shape = [source.key], source.shape
+            lowering.graph.add(draft)
+        else:
+            lowering.graph.add(draft)
+            what = "a constant tensor" if isinstance(value, Node) else repr(value)
+            reason = f"result {index} is {what}, whatever the input; do not return it"
+            lowering.graph.refuse(draft, "return", reason)
+
+
+def _refuse_memory(lowering: Lowering) -> None:
+    """Refuse what remembers: a buffer that every call changes has no one value to schedule."""
+    program = lowering.program
+    (output,) = (node for node in program.graph.nodes if node.op == "output")
+    for spec, value in zip(program.graph_signature.output_specs, output.args[0], strict=True):
+        if spec.kind is OutputKind.BUFFER_MUTATION and isinstance(value, Node):
+            place = source_place_of(value)
+            reason = "every call changes this buffer; make it an input, or leave it as it is"
+            lowering.graph.problems.append(
+                UnsupportedOperator(str(spec.target), str(value.target), place.source, reason)
+            )
+
+
+def _refuse_host_only(lowering: Lowering) -> None:
+    """Refuse results of host layers that the device, or the caller, would have to take."""
+    graph = lowering.graph
+    for key, what in lowering.host_only.items():
+        draft = graph.drafts[key]
+        if graph.users(key) and isinstance(draft.op, HostOp):
+            reason = (
+                f"its result is {what}; only torch.float32 of one dimension or more goes to the "
+                "device, and from there to the caller. Return its input, and call it on that"
+            )
+            graph.refuse(draft, draft.op.steps[-1].operator, reason)
+
+
+RULES = RuleBook(
+    {
+        **ACTIVATION_RULES,
+        **CONVOLUTION_RULES,
+        **IMAGE_RULES,
+        **RESIZING_RULES,
+        **VIEW_RULES,
+        **TOKEN_RULES,
+    }
+)
+_rule = RULES.rule

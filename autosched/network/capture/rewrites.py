@@ -1,0 +1,247 @@
+"""Zero padding and batch norms folded into the convolutions and other layers beside them."""
+
+import os
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from autosched.network.draft_graph import BatchNorm, Draft, DraftGraph, ZeroPad
+from autosched.network.graph import Weights
+from autosched.network.operators import (
+    Activation,
+    Binary,
+    Concat,
+    Conv2d,
+    ConvTranspose2d,
+    GlobalAvgPool2d,
+    Input,
+    Linear,
+    Output,
+    Pad,
+    Padding,
+    Pool2d,
+    Reshape,
+    Slice,
+    Unary,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+# Activations whose values are never negative, so that a zero can never win a maximum.
+_NON_NEGATIVE = ("relu", "relu6", "sigmoid", "hardsigmoid")
+
+
+def fold_padding(graph: DraftGraph) -> None:
+    """Merge each explicit zero padding into the layers that read it, where that is exact.
+
+    What is left for other readers stays as a layer of its own.
+    """
+    for pad in graph:
+        if not isinstance(pad.op, ZeroPad):
+            continue
+        for user in graph.users(pad.key):
+            merged = _with_padding(graph, pad, user)
+            if merged is not None:
+                user.op, user.inputs = merged, list(pad.inputs)
+        if graph.users(pad.key):
+            pad.op = Pad(pad.op.padding)
+        else:
+            del graph.drafts[pad.key]
+
+
+def _with_padding(graph: DraftGraph, pad: Draft, user: Draft) -> "Conv2d | Pool2d | ZeroPad | None":
+    assert isinstance(pad.op, ZeroPad)  # noqa: S101 - narrows the type for mypy
+    op = user.op
+    if not isinstance(op, (Conv2d, Pool2d, ZeroPad)):
+        return None
+    top, bottom, left, right = (a + b for a, b in zip(pad.op.padding, op.padding, strict=True))
+    padding = (top, bottom, left, right)
+    if not isinstance(op, Pool2d):
+        return replace(op, padding=padding)
+    if op.ceil_mode:
+        return None
+    if op.mode == "avg":
+        exact = op.count_include_pad or not any(op.padding)
+        return replace(op, padding=padding, count_include_pad=True) if exact else None
+    exact = _is_non_negative(graph, graph.producer(pad)) and _touches_image(op, padding)
+    return replace(op, padding=padding) if exact else None
+
+
+def _is_non_negative(graph: DraftGraph, draft: Draft) -> bool:
+    while isinstance(draft.op, (Reshape, Pool2d, GlobalAvgPool2d, Pad, ZeroPad)):
+        draft = graph.producer(draft)
+    return isinstance(draft.op, Unary) and draft.op.activation.name in _NON_NEGATIVE
+
+
+def _touches_image(op: Pool2d, padding: Padding) -> bool:
+    """Whether every window holds a real pixel: one of padding alone would be 0, not -infinity."""
+    height, width = op.kernel
+    return op.dilation == (1, 1) and max(padding[:2]) < height and max(padding[2:]) < width
+
+
+def fold_batch_norms(graph: DraftGraph) -> None:
+    """Fold each batch norm into its producer; one without becomes a depthwise 1x1 convolution."""
+    for draft in graph:
+        if not isinstance(draft.op, BatchNorm):
+            continue
+        producer = graph.producer(draft)
+        foldable = (Conv2d, ConvTranspose2d, Linear)
+        if isinstance(producer.op, foldable) and graph.is_only_user(draft, producer):
+            producer.weights = _folded(producer, draft.op.module)
+            producer.op = replace(producer.op, has_bias=True)
+            graph.absorb(draft)
+        elif len(draft.shape) == 4:
+            _become_convolution(draft, draft.op.module)
+        else:
+            reason = "on (N, features) it needs a linear layer of its own before it"
+            graph.refuse(draft, "batch norm, or arithmetic with a constant", reason)
+
+
+def _become_convolution(draft: Draft, norm: "nn.BatchNorm2d") -> None:
+    channels = draft.shape[1]
+    draft.op = Conv2d(channels, channels, (1, 1), groups=channels)
+    draft.weights = Weights(torch.ones(channels, 1, 1, 1))
+    draft.weights = _folded(draft, norm)
+
+
+def _folded(draft: Draft, norm: "nn.BatchNorm2d") -> Weights:
+    """Fold as ttnn does, which takes weights as (out, in, kernel height, kernel width)."""
+    assert draft.weights is not None  # noqa: S101 - convolutions and linear layers have weights
+    weight, op = draft.weights.weight, draft.op
+    if isinstance(op, Linear):
+        by_output = weight[:, :, None, None]
+    elif isinstance(op, ConvTranspose2d):
+        by_output = _groups_swapped(weight, op.groups)
+    else:
+        by_output = weight
+    convolution = SimpleNamespace(weight=by_output, bias=draft.weights.bias)
+    with torch.no_grad():
+        folded, bias = _ttnn_preprocessing().fold_batch_norm2d_into_conv2d(convolution, norm)
+    if isinstance(op, ConvTranspose2d):
+        folded = _groups_swapped(folded, op.groups)
+    return Weights(folded.reshape(weight.shape).contiguous(), bias.contiguous())
+
+
+def _groups_swapped(weight: torch.Tensor, groups: int) -> torch.Tensor:
+    """Exchange (groups * a, b, ...) for (groups * b, a, ...): inputs for outputs in each group."""
+    rows, columns, *kernel = weight.shape
+    parts = weight.reshape(groups, rows // groups, columns, *kernel).transpose(1, 2)
+    return parts.reshape(groups * columns, rows // groups, *kernel)
+
+
+def _ttnn_preprocessing() -> Any:
+    """Import ttnn when it is first needed (it takes seconds), without its log on the terminal."""
+    os.environ.setdefault("LOGURU_LEVEL", "ERROR")
+    os.environ.setdefault("TT_METAL_LOGGER_LEVEL", "off")
+    import ttnn.model_preprocessing  # noqa: PLC0415
+
+    return ttnn.model_preprocessing
+
+
+# x * gate(x) written out by hand is one activation.
+_GATED = {"sigmoid": "silu", "hardsigmoid": "hardswish"}
+
+
+def join_gates(graph: DraftGraph) -> None:
+    """Turn x * sigmoid(x) into SiLU, and x * hardsigmoid(x) into hardswish."""
+    for draft in graph:
+        if draft.op != Binary("mul"):
+            continue
+        for index in (0, 1):
+            gate, source = graph.drafts[draft.inputs[index]], draft.inputs[1 - index]
+            if (
+                isinstance(gate.op, Unary)
+                and gate.inputs == [source]
+                and gate.op.activation.name in _GATED
+            ):
+                draft.op = Unary(Activation(_GATED[gate.op.activation.name]))
+                draft.inputs = [source]
+                break
+
+
+def rejoin_slices(graph: DraftGraph) -> None:
+    """Let a concatenation of all slices of a tensor, in their order, read the tensor itself."""
+    for draft in graph:
+        if draft.op == Concat():
+            draft.inputs = _rejoined(graph, draft.inputs)
+            if len(draft.inputs) == 1:
+                graph.absorb(draft)
+
+
+def _rejoined(graph: DraftGraph, inputs: list[str]) -> list[str]:
+    found: list[str] = []
+    start = 0
+    while start < len(inputs):
+        source, end = inputs[start], start + 1
+        for stop in range(start + 2, len(inputs) + 1):
+            whole = _sliced_whole(graph, inputs[start:stop])
+            if whole:
+                source, end = whole, stop
+        found.append(source)
+        start = end
+    return found
+
+
+def _sliced_whole(graph: DraftGraph, keys: list[str]) -> str:
+    """The tensor that these slices are all of, or ""."""
+    source, reached = "", 0
+    for key in keys:
+        draft = graph.drafts[key]
+        if not isinstance(draft.op, Slice) or draft.op.start != reached:
+            return ""
+        if source not in {"", draft.inputs[0]}:
+            return ""
+        source, reached = draft.inputs[0], draft.op.stop
+    return source if reached == graph.drafts[source].shape[1] else ""
+
+
+def nest_concats(graph: DraftGraph) -> None:
+    """Let a concatenation that begins with all inputs of an earlier one read that one's output.
+
+    A dense block concatenates ever longer lists; nested, each takes two tensors instead of all
+    that came before, and those need not wait any longer.
+    """
+    by_inputs: dict[tuple[str, ...], str] = {}
+    for draft in graph:
+        if draft.op != Concat():
+            continue
+        inputs = tuple(draft.inputs)
+        lengths = range(len(inputs) - 1, 1, -1)
+        known = next((length for length in lengths if inputs[:length] in by_inputs), 0)
+        if known:
+            draft.inputs = [by_inputs[inputs[:known]], *inputs[known:]]
+        by_inputs.setdefault(inputs, draft.key)
+
+
+# What ttnn's convolutions and matmuls take as an activation; others run on their own.
+_FUSED = (
+    *("relu", "relu6", "silu", "gelu", "gelu_tanh", "sigmoid", "hardswish", "hardsigmoid"),
+    *("leaky_relu", "mish", "tanh", "elu", "selu"),
+)
+
+
+def fuse_activations(graph: DraftGraph) -> None:
+    """Fuse each activation into the convolution, linear or binary layer it alone reads."""
+    fusing = (Conv2d, ConvTranspose2d, Linear, Binary)
+    for draft in graph:
+        if not isinstance(draft.op, Unary) or draft.op.activation.name not in _FUSED:
+            continue
+        producer = graph.producer(draft)
+        if (
+            isinstance(producer.op, fusing)
+            and producer.op.activation is None
+            and graph.is_only_user(draft, producer)
+        ):
+            producer.op = replace(producer.op, activation=draft.op.activation)
+            graph.absorb(draft)
+
+
+def remove_dead(graph: DraftGraph) -> None:
+    """Drop every layer that no output depends on; the caller's inputs stay."""
+    for draft in reversed(list(graph)):
+        if not isinstance(draft.op, (Input, Output)) and not graph.users(draft.key):
+            del graph.drafts[draft.key]

@@ -1,0 +1,115 @@
+"""Rules for convolutions: of images, transposed, and of series as images of one column.
+
+Operator names and argument names are those of PyTorch's ATen schemas (native_functions.yaml).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch.fx import Node
+
+from autosched.network.draft_graph import Draft
+from autosched.network.graph import Weights
+from autosched.network.operators import Conv2d, ConvTranspose2d, Padding, Pair
+from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook, operator_name, shape_of
+from autosched.network.rules.views import View
+
+RULES = RuleBook()
+
+
+def pair(value: int | Sequence[int]) -> Pair:
+    """Height and width of an argument that may be one number for both."""
+    values = [value] if isinstance(value, int) else list(value)
+    return (values[0], values[-1])
+
+
+def both_sides(value: Pair) -> Padding:
+    """The same padding at both ends of height and width."""
+    height, width = value
+    return (height, height, width, width)
+
+
+def with_ones(value: int | Sequence[int], node: Node, one: int) -> Pair:
+    """An argument for height and width; of a series' operator for height, with ``one`` for width.
+
+    ``one`` is what a column of width 1 takes: a kernel of 1, a padding of 0.
+    """
+    if not operator_name(node).endswith("1d"):
+        return pair(value)
+    return (value if isinstance(value, int) else value[0], one)
+
+
+def as_image(lowering: Lowering, node: Node, source: Node) -> Draft:
+    """The draft of an operator's input: (N, C, H, W), or a series (N, C, L) as (N, C, L, 1).
+
+    Raises:
+        Refusal: its shape is another.
+    """
+    view = lowering.view(source)
+    if not operator_name(node).endswith("1d") or len(view.shape) != 3:
+        return lowering.image(source)
+    column = view.reshaped((*view.shape, 1))
+    assert column is not None  # noqa: S101 - it only adds a dimension
+    return lowering.graph.drafts[lowering.rearranged(source, column, suffix="column")]
+
+
+@RULES.rule("conv2d", "convolution", "conv1d")
+def _convolution(lowering: Lowering, node: Node) -> View:
+    arguments = lowering.arguments(node)
+    if arguments.get("transposed"):
+        return _transposed(lowering, node)
+    source = as_image(lowering, node, arguments["input"])
+    weight = lowering.constant(arguments["weight"], "weight")
+    bias = arguments["bias"]
+    kernel = with_ones(weight.shape[2:], node, 1)
+    dilation = with_ones(arguments["dilation"], node, 1)
+    op = Conv2d(
+        in_channels=source.shape[1],
+        out_channels=weight.shape[0],
+        kernel=kernel,
+        stride=with_ones(arguments["stride"], node, 1),
+        padding=_padding(arguments["padding"], node, kernel, dilation),
+        dilation=dilation,
+        groups=arguments["groups"],
+        has_bias=bias is not None,
+    )
+    vector = None if bias is None else lowering.constant(bias, "bias")
+    weights = Weights(weight.reshape(*weight.shape[:2], *kernel), vector)
+    shape = (*shape_of(node), 1)[:4]
+    key = lowering.add(node, op, [source.key], shape=shape, weights=weights)
+    return View.whole(key, shape).without_trailing(len(shape_of(node)))
+
+
+def _padding(padding: Any, node: Node, kernel: Pair, dilation: Pair) -> Padding:
+    if padding == "valid":
+        return (0, 0, 0, 0)
+    if padding == "same":
+        # PyTorch puts the odd row or column at the end.
+        height, width = (d * (k - 1) for k, d in zip(kernel, dilation, strict=True))
+        return (height // 2, height - height // 2, width // 2, width - width // 2)
+    return both_sides(with_ones(padding, node, 0))
+
+
+@RULES.rule("conv_transpose2d")
+def _transposed(lowering: Lowering, node: Node) -> View:
+    """Lower a transposed convolution; ``aten.convolution`` has the same arguments."""
+    arguments = lowering.arguments(node)
+    source = lowering.image(arguments["input"])
+    weight = lowering.constant(arguments["weight"], "weight")
+    if weight.dim() != 4:
+        raise Refusal(f"its weight has shape {tuple(weight.shape)}, not that of two dimensions")
+    bias = arguments["bias"]
+    op = ConvTranspose2d(
+        in_channels=source.shape[1],
+        out_channels=weight.shape[1] * arguments["groups"],
+        kernel=pair(weight.shape[2:]),
+        stride=pair(arguments["stride"]),
+        padding=pair(arguments["padding"]),
+        output_padding=pair(arguments["output_padding"]),
+        dilation=pair(arguments["dilation"]),
+        groups=arguments["groups"],
+        has_bias=bias is not None,
+    )
+    weights = Weights(weight, None if bias is None else lowering.constant(bias, "bias"))
+    key = lowering.add(node, op, [source.key], weights=weights)
+    return View.whole(key, shape_of(node))

@@ -1,0 +1,217 @@
+"""Rules for operators that enlarge images, or put them beside and cut them from each other.
+
+Operator names and argument names are those of PyTorch's ATen schemas (native_functions.yaml).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch.fx import Node
+
+from autosched.network.capture.program_lowering import _rule
+from autosched.network.draft_graph import Unknown, ZeroPad
+from autosched.network.operators import Concat, Crop, PixelShuffle, Slice, Span
+from autosched.network.rules.resizing import padded_by_matrices
+from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook, operator_name, shape_of
+from autosched.network.rules.views import CHANNELS, View
+
+RULES = RuleBook()
+
+_SPLITS = ("split", "split_with_sizes", "chunk", "unsafe_split", "unsafe_chunk", "tensor_split")
+
+
+@RULES.rule("cat", "concat", "concatenate")
+def _concat(lowering: Lowering, node: Node) -> str | View:
+    arguments = lowering.arguments(node)
+    nodes, dim = list(arguments["tensors"]), arguments["dim"] % len(shape_of(node))
+    for number, source in enumerate(nodes):
+        if source in lowering.constants:
+            value = lowering.constants[source]
+            lowering.views[source] = lowering.constant_view(node, value, f"constant{number}")
+    views = [lowering.view(source) for source in nodes]
+    if len(views) == 1:
+        return views[0]
+    if not _are_alike(views, dim) and len(shape_of(node)) in {2, 4} and dim == CHANNELS:
+        return lowering.add(node, Concat(), [lowering.draft(source).key for source in nodes])
+    if not _are_alike(views, dim):
+        views = [_with_channels(lowering, source, dim) for source in nodes]
+    channels = sum(view.base[CHANNELS] for view in views)
+    shape = (views[0].base[0], channels, *views[0].base[2:])
+    key = lowering.add(node, Concat(), [view.key for view in views], shape=shape)
+    return views[0].resized(key, dim, shape_of(node)[dim])
+
+
+def _are_alike(views: Sequence[View], dim: int) -> bool:
+    """Whether ``dim`` is the channels of all, and everything else lies in the same way."""
+    if not all(view.has_channels_at(dim) for view in views):
+        return False
+    first, *others = (view.resized("", dim, 1) for view in views)
+    return all(first.same_arrangement(other) for other in others)
+
+
+def _with_channels(lowering: Lowering, source: Node, dim: int) -> View:
+    """The tensor as a view of an image of one column, whose channels are dimension ``dim``."""
+    view = View.whole(lowering.draft(source).key, lowering.view(source).shape)
+    if dim == 0:
+        raise Refusal(f"it works along the batch, dimension 0 of {view.shape}")
+    lowering.views[source] = view
+    return lowering.channels_at(source, dim)
+
+
+@RULES.rule(*_SPLITS, "unbind")
+def _split(lowering: Lowering, node: Node) -> View:
+    """Nothing yet: each part that is read is a slice of its own."""
+    arguments = lowering.arguments(node)
+    return _cuttable(lowering, arguments["self"], arguments["dim"], "splits")
+
+
+def _cuttable(lowering: Lowering, source: Node, dim: int, what: str) -> View:
+    """The view of a tensor whose dimension ``dim`` can be cut in the channels of its draft."""
+    view = lowering.view(source)
+    dim %= len(view.dims)
+    if not view.leads_channels(dim):
+        if dim == 0:
+            raise Refusal(f"it {what} the batch, dimension 0 of {view.shape}")
+        if dim == CHANNELS and len(view.shape) in {2, 4}:
+            return View.whole(lowering.draft(source).key, view.shape)
+        return lowering.channels_at(source, dim)
+    return view
+
+
+@RULES.rule("getitem")
+def _result(lowering: Lowering, node: Node) -> str | View:
+    several, index = node.args
+    assert isinstance(several, Node)  # noqa: S101 - narrows the types for mypy
+    assert isinstance(index, int)  # noqa: S101
+    view = lowering.view(several)
+    if lowering.base(view).op == Unknown():
+        return view
+    name = operator_name(several)
+    if name == "unbind" or name in _SPLITS:
+        dim = lowering.arguments(several)["dim"] % len(view.dims)
+        if name == "unbind":
+            return _slice(lowering, node, view, dim, (index, index + 1)).without(dim)
+        widths = [part.shape[dim] for part in several.meta["val"]]
+        start = sum(widths[:index])
+        return _slice(lowering, node, view, dim, (start, start + widths[index]))
+    if index == 0:
+        return view
+    raise Refusal(f"result {index} of {operator_name(several)} is not available")
+
+
+@RULES.rule("slice", "narrow")
+def _cut(lowering: Lowering, node: Node) -> View:
+    arguments = lowering.arguments(node)
+    dim, view = arguments["dim"], lowering.view(arguments["self"])
+    if shape_of(node) == view.shape:
+        return view
+    dim %= len(view.dims)
+    if not view.leads_channels(dim):
+        if (axis := view.side_at(dim)) is not None and len(view.parts(axis)) == 1:
+            return _cropped(lowering, node, view, axis)
+        if len(view.dims) == 4 and dim in {2, 3}:
+            view = View.whole(lowering.draft(arguments["self"]).key, view.shape)
+            return _cropped(lowering, node, view, dim)
+    view = _cuttable(lowering, arguments["self"], dim, "cuts")
+    dim %= len(view.dims)
+    if arguments.get("step", 1) != 1:
+        raise Refusal("cutting every second channel, or fewer, has no layer")
+    start = arguments["start"] or 0
+    start += view.shape[dim] if start < 0 else 0
+    return _slice(lowering, node, view, dim, (start, start + shape_of(node)[dim]))
+
+
+def _cropped(lowering: Lowering, node: Node, view: View, side: int) -> View:
+    """Lower a cut of rows or columns, together with one of the others just before it."""
+    arguments = lowering.arguments(node)
+    source, axis = lowering.base(view), side - 2
+    size, step = source.shape[side], arguments.get("step", 1)
+    start = arguments["start"] or 0
+    start += size if start < 0 else 0
+    count = shape_of(node)[arguments["dim"]]
+    span = (start, start + (count - 1) * step + 1, step)
+    spans: list[Span] = [(0, side, 1) for side in source.shape[2:]]
+    before = source.op
+    if isinstance(before, Crop) and (before.rows, before.columns)[axis] == (0, size, 1):
+        spans, source = [before.rows, before.columns], lowering.graph.producer(source)
+    spans[axis] = span
+    cropped = view.with_side("", side, count) if view.parts(side) else view
+    key = lowering.add(node, Crop(*spans), [source.key], shape=cropped.base)
+    return cropped.of(key)
+
+
+@RULES.rule("roll")
+def _roll(lowering: Lowering, node: Node) -> View:
+    """Put the end of a dimension before its start, the dimension being made the channels."""
+    arguments = lowering.arguments(node)
+    view = lowering.view(arguments["self"])
+    shifts, dims = list(arguments["shifts"]), list(arguments["dims"])
+    if not dims:
+        raise Refusal("rolling all elements as one has no layer; name the dimensions")
+    for number, (shift, dim) in enumerate(zip(shifts, dims, strict=True)):
+        lowering.views[node] = view
+        view = lowering.channels_at(node, dim)
+        size = view.shape[dim]
+        if shift % size == 0:
+            continue
+        cuts = [(size - shift % size, size), (0, size - shift % size)]
+        parts = [
+            _slice(lowering, node, view, dim % len(view.dims), part, f"part{number}{place}").key
+            for place, part in enumerate(cuts)
+        ]
+        suffix = f"rolled{number}" if number < len(dims) - 1 else ""
+        view = view.of(lowering.add(node, Concat(), parts, shape=view.base, suffix=suffix))
+    return view
+
+
+@RULES.rule("select")
+def _select(lowering: Lowering, node: Node) -> View:
+    arguments = lowering.arguments(node)
+    view = _cuttable(lowering, arguments["self"], arguments["dim"], "cuts")
+    dim, index = arguments["dim"] % len(view.dims), arguments["index"]
+    index += view.shape[dim] if index < 0 else 0
+    return _slice(lowering, node, view, dim, (index, index + 1)).without(dim)
+
+
+def _slice(
+    lowering: Lowering,
+    node: Node,
+    view: View,
+    dim: int,
+    part: tuple[int, int],
+    suffix: str = "",
+) -> View:
+    """Cut a dimension that leads the channels: to whole runs of the channels inside it."""
+    start, stop = part
+    if stop - start == view.shape[dim]:
+        return view
+    inner = view.base[CHANNELS] // view.shape[dim]
+    shape = (view.base[0], (stop - start) * inner, *view.base[2:])
+    op = Slice(start * inner, stop * inner)
+    key = lowering.add(node, op, [view.key], shape=shape, suffix=suffix)
+    return view.resized(key, dim, stop - start)
+
+
+@RULES.rule("pixel_shuffle")
+def _pixel_shuffle(lowering: Lowering, node: Node) -> str:
+    arguments: dict[str, Any] = lowering.arguments(node)
+    source = lowering.image(arguments["self"])
+    return lowering.add(node, PixelShuffle(arguments["upscale_factor"]), [source.key])
+
+
+@_rule("pad", "constant_pad_nd")
+def _pad(lowering: Lowering, node: Node) -> str | View:
+    arguments = lowering.arguments(node)
+    if not any(arguments["pad"]):
+        return lowering.view(arguments["self"])
+    kind = arguments.get("mode", "constant")
+    if kind != "constant":
+        return padded_by_matrices(lowering, node, arguments["self"], arguments["pad"], kind)
+    source = lowering.image(arguments["self"])
+    if arguments["value"]:
+        raise Refusal("only padding with zeros, or with what is there, has a layer")
+    sides = [*arguments["pad"], 0, 0, 0, 0][:4]
+    if len(arguments["pad"]) > 4 or min(sides) < 0:
+        raise Refusal(f"padding {list(arguments['pad'])} is not of height and width alone")
+    left, right, top, bottom = sides
+    return lowering.add(node, ZeroPad((top, bottom, left, right)), [source.key])

@@ -1,0 +1,190 @@
+"""Rules for resizing, averaging and padding that ttnn has no operator for.
+
+All work on rows and on columns alone, and are linear: the result is the image between two constant
+matrices, which PyTorch's own operator gives when it is applied to an identity.
+
+Operator names and argument names are those of PyTorch's ATen schemas (native_functions.yaml).
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.fx import Node
+
+from autosched.network.graph import Weights
+from autosched.network.operators import Constant, Conv2d, Matmul, Upsample
+from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook, operator_name, shape_of
+from autosched.network.rules.views import View
+
+RULES = RuleBook()
+
+# Up to this size one matrix of all pixels is used: the image then stays as it lies on the device.
+_MAX_ELEMENTS = 1 << 23
+
+_RESIZES = (
+    "upsample_nearest1d",
+    "upsample_nearest_exact1d",
+    "upsample_linear1d",
+    "upsample_nearest2d",
+    "upsample_nearest_exact2d",
+    "upsample_bilinear2d",
+    "upsample_bicubic2d",
+    "upsample_bilinear2d_aa",
+    "upsample_bicubic2d_aa",
+)
+
+
+@RULES.rule(*_RESIZES)
+def _resize(lowering: Lowering, node: Node) -> str | View:
+    arguments = lowering.arguments(node)
+    source = node.all_input_nodes[0]
+    before, after = lowering.view(source).shape, shape_of(node)
+    scales = _scales(arguments, len(before) - 2)
+    if before == after and all(scale in {None, 1.0} for scale in scales):
+        return lowering.view(source)
+    whole = _whole_factors(node, arguments, before, after, scales)
+    if whole is not None:
+        return lowering.add(node, whole, [lowering.image(source).key])
+    matrices = [
+        _resizing_matrix(node, arguments, size, target, scale)
+        for size, target, scale in zip(before[2:], after[2:], scales, strict=True)
+    ]
+    return between_matrices(lowering, node, source, matrices)
+
+
+def _scales(arguments: dict[str, Any], count: int) -> list[float | None]:
+    """The factors that PyTorch maps pixels by, None where it takes the ratio of the sizes."""
+    if arguments.get("scale_factors") is not None:
+        return [float(scale) for scale in arguments["scale_factors"]]
+    names = ("scales",) if "scales" in arguments else ("scales_h", "scales_w")
+    found = [arguments.get(name) for name in names][:count]
+    return [None if scale is None else float(scale) for scale in found]
+
+
+def _whole_factors(
+    node: Node,
+    arguments: dict[str, Any],
+    before: tuple[int, ...],
+    after: tuple[int, ...],
+    scales: Sequence[float | None],
+) -> Upsample | None:
+    """The layer that ttnn has for it: enlargement by whole factors, pixels being areas."""
+    mode = operator_name(node).removeprefix("upsample_").removesuffix("_exact2d").removesuffix("2d")
+    sides = list(zip(before[2:], after[2:], scales, strict=True))
+    if mode not in {"nearest", "bilinear"} or len(sides) != 2:
+        return None
+    if any(target % size or scale not in {None, target / size} for size, target, scale in sides):
+        return None
+    is_pixel = before[2:] == (1, 1)
+    if arguments.get("align_corners") and not is_pixel:
+        return None
+    factors = (after[2] // before[2], after[3] // before[3])
+    return Upsample("nearest" if is_pixel else mode, factors)
+
+
+def _resizing_matrix(
+    node: Node, arguments: dict[str, Any], size: int, target: int, scale: float | None
+) -> torch.Tensor:
+    """(target, size): how each row of the result is made of the source's rows."""
+    assert isinstance(node.target, torch._ops.OpOverload)  # noqa: S101 - every rule's node
+    operator = node.target.overloadpacket.default
+    corners = [arguments["align_corners"]] if "align_corners" in arguments else []
+    rows = torch.eye(size)[:, None]
+    if len(shape_of(node)) == 3:
+        made: torch.Tensor = operator(rows, [target], *corners, scale)
+    else:
+        # As columns of an image one pixel high: antialiased, PyTorch mixes up those one pixel wide.
+        made = operator(rows[:, None], [1, target], *corners, None, scale)
+    return made.reshape(size, target).T.contiguous()
+
+
+def averaging_matrix(size: int, target: int) -> torch.Tensor:
+    """(target, size): adaptive average pooling of one dimension."""
+    eye = torch.eye(size)[:, None]
+    return torch.nn.functional.adaptive_avg_pool1d(eye, target)[:, 0].T.contiguous()
+
+
+@RULES.rule("reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d")
+def _mirrored(lowering: Lowering, node: Node) -> View:
+    arguments = lowering.arguments(node)
+    kind = "reflect" if operator_name(node).startswith("reflection") else "replicate"
+    return padded_by_matrices(lowering, node, arguments["self"], arguments["padding"], kind)
+
+
+def padded_by_matrices(
+    lowering: Lowering, node: Node, source: Node, padding: Sequence[int], kind: str
+) -> View:
+    """A tensor padded with parts of itself: ``kind`` is "reflect", "replicate" or "circular".
+
+    ``padding`` is PyTorch's, (left, right, top, bottom).
+
+    Raises:
+        Refusal: it pads other dimensions than those after the channels.
+    """
+    sides = lowering.view(source).shape[2:]
+    ends = list(zip(padding[::2], padding[1::2], strict=True))[::-1]
+    if len(ends) != len(sides) or min(padding) < 0:
+        raise Refusal(f"{kind} padding {list(padding)} is not of height and width")
+    matrices = [
+        torch.nn.functional.pad(torch.eye(size)[:, None], end, mode=kind)[:, 0].T.contiguous()
+        for size, end in zip(sides, ends, strict=True)
+    ]
+    return between_matrices(lowering, node, source, matrices)
+
+
+def between_matrices(
+    lowering: Lowering, node: Node, source: Node, matrices: Sequence[torch.Tensor]
+) -> View:
+    """A tensor (N, C, ...) with a constant matrix (new size, size) applied to each later dimension.
+
+    Raises:
+        Refusal: the tensor has another number of dimensions.
+    """
+    view = lowering.view(source)
+    if len(view.shape) != len(matrices) + 2:
+        raise Refusal(f"its input has shape {view.shape}, not (N, C, H, W)")
+    batch = view.shape[0]
+    together = matrices[0]
+    if batch * math.prod(matrix.numel() for matrix in matrices) <= _MAX_ELEMENTS:
+        for matrix in matrices[1:]:
+            together = torch.kron(together, matrix)
+        sizes = [len(matrix) for matrix in matrices]
+        return _of_pixels(lowering, node, view, together, sizes)
+    for number, matrix in enumerate(matrices):
+        lowering.views[node] = view
+        view = _along(lowering, node, number + 2, matrix, "" if number else "rows")
+    return view
+
+
+def _of_pixels(
+    lowering: Lowering, node: Node, view: View, matrix: torch.Tensor, sizes: Sequence[int]
+) -> View:
+    """Multiply all pixels of each image, as rows of channels, by one matrix from the left."""
+    batch, channels, *sides = view.shape
+    last = [*range(2, len(view.shape)), 1]
+    pixels = view.permuted([0, *last]).reshaped((batch, math.prod(sides), channels))
+    assert pixels is not None  # noqa: S101 - merging dimensions always succeeds
+    right = lowering.rearranged(node, pixels, suffix="pixels")
+    repeated = matrix.expand(batch, *matrix.shape).contiguous()
+    shape = tuple(repeated.shape)
+    left = lowering.add(
+        node, Constant(), [], shape=shape, weights=Weights(repeated), suffix="matrix"
+    )
+    shape = (batch, len(matrix), channels)
+    key = lowering.add(node, Matmul(), [left, right], shape=shape)
+    result = View.whole(key, shape).reshaped((batch, *sizes, channels))
+    assert result is not None  # noqa: S101 - it only splits the pixels
+    return result.permuted([0, len(sizes) + 1, *range(1, len(sizes) + 1)])
+
+
+def _along(lowering: Lowering, node: Node, dim: int, matrix: torch.Tensor, suffix: str) -> View:
+    """Multiply along one dimension, made the channels of a pointwise convolution."""
+    view = lowering.channels_at(node, dim)
+    size, target = matrix.shape[1], len(matrix)
+    op = Conv2d(size, target, (1, 1), has_bias=False)
+    shape = (view.base[0], target, *view.base[2:])
+    weights = Weights(matrix[:, :, None, None])
+    key = lowering.add(node, op, [view.key], shape=shape, weights=weights, suffix=suffix)
+    return view.resized(key, dim, target)

@@ -1,0 +1,194 @@
+"""What the rules that lower operators share: the drafts so far, and a node's arguments by name."""
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch.export import ExportedProgram
+from torch.fx import Node
+
+from autosched.network.draft_graph import Draft, DraftGraph, DraftOp
+from autosched.network.graph import Weights
+from autosched.network.operators import Constant, Permute, Reshape
+from autosched.network.rules.views import View
+from autosched.network.source_places import source_place_of
+
+
+class Refusal(Exception):  # noqa: N818 - it never leaves this room
+    """Why one operator cannot be lowered."""
+
+
+class Lowering:
+    """What a rule sees: the drafts so far, constant tensors, and a node's arguments by name.
+
+    ``host_only`` has the drafts whose results cannot go to the device, each with what it is.
+    """
+
+    def __init__(self, program: ExportedProgram) -> None:
+        self.program = program
+        self.graph = DraftGraph()
+        self.constants: dict[Node, torch.Tensor] = {}
+        self.views: dict[Node, View] = {}
+        self.host_only: dict[str, str] = {}
+
+    def arguments(self, node: Node) -> dict[str, Any]:
+        """The node's arguments by the names of its ATen schema, with defaults filled in."""
+        schema = node.target._schema  # type: ignore[union-attr]
+        values = dict(zip((a.name for a in schema.arguments), node.args, strict=False))
+        values.update(node.kwargs)
+        return {a.name: values.get(a.name, a.default_value) for a in schema.arguments}
+
+    def view(self, node: Node) -> View:
+        """The node's tensor as a rearrangement of a draft's."""
+        if node not in self.views:
+            raise Refusal("its input is a constant")
+        return self.views[node]
+
+    def constant_view(self, node: Node, value: torch.Tensor, suffix: str) -> View:
+        """A constant as a layer's tensor, for a layer that takes no weights."""
+        shape = tuple(value.shape)
+        weights = Weights(value.detach().to(torch.float32).contiguous())
+        key = self.add(node, Constant(), [], shape=shape, weights=weights, suffix=suffix)
+        return View.whole(key, shape)
+
+    def draft(self, node: Node) -> Draft:
+        """The draft that makes the node's tensor, rearranged by a layer where it has to be."""
+        view = self.view(node)
+        self.views[node] = view = View.whole(self.rearranged(node, view), view.shape)
+        return self.graph.drafts[view.key]
+
+    def base(self, view: View) -> Draft:
+        """The draft that a view is of."""
+        return self.graph.drafts[view.key]
+
+    def rearranged(self, node: Node, view: View, suffix: str = "") -> str:
+        """Add the layer that brings a view's elements into their order, and return its key."""
+        source = self.base(view)
+        if view.is_whole:
+            return source.key
+        suffix = self._free_suffix(node, suffix)
+        if source.op == Constant() and source.weights is not None:
+            values = view.of_tensor(source.weights.weight).contiguous()
+            return self.add(
+                node, Constant(), [], shape=view.shape, weights=Weights(values), suffix=suffix
+            )
+        if view.flat != tuple(range(len(view.sizes))):
+            op = Permute(view.sizes, view.flat)
+            return self.add(node, op, [source.key], shape=view.shape, suffix=suffix)
+        while source.op == Reshape():
+            source = self.graph.producer(source)
+        if source.shape == view.shape:
+            return source.key
+        return self.add(node, Reshape(), [source.key], shape=view.shape, suffix=suffix)
+
+    def _free_suffix(self, node: Node, suffix: str) -> str:
+        wanted = [suffix, *(f"{suffix}view{number or ''}" for number in range(len(self.views)))]
+        keys = self.graph.drafts
+        return next(text for text in wanted if node.name + (f".{text}" if text else "") not in keys)
+
+    def channels_at(self, node: Node, dim: int) -> View:
+        """The node's tensor as a view of a draft whose channels are dimension ``dim`` of it.
+
+        Where the draft's are others, a layer makes them so: an image of one column.
+        """
+        view = self.view(node)
+        dim %= len(view.dims)
+        if view.has_channels_at(dim):
+            return view
+        if dim == 0:
+            raise Refusal("it works along the batch")
+        order = [0, dim, *(d for d in range(1, len(view.dims)) if d != dim)]
+        sizes = [view.shape[d] for d in order]
+        image = view.permuted(order).reshaped((*sizes[:2], math.prod(sizes[2:]), 1))
+        assert image is not None  # noqa: S101 - merging dimensions always succeeds
+        key = self.rearranged(node, image, suffix="channels")
+        whole = View.whole(key, image.shape).reshaped(sizes)
+        assert whole is not None  # noqa: S101 - the reverse of the merging
+        self.views[node] = whole.permuted([order.index(d) for d in range(len(order))])
+        return self.views[node]
+
+    def arranged_as(self, node: Node, view: View) -> str | None:
+        """The key of a draft of which the node's tensor is the same view as ``view`` of its own.
+
+        None where no view of the node's draft gives the elements in that order.
+        """
+        own = self.view(node)
+        if own.same_arrangement(view):
+            return own.key
+        cut = own.reshaped([view.sizes[part] for part in view.flat])
+        if cut is None:
+            return None
+        whole = cut.permuted([view.flat.index(part) for part in range(len(view.sizes))])
+        target = whole.reshaped(view.base)
+        return None if target is None else self.rearranged(node, target, suffix="arranged")
+
+    def is_constant(self, value: Any) -> bool:
+        """Whether a value is known without running the network."""
+        return not isinstance(value, Node) or value in self.constants
+
+    def constant(self, value: Any, what: str) -> torch.Tensor:
+        """A float32 parameter, contiguous; it shares the module's memory where it can."""
+        if value not in self.constants:
+            raise Refusal(f"its {what} is computed from the input")
+        return self.constants[value].detach().to(torch.float32).contiguous()
+
+    def image(self, node: Node) -> Draft:
+        """The draft of an input that must have shape (N, C, H, W)."""
+        shape = self.view(node).shape
+        if len(shape) != 4:
+            raise Refusal(f"its input has shape {shape}, not (N, C, H, W)")
+        return self.draft(node)
+
+    def add(
+        self,
+        node: Node,
+        op: DraftOp,
+        inputs: list[str],
+        *,
+        shape: tuple[int, ...] | None = None,
+        weights: Weights | None = None,
+        suffix: str = "",
+    ) -> str:
+        """Append a draft for ``node``; ``suffix`` tells a second draft of one node apart."""
+        place = source_place_of(node)
+        name = place.name(operator_name(node)) + (f".{suffix}" if suffix else "")
+        key = node.name + (f".{suffix}" if suffix else "")
+        shape = shape_of(node) if shape is None else shape
+        return self.graph.add(Draft(key, name, op, inputs, shape, place, weights))
+
+
+LoweringRule = Callable[[Lowering, Node], str | View]
+"""Returns the key of the draft that makes the node's tensor, or a view of one."""
+
+SomeRule = TypeVar("SomeRule", bound=LoweringRule)
+
+
+class RuleBook(dict[str, LoweringRule]):
+    """Rules by the operators' plain names."""
+
+    def rule(self, *names: str) -> Callable[[SomeRule], SomeRule]:
+        """Register the decorated function for operators of these names."""
+
+        def register(function: SomeRule) -> SomeRule:
+            self.update(dict.fromkeys(names, function))
+            return function
+
+        return register
+
+
+def operator_name(node: Node) -> str:
+    """The operator's plain name: "relu" for ``aten.relu_.default``."""
+    schema = getattr(node.target, "_schema", None)
+    if schema is None:
+        return getattr(node.target, "__name__", str(node.target)).strip("_")
+    return str(schema.name).split("::")[-1].strip("_")
+
+
+def shape_of(node: Node) -> tuple[int, ...]:
+    """The shape of a node's (first) result; -1 is what depends on values or is no tensor."""
+    value = node.meta.get("val")
+    value = value[0] if isinstance(value, (tuple, list)) and value else value
+    if not isinstance(value, torch.Tensor):
+        return (-1,)
+    return tuple(size if isinstance(size, int) else -1 for size in value.shape)

@@ -1,0 +1,322 @@
+"""What can be chosen for each layer of a network, as the device answered.
+
+The tables are built in execution order. Convolutions bring their own layouts; every other layer
+is asked in the layouts that the tensors around it can have. What another candidate beats in time
+and L1 with the same layouts is left out.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from autosched.boards import Board
+from autosched.device.interface import ProbeRequest
+from autosched.errors import SearchError
+from autosched.network.graph import Layer, Network
+from autosched.network.operators import Conv2d, Convolution, Input, Pool2d
+from autosched.network.stem_folding import fold_stem
+from autosched.probing.candidates import Choice, Tables, choices_of
+from autosched.probing.convolution_stages import REFINE_WITHIN, distinct_programs
+from autosched.probing.given_schedules import known_choices
+from autosched.probing.probe_book import ProbeBook, Probed, reshard_signature
+from autosched.probing.pruning import joined, nothing_left, place_of_group
+from autosched.probing.reshard_tables import reshard_shapes
+from autosched.probing.restrictions import Restriction, allowed, check_effect
+from autosched.schedule.configurations import Conv2dConfig, PoolConfig
+from autosched.schedule.outcomes import Rejection
+from autosched.schedule.schedule import Schedule
+from autosched.schedule.tensors import PageLayout, ShardLayout, TensorLayout
+from autosched.space.convolutions import (
+    folded_structures,
+    in_slices,
+    rare_switches,
+    refinements,
+    slicings,
+    structures,
+)
+from autosched.space.efforts import Effort
+from autosched.space.formats import LayerFormats
+from autosched.space.layers import Option, options, sliced_pools
+
+Progress = Callable[[Layer, int, int], None]
+
+
+class TableBuilder:
+    """Builds the tables of one network from probes.
+
+    With ``measured``, the probes of ``book`` (the mock device's) only rank the candidates, and the
+    best are measured on the card: there each new kernel costs a second to compile. What the
+    schedules in ``known`` chose is always among the candidates, unless the ``rules`` forbid it.
+    """
+
+    def __init__(  # noqa: PLR0913 - what the tables are of, and who answers
+        self,
+        network: Network,
+        formats: LayerFormats,
+        board: Board,
+        effort: Effort,
+        book: ProbeBook,
+        measured: ProbeBook | None = None,
+        *,
+        known: Sequence[Schedule] = (),
+        rules: Sequence[Restriction] = (),
+    ) -> None:
+        self._network = network
+        self._formats = formats
+        self._board = board
+        self._effort = effort
+        self._book = book
+        self._measured = measured
+        self._known = known
+        self._rules = rules
+        self._by_request: dict[tuple[object, ...], tuple[Choice, ...]] = {}
+
+    def build(self, progress: Progress) -> Tables:
+        """Probe every layer and return its candidates.
+
+        Raises:
+            SearchError: if a layer has no candidate that the device accepts and the rules leave.
+        """
+        network = self._network
+        self._load_stored()
+        tables: dict[str, tuple[Choice, ...]] = {}
+        convolutions = [layer for layer in network if isinstance(layer.op, Convolution)]
+        others = [layer for layer in network if not isinstance(layer.op, Convolution)]
+        total = len(network.layers)
+        for done, layer in enumerate(convolutions):
+            progress(layer, done, total)
+            tables[layer.name] = self._convolution(layer)
+        for done, layer in enumerate(others, start=len(convolutions)):
+            progress(layer, done, total)
+            tables[layer.name] = self._other(layer, tables)
+        for schedule in self._known:
+            for name, choice in known_choices(network, schedule, self._asked):
+                if all(rule.leaves(choice) for rule in self._rules_of(name)):
+                    tables[name] = joined(tables[name], choice)
+        check_effect(self._rules, tables)
+        return {layer.name: tables[layer.name] for layer in network}
+
+    def _load_stored(self) -> None:
+        """Read what is known of the network's layers and reshards, at once."""
+        signatures = [self._network.layer_signature(layer) for layer in self._network]
+        shapes = reshard_shapes(self._network)
+        self._book.load([*signatures, *map(reshard_signature, shapes)])
+        if self._measured is not None:
+            self._measured.load(signatures)
+
+    def _rules_of(self, name: str) -> tuple[Restriction, ...]:
+        return tuple(rule for rule in self._rules if rule.names(name))
+
+    def source_layout(self, producer: Layer) -> TensorLayout:
+        """Return the interleaved DRAM layout in which a layer's output may be handed on."""
+        return self._formats.dram_layout(producer)
+
+    def _convolution(self, layer: Layer) -> tuple[Choice, ...]:
+        base = Conv2dConfig(
+            weights_dtype=self._formats.weights_dtype(layer),
+            output_dtype=self._formats.output_dtype(layer),
+            compute=self._formats.compute(layer),
+        )
+        source = self.source_layout(self._network.by_name[layer.inputs[0]])
+        key = (self._network.layer_signature(layer), source, base, self._rules_of(layer.name))
+        if key not in self._by_request:
+            self._by_request[key] = self._probe_convolution(layer, base, source)
+        return self._by_request[key]
+
+    def _probe_convolution(
+        self, layer: Layer, base: Conv2dConfig, source: TensorLayout
+    ) -> tuple[Choice, ...]:
+        assert isinstance(layer.op, Convolution)  # noqa: S101 - only called for convolutions
+        answers: list[Probed | Rejection] = []
+        asked = structures(layer.op, layer.shape, base, self._board, self._effort)
+        native = [Option(config, None) for config in asked]
+        found = self._structured(layer, layer.op, native, source, answers)
+        last_resorts = [in_slices(base)]
+        stem = self._folded_op(layer)
+        if stem is not None:
+            folded = self._folded_options(layer, base, found)
+            found += self._structured(layer, stem, folded, source, answers)
+            last_resorts.append(replace(in_slices(base), fold_input=True))
+        for config in self._rare(layer.op, found):
+            # In native layouts: transposed shards want their input transposed, too.
+            answers.append(self._ask(layer, Option(config, None), source))
+            found += choices_of(answers[-1:], config)
+        # The last resort for an image that is too large for L1.
+        for sliced in [*last_resorts, *([] if found else slicings(base, self._effort))]:
+            answers.append(self._ask(layer, Option(sliced, (source,)), source))
+            found += choices_of(answers[-1:], sliced)
+        return self._selected(layer, found, answers)
+
+    def _structured(
+        self,
+        layer: Layer,
+        op: Convolution,
+        asked: Sequence[Option],
+        source: TensorLayout,
+        answers: list[Probed | Rejection],
+    ) -> list[Choice]:
+        """Probe structures, then refinements of the promising ones; ``op`` is what ttnn runs."""
+        found: list[Choice] = []
+        for option in asked:
+            config = option.config
+            assert isinstance(config, Conv2dConfig)  # noqa: S101 - structures of a convolution
+            answers.append(self._ask(layer, option, source))
+            if isinstance(answers[-1], Rejection):
+                # The halo may fit after all once it is moved to where the input was.
+                config = replace(config, reallocate_halo_output=True)
+                answers.append(self._ask(layer, replace(option, config=config), source))
+            found += choices_of(answers[-1:], config)
+        legal = [c for c in found if all(rule.leaves(c) for rule in self._rules_of(layer.name))]
+        for structure in self._promising(legal or found):
+            assert isinstance(structure.config, Conv2dConfig)  # noqa: S101 - made above
+            for refined in refinements(op, structure.config, self._board):
+                answer = self._ask(layer, Option(refined, structure.input_layouts), source)
+                answers.append(answer)
+                found += choices_of([answer], refined)
+        return found
+
+    def _folded_op(self, layer: Layer) -> Conv2d | None:
+        """Return the convolution that a strided stem becomes on its folded input, if it is one."""
+        if not isinstance(layer.op, Conv2d):
+            return None
+        stem = fold_stem(layer.op, self._network.input_shapes(layer)[0])
+        return None if stem is None else stem.op
+
+    def _folded_options(
+        self, layer: Layer, base: Conv2dConfig, found: Sequence[Choice]
+    ) -> list[Option]:
+        """Return structures that fold rows in DRAM, or rows in the shards of the fastest so far."""
+        shards = (
+            choice.input_layouts
+            for choice in sorted(found, key=lambda choice: choice.time_us)
+            if choice.sharding is ShardLayout.HEIGHT
+            and choice.input_layouts[0].page is PageLayout.ROW_MAJOR
+        )
+        places = dict.fromkeys([None, next(shards, None)])
+        configs = folded_structures(layer.shape, base, self._board, self._effort)
+        return [Option(config, place) for place in places for config in configs]
+
+    def _promising(self, found: Sequence[Choice]) -> list[Choice]:
+        """Return the structures worth refining: the fastest, and the best of each sharding."""
+        ranked = sorted(distinct_programs(found), key=lambda choice: choice.time_us)
+        if not ranked:
+            return []
+        best_us = ranked[0].time_us
+        near = [choice for choice in ranked if choice.time_us <= REFINE_WITHIN * best_us]
+        chosen = near[: self._effort.refined_structures]
+        for sharding in ShardLayout:
+            first = next((choice for choice in near if choice.sharding is sharding), None)
+            if first is not None and first not in chosen:
+                chosen.append(first)
+        return chosen
+
+    def _rare(self, op: Convolution, found: Sequence[Choice]) -> list[Conv2dConfig]:
+        """Return what seldom pays, on the fastest candidate of each sharding."""
+        if not self._effort.rare_switches:
+            return []
+        best: dict[ShardLayout, Conv2dConfig] = {}
+        for choice in sorted(found, key=lambda item: item.time_us):
+            if isinstance(choice.config, Conv2dConfig) and choice.config.slicing == "l1_full":
+                best.setdefault(choice.sharding, choice.config)
+        return [config for fastest in best.values() for config in rare_switches(op, fastest)]
+
+    def _other(self, layer: Layer, tables: Mapping[str, tuple[Choice, ...]]) -> tuple[Choice, ...]:
+        sources = [
+            _distinct(choice.output_layout for choice in tables[name])
+            if name in tables
+            else [self.source_layout(self._network.by_name[name])]
+            for name in layer.inputs
+        ]
+        answers: list[Probed | Rejection] = []
+        found: list[Choice] = []
+        for option in options(layer, self._formats, sources, self._wanted(layer, tables)):
+            producer = self._network.by_name[layer.inputs[0]] if layer.inputs else layer
+            answer = self._ask(layer, option, self.source_layout(producer))
+            answers.append(answer)
+            found += choices_of([answer], option.config)
+        if isinstance(layer.op, Pool2d) and not any(c.output_layout.is_sharded for c in found):
+            found += self._sliced_pools(layer, answers)
+        return self._selected(layer, found, answers)
+
+    def _sliced_pools(self, layer: Layer, answers: list[Probed | Rejection]) -> list[Choice]:
+        """Probe the ways to pool an image that fits L1 in slices only."""
+        source = self.source_layout(self._network.by_name[layer.inputs[0]])
+        base = PoolConfig(
+            output_dtype=self._formats.output_dtype(layer), reallocate_halo_output=True
+        )
+        found: list[Choice] = []
+        for option in sliced_pools(base, source, self._effort):
+            answers.append(self._ask(layer, option, source))
+            found += choices_of(answers[-1:], option.config)
+        return found
+
+    def _wanted(self, layer: Layer, tables: Mapping[str, tuple[Choice, ...]]) -> list[TensorLayout]:
+        """Return the layouts in which the convolutions after a layer take its output."""
+        return _distinct(
+            choice.input_layouts[edge.index]
+            for edge in self._network.edges
+            if edge.producer == layer.name
+            and isinstance(self._network.by_name[edge.consumer].op, Convolution)
+            for choice in tables[edge.consumer]
+        )
+
+    def _asked(self, layer: Layer, option: Option) -> list[Choice]:
+        """Return what one option did on the device whose times count, nothing if it rejects it."""
+        book = self._measured or self._book
+        signature = self._network.layer_signature(layer)
+        return choices_of([book.probe(signature, self._request(layer, option))], option.config)
+
+    def _ask(self, layer: Layer, option: Option, source: TensorLayout) -> Probed | Rejection:
+        request = replace(self._request(layer, option), source_layouts=(source,))
+        return self._book.probe(self._network.layer_signature(layer), request)
+
+    def _request(self, layer: Layer, option: Option) -> ProbeRequest:
+        is_input = isinstance(layer.op, Input)
+        return ProbeRequest(
+            op=layer.op,
+            input_shapes=(layer.shape,) if is_input else self._network.input_shapes(layer),
+            shape=layer.shape,
+            config=option.config,
+            input_layouts=option.input_layouts,
+        )
+
+    def _selected(
+        self, layer: Layer, found: Sequence[Choice], answers: Sequence[Probed | Rejection]
+    ) -> tuple[Choice, ...]:
+        """Return what neighbours may still want: the undominated of the best layouts."""
+        if not found:
+            raise SearchError(nothing_left(layer, answers))
+        found = allowed(self._rules, layer.name, found)
+        groups: dict[tuple[TensorLayout, ...], list[Choice]] = {}
+        for choice in sorted(found, key=lambda item: (item.time_us, item.scratch_bytes)):
+            group = groups.setdefault(choice.layouts, [])
+            if not any(other.dominates(choice) for other in group):
+                group.append(choice)
+        ranked = sorted(groups.values(), key=lambda group: group[0].time_us)
+        kept = ranked[: self._effort.kept_layouts]
+        places = {place_of_group(group) for group in kept}
+        for group in ranked[len(kept) :]:
+            if place_of_group(group) not in places:
+                places.add(place_of_group(group))
+                kept.append(group)
+        chosen = [choice for group in kept for choice in group]
+        timed = chosen if self._measured is None else self._timed(layer, chosen)
+        return tuple(sorted(timed, key=lambda choice: choice.time_us))
+
+    def _timed(self, layer: Layer, chosen: Sequence[Choice]) -> list[Choice]:
+        """Return the candidates that the card accepts, with its times."""
+        assert self._measured is not None  # noqa: S101 - only called with a card
+        timed = []
+        for choice in chosen:
+            request = self._request(layer, Option(choice.config, choice.input_layouts))
+            answer = self._measured.probe(self._network.layer_signature(layer), request)
+            timed += choices_of([answer], choice.config)
+        if not timed:
+            raise SearchError(
+                f"layer {layer.name}: the card rejects all {len(chosen)} candidates that the mock "
+                "device accepts; 'autosched doctor' checks that both run the same ttnn"
+            )
+        return timed
+
+
+def _distinct(layouts: Iterable[TensorLayout]) -> list[TensorLayout]:
+    return list(dict.fromkeys(layouts))

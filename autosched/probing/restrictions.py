@@ -1,0 +1,150 @@
+"""What the user pins or forbids: ``layer1.*:shard_layout=height``.
+
+A restriction names layers by a pattern of the shell's kind, a field of their configuration, and a
+value. A pin leaves the candidates that have the value, a prohibition those that do not.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Any
+
+from autosched.errors import SearchError
+from autosched.probing.candidates import Choice, Tables
+
+_OUTPUT_FIELDS = ("memory", "sharding")
+# They follow from who else reads the input.
+_DERIVED_FIELDS = ("deallocate_activation", "deallocate_input")
+_EXAMPLE = "'layer1.*:shard_layout=height'"
+
+
+@dataclass(frozen=True)
+class Restriction:
+    """One pin or prohibition.
+
+    ``field`` is one of the configuration's, or ``memory`` or ``sharding`` of the output.
+    """
+
+    pattern: str
+    field: str
+    value: str
+    pins: bool
+
+    @classmethod
+    def parse(cls, text: str, *, pins: bool) -> "Restriction":
+        """Read ``PATTERN:FIELD=VALUE``.
+
+        Raises:
+            SearchError: if it is not of that form.
+        """
+        pattern, colon, rest = text.rpartition(":")
+        field, equals, value = rest.partition("=")
+        if not (pattern and colon and field and equals and value):
+            option = "--pin" if pins else "--forbid"
+            raise SearchError(f"{option} {text!r}: expected LAYERS:FIELD=VALUE, such as {_EXAMPLE}")
+        return cls(pattern, field, value.lower(), pins)
+
+    def __str__(self) -> str:
+        option = "--pin" if self.pins else "--forbid"
+        return f"{option} '{self.pattern}:{self.field}={self.value}'"
+
+    def names(self, layer: str) -> bool:
+        """Whether it is about a layer."""
+        return fnmatchcase(layer, self.pattern)
+
+    def layers(self, names: Iterable[str]) -> list[str]:
+        """Return the layers that it names.
+
+        Raises:
+            SearchError: if there are none, with what is spelled alike.
+        """
+        known = list(names)
+        found = list(filter(self.names, known))
+        if not found:
+            near = get_close_matches(self.pattern, known, n=3, cutoff=0.3) or known[:3]
+            raise SearchError(
+                f"{self}: no such layer among {len(known)}, such as {', '.join(near)}"
+            )
+        return found
+
+    def leaves(self, choice: Choice) -> bool:
+        """Whether a candidate may be chosen; one without the field may."""
+        value = field_of(choice, self.field)
+        return value is None or (value == self.value) is self.pins
+
+
+def restrictions(pins: Iterable[str], forbidden: Iterable[str]) -> list[Restriction]:
+    """Return what the user pins and forbids.
+
+    Raises:
+        SearchError: for a text that is neither.
+    """
+    return [
+        *(Restriction.parse(text, pins=True) for text in pins),
+        *(Restriction.parse(text, pins=False) for text in forbidden),
+    ]
+
+
+def allowed(
+    rules: Iterable[Restriction], layer: str, choices: Sequence[Choice]
+) -> tuple[Choice, ...]:
+    """Return the candidates of a layer that the rules leave.
+
+    A rule for a pattern does not hold for a layer of which it would leave nothing, such as the
+    network's output where DRAM is forbidden.
+
+    Raises:
+        SearchError: if a rule that names the layer itself leaves nothing; it says what there is.
+    """
+    for rule in rules:
+        left = tuple(filter(rule.leaves, choices)) if rule.names(layer) else choices
+        if choices and not left and rule.pattern == layer:
+            values = sorted({str(field_of(choice, rule.field)) for choice in choices})
+            raise SearchError(
+                f"{rule}: leaves no candidate of layer {layer}, which has {rule.field} "
+                f"{', '.join(values)}"
+            )
+        choices = left or choices
+    return tuple(choices)
+
+
+def check_effect(rules: Iterable[Restriction], tables: Tables) -> None:
+    """Check that each rule holds somewhere.
+
+    Raises:
+        SearchError: if its layers have no such field, or none has a candidate that it leaves.
+    """
+    for rule in rules:
+        meant = [choice for name in rule.layers(tables) for choice in tables[name]]
+        values = {field_of(choice, rule.field) for choice in meant} - {None}
+        if not values:
+            there = ", ".join(sorted({name for choice in meant for name in _fields(choice)}))
+            raise SearchError(f"{rule}: these layers have no such field, but {there}")
+        if not any(rule.leaves(c) for c in meant if field_of(c, rule.field) is not None):
+            raise SearchError(
+                f"{rule}: leaves nothing; these layers have {rule.field} "
+                f"{', '.join(sorted(map(str, values)))}"
+            )
+
+
+def field_of(choice: Choice, name: str) -> str | None:
+    """Return a field's value as it is written in a restriction, None if there is no such field."""
+    if name in _OUTPUT_FIELDS:
+        return str(getattr(choice.output_layout, name))
+    return _text(getattr(choice.config, name)) if name in _fields(choice) else None
+
+
+def _text(value: Any) -> str:
+    """Return "height", "64", "true", "none", or core ranges as "(0,0)-(7,7)"."""
+    parts = value if isinstance(value, tuple) else (value,)
+    return "+".join(str(part) for part in parts).lower() or "none"
+
+
+def _fields(choice: Choice) -> list[str]:
+    """Return the fields that hold a word, a number or core ranges."""
+    plain = (item.name for item in fields(choice.config) if item.name not in _DERIVED_FIELDS)
+    return [
+        *_OUTPUT_FIELDS,
+        *(name for name in plain if not is_dataclass(getattr(choice.config, name))),
+    ]

@@ -1,0 +1,137 @@
+from dataclasses import dataclass, field
+
+from autosched.schedule.tensors import (
+    DRAM_TILE,
+    CoreRange,
+    DataType,
+    PageLayout,
+    ShardLayout,
+    TensorLayout,
+    TextEnum,
+)
+
+
+class Fidelity(TextEnum):
+    """Math fidelity: how many phases a multiplication takes (1, 2, 3 or 4)."""
+
+    LOFI = "LoFi"
+    HIFI2 = "HiFi2"
+    HIFI3 = "HiFi3"
+    HIFI4 = "HiFi4"
+
+    @property
+    def phases(self) -> int:
+        """Number of passes over the mantissas."""
+        return {"LoFi": 1, "HiFi2": 2, "HiFi3": 3, "HiFi4": 4}[self.value]
+
+
+@dataclass(frozen=True)
+class ComputeConfig:
+    """``ttnn.DeviceComputeKernelConfig``: how the matrix engine multiplies and accumulates."""
+
+    math_fidelity: Fidelity = Fidelity.LOFI
+    math_approx_mode: bool = True
+    fp32_dest_acc_en: bool = False
+    packer_l1_acc: bool = True
+
+
+@dataclass(frozen=True)
+class Conv2dConfig:
+    """How one convolution runs: ``ttnn.Conv2dConfig`` with its compute and slice configuration.
+
+    ``shard_layout`` None leaves the choice to ttnn. ``slicing`` is "l1_full" (the whole image in
+    L1), "auto" (ttnn slices a DRAM input as it sees fit), or "dram_height" or "dram_width" (one
+    after the other, ``num_slices`` parts of its height or width; 0: as few as ttnn finds to fit).
+    ``output_memory`` is "sharded" (as the convolution leaves it) or "dram" (interleaved in DRAM).
+    ``fold_input`` first moves each stride's neighbourhood of pixels into the channels, so that the
+    convolution runs with stride 1 (:mod:`autosched.network.stem_folding`).
+    ``deallocate_activation`` follows from liveness when a schedule is built; probes free their
+    input.
+    """
+
+    shard_layout: ShardLayout | None = None
+    act_block_h_override: int = 0
+    act_block_w_div: int = 1
+    enable_act_double_buffer: bool = False
+    enable_weights_double_buffer: bool = False
+    full_inner_dim: bool = False
+    enable_activation_reuse: bool = False
+    force_split_reader: bool | None = None
+    config_tensors_in_dram: bool = False
+    core_grid: tuple[CoreRange, ...] = ()
+    transpose_shards: bool = False
+    enable_kernel_stride_folding: bool | None = None
+    reallocate_halo_output: bool = False
+    deallocate_activation: bool = True
+    weights_dtype: DataType = DataType.BFLOAT8_B
+    output_dtype: DataType = DataType.BFLOAT8_B
+    output_memory: str = "sharded"
+    slicing: str = "l1_full"
+    num_slices: int = 0
+    fold_input: bool = False
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+
+
+@dataclass(frozen=True)
+class MatmulConfig:
+    """How one linear layer runs.
+
+    ``core_grid`` is (columns, rows) handed to ``ttnn.linear``, or None for ttnn's choice.
+    ``output`` is "dram", "l1" (interleaved) or "width"/"height"/"block" (sharded as the matmul
+    leaves it).
+    """
+
+    core_grid: tuple[int, int] | None = None
+    output: str = "dram"
+    weights_dtype: DataType = DataType.BFLOAT8_B
+    output_dtype: DataType = DataType.BFLOAT16
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+
+
+@dataclass(frozen=True)
+class PoolConfig:
+    """How one max, average or global pooling runs.
+
+    ``shard_layout`` is applied to an interleaved input and None otherwise; ``output_memory`` is
+    "sharded" or "dram". ``slicing`` and ``num_slices`` are a convolution's, of an input in DRAM:
+    "auto" slices only if ttnn finds it necessary.
+    """
+
+    shard_layout: ShardLayout | None = None
+    output_page: PageLayout = PageLayout.TILE
+    output_dtype: DataType = DataType.BFLOAT16
+    output_memory: str = "sharded"
+    reallocate_halo_output: bool = False
+    deallocate_input: bool = True
+    slicing: str = "auto"
+    num_slices: int = 0
+
+
+@dataclass(frozen=True)
+class EltwiseConfig:
+    """How an addition, multiplication or activation runs: in the layout of its first input."""
+
+    output_dtype: DataType = DataType.BFLOAT8_B
+    layout: TensorLayout = DRAM_TILE
+
+
+HOST_METHOD = "host"
+"""The method of a layer that runs on the host."""
+
+
+@dataclass(frozen=True)
+class FixedConfig:
+    """A layer without choices of its own beyond the layout it leaves its output in.
+
+    ``method`` names the way where there are several: "permute" or "convert_to_hwc" for the input,
+    "host" for a layer that runs in PyTorch on the host.
+    """
+
+    output: TensorLayout = DRAM_TILE
+    method: str = ""
+
+
+LayerConfig = Conv2dConfig | MatmulConfig | PoolConfig | EltwiseConfig | FixedConfig
+
+SLICINGS = ("dram_height", "dram_width")
+"""The parts in which ttnn can take an image from DRAM, one after the other."""

@@ -1,0 +1,103 @@
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from autosched.schedule.tensors import TensorInfo, TensorLayout, TextEnum
+
+HOST_READ = "HostRead"
+HOST_WRITE = "HostWrite"
+TRANSFERS = (HOST_READ, HOST_WRITE)
+"""Codes of ops that move a tensor to the host, and to the device."""
+
+
+class TimeKind(TextEnum):
+    """Whether a device timed it, or the cost model predicted it."""
+
+    MEASURED = "measured"
+    ESTIMATED = "estimated"
+
+
+class RejectionKind(TextEnum):
+    """Why a device did not run a configuration."""
+
+    INVALID = "invalid configuration"
+    L1_OVERFLOW = "L1 overflow"
+    CIRCULAR_BUFFER_OVERFLOW = "circular-buffer overflow"
+    CIRCULAR_BUFFER_CLASH = "circular-buffer clash"
+    LAYOUT_MISMATCH = "layout mismatch"
+    HANG = "hang"
+    CRASH = "crash"
+    ACCURACY = "accuracy"
+
+
+@dataclass(frozen=True)
+class DeviceOp:
+    """One program that ran on the device, as tt-metal's graph capture recorded it.
+
+    ``code`` is the device operation's name (``Conv2dDeviceOperation``), ``attributes`` the text of
+    its parameters, ``factory`` its program factory. ``cores`` and ``circular_buffer_bytes`` (per
+    core, not counting those laid over tensors) come from its circular buffers. ``layer`` is the
+    layer or edge it ran for.
+    """
+
+    code: str
+    attributes: str
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    factory: str = ""
+    cores: int = 0
+    circular_buffer_bytes: int = 0
+    layer: str = ""
+    time_ns: float | None = None
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A configuration the device did not run, with its own words."""
+
+    kind: RejectionKind
+    message: str
+    layer: str = ""
+
+
+@dataclass(frozen=True)
+class ProbeOutcome:
+    """One layer or reshard that ran alone on the device.
+
+    ``input_layouts`` are the layouts it took without resharding, ``output_layout`` what it left.
+    ``peak_l1_bytes`` is the worst sum per core of tensors and circular buffers, with inputs kept
+    throughout; ``circular_buffer_bytes`` the largest program's circular buffers;
+    ``scratch_bytes`` what circular buffers and temporary tensors (halo output) take at the peak
+    beside inputs and output; that peak is lower by ``saved_by_freeing_bytes`` where the op may free
+    its first input (0 in records of versions that did not look). ``time_us`` is a measurement on
+    silicon and None on the mock device, where the cost model estimates it.
+    """
+
+    ops: tuple[DeviceOp, ...]
+    input_layouts: tuple[TensorLayout, ...]
+    output_layout: TensorLayout
+    peak_l1_bytes: int = 0
+    circular_buffer_bytes: int = 0
+    scratch_bytes: int = 0
+    time_us: float | None = None
+    saved_by_freeing_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """One forward pass of a whole network.
+
+    ``output_layouts`` are the effective ones by layer. ``latency_us`` and its spread are set on
+    silicon only.
+    """
+
+    ops: tuple[DeviceOp, ...]
+    output_layouts: Mapping[str, TensorLayout]
+    peak_l1_bytes: int = 0
+    latency_us: float | None = None
+    latency_std_us: float | None = None
+
+
+MEMORY_KINDS = (
+    RejectionKind.L1_OVERFLOW,
+    RejectionKind.CIRCULAR_BUFFER_CLASH,
+)

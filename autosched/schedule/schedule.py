@@ -1,0 +1,67 @@
+"""The words that all rooms share: layouts, layer configurations, schedules and outcomes.
+
+Pure data. Everything here is frozen, compares by value, and turns into plain JSON and back with
+:mod:`autosched.schedule.serialization`. Nothing here imports torch, ttnn or a database.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autosched.schedule.configurations import LayerConfig
+from autosched.schedule.outcomes import TimeKind
+from autosched.schedule.tensors import Edge, TensorLayout
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a schedule comes from; every exported file carries it."""
+
+    network: str
+    network_signature: str
+    board: str
+    ttnn_version: str
+    batch: int = 1
+    study: str = ""
+    trial: int | None = None
+    latency_us: float | None = None
+    latency_kind: TimeKind | None = None
+    cost_model: str = ""
+    date: str = ""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One joint choice for a whole network.
+
+    ``layers`` maps a layer's name to its configuration, in execution order; ``reshards`` maps an
+    edge to the layout its tensor is brought into before the consumer runs (absent: none), a copy
+    for that consumer alone. ``moves`` maps an edge to the layout in which its tensor waits, once
+    the consumer has run, for those that read it later: DRAM (a spill), or the layout it has (it
+    is packed to the free end of L1). The edge from a layer to itself moves the tensor as soon as
+    it is there; the consumer need not read the tensor.
+    """
+
+    provenance: Provenance
+    layers: Mapping[str, LayerConfig]
+    reshards: Mapping[Edge, TensorLayout] = field(default_factory=dict)
+    moves: Mapping[Edge, TensorLayout] = field(default_factory=dict)
+
+    def export(self, path: str | os.PathLike[str]) -> Path:
+        """Write the schedule to a Python module (``.py``) or JSON file (``.json``).
+
+        Raises:
+            ScheduleError: if the file cannot be written.
+        """
+        from autosched.export.saving import save_schedule  # noqa: PLC0415 - a room above
+
+        return save_schedule(self, path)
+
+    def fingerprint(self) -> str:
+        """Return a digest of the choices and the execution order, the same for equal ones."""
+        from autosched.schedule.serialization import digest, fields_of  # noqa: PLC0415 - imports this module
+
+        plain = fields_of(self)
+        choices = {key: plain[key] for key in ("layers", "reshards", "moves")}
+        return digest({**choices, "order": list(self.layers)})

@@ -1,0 +1,171 @@
+"""Making a study, and coming back to one."""
+
+from contextlib import ExitStack
+from dataclasses import replace
+
+from autosched.boards import find_board
+from autosched.device.interface import Device
+from autosched.device.machine import choose_device, ttnn_version
+from autosched.errors import SearchError, StudyError
+from autosched.network.graph import Network
+from autosched.probing.restrictions import restrictions
+from autosched.search.samplers.registry import check_sampler
+from autosched.search.settings import Settings
+from autosched.search.study import Study
+from autosched.space.efforts import find_effort
+from autosched.store.database import Store, open_store
+from autosched.store.studies import StudyRecord, find_study, get_study
+from autosched.store.studies import add_study as store_study
+
+
+def default_study_name(network: str, board: str) -> str:
+    """Return the name a study gets when the user names none: ``resnet50-n150``."""
+    return f"{network}-{board}"
+
+
+def create_study(
+    network: Network,
+    board: str = "n150",
+    *,
+    storage: str | None = None,
+    name: str | None = None,
+    settings: Settings | None = None,
+) -> Study:
+    """Return a study of ``network``, made in ``storage`` or found there under its name.
+
+    ``storage`` is a SQLAlchemy URL (default: the project's SQLite file). Example::
+
+        network = autosched.capture(module.eval(), (images,), "resnet50")
+        with autosched.create_study(network, "n150") as study:
+            study.optimize(trials=20)
+            study.best.schedule.export("resnet50_n150.py")
+
+    Raises:
+        BoardError, SearchError, StoreError, StudyError: as :func:`open_study`.
+    """
+    return _opened(open_store(storage), network, board, settings or Settings(), name)
+
+
+def load_study(name: str, *, storage: str | None = None, network: Network | None = None) -> Study:
+    """Return a stored study to go on with, by its settings.
+
+    ``network`` may be left out where the study was made from a network file that is still there.
+
+    Raises:
+        StudyError: if there is no such study, or its network has changed.
+        NetworkFileError: if its network file cannot be used any more.
+        StoreError: if the database cannot be opened.
+    """
+    with open_store(storage) as store:
+        record = get_study(store, name)
+    settings = Settings.from_plain(record.settings)
+    if network is None:
+        network = _captured(record, settings)
+    return _opened(open_store(storage), network, record.board, settings, name)
+
+
+def _opened(
+    store: Store, network: Network, board: str, settings: Settings, name: str | None
+) -> Study:
+    """Return a study that closes ``store`` when it is closed."""
+    with ExitStack() as cleaning:
+        cleaning.callback(store.close)
+        study = open_study(store, network, board, settings, name)
+        study.on_close(cleaning.pop_all().close)
+    return study
+
+
+def _captured(record: StudyRecord, settings: Settings) -> Network:
+    if not settings.network_file:
+        raise StudyError(
+            f"study {record.name!r} was made from a network in Python; hand it over again: "
+            "autosched.load_study(name, network=...)"
+        )
+    from autosched.network.capture.capture import capture  # noqa: PLC0415 - loads torch
+    from autosched.network.capture.network_file import load_network_file  # noqa: PLC0415 - loads torch
+
+    loaded = load_network_file(settings.network_file, record.batch)
+    return capture(
+        loaded.module, loaded.example_inputs, loaded.name, allow_host=settings.allow_host
+    )
+
+
+def open_study(
+    store: Store,
+    network: Network,
+    board: str,
+    settings: Settings,
+    name: str | None = None,
+    device: Device | None = None,
+) -> Study:
+    """Return the study ``name`` (default: network and board), made if it is not there yet.
+
+    Raises:
+        BoardError: if the board is unknown, or a card is wanted and there is none.
+        SearchError: if the sampler or effort is unknown, or a restriction is of no layer.
+        StudyError: if the study is there, but of another network, board, device, ttnn version or
+            formats.
+    """
+    known = find_board(board)
+    check_sampler(settings.sampler)
+    find_effort(settings.effort)
+    for rule in restrictions(settings.pinned, settings.forbidden):
+        rule.layers(network.by_name)
+    kind = choose_device(settings.device) if device is None else device.kind
+    # A network captured in Python says by itself whether it needs the host.
+    allow_host = settings.allow_host or bool(network.host_layers)
+    settings = replace(settings, device=kind, allow_host=allow_host)
+    record = StudyRecord(
+        name=name or default_study_name(network.name, known.name),
+        network=network.name,
+        network_signature=network.signature,
+        board=known.name,
+        device_kind=kind,
+        ttnn_version=ttnn_version(),
+        batch=network.batch,
+        settings=settings.to_plain(),
+    )
+    found = find_study(store, record.name)
+    if found is None:
+        record = store_study(store, record)
+    else:
+        check_same(found, record, store.describe())
+        record = found
+    return Study(store, record, network, settings, device)
+
+
+def check_same(found: StudyRecord, wanted: StudyRecord, place: str) -> None:
+    """Raise StudyError if a stored study is not of the same network, board, ttnn and formats."""
+    for title, field_name in (
+        # A network of another batch has another signature, so that the batch is looked at first.
+        ("batch", "batch"),
+        ("network", "network_signature"),
+        ("board", "board"),
+        ("device", "device_kind"),
+        ("ttnn version", "ttnn_version"),
+    ):
+        theirs, ours = getattr(found, field_name), getattr(wanted, field_name)
+        if theirs != ours:
+            raise StudyError(
+                f"study {found.name!r} in {place} was made for another {title} ({theirs}, not "
+                f"{ours}); give this one a name of its own with --study NAME"
+            )
+    theirs, ours = (Settings.from_plain(item.settings) for item in (found, wanted))
+    if (theirs.pinned, theirs.forbidden) != (ours.pinned, ours.forbidden):
+        rules = ", ".join(map(str, restrictions(theirs.pinned, theirs.forbidden)))
+        raise StudyError(
+            f"study {found.name!r} in {place} is searched with other restrictions "
+            f"({rules or 'none'}); give this one a name of its own with --study NAME"
+        )
+    formats, wished = theirs.formats, ours.formats
+    if formats != wished:
+        raise StudyError(
+            f"study {found.name!r} in {place} is searched with other formats ({formats}); give "
+            "this one a name of its own with --study NAME"
+        )
+
+
+def check_trials(trials: int | None) -> None:
+    """Raise SearchError for a number of trials that makes no sense."""
+    if trials is not None and trials < 0:
+        raise SearchError(f"--trials {trials}: expected 0 or more")

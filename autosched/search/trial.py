@@ -1,0 +1,151 @@
+"""One schedule, run on the device and turned into a record."""
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+
+from autosched.device.interface import Device
+from autosched.network.graph import failing_layer
+from autosched.probing.joint_problem import JointProblem
+from autosched.probing.probe_book import ProbeBook, total_us
+from autosched.schedule.configurations import Conv2dConfig, PoolConfig
+from autosched.schedule.outcomes import MEMORY_KINDS, DeviceOp, Rejection, TimeKind
+from autosched.schedule.schedule import Schedule
+from autosched.schedule.tensors import Edge, Memory, move_label
+from autosched.store.trials import TrialRecord
+
+_MAX_REPAIRS = 24
+_MAX_TRIMS = 8
+
+
+def run_trial(device: Device, book: ProbeBook, schedule: Schedule, sampler: str) -> TrialRecord:
+    """Run the loaded network by ``schedule``; the record is not stored yet.
+
+    On silicon the latency is the measured one, and ops have times only from ttnn's profiler; on
+    the mock device it is the sum of estimated op times. Its standard deviation is the spread of the
+    repeats on silicon, otherwise the cost model's standard error.
+    """
+    started_at = datetime.now(timezone.utc)
+    begin = time.perf_counter()
+    outcome = device.run(schedule)
+    record = TrialRecord(
+        schedule=schedule,
+        sampler=sampler,
+        started_at=started_at,
+        duration_s=time.perf_counter() - begin,
+        rejection=outcome if isinstance(outcome, Rejection) else None,
+        latency_us=None if isinstance(outcome, Rejection) else 0.0,
+        latency_kind=None if isinstance(outcome, Rejection) else TimeKind.ESTIMATED,
+    )
+    if isinstance(outcome, Rejection):
+        return record
+    measured = outcome.latency_us is not None
+    if measured:
+        ops, latency_us, std_us = outcome.ops, outcome.latency_us, outcome.latency_std_us
+    else:
+        ops = book.estimate(outcome.ops)
+        latency_us = total_us(ops)
+        std_us = latency_us * book.cost.total_std_error(ops)
+    return replace(
+        record,
+        latency_us=latency_us,
+        latency_kind=TimeKind.MEASURED if measured else TimeKind.ESTIMATED,
+        latency_std_us=std_us,
+        peak_l1_bytes=outcome.peak_l1_bytes,
+        cost_model="" if measured else book.cost.version,
+        ops=ops,
+        duration_s=time.perf_counter() - begin,
+    )
+
+
+def run_repaired(
+    device: Device, book: ProbeBook, joint: JointProblem, schedule: Schedule, sampler: str
+) -> TrialRecord:
+    """Run a joint choice; where L1 is too fragmented for it, make room and run again.
+
+    What of that room was not needed is given back. The record carries the schedule that ran, or
+    the last one that was rejected.
+    """
+    record = run_trial(device, book, schedule, sampler)
+    for _ in range(_MAX_REPAIRS):
+        if record.rejection is None:
+            break
+        roomier = repaired(joint, schedule, record.rejection)
+        if roomier is None:
+            break
+        schedule = roomier
+        record = run_trial(device, book, schedule, sampler)
+    return record if record.rejection is not None else _trimmed(device, book, record, sampler)
+
+
+def _trimmed(device: Device, book: ProbeBook, record: TrialRecord, sampler: str) -> TrialRecord:
+    """Take back the packing that does nothing, or that the device does without, longest first."""
+    assert record.schedule is not None  # noqa: S101 - it has just run
+    took_us = packings_us(record.schedule, record.ops)
+    idle = [edge for edge, time_us in took_us.items() if not time_us]
+    dispensable = [[edge] for edge, time_us in took_us.items() if time_us]
+    for edges in [*([idle] if idle else []), *dispensable[:_MAX_TRIMS]]:
+        assert record.schedule is not None  # noqa: S101 - as above
+        leaner = run_trial(device, book, without_moves(record.schedule, edges), sampler)
+        if leaner.rejection is None:
+            record = leaner
+    return record
+
+
+def repaired(joint: JointProblem, schedule: Schedule, rejection: Rejection) -> Schedule | None:
+    """Return ``schedule`` with more room at the step that was rejected, or None.
+
+    None means that everything that can be moved is moved there already, or that memory was not
+    the reason.
+    """
+    name = failing_layer(joint.network, rejection)
+    if name is None or rejection.kind not in MEMORY_KINDS:
+        return None
+    packed = _with_packed_tensors(joint, schedule, name)
+    return packed or _with_moved_halo(schedule, name)
+
+
+def packings_us(schedule: Schedule, ops: Sequence[DeviceOp]) -> dict[Edge, float]:
+    """Return the microseconds that each packing of a schedule took, the longest first.
+
+    It is 0 for a tensor that lay at the free end of L1 already: the device runs no op then.
+    """
+    took = {
+        edge: sum(op.time_ns or 0.0 for op in ops if op.layer == move_label(edge)) / 1e3
+        for edge, target in schedule.moves.items()
+        if target.memory is Memory.L1
+    }
+    return dict(sorted(took.items(), key=lambda item: -item[1]))
+
+
+def without_moves(schedule: Schedule, edges: Collection[Edge]) -> Schedule:
+    """Return a schedule that leaves some tensors where they are."""
+    moves = {edge: target for edge, target in schedule.moves.items() if edge not in edges}
+    return replace(schedule, moves=moves)
+
+
+def _with_packed_tensors(joint: JointProblem, schedule: Schedule, name: str) -> Schedule | None:
+    """Pack every tensor that is live when layer ``name`` starts."""
+    names = [layer.name for layer in joint.network]
+    step = names.index(name)
+    if step == 0:
+        return None
+    before = names[step - 1]
+    moves = dict(schedule.moves)
+    waiting = joint.waiting_layouts(schedule, before)
+    for producer in names[:step]:
+        layout = waiting[producer]
+        is_live = names.index(joint.network.last_uses.get(producer, producer)) >= step
+        edge = Edge(producer, before)
+        if is_live and layout.memory is Memory.L1 and edge not in moves:
+            moves[edge] = layout
+    return replace(schedule, moves=moves) if moves != schedule.moves else None
+
+
+def _with_moved_halo(schedule: Schedule, name: str) -> Schedule | None:
+    config = schedule.layers[name]
+    if not isinstance(config, Conv2dConfig | PoolConfig) or config.reallocate_halo_output:
+        return None
+    layers = {**schedule.layers, name: replace(config, reallocate_halo_output=True)}
+    return replace(schedule, layers=layers)

@@ -1,0 +1,203 @@
+"""What may be chosen for a convolution.
+
+Candidates come in stages. *Structures* decide the program's shape and memory: shard layout,
+activation block, core grid. *Refinements* of a structure that proved itself switch on what trades
+L1 for time: double buffers, the full inner dimension, activation reuse and the like. What seldom
+pays is tried last, on the best of these. Legality is only pre-filtered here by ttnn's documented
+rules; the device has the last word.
+"""
+
+import functools
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from autosched.boards import Board
+from autosched.network.operators import Conv2d, Convolution, is_pointwise
+from autosched.schedule.configurations import SLICINGS, Conv2dConfig
+from autosched.schedule.tensors import CoreRange, ShardLayout
+from autosched.space.efforts import Effort
+
+TILE = 32
+
+_SLICE_BLOCKS = (64, 32, 128, 256)
+_SLICE_COUNTS = (4, 2, 8, 16, 3, 32)
+_LAYOUTS = (ShardLayout.HEIGHT, ShardLayout.BLOCK, ShardLayout.WIDTH)
+
+
+def structures(
+    op: Convolution, shape: tuple[int, ...], base: Conv2dConfig, board: Board, effort: Effort
+) -> list[Conv2dConfig]:
+    """Return the structures of a convolution whose output has ``shape`` (N, C, H, W).
+
+    ``base`` carries the formats and compute configuration that all candidates share.
+    """
+    found = [
+        replace(base, shard_layout=layout, act_block_h_override=block)
+        for layout in _LAYOUTS
+        for block in _block_heights(shape, layout, board, effort)
+    ]
+    if effort.grids and not is_pointwise(op):
+        found += [
+            replace(base, shard_layout=layout, core_grid=(grid,))
+            for layout in _LAYOUTS
+            for grid in _grids(layout, board)
+        ]
+    return found
+
+
+def folded_structures(
+    shape: tuple[int, ...], base: Conv2dConfig, board: Board, effort: Effort
+) -> list[Conv2dConfig]:
+    """Return the structures of a convolution with folded input whose output has ``shape``.
+
+    Height shards alone: a folded image has less than a tile or two of channels to spread.
+    """
+    layout = ShardLayout.HEIGHT
+    return [
+        replace(base, shard_layout=layout, act_block_h_override=block, fold_input=True)
+        for block in _block_heights(shape, layout, board, effort)
+    ]
+
+
+def refinements(op: Convolution, structure: Conv2dConfig, board: Board) -> list[Conv2dConfig]:
+    """Return ``structure`` with every combination of switches that can matter to it."""
+    switches: list[dict[str, object]] = [{}]
+    for name, values in _switches(op, structure, board):
+        switches += [{**chosen, name: value} for chosen in switches for value in values]
+    return [replace(structure, **chosen) for chosen in switches if chosen]  # type: ignore[arg-type]
+
+
+def _switches(
+    op: Convolution, structure: Conv2dConfig, board: Board
+) -> Iterator[tuple[str, tuple[object, ...]]]:
+    if is_pointwise(op) and structure.shard_layout is not ShardLayout.WIDTH:
+        return  # runs as a matmul, which has none of these
+    yield "enable_act_double_buffer", (True,)
+    yield "enable_weights_double_buffer", (True,)
+    match structure.shard_layout:
+        case ShardLayout.BLOCK:
+            yield "full_inner_dim", (True,)
+        case ShardLayout.WIDTH:
+            yield "act_block_w_div", _width_divisors(op, board)
+        case ShardLayout.HEIGHT if _may_reuse_activations(op):
+            yield "enable_activation_reuse", (True,)
+        case _:
+            pass
+
+
+def rare_switches(op: Convolution, refined: Conv2dConfig) -> list[Conv2dConfig]:
+    """Return ``refined`` with each switch on that seldom pays, one at a time.
+
+    ttnn decides by itself whether two cores' readers share the activation (split reader), and a
+    forced choice is taken as it is; the halo's and pool's config tensors are small in L1; a
+    transposed grid of block shards changes which cores share a row of the NoC.
+    """
+    if is_pointwise(op):
+        return []
+    found = [replace(refined, config_tensors_in_dram=True)]
+    if refined.shard_layout is ShardLayout.WIDTH:
+        return found
+    found += [replace(refined, force_split_reader=forced) for forced in (True, False)]
+    if refined.shard_layout is ShardLayout.BLOCK:
+        found.append(replace(refined, transpose_shards=True))
+    return found
+
+
+def _may_reuse_activations(op: Convolution) -> bool:
+    return isinstance(op, Conv2d) and op.kernel[1] > 1 and op.stride == (1, 1)
+
+
+def _width_divisors(op: Convolution, board: Board) -> tuple[int, ...]:
+    tiles = math.ceil(op.in_channels / TILE)
+    return tuple(divisor for divisor in (2, 4) if tiles % (divisor * min(tiles, board.cores)) == 0)
+
+
+def _block_heights(
+    shape: tuple[int, ...], layout: ShardLayout, board: Board, effort: Effort
+) -> list[int]:
+    """Return act_block_h values in elements: 0 (ttnn's choice) and multiples of a tile.
+
+    Every multiple up to twice the rows a core holds can make sense: ttnn rounds the shard up to
+    the block, so a block may also shrink the number of cores. The ones that divide a core's rows
+    leave the cores alone and come first.
+    """
+    batch, _, height, width = shape
+    rows = math.ceil(batch * height * width / TILE)
+    split = {ShardLayout.HEIGHT: board.cores, ShardLayout.BLOCK: board.grid[1]}
+    per_core = math.ceil(rows / split.get(layout, 1))
+    divisors = [tiles for tiles in range(1, per_core + 1) if per_core % tiles == 0]
+    others = [tiles for tiles in range(1, min(rows, 2 * per_core) + 1) if tiles not in divisors]
+    chosen = _spread(divisors, effort.blocks_per_layout)
+    chosen += _spread(others, effort.blocks_per_layout - len(chosen))
+    return [0, *(tiles * TILE for tiles in chosen)]
+
+
+def _spread(values: list[int], count: int) -> list[int]:
+    """Return at most ``count`` of ``values``, spread and in their order; fewer are among more."""
+    return [values[index] for index in sorted(_bisected(len(values))[: max(0, count)])]
+
+
+@functools.cache
+def _bisected(count: int) -> tuple[int, ...]:
+    """Return the numbers below ``count``: the last, the first, then halves of what lies between."""
+    found = list(dict.fromkeys((count - 1, 0))) if count else []
+    gaps = deque([(0, count - 1)])
+    while gaps:
+        low, high = gaps.popleft()
+        middle = (low + high) // 2
+        if middle > low:
+            found.append(middle)
+            gaps += [(low, middle), (middle, high)]
+    return tuple(found)
+
+
+def in_slices(base: Conv2dConfig) -> Conv2dConfig:
+    """Return the configuration that takes images of any size, from DRAM to DRAM.
+
+    ttnn itself decides how many slices an image needs, and how each is sharded.
+    """
+    return replace(
+        base,
+        slicing="auto",
+        output_memory="dram",
+        deallocate_activation=False,
+        reallocate_halo_output=True,
+    )
+
+
+def slicings(base: Conv2dConfig, effort: Effort) -> list[Conv2dConfig]:
+    """Return further ways to take an image that is too large for L1, from DRAM to DRAM.
+
+    With a low activation block ttnn needs fewer slices, or none: block height 0 stands for a
+    whole shard, whose circular buffers are what does not fit.
+    """
+    counts = slice_counts(effort)[1:]
+    found = []
+    for layout in (ShardLayout.HEIGHT, ShardLayout.BLOCK):
+        for block in _SLICE_BLOCKS[: effort.blocks_per_layout]:
+            sliced = in_slices(replace(base, shard_layout=layout, act_block_h_override=block))
+            found.append(sliced)
+            found += [
+                replace(sliced, slicing=slicing, num_slices=count)
+                for slicing in SLICINGS
+                for count in counts
+            ]
+    return found
+
+
+def slice_counts(effort: Effort) -> tuple[int, ...]:
+    """Return the numbers of slices worth trying; 0 first: as few as ttnn finds to fit."""
+    return (0, *_SLICE_COUNTS[: effort.slices])
+
+
+def _grids(layout: ShardLayout, board: Board) -> Iterable[CoreRange]:
+    columns, rows = board.grid
+    if layout is ShardLayout.BLOCK:
+        for x in range(columns // 2, columns + 1):
+            yield CoreRange(0, 0, x - 1, rows - 1)
+            yield CoreRange(0, 0, x - 1, rows - 2)
+    else:
+        for y in range(1, rows + 1):
+            yield CoreRange(0, 0, columns - 1, y - 1)

@@ -1,0 +1,107 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from autosched.cost.calibration.calibration import (
+    CalibrationReport,
+    fit_coefficients,
+    write_coefficients,
+)
+from autosched.cost.coefficients import FamilyFit, load, reach
+from autosched.cost.model import CostModel
+from autosched.cost.ops.work import PRIORS, SHARE
+from autosched.errors import ProfileError
+
+
+@pytest.fixture(scope="module")
+def report(data: Path) -> CalibrationReport:
+    return fit_coefficients(
+        [data / "wormhole_matmul_excerpt.csv", data / "wormhole_segformer_excerpt.csv"],
+        ttnn_version="0.55",
+    )
+
+
+def test_held_out_matmuls_are_predicted(report: CalibrationReport) -> None:
+    (score,) = [item for item in report.scores if item.family == "matmul"]
+    assert score.distinct > 100
+    assert score.median_error is not None
+    assert score.median_error < 0.2
+    assert score.spearman is not None
+    assert score.spearman > 0.95
+    assert len(score.worst) == 5
+
+
+def test_coefficients_stay_physical(report: CalibrationReport) -> None:
+    (coefficients,) = report.coefficients.values()
+    assert coefficients.ttnn_version == "0.55"
+    for family, fit in coefficients.families.items():
+        for name, value in fit.values.items():
+            assert value >= 0, (family, name)
+            if PRIORS[family][name].unit == SHARE:
+                assert value <= 1, (family, name)
+
+
+def test_families_without_rows_keep_their_priors(report: CalibrationReport) -> None:
+    fit = report.coefficients["wormhole_b0"].families["upsample"]
+    assert fit.rows == 0
+    assert fit.values["launch"] == PRIORS["upsample"]["launch"].value
+
+
+def test_a_written_file_is_read_back(report: CalibrationReport, tmp_path: Path) -> None:
+    (path,) = write_coefficients(report, tmp_path / "own.json")
+    read = load(path)
+    assert read.version == report.coefficients["wormhole_b0"].version
+    assert CostModel.load("wormhole_b0", path).version == read.version
+
+
+def test_an_edited_file_is_refused(report: CalibrationReport, tmp_path: Path) -> None:
+    (path,) = write_coefficients(report, tmp_path)
+    plain = json.loads(path.read_text())
+    plain["families"]["conv2d"]["values"]["launch"] *= 2
+    path.write_text(json.dumps(plain))
+    with pytest.raises(ProfileError, match="fingerprint does not match"):
+        load(path)
+
+
+def test_a_file_of_another_format_or_architecture_is_refused(
+    report: CalibrationReport, tmp_path: Path
+) -> None:
+    (path,) = write_coefficients(report, tmp_path)
+    with pytest.raises(ProfileError, match="coefficients for wormhole_b0, not blackhole"):
+        CostModel.load("blackhole", path)
+    plain = json.loads(path.read_text())
+    plain["format"] = 0
+    path.write_text(json.dumps(plain))
+    with pytest.raises(ProfileError, match="has format 0"):
+        load(path)
+    path.write_text("{}")
+    with pytest.raises(ProfileError, match="not a coefficients file"):
+        load(path)
+
+
+def test_the_report_is_plain_json(report: CalibrationReport) -> None:
+    plain = json.loads(json.dumps(report.to_plain()))
+    assert {"arch", "family", "median_error", "worst"} <= set(plain["scores"][0])
+
+
+def test_an_own_profile_refines_the_shipped_coefficients(data: Path) -> None:
+    shipped = CostModel.load("wormhole_b0").coefficients
+    own = fit_coefficients(
+        [data / "wormhole_segformer_excerpt.csv"], start={"wormhole_b0": shipped}
+    ).coefficients["wormhole_b0"]
+    assert own.families["unary"] == shipped.families["unary"]
+    assert own.families["conv2d"] != shipped.families["conv2d"]
+    assert own.version != shipped.version
+
+
+def test_no_profile_is_an_error() -> None:
+    with pytest.raises(ProfileError, match="no profile to calibrate on"):
+        fit_coefficients([])
+
+
+def test_distance_grows_outside_the_calibration_data() -> None:
+    fit = FamilyFit({}, 0.1, 10, 5, {"a": 1.0}, {"a": 100.0})
+    assert reach({"a": 50.0}, fit) == 0
+    assert 0 < reach({"a": 200.0}, fit) < reach({"a": 2000.0}, fit)
+    assert reach({"b": 1.0}, fit) > 0

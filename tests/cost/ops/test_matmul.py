@@ -1,0 +1,61 @@
+import pytest
+
+from autosched.cost.ops.families import work_of
+from autosched.cost.ops.matmul import flat_matmul, read_matmul
+from autosched.cost.ops.work import all_quantities
+from autosched.schedule.outcomes import DeviceOp
+from autosched.schedule.tensors import CoreRange, Memory, ShardLayout, TensorInfo, TensorLayout
+
+GRID = (CoreRange(0, 0, 7, 3),)
+MCAST_1D = "MatmulMultiCoreReuseMcast1DProgramFactory"
+
+
+def _sharded(shape: tuple[int, ...], layout: ShardLayout, shard: tuple[int, int]) -> TensorInfo:
+    return TensorInfo(shape, TensorLayout(Memory.L1, layout, grid=GRID, shard_shape=shard))
+
+
+def _matmul(in0: TensorInfo, attributes: str = "", batches: int = 1) -> DeviceOp:
+    rows, inner = in0.shape[-2:]
+    in1 = TensorInfo((1, batches, inner, 64), TensorLayout())
+    out = TensorInfo((1, batches, rows, 64), TensorLayout())
+    return DeviceOp("Matmul", attributes, (in0, in1), (out,), factory=MCAST_1D, cores=32)
+
+
+TALL = _sharded((1, 1, 2048, 512), ShardLayout.HEIGHT, (64, 512))
+FLAT = TensorInfo((1, 1, 2048, 512), TensorLayout())
+
+
+@pytest.mark.parametrize(
+    ("in0", "attributes", "blocks"),
+    [
+        (TALL, "{'program_config': 'X(in0_block_w=4;out_subblock_h=1;out_subblock_w=2)'}", 4),
+        (TALL, "{'user_core_coord': '(x=8;y=4)'}", 16),
+        (TALL, "", 1),
+        (_sharded((1, 1, 2048, 512), ShardLayout.BLOCK, (512, 64)), "", 8),
+        (FLAT, "", 8),
+        (TensorInfo((1, 1, 2048, 96), TensorLayout()), "", 3),
+    ],
+)
+def test_inner_blocks(in0: TensorInfo, attributes: str, blocks: int) -> None:
+    assert read_matmul(_matmul(in0, attributes)).k_blocks == blocks
+
+
+def test_multicast_programs_go_through_all_batches() -> None:
+    assert read_matmul(_matmul(FLAT, batches=12)).core_batches == 12
+
+
+@pytest.mark.parametrize(
+    ("rows", "inner", "blocks"),
+    [(13, 15, 1), (13, 18, 13), (24, 21, 12), (30, 21, 30), (15, 18, 3)],
+)
+def test_fewer_rows_at_once_where_l1_is_full(rows: int, inner: int, blocks: int) -> None:
+    op = flat_matmul(rows * 4 * 32, inner * 32, 32, cores=4)
+    assert op.out_blocks == blocks
+    assert all_quantities(work_of(op))["dram_page"] == inner * blocks
+
+
+def test_a_program_states_its_blocks_of_rows() -> None:
+    program = "X(in0_block_w=4;out_subblock_h=1;out_subblock_w=2;out_block_h=1;out_block_w=2;"
+    stated = "{'program_config': '" + program + "per_core_M=2;per_core_N=2)'}"
+    assert read_matmul(_matmul(TALL, stated)).out_blocks == 2
+    assert read_matmul(_matmul(TALL)).out_blocks == 1

@@ -1,0 +1,154 @@
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from autosched.boards import BOARDS
+from autosched.device.machine import cache_dir, silicon_devices
+from autosched.device.mock import environment as mock_setup
+from autosched.device.mock.environment import mock_environment
+from autosched.device.mock.placeholder_elf import placeholder_elf
+from autosched.errors import DeviceError
+from tests.device.conftest import child_options
+from tests.examples.device_layers import BOARD
+
+PROBE = """
+from autosched.device.machine import open_local_device
+from tests.examples.device_layers import BOARD, FITS
+print(type(open_local_device(BOARD).probe(FITS)).__name__)
+"""
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    place = tmp_path / "cache"
+    monkeypatch.setenv("AUTOSCHED_CACHE", str(place))
+    return place
+
+
+@pytest.fixture
+def without_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A PATH with the tools of a shell and no C compiler."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("sh", "cat"):
+        tools.joinpath(name).symlink_to(str(shutil.which(name)))
+    monkeypatch.setenv("PATH", str(tools))
+
+
+def compiler_of(environment: dict[str, str]) -> Path:
+    return Path(environment["TT_METAL_RUNTIME_ROOT"]) / "runtime/sfpi/compiler/bin/riscv-tt-elf-g++"
+
+
+def assert_compiles(compiler: Path, place: Path) -> None:
+    """It answers for its version and writes what tt-metal's build wants to find."""
+    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True)
+    assert version.stdout.startswith("riscv-tt-elf-g++ (tenstorrent/sfpi:")
+    for name in ("kernel.o", "header.gch", "kernel.elf"):
+        output, deps = place / name, place / "deps.d"
+        subprocess.run([compiler, "-O3", "-MF", deps, "-o", output, "in.cc"], check=True)
+        assert output.read_bytes() == (placeholder_elf() if name.endswith(".elf") else b"")
+        assert deps.read_text() == f"{output}:\n"
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_files_are_written_once(cache: Path, name: str) -> None:
+    environment = mock_environment(BOARDS[name])
+    before = {path: path.lstat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}
+    assert mock_environment(BOARDS[name]) == environment
+    assert before == {path: path.lstat().st_mtime_ns for path in before}
+    assert not list(cache.rglob(".*"))
+    descriptor = Path(environment["TT_METAL_MOCK_CLUSTER_DESC_PATH"]).read_text()
+    assert f"arch: {{ 0: {BOARDS[name].arch} }}" in descriptor
+    assert environment["TT_METAL_CACHE"].endswith(f"/{name}/")
+
+
+def test_the_wheel_is_linked_and_nothing_of_it_replaced(cache: Path) -> None:
+    root = Path(mock_environment(BOARD)["TT_METAL_RUNTIME_ROOT"])
+    spec = find_spec("ttnn")
+    assert spec is not None
+    assert spec.origin is not None
+    for link in ("tt_metal", "ttnn", "build", "runtime/hw"):
+        assert root.joinpath(link).readlink() == Path(spec.origin).parent / link
+    assert root.is_relative_to(cache)
+
+
+def test_a_link_to_another_wheel_is_replaced(cache: Path) -> None:
+    root = Path(mock_environment(BOARD)["TT_METAL_RUNTIME_ROOT"])
+    link = root / "build"
+    link.unlink()
+    link.symlink_to(cache / "elsewhere")
+    mock_environment(BOARD)
+    assert link.readlink() != cache / "elsewhere"
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_the_compiled_compiler(cache: Path, tmp_path: Path) -> None:
+    compiler = compiler_of(mock_environment(BOARD))
+    assert cache in compiler.parents
+    assert compiler.read_bytes()[:4] == b"\x7fELF"
+    assert_compiles(compiler, tmp_path)
+
+
+@pytest.mark.usefixtures("without_compiler")
+def test_the_script_in_place_of_a_compiled_compiler_runs_a_convolution(
+    cache: Path, tmp_path: Path
+) -> None:
+    compiler = compiler_of(mock_environment(BOARD))
+    assert cache in compiler.parents
+    assert compiler.read_text().startswith("#!/bin/sh")
+    assert_compiles(compiler, tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+        **child_options(tmp_path),
+    )
+    assert done.stdout.split() == ["ProbeOutcome"], done.stderr[-2000:]
+
+
+def test_a_compiler_that_fails_is_none(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "cc"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(mock_setup.shutil, "which", lambda _name: str(broken))
+    assert compiler_of(mock_environment(BOARD)).read_text().startswith("#!/bin/sh")
+    assert cache.is_dir()
+
+
+def test_a_cache_that_cannot_be_written(cache: Path) -> None:
+    cache.write_text("a file where the directory should be")
+    with pytest.raises(DeviceError, match=r"cannot write .*AUTOSCHED_CACHE"):
+        mock_environment(BOARD)
+
+
+def test_a_cache_whose_name_a_shell_would_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOSCHED_CACHE", "/tmp/my cache")  # noqa: S108 - never written
+    with pytest.raises(DeviceError, match=r"my cache/.*AUTOSCHED_CACHE .* without blanks"):
+        mock_environment(BOARD)
+
+
+def test_without_ttnn_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mock_setup, "find_spec", lambda _name: None)
+    with pytest.raises(DeviceError, match="pip install ttnn"):
+        mock_environment(BOARD)
+
+
+def test_the_cache_is_the_users_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AUTOSCHED_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert cache_dir() == Path("/somewhere/autosched")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_dir() == Path.home() / ".cache" / "autosched"
+
+
+def test_no_cards_outside_linux(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert silicon_devices() == []

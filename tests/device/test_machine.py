@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import pytest
+
+from autosched.device import machine as opening
+from autosched.device.machine import choose_device
+from autosched.errors import BoardError
+
+
+@pytest.fixture
+def cards(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    found: list[Path] = []
+    monkeypatch.setattr(opening, "silicon_devices", lambda: found)
+    return found
+
+
+def test_without_a_card_it_is_the_mock_device(cards: list[Path]) -> None:
+    assert not cards
+    assert choose_device("auto") == choose_device("mock") == "mock"
+    with pytest.raises(BoardError, match=r"no Tenstorrent card .*--device mock"):
+        choose_device("silicon")
+
+
+def test_a_card_is_taken_unless_the_mock_device_is_asked_for(cards: list[Path]) -> None:
+    cards.append(Path("/dev/tenstorrent/0"))
+    assert choose_device("auto") == choose_device("silicon") == "silicon"
+    assert choose_device("mock") == "mock"
+
+
+def test_an_unknown_kind_is_refused_with_those_there_are() -> None:
+    with pytest.raises(BoardError, match="unknown device 'gpu'; it is one of auto, mock, silicon"):
+        choose_device("gpu")

@@ -1,0 +1,226 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from autosched.errors import NetworkFileError
+from autosched.network.capture.network_file import load_network_file
+
+HEADER = "import torch\nfrom torch import nn\n"
+SHAPE = "input_shape = (1, 3, 8, 8)\n"
+MODEL = "model = nn.Conv2d(3, 4, 3)\n"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_file(text, name="net.py"):
+        path = tmp_path / name
+        path.write_text(HEADER + text)
+        return str(path)
+
+    return write_file
+
+
+def failure(path, batch=None):
+    with pytest.raises(NetworkFileError) as caught:
+        load_network_file(path, batch)
+    assert caught.value.exit_code == 2
+    assert caught.value.__cause__ is None
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        MODEL,
+        "network = nn.Conv2d(3, 4, 3)\n",
+        "class Net(nn.Conv2d):\n    def __init__(self): super().__init__(3, 4, 3)\nmodel = Net\n",
+        "def build_model(): return nn.Conv2d(3, 4, 3)\n",
+        "def build_model(channels=4): return nn.Conv2d(3, channels, 3)\n",
+        "model = lambda: nn.Conv2d(3, 4, 3)\n",
+        "import functools\nmodel = functools.partial(nn.Conv2d, 3, 4, 3)\n",
+        "network = model = nn.Conv2d(3, 4, 3)\n",
+    ],
+)
+def test_all_ways_to_define_a_module(write, text):
+    loaded = load_network_file(write(text + SHAPE, "tiny.py"))
+    assert isinstance(loaded.module, nn.Conv2d)
+    assert not loaded.module.training
+    assert loaded.name == "tiny"
+    assert [tuple(x.shape) for x in loaded.example_inputs] == [(1, 3, 8, 8)]
+
+
+def test_another_name_may_be_given(write):
+    path = write("net = nn.Conv2d(3, 4, 3)\n" + MODEL + SHAPE)
+    assert load_network_file(f"{path}:net").name == "net"
+
+
+@pytest.mark.parametrize(
+    ("text", "shapes"),
+    [
+        ("example_inputs = torch.ones(2, 3, 8, 8)\n", [(2, 3, 8, 8)]),
+        ("example_inputs = (torch.ones(2, 3, 8, 8),)\n", [(2, 3, 8, 8)]),
+        ("example_inputs = [torch.ones(2, 3, 8, 8)]\n" + SHAPE, [(2, 3, 8, 8)]),
+        ("input_shape = [2, 3, 8, 8]\n", [(2, 3, 8, 8)]),
+        ("input_shape = ((2, 3, 8, 8),)\n", [(2, 3, 8, 8)]),
+    ],
+)
+def test_all_ways_to_give_inputs(write, text, shapes):
+    loaded = load_network_file(write(MODEL + text))
+    assert [tuple(x.shape) for x in loaded.example_inputs] == shapes
+
+
+def test_several_inputs(write):
+    text = """
+class Sum(nn.Module):
+    def forward(self, x, y):
+        return x + y
+model = Sum
+input_shape = ((1, 3, 8, 8), (1, 3, 1, 1))
+"""
+    loaded = load_network_file(write(text), batch=3)
+    assert [tuple(x.shape) for x in loaded.example_inputs] == [(3, 3, 8, 8), (3, 3, 1, 1)]
+
+
+def test_the_batch_repeats_or_cuts_the_examples(write):
+    path = write(MODEL + "example_inputs = torch.arange(2.).view(2, 1, 1, 1).expand(2, 3, 8, 8)\n")
+    for batch, values in ((1, [0]), (5, [0, 1, 0, 1, 0])):
+        (tensor,) = load_network_file(path, batch).example_inputs
+        assert tensor[:, 0, 0, 0].tolist() == values
+
+
+def test_weights_and_inputs_are_the_same_every_time(write):
+    path = write(MODEL + SHAPE)
+    before = torch.get_rng_state()
+    first, second = load_network_file(path), load_network_file(path)
+    assert torch.equal(first.module.weight, second.module.weight)
+    assert torch.equal(first.example_inputs[0], second.example_inputs[0])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_file_may_import_its_neighbours(write):
+    write("def make(): return nn.Conv2d(3, 4, 3)\n", "autosched_test_neighbour.py")
+    before = list(sys.path)
+    load_network_file(write("from autosched_test_neighbour import make as model\n" + SHAPE))
+    assert sys.path == before
+    del sys.modules["autosched_test_neighbour"]
+
+
+def test_files_that_are_no_network_file(tmp_path, write):
+    assert "is a directory" in failure(str(tmp_path))
+    assert "does not exist" in failure(str(tmp_path / "net.py"))
+    assert "does not exist" in failure(str(tmp_path / "net.py:model"))
+    assert "is not a Python file" in failure(write(MODEL, "net.onnx"))
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("x = 1 / 0\n", ["net.py raises when it is run, at net.py:3", "ZeroDivisionError"]),
+        ("import no_such_package\n", ["net.py:3", "ModuleNotFoundError", "no_such_package"]),
+        ("raise SystemExit(3)\n", ["net.py:3", "SystemExit: 3"]),
+        ("x = torch.ones(2) @ torch.ones(3)\n", ["net.py:3", "RuntimeError"]),
+        ("nn.Conv2d(3, 4, 3, padding='odd')\n", ["net.py:3", "ValueError"]),
+        ("x = (\n", ["net.py:3", "SyntaxError"]),
+        (
+            "def build_model():\n    raise KeyError('x')\n",
+            ["`build_model()` is called, at net.py:4"],
+        ),
+        (
+            "class Net(nn.Module):\n    def __init__(self): self.x = nn.ReLU()\nmodel = Net\n",
+            ["net.py:4"],
+        ),
+    ],
+)
+def test_files_that_raise(write, text, parts):
+    message = failure(write(text + SHAPE))
+    for part in parts:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("", "defines no torch.nn.Module under the names model, network, build_model."),
+        ("class Net(nn.ReLU): pass\nmy = Net()\n", "(it does define net.py:Net, net.py:my)"),
+        (
+            MODEL + "network = nn.ReLU()\n",
+            "several candidates: model, network. Say which one, as net.py:",
+        ),
+        (MODEL + "def build_model(): return nn.ReLU()\n", "several candidates: model, build_model"),
+        ("model = 3\n", "`model` is of type int"),
+        ("model = dict\n", "`model` is of type type"),
+        ("model = lambda: 3\n", "`model()` returns int"),
+        ("model = nn.Conv2d\n", "needs arguments (in_channels, out_channels, kernel_size)"),
+    ],
+)
+def test_files_without_a_usable_module(write, text, part):
+    assert part in failure(write(text + SHAPE))
+
+
+def test_a_given_name_that_is_not_there(write):
+    message = failure(write(MODEL + SHAPE) + ":nothing")
+    assert message == "net.py has no attribute 'nothing' (it does define net.py:model)."
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("", "neither `example_inputs` nor `input_shape`; add, for example"),
+        ("input_shape = 3\n", "`input_shape` is 3"),
+        ("input_shape = ()\n", "`input_shape` is ()"),
+        ("input_shape = (1, 3, 0, 8)\n", "whole numbers >= 1"),
+        ("input_shape = (1, 3, 8.0, 8)\n", "whole numbers >= 1"),
+        ("input_shape = (True, 3, 8, 8)\n", "whole numbers >= 1"),
+        ("input_shape = ((1, 3, 8, 8), 3)\n", "whole numbers >= 1"),
+        ("example_inputs = 3\n", "`example_inputs` must be a tensor"),
+        ("example_inputs = ()\n", "`example_inputs` must be a tensor"),
+        ("example_inputs = (3,)\n", "`example_inputs` must be a tensor"),
+        ("example_inputs = torch.tensor(3.)\n", "with a batch dimension"),
+        ("example_inputs = torch.ones(0, 3, 8, 8)\n", "at least one element"),
+        ("example_inputs = torch.ones(1, 3, 8, 8).int()\n", "example input 0 is torch.int32"),
+        ("example_inputs = torch.ones(1, 3, 8, 8).half()\n", "example input 0 is torch.float16"),
+        ("example_inputs = torch.ones(1, 3, 8, 8) * 1j\n", "example input 0 is torch.complex64"),
+        ("example_inputs = torch.ones(1, 3, 8, 8, device='meta')\n", "on device 'meta'"),
+        ("input_shape = (1, 5, 8, 8)\n", "rejects inputs of shape (1, 5, 8, 8), at "),
+        ("input_shape = ((1, 3, 8, 8), (1, 3, 8, 8))\n", "rejects inputs of shape"),
+    ],
+)
+def test_unusable_inputs(write, text, part):
+    path = write(MODEL + text)
+    assert part in failure(path)
+    if "meta" in text:
+        assert part in failure(path, batch=2)
+
+
+@pytest.mark.parametrize("change", ["half()", "to(torch.complex64)", "to('meta')"])
+def test_models_of_another_format_or_device(write, change):
+    assert "parameter weight is" in failure(write(f"{MODEL}model = model.{change}\n{SHAPE}"))
+
+
+def test_a_rejected_shape_names_the_line_of_the_model(write):
+    text = """
+class Net(nn.Module):
+    def forward(self, x):
+        return x.view(1, 192)
+model = Net()
+"""
+    path = write(text + SHAPE)
+    load_network_file(path)
+    message = failure(path, batch=2)
+    assert "rejects inputs of shape (2, 3, 8, 8), at net.py:6: RuntimeError" in message
+
+
+@pytest.mark.parametrize("batch", [0, -1, 1.5, True, "4"])
+def test_impossible_batches(write, batch):
+    assert f"must be an integer >= 1, not {batch!r}" in failure(write(MODEL + SHAPE), batch)
+
+
+def test_the_room_itself_is_light():
+    code = (
+        "import sys, autosched.network, autosched.network.graph; sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,165 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
+
+from autosched.errors import UnsupportedOperatorError
+from autosched.network.capture.capture import capture
+from autosched.network.operators import (
+    Activation,
+    Conv2d,
+    ConvTranspose2d,
+    Input,
+    Linear,
+    Output,
+    Pad,
+    Pool2d,
+)
+
+IMAGE = (2, 4, 12, 12)
+
+
+class Apply(nn.Module):
+    """Layers as attributes, joined by a function of (module, input)."""
+
+    def __init__(self, function, **layers):
+        super().__init__()
+        self.function = function
+        for name, layer in layers.items():
+            setattr(self, name, layer)
+
+    def forward(self, x):
+        return self.function(self, x)
+
+
+def ops(network):
+    return [layer.op for layer in network if not isinstance(layer.op, (Input, Output))]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_batch_norm_folds_into_its_convolution(lowered, bias, affine, groups):
+    convolution = nn.Conv2d(4, 8, 3, bias=bias, groups=groups)
+    module = nn.Sequential(convolution, nn.BatchNorm2d(8, affine=affine, eps=0.1))
+    before = convolution.weight.clone()
+    network = lowered(module, torch.randn(IMAGE))
+    assert ops(network) == [Conv2d(4, 8, (3, 3), groups=groups)]
+    torch.testing.assert_close(convolution.weight, before)
+
+
+def test_two_batch_norms_fold_one_after_the_other(lowered):
+    module = nn.Sequential(nn.Conv2d(4, 8, 3), nn.BatchNorm2d(8), nn.BatchNorm2d(8), nn.ReLU())
+    assert ops(lowered(module, torch.randn(IMAGE))) == [
+        Conv2d(4, 8, (3, 3), activation=Activation("relu"))
+    ]
+
+
+def test_batch_norm_folds_into_a_linear_layer(lowered):
+    module = nn.Sequential(nn.Linear(8, 5, bias=False), nn.BatchNorm1d(5))
+    assert ops(lowered(module, torch.randn(3, 8))) == [Linear(8, 5)]
+
+
+def test_batch_norm_of_a_shared_convolution_stands_alone(lowered):
+    module = Apply(
+        lambda m, x: m.norm(y := m.conv(x)) + y,
+        conv=nn.Conv2d(4, 8, 3),
+        norm=nn.BatchNorm2d(8),
+    )
+    network = lowered(module, torch.randn(IMAGE))
+    assert network.by_name["norm"].op == Conv2d(8, 8, (1, 1), groups=8)
+    assert network.by_name["conv"].op == Conv2d(4, 8, (3, 3))
+
+
+def test_batch_norm_before_its_convolution_stands_alone(lowered):
+    module = nn.Sequential(nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 8, 3))
+    assert ops(lowered(module, torch.randn(IMAGE))) == [
+        Conv2d(4, 4, (1, 1), groups=4, activation=Activation("relu")),
+        Conv2d(4, 8, (3, 3)),
+    ]
+
+
+def test_batch_norm_after_an_activation_is_not_folded_through_it(lowered):
+    module = nn.Sequential(nn.Conv2d(4, 8, 3), nn.ReLU(), nn.BatchNorm2d(8))
+    assert [type(op) for op in ops(lowered(module, torch.randn(IMAGE)))] == [Conv2d, Conv2d]
+
+
+def test_one_module_called_twice_is_folded_in_each_call(lowered):
+    block = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())
+    network = lowered(nn.Sequential(block, block), torch.randn(IMAGE))
+    assert len(ops(network)) == 2
+    assert len(network.weights) == 2
+
+
+def test_batch_norm_on_vectors_alone_is_refused():
+    with pytest.raises(UnsupportedOperatorError, match="linear layer of its own"):
+        capture(nn.BatchNorm1d(8).eval(), (torch.randn(3, 8),))
+
+
+@pytest.mark.parametrize(
+    ("layer", "padding"),
+    [
+        (nn.Conv2d(4, 6, 3, stride=2), (0, 2, 1, 0)),
+        (nn.Conv2d(4, 6, 3, stride=2, padding=1), (1, 3, 2, 1)),
+        (nn.AvgPool2d(3, 2), (0, 2, 1, 0)),
+        (nn.AvgPool2d(3, 2, count_include_pad=False), (0, 2, 1, 0)),
+        (nn.AvgPool2d(3, 2, 1), (1, 3, 2, 1)),
+    ],
+)
+def test_zero_padding_merges_into_its_reader(lowered, layer, padding):
+    module = nn.Sequential(nn.ZeroPad2d((1, 0, 0, 2)), layer)
+    (op,) = ops(lowered(module, torch.randn(IMAGE)))
+    assert op.padding == padding
+
+
+def test_paddings_add_up_and_serve_several_readers(lowered):
+    module = Apply(
+        lambda m, x: m.left(y := F.pad(F.pad(x, (1, 0)), (0, 1))) + m.right(y),
+        left=nn.Conv2d(4, 6, 3),
+        right=nn.Conv2d(4, 6, 3),
+    )
+    network = lowered(module, torch.randn(IMAGE))
+    assert network.by_name["left"].op.padding == (0, 0, 1, 1)
+    assert network.by_name["right"].op.padding == (0, 0, 1, 1)
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.ReLU6(), nn.Sigmoid()])
+def test_zero_padding_merges_into_max_pooling_of_what_is_not_negative(lowered, activation):
+    module = nn.Sequential(
+        nn.Conv2d(4, 6, 3), activation, nn.ZeroPad2d((0, 1, 0, 1)), nn.MaxPool2d(3, 2)
+    )
+    network = lowered(module, torch.randn(IMAGE))
+    assert ops(network)[1] == Pool2d("max", (3, 3), (2, 2), (0, 1, 0, 1))
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.Sequential(nn.ZeroPad2d(1), nn.MaxPool2d(3)),
+        nn.Sequential(nn.ReLU(), nn.ZeroPad2d(3), nn.MaxPool2d(3)),
+        nn.Sequential(nn.ReLU(), nn.ZeroPad2d(1), nn.MaxPool2d(2, dilation=2)),
+        nn.Sequential(nn.ReLU(), nn.ZeroPad2d(1), nn.MaxPool2d(3, ceil_mode=True)),
+        nn.Sequential(nn.ZeroPad2d(1), nn.AvgPool2d(3, ceil_mode=True)),
+        nn.Sequential(nn.ZeroPad2d(1), nn.AvgPool2d(3, 2, 1, count_include_pad=False)),
+        nn.Sequential(nn.ZeroPad2d(1), nn.ReLU()),
+        nn.ZeroPad2d(1),
+    ],
+)
+def test_zero_padding_that_cannot_merge_exactly_stays(lowered, module):
+    assert Pad in {type(op) for op in ops(lowered(module, torch.randn(IMAGE)))}
+
+
+def test_zero_padding_merges_where_it_can_and_stays_for_the_rest(lowered):
+    module = Apply(lambda m, x: (m.conv(y := F.pad(x, (2, 1))), F.relu(y)), conv=nn.Conv2d(4, 6, 3))
+    network = lowered(module, torch.randn(IMAGE))
+    assert network.by_name["conv"].op.padding == (0, 0, 2, 1)
+    assert [op for op in ops(network) if isinstance(op, Pad)] == [Pad((0, 0, 2, 1))]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_batch_norm_folds_into_a_transposed_convolution(lowered, bias, groups):
+    convolution = nn.ConvTranspose2d(4, 8, 3, stride=2, bias=bias, groups=groups)
+    module = nn.Sequential(convolution, nn.BatchNorm2d(8), nn.ReLU())
+    (op,) = ops(lowered(module, torch.randn(IMAGE)))
+    assert op == ConvTranspose2d(4, 8, (3, 3), (2, 2), groups=groups, activation=Activation("relu"))

@@ -1,0 +1,199 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
+
+from autosched.errors import UnsupportedOperatorError
+from autosched.network.capture.capture import capture
+from autosched.network.operators import (
+    Concat,
+    Conv2d,
+    ConvTranspose2d,
+    Crop,
+    Input,
+    Output,
+    PixelShuffle,
+    Slice,
+    Upsample,
+)
+
+IMAGE = (2, 4, 12, 12)
+
+
+class Function(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs):
+        return self.function(*inputs)
+
+
+def ops(network):
+    return [layer.op for layer in network if not isinstance(layer.op, (Input, Output))]
+
+
+@pytest.mark.parametrize(
+    ("convolution", "fields"),
+    [
+        (nn.ConvTranspose2d(4, 6, 2, 2), {"stride": (2, 2)}),
+        (
+            nn.ConvTranspose2d(4, 6, 3, 2, 1, 1, bias=False),
+            {"stride": (2, 2), "padding": (1, 1), "output_padding": (1, 1), "has_bias": False},
+        ),
+        (
+            nn.ConvTranspose2d(4, 6, (3, 5), (2, 1), (0, 2), dilation=2, groups=2),
+            {"stride": (2, 1), "padding": (0, 2), "dilation": (2, 2), "groups": 2},
+        ),
+    ],
+)
+def test_transposed_convolutions(lowered, convolution, fields):
+    (op,) = ops(lowered(convolution, torch.randn(IMAGE)))
+    assert op == ConvTranspose2d(4, 6, convolution.kernel_size, **fields)
+
+
+@pytest.mark.parametrize(
+    ("scale", "mode", "op"),
+    [
+        (2, "nearest", Upsample("nearest", (2, 2))),
+        ((1, 3), "nearest-exact", Upsample("nearest", (1, 3))),
+        (4, "bilinear", Upsample("bilinear", (4, 4))),
+        ((3, 2), "bilinear", Upsample("bilinear", (3, 2))),
+    ],
+)
+def test_enlargement_by_factor_or_to_a_size(lowered, scale, mode, op):
+    module = nn.Upsample(scale_factor=scale, mode=mode)
+    assert ops(lowered(module, torch.randn(IMAGE))) == [op]
+    size = tuple(12 * factor for factor in op.scale)
+    module = nn.Upsample(size, mode=mode)
+    assert ops(lowered(module, torch.randn(IMAGE))) == [op]
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_a_single_pixel_is_repeated(lowered, align_corners):
+    module = Function(lambda x: F.interpolate(x, (5, 7), None, "bilinear", align_corners))
+    assert ops(lowered(module, torch.randn(2, 4, 1, 1))) == [Upsample("nearest", (5, 7))]
+
+
+def test_resizing_to_its_own_size_is_nothing(lowered):
+    module = nn.Upsample(12, mode="bilinear")
+    assert ops(lowered(module, torch.randn(IMAGE))) == []
+
+
+def test_concatenation_along_channels_and_features(lowered):
+    images = [torch.randn(2, channels, 6, 6) for channels in (3, 5, 8)]
+    network = lowered(Function(lambda *x: torch.cat(x, -3)), *images)
+    assert ops(network) == [Concat()]
+    assert network.layers[3].shape == (2, 16, 6, 6)
+    vectors = [torch.randn(2, 3), torch.randn(2, 4)]
+    assert ops(lowered(Function(lambda *x: torch.cat(x, 1)), *vectors)) == [Concat()]
+
+
+def test_concatenation_of_one_tensor_is_nothing(lowered):
+    assert ops(lowered(Function(lambda x: torch.cat([x], 1)), torch.randn(IMAGE))) == []
+
+
+def test_concatenations_of_a_growing_list_nest(lowered):
+    def dense(x):
+        parts = [x]
+        for _ in range(3):
+            parts.append(F.relu(torch.cat(parts, 1)[:, :4]))
+        return torch.cat(parts, 1)
+
+    network = lowered(Function(dense), torch.randn(IMAGE))
+    concats = [layer for layer in network if isinstance(layer.op, Concat)]
+    assert [len(layer.inputs) for layer in concats] == [2, 2, 2]
+    assert concats[2].inputs[0] == concats[1].name
+    assert concats[1].inputs[0] == concats[0].name
+
+
+@pytest.mark.parametrize(
+    ("function", "slices"),
+    [
+        (lambda x: torch.cat(x.chunk(2, 1)[::-1], 1), [Slice(0, 2), Slice(2, 4)]),
+        (lambda x: x.split([1, 3], 1)[1] * 2, [Slice(1, 4)]),
+        (lambda x: x.split(3, -3)[1] * 2, [Slice(3, 4)]),
+        (lambda x: x[:, 1:3] * 2, [Slice(1, 3)]),
+        (lambda x: x[:, -1:] * 2, [Slice(3, 4)]),
+        (lambda x: x[:, :3] * 2, [Slice(0, 3)]),
+        (lambda x: x.narrow(1, 1, 2) * 2, [Slice(1, 3)]),
+        (lambda x: x[:, :, :100].chunk(1, 1)[0] * 2, []),
+    ],
+)
+def test_parts_of_channels(lowered, function, slices):
+    found = ops(lowered(Function(function), torch.randn(IMAGE)))
+    assert [op for op in found if isinstance(op, Slice)] == slices
+
+
+def test_parts_of_features(lowered):
+    assert ops(lowered(Function(lambda x: x[:, 2:]), torch.randn(3, 8))) == [Slice(2, 8)]
+
+
+def test_pixel_shuffle(lowered):
+    module = nn.Sequential(nn.Conv2d(4, 12, 1), nn.PixelShuffle(2))
+    assert ops(lowered(module, torch.randn(IMAGE))) == [Conv2d(4, 12, (1, 1)), PixelShuffle(2)]
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (lambda x: torch.cat([x, x], 0), "along the batch, dimension 0"),
+        (lambda x: x.chunk(2)[1], "splits the batch, dimension 0"),
+        (lambda x: x[1:], "cuts the batch, dimension 0"),
+        (lambda x: x.roll(3), "rolling all elements as one"),
+        (lambda x: x[:, ::2], "every second channel"),
+        (lambda x: F.conv_transpose2d(x, torch.cat([x, x])), "weight is computed"),
+    ],
+)
+def test_what_cannot_be_lowered_is_refused(function, reason):
+    with pytest.raises(UnsupportedOperatorError) as caught:
+        capture(Function(function).eval(), (torch.randn(IMAGE),))
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("function", "op"),
+    [
+        (lambda x: x[:, :, 2:-3], Crop((2, 9, 1), (0, 12, 1))),
+        (lambda x: x[..., 1::2], Crop((0, 12, 1), (1, 12, 2))),
+        (lambda x: x[:, :, ::3, -4:], Crop((0, 10, 3), (8, 12, 1))),
+        (lambda x: x.narrow(2, 5, 2), Crop((5, 7, 1), (0, 12, 1))),
+    ],
+)
+def test_rows_and_columns_are_cut(lowered, function, op):
+    assert ops(lowered(Function(function), torch.randn(IMAGE))) == [op]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: torch.cat([x, 2 * x], 2),
+        lambda x: torch.cat([x, torch.ones(2, 1, 12, 12)], 1),
+        lambda x: torch.cat([torch.arange(24.0).view(2, 4, 3, 1).expand(2, 4, 3, 12), x], -2),
+        lambda x: x.chunk(2, 2)[1] * 2,
+        lambda x: x[:, :, 3],
+        lambda x: torch.cat([x.flatten(2), x.flatten(2)], 2),
+        lambda x: x.unbind(2)[1] + 1,
+        lambda x: x.roll(-5, 1),
+        lambda x: x.roll((3, -2), (2, 3)),
+        lambda x: x.permute(0, 2, 3, 1).roll((-1, 13), (1, 2)),
+        lambda x: x.roll((12, 1), (2, 3)),
+    ],
+)
+def test_other_dimensions_are_made_channels(lowered, function):
+    lowered(Function(function), torch.randn(IMAGE))
+
+
+def test_rows_and_columns_of_channels_last_are_cut_where_they_are(lowered):
+    def merged(x):
+        x = x.permute(0, 2, 3, 1)
+        return torch.cat([x[:, ::2, 1::2], x[:, 1::2, ::2]], -1).permute(0, 3, 1, 2)
+
+    found = ops(lowered(Function(merged), torch.randn(IMAGE)))
+    assert found == [Crop((0, 11, 2), (1, 12, 2)), Crop((1, 12, 2), (0, 11, 2)), Concat()]
+    lowered(Function(lambda x: x.permute(0, 2, 3, 1)[:, 3:4, ::5] * 2), torch.randn(IMAGE))
+
+
+def test_a_part_of_a_part_is_cut(lowered):
+    network = lowered(Function(lambda x: x[:, :, 2:][:, :, ::2]), torch.randn(IMAGE))
+    assert ops(network) == [Crop((2, 12, 1), (0, 12, 1)), Crop((0, 9, 2), (0, 12, 1))]

@@ -1,0 +1,251 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from autosched.cost.model import CostModel
+from autosched.device.interface import Device, ProbeRequest
+from autosched.errors import SearchError
+from autosched.network.graph import Layer, Network
+from autosched.network.operators import Conv2d
+from autosched.probing.candidates import Choice, Tables
+from autosched.probing.layer_tables import TableBuilder
+from autosched.probing.probe_book import ProbeBook, total_us
+from autosched.schedule.configurations import Conv2dConfig
+from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind
+from autosched.schedule.tensors import CoreRange, Memory, ShardLayout, TensorLayout
+from autosched.space.efforts import find_effort
+from autosched.space.formats import Formats, LayerFormats
+from autosched.store.database import Store
+from autosched.store.probes import DeviceKey
+from tests.examples.devices import Scripted
+from tests.examples.networks import BOARD, residual
+from tests.examples.studied import Studied
+
+QUICK = find_effort("quick")
+SHARDED = {ShardLayout.HEIGHT, ShardLayout.BLOCK, ShardLayout.WIDTH}
+REFUSED = Rejection(RejectionKind.CIRCULAR_BUFFER_CLASH, "no room for the halo")
+
+
+@pytest.fixture
+def build(store: Store, cost: CostModel) -> Callable[..., Tables]:
+    """Builds the tables of a network on a device, and on a card beside it."""
+
+    def build(device: Device, network: Network | None = None, card: Device | None = None) -> Tables:
+        network = network or residual()
+        mock = DeviceKey("n150", "mock", "0.81.1")
+        book = ProbeBook(store, device, mock, cost)
+        measured = card and ProbeBook(store, card, replace(mock, device_kind="silicon"), cost)
+        formats = LayerFormats(network, Formats())
+        builder = TableBuilder(network, formats, BOARD, QUICK, book, measured)
+        return builder.build(lambda *_: None)
+
+    return build
+
+
+def convolutions(network: Network) -> list[Layer]:
+    return [layer for layer in network if isinstance(layer.op, Conv2d)]
+
+
+def test_candidates_come_fastest_first(either: Studied):
+    for choices in either.joint.tables.values():
+        times = [choice.time_us for choice in choices]
+        assert times == sorted(times)
+
+
+def test_no_candidate_is_dominated(either: Studied):
+    """Of two with the same layouts, the slower one needs less L1."""
+    for choices in either.joint.tables.values():
+        groups: dict[tuple[TensorLayout, ...], list[Choice]] = {}
+        for choice in choices:
+            groups.setdefault(choice.layouts, []).append(choice)
+        for group in groups.values():
+            scratch = [choice.scratch_bytes for choice in group]
+            assert scratch == sorted(set(scratch), reverse=True)
+
+
+def test_the_fastest_of_each_sharding_is_kept(either: Studied, cost: CostModel):
+    formats = LayerFormats(either.network, Formats())
+    for layer in convolutions(either.network):
+        producer = either.network.by_name[layer.inputs[0]]
+        asked = layer.op, layer.shape, formats.output_dtype(producer)
+        fastest: dict[ShardLayout, float] = {}
+        for request, answer in either.records.probes.items():
+            if (request.op, request.shape, request.source_layouts[0].dtype) == asked:
+                if isinstance(answer, Rejection):
+                    continue
+                sharding = answer.input_layouts[0].sharding
+                time_us = total_us(cost.estimate(answer.ops))
+                fastest[sharding] = min(time_us, fastest.get(sharding, time_us))
+        assert set(fastest) >= SHARDED
+        table = either.joint.tables[layer.name]
+        for sharding, time_us in fastest.items():
+            first = next(choice for choice in table if choice.sharding is sharding)
+            assert first.time_us == pytest.approx(time_us)
+
+
+def test_few_layouts_are_kept(either: Studied):
+    for choices in either.joint.tables.values():
+        kept = {choice.layouts for choice in choices}
+        assert len(kept) <= QUICK.kept_layouts + len(ShardLayout)
+
+
+def test_candidates_of_convolutions_take_their_own_layouts(either: Studied):
+    """What ttnn would insert before a convolution is another row of the edge's table."""
+    for layer in convolutions(either.network):
+        for choice in either.joint.tables[layer.name]:
+            if choice.config.slicing == "auto":
+                assert not choice.input_layouts[0].is_sharded
+                continue
+            assert choice.input_layouts[0].is_sharded
+            assert choice.ops[0].code in ("HaloDeviceOperation", "MatmulDeviceOperation")
+            assert choice.ops[0].inputs[0].layout == choice.input_layouts[0]
+
+
+def test_every_candidate_is_what_the_device_was_asked(either: Studied):
+    probed = {
+        (request.op, request.shape, request.config, answer.ops)
+        for request, answer in either.records.probes.items()
+        if isinstance(answer, ProbeOutcome)
+    }
+    for layer in either.network:
+        for choice in either.joint.tables[layer.name]:
+            assert (layer.op, layer.shape, choice.config, choice.ops) in probed
+
+
+def test_where_ttnn_did_otherwise_the_effective_layout_counts(
+    studied: Studied, build: Callable[..., Tables]
+):
+    """Asked for height shards, the device answers with block shards."""
+    taken = TensorLayout(
+        Memory.L1, ShardLayout.BLOCK, grid=(CoreRange(0, 0, 3, 3),), shard_shape=(64, 16)
+    )
+
+    def headstrong(request: ProbeRequest) -> ProbeOutcome | Rejection:
+        answer = studied.records.probes.get(request, REFUSED)
+        is_height = (
+            isinstance(request.config, Conv2dConfig)
+            and request.config.shard_layout is ShardLayout.HEIGHT
+        )
+        if is_height and isinstance(answer, ProbeOutcome):
+            left = replace(taken, dtype=answer.output_layout.dtype)
+            return replace(answer, input_layouts=(taken,), output_layout=left)
+        return answer
+
+    tables = build(Scripted(studied.device(), probe=headstrong))
+    for name in ("stem", "conv1", "conv2"):
+        asked = {
+            choice.sharding
+            for choice in tables[name]
+            if choice.config.shard_layout is ShardLayout.HEIGHT
+        }
+        assert asked == {ShardLayout.BLOCK}
+        assert taken in {choice.input_layouts[0] for choice in tables[name]}
+
+
+def test_a_halo_that_fits_only_when_moved_is_scheduled_so(
+    studied: Studied, build: Callable[..., Tables]
+):
+    def cramped(request: ProbeRequest) -> ProbeOutcome | Rejection:
+        config = request.config
+        if not isinstance(config, Conv2dConfig) or config.act_block_h_override:
+            return studied.records.probes.get(request, REFUSED)
+        if not config.reallocate_halo_output:
+            return REFUSED
+        asked = replace(request, config=replace(config, reallocate_halo_output=False))
+        return studied.records.probes.get(asked, REFUSED)
+
+    device = Scripted(studied.device(), probe=cramped)
+    tables = build(device)
+    for name in ("stem", "conv1", "conv2"):
+        for choice in tables[name]:
+            free = choice.config.act_block_h_override == 0
+            assert choice.config.reallocate_halo_output == free
+    assert any(choice.config.reallocate_halo_output for choice in tables["conv1"])
+
+
+def test_a_layer_without_candidates_is_one_clear_message(
+    studied: Studied, build: Callable[..., Tables]
+):
+    network = residual()
+    layers = tuple(
+        replace(layer, source="net.py:12") if layer.name == "conv1" else layer for layer in network
+    )
+
+    def refusing(request: ProbeRequest) -> ProbeOutcome | Rejection:
+        if request.op == network.by_name["conv1"].op:
+            return Rejection(RejectionKind.L1_OVERFLOW, "Out of Memory: 9 B")
+        return studied.records.probes[request]
+
+    with pytest.raises(SearchError) as caught:
+        build(Scripted(studied.device(), probe=refusing), Network("net", layers))
+    assert str(caught.value) == (
+        "layer conv1 (net.py:12): the device rejects every candidate; the first said: "
+        "Out of Memory: 9 B. A smaller --batch or another --board may leave it room"
+    )
+
+
+def test_equal_layers_are_probed_once(studied: Studied, build: Callable[..., Tables]):
+    device = Scripted(studied.device())
+    build(device)
+    assert len(device.probes) == len(set(device.probes))
+    twice = residual()
+    conv1 = twice.by_name["conv1"]
+    layers = [*twice.layers]
+    layers.insert(4, replace(conv1, name="again", inputs=("conv1",)))
+    layers[5] = replace(layers[5], inputs=("again",))
+    tables = build(device, Network("twice", tuple(layers)))
+    assert tables["again"] == tables["conv1"]
+
+
+def test_layers_are_told_before_they_are_probed(studied: Studied):
+    told = studied.watching.layers
+    total = len(studied.network.layers)
+    assert [name for name, _, _ in told[:3]] == ["stem", "conv1", "conv2"]
+    assert told[:total] == [(name, done, total) for done, (name, _, _) in enumerate(told[:total])]
+    edges = [edge.consumer for edge in studied.network.edges]
+    assert [name for name, _, _ in told[total:]] == edges
+
+
+class TestOnACard:
+    """The mock device ranks the candidates, the card times the best."""
+
+    @staticmethod
+    def card(studied: Studied, answer: Callable[[ProbeOutcome], ProbeOutcome | Rejection]):
+        known = {
+            (request.op, request.shape, request.config): found
+            for request, found in studied.records.probes.items()
+            if isinstance(found, ProbeOutcome)
+        }
+
+        def timed(request: ProbeRequest) -> ProbeOutcome | Rejection:
+            return answer(known[request.op, request.shape, request.config])
+
+        return Scripted(studied.device(), probe=timed, kind="silicon")
+
+    def test_its_times_count(self, studied: Studied, build: Callable[..., Tables]):
+        def backwards(outcome: ProbeOutcome) -> ProbeOutcome:
+            letters = sum(len(op.attributes) for op in outcome.ops)
+            return replace(outcome, time_us=1e6 / (1 + letters))
+
+        card = self.card(studied, backwards)
+        tables = build(studied.device(), card=card)
+        assert len(card.probes) < studied.counts.run
+        for choices in tables.values():
+            times = [choice.time_us for choice in choices]
+            assert times == sorted(times)
+        assert min(choice.time_us for choice in tables["conv1"]) > 10
+
+    def test_what_it_rejects_is_left_out(self, studied: Studied, build: Callable[..., Tables]):
+        def no_blocks(outcome: ProbeOutcome) -> ProbeOutcome | Rejection:
+            block = outcome.input_layouts[:1] and outcome.input_layouts[0].sharding
+            return REFUSED if block is ShardLayout.BLOCK else replace(outcome, time_us=1.0)
+
+        tables = build(studied.device(), card=self.card(studied, no_blocks))
+        for name in ("stem", "conv1", "conv2"):
+            shardings = {choice.sharding for choice in tables[name]}
+            assert shardings & SHARDED == {ShardLayout.HEIGHT, ShardLayout.WIDTH}
+
+    def test_a_layer_it_rejects_in_every_form(self, studied: Studied, build: Callable[..., Tables]):
+        with pytest.raises(SearchError, match="layer stem: the card rejects all"):
+            build(studied.device(), card=self.card(studied, lambda _: REFUSED))

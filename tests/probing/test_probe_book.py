@@ -1,0 +1,243 @@
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from autosched.cost.model import CostModel
+from autosched.device.interface import Device, ProbeRequest
+from autosched.network.graph import Network
+from autosched.probing.probe_book import ProbeBook, Probed, reshard_signature, total_us
+from autosched.schedule.outcomes import DeviceOp, ProbeOutcome, Rejection, RejectionKind, TimeKind
+from autosched.search.open_study import open_study
+from autosched.store import models
+from autosched.store.database import Store, open_store
+from autosched.store.probes import DeviceKey
+from tests.examples.devices import Scripted
+from tests.examples.networks import BOARD, renamed
+from tests.examples.studied import QUICK, Studied, copied
+
+SIGNATURE = "a layer"
+
+
+def stored_probes(store: Store) -> int:
+    with store.reading() as session:
+        return session.scalar(select(func.count()).select_from(models.ProbeRow)) or 0
+
+
+def never(request: object) -> ProbeOutcome | Rejection:
+    raise AssertionError(f"the device was asked {request}")
+
+
+def silent(studied: Studied) -> Scripted:
+    return Scripted(studied.device(), probe=never, reshard=never)
+
+
+def a_request(studied: Studied) -> ProbeRequest:
+    return next(
+        request
+        for request, answer in studied.records.probes.items()
+        if request.input_layouts is None and isinstance(answer, ProbeOutcome)
+    )
+
+
+def book_of(
+    store: Store, device: Device, cost: CostModel, signatures: Iterable[str] = (SIGNATURE,)
+) -> ProbeBook:
+    book = ProbeBook(store, device, DeviceKey("n150", "mock", "0.81.1"), cost)
+    book.load(signatures)
+    return book
+
+
+def test_a_new_study_runs_every_probe_once(studied: Studied):
+    records = studied.records
+    assert studied.counts.reused == 0
+    assert studied.counts.run == len(records.probes) + len(records.reshards)
+    answers = [*records.probes.values(), *records.reshards.values()]
+    assert sum(studied.counts.rejected.values()) == sum(
+        isinstance(answer, Rejection) for answer in answers
+    )
+
+
+def test_a_second_study_of_the_network_asks_the_device_nothing(either: Studied, tmp_path: Path):
+    with (
+        open_store(copied(either.url, tmp_path / "copy.sqlite3")) as store,
+        open_study(store, either.network, "n150", QUICK, "again", silent(either)) as study,
+    ):
+        again = study.prepare()
+        assert study.probe_counts.run == 0
+        assert study.probe_counts.reused == either.counts.run
+        assert study.probe_counts.rejected == either.counts.rejected
+    assert again.tables == either.joint.tables
+    assert again.reshards == either.joint.reshards
+    assert again.spills == either.joint.spills
+    assert again.problem == either.joint.problem
+
+
+def test_another_network_with_equal_layers_asks_the_device_nothing(studied: Studied, probed: Store):
+    other = renamed(studied.network)
+    assert other.signature != studied.network.signature
+    with open_study(probed, other, "n150", QUICK, device=silent(studied)) as study:
+        tables = study.prepare().tables
+        assert (study.probe_counts.run, study.probe_counts.reused) == (0, studied.counts.run)
+    assert [*tables.values()] == [*studied.joint.tables.values()]
+
+
+def test_a_network_with_some_equal_layers_asks_for_the_others_alone(
+    studied: Studied, skipped: Studied, url: str
+):
+    """The second network shares the first's stem, input and head."""
+    equal = {studied.network.layer_signature(layer) for layer in studied.network} & {
+        skipped.network.layer_signature(layer) for layer in skipped.network
+    }
+    assert equal
+    with open_store(url) as store:
+        with open_study(store, studied.network, "n150", QUICK, device=studied.device()) as study:
+            study.prepare()
+        device = Scripted(skipped.device())
+        with open_study(store, skipped.network, "n150", QUICK, device=device) as study:
+            tables = study.prepare().tables
+            counts = study.probe_counts
+    assert counts.reused > 0
+    assert counts.run == len(device.probes) + len(device.reshards) < skipped.counts.run
+    assert tables == skipped.joint.tables
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        DeviceKey("p150", "mock", "0.81.1"),
+        DeviceKey("n150", "silicon", "0.81.1"),
+        DeviceKey("n150", "mock", "0.81.2"),
+    ],
+)
+def test_probes_of_another_device_are_never_used(
+    studied: Studied, store: Store, cost: CostModel, other: DeviceKey
+):
+    request = a_request(studied)
+    book_of(store, studied.device(), cost).probe(SIGNATURE, request)
+    device = Scripted(studied.device())
+    book = ProbeBook(store, device, other, cost)
+    book.load([SIGNATURE])
+    book.probe(SIGNATURE, request)
+    assert device.probes == [request]
+    assert (book.counts.run, book.counts.reused) == (1, 0)
+    same = Scripted(studied.device())
+    reused = book_of(store, same, cost)
+    reused.probe(SIGNATURE, request)
+    assert same.probes == []
+    assert (reused.counts.run, reused.counts.reused) == (0, 1)
+
+
+def test_an_answer_is_stored_before_it_is_given(studied: Studied, store: Store, cost: CostModel):
+    """Whatever ends the process between two probes loses none."""
+    device = studied.device()
+    book = book_of(store, device, cost)
+    for number, request in enumerate(list(studied.records.probes)[:5], start=1):
+        book.probe(SIGNATURE, request)
+        assert stored_probes(store) == number
+    for number, request in enumerate(list(studied.records.reshards)[:5], start=6):
+        book.reshard(request.shape, request.source, request.target)
+        assert stored_probes(store) == number
+
+
+def test_an_answer_the_store_refused_is_not_taken_for_known(
+    studied: Studied, store: Store, cost: CostModel, monkeypatch: pytest.MonkeyPatch
+):
+    def full(*_: object) -> None:
+        raise OSError("disk full")
+
+    device = Scripted(studied.device())
+    book = book_of(store, device, cost)
+    request = a_request(studied)
+    with monkeypatch.context() as patched:
+        patched.setattr("autosched.probing.probe_book.save_probes", full)
+        with pytest.raises(OSError, match="disk full"):
+            book.probe(SIGNATURE, request)
+    book.probe(SIGNATURE, request)
+    assert (len(device.probes), stored_probes(store)) == (2, 1)
+
+
+@pytest.mark.parametrize("kind", [RejectionKind.HANG, RejectionKind.CRASH])
+def test_what_a_dying_machine_says_is_asked_again_next_time(
+    studied: Studied, store: Store, cost: CostModel, kind: RejectionKind
+):
+    request = a_request(studied)
+    dying = Scripted(studied.device(), probe=lambda _: Rejection(kind, "gone"))
+    book = book_of(store, dying, cost)
+    for _ in range(2):
+        assert book.probe(SIGNATURE, request) == Rejection(kind, "gone")
+    assert len(dying.probes) == 1
+    assert book.counts.rejected == {kind: 1}
+    assert stored_probes(store) == 0
+    assert isinstance(book_of(store, studied.device(), cost).probe(SIGNATURE, request), Probed)
+
+
+def test_native_layouts_and_the_same_layouts_given_are_two_questions(
+    studied: Studied, store: Store, cost: CostModel
+):
+    request = a_request(studied)
+    given = replace(request, input_layouts=request.sources)
+    device = Scripted(studied.device())
+    book = book_of(store, device, cost)
+    book.probe(SIGNATURE, request)
+    book.probe(SIGNATURE, given)
+    assert device.probes == [request, given]
+    assert book.counts.run == 2
+
+
+def test_a_question_asked_twice_counts_once(studied: Studied, store: Store, cost: CostModel):
+    device = Scripted(studied.device())
+    book = book_of(store, device, cost)
+    request = next(iter(studied.records.reshards))
+    answers = [book.reshard(request.shape, request.source, request.target) for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert len(device.reshards) == book.counts.run == 1
+
+
+def test_reshards_are_shared_by_shape(studied: Studied, store: Store, cost: CostModel):
+    request = next(iter(studied.records.reshards))
+    book_of(store, studied.device(), cost).reshard(request.shape, request.source, request.target)
+    again = book_of(store, silent(studied), cost, [reshard_signature(request.shape)])
+    again.reshard(request.shape, request.source, request.target)
+    assert (again.counts.run, again.counts.reused) == (0, 1)
+    assert reshard_signature(request.shape) != reshard_signature((*request.shape[:-1], 999))
+
+
+def test_times_are_estimated_unless_the_device_measured(
+    studied: Studied, store: Store, cost: CostModel
+):
+    request = a_request(studied)
+    estimated = book_of(store, studied.device(), cost).probe(SIGNATURE, request)
+    assert isinstance(estimated, Probed)
+    assert estimated.kind is TimeKind.ESTIMATED
+    assert estimated.time_us == pytest.approx(total_us(cost.estimate(estimated.outcome.ops)))
+    assert estimated.time_us > 0
+    assert estimated.stderr_log == cost.stderr_log(estimated.outcome.ops) > 0.03
+    timed = Scripted(
+        studied.device(), probe=lambda _: replace(estimated.outcome, time_us=7.5), kind="silicon"
+    )
+    book = ProbeBook(store, timed, DeviceKey("n150", "silicon", "0.81.1"), cost)
+    measured = book.probe(SIGNATURE, request)
+    assert isinstance(measured, Probed)
+    assert (measured.time_us, measured.kind) == (7.5, TimeKind.MEASURED)
+
+
+def test_measured_ops_keep_their_times(studied: Studied, store: Store, cost: CostModel):
+    book = book_of(store, studied.device(), cost)
+    ops = (DeviceOp("Halo", "", (), (), time_ns=4_000.0), DeviceOp("Conv", "", (), (), time_ns=1.0))
+    assert book.estimate(ops) is ops
+    assert total_us(ops) == pytest.approx(4.001)
+
+
+def test_the_device_is_told_what_it_will_run(studied: Studied, probed: Store):
+    class Loading(Scripted):
+        loaded: Network | None = None
+
+        def load(self, network: Network) -> None:
+            self.loaded = network
+
+    device = Loading(studied.device())
+    with open_study(probed, studied.network, BOARD.name, QUICK, "loading", device):
+        assert device.loaded == studied.network

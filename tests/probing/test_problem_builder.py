@@ -1,0 +1,117 @@
+"""Which branch of a fork runs first: chosen by L1, kept in the schedule, obeyed by the device."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from autosched.network.graph import Layer, Network
+from autosched.network.operators import Binary, Conv2d, Input, Output
+from autosched.probing.candidates import Choice
+from autosched.probing.joint_problem import JointProblem, Selection
+from autosched.probing.problem_builder import ordered_problem
+from autosched.schedule.configurations import FixedConfig
+from autosched.schedule.outcomes import Rejection, RejectionKind, RunOutcome
+from autosched.schedule.schedule import Provenance
+from autosched.schedule.tensors import CoreRange, DataType, Memory, ShardLayout, TensorLayout
+from autosched.space.defaults import default_schedule
+from autosched.space.formats import Formats
+from tests.examples.devices import Recorder
+from tests.examples.networks import BOARD
+
+if TYPE_CHECKING:
+    from autosched.probing.probe_book import ProbeBook
+
+SHAPE = (1, 64, 32, 32)
+SAME = Conv2d(64, 64, (3, 3), padding=(1, 1, 1, 1))
+CAPTURED = ["x", "wide", "narrow", "sum", "y"]
+
+
+def fork() -> Network:
+    return Network(
+        "fork",
+        (
+            Layer("x", Input(), (), SHAPE),
+            Layer("wide", SAME, ("x",), SHAPE),
+            Layer("narrow", SAME, ("x",), SHAPE),
+            Layer("sum", Binary("add"), ("wide", "narrow"), SHAPE),
+            Layer("y", Output(), ("sum",), SHAPE),
+        ),
+    )
+
+
+class NoReshards:
+    """Answers as a book of probes in which no reshard works."""
+
+    def reshard(self, *_: object) -> Rejection:
+        return Rejection(RejectionKind.INVALID, "no")
+
+
+def layout(tiles: int) -> TensorLayout:
+    grid = (CoreRange(0, 0, 0, 0),)
+    rows = 32 * tiles
+    return TensorLayout(
+        Memory.L1, ShardLayout.HEIGHT, DataType.BFLOAT16, grid=grid, shard_shape=(rows, 32)
+    )
+
+
+def choice(inputs: tuple[TensorLayout, ...], output: TensorLayout, scratch_bytes: int) -> Choice:
+    return Choice(FixedConfig(), inputs or (output,), output, 1.0, scratch_bytes, ())
+
+
+def tables(share: float) -> Mapping[str, tuple[Choice, ...]]:
+    """ "wide" leaves a tensor, and "narrow" needs scratch, of this share of L1 each."""
+    taken = int(share * BOARD.l1_bank_bytes)
+    small, large = layout(1), layout(taken // 2048)
+    slow = replace(choice((small,), small, 0), time_us=9.0)
+    return {
+        "x": (choice((), small, 0),),
+        "wide": (choice((small,), large, 0), slow),
+        "narrow": (choice((small,), small, taken),),
+        "sum": (choice((large, small), small, 0), choice((small, small), small, 0)),
+        "y": (choice((small,), small, 0),),
+    }
+
+
+def ordered(share: float) -> JointProblem:
+    book = cast("ProbeBook", NoReshards())
+    return ordered_problem(fork(), tables(share), BOARD, book, lambda *_: None)
+
+
+def names(layers: Any) -> list[str]:
+    return [layer.name for layer in layers]
+
+
+def test_the_captured_order_stays_where_l1_is_roomy() -> None:
+    assert names(ordered(0.2).network) == CAPTURED
+
+
+def test_a_branch_that_needs_room_goes_first() -> None:
+    joint = ordered(0.6)
+    assert names(joint.network) == ["x", "narrow", "wide", "sum", "y"]
+    assert list(joint.tables) == names(joint.network)
+
+
+def test_the_schedule_keeps_the_order_and_is_found_again() -> None:
+    joint = ordered(0.6)
+    chosen = Selection(dict.fromkeys(joint.tables, 0))
+    schedule = joint.schedule(chosen, Provenance("fork", fork().signature, "n150", "0"))
+    assert list(schedule.layers) == names(joint.network)
+    assert joint.find(schedule) == chosen
+    assert ordered(0.2).find(schedule) is None
+
+
+@pytest.mark.parametrize("order", [CAPTURED, ["x", "narrow", "wide", "sum", "y"]])
+def test_the_device_runs_a_schedule_in_its_order(recorder: Recorder, order: list[str]) -> None:
+    network = fork()
+    schedule = default_schedule(network, BOARD.name, "0", Formats())
+    recorder.load(network)
+    layers = {name: schedule.layers[name] for name in order}
+    ordered_schedule = replace(schedule, layers=layers)
+    outcome = recorder.run(ordered_schedule)
+    assert (ordered_schedule.fingerprint() == schedule.fingerprint()) == (order == CAPTURED)
+    assert isinstance(outcome, RunOutcome)
+    ran = list(dict.fromkeys(op.layer for op in outcome.ops))
+    assert [name for name in ran if name in order] == [name for name in order if name in ran]
+    assert {"wide", "narrow", "sum"} <= set(ran)

@@ -1,0 +1,159 @@
+"""Tables of strided stems and of large pools, from a device that says what it is told."""
+
+from collections.abc import Callable
+
+import pytest
+
+from autosched.cost.model import CostModel
+from autosched.device.interface import ProbeRequest
+from autosched.device.replay import ReplayDevice
+from autosched.network.graph import Layer, Network
+from autosched.network.operators import Conv2d, Input, Output, Pool2d
+from autosched.probing.candidates import Choice
+from autosched.probing.layer_tables import TableBuilder
+from autosched.probing.probe_book import ProbeBook
+from autosched.schedule.configurations import Conv2dConfig, PoolConfig
+from autosched.schedule.outcomes import DeviceOp, ProbeOutcome, Rejection, RejectionKind
+from autosched.schedule.tensors import (
+    CoreRange,
+    Memory,
+    PageLayout,
+    ShardLayout,
+    TensorInfo,
+    TensorLayout,
+)
+from autosched.space.efforts import find_effort
+from autosched.space.formats import Formats, LayerFormats
+from autosched.store.database import Store
+from autosched.store.probes import DeviceKey
+from tests.examples.devices import Scripted
+from tests.examples.networks import BOARD
+
+Answer = ProbeOutcome | Rejection
+Tabled = tuple[dict[str, tuple[Choice, ...]], list[ProbeRequest]]
+
+GRID = (CoreRange(0, 0, 7, 3),)
+ROWS = TensorLayout(page=PageLayout.ROW_MAJOR)
+ROW_SHARDS = TensorLayout(
+    Memory.L1, ShardLayout.HEIGHT, page=PageLayout.ROW_MAJOR, grid=GRID, shard_shape=(128, 8)
+)
+SHARDS = TensorLayout(Memory.L1, ShardLayout.HEIGHT, grid=GRID, shard_shape=(32, 64))
+REFUSED = Rejection(RejectionKind.L1_OVERFLOW, "Out of Memory: 9 B")
+STEM = Layer("stem", Conv2d(3, 64, (7, 7), (2, 2), (3, 3, 3, 3)), ("x",), (1, 64, 32, 32))
+POOL = Layer("pool", Pool2d("max", (2, 2), (2, 2)), ("stem",), (1, 64, 16, 16))
+NETWORK = Network(
+    "stem and pool",
+    (
+        Layer("x", Input(), (), (1, 3, 64, 64)),
+        STEM,
+        POOL,
+        Layer("y", Output(), ("pool",), (1, 64, 16, 16)),
+    ),
+)
+
+
+def ran(taken: TensorLayout, left: TensorLayout, time_us: float) -> ProbeOutcome:
+    tensors = (TensorInfo((1, 1, 1024, 64), taken),), (TensorInfo((1, 1, 1024, 64), left),)
+    return ProbeOutcome(
+        (DeviceOp(f"Fake{time_us}", "", *tensors),), (taken,), left, time_us=time_us
+    )
+
+
+def fitting(request: ProbeRequest) -> Answer:
+    """A device where everything fits; folding pays for rows in DRAM, and not in shards."""
+    config, layouts = request.config, request.input_layouts or ()
+    if isinstance(config, Conv2dConfig):
+        return convolved(config, layouts)
+    if isinstance(config, PoolConfig) and config.output_memory == "sharded":
+        return ran(SHARDS, SHARDS, 5)
+    left = config.output if request.op == Input() else TensorLayout()
+    return ran(layouts[0] if layouts else TensorLayout(), left, 7)
+
+
+def convolved(config: Conv2dConfig, layouts: tuple[TensorLayout, ...]) -> Answer:
+    slower = 30 if config.fold_input and layouts == (ROW_SHARDS,) else 0
+    if config.slicing == "auto":
+        return ran(ROWS, TensorLayout(), 300 if config.fold_input else 500)
+    if config.shard_layout is not ShardLayout.HEIGHT:
+        return REFUSED
+    native = ROWS if config.fold_input else ROW_SHARDS
+    taken = layouts[0] if layouts else native
+    return ran(taken, SHARDS, (200 if taken == ROWS else 10) + slower)
+
+
+def too_large(request: ProbeRequest) -> Answer:
+    """A device where no pool fits, and where rows take slices of width best."""
+    config = request.config
+    if not isinstance(config, PoolConfig):
+        return fitting(request)
+    if config.slicing == "auto" or not request.input_layouts:
+        return REFUSED
+    (taken,) = request.input_layouts
+    fast = config.slicing == "dram_width" and taken == ROWS
+    return ran(taken, TensorLayout(page=config.output_page), 40 if fast else 90)
+
+
+@pytest.fixture
+def build(store: Store, cost: CostModel) -> Callable[[Callable[[ProbeRequest], Answer]], Tabled]:
+    def build(answer: Callable[[ProbeRequest], Answer]) -> Tabled:
+        device = Scripted(ReplayDevice(BOARD, {}, {}, {}), probe=answer)
+        book = ProbeBook(store, device, DeviceKey(BOARD.name, "mock", "0.81.1"), cost)
+        formats = LayerFormats(NETWORK, Formats())
+        builder = TableBuilder(NETWORK, formats, BOARD, find_effort("quick"), book)
+        return dict(builder.build(lambda *_: None)), device.probes
+
+    return build
+
+
+def test_a_stem_is_folded_from_rows_in_dram_and_in_the_fastest_shards(
+    build: Callable[..., Tabled],
+) -> None:
+    tables, asked = build(fitting)
+    folded = {
+        request.input_layouts
+        for request in asked
+        if request.op == STEM.op
+        and isinstance(request.config, Conv2dConfig)
+        and request.config.fold_input
+    }
+    assert folded >= {None, (ROW_SHARDS,), (ROWS,)}
+    found = {
+        (choice.input_layouts[0], choice.output_layout): choice.config for choice in tables["stem"]
+    }
+    by_layouts = {
+        layouts: config.fold_input
+        for layouts, config in found.items()
+        if isinstance(config, Conv2dConfig)
+    }
+    # In shards the fold costs more than it gains; from DRAM to DRAM it is the better last resort.
+    assert by_layouts == {
+        (ROW_SHARDS, SHARDS): False,
+        (ROWS, SHARDS): True,
+        (ROWS, TensorLayout()): True,
+    }
+
+
+def test_a_pool_that_fits_is_not_sliced(build: Callable[..., Tabled]) -> None:
+    _, asked = build(fitting)
+    pools = [request for request in asked if isinstance(request.config, PoolConfig)]
+    assert pools
+    assert all(request.config.slicing == "auto" for request in pools)
+
+
+def test_a_pool_that_fits_nowhere_is_tried_in_slices(build: Callable[..., Tabled]) -> None:
+    tables, asked = build(too_large)
+    tried = {
+        (request.config.slicing, request.input_layouts == (ROWS,))
+        for request in asked
+        if isinstance(request.config, PoolConfig) and request.input_layouts
+    }
+    assert tried >= {
+        (slicing, rows)
+        for slicing in ("auto", "dram_height", "dram_width")
+        for rows in (False, True)
+    }
+    best = tables["pool"][0]
+    assert isinstance(best.config, PoolConfig)
+    assert best.config.slicing == "dram_width"
+    assert best.input_layouts == (ROWS,)
+    assert best.config.output_page is PageLayout.ROW_MAJOR

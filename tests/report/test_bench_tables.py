@@ -1,0 +1,90 @@
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from autosched.bench.comparison import MethodResult, MethodRun, NetworkComparison, Point
+from autosched.report.bench_tables import (
+    comparison_markdown,
+    print_comparison,
+    rows,
+    time_kind,
+    write_plot,
+)
+from autosched.schedule.outcomes import Rejection, RejectionKind, TimeKind
+
+REFUSED = Rejection(RejectionKind.INVALID, "no", "conv1")
+
+
+def ran(latency_us, kind=TimeKind.ESTIMATED):
+    return Point(latency_us, kind, 1.5, reshards=7, peak_l1_bytes=2048)
+
+
+COMPARISON = NetworkComparison(
+    network="resnet50",
+    board="n150",
+    batch=16,
+    bound_us=1000.0,
+    any_order_us=1000.0,
+    optimal=True,
+    methods=(
+        MethodResult("default", (MethodRun(None, (Point(None, None, 1.0, rejection=REFUSED),)),)),
+        MethodResult("random", (MethodRun(0, (ran(2500.0), ran(1500.0))),)),
+        MethodResult("joint", (MethodRun(0, (ran(1000.0),)),)),
+    ),
+    probing_s=12.0,
+    probes={"run": 40, "reused": 1234},
+    cost_model="model-1",
+)
+
+
+def test_a_row_has_the_methods_figures():
+    default, random, joint = rows(COMPARISON)
+    assert default == ("default", "-", "-", "-", "-", "1 of 1", "-", "-")
+    assert random == ("random", "1,500.0", "1.500", "-", "-", "0 of 2", "7", "2")
+    assert joint == ("joint", "1,000.0", "1.000", "1", "1.5", "0 of 1", "7", "2")
+
+
+def test_times_carry_their_kind():
+    assert time_kind(COMPARISON) == "estimated by cost model model-1"
+    measured = MethodResult("joint", (MethodRun(0, (ran(900.0, TimeKind.MEASURED),)),))
+    mixed = replace(COMPARISON, methods=(*COMPARISON.methods, measured))
+    assert time_kind(mixed) == "estimated by cost model model-1 and measured"
+
+
+def test_the_screen_fits_80_columns_and_names_bound_and_probes(capsys: pytest.CaptureFixture[str]):
+    print_comparison(Console(width=80), COMPARISON)
+    shown = capsys.readouterr().out
+    table = [line for line in shown.splitlines() if line.startswith(("method", "joint"))]
+    assert len(table) == 2
+    assert all(len(line.rstrip()) <= 80 for line in table)
+    text = " ".join(shown.split())
+    assert "choices: 1,000.0 µs; the best is 0.0% over it." in text
+    assert "40 probes run, 1,234 reused" in shown
+
+
+def test_a_bound_of_one_order_of_the_layers_says_so():
+    page = comparison_markdown([replace(COMPARISON, any_order_us=950.0)], "autosched bench x.py")
+    assert "1,000.0 µs in this order of the layers, 950.0 µs in any; the best is 0.0%" in page
+
+
+def test_markdown_has_a_table_for_each_network_and_the_command():
+    page = comparison_markdown(
+        [COMPARISON, replace(COMPARISON, network="vgg16")], "autosched bench x.py"
+    )
+    assert page.count("| method |") == 2
+    assert "| resnet50 on n150, batch 16 | 1,000.0 | - | 1.500 | 1.000 |" in page
+    assert "## resnet50 on n150, batch 16" in page
+    assert "`autosched bench x.py`" in page
+    tables = [line for line in page.splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in tables} == {6, 9}
+
+
+def test_the_plot_stands_alone_and_has_a_line_for_each_method(tmp_path):
+    file = tmp_path / "bench.html"
+    write_plot([COMPARISON], file)
+    page = file.read_text(encoding="utf-8")
+    assert all(f'"name":"{name}"' in page for name in ("default", "random", "joint"))
+    assert "proven bound 1,000.0" in page
+    assert '"y":[null,null]' in page.replace(" ", "")
+    assert 'src="http' not in page

@@ -1,0 +1,121 @@
+import json
+
+import pytest
+from hypothesis import given, settings
+
+from autosched.errors import ScheduleError
+from autosched.schedule.configurations import Conv2dConfig, LayerConfig
+from autosched.schedule.outcomes import DeviceOp, ProbeOutcome, Rejection, RejectionKind, RunOutcome
+from autosched.schedule.schedule import Provenance, Schedule
+from autosched.schedule.serialization import canonical_json, digest, from_plain, to_plain
+from autosched.schedule.tensors import TensorInfo
+from tests.examples.schedules import BLOCK_60, HEIGHT_64, configs, schedules
+
+
+def through_json(plain: object) -> object:
+    return json.loads(json.dumps(plain))
+
+
+@settings(max_examples=100)
+@given(config=configs)
+def test_every_kind_of_configuration_comes_back_equal(config: LayerConfig) -> None:
+    assert from_plain(LayerConfig, through_json(to_plain(config))) == config
+
+
+@settings(max_examples=30)
+@given(schedule=schedules())
+def test_a_schedule_comes_back_equal(schedule: Schedule) -> None:
+    back = from_plain(Schedule, through_json(to_plain(schedule)))
+    assert back == schedule
+    assert back.fingerprint() == schedule.fingerprint()
+
+
+OP = DeviceOp(
+    "Conv2dDeviceOperation",
+    "Conv2dParams(...)",
+    (TensorInfo((1, 1, 3136, 64), HEIGHT_64),),
+    (TensorInfo((1, 1, 3136, 64), BLOCK_60),),
+    factory="Conv2dShardedProgramFactory",
+    cores=49,
+    circular_buffer_bytes=123_456,
+    layer="layer1.0.conv1",
+    time_ns=12_345.5,
+)
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        ProbeOutcome((OP,), (HEIGHT_64,), BLOCK_60, 700_000, 123_456, 8_192, None),
+        RunOutcome((OP, OP), {"layer1.0.conv1": BLOCK_60}, 900_000, 812.5, 1.25),
+        Rejection(RejectionKind.CIRCULAR_BUFFER_CLASH, "clash with L1 buffers", "conv1"),
+    ],
+)
+def test_an_outcome_comes_back_equal(outcome: object) -> None:
+    assert from_plain(type(outcome), through_json(to_plain(outcome))) == outcome
+
+
+def without(plain: dict[str, object], key: str) -> dict[str, object]:
+    return {name: value for name, value in plain.items() if name != key}
+
+
+CONV = to_plain(Conv2dConfig())
+
+
+@pytest.mark.parametrize(
+    ("plain", "words"),
+    [
+        (
+            {**CONV, "shard_layout": "hight"},
+            r"at\.shard_layout: 'hight' is not one of interleaved,",
+        ),
+        ({**CONV, "act_block_h_override": "64"}, r"act_block_h_override: expected int, not '64'"),
+        ({**CONV, "act_block_h_override": True}, "expected int, not True"),
+        ({**CONV, "full_inner_dim": 1}, "full_inner_dim: expected bool, not 1"),
+        ({**CONV, "act_block": 64}, "at: unknown field act_block"),
+        ({**CONV, "kind": "conv3d"}, "at: unknown kind of configuration 'conv3d'"),
+        (without(CONV, "kind"), "unknown kind of configuration 'None'"),
+        ({**CONV, "compute": "LoFi"}, r"at\.compute: expected a mapping, not 'LoFi'"),
+        ({**CONV, "core_grid": 8}, r"at\.core_grid: expected a list, not 8"),
+        ({**CONV, "core_grid": [{"x0": 0}]}, "missing 3 required"),
+        ({"kind": "matmul", "core_grid": [8]}, r"core_grid: expected 2 values, not \[8\]"),
+        ([], "unknown kind of configuration ''"),
+    ],
+)
+def test_an_illegal_plain_value_is_named_with_its_place(plain: object, words: str) -> None:
+    with pytest.raises(ScheduleError, match=words):
+        from_plain(LayerConfig, plain, "at")
+
+
+def test_a_schedule_without_layers_is_refused() -> None:
+    with pytest.raises(ScheduleError, match="missing 1 required positional argument: 'layers'"):
+        from_plain(Schedule, {"provenance": to_plain(Provenance("n", "s", "n150", "0.81.1"))})
+    with pytest.raises(ScheduleError, match="layers: expected a mapping"):
+        from_plain(Schedule, {"layers": []})
+
+
+def test_an_integer_stands_for_a_float() -> None:
+    made = to_plain(Provenance("n", "s", "n150", "0.81.1", latency_us=812.0))
+    back = from_plain(Provenance, {**made, "latency_us": 812})
+    assert back.latency_us == 812.0
+    assert isinstance(back.latency_us, float)
+
+
+def test_a_digest_does_not_change_between_runs_and_versions() -> None:
+    # Stored probes are found by it: a new value here orphans every database.
+    assert digest({"b": [1, 2.5, None], "a": "ü"}) == "703dceec79c30480"
+    assert canonical_json({"b": 1, "a": [True]}) == '{"a":[true],"b":1}'
+
+
+@settings(max_examples=50)
+@given(config=configs)
+def test_words_have_the_digest_of_their_plain_form(config: LayerConfig) -> None:
+    assert digest(config) == digest(to_plain(config))
+    assert digest([config, BLOCK_60]) == digest(to_plain([config, BLOCK_60]))
+
+
+def test_what_is_no_word_has_no_plain_form() -> None:
+    with pytest.raises(TypeError):
+        to_plain(object())
+    with pytest.raises(TypeError):
+        canonical_json({"value": object()})

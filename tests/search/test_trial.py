@@ -1,0 +1,142 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from autosched.cost.model import CostModel
+from autosched.probing.probe_book import ProbeBook
+from autosched.schedule.outcomes import DeviceOp, Rejection, RejectionKind, RunOutcome, TimeKind
+from autosched.schedule.schedule import Schedule
+from autosched.schedule.tensors import Edge, move_label
+from autosched.search.samplers.optuna_trials import times_by_layer
+from autosched.search.trial import run_repaired, run_trial
+from autosched.store.database import Store
+from autosched.store.probes import DeviceKey
+from tests.examples.devices import Scripted
+from tests.examples.studied import Studied
+from tests.search.test_repair import CLASH, OVERFLOW, in_l1
+
+Answer = RunOutcome | Rejection
+
+
+@pytest.fixture
+def book(skipped: Studied, store: Store, cost: CostModel) -> ProbeBook:
+    return ProbeBook(store, skipped.device(), DeviceKey("n150", "mock", "0"), cost)
+
+
+def fits(skipped: Studied, is_enough: Callable[[Schedule], bool], rejection: Rejection) -> Scripted:
+    """A device that runs a schedule only if it makes enough room."""
+    ran = skipped.records.runs[skipped.trials[1].fingerprint]
+    return Scripted(skipped.device(), run=lambda given: ran if is_enough(given) else rejection)
+
+
+def test_a_schedule_that_fits_runs_once(skipped: Studied, book: ProbeBook):
+    device = fits(skipped, lambda _: True, OVERFLOW)
+    schedule = in_l1(skipped.joint)
+    record = run_repaired(device, book, skipped.joint, schedule, "joint")
+    assert device.schedules == [schedule]
+    assert (record.schedule, record.sampler, record.state) == (schedule, "joint", "complete")
+    assert record.latency_kind is TimeKind.ESTIMATED
+    assert record.latency_us == pytest.approx(skipped.trials[1].latency_us)
+    assert record.cost_model == book.cost.version
+    assert record.number is None
+    assert record.duration_s > 0
+
+
+def test_it_runs_again_with_more_room_until_it_fits(skipped: Studied, book: ProbeBook):
+    def enough(given: Schedule) -> bool:
+        return given.layers["conv3"].reallocate_halo_output
+
+    device = fits(skipped, enough, CLASH)
+    record = run_repaired(device, book, skipped.joint, in_l1(skipped.joint), "joint")
+    # The packing, which the device did nothing for, is taken back in the end.
+    assert [len(given.moves) for given in device.schedules] == [0, 2, 2, 0]
+    assert record.rejection is None
+    assert record.schedule == device.schedules[-1]
+
+
+def packing(skipped: Studied, needed: Edge, *moved: Edge) -> Scripted:
+    """A device that wants one tensor packed, and moves some of those it is told to."""
+    ran = skipped.records.runs[skipped.trials[1].fingerprint]
+    assert isinstance(ran, RunOutcome)
+
+    def run(given: Schedule) -> Answer:
+        moves = [
+            DeviceOp("MoveDeviceOperation", "", (), (), layer=move_label(edge), time_ns=9e3)
+            for edge in given.moves
+            if edge in moved
+        ]
+        ops = tuple(replace(op, time_ns=1e3) for op in ran.ops)
+        return replace(ran, ops=(*ops, *moves)) if needed in given.moves else OVERFLOW
+
+    return Scripted(skipped.device(), run=run)
+
+
+STEM, CONV2 = Edge("stem", "conv2"), Edge("conv2", "conv2")
+
+
+@pytest.mark.parametrize(
+    ("moved", "tried"),
+    [
+        pytest.param((STEM, CONV2), [0, 2, 1, 0], id="costs-something"),
+        pytest.param((CONV2,), [0, 2, 1, 0], id="does-nothing"),
+    ],
+)
+def test_packing_that_was_not_needed_is_taken_back(
+    skipped: Studied, book: ProbeBook, moved: tuple[Edge, ...], tried: list[int]
+):
+    device = packing(skipped, CONV2, *moved)
+    record = run_repaired(device, book, skipped.joint, in_l1(skipped.joint), "joint")
+    assert [len(given.moves) for given in device.schedules] == tried
+    assert record.rejection is None
+    assert record.schedule is not None
+    assert set(record.schedule.moves) == {CONV2}
+    assert skipped.joint.find(record.schedule) == skipped.joint.find(in_l1(skipped.joint))
+
+
+def test_it_gives_up_with_the_last_schedule_and_rejection(skipped: Studied, book: ProbeBook):
+    device = fits(skipped, lambda _: False, CLASH)
+    record = run_repaired(device, book, skipped.joint, in_l1(skipped.joint), "joint")
+    assert len(device.schedules) == 3
+    assert record.schedule == device.schedules[-1]
+    assert record.rejection == CLASH
+    assert record.latency_us is None
+
+
+def test_other_rejections_are_not_repaired(skipped: Studied, book: ProbeBook):
+    crash = replace(CLASH, kind=RejectionKind.CRASH)
+    device = fits(skipped, lambda _: False, crash)
+    record = run_repaired(device, book, skipped.joint, in_l1(skipped.joint), "joint")
+    assert len(device.schedules) == 1
+    assert record.rejection == crash
+
+
+def test_a_measured_latency_stays_measured(skipped: Studied, book: ProbeBook):
+    ran = skipped.records.runs[skipped.trials[1].fingerprint]
+    assert isinstance(ran, RunOutcome)
+    timed = replace(ran, latency_us=12.5, latency_std_us=0.25)
+    device = Scripted(skipped.device(), run=lambda _: timed)
+    record = run_trial(device, book, in_l1(skipped.joint), "joint")
+    assert (record.latency_us, record.latency_std_us) == (12.5, 0.25)
+    assert record.latency_kind is TimeKind.MEASURED
+    assert record.cost_model == ""
+    assert record.ops == ran.ops
+
+
+def test_an_estimate_has_the_cost_models_error(skipped: Studied, book: ProbeBook):
+    device = skipped.device()
+    device.load(skipped.network)
+    record = run_trial(device, book, in_l1(skipped.joint), "joint")
+    assert record.latency_us is not None
+    assert record.latency_std_us == pytest.approx(
+        record.latency_us * book.cost.total_std_error(record.ops)
+    )
+    assert 0.01 < record.latency_std_us / record.latency_us < 0.5
+
+
+def test_times_are_summed_by_layer_and_edge_in_the_order_they_ran():
+    def op(layer: str, time_ns: float | None) -> DeviceOp:
+        return DeviceOp("Op", "", (), (), layer=layer, time_ns=time_ns)
+
+    ops = (op("b", 1_000.0), op("a -> c", 500.0), op("b", 250.0), op("a", None))
+    assert list(times_by_layer(ops).items()) == [("b", 1.25), ("a -> c", 0.5)]

@@ -1,0 +1,29 @@
+import optuna
+import pytest
+
+from autosched.errors import StudyError
+from autosched.store.database import Store
+from autosched.store.optuna_mirror import forget_study
+from autosched.store.probes import load_probes
+from autosched.store.studies import list_studies
+from tests.examples.studied import Studied
+from tests.search.test_study import fresh
+
+
+def test_a_study_goes_with_its_mirror_and_leaves_its_probes(studied: Studied, probed: Store):
+    with fresh(studied, probed) as study:
+        study.optimize(trials=2)
+        signatures = [study.network.layer_signature(layer) for layer in study.network]
+    assert "fresh" in optuna.get_all_study_names(probed.url)
+    forget_study(probed, "fresh")
+    assert "fresh" not in optuna.get_all_study_names(probed.url)
+    assert "fresh" not in [item.study.name for item in list_studies(probed)]
+    assert load_probes(probed, signatures, study._book._key)
+    with pytest.raises(StudyError, match="there is no study 'fresh'"):
+        forget_study(probed, "fresh")
+
+
+def test_a_study_without_a_mirror(studied: Studied, probed: Store):
+    fresh(studied, probed).close()
+    forget_study(probed, "fresh")
+    assert "fresh" not in [item.study.name for item in list_studies(probed)]

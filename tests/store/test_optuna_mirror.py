@@ -1,0 +1,200 @@
+import json
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from autosched.errors import StoreError
+from autosched.schedule.outcomes import Rejection, RejectionKind, TimeKind
+from autosched.schedule.schedule import Provenance, Schedule
+from autosched.schedule.tensors import DRAM_TILE, Edge
+from autosched.store.database import Store
+from autosched.store.optuna_mirror import NUMBER, OptunaMirror
+from autosched.store.trials import TrialRecord
+from tests.examples.studied import Studied
+
+SCHEDULE = Schedule(
+    Provenance("net", "signature", "n150", "0.81.1"), {}, {Edge("a", "b"): DRAM_TILE}
+)
+
+
+def trial(number: int, latency_us: float = 100.0) -> TrialRecord:
+    return TrialRecord(
+        SCHEDULE,
+        "joint",
+        datetime.now(timezone.utc),
+        0.1,
+        latency_us,
+        TimeKind.ESTIMATED,
+        peak_l1_bytes=4096,
+        number=number,
+    )
+
+
+def rejected(number: int) -> TrialRecord:
+    words = Rejection(RejectionKind.L1_OVERFLOW, "Out of Memory", "conv1")
+    return replace(trial(number), latency_us=None, latency_kind=None, rejection=words)
+
+
+def mirrored(url: str, name: str = "net-n150") -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name=name, storage=url).get_trials()
+
+
+def path_of(url: str) -> str:
+    return url.removeprefix("sqlite:///")
+
+
+def test_finished_trials_have_their_value_and_figures(store: Store):
+    with OptunaMirror(store.url, "net-n150") as mirror:
+        mirror.add(trial(0, 250.0))
+        mirror.add(trial(1, 125.5))
+    first, second = mirrored(store.url)
+    assert (first.state, second.state) == (TrialState.COMPLETE, TrialState.COMPLETE)
+    assert (first.value, second.value) == (250.0, 125.5)
+    assert second.user_attrs == {
+        NUMBER: 1,
+        "sampler": "joint",
+        "latency_kind": "estimated",
+        "peak_l1_bytes": 4096,
+        "reshards": 1,
+    }
+    assert second.system_attrs["constraints"] == [0.0]
+    study = optuna.load_study(study_name="net-n150", storage=store.url)
+    assert study.direction is optuna.study.StudyDirection.MINIMIZE
+    assert study.best_value == 125.5
+
+
+def test_rejected_trials_have_failed(store: Store):
+    with OptunaMirror(store.url, "net-n150") as mirror:
+        mirror.add(rejected(0))
+    (failed,) = mirrored(store.url)
+    assert (failed.state, failed.value) == (TrialState.FAIL, None)
+    assert failed.user_attrs["rejection"] == "L1 overflow: conv1"
+
+
+def test_what_a_crash_kept_from_being_mirrored_is_caught_up(store: Store):
+    """Trial 1 was stored, but not mirrored, when the process died."""
+    with OptunaMirror(store.url, "net-n150") as mirror:
+        mirror.add(trial(0))
+        mirror.add(trial(2))
+    for new in (3, 4):
+        with OptunaMirror(store.url, "net-n150") as mirror:
+            mirror.catch_up([trial(0), rejected(1), *(trial(number) for number in range(2, new))])
+            mirror.add(trial(new))
+    assert [item.user_attrs[NUMBER] for item in mirrored(store.url)] == [0, 2, 1, 3, 4]
+
+
+def test_studies_of_one_database_are_mirrored_apart(store: Store):
+    for name in ("net-n150", "net-p150"):
+        with OptunaMirror(store.url, name) as mirror:
+            mirror.add(trial(0))
+    assert [len(mirrored(store.url, name)) for name in ("net-n150", "net-p150")] == [1, 1]
+
+
+def test_a_locked_database_is_a_clear_error_at_the_end(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("autosched.store.optuna_mirror.LOCK_TIMEOUT_S", 0.1)
+    mirror = OptunaMirror(store.url, "net-n150")
+    with closing(sqlite3.connect(path_of(store.url), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        mirror.add(trial(0))
+        with pytest.raises(StoreError, match=r"store.sqlite3 is locked: another process"):
+            mirror.close()
+    with OptunaMirror(store.url, "net-n150") as later:
+        later.catch_up([trial(0)])
+    assert len(mirrored(store.url)) == 1
+
+
+def test_tables_of_another_optuna_are_a_clear_error(store: Store):
+    with OptunaMirror(store.url, "net-n150") as mirror:
+        mirror.add(trial(0))
+    with closing(sqlite3.connect(path_of(store.url))) as other, other:
+        other.execute("UPDATE alembic_version SET version_num = 'v99.0.a'")
+    mirror = OptunaMirror(store.url, "net-n150")
+    mirror.add(trial(1))
+    with pytest.raises(StoreError, match=r"store.sqlite3: Optuna cannot mirror the trials: "):
+        mirror.close()
+
+
+def interrupted_search(url: str) -> None:
+    with OptunaMirror(url, "net-n150") as mirror:
+        mirror.add(trial(0))
+        raise KeyboardInterrupt
+
+
+def test_what_ended_the_search_goes_before_the_mirrors_trouble(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("autosched.store.optuna_mirror.LOCK_TIMEOUT_S", 0.1)
+    with closing(sqlite3.connect(path_of(store.url), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(KeyboardInterrupt):
+            interrupted_search(store.url)
+
+
+def test_a_study_is_mirrored_while_it_runs(studied: Studied):
+    mirror = mirrored(studied.url, studied.record.name)
+    assert [item.user_attrs[NUMBER] for item in mirror] == [0, 1, 2, 3]
+    assert [item.value for item in mirror] == [record.latency_us for record in studied.trials]
+
+
+@contextmanager
+def dashboard(url: str, directory: Path) -> Iterator[str]:
+    """The address of a real optuna-dashboard, on a free port of the loopback interface."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    program = Path(sys.executable).parent / "optuna-dashboard"
+    log = (directory / "dashboard.log").open("wb")
+    with (
+        log,
+        subprocess.Popen(
+            [program, url, "--host", "127.0.0.1", "--port", str(port)],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        ) as server,
+    ):
+        try:
+            end = time.monotonic() + 60
+            while not is_listening(port) and server.poll() is None and time.monotonic() < end:
+                time.sleep(0.1)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+
+
+def get(address: str) -> dict[str, object]:
+    with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310 - loopback
+        found = json.load(answer)
+    assert isinstance(found, dict)
+    return found
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_optuna_dashboard_shows_the_study(studied: Studied, tmp_path: Path):
+    with dashboard(studied.url, tmp_path) as address:
+        studies = get(f"{address}/api/studies")["study_summaries"]
+        assert isinstance(studies, list)
+        ours = next(item for item in studies if item["study_name"] == studied.record.name)
+        assert ours["directions"] == ["minimize"]
+        detail = get(f"{address}/api/studies/{ours['study_id']}?after=0")
+    trials = detail["trials"]
+    assert isinstance(trials, list)
+    assert [item["state"] for item in trials] == ["Complete"] * 4
+    assert trials[1]["values"] == [pytest.approx(studied.trials[1].latency_us)]
