@@ -10,13 +10,17 @@ from torch.fx import Node
 
 from autosched.network.draft_graph import Draft, DraftGraph, Unknown, UnsupportedOperator
 from autosched.network.operators import HostOp, Input, Output
-from autosched.network.rules.convolutions import RULES as CONVOLUTION_RULES
-from autosched.network.rules.eltwise import RULES as ACTIVATION_RULES
+from autosched.network.rules import (
+    convolutions,
+    eltwise,
+    images,
+    norms,
+    pooling,
+    products,
+    reshaping,
+    resizing,
+)
 from autosched.network.rules.host import NO_SOURCE, draws_at_random, on_host, why_not_on_host
-from autosched.network.rules.images import RULES as IMAGE_RULES
-from autosched.network.rules.products import RULES as TOKEN_RULES
-from autosched.network.rules.reshaping import RULES as VIEW_RULES
-from autosched.network.rules.resizing import RULES as RESIZING_RULES
 from autosched.network.rules.rulebook import (
     Lowering,
     LoweringRule,
@@ -27,6 +31,10 @@ from autosched.network.rules.rulebook import (
 )
 from autosched.network.rules.views import View
 from autosched.network.source_places import SourcePlace, source_place_of
+
+_FAMILIES = (convolutions, eltwise, images, norms, pooling, products, reshaping, resizing)
+RULES = RuleBook({name: rule for family in _FAMILIES for name, rule in family.RULES.items()})
+"""How each PyTorch operator becomes layers, by its plain name."""
 
 _WRITES = ("slice_scatter", "select_scatter", "index_put", "copy", "fill", "masked_fill", "scatter")
 
@@ -217,16 +225,3 @@ def _refuse_host_only(lowering: Lowering) -> None:
                 "device, and from there to the caller. Return its input, and call it on that"
             )
             graph.refuse(draft, draft.op.steps[-1].operator, reason)
-
-
-RULES = RuleBook(
-    {
-        **ACTIVATION_RULES,
-        **CONVOLUTION_RULES,
-        **IMAGE_RULES,
-        **RESIZING_RULES,
-        **VIEW_RULES,
-        **TOKEN_RULES,
-    }
-)
-_rule = RULES.rule

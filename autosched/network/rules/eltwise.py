@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch.fx import Node
 
-from autosched.network.capture.program_lowering import _rule
 from autosched.network.draft_graph import Draft
 from autosched.network.graph import Weights
 from autosched.network.operators import Activation, Binary, Constant, Conv2d, Unary
@@ -117,7 +116,7 @@ def _scaled(
     return lowering.add(node, op, [key], shape=shape, weights=weights, suffix=suffix)
 
 
-@_rule("add", "sub", "mul", "div", "rsub", "neg")
+@RULES.rule("add", "sub", "mul", "div", "rsub", "neg")
 def _arithmetic(lowering: Lowering, node: Node) -> str | View:
     arguments = lowering.arguments(node)
     if arguments.get("rounding_mode"):

@@ -8,7 +8,6 @@ from typing import Any
 
 from torch.fx import Node
 
-from autosched.network.capture.program_lowering import _rule
 from autosched.network.draft_graph import Unknown, ZeroPad
 from autosched.network.operators import Concat, Crop, PixelShuffle, Slice, Span
 from autosched.network.rules.resizing import padded_by_matrices
@@ -199,7 +198,7 @@ def _pixel_shuffle(lowering: Lowering, node: Node) -> str:
     return lowering.add(node, PixelShuffle(arguments["upscale_factor"]), [source.key])
 
 
-@_rule("pad", "constant_pad_nd")
+@RULES.rule("pad", "constant_pad_nd")
 def _pad(lowering: Lowering, node: Node) -> str | View:
     arguments = lowering.arguments(node)
     if not any(arguments["pad"]):

@@ -1,17 +1,22 @@
+"""Rules for norms and softmax.
+
+Operator names and argument names are those of PyTorch's ATen schemas (native_functions.yaml).
+"""
+
 import torch
 from torch import nn
 from torch.fx import Node
 
-from autosched.network.capture.program_lowering import _rule
 from autosched.network.draft_graph import BatchNorm
 from autosched.network.graph import Weights
 from autosched.network.operators import GroupNorm, LayerNorm, Softmax
-from autosched.network.rules.products import RULES
-from autosched.network.rules.rulebook import Lowering, Refusal
+from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook
 from autosched.network.rules.views import CHANNELS, View
 
+RULES = RuleBook()
 
-@_rule("batch_norm", "native_batch_norm_legit_no_training")
+
+@RULES.rule("batch_norm", "native_batch_norm_legit_no_training")
 def _batch_norm(lowering: Lowering, node: Node) -> View:
     arguments = lowering.arguments(node)
     if arguments.get("training") or arguments["running_mean"] is None:
@@ -36,7 +41,7 @@ def per_channel(
     return view.of(lowering.add(node, BatchNorm(module), [view.key], shape=view.base))
 
 
-@_rule("softmax")
+@RULES.rule("softmax")
 def _softmax(lowering: Lowering, node: Node) -> View:
     arguments = lowering.arguments(node)
     view = lowering.channels_at(arguments["self"], arguments["dim"])

@@ -1,16 +1,22 @@
+"""Rules for pooling, and for means and sums that are poolings.
+
+Operator names and argument names are those of PyTorch's ATen schemas (native_functions.yaml).
+"""
+
 import torch
 from torch.fx import Node
 
-from autosched.network.capture.program_lowering import _rule
 from autosched.network.graph import Weights
 from autosched.network.operators import Conv2d, GlobalAvgPool2d, Pool2d, Reshape, Upsample
 from autosched.network.rules.convolutions import as_image, both_sides, with_ones
 from autosched.network.rules.resizing import averaging_matrix, between_matrices
-from autosched.network.rules.rulebook import Lowering, Refusal, operator_name, shape_of
+from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook, operator_name, shape_of
 from autosched.network.rules.views import CHANNELS, View
 
+RULES = RuleBook()
 
-@_rule("max_pool2d", "max_pool2d_with_indices", "avg_pool2d", "max_pool1d", "avg_pool1d")
+
+@RULES.rule("max_pool2d", "max_pool2d_with_indices", "avg_pool2d", "max_pool1d", "avg_pool1d")
 def _pool(lowering: Lowering, node: Node) -> View:
     """Lower a pooling; of a series, that of an image of one column."""
     arguments = lowering.arguments(node)
@@ -37,14 +43,14 @@ def _is_global_average(op: Pool2d, before: tuple[int, ...], after: tuple[int, ..
     return op.mode == "avg" and covers_all and op.divisor_override is None
 
 
-@_rule("adaptive_avg_pool1d")
+@RULES.rule("adaptive_avg_pool1d")
 def _adaptive_series_pool(lowering: Lowering, node: Node) -> View:
     source = lowering.arguments(node)["self"]
     size, target = lowering.view(source).shape[-1], shape_of(node)[-1]
     return between_matrices(lowering, node, source, [averaging_matrix(size, target)])
 
 
-@_rule("adaptive_avg_pool2d", "adaptive_max_pool2d")
+@RULES.rule("adaptive_avg_pool2d", "adaptive_max_pool2d")
 def _adaptive_pool(lowering: Lowering, node: Node) -> str | View:
     source = lowering.image(lowering.arguments(node)["self"])
     size, target = source.shape[2:], shape_of(node)[2:]
@@ -66,7 +72,7 @@ def _adaptive_pool(lowering: Lowering, node: Node) -> str | View:
     return lowering.add(node, Pool2d(mode, kernel, kernel), [source.key])
 
 
-@_rule("mean")
+@RULES.rule("mean")
 def _mean(lowering: Lowering, node: Node) -> str | View:
     arguments = lowering.arguments(node)
     view = lowering.view(arguments["self"])
@@ -91,7 +97,7 @@ def _mean(lowering: Lowering, node: Node) -> str | View:
     return lowering.add(node, Reshape(), [key], shape=shape_of(node), suffix="flatten")
 
 
-@_rule("sum")
+@RULES.rule("sum")
 def _sum(lowering: Lowering, node: Node) -> View:
     rank = len(lowering.view(node.all_input_nodes[0]).dims)
     if rank != 4 or [dim % rank for dim in lowering.arguments(node).get("dim") or ()] != [CHANNELS]:

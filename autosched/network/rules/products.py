@@ -1,4 +1,4 @@
-"""Rules for what transformers add to convolutions: norms, products of tensors, attention.
+"""Rules for linear layers, products of tensors, and attention.
 
 Operator names and argument names are those of PyTorch's ATen schemas (native_functions.yaml).
 """
@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch.fx import Node
 
-from autosched.network.capture.program_lowering import _rule
 from autosched.network.graph import Weights
 from autosched.network.operators import Attention, Conv2d, Linear, Matmul
 from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook, operator_name, shape_of
@@ -207,14 +206,14 @@ def _without_scale(lowering: Lowering, node: Node) -> tuple[Node, float]:
     return _looked_through(source), 1 / value if name == "div" else float(value)
 
 
-@_rule("linear")
+@RULES.rule("linear")
 def _linear(lowering: Lowering, node: Node) -> str | View:
     arguments = lowering.arguments(node)
     weight = lowering.constant(arguments["weight"], "weight")
     return _fully_connected(lowering, node, arguments["input"], weight, arguments["bias"])
 
 
-@_rule("addmm")
+@RULES.rule("addmm")
 def _addmm(lowering: Lowering, node: Node) -> str | View:
     arguments = lowering.arguments(node)
     if (arguments["beta"], arguments["alpha"]) != (1, 1):
@@ -223,7 +222,7 @@ def _addmm(lowering: Lowering, node: Node) -> str | View:
     return _fully_connected(lowering, node, arguments["mat1"], weight, arguments["self"])
 
 
-@_rule("matmul", "mm", "bmm")
+@RULES.rule("matmul", "mm", "bmm")
 def _matmul(lowering: Lowering, node: Node) -> str | View:
     arguments = lowering.arguments(node)
     left, right = arguments["self"], arguments["other" if "other" in arguments else "mat2"]

@@ -8,7 +8,6 @@ from typing import Any
 
 from torch.fx import Node
 
-from autosched.network.capture.program_lowering import _rule
 from autosched.network.operators import Reshape
 from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook, shape_of
 from autosched.network.rules.views import View
@@ -88,7 +87,7 @@ def _rearranged(
     return view
 
 
-@_rule("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
+@RULES.rule("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
 def _dropout(lowering: Lowering, node: Node) -> View:
     arguments = lowering.arguments(node)
     if arguments["train"] and arguments["p"]:
@@ -96,8 +95,8 @@ def _dropout(lowering: Lowering, node: Node) -> View:
     return lowering.view(node.all_input_nodes[0])
 
 
-@_rule("identity", "contiguous", "detach", "clone", "alias", "lift_fresh_copy", "expand")
-@_rule("to", "to_copy", "type_as", "expand_as", "positive")
+@RULES.rule("identity", "contiguous", "detach", "clone", "alias", "lift_fresh_copy", "expand")
+@RULES.rule("to", "to_copy", "type_as", "expand_as", "positive")
 def _nothing(lowering: Lowering, node: Node) -> View:
     source = node.all_input_nodes[0]
     if shape_of(source) != shape_of(node):

@@ -1,0 +1,1 @@
+"""How each PyTorch operator becomes layers: a file a family."""
