@@ -17,10 +17,7 @@ from autosched.network.operators import (
     HostOp,
     Input,
     Linear,
-    Pad,
-    PixelShuffle,
     Slice,
-    Upsample,
 )
 from autosched.schedule.configurations import HOST_METHOD, ComputeConfig, Fidelity, FixedConfig
 from autosched.schedule.tensors import DataType, PageLayout, TensorLayout
@@ -138,7 +135,7 @@ def leaves_rows(layer: Layer) -> bool:
     """Return whether a layer leaves its output in rows rather than tiles."""
     if isinstance(layer.op, Input):
         return len(layer.shape) == 4
-    return isinstance(layer.op, Upsample | Pad | PixelShuffle)
+    return layer.op.leaves_rows
 
 
 def _is_ragged(network: Network, layer: Layer) -> bool:
