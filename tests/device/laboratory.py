@@ -19,6 +19,7 @@ import ttnn
 from autosched.device.interface import ProbeRequest
 from autosched.device.machine import open_local_device
 from autosched.device.ttnn import convolutions as convolution_calls
+from autosched.device.ttnn.calls import Context
 from autosched.device.ttnn.graph_capture import (
     dataflow_buffers,
     lacks_buffers,
@@ -26,14 +27,14 @@ from autosched.device.ttnn.graph_capture import (
     read_device_ops,
 )
 from autosched.device.ttnn.local_device import LocalDevice, _capture
-from autosched.device.ttnn.runner import CALLS, LayerRunner, Runner
+from autosched.device.ttnn.runner import CALLS, Runner, run_layer
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Input, Softmax
 from autosched.schedule.configurations import FixedConfig
 from autosched.schedule.outcomes import Rejection
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import CoreRange, DataType, TensorLayout
-from tests.device import examples
+from tests.examples import device_layers as examples
 from tests.device.open_board import sizes
 from tests.examples.device_layers import (
     BOARD,
@@ -135,7 +136,7 @@ def prepared_weights(device: LocalDevice) -> Finding:
 def one_layer_in_two_layouts(device: LocalDevice) -> Finding:
     """The same layer under other input layouts and configurations."""
     network = Network("one", conv_layers())
-    lowering = LayerRunner(device.device, BOARD, network)
+    context = Context(device.device, BOARD, network)
     layer = network.by_name["conv"]
     rows = examples.ROWS_IN_DRAM
     tiles = TensorLayout()
@@ -148,7 +149,7 @@ def one_layer_in_two_layouts(device: LocalDevice) -> Finding:
         (examples.HEIGHT, rows),
     ):
         with counted_preparations() as taken:
-            lowering.run(layer, config, device._allocated([(1, 1, 28 * 28, 64)], [layout]))
+            run_layer(context, layer, config, device._allocated([(1, 1, 28 * 28, 64)], [layout]))
         counts.append(len(taken))
     return {"counts": counts}
 
@@ -261,16 +262,16 @@ def peaks_against_ttnn(device: LocalDevice) -> Finding:
         ("block", conv3x3(64, 28, examples.BLOCK)),
         ("pointwise", examples.pointwise(256, 14, examples.HEIGHT)),
     ):
-        lowering, layer = device._lowering_of(request)
+        context, layer = device._context_of(request)
         graphs = []
         for mode in (ttnn.graph.RunMode.NORMAL, ttnn.graph.RunMode.NO_DISPATCH):
             device.device.disable_and_clear_program_cache()
-            with lowering.keeping_weights(), _capture(mode) as graph:
+            with context.keeping_weights(), _capture(mode) as graph:
                 tensors = device._allocated(
                     [(1, 1, request.shape[2] * request.shape[3], request.shape[1])],
                     request.sources,
                 )
-                lowering.run(layer, request.config, tensors)
+                run_layer(context, layer, request.config, tensors)
                 tensors.clear()
             graphs.append(graph)
         real, dry = graphs

@@ -1,43 +1,82 @@
-"""Each layer as the ttnn calls that run it.
+"""What the ttnn calls of all layers share.
 
 Images travel between layers as (1, 1, N*H*W, C), vectors as (1, 1, N, C): the shapes ttnn's
 convolutions and matmuls take without a reshape.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 import ttnn
 
-from autosched.device.ttnn.ttnn_types import layout_of
+from autosched.boards import Board
+from autosched.device.ttnn.ttnn_types import DATA_TYPES, PAGE_LAYOUTS, layout_of, memory_config
 from autosched.errors import DeviceError
-from autosched.network.graph import Layer, Weights
-from autosched.network.operators import (
-    Constant,
-    Conv2d,
-    ConvTranspose2d,
-    GroupNorm,
-    LayerNorm,
-    Linear,
-)
+from autosched.network.graph import Layer, Network, Weights
 from autosched.schedule.configurations import LayerConfig
-
-if TYPE_CHECKING:
-    from autosched.device.ttnn.runner import LayerRunner
-
+from autosched.schedule.tensors import TensorLayout
 
 Tensor = Any
 _Type = TypeVar("_Type")
+
+
+class Context:
+    """What the calls of one network's layers share: an open ttnn device, the board, the weights.
+
+    Weights are prepared on first use and kept by layer, configuration and input layout: ttnn
+    silently accepts weights that were prepared for another layout, and computes nonsense.
+
+    With ``runs_host_layers`` off, host layers move their tensors and hand on zeros.
+    """
+
+    def __init__(
+        self, device: Any, board: Board, network: Network, *, runs_host_layers: bool = True
+    ) -> None:
+        self.device = device
+        self.board = board
+        self.network = network
+        self.runs_host_layers = runs_host_layers
+        self._prepared: dict[Any, tuple[Tensor, Tensor | None]] = {}
+        self._used: set[Any] = set()
+
+    def weights(self, layer: Layer) -> Weights:
+        """Return the layer's parameters; zeros where the network came without (a probe)."""
+        found = self.network.weights.get(layer.name)
+        return found if found is not None else zero_weights(layer)
+
+    def recall(self, key: Any) -> tuple[Tensor, Tensor | None] | None:
+        """Return the weights prepared under ``key``, or None."""
+        self._used.add(key)
+        return self._prepared.get(key)
+
+    def remember(self, key: Any, prepared: tuple[Tensor, Tensor | None]) -> None:
+        """Keep weights on the device for the next run of the same configuration."""
+        self._prepared[key] = prepared
+
+    @contextmanager
+    def keeping_weights(self) -> Iterator[None]:
+        """Forget what the body prepares: in a dry run it has no memory on the device."""
+        prepared = dict(self._prepared)
+        try:
+            yield
+        finally:
+            self._prepared = prepared
+
+    def forget_unused_weights(self) -> None:
+        """Drop prepared weights that no layer asked for since the last call."""
+        self._prepared = {key: value for key, value in self._prepared.items() if key in self._used}
+        self._used = set()
 
 
 @dataclass(frozen=True)
 class Call:
     """One layer to run: its configuration and its input tensors on the device."""
 
-    lowering: "LayerRunner"
+    context: Context
     layer: Layer
     config: LayerConfig
     inputs: Sequence[Tensor]
@@ -63,7 +102,7 @@ class Call:
     @property
     def input_shape(self) -> tuple[int, ...]:
         """PyTorch's shape of the first input."""
-        return self.lowering.network.by_name[self.layer.inputs[0]].shape
+        return self.context.network.by_name[self.layer.inputs[0]].shape
 
 
 def is_image(shape: Sequence[int]) -> bool:
@@ -108,32 +147,46 @@ def rows_in_dram(tensor: Tensor) -> Tensor:
 
 
 def zero_weights(layer: Layer) -> Weights:
-    """Return parameters of the right shape for a layer whose values do not matter."""
-    op = layer.op
-    if isinstance(op, Conv2d):
-        shape: tuple[int, ...] = (op.out_channels, op.in_channels // op.groups, *op.kernel)
-        outputs = op.out_channels
-    elif isinstance(op, ConvTranspose2d):
-        shape = (op.in_channels, op.out_channels // op.groups, *op.kernel)
-        outputs = op.out_channels
-    elif isinstance(op, Linear):
-        shape, outputs = (op.out_features, op.in_features), op.out_features
-    elif isinstance(op, LayerNorm | GroupNorm):
-        return Weights(torch.zeros(layer.shape[1]), torch.zeros(layer.shape[1]))
-    elif isinstance(op, Constant):
-        return Weights(torch.zeros(layer.shape))
-    else:
+    """Return parameters of the right shape for a layer whose values do not matter.
+
+    Raises:
+        DeviceError: if its operator has none.
+    """
+    shapes = layer.op.parameter_shapes(layer.shape)
+    if shapes is None:
         raise DeviceError(f"layer {layer.name} has no weights")
-    return Weights(torch.zeros(shape), torch.zeros(outputs) if op.has_bias else None)
+    weight, bias = shapes
+    return Weights(torch.zeros(weight), None if bias is None else torch.zeros(bias))
+
+
+def reshard(tensor: Tensor, target: TensorLayout) -> Tensor:
+    """Bring a tensor into another layout: pages, format and memory."""
+    tensor = flattened(tensor)
+    current = layout_of(tensor)
+    if current.page is not target.page:
+        tensor = ttnn.to_layout(tensor, PAGE_LAYOUTS[target.page])
+    # to_memory_config changes the format only on its way into shards or out of them.
+    if current.dtype is not target.dtype and target.is_sharded is current.is_sharded:
+        tensor = ttnn.typecast(tensor, DATA_TYPES[target.dtype])
+    dtype = DATA_TYPES[target.dtype] if layout_of(tensor).dtype is not target.dtype else None
+    return ttnn.to_memory_config(tensor, memory_config(target), dtype=dtype)
+
+
+def move(tensor: Tensor, target: TensorLayout) -> Tensor:
+    """Bring a waiting tensor into another layout, or pack it to the free end of L1."""
+    if layout_of(tensor) == target:
+        return ttnn.move(tensor)
+    return reshard(tensor, target)
 
 
 def remembered(
     call: Call, key: tuple[str, ...], make: Callable[[], tuple[Tensor, Tensor | None]]
 ) -> tuple[Tensor, Tensor]:
-    found = call.lowering.recall(key)
+    """Return the tensors kept for a layer under ``key``, made at their first use."""
+    found = call.context.recall(key)
     if found is None:
         found = make()
-        call.lowering.remember(key, found)
+        call.context.remember(key, found)
     first, second = found
     return first, second
 

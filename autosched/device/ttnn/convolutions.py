@@ -118,14 +118,14 @@ def _convolved(
     config = call.config_of(Conv2dConfig)
     batch, channels, height, width = source.shape
     key = weights_key(call.layer, config, source.tensor)
-    weight, bias = call.lowering.recall(key) or host_weights(_weights(call, source))
+    weight, bias = call.context.recall(key) or host_weights(_weights(call, source))
     # The folded image is nobody else's, whoever reads the input.
     own_input = replace(config, deallocate_activation=True) if source.stem else config
     output, prepared = function(
         input_tensor=source.tensor,
         weight_tensor=weight,
         bias_tensor=bias,
-        device=call.lowering.device,
+        device=call.context.device,
         in_channels=channels,
         out_channels=op.out_channels,
         batch_size=batch,
@@ -137,18 +137,18 @@ def _convolved(
         groups=op.groups,
         dtype=DATA_TYPES[config.output_dtype],
         conv_config=conv2d_config(own_input, fused),
-        compute_config=compute_config(config.compute, call.lowering.board),
+        compute_config=compute_config(config.compute, call.context.board),
         return_weights_and_bias=True,
         **own,
     )
-    call.lowering.remember(key, tuple(prepared))
+    call.context.remember(key, tuple(prepared))
     if config.output_memory == "dram":
         output = ttnn.to_memory_config(output, ttnn.DRAM_MEMORY_CONFIG)
     return output
 
 
 def _weights(call: Call, source: _Source) -> Weights:
-    weights = call.lowering.weights(call.layer)
+    weights = call.context.weights(call.layer)
     return weights if source.stem is None else fold_weights(weights, source.stem)
 
 
@@ -198,7 +198,7 @@ def host_weights(weights: Weights) -> tuple[Tensor, Tensor | None]:
     )
 
 
-CONVOLUTION_LOWERINGS: Mapping[type, Callable[[Call], Tensor]] = {
+CALLS: Mapping[type, Callable[[Call], Tensor]] = {
     Conv2d: _run_conv2d,
     ConvTranspose2d: _run_conv_transpose2d,
 }

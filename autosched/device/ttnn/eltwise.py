@@ -44,3 +44,9 @@ def _run_unary(call: Call) -> Tensor:
         [unary(call.op(Unary).activation)],
         memory_config=memory_config(config.layout),
     )
+
+
+CALLS: Mapping[type, Callable[[Call], Tensor]] = {
+    Binary: _run_binary,
+    Unary: _run_unary,
+}

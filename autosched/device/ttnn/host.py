@@ -19,16 +19,16 @@ from autosched.schedule.tensors import TensorInfo
 
 def _run_host(call: Call) -> Tensor:
     call.config_of(FixedConfig)
-    op, lowering = call.op(HostOp), call.lowering
-    shapes = [lowering.network.by_name[name].shape for name in call.layer.inputs]
+    op, context = call.op(HostOp), call.context
+    shapes = [context.network.by_name[name].shape for name in call.layer.inputs]
     sources = [
-        _read(tensor, shape, lowering.board)
+        _read(tensor, shape, context.board)
         for tensor, shape in zip(call.inputs, shapes, strict=True)
     ]
     # Without the values that a card would have computed, an operator may find no result at all.
     result = (
-        run_on_host(op, sources, lowering.network.weights.get(call.layer.name))
-        if lowering.runs_host_layers
+        run_on_host(op, sources, context.network.weights.get(call.layer.name))
+        if context.runs_host_layers
         else torch.zeros(call.layer.shape)
     )
     return _write(result, call)
@@ -54,10 +54,10 @@ def _write(values: torch.Tensor, call: Call) -> Tensor:
     rows = values.reshape(1, 1, -1, values.shape[-1]).to(torch.bfloat16)
     uploaded = ttnn.to_device(
         ttnn.from_torch(rows, layout=ttnn.TILE_LAYOUT),
-        call.lowering.device,
+        call.context.device,
         memory_config=ttnn.DRAM_MEMORY_CONFIG,
     )
-    _note(HOST_WRITE, uploaded, call.lowering.board)
+    _note(HOST_WRITE, uploaded, call.context.board)
     return uploaded
 
 
@@ -68,4 +68,4 @@ def _note(code: str, tensor: Tensor, board: Board) -> None:
     ttnn._ttnn.graph.track_function_end()
 
 
-HOST_LOWERINGS: Mapping[type, Callable[[Call], Tensor]] = {HostOp: _run_host}
+CALLS: Mapping[type, Callable[[Call], Tensor]] = {HostOp: _run_host}

@@ -8,7 +8,7 @@ from typing import Any
 
 import ttnn
 
-from autosched.device.ttnn.calls import Call, Tensor, flattened, rows_in_dram
+from autosched.device.ttnn.calls import Call, Tensor, flattened, reshard, rows_in_dram
 from autosched.device.ttnn.ttnn_types import layout_of, memory_config
 from autosched.network.operators import Concat, Crop, Pad, PixelShuffle, Slice, Upsample
 from autosched.schedule.configurations import FixedConfig
@@ -26,8 +26,7 @@ def _run_concat(call: Call) -> Tensor:
     tensors = list(call.inputs)
     if not target.is_sharded:
         tensors = [
-            tensor if _has_form(tensor, target) else call.lowering.reshard(tensor, target)
-            for tensor in tensors
+            tensor if _has_form(tensor, target) else reshard(tensor, target) for tensor in tensors
         ]
     return ttnn.concat(tensors, dim=-1, memory_config=memory_config(target))
 
@@ -119,7 +118,7 @@ def _image(tensor: Tensor, shape: Sequence[int]) -> Tensor:
     return ttnn.reshape(tensor, (batch, height, width, channels))
 
 
-IMAGE_LOWERINGS: Mapping[type, Callable[[Call], Tensor]] = {
+CALLS: Mapping[type, Callable[[Call], Tensor]] = {
     Concat: _run_concat,
     Slice: _run_slice,
     Crop: _run_crop,

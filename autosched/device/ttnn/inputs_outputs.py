@@ -1,8 +1,13 @@
+"""The ttnn calls of a network's inputs, outputs and constants."""
+
+from collections.abc import Callable, Mapping
+
 import torch
 import ttnn
 
 from autosched.device.ttnn.calls import Call, Tensor, is_image, to_nchw
 from autosched.device.ttnn.ttnn_types import DATA_TYPES, layout_of, memory_config
+from autosched.network.operators import Constant, Input, Output
 from autosched.schedule.configurations import FixedConfig
 from autosched.schedule.tensors import Memory, PageLayout, ShardLayout, TensorLayout
 
@@ -44,20 +49,20 @@ def _run_constant(call: Call) -> Tensor:
     """Put a parameter into DRAM once; it stays there between runs."""
     call.config_of(FixedConfig)
     key, shape = (call.layer.name,), call.layer.shape
-    found = call.lowering.recall(key)
+    found = call.context.recall(key)
     if found is None:
-        values = call.lowering.weights(call.layer).weight
+        values = call.context.weights(call.layer).weight
         if is_image(shape):
             values = values.permute(0, 2, 3, 1)
         columns = values.shape[-1]
         tensor = ttnn.from_torch(
             values.reshape(1, 1, -1, columns).to(torch.bfloat16),
             layout=ttnn.TILE_LAYOUT,
-            device=call.lowering.device,
+            device=call.context.device,
             memory_config=ttnn.DRAM_MEMORY_CONFIG,
         )
         found = (tensor, None)
-        call.lowering.remember(key, found)
+        call.context.remember(key, found)
     return found[0]
 
 
@@ -70,3 +75,10 @@ def _run_output(call: Call) -> Tensor:
     if current.is_sharded or current.memory is not config.output.memory:
         return ttnn.to_memory_config(tensor, memory_config(config.output))
     return tensor
+
+
+CALLS: Mapping[type, Callable[[Call], Tensor]] = {
+    Input: _run_input,
+    Constant: _run_constant,
+    Output: _run_output,
+}

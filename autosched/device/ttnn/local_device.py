@@ -18,7 +18,7 @@ import ttnn
 from autosched.boards import L1_SMALL_BYTES, Board
 from autosched.device.interface import ProbeRequest, ReshardRequest, TensorShape, TimingSettings
 from autosched.device.rejections import classify
-from autosched.device.ttnn.calls import upload_shape
+from autosched.device.ttnn.calls import Context, reshard, upload_shape
 from autosched.device.ttnn.graph_capture import (
     MARK_PREFIX,
     Buffers,
@@ -28,7 +28,7 @@ from autosched.device.ttnn.graph_capture import (
     peak_l1_bytes,
     read_device_ops,
 )
-from autosched.device.ttnn.runner import LayerFailedError, LayerRunner, Runner
+from autosched.device.ttnn.runner import LayerFailedError, Runner, run_layer
 from autosched.device.ttnn.ttnn_types import DATA_TYPES, PAGE_LAYOUTS, layout_of, memory_config
 from autosched.errors import AutoschedError, BoardError, DeviceError
 from autosched.network.graph import Layer, Network
@@ -76,13 +76,13 @@ class LocalDevice:
                 f"the device has a grid of {grid.x}x{grid.y} cores, but {board.name} has "
                 f"{board.grid[0]}x{board.grid[1]}; name the board that is there with --board"
             )
-        self._lowering: LayerRunner | None = None
-        self._probe_lowering: LayerRunner | None = None
+        self._context: Context | None = None
+        self._probe_context: Context | None = None
         self._uploaded: list[Any] = []
 
     def close(self) -> None:
         """Close the ttnn device; idempotent."""
-        self._lowering, self._probe_lowering, self._uploaded = None, None, []
+        self._context, self._probe_context, self._uploaded = None, None, []
         if self.device is not None:
             ttnn.close_device(self.device)
         self.device = None
@@ -101,7 +101,7 @@ class LocalDevice:
     def load(self, network: Network) -> None:
         """Take the network that :meth:`run` executes, with its weights."""
         on_card = self.kind != "mock"
-        self._lowering = LayerRunner(self.device, self.board, network, runs_host_layers=on_card)
+        self._context = Context(self.device, self.board, network, runs_host_layers=on_card)
         self._uploaded = []
 
     def probe(self, request: ProbeRequest) -> ProbeOutcome | Rejection:
@@ -116,20 +116,20 @@ class LocalDevice:
 
     def reshard(self, request: ReshardRequest) -> ProbeOutcome | Rejection:
         """Bring a tensor from one layout into another, alone."""
-        lowering = LayerRunner(self.device, self.board, Network("reshard", ()))
+        context = Context(self.device, self.board, Network("reshard", ()))
         return self._captured(
-            lowering,
+            context,
             [device_shape(request.shape)],
             [request.source],
-            lambda tensors: lowering.reshard(tensors.pop(), request.target),
+            lambda tensors: reshard(tensors.pop(), request.target),
         )
 
     def run(self, schedule: Schedule) -> RunOutcome | Rejection:
         """Run the loaded network once by ``schedule``; on a card, time it by trace replay."""
-        if self._lowering is None:
+        if self._context is None:
             raise DeviceError("no network is loaded: call load() before run()")
-        network = self._lowering.network
-        runner = Runner(network, schedule, self.device, self.board, self._lowering)
+        network = self._context.network
+        runner = Runner(network, schedule, self.device, self.board, self._context)
         if not self._uploaded:
             inputs = (layer for layer in network if isinstance(layer.op, Input))
             self._uploaded = runner.upload([torch.zeros(layer.shape) for layer in inputs])
@@ -139,7 +139,7 @@ class LocalDevice:
         except LayerFailedError as error:
             return error.rejection
         finally:
-            self._lowering.forget_unused_weights()
+            self._context.forget_unused_weights()
 
     def _run_captured(self, runner: Runner) -> RunOutcome:
         layouts: dict[str, TensorLayout] = {}
@@ -147,7 +147,7 @@ class LocalDevice:
         with _capture() as graph:
             runner.forward(self._uploaded, _mark, layouts)
         buffers = self._dry_buffers(
-            graph, runner.lowering, lambda: runner.forward(self._uploaded, _mark)
+            graph, runner.context, lambda: runner.forward(self._uploaded, _mark)
         )
         return RunOutcome(
             ops=read_device_ops(graph, buffers),
@@ -156,13 +156,13 @@ class LocalDevice:
         )
 
     def _dry_buffers(
-        self, graph: Sequence[Node], lowering: LayerRunner, call: Callable[[], object]
+        self, graph: Sequence[Node], context: Context, call: Callable[[], object]
     ) -> Buffers:
         """Repeat what ``graph`` captured without dispatch, for the buffers that it lacks."""
         if not lacks_buffers(graph):
             return {}
         self.device.disable_and_clear_program_cache()
-        with lowering.keeping_weights(), _capture(ttnn.graph.RunMode.NO_DISPATCH) as dry:
+        with context.keeping_weights(), _capture(ttnn.graph.RunMode.NO_DISPATCH) as dry:
             call()
         return dataflow_buffers(graph, dry)
 
@@ -215,27 +215,25 @@ class LocalDevice:
     def _probe_in(
         self, request: ProbeRequest, layouts: Sequence[TensorLayout], dry: bool = True
     ) -> ProbeOutcome | Rejection:
-        lowering, layer = self._lowering_of(request)
+        context, layer = self._context_of(request)
 
         def call(tensors: list[Any]) -> Any:
-            return lowering.run(layer, request.config, tensors)
+            return run_layer(context, layer, request.config, tensors)
 
         place = upload_shape if isinstance(request.op, Input) else device_shape
         shapes = [place(shape) for shape in request.input_shapes]
-        return self._captured(lowering, shapes, layouts, call, dry)
+        return self._captured(context, shapes, layouts, call, dry)
 
-    def _lowering_of(self, request: ProbeRequest) -> tuple[LayerRunner, Layer]:
-        """Return a lowering for the request's layer; consecutive probes of a layer share one."""
+    def _context_of(self, request: ProbeRequest) -> tuple[Context, Layer]:
+        """Return the context of the request's layer; consecutive probes of a layer share one."""
         network = _network_of(request.op, request.input_shapes, request.shape)
-        if self._probe_lowering is None or self._probe_lowering.network != network:
-            self._probe_lowering = LayerRunner(
-                self.device, self.board, network, runs_host_layers=False
-            )
-        return self._probe_lowering, network.layers[-1]
+        if self._probe_context is None or self._probe_context.network != network:
+            self._probe_context = Context(self.device, self.board, network, runs_host_layers=False)
+        return self._probe_context, network.layers[-1]
 
     def _captured(
         self,
-        lowering: LayerRunner,
+        context: Context,
         shapes: Sequence[TensorShape],
         layouts: Sequence[TensorLayout],
         call: Callable[[list[Any]], Any],
@@ -253,7 +251,7 @@ class LocalDevice:
             del output
             tensors.clear()
             buffers = (
-                self._dry_buffers(graph, lowering, lambda: call(self._allocated(shapes, layouts)))
+                self._dry_buffers(graph, context, lambda: call(self._allocated(shapes, layouts)))
                 if dry
                 else {}
             )

@@ -1,3 +1,6 @@
+"""The ttnn calls of norms and softmax."""
+
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -35,7 +38,7 @@ def _run_layer_norm(call: Call) -> Tensor:
 
 
 def _rows_of_tiles(call: Call) -> tuple[Tensor, Tensor]:
-    weights = call.lowering.weights(call.layer)
+    weights = call.context.weights(call.layer)
     assert weights.bias is not None  # noqa: S101 - norms have both
 
     def upload(values: torch.Tensor) -> Tensor:
@@ -43,7 +46,7 @@ def _rows_of_tiles(call: Call) -> tuple[Tensor, Tensor]:
             values.reshape(1, 1, 1, -1),
             dtype=ttnn.bfloat16,
             layout=ttnn.TILE_LAYOUT,
-            device=call.lowering.device,
+            device=call.context.device,
             memory_config=ttnn.DRAM_MEMORY_CONFIG,
         )
 
@@ -57,7 +60,7 @@ def _run_group_norm(call: Call) -> Tensor:
     op, (batch, channels, height, width) = call.op(GroupNorm), call.input_shape
     if channels % _TILE:
         raise RuntimeError(f"group norm takes multiples of {_TILE} channels, not {channels}")
-    device = call.lowering.device
+    device = call.context.device
     grid = ttnn.determine_expected_group_norm_dram_grid_size(
         device=device,
         num_channels=channels,
@@ -90,13 +93,13 @@ def _run_group_norm(call: Call) -> Tensor:
 
 def _by_columns(call: Call, columns: int) -> tuple[Tensor, Tensor]:
     """Return scale and shift as group norm takes them, one chunk for each column of cores."""
-    weights = call.lowering.weights(call.layer)
+    weights = call.context.weights(call.layer)
     assert weights.bias is not None  # noqa: S101 - norms have both
 
     def upload(values: torch.Tensor) -> Tensor:
         rows = ttnn.create_group_norm_weight_bias_rm(values, len(values), columns)
         # Converted here rather than on the device, where it would be an op of the first run.
-        return ttnn.from_torch(rows.to(torch.bfloat16), device=call.lowering.device)
+        return ttnn.from_torch(rows.to(torch.bfloat16), device=call.context.device)
 
     return upload(weights.weight), upload(weights.bias)
 
@@ -104,3 +107,10 @@ def _by_columns(call: Call, columns: int) -> tuple[Tensor, Tensor]:
 def _group_mask(device: Any, channels: int, groups: int, columns: int) -> Tensor:
     mask = ttnn.create_group_norm_input_mask(channels, groups, columns, ttnn.bfloat16)
     return ttnn.to_device(mask, device)
+
+
+CALLS: Mapping[type, Callable[[Call], Tensor]] = {
+    Softmax: _run_softmax,
+    LayerNorm: _run_layer_norm,
+    GroupNorm: _run_group_norm,
+}

@@ -1,3 +1,7 @@
+"""The ttnn calls of pooling."""
+
+from collections.abc import Callable, Mapping
+
 import ttnn
 
 from autosched.device.ttnn.calls import Call, Tensor
@@ -49,3 +53,9 @@ def _run_pool(call: Call) -> Tensor:
         count_include_pad=op.count_include_pad,
         divisor_override=op.divisor_override,
     )
+
+
+CALLS: Mapping[type, Callable[[Call], Tensor]] = {
+    Pool2d: _run_pool,
+    GlobalAvgPool2d: _run_pool,
+}

@@ -1,7 +1,7 @@
 """The ttnn calls of norms, products of two tensors, and attention over pixels."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import ttnn
@@ -17,7 +17,7 @@ _HEADS_FIRST = (0, 2, 1, 3)
 
 def _run_matmul(call: Call) -> Tensor:
     call.config_of(FixedConfig)
-    shapes = [call.lowering.network.by_name[name].shape for name in call.layer.inputs]
+    shapes = [call.context.network.by_name[name].shape for name in call.layer.inputs]
     left, right = (
         reshaped(tensor, (1, *shape)) for tensor, shape in zip(call.inputs, shapes, strict=True)
     )
@@ -33,7 +33,7 @@ def _run_attention(call: Call) -> Tensor:
     """
     call.config_of(FixedConfig)
     op = call.op(Attention)
-    shapes = [call.lowering.network.by_name[name].shape for name in call.layer.inputs]
+    shapes = [call.context.network.by_name[name].shape for name in call.layer.inputs]
     queries, keys, values = (
         _split_heads(tensor, shape, op.heads)
         for tensor, shape in zip(call.inputs[:3], shapes[:3], strict=True)
@@ -89,10 +89,10 @@ def _run_linear(call: Call) -> Tensor:
     (tensor,) = call.inputs
     op = call.op(Linear)
     key = (call.layer.name, config.weights_dtype)
-    prepared = call.lowering.recall(key)
+    prepared = call.context.recall(key)
     if prepared is None:
         prepared = _device_weights(call, config)
-        call.lowering.remember(key, prepared)
+        call.context.remember(key, prepared)
     weight, bias = prepared
     grid = None
     if config.core_grid is not None:
@@ -105,19 +105,19 @@ def _run_linear(call: Call) -> Tensor:
         dtype=DATA_TYPES[config.output_dtype],
         activation=None if op.activation is None else unary(op.activation),
         core_grid=grid,
-        compute_kernel_config=compute_config(config.compute, call.lowering.board),
+        compute_kernel_config=compute_config(config.compute, call.context.board),
     )
 
 
 def _device_weights(call: Call, config: MatmulConfig) -> tuple[Tensor, Tensor | None]:
-    weights = call.lowering.weights(call.layer)
+    weights = call.context.weights(call.layer)
 
     def upload(values: torch.Tensor) -> Tensor:
         return ttnn.from_torch(
             values,
             dtype=DATA_TYPES[config.weights_dtype],
             layout=ttnn.TILE_LAYOUT,
-            device=call.lowering.device,
+            device=call.context.device,
             memory_config=ttnn.DRAM_MEMORY_CONFIG,
         )
 
@@ -126,3 +126,10 @@ def _device_weights(call: Call, config: MatmulConfig) -> tuple[Tensor, Tensor | 
         upload(weights.weight.T.contiguous()[None, None]),
         None if bias is None else upload(bias.reshape(1, 1, 1, -1)),
     )
+
+
+CALLS: Mapping[type, Callable[[Call], Tensor]] = {
+    Linear: _run_linear,
+    Matmul: _run_matmul,
+    Attention: _run_attention,
+}

@@ -87,7 +87,7 @@ def _device_order(sizes: Sequence[int], order: Sequence[int], shape: Sequence[in
     return [part for group in groups for part in group]
 
 
-REARRANGING_LOWERINGS: Mapping[type, Callable[[Call], Tensor]] = {
+CALLS: Mapping[type, Callable[[Call], Tensor]] = {
     Permute: _run_permute,
     Reshape: _run_reshape,
 }

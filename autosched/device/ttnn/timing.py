@@ -1,3 +1,5 @@
+"""How long a card takes: by trace, by the clock on the wall, and by its profiler."""
+
 import os
 from dataclasses import replace
 from typing import Any

@@ -1,0 +1,1 @@
+"""The ttnn calls of each operator, and what runs, times and reads them."""
