@@ -48,7 +48,7 @@ def open_local_device(
         DeviceError: if the mock device's files cannot be written.
     """
     quiet = {"TT_METAL_LOGGER_LEVEL": "off", "LOGURU_LEVEL": "ERROR"}
-    os.environ.update(mock_environment(board) if kind == "mock" else quiet)
+    os.environ.update(mock_environment(board, mock_directory()) if kind == "mock" else quiet)
     from autosched.device.ttnn.local_device import LocalDevice  # noqa: PLC0415 - after the environment is set
 
     return LocalDevice(board, kind, timing or TimingSettings())
@@ -60,6 +60,11 @@ def cache_dir() -> Path:
         return Path(explicit)
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "autosched"
+
+
+def mock_directory() -> Path:
+    """Return the directory for the mock device's files, one for each ttnn version."""
+    return cache_dir() / f"ttnn-{ttnn_version()}"
 
 
 def ttnn_version() -> str:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from autosched.boards import find_board
+from autosched.device.machine import mock_directory
 from autosched.device.mock.environment import mock_environment
 
-os.environ.update(mock_environment(find_board("n150")))
+os.environ.update(mock_environment(find_board("n150"), mock_directory()))
 
 import torch
 import ttnn

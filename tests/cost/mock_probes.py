@@ -19,10 +19,11 @@ from autosched.boards import find_board
 from autosched.cost.ops.convolutions import Conv2dOp
 from autosched.cost.ops.families import read_features
 from autosched.cost.ops.matmul import MatmulOp
+from autosched.device.machine import mock_directory
 from autosched.device.mock.environment import mock_environment
 from autosched.schedule.outcomes import DeviceOp
 
-os.environ.update(mock_environment(find_board("n150")))
+os.environ.update(mock_environment(find_board("n150"), mock_directory()))
 
 import torch
 import ttnn

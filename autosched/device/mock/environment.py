@@ -15,7 +15,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from autosched.boards import Board
-from autosched.device.machine import cache_dir, ttnn_version
 from autosched.device.mock.placeholder_elf import placeholder_elf
 from autosched.errors import DeviceError
 
@@ -117,11 +116,11 @@ esac
 _SHELL_SPECIAL = re.compile(r"""[\s'"$&;()<>|*?`\\!#]""")
 
 
-def mock_environment(board: Board) -> dict[str, str]:
+def mock_environment(board: Board, root: Path) -> dict[str, str]:
     """Prepare the mock device for ``board`` and return the variables to set before importing ttnn.
 
-    Idempotent, and safe to call from several processes at once: files are written beside their
-    place and renamed into it.
+    The files go below ``root``. Idempotent, and safe to call from several processes at once: files
+    are written beside their place and renamed into it.
 
     Raises:
         DeviceError: if ttnn is not installed, the files cannot be written, or their directory
@@ -131,7 +130,6 @@ def mock_environment(board: Board) -> dict[str, str]:
     if spec is None or spec.origin is None:
         raise DeviceError("ttnn is not installed; run 'make setup', or 'pip install ttnn'")
     wheel = Path(spec.origin).parent
-    root = cache_dir() / f"ttnn-{ttnn_version()}"
     if _SHELL_SPECIAL.search(str(root)):
         raise DeviceError(
             f"tt-metal hands {str(root)!r} to a shell without quotes; "

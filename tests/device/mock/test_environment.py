@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from autosched.boards import BOARDS
-from autosched.device.machine import cache_dir, silicon_devices
+from autosched.boards import BOARDS, Board
+from autosched.device.machine import cache_dir, mock_directory, silicon_devices
 from autosched.device.mock import environment as mock_setup
-from autosched.device.mock.environment import mock_environment
+from autosched.device.mock.environment import mock_environment as environment_in
 from autosched.device.mock.placeholder_elf import placeholder_elf
 from autosched.errors import DeviceError
 from tests.device.conftest import child_options
@@ -37,6 +37,10 @@ def without_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("sh", "cat"):
         tools.joinpath(name).symlink_to(str(shutil.which(name)))
     monkeypatch.setenv("PATH", str(tools))
+
+
+def mock_environment(board: Board) -> dict[str, str]:
+    return environment_in(board, mock_directory())
 
 
 def compiler_of(environment: dict[str, str]) -> Path:

@@ -1,0 +1,1 @@
+"""Files and environment that make ttnn open its mock device."""
