@@ -22,6 +22,7 @@ _HOMES = {
     "load_network_file": "autosched.network.capture.network_file",
     "load_schedule": "autosched.export.loading",
     "load_study": "autosched.search.open_study",
+    "save_schedule": "autosched.export.saving",
     "open_local_device": "autosched.device.machine",
 }
 

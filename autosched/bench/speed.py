@@ -18,6 +18,7 @@ from autosched.bench.bench import Bench
 from autosched.boards import find_board
 from autosched.cost.model import CostModel
 from autosched.device.machine import open_local_device
+from autosched.export.saving import save_schedule
 from autosched.network.graph import Network
 from autosched.network.operators import Input
 from autosched.probing.joint_problem import JointProblem
@@ -122,7 +123,7 @@ def _job(
     ) as study:
         best = study.optimize(trials=trials)
         if best is not None and best.schedule is not None:
-            best.schedule.export(directory / f"{name}.py")
+            save_schedule(best.schedule, directory / f"{name}.py")
     return time.perf_counter() - begin, network
 
 

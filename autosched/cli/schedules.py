@@ -1,4 +1,4 @@
-"""``autosched check``: an exported schedule, run again."""
+"""``autosched export`` and ``check``: a study's schedule as a file, and such a file run again."""
 
 from pathlib import Path
 from typing import Annotated
@@ -33,8 +33,8 @@ def check(  # noqa: PLR0913 - one parameter per option
     Board and batch are the schedule's own unless they are named. On the mock device the time is
     estimated by the shipped cost model, or by the calibration of a database named by --storage.
     """
-    from autosched.cli.steps.check_run import CheckRequest, check_schedule  # noqa: PLC0415 - the help starts quickly
-    from autosched.device.interface import TimingSettings  # noqa: PLC0415 - as above
+    from autosched.cli.steps.check_run import CheckRequest, check_schedule
+    from autosched.device.interface import TimingSettings
 
     named = {"warm_ups": warm_ups, "replays": replays}
     timing = TimingSettings(**{key: value for key, value in named.items() if value is not None})
@@ -63,20 +63,20 @@ def export(
     as_json: options.Json = False,
 ) -> None:
     """Write a study's best schedule as a Python module that needs ttnn alone, or as JSON."""
-    from autosched.export.saving import check_target  # noqa: PLC0415 - the help starts quickly
-    from autosched.report import words  # noqa: PLC0415 - as above
-    from autosched.report.output import say  # noqa: PLC0415 - as above
-    from autosched.report.summary import print_next  # noqa: PLC0415 - as above
-    from autosched.store.database import open_store  # noqa: PLC0415 - as above
-    from autosched.store.studies import get_study  # noqa: PLC0415 - as above
-    from autosched.store.trials import finished_trial  # noqa: PLC0415 - as above
+    from autosched.export.saving import check_target, save_schedule
+    from autosched.report import words
+    from autosched.report.output import say
+    from autosched.report.summary import print_next
+    from autosched.store.database import open_store
+    from autosched.store.studies import get_study
+    from autosched.store.trials import finished_trial
 
     target = Path(output_file or hints.module_name(study))
     check_target(target)
     with opened_output(as_json) as output, open_store(storage) as store:
         record = get_study(store, study)
         chosen, schedule = finished_trial(store, record, trial)
-        path = schedule.export(target)
+        path = save_schedule(schedule, target)
         latency = words.latency(chosen.latency_us, chosen.latency_kind)
         say(output.console, f"Trial {chosen.number} of {study}, {latency}: {path}")
         net = str(record.settings.get("network_file") or "NET.PY")

@@ -1,3 +1,5 @@
+"""What is chosen for a layer: one configuration class a kind of layer."""
+
 from dataclasses import dataclass, field
 
 from autosched.schedule.tensors import (

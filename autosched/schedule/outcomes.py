@@ -1,3 +1,5 @@
+"""What a device answers: outcomes with their device ops, or typed rejections."""
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -1,16 +1,11 @@
-"""The words that all rooms share: layouts, layer configurations, schedules and outcomes.
+"""A schedule: one joint choice for a whole network, and where it comes from."""
 
-Pure data. Everything here is frozen, compares by value, and turns into plain JSON and back with
-:mod:`autosched.schedule.serialization`. Nothing here imports torch, ttnn or a database.
-"""
-
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from autosched.schedule.configurations import LayerConfig
 from autosched.schedule.outcomes import TimeKind
+from autosched.schedule.serialization import digest, fields_of
 from autosched.schedule.tensors import Edge, TensorLayout
 
 
@@ -48,20 +43,8 @@ class Schedule:
     reshards: Mapping[Edge, TensorLayout] = field(default_factory=dict)
     moves: Mapping[Edge, TensorLayout] = field(default_factory=dict)
 
-    def export(self, path: str | os.PathLike[str]) -> Path:
-        """Write the schedule to a Python module (``.py``) or JSON file (``.json``).
-
-        Raises:
-            ScheduleError: if the file cannot be written.
-        """
-        from autosched.export.saving import save_schedule  # noqa: PLC0415 - a room above
-
-        return save_schedule(self, path)
-
     def fingerprint(self) -> str:
         """Return a digest of the choices and the execution order, the same for equal ones."""
-        from autosched.schedule.serialization import digest, fields_of  # noqa: PLC0415 - imports this module
-
         plain = fields_of(self)
         choices = {key: plain[key] for key in ("layers", "reshards", "moves")}
         return digest({**choices, "order": list(self.layers)})

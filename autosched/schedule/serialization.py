@@ -1,4 +1,4 @@
-"""The words of :mod:`autosched.schedule.schedule` as plain JSON values, and back with every check.
+"""The words of :mod:`autosched.schedule` as plain JSON values, and back with every check.
 
 :func:`from_plain` guards files that people edit; the database's own reader is quicker and checks
 less.

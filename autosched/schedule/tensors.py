@@ -1,3 +1,5 @@
+"""How tensors lie: memory, sharding, pages and formats; and the edges between layers."""
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum

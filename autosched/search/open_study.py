@@ -38,7 +38,7 @@ def create_study(
         network = autosched.capture(module.eval(), (images,), "resnet50")
         with autosched.create_study(network, "n150") as study:
             study.optimize(trials=20)
-            study.best.schedule.export("resnet50_n150.py")
+            autosched.save_schedule(study.best.schedule, "resnet50_n150.py")
 
     Raises:
         BoardError, SearchError, StoreError, StudyError: as :func:`open_study`.

@@ -36,6 +36,7 @@ from autosched.device.interface import ProbeRequest
 from autosched.device.machine import ttnn_version
 from autosched.device.worker import WorkerDevice
 from autosched.errors import ScheduleError
+from autosched.export.saving import save_schedule
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Activation, Binary, Conv2d, Input, Linear
 from autosched.schedule.configurations import (
@@ -271,7 +272,8 @@ def main() -> None:
         latency_kind=TimeKind.ESTIMATED,
         cost_model=cost.version,
     )
-    print(replace(schedule, provenance=made_for).export(sys.argv[1] if sys.argv[1:] else TARGET))
+    target = sys.argv[1] if sys.argv[1:] else TARGET
+    print(save_schedule(replace(schedule, provenance=made_for), target))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from autosched.bench.bench import Bench, Progress
 from autosched.cli.steps.inputs import hand_tuned, hand_tuned_path
 from autosched.errors import SearchError
 from autosched.export.loading import load_schedule
+from autosched.export.saving import save_schedule
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Input as NetworkInput
 from autosched.probing.joint_problem import JointProblem
@@ -86,12 +87,12 @@ def test_a_hand_tuned_schedule_of_another_network_is_left_out(
         assert hand_tuned(output, str(tmp_path / "net.py"), network, "n150") is None
         file.parent.mkdir()
         made_for = replace(schedule.provenance, network_signature="0" * 16)
-        replace(schedule, provenance=made_for).export(file)
+        save_schedule(replace(schedule, provenance=made_for), file)
         assert hand_tuned(output, str(tmp_path / "net.py"), network, "n150") is None
         assert "was made for another tiny: left out" in capsys.readouterr().out
         made_for = replace(schedule.provenance, network_signature=network.signature)
         own = replace(schedule, provenance=made_for)
-        own.export(file)
+        save_schedule(own, file)
         assert hand_tuned(output, str(tmp_path / "net.py"), network, "n150") == own
 
 

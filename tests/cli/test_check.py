@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 import autosched
+from autosched.export.saving import save_schedule
 from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.tensors import CoreRange
 from tests.cli.conftest import Invoke, Studied
@@ -72,7 +73,7 @@ def test_what_the_device_rejects_is_told_in_its_words(
     assert isinstance(config, Conv2dConfig)
     impossible = replace(config, core_grid=(CoreRange(0, 0, 40, 40),))
     layers = {**schedule.layers, "2": impossible}
-    path = replace(schedule, layers=layers).export(tmp_path / "impossible.json")
+    path = save_schedule(replace(schedule, layers=layers), tmp_path / "impossible.json")
     done = invoke("check", str(path), "--net", str(studied.net))
     assert done.code == 2
     assert "impossible.json: the device rejects 2: " in done.err

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import autosched
+from autosched.export.saving import save_schedule
 from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.tensors import DRAM_TILE, Edge, ShardLayout, TensorLayout
 from tests.cli.conftest import Invoke, Studied
@@ -118,7 +119,7 @@ def test_a_schedule_of_something_else_is_no_start(
     other.write_text(studied.schedule.read_text())
     json = tmp_path / "other.json"
     schedule = autosched.load_schedule(other)
-    schedule.export(json)
+    save_schedule(schedule, json)
     json.write_text(json.read_text().replace(*change))
     done = invoke("run", str(studied.net), "--storage", studied.url, "--start", str(json))
     assert done.code == 2, done.out
@@ -152,7 +153,7 @@ def test_an_edge_that_is_none_is_named(
     words: str,
 ) -> None:
     schedule = replace(autosched.load_schedule(studied.schedule), reshards=reshards, moves=moves)
-    schedule.export("edited.json")
+    save_schedule(schedule, "edited.json")
     for command in (
         ("check", "edited.json", "--net", str(studied.net)),
         ("run", str(studied.net), "--storage", studied.url, "--start", "edited.json"),

@@ -47,7 +47,7 @@ def test_search_export_and_go_on(studied: Studied, net: Path, tmp_path: Path):
         assert best == study.best
         assert best is not None
         assert best.schedule is not None
-        path = best.schedule.export(tmp_path / "net_n150.py")
+        path = autosched.save_schedule(best.schedule, tmp_path / "net_n150.py")
         # The layers are those of the network that was studied before, so most is known already.
         assert study.probe_counts.reused > study.probe_counts.run
 

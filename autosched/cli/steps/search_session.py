@@ -11,6 +11,7 @@ from autosched.cli.steps.inputs import captured_network, describe_device, load_s
 from autosched.cli.steps.search_request import Target, Wishes, parse_duration
 from autosched.device.machine import choose_device
 from autosched.errors import NetworkFileError, StudyError
+from autosched.export.saving import save_schedule
 from autosched.network.graph import Network
 from autosched.probing.probe_book import ProbeCounts
 from autosched.probing.restrictions import restrictions
@@ -86,7 +87,7 @@ def search(
         )
     path = None
     if wishes.export is not None and best is not None and best.schedule is not None:
-        path = best.schedule.export(wishes.export)
+        path = save_schedule(best.schedule, wishes.export)
     result = SearchResult(
         study=study.record,
         trials=study.trials,
