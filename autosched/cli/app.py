@@ -1,24 +1,11 @@
 """The command line's commands; none of them loads torch or ttnn before it runs."""
 
-from collections.abc import Callable
-from types import ModuleType
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 
-from autosched.cli import bench, run, studies
-from autosched.cli import bench as coverage
-from autosched.cli import calibration as calibrate
-from autosched.cli import calibration as predict
-from autosched.cli import database as merge
-from autosched.cli import machine as boards
-from autosched.cli import machine as doctor
-from autosched.cli import machine as version
-from autosched.cli import run as resume
-from autosched.cli import schedules as check
-from autosched.cli import schedules as export
-from autosched.cli import studies as delete
-from autosched.cli import studies as show
+from autosched.cli import bench, calibration, database, machine, run, schedules, studies
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,31 +21,31 @@ def _autosched(
     show_version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=version.print_and_exit, is_eager=True, help="Print the version."
+            "--version", callback=machine.print_and_exit, is_eager=True, help="Print the version."
         ),
     ] = False,
 ) -> None:
     """Search the fastest schedule of a convolutional network on Tenstorrent hardware."""
 
 
-def _add(name: str, module: ModuleType, function: Callable[..., Any]) -> None:
-    examples = "\n".join(f"  {line}" for line in module.EXAMPLES)
+def _add(name: str, function: Callable[..., Any], examples: Sequence[str]) -> None:
+    lines = "\n".join(f"  {line}" for line in examples)
     # The backspace keeps click from joining the lines.
-    app.command(name, epilog=f"\b\nExample:\n{examples}")(function)
+    app.command(name, epilog=f"\b\nExample:\n{lines}")(function)
 
 
-_add("run", run, run.run)
-_add("resume", resume, resume.resume)
-_add("export", export, export.export)
-_add("check", check, check.check)
-_add("list", studies, studies.list_all)
-_add("show", show, show.show)
-_add("delete", delete, delete.delete)
-_add("merge", merge, merge.merge)
-_add("bench", bench, bench.bench)
-_add("coverage", coverage, coverage.coverage)
-_add("boards", boards, boards.boards)
-_add("doctor", doctor, doctor.doctor)
-_add("calibrate", calibrate, calibrate.calibrate)
-_add("predict", predict, predict.predict)
-_add("version", version, version.version)
+_add("run", run.run, run.RUN_EXAMPLES)
+_add("resume", run.resume, run.RESUME_EXAMPLES)
+_add("export", schedules.export, schedules.EXPORT_EXAMPLES)
+_add("check", schedules.check, schedules.CHECK_EXAMPLES)
+_add("list", studies.list_all, studies.LIST_EXAMPLES)
+_add("show", studies.show, studies.SHOW_EXAMPLES)
+_add("delete", studies.delete, studies.DELETE_EXAMPLES)
+_add("merge", database.merge, database.MERGE_EXAMPLES)
+_add("bench", bench.bench, bench.BENCH_EXAMPLES)
+_add("coverage", bench.coverage, bench.COVERAGE_EXAMPLES)
+_add("boards", machine.boards, machine.BOARDS_EXAMPLES)
+_add("doctor", machine.doctor, machine.DOCTOR_EXAMPLES)
+_add("calibrate", calibration.calibrate, calibration.CALIBRATE_EXAMPLES)
+_add("predict", calibration.predict, calibration.PREDICT_EXAMPLES)
+_add("version", machine.version, machine.VERSION_EXAMPLES)

@@ -1,4 +1,4 @@
-"""``autosched bench``: baselines and samplers side by side."""
+"""``autosched bench`` and ``coverage``: methods side by side, and many networks on many boards."""
 
 from typing import Annotated
 
@@ -60,10 +60,10 @@ def bench(  # noqa: PLR0913 - one parameter per option
     trials are not. A hand-tuned schedule is taken from the directory baselines beside the network
     file, where there is one for the network, board and batch.
     """
-    from autosched.cli.steps.bench_run import (  # noqa: PLC0415 - starts quickly
+    from autosched.cli.steps.bench_run import (
         BenchRequest,
         run_bench,
-        time_solver,  # noqa: PLC0415 - as above
+        time_solver,
     )
 
     request = BenchRequest(
@@ -125,7 +125,7 @@ def coverage(  # noqa: PLR0913 - one parameter per option
     One that fails is a row with its reason. Probes are stored and reused: run it again to go on
     after an interruption.
     """
-    from autosched.cli.steps.coverage_run import CoverageRequest, run_coverage  # noqa: PLC0415 - as in bench
+    from autosched.cli.steps.coverage_run import CoverageRequest, run_coverage
 
     request = CoverageRequest(
         nets=tuple(nets or ()),

@@ -1,4 +1,4 @@
-"""``autosched calibrate``: fit the device model to profiles of real cards."""
+"""``autosched calibrate`` and ``predict``: the device model held against profiles of real cards."""
 
 from typing import Annotated
 
@@ -40,12 +40,12 @@ def calibrate(  # noqa: PLR0913, PLR0917 - one parameter per option
     as_json: options.Json = False,
 ) -> None:
     """Fit the device model's coefficients to profiles, judged on held-out layers and networks."""
-    from autosched.cost.calibration.calibration import fit_coefficients as fit_profiles  # noqa: PLC0415 - the help starts quickly
-    from autosched.cost.calibration.calibration import shipped_coefficients, write_coefficients  # noqa: PLC0415 - as above
-    from autosched.cost.model_choice import keep_calibration  # noqa: PLC0415 - as above
-    from autosched.report.calibration_tables import print_calibration  # noqa: PLC0415 - as above
-    from autosched.report.output import say  # noqa: PLC0415 - as above
-    from autosched.store.database import open_store  # noqa: PLC0415 - as above
+    from autosched.cost.calibration.calibration import fit_coefficients as fit_profiles
+    from autosched.cost.calibration.calibration import shipped_coefficients, write_coefficients
+    from autosched.cost.model_choice import keep_calibration
+    from autosched.report.calibration_tables import print_calibration
+    from autosched.report.output import say
+    from autosched.store.database import open_store
 
     with opened_output(as_json) as output:
         report = fit_profiles(files, ttnn_version, None if anew else shipped_coefficients(), arch)
@@ -76,8 +76,8 @@ def predict(
     as_json: options.Json = False,
 ) -> None:
     """Compare predicted with measured times, op by op and in total."""
-    from autosched.cost.calibration.prediction import predict_profile  # noqa: PLC0415 - the help starts quickly
-    from autosched.report.calibration_tables import print_prediction  # noqa: PLC0415 - as above
+    from autosched.cost.calibration.prediction import predict_profile
+    from autosched.report.calibration_tables import print_prediction
 
     with opened_output(as_json) as output:
         report = predict_profile(file, arch=arch)

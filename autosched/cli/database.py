@@ -30,10 +30,9 @@ def merge(
     Searches then reuse the probes of both. Nothing that is here is changed, and merging again adds
     only what is new there. A study whose name another one has here is renamed.
     """
-    pass
-    from autosched.store.database import open_store  # noqa: PLC0415 - as above
-    from autosched.store.merging import merge_databases as merge_stores  # noqa: PLC0415 - as above
-    from autosched.store.merging import open_other  # noqa: PLC0415 - as above
+    from autosched.store.database import open_store
+    from autosched.store.merging import merge_databases as merge_stores
+    from autosched.store.merging import open_other
 
     with (
         opened_output(as_json) as output,

@@ -115,6 +115,6 @@ def _write_traceback(error: BaseException) -> str:
 
 
 def _reports_dir() -> Path:
-    from autosched.device.machine import cache_dir  # noqa: PLC0415 - only needed for a bug
+    from autosched.device.machine import cache_dir
 
     return cache_dir() / "failures"

@@ -1,4 +1,4 @@
-"""``autosched boards``: the boards there are."""
+"""``autosched boards``, ``doctor`` and ``version``: what is there."""
 
 import typer
 
@@ -11,10 +11,10 @@ BOARDS_EXAMPLES = ("autosched boards",)
 
 def boards(as_json: options.Json = False) -> None:
     """List the boards, and the cards on this machine."""
-    from autosched.boards import BOARDS  # noqa: PLC0415 - the help starts quickly
-    from autosched.device.machine import silicon_devices  # noqa: PLC0415 - as above
-    from autosched.report.output import say  # noqa: PLC0415 - as above
-    from autosched.report.tables import board_plain, board_table  # noqa: PLC0415 - as above
+    from autosched.boards import BOARDS
+    from autosched.device.machine import silicon_devices
+    from autosched.report.output import say
+    from autosched.report.tables import board_plain, board_table
 
     cards = [str(path) for path in silicon_devices()]
     with opened_output(as_json) as output:
@@ -38,9 +38,9 @@ def doctor(
 
     The exit code is 0 if a search can run, 2 if not.
     """
-    from autosched.boards import find_board  # noqa: PLC0415 - the help starts quickly
-    from autosched.cli.steps.machine_checks import checks  # noqa: PLC0415 - as above
-    from autosched.report.output import say  # noqa: PLC0415 - as above
+    from autosched.boards import find_board
+    from autosched.cli.steps.machine_checks import checks
+    from autosched.report.output import say
 
     known = find_board(board or "n150")
     found = []
@@ -80,7 +80,7 @@ def _line() -> str:
 
 
 def _ttnn_version() -> str | None:
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - starts quickly
+    from importlib.metadata import PackageNotFoundError, version
 
     try:
         return version("ttnn")

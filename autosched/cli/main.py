@@ -24,13 +24,13 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
     try:
         silence_libraries()
         # Imported here, so that a Ctrl-C during the imports is handled, too.
-        from autosched.cli.app import app  # noqa: PLC0415
+        from autosched.cli.app import app
 
         app(args=arguments, prog_name="autosched")
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 0
     except BaseException as error:
-        from autosched.cli.exits import report_failure  # noqa: PLC0415 - as above
+        from autosched.cli.exits import report_failure
 
         return interrupts.exit_code() if interrupts.received() else report_failure(error)
     return 0

@@ -1,4 +1,4 @@
-"""``autosched run``: from a network file to its best schedule."""
+"""``autosched run`` and ``resume``: from a network file, or a study, to the best schedule."""
 
 import time
 
@@ -45,14 +45,11 @@ def run(  # noqa: PLR0913 - one parameter per option
     stored at once; Ctrl-C loses nothing.
     """
     began = time.monotonic()
-    from autosched.cli.steps.search_request import (
-        Target,  # noqa: PLC0415 - starts quickly
-        Wishes,  # noqa: PLC0415 - as above
-    )
-    from autosched.cli.steps.search_session import (  # noqa: PLC0415 - as above
+    from autosched.cli.steps.search_request import Target, Wishes
+    from autosched.cli.steps.search_session import (
         GoingOn,
         interruptible,
-        run_search,  # noqa: PLC0415 - starts quickly
+        run_search,
     )
 
     wishes = Wishes(
@@ -95,11 +92,11 @@ def resume(  # noqa: PLR0913 - one parameter per option
     unless they are named.
     """
     began = time.monotonic()
-    from autosched.cli.steps.search_request import Wishes  # noqa: PLC0415 - as above
-    from autosched.cli.steps.search_session import (  # noqa: PLC0415 - as above
+    from autosched.cli.steps.search_request import Wishes
+    from autosched.cli.steps.search_session import (
         GoingOn,
         interruptible,
-        resume_search,  # noqa: PLC0415 - starts quickly
+        resume_search,
     )
 
     wishes = Wishes(sampler, effort, seed, trials, timeout, export)

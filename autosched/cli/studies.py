@@ -1,4 +1,4 @@
-"""``autosched list``: the studies of a database."""
+"""``autosched list``, ``show`` and ``delete``: the studies of a database."""
 
 import sys
 from typing import Annotated
@@ -9,16 +9,16 @@ from autosched.cli import hints, options
 from autosched.errors import StudyError
 from autosched.report.output import opened_output
 
-STUDIES_EXAMPLES = ("autosched list", "autosched list --storage sqlite:///trials.sqlite3 --json")
+LIST_EXAMPLES = ("autosched list", "autosched list --storage sqlite:///trials.sqlite3 --json")
 
 
 def list_all(storage: options.Storage = None, as_json: options.Json = False) -> None:
     """List the studies of a database with their trials and best latency."""
-    from autosched.report.output import say  # noqa: PLC0415 - the help starts quickly
-    from autosched.report.summary import study_plain  # noqa: PLC0415 - as above
-    from autosched.report.tables import study_table  # noqa: PLC0415 - as above
-    from autosched.store.database import open_store  # noqa: PLC0415 - as above
-    from autosched.store.studies import list_studies  # noqa: PLC0415 - as above
+    from autosched.report.output import say
+    from autosched.report.summary import study_plain
+    from autosched.report.tables import study_table
+    from autosched.store.database import open_store
+    from autosched.store.studies import list_studies
 
     with opened_output(as_json) as output, open_store(storage) as store:
         found = list_studies(store)
@@ -54,18 +54,18 @@ def show(
     as_json: options.Json = False,
 ) -> None:
     """Show a study: its trials and its best, with --layers where that one's time goes."""
-    from autosched.cost.profiles.perf_csv import write_ops  # noqa: PLC0415 - as above
+    from autosched.cost.profiles.perf_csv import write_ops
     from autosched.report import summary
-    from autosched.report import summary as studies  # noqa: PLC0415 - the help starts quickly
-    from autosched.report.output import say  # noqa: PLC0415 - as above
-    from autosched.report.tables import trial_table  # noqa: PLC0415 - as above
-    from autosched.search.settings import Settings  # noqa: PLC0415 - as above
-    from autosched.store.database import open_store  # noqa: PLC0415 - as above
-    from autosched.store.studies import get_study  # noqa: PLC0415 - as above
-    from autosched.store.trials import (  # noqa: PLC0415 - as above
+    from autosched.report import summary as studies
+    from autosched.report.output import say
+    from autosched.report.tables import trial_table
+    from autosched.search.settings import Settings
+    from autosched.store.database import open_store
+    from autosched.store.studies import get_study
+    from autosched.store.trials import (
         best_of,
         finished_trial,
-        list_trials,  # noqa: PLC0415 - as above
+        list_trials,
     )
 
     with opened_output(as_json) as output, open_store(storage) as store:
@@ -102,12 +102,12 @@ def delete(
     as_json: options.Json = False,
 ) -> None:
     """Forget a study and its trials. Its probes stay: other studies reuse them."""
-    from autosched.report import words  # noqa: PLC0415 - the help starts quickly
-    from autosched.report.output import say  # noqa: PLC0415 - as above
-    from autosched.store.database import open_store  # noqa: PLC0415 - as above
-    from autosched.store.optuna_mirror import forget_study  # noqa: PLC0415 - as above
-    from autosched.store.studies import get_study  # noqa: PLC0415 - as above
-    from autosched.store.trials import list_trials  # noqa: PLC0415 - as above
+    from autosched.report import words
+    from autosched.report.output import say
+    from autosched.store.database import open_store
+    from autosched.store.optuna_mirror import forget_study
+    from autosched.store.studies import get_study
+    from autosched.store.trials import list_trials
 
     with opened_output(as_json) as output, open_store(storage) as store:
         record = get_study(store, study)

@@ -247,7 +247,7 @@ def _compared(output: Screen, request: BenchRequest, prepared: PreparedBench) ->
 
 def _measured_speed(output: Screen, request: BenchRequest, kind: str) -> dict[str, Any]:
     """Time the main job on the first network, batch and board."""
-    from autosched.bench.speed import measure_speed  # noqa: PLC0415 - only with --speed
+    from autosched.bench.speed import measure_speed
 
     effort = find_effort(request.effort)
     net, batch = request.nets[0], request.batches[0]
@@ -271,7 +271,7 @@ def _write(
         page = comparison_markdown(comparisons, request.command, failed)
         Path(request.markdown).write_text(page, encoding="utf-8")
     if request.plot is not None:
-        from autosched.report.bench_tables import write_plot  # noqa: PLC0415 - loads plotly
+        from autosched.report.bench_tables import write_plot
 
         write_plot(comparisons, Path(request.plot))
 

@@ -25,7 +25,7 @@ from autosched.search.settings import Settings
 from autosched.space.efforts import find_effort
 from autosched.store.database import Store, open_writable
 
-_STUDIES = Path(__file__).resolve().parents[2] / "studies"
+_STUDIES = Path(__file__).resolve().parents[3] / "studies"
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ def captured_network(
     screen = SearchScreen(output.console, 0)
     with screen.shown():
         screen.begin("capture", f"{net}, with PyTorch")
-        from autosched.network.capture.capture import capture  # noqa: PLC0415 - loads torch
-        from autosched.network.capture.network_file import load_network_file  # noqa: PLC0415 - loads torch
+        from autosched.network.capture.capture import capture
+        from autosched.network.capture.network_file import load_network_file
 
         loaded = load_network_file(net, batch)
         network = capture(loaded.module, loaded.example_inputs, loaded.name, allow_host=allow_host)

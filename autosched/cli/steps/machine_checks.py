@@ -103,7 +103,7 @@ def _database(storage: str | None) -> Check:
 def _dashboard(storage: str | None) -> Check:
     command = shutil.which("optuna-dashboard", path=f"{sys.prefix}/bin") or "optuna-dashboard"
     if storage is None:
-        from autosched.store.address import default_url  # noqa: PLC0415 - only where none is named
+        from autosched.store.address import default_url
 
         storage = default_url()
     if storage.startswith("sqlite"):

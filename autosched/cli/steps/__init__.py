@@ -1,0 +1,1 @@
+"""What the long commands do, step by step."""
