@@ -1,9 +1,10 @@
-"""Who may import whom: rooms from the top of the house to its foundation."""
+"""Who may import whom, from the top of the house to its foundation; and no circle of files."""
 
 import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -11,67 +12,169 @@ import pytest
 import autosched
 
 SOURCE = Path(autosched.__file__).parent
-ROOMS = (
-    "cli",
-    "report",
-    "export",
-    "search",
-    "numerics",
-    "cost",
-    "device",
-    "space",
-    "network",
-    "store",
-)
-"""A room imports only from itself and from those after it."""
-SHARED = ("schedule", "errors", "budget")
-"""Modules that every room may import."""
+WORDS = {"schedule", "errors"}
+GROUND = {*WORDS, "boards", "budget"}
+MAY_IMPORT = {
+    "schedule": {"errors"},
+    "solver": {"errors"},
+    "store": WORDS,
+    "network": WORDS,
+    "network/rules": {"network", "errors"},
+    "network/capture": {"network", "network/rules", "errors"},
+    "export": WORDS,
+    "space": {"network", *WORDS, "boards"},
+    "device/mock": {"boards", "errors"},
+    "device/ttnn": {"device", "network", *GROUND},
+    "device": {"device/ttnn", "device/mock", "network", *GROUND},
+    "cost/ops": {"schedule"},
+    "cost/profiles": {"cost/ops", *WORDS, "boards"},
+    "cost": {"cost/ops", "store", *WORDS, "boards"},
+    "cost/calibration": {"cost", "cost/profiles", "cost/ops", *WORDS, "boards"},
+    "probing": {"space", "device", "cost", "solver", "network", "store", *GROUND},
+    "search/samplers": {"probing", "solver", "network", "store", *GROUND},
+    "search": {
+        "search/samplers",
+        "probing",
+        "cost",
+        "device",
+        "space",
+        "network",
+        "network/capture",
+        "store",
+        *GROUND,
+    },
+    "bench": {
+        "search",
+        "search/samplers",
+        "probing",
+        "solver",
+        "cost",
+        "device",
+        "device/ttnn",
+        "space",
+        "network",
+        "store",
+        "export",
+        *GROUND,
+    },
+    "report": {
+        "bench",
+        "probing",
+        "cost",
+        "cost/calibration",
+        "cost/profiles",
+        "network",
+        "store",
+        *GROUND,
+    },
+}
+"""By room, those whose modules it may import beside its own; ``docs/architecture.md`` says why."""
+INSIDE_FUNCTIONS = {
+    ("device", "device/ttnn"),
+    ("bench", "device/ttnn"),
+    ("search", "network/capture"),
+}
+"""What is imported inside a function only: it loads ttnn, or torch."""
+ONE_FILE = {
+    ("cost", "store"): {"cost/model_choice.py"},
+    ("device/ttnn", "device"): {"device/interface.py", "device/rejections.py"},
+    ("probing", "device"): {"device/interface.py", "device/revisions.py"},
+    ("device", "device/mock"): {"device/machine.py"},
+}
+"""Rooms of which one file alone may import, or alone be imported."""
+COMMANDS = {"cli", "cli/steps"}
+"""The command line may import all of the above."""
 
 
-def rooms_here() -> list[str]:
-    return sorted(path.parent.name for path in SOURCE.glob("*/__init__.py"))
+def modules() -> dict[str, Path]:
+    """Every module by its dotted name."""
+    found = {}
+    for path in SOURCE.rglob("*.py"):
+        parts = ("autosched", *path.relative_to(SOURCE).with_suffix("").parts)
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
 
 
-def imported_modules(tree: ast.AST) -> Iterator[str]:
-    """Every module a tree imports, also inside functions and under TYPE_CHECKING."""
+MODULES = modules()
+
+
+def room_of(module: str) -> str:
+    """The folder of a module; one of the ground floor is a room of its own."""
+    path = MODULES[module].relative_to(SOURCE)
+    return str(path.parent) if len(path.parts) > 1 else path.stem
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Every module of ours a tree imports, also inside functions and under TYPE_CHECKING."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from (alias.name for alias in node.names if alias.name in MODULES)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
-            yield node.module or ""
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in MODULES else node.module or "" for name in names)
 
 
-def rooms_imported(path: Path) -> set[str]:
-    names = imported_modules(ast.parse(path.read_text()))
-    parts = [name.split(".") for name in names if name.startswith("autosched.")]
-    return {part[1] for part in parts}
+def ours(tree: ast.AST) -> set[str]:
+    return {name for name in imported(tree) if name in MODULES}
 
 
-def test_every_room_is_known() -> None:
-    assert set(rooms_here()) <= set(ROOMS)
+IMPORTS = {name: ours(ast.parse(path.read_text())) for name, path in MODULES.items()}
+ROOMS = sorted({room_of(name) for name, path in MODULES.items() if path.parent != SOURCE})
 
 
-@pytest.mark.parametrize("room", rooms_here())
+def test_every_room_is_in_the_table() -> None:
+    assert set(ROOMS) == {*MAY_IMPORT, *COMMANDS}
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
 def test_a_room_imports_only_from_rooms_below(room: str) -> None:
-    allowed = {*ROOMS[ROOMS.index(room) :], *SHARED}
     wrong = {
-        str(path.relative_to(SOURCE)): sorted(upward)
-        for path in SOURCE.joinpath(room).rglob("*.py")
-        if (upward := (rooms_imported(path) & set(ROOMS)) - allowed)
+        f"{name} -> {other}"
+        for name in MODULES
+        if room_of(name) == room
+        for other in IMPORTS[name]
+        if room_of(other) not in {room, *MAY_IMPORT[room]}
     }
     assert not wrong
 
 
-def test_the_shared_words_import_only_python_and_errors() -> None:
-    tree = ast.parse((SOURCE / "schedule.py").read_text())
-    top = ast.Module(
-        [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], []
-    )
-    packages = {name.split(".")[0] for name in imported_modules(top)}
-    assert packages <= {*sys.stdlib_module_names, "autosched"}
-    assert rooms_imported(SOURCE / "schedule.py") & set(ROOMS) <= {"export"}
+@pytest.mark.parametrize("pair", ONE_FILE, ids="->".join)
+def test_some_doors_are_for_one_file(pair: tuple[str, str]) -> None:
+    source, target = pair
+    for name in MODULES:
+        for other in IMPORTS[name]:
+            if (room_of(name), room_of(other)) == pair:
+                files = {str(MODULES[item].relative_to(SOURCE)) for item in (name, other)}
+                assert files & ONE_FILE[pair], f"{name} -> {other}: {source} may not know {target}"
+
+
+@pytest.mark.parametrize("pair", sorted(INSIDE_FUNCTIONS), ids="->".join)
+def test_some_rooms_are_loaded_late(pair: tuple[str, str]) -> None:
+    for name, path in MODULES.items():
+        if room_of(name) == pair[0]:
+            tree = ast.parse(path.read_text())
+            top = ast.Module(
+                [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], []
+            )
+            assert not {other for other in ours(top) if room_of(other) == pair[1]}, name
+
+
+def test_there_is_no_circle_of_files() -> None:
+    try:
+        TopologicalSorter(IMPORTS).prepare()
+    except CycleError as circle:
+        pytest.fail(" -> ".join(circle.args[1]))
+
+
+def test_no_room_is_a_warehouse() -> None:
+    sizes = {
+        room: sum(
+            path.name != "__init__.py" for name, path in MODULES.items() if room_of(name) == room
+        )
+        for room in ROOMS
+    }
+    assert {room: size for room, size in sizes.items() if size > 16} == {}
 
 
 @pytest.mark.parametrize("module", ["autosched", "autosched.export", "autosched.cli.main"])
