@@ -22,3 +22,5 @@ _restore_signals()
 # examples, so that one that fails can be repeated.
 hypothesis.settings.register_profile("autosched", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("autosched")
+
+# pytest_plugins = ["tests.examples.studied"]

@@ -1,1 +1,1 @@
-"""What the search is compared with: schedules made by rules that never look at a time."""
+"""What the search is compared with, on how many networks, and how fast all of it is."""

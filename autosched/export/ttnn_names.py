@@ -1,4 +1,4 @@
-"""How ttnn spells the values of :mod:`autosched.schedule.schedule`, and its own defaults (ttnn 0.81.1)."""
+"""How ttnn spells the values of :mod:`autosched.schedule`, and its own defaults (ttnn 0.81.1)."""
 
 from collections.abc import Mapping
 from dataclasses import fields

@@ -5,7 +5,7 @@ from functools import partial, singledispatch
 from typing import Any
 
 import torch
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 
 from autosched.network.graph import Layer, Network, Weights
 from autosched.network.host_ops import run_on_host

@@ -60,6 +60,7 @@ Tables = Mapping[str, tuple[Choice, ...]]
 
 
 def choices_of(answers: Sequence[Probed | Rejection], config: LayerConfig) -> list[Choice]:
+    """Return the answers that are no rejections as candidates of one configuration."""
     return [
         Choice(
             config,

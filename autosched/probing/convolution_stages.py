@@ -1,3 +1,5 @@
+"""How a convolution's candidates are asked: structures first, then refinements of the promising."""
+
 from collections.abc import Sequence
 
 from autosched.probing.candidates import Choice

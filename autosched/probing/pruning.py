@@ -1,3 +1,5 @@
+"""Which candidates stay in a layer's table."""
+
 from collections.abc import Sequence
 
 from autosched.network.graph import Layer
@@ -21,6 +23,7 @@ def place_of_group(group: Sequence[Choice]) -> tuple[ShardLayout, bool]:
 
 
 def nothing_left(layer: Layer, answers: Sequence[Probed | Rejection]) -> str:
+    """Return the message for a layer of which the device accepts nothing, in the device's words."""
     words = next(
         (item.message for item in answers if isinstance(item, Rejection)), "nothing to try"
     )

@@ -1,3 +1,5 @@
+"""What bringing a tensor from one layout into another takes, for each edge that may need it."""
+
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -16,6 +18,7 @@ class ReshardTable:
 
 
 def in_dram(layout: TensorLayout) -> TensorLayout:
+    """Return the interleaved layout in DRAM of the same format and pages."""
     return TensorLayout(Memory.DRAM, dtype=layout.dtype, page=layout.page)
 
 

@@ -1,3 +1,5 @@
+"""The search loop, and who watches it."""
+
 from typing import TYPE_CHECKING, Protocol
 
 from autosched.probing.probe_book import ProbeCounts

@@ -88,6 +88,7 @@ def default_url() -> str:
 
 
 def checkout_directory() -> Path | None:
+    """Return ``db/`` of the checkout that this package is part of, None of an installed one."""
     directory = PACKAGE.parent / "db"
     return directory if (directory / "env.py").is_file() else None
 

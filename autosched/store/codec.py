@@ -1,9 +1,9 @@
-"""Values of :mod:`autosched.schedule.schedule` as compressed JSON, and back, fast.
+"""Values of :mod:`autosched.schedule` as compressed JSON, and back, fast.
 
-The JSON is what :func:`autosched.schedule.serialization.to_plain` gives, with each distinct tensor layout
-written once, in a table beside the value. Reading does not repeat the checks of ``from_plain``,
-which guard files that people edit; it builds one reader per type from the same type hints,
-because a study loads thousands of probes with about a hundred nested values each.
+The JSON is what :func:`~autosched.schedule.serialization.to_plain` gives, with each distinct tensor
+layout written once, in a table beside the value. Reading does not repeat the checks of
+``from_plain``, which guard files that people edit; it builds one reader per type from the same type
+hints, because a study loads thousands of probes with about a hundred nested values each.
 """
 
 import gc
@@ -41,7 +41,7 @@ def pack(value: Any) -> bytes:
 
 
 def unpack(target: Any, blob: bytes, where: str) -> Any:
-    """Read back what :func:`pack` wrote of a ``target`` (a type of ``autosched.schedule.schedule``).
+    """Read back what :func:`pack` wrote of a ``target`` (a type of ``autosched.schedule``).
 
     Raises:
         StoreError: naming ``where``, if the bytes are damaged or another version's.

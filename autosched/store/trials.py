@@ -11,7 +11,6 @@ from sqlalchemy.orm import InstrumentedAttribute
 from autosched.errors import StudyError
 from autosched.schedule.outcomes import DeviceOp, Rejection, RejectionKind, TimeKind
 from autosched.schedule.schedule import Schedule
-from autosched.search.settings import Settings
 from autosched.store import models
 from autosched.store.codec import collector_paused, pack, unpack
 from autosched.store.database import Store
@@ -252,8 +251,7 @@ def best_of(store: Store, record: StudyRecord) -> TrialRecord | None:
     Where candidates are pinned or forbidden, ttnn's default and schedules given to start from
     count only as long as nothing else has run: they may be against the restrictions.
     """
-    settings = Settings.from_plain(record.settings)
-    if settings.pinned or settings.forbidden:
+    if record.settings.get("pinned") or record.settings.get("forbidden"):
         found = best_trial(store, record, leaving_out=(DEFAULT_SAMPLER, GIVEN_SAMPLER))
         if found is not None:
             return found

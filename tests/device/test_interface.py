@@ -13,7 +13,7 @@ from autosched.errors import DeviceError
 from autosched.network.graph import Network
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome
 from autosched.schedule.tensors import Edge
-from tests.device import examples
+from tests.examples import device_layers as examples
 from tests.examples.device_layers import BOARD, DRAM_8B, POOLED, sharded_schedule, ttnn_default
 
 SPILL = ReshardRequest((1, 64, 16, 16), POOLED, DRAM_8B)

@@ -39,7 +39,7 @@ from autosched.schedule.tensors import (
     ShardLayout,
     TensorLayout,
 )
-from tests.device import examples
+from tests.examples import device_layers as examples
 from tests.examples.device_layers import (
     BLOCK,
     DRAM_8B,

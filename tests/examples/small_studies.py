@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-STUDIES = Path(__file__).parents[1] / "studies"
+STUDIES = Path(__file__).parents[2] / "studies"
 SMALL = {
     "convnext_tiny": (1, 3, 64, 64),
     "deeplabv3_resnet50": (1, 3, 64, 64),

@@ -74,8 +74,8 @@ def test_names_and_signature_are_the_same_every_time(lowered):
 def test_layers_know_their_line_in_the_users_file(lowered):
     network = lowered(Tree(), torch.randn(1, 4, 8, 8))
     line = Block.forward.__code__.co_firstlineno
-    assert network.by_name["layer1.1.conv"].source == f"test_naming.py:{line + 1}"
-    assert network.by_name["layer1.1.add_2"].source == f"test_naming.py:{line + 3}"
+    assert network.by_name["layer1.1.conv"].source == f"test_source_places.py:{line + 1}"
+    assert network.by_name["layer1.1.add_2"].source == f"test_source_places.py:{line + 3}"
 
 
 def test_a_root_that_is_a_layer_is_called_after_its_operator(lowered):
@@ -89,6 +89,6 @@ def test_the_innermost_frame_outside_pytorch_counts():
     assert source_in_text(inside) == ""
     with pytest.raises(RuntimeError) as caught:
         torch.ones(2) @ torch.ones(3)
-    assert source_of_error(caught.value).startswith("test_naming.py:")
-    assert source_of_error(caught.value, "/another/file.py").startswith("test_naming.py:")
+    assert source_of_error(caught.value).startswith("test_source_places.py:")
+    assert source_of_error(caught.value, "/another/file.py").startswith("test_source_places.py:")
     assert source_of_error(ValueError("never raised")) == ""

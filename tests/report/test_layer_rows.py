@@ -1,5 +1,5 @@
 from autosched.report.layer_rows import layer_rows, reshard_rows
-from tests.report import examples
+from tests.examples import trials as examples
 
 
 def test_a_layer_has_the_sum_of_its_ops() -> None:

@@ -9,7 +9,7 @@ from autosched.schedule.schedule import Schedule
 from autosched.schedule.serialization import from_plain, to_plain
 from autosched.schedule.tensors import TensorLayout
 from autosched.store import codec
-from tests.store import examples
+from tests.examples import records as examples
 
 VALUES = [
     (ProbeOutcome, examples.OUTCOME),

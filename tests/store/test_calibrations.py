@@ -7,7 +7,7 @@ from autosched.store.calibrations import (
     save_calibration,
 )
 from autosched.store.database import Store
-from tests.store import examples
+from tests.examples import records as examples
 
 FITTED = CalibrationRecord(
     "wormhole_b0", "0.81.1", "profiles", {"conv2d": [1.25e-3, 0.5], "r2": 0.98}, examples.MOMENT

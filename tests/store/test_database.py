@@ -19,7 +19,7 @@ from sqlalchemy import text
 from autosched.errors import StoreError
 from autosched.store import studies, trials
 from autosched.store.database import Store, open_store
-from tests.store import examples
+from tests.examples import records as examples
 
 _NOBODY = 65534
 
@@ -216,7 +216,7 @@ _WRITER = """
 import sys
 from autosched.store import studies, trials
 from autosched.store.database import open_store
-from tests.store import examples
+from tests.examples import records as examples
 store = open_store(sys.argv[1])
 study = studies.get_study(store, "resnet")
 while True:

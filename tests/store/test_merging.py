@@ -12,7 +12,7 @@ from autosched.errors import StoreError
 from autosched.store import calibrations, probes, studies, trials
 from autosched.store.database import Store, open_store
 from autosched.store.merging import MergedStudy, Tally, merge_databases, open_other
-from tests.store import examples
+from tests.examples import records as examples
 
 
 @pytest.fixture

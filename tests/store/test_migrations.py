@@ -17,7 +17,7 @@ from autosched.store import address as location
 from autosched.store import migrations, probes, studies, trials
 from autosched.store import models as schema
 from autosched.store.database import Store, open_store
-from tests.store import examples
+from tests.examples import records as examples
 
 _DATA = Path(__file__).parent / "data"
 

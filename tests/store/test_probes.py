@@ -5,7 +5,7 @@ from autosched.errors import StoreError
 from autosched.schedule.configurations import Conv2dConfig, LayerConfig
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey, ProbeKey, load_probes, save_probes
-from tests.store import examples
+from tests.examples import records as examples
 
 
 @pytest.mark.parametrize("config", examples.CONFIGS)

@@ -15,7 +15,7 @@ from autosched.store.studies import (
     get_study,
     list_studies,
 )
-from tests.store import examples
+from tests.examples import records as examples
 
 
 def test_a_study_comes_back(store: Store) -> None:

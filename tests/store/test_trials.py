@@ -11,7 +11,7 @@ from autosched.store import studies
 from autosched.store.database import Store
 from autosched.store.studies import StudyRecord
 from autosched.store.trials import TrialRecord, add_trial, best_trial, get_trial, list_trials
-from tests.store import examples
+from tests.examples import records as examples
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ _WRITER = """
 import sys
 from autosched.store import studies, trials
 from autosched.store.database import open_store
-from tests.store import examples
+from tests.examples import records as examples
 with open_store(sys.argv[1]) as store:
     study = studies.get_study(store, "resnet")
     for _ in range(25):

@@ -1,7 +1,8 @@
 """Calibrates the device model on profiles of real cards.
 
-Each family of formulas is fitted per architecture (see :mod:`autosched.cost.calibration.fitting`) and judged by
-cross-validation that holds out whole layers. Coefficients that an architecture's rows do not
+Each family of formulas is fitted per architecture (see
+:mod:`autosched.cost.calibration.fitting`) and judged by cross-validation that holds out whole
+layers. Coefficients that an architecture's rows do not
 exercise, and families of which it has almost no rows, take the other architecture's fit as their
 prior: cycle counts of the same kernels are alike.
 """

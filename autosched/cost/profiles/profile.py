@@ -2,8 +2,8 @@
 
 Reads tt-metal's ``ops_perf_results`` CSV of any release since 2024-10, and two flat files of
 single-op sweeps (height-sharded matmuls, elementwise exponentials). A row becomes the same
-:class:`~autosched.schedule.outcomes.DeviceOp` that a capture gives, so the rest of the room does not know
-where an op came from. A row that cannot be read in detail counts by its bytes alone and is listed
+:class:`~autosched.schedule.outcomes.DeviceOp` that a capture gives, so the rest of the room does
+not know where an op came from. A row that cannot be read in detail counts by its bytes alone and is listed
 among the unknown ops.
 """
 

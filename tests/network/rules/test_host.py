@@ -61,7 +61,7 @@ def test_it_computes_what_the_module_does(function):
     assert len(network.host_layers) == 1
     (layer,) = network.host_layers
     assert sorted(layer.shape) == [2, 6, 6, 8]
-    assert layer.source.startswith("test_host_lowering.py:")
+    assert layer.source.startswith("test_host.py:")
     assert layer.reason
     for step in layer.op.steps:
         json.loads(step.arguments)
@@ -72,7 +72,7 @@ def test_it_needs_to_be_allowed_and_the_error_says_so():
     with pytest.raises(UnsupportedOperatorError) as caught:
         on_host(module, torch.randn(IMAGE), allow_host=False)
     message = str(caught.value)
-    assert "cumsum (aten.cumsum.default) at test_host_lowering.py:" in message
+    assert "cumsum (aten.cumsum.default) at test_host.py:" in message
     assert "there is no layer for this operator" in message
     assert "--allow-host" in message
 
@@ -163,7 +163,7 @@ def test_what_the_host_cannot_take_over_is_refused(function, reason):
         capture(Net().eval(), (torch.randn(IMAGE),), "net", allow_host=True)
     message = str(caught.value)
     assert reason in message
-    assert "test_host_lowering.py:" in message
+    assert "test_host.py:" in message
 
 
 def test_an_operator_that_could_draw_at_random_but_does_not_runs():

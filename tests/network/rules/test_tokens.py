@@ -230,4 +230,4 @@ def test_what_has_no_layer_is_refused_with_its_place(function, shapes, reason):
     with pytest.raises(UnsupportedOperatorError) as caught:
         capture(Function(function).eval(), inputs)
     assert reason in str(caught.value)
-    assert "test_token_rules.py:" in str(caught.value)
+    assert "test_tokens.py:" in str(caught.value)

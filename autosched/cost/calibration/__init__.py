@@ -1,0 +1,1 @@
+"""Fits the coefficients to profiles, and judges them on layers held out."""

@@ -1,0 +1,1 @@
+"""Device ops and the formulas of their time: a file a family."""

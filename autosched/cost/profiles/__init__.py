@@ -1,0 +1,1 @@
+"""Profiler reports of real cards, read and written."""

@@ -1,0 +1,1 @@
+"""Asks the device what each layer can do, and makes tables, joint problem and bound of it."""

@@ -1,0 +1,1 @@
+"""The exact joint optimum over integers, with a proven bound."""
