@@ -28,10 +28,21 @@ def _autosched(
     """Search the fastest schedule of a convolutional network on Tenstorrent hardware."""
 
 
-def _add(name: str, function: Callable[..., Any], examples: Sequence[str]) -> None:
+database_commands = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Look after a database."
+)
+
+
+def _epilog(examples: Sequence[str]) -> str:
     lines = "\n".join(f"  {line}" for line in examples)
     # The backspace keeps click from joining the lines.
-    app.command(name, epilog=f"\b\nExample:\n{lines}")(function)
+    return f"\b\nExample:\n{lines}"
+
+
+def _add(
+    name: str, function: Callable[..., Any], examples: Sequence[str], group: typer.Typer = app
+) -> None:
+    group.command(name, epilog=_epilog(examples))(function)
 
 
 _add("run", run.run, run.RUN_EXAMPLES)
@@ -42,6 +53,8 @@ _add("list", studies.list_all, studies.LIST_EXAMPLES)
 _add("show", studies.show, studies.SHOW_EXAMPLES)
 _add("delete", studies.delete, studies.DELETE_EXAMPLES)
 _add("merge", database.merge, database.MERGE_EXAMPLES)
+_add("purge", database.purge, database.PURGE_EXAMPLES, database_commands)
+app.add_typer(database_commands, name="db", epilog=_epilog(database.PURGE_EXAMPLES))
 _add("bench", bench.bench, bench.BENCH_EXAMPLES)
 _add("coverage", bench.coverage, bench.COVERAGE_EXAMPLES)
 _add("boards", machine.boards, machine.BOARDS_EXAMPLES)

@@ -27,9 +27,10 @@ def merge(
 ) -> None:
     """Bring the probes, studies, trials and calibrations of another database into this one.
 
-    Searches then reuse the probes of both. Nothing that is here is changed, and merging again adds
-    only what is new there. A study whose name another one has here is renamed.
+    Searches then reuse the probes of both. Nothing that is of use here is changed, and merging
+    again adds only what is new there. A study whose name another one has here is renamed.
     """
+    from autosched.device.revisions import current_revisions
     from autosched.store.database import open_store
     from autosched.store.merging import merge_databases as merge_stores
     from autosched.store.merging import open_other
@@ -39,7 +40,7 @@ def merge(
         open_other(other) as source,
         open_store(storage) as target,
     ):
-        merged = merge_stores(source, target)
+        merged = merge_stores(source, target, current_revisions())
         print_merged(output.console, source.describe(), target.describe(), merged)
         output.result(merged_plain(source.describe(), target.describe(), merged))
 
@@ -65,7 +66,8 @@ def merged_plain(source: str, target: str, merged: Merged) -> dict[str, Any]:
 
 
 def _tally(tally: Tally) -> str:
-    return f"{tally.added:,} added, {tally.known:,} here already"
+    text = f"{tally.added:,} added, {tally.known:,} here already"
+    return f"{text}, {tally.replaced:,} in place of stale ones" if tally.replaced else text
 
 
 def _study(study: MergedStudy) -> str:
@@ -76,3 +78,38 @@ def _study(study: MergedStudy) -> str:
     if study.name_here != study.name:
         return f"added as {study.name_here} with {trials}, because another study here has that name"
     return f"added with {trials}"
+
+
+PURGE_EXAMPLES = (
+    "autosched db purge --stale",
+    "autosched db purge --stale --storage sqlite:///trials.sqlite3 --json",
+)
+
+
+def purge(
+    _stale: Annotated[
+        bool,
+        typer.Option(
+            "--stale", help="Probes of another revision of the lowering: no search uses them."
+        ),
+        # Required, so that the command says what it deletes; there is nothing else to purge.
+    ],
+    storage: options.Storage = None,
+    as_json: options.Json = False,
+) -> None:
+    """Delete what is of no more use; studies and trials stay.
+
+    A probe is stale where the code that ran it has changed since: a search probes again what it
+    needs of these. A file does not become smaller, but what is freed is used again.
+    """
+    from autosched.device.revisions import current_revisions
+    from autosched.report import words
+    from autosched.report.output import say
+    from autosched.store.database import open_store
+    from autosched.store.probes import purge_stale
+
+    with opened_output(as_json) as output, open_store(storage) as store:
+        deleted = purge_stale(store, current_revisions())
+        say(output.console, f"Database: {store.describe()}")
+        say(output.console, f"Deleted: {words.count(deleted, 'stale probe')}")
+        output.result({"database": store.describe(), "stale_probes": deleted})

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from autosched.cost.model import CostModel
 from autosched.device.interface import Device, ProbeRequest, ReshardRequest, TensorShape
+from autosched.device.revisions import current_revisions, reshard_revision, revision_of
 from autosched.network.graph import Layer
 from autosched.schedule.configurations import FixedConfig, LayerConfig
 from autosched.schedule.outcomes import DeviceOp, ProbeOutcome, Rejection, RejectionKind, TimeKind
@@ -43,8 +44,8 @@ class ProbeBook:
     """Answers probe requests for one device, from memory, the store or the device itself.
 
     A new answer is written before it is given, which takes about half a millisecond: whatever
-    ends the process loses the probe in flight at most. ``counts`` says how many were run and
-    reused.
+    ends the process loses the probe in flight at most. An answer of other code than today's is
+    stale: it is asked for again and replaced. ``counts`` says how many were run and reused.
     """
 
     def __init__(self, store: Store, device: Device, key: DeviceKey, cost: CostModel) -> None:
@@ -62,12 +63,14 @@ class ProbeBook:
         """Read what the store knows of some layers, once."""
         wanted = set(signatures) - self._loaded
         self._loaded |= wanted
-        for key, probe in load_probes(self._store, wanted, self._key).items():
+        found = load_probes(self._store, wanted, self._key, current_revisions())
+        self.counts.stale += found.stale
+        for key, probe in found.probes.items():
             self._known.setdefault(key, probe.outcome)
             self._stored.add(key)
 
     def has_stored(self, signatures: Iterable[str]) -> bool:
-        """Return whether the store knows something of every one of some layers."""
+        """Return whether the store knows something that is not stale of each of some layers."""
         self.load(signatures := set(signatures))
         return signatures <= {key.layer_signature for key in self._stored}
 
@@ -75,7 +78,8 @@ class ProbeBook:
         """Return what a candidate did, running it if nobody has yet."""
         native = request.input_layouts is None
         layouts = request.sources if request.input_layouts is None else request.input_layouts
-        key = self._probe_key(signature, request.config, layouts, native)
+        revision = revision_of(type(request.op))
+        key = self._probe_key(signature, request.config, layouts, revision, native=native)
         if key not in self._known:
             self._keep(key, request.config, layouts, self._device.probe(request))
         return self._answer(key)
@@ -85,7 +89,7 @@ class ProbeBook:
     ) -> Probed | Rejection:
         """Return what bringing a tensor from one layout into another did."""
         config = FixedConfig(output=target, method="reshard")
-        key = self._probe_key(reshard_signature(shape), config, (source,), native=False)
+        key = self._probe_key(reshard_signature(shape), config, (source,), reshard_revision())
         if key not in self._known:
             request = ReshardRequest(shape, source, target)
             self._keep(key, config, (source,), self._device.reshard(request))
@@ -102,9 +106,11 @@ class ProbeBook:
         signature: str,
         config: LayerConfig,
         layouts: tuple[TensorLayout, ...],
-        native: bool,
+        revision: str,
+        *,
+        native: bool = False,
     ) -> ProbeKey:
-        key = ProbeKey.of(signature, config, layouts, self._key)
+        key = ProbeKey.of(signature, config, layouts, self._key, revision)
         return replace(key, inputs_digest=digest(["native", key.inputs_digest])) if native else key
 
     def _keep(
@@ -153,10 +159,14 @@ def reshard_signature(shape: TensorShape) -> str:
 
 @dataclass
 class ProbeCounts:
-    """How many probes were run on the device, how many were known, and what was rejected."""
+    """How many probes were run on the device, how many were known, and what was rejected.
+
+    ``stale`` is how many are stored of these layers that other code answered: of no use today.
+    """
 
     run: int = 0
     reused: int = 0
+    stale: int = 0
     rejected: dict[RejectionKind, int] = field(default_factory=dict)
 
 

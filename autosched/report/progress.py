@@ -46,6 +46,7 @@ class SearchScreen:
         self._best: TrialRecord | None = None
         self._trials = 0
         self._rejected: dict[RejectionKind, int] = {}
+        self._stale = 0
         self._spinner = Spinner("dots")
 
     @contextmanager
@@ -72,6 +73,8 @@ class SearchScreen:
         elif self._phase == "probing layers" and done < self._done:
             self._enter("probing reshards")
         self._done, self._total, self._detail, self._counts = done, total, layer, counts
+        if counts.stale > self._stale:
+            self._tell_stale(counts.stale)
         if not self._console.is_interactive and time.monotonic() - self._spoke > _PLAIN_EVERY_S:
             self._say(f"{self._phase}: {done} of {total}, {layer}; {self._probes()}")
 
@@ -115,6 +118,14 @@ class SearchScreen:
         if improved or not self._console.is_interactive:
             note = ", the best so far" if improved else ""
             self._say(f"Trial {trial.number}, {trial.sampler}: {self._outcome(trial)}{note}")
+
+    def _tell_stale(self, stale: int) -> None:
+        """Say once why what is stored takes its time again."""
+        self._stale = stale
+        self._say(
+            f"Stale: {words.count(stale, 'stored probe')} of another revision of the lowering; "
+            "what is needed of them is probed again"
+        )
 
     def _outcome(self, trial: TrialRecord) -> str:
         if trial.rejection is not None:

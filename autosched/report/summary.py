@@ -21,9 +21,11 @@ from autosched.store.trials import TrialRecord, default_trial
 class SearchResult:
     """A study after a search.
 
-    ``rejected_probes`` counts those this search asked for, stored ones included; ``wall_s`` is
-    the time of the whole command, ``outside_share`` the part of an estimate that lies far outside
-    the calibration data, ``host_layers`` the rows of :func:`autosched.report.layer_rows.host_rows`.
+    ``rejected_probes`` counts those this search asked for, stored ones included, and
+    ``stale_probes`` the stored ones that it found to be of another revision of the lowering;
+    ``wall_s`` is the time of the whole command, ``outside_share`` the part of an estimate that lies
+    far outside the calibration data, ``host_layers`` the rows of
+    :func:`autosched.report.layer_rows.host_rows`.
     """
 
     study: StudyRecord
@@ -31,6 +33,7 @@ class SearchResult:
     best: TrialRecord | None
     bound_us: float | None = None
     rejected_probes: Mapping[RejectionKind, int] = field(default_factory=dict)
+    stale_probes: int = 0
     wall_s: float = 0.0
     outside_share: float | None = None
     schedule_path: Path | None = None
@@ -75,6 +78,7 @@ class SearchResult:
             "trials": len(self.trials),
             "rejected": _by_name(together),
             "rejected_trials": _by_name(self.rejected_trials),
+            "stale_probes": self.stale_probes,
             "wall_s": round(self.wall_s, 3),
             "schedule_path": None if self.schedule_path is None else str(self.schedule_path),
             "host_layers": list(self.host_layers),

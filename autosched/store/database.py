@@ -154,11 +154,43 @@ def insert_missing(session: Session, table: type[Base], rows: Sequence[Mapping[s
     connection.execute(_insertion(connection.dialect.name, table), rows)
 
 
+def insert_or_replace(
+    session: Session,
+    table: type[Base],
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    key: tuple[str, ...],
+    unless_equal: str,
+) -> None:
+    """Insert rows of a table; one whose ``key`` is taken replaces the row that has it.
+
+    A row there whose column ``unless_equal`` is the same stays as it is.
+    """
+    connection = session.connection()
+    connection.execute(_replacement(connection.dialect.name, table, key, unless_equal), rows)
+
+
 @functools.cache
 def _insertion(dialect: str, table: type[Base]) -> Executable:
     """Return the statement; building it anew takes a third of the time of storing one row."""
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    return insert(table).on_conflict_do_nothing()
+    return _insert(dialect, table).on_conflict_do_nothing()
+
+
+@functools.cache
+def _replacement(
+    dialect: str, table: type[Base], key: tuple[str, ...], unless_equal: str
+) -> Executable:
+    statement = _insert(dialect, table)
+    columns = [column.name for column in table.__table__.columns]
+    return statement.on_conflict_do_update(
+        index_elements=key,
+        set_={name: statement.excluded[name] for name in columns if name not in ("id", *key)},
+        where=table.__table__.columns[unless_equal] != statement.excluded[unless_equal],
+    )
+
+
+def _insert(dialect: str, table: type[Base]) -> postgresql.Insert | sqlite.Insert:
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 def _prepare_directory(address: Address, create: bool) -> None:

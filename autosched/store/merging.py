@@ -1,11 +1,12 @@
 """Bringing what another database remembers into this one.
 
-Nothing that is here already is changed, and merging the same database again adds nothing. A probe
+Nothing that is of use here is changed, and merging the same database again adds nothing. A probe
 is the same under the same key, a calibration with the same coefficients, a study with the same
-network, device and moment of creation, a trial of it with the same schedule and moment.
+network, device and moment of creation, a trial of it with the same schedule and moment. A probe
+that is stale here is replaced by one that is not.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,18 +17,11 @@ from autosched.errors import StoreError
 from autosched.store import models
 from autosched.store import models as schema
 from autosched.store.address import parse_url
-from autosched.store.database import Store, insert_missing, open_store
+from autosched.store.database import Store, insert_missing, insert_or_replace, open_store
+from autosched.store.probes import KEY_COLUMNS
 
 _Row = dict[str, Any]
 _ROWS = 200
-_PROBE_KEY = (
-    "board",
-    "device_kind",
-    "ttnn_version",
-    "layer_signature",
-    "config_digest",
-    "inputs_digest",
-)
 _CALIBRATION_KEY = ("arch", "ttnn_version", "name", "fingerprint")
 _STUDY_KEY = (
     "network",
@@ -43,10 +37,11 @@ _TRIAL_KEY = ("started_at", "fingerprint", "sampler")
 
 @dataclass(frozen=True)
 class Tally:
-    """How many rows came, and how many were here already."""
+    """How many rows came, how many were here already, and how many took a stale one's place."""
 
     added: int = 0
     known: int = 0
+    replaced: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,9 +89,10 @@ def open_other(place: str) -> Store:
     return open_store(url)
 
 
-def merge_databases(source: Store, target: Store) -> Merged:
+def merge_databases(source: Store, target: Store, revisions: Collection[str]) -> Merged:
     """Copy probes, calibrations, studies and trials that ``target`` lacks, all or nothing.
 
+    A probe of one of the ``revisions`` also takes the place of one that is of none of them.
     A study whose name is taken here by another one gets a number after it. Trials of a study that
     is here already are numbered after those it has.
 
@@ -107,10 +103,37 @@ def merge_databases(source: Store, target: Store) -> Merged:
         raise StoreError(f"{target.describe()} is the database itself; name another one to merge")
     with source.reading() as theirs, target.writing() as ours:
         return Merged(
-            _copied(theirs, ours, models.ProbeRow, _PROBE_KEY),
+            _probes(theirs, ours, revisions),
             _copied(theirs, ours, models.CalibrationRow, _CALIBRATION_KEY),
             tuple(_studies(theirs, ours)),
         )
+
+
+def _probes(theirs: Session, ours: Session, revisions: Collection[str]) -> Tally:
+    """Copy the probes that are not here yet, or here only as stale ones."""
+    columns = [getattr(models.ProbeRow, name) for name in (*KEY_COLUMNS, "revision")]
+    known = {tuple(key): revision for *key, revision in ours.execute(select(*columns)).all()}
+    tally = Tally()
+    for rows in _batches(theirs, models.ProbeRow):
+        missing = [row for row in rows if _key(row, KEY_COLUMNS) not in known]
+        better = [
+            row
+            for row in rows
+            if row["revision"] in revisions
+            and known.get(_key(row, KEY_COLUMNS), row["revision"]) not in revisions
+        ]
+        if missing:
+            insert_missing(ours, models.ProbeRow, missing)
+        if better:
+            insert_or_replace(
+                ours, models.ProbeRow, better, key=KEY_COLUMNS, unless_equal="revision"
+            )
+        tally = Tally(
+            tally.added + len(missing),
+            tally.known + len(rows) - len(missing) - len(better),
+            tally.replaced + len(better),
+        )
+    return tally
 
 
 def _copied(

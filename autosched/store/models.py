@@ -74,7 +74,7 @@ class ProbeRow(Base):
     """One configuration of one layer that ran, or was rejected, alone on a device.
 
     ``outcome`` is a compressed ``Rejection`` where ``rejection`` names its kind, otherwise a
-    compressed ``ProbeOutcome``.
+    compressed ``ProbeOutcome``. ``revision`` says which code answered, "" where nobody knows.
     """
 
     __tablename__ = "autosched_probe"
@@ -103,6 +103,7 @@ class ProbeRow(Base):
     rejection: Mapped[str | None] = mapped_column(String(64))
     outcome: Mapped[bytes]
     created_at: Mapped[datetime]
+    revision: Mapped[str] = mapped_column(String(64), server_default="")
 
 
 class StudyRow(Base):
@@ -168,7 +169,7 @@ class CalibrationRow(Base):
     created_at: Mapped[datetime]
 
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in ``db/versions``."""
 VERSION_TABLE = "autosched_alembic_version"
 OPTUNA_TABLES = frozenset(

@@ -1,12 +1,12 @@
 """Probes: what a device said about one configuration of one layer."""
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, delete, select
 
 from autosched.schedule.configurations import LayerConfig
 from autosched.schedule.outcomes import ProbeOutcome, Rejection
@@ -14,7 +14,17 @@ from autosched.schedule.serialization import digest, to_plain
 from autosched.schedule.tensors import TensorLayout
 from autosched.store import models
 from autosched.store.codec import collector_paused, pack, read_plain, unpack
-from autosched.store.database import Store, insert_missing
+from autosched.store.database import Store, insert_or_replace
+
+KEY_COLUMNS = (
+    "board",
+    "device_kind",
+    "ttnn_version",
+    "layer_signature",
+    "config_digest",
+    "inputs_digest",
+)
+"""What is unique of a stored probe: there is one of each, of whatever revision."""
 
 # PostgreSQL takes 65,535 parameters a statement, SQLite 32,766.
 _SIGNATURES_PER_SELECT = 1000
@@ -23,6 +33,7 @@ _COLUMNS = (
     models.ProbeRow.layer_signature,
     models.ProbeRow.config_digest,
     models.ProbeRow.inputs_digest,
+    models.ProbeRow.revision,
     models.ProbeRow.config,
     models.ProbeRow.input_layouts,
     models.ProbeRow.rejection,
@@ -44,12 +55,17 @@ class DeviceKey:
 
 @dataclass(frozen=True)
 class ProbeKey:
-    """What identifies a probe."""
+    """What identifies a probe.
+
+    ``revision`` identifies the code that answered (:mod:`autosched.device.revisions`), "" if it is
+    not known. A probe is *stale* where that is not the code of today.
+    """
 
     layer_signature: str
     config_digest: str
     inputs_digest: str
     device: DeviceKey
+    revision: str
 
     @classmethod
     def of(
@@ -58,9 +74,11 @@ class ProbeKey:
         config: LayerConfig,
         input_layouts: Sequence[TensorLayout],
         device: DeviceKey,
+        revision: str,
     ) -> "ProbeKey":
         """Return the key of a configuration in the layouts its inputs come in."""
-        return cls(layer_signature, _digest(config), _digest(tuple(input_layouts)), device)
+        layouts = _digest(tuple(input_layouts))
+        return cls(layer_signature, _digest(config), layouts, device, revision)
 
 
 @functools.lru_cache(maxsize=50_000)
@@ -79,8 +97,18 @@ class StoredProbe:
     outcome: ProbeOutcome | Rejection
 
 
+@dataclass(frozen=True)
+class LoadedProbes:
+    """The probes that may be used, and how many there are of other revisions."""
+
+    probes: Mapping[ProbeKey, StoredProbe]
+    stale: int
+
+
 def save_probes(store: Store, probes: Iterable[StoredProbe]) -> None:
-    """Keep probes, all or none; one whose key is known already is left as it is.
+    """Keep probes, all or none.
+
+    One whose key is known already is left as it is, one of another revision is replaced.
 
     Raises:
         StoreError: if the database refuses.
@@ -90,13 +118,19 @@ def save_probes(store: Store, probes: Iterable[StoredProbe]) -> None:
     if not rows:
         return
     with store.writing() as session:
-        insert_missing(session, models.ProbeRow, rows)
+        insert_or_replace(session, models.ProbeRow, rows, key=KEY_COLUMNS, unless_equal="revision")
 
 
 def load_probes(
-    store: Store, layer_signatures: Iterable[str], device: DeviceKey
-) -> dict[ProbeKey, StoredProbe]:
-    """Return every probe of some layers on one device, in the order they were stored.
+    store: Store,
+    layer_signatures: Iterable[str],
+    device: DeviceKey,
+    revisions: Collection[str],
+) -> LoadedProbes:
+    """Return the probes of some layers on one device that are of one of the ``revisions``.
+
+    They come in the order in which they were first stored. The others are counted, not read:
+    another version may have written them in a form of its own.
 
     Raises:
         StoreError: if the database refuses, or a row is damaged.
@@ -115,9 +149,22 @@ def load_probes(
                         models.ProbeRow.layer_signature.in_(batch),
                     )
                 )
-        rows.sort(key=lambda row: int(row.id))
-        probes = [_from_row(row, device, store.describe()) for row in rows]
-    return {probe.key: probe for probe in probes}
+        current = sorted(
+            (row for row in rows if row.revision in revisions), key=lambda row: int(row.id)
+        )
+        probes = [_from_row(row, device, store.describe()) for row in current]
+    return LoadedProbes({probe.key: probe for probe in probes}, len(rows) - len(current))
+
+
+def purge_stale(store: Store, revisions: Collection[str]) -> int:
+    """Delete every probe that is of none of the ``revisions``; return how many there were.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    with store.connection("BEGIN IMMEDIATE") as connection:
+        stale = models.ProbeRow.revision.not_in(revisions)
+        return connection.execute(delete(models.ProbeRow).where(stale)).rowcount
 
 
 def _to_row(probe: StoredProbe, now: datetime) -> dict[str, Any]:
@@ -132,6 +179,7 @@ def _to_row(probe: StoredProbe, now: datetime) -> dict[str, Any]:
         "rejection": outcome.kind.value if isinstance(outcome, Rejection) else None,
         "outcome": pack(outcome),
         "created_at": now,
+        "revision": key.revision,
     }
 
 
@@ -139,7 +187,7 @@ def _from_row(row: Row[Any], device: DeviceKey, place: str) -> StoredProbe:
     where = f"{place}: autosched_probe {row.id}"
     target = ProbeOutcome if row.rejection is None else Rejection
     return StoredProbe(
-        ProbeKey(row.layer_signature, row.config_digest, row.inputs_digest, device),
+        ProbeKey(row.layer_signature, row.config_digest, row.inputs_digest, device, row.revision),
         read_plain(LayerConfig, row.config, where),
         read_plain(tuple[TensorLayout, ...], row.input_layouts, where),
         unpack(target, row.outcome, where),

@@ -4,7 +4,9 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -13,12 +15,26 @@ from autosched.cli.app import app
 from tests.cli.conftest import Invoke
 
 README = Path(__file__).parents[2] / "README.md"
-COMMANDS = dict(get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def commands(group: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Every command under its full name, as in "db purge", and every group of them."""
+    for name, command in group.commands.items():
+        yield " ".join((*place, name)), command
+        if hasattr(command, "commands"):
+            yield from commands(command, (*place, name))
+
+
+COMMANDS = dict(commands(get_command(app)))
+
+
+def test_commands_in_groups_are_looked_at_too() -> None:
+    assert {"run", "db", "db purge"} <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_has_help_and_a_mention_in_the_readme(name: str, invoke: Invoke) -> None:
-    done = invoke(name, "--help")
+    done = invoke(*name.split(), "--help")
     assert done.code == 0
     assert COMMANDS[name].help
     assert "Example:" in done.out
@@ -30,9 +46,10 @@ def test_the_examples_parse(name: str) -> None:
     lines = re.findall(r"^\s*(autosched .*)$", COMMANDS[name].epilog or "", re.MULTILINE)
     assert lines
     for line in lines:
-        program, command, *arguments = shlex.split(line)
-        assert (program, command) == ("autosched", name)
-        COMMANDS[name].make_context(name, arguments)
+        program, *words = shlex.split(line)
+        place = name.split()
+        assert (program, words[: len(place)]) == ("autosched", place)
+        COMMANDS[name].make_context(name, words[len(place) :])
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -28,6 +28,7 @@ from autosched.store.studies import StudyRecord
 from autosched.store.trials import TrialRecord
 
 N150 = DeviceKey("n150", "mock", "0.81.1")
+REVISION = "0123456789abcdef"
 MOMENT = datetime(2026, 3, 29, 1, 30, 15, 250_000, tzinfo=timezone.utc)
 
 
@@ -76,9 +77,11 @@ def probe(
     config: LayerConfig = CONFIGS[0],
     outcome: ProbeOutcome | Rejection = OUTCOME,
     device: DeviceKey = N150,
+    revision: str = REVISION,
 ) -> StoredProbe:
     inputs = (layout(), DRAM_TILE)
-    return StoredProbe(ProbeKey.of(signature, config, inputs, device), config, inputs, outcome)
+    key = ProbeKey.of(signature, config, inputs, device, revision)
+    return StoredProbe(key, config, inputs, outcome)
 
 
 def study(name: str = "resnet") -> StudyRecord:

@@ -3,11 +3,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from autosched.cost.model import CostModel
+from autosched.device import revisions
 from autosched.device.interface import Device, ProbeRequest
 from autosched.network.graph import Network
+from autosched.network.operators import Conv2d
 from autosched.probing.probe_book import ProbeBook, Probed, reshard_signature, total_us
 from autosched.schedule.outcomes import DeviceOp, ProbeOutcome, Rejection, RejectionKind, TimeKind
 from autosched.search.open_study import open_study
@@ -128,6 +130,73 @@ def test_probes_of_another_device_are_never_used(
     reused.probe(SIGNATURE, request)
     assert same.probes == []
     assert (reused.counts.run, reused.counts.reused) == (0, 1)
+
+
+def made_stale(store: Store, revision: str = "of another day") -> int:
+    """Say that all that is stored was answered by other code; return how many probes that is."""
+    with store.writing() as session:
+        session.execute(update(models.ProbeRow).values(revision=revision))
+    return stored_probes(store)
+
+
+def test_probes_of_another_revision_are_asked_again_and_replaced(
+    studied: Studied, store: Store, cost: CostModel
+):
+    request, reshard = a_request(studied), next(iter(studied.records.reshards))
+    layers = [SIGNATURE, reshard_signature(reshard.shape)]
+
+    def asked(device: Device) -> ProbeBook:
+        book = book_of(store, device, cost, layers)
+        book.probe(SIGNATURE, request)
+        book.reshard(reshard.shape, reshard.source, reshard.target)
+        return book
+
+    asked(studied.device())
+    assert made_stale(store) == 2
+    device = Scripted(studied.device())
+    book = asked(device)
+    assert (device.probes, device.reshards) == ([request], [reshard])
+    assert (book.counts.run, book.counts.reused, book.counts.stale) == (2, 0, 2)
+    again = asked(silent(studied))
+    assert (again.counts.run, again.counts.reused, again.counts.stale) == (0, 2, 0)
+    assert stored_probes(store) == 2
+
+
+def test_what_is_stored_of_another_revision_does_not_spare_the_first_look(
+    studied: Studied, probed: Store, cost: CostModel
+):
+    signatures = [studied.network.layer_signature(layer) for layer in studied.network]
+    assert book_of(probed, silent(studied), cost).has_stored(signatures)
+    made_stale(probed, "")
+    assert not book_of(probed, silent(studied), cost).has_stored(signatures)
+
+
+def test_a_mended_family_is_probed_again_and_no_other(
+    studied: Studied, probed: Store, monkeypatch: pytest.MonkeyPatch
+):
+    def mended(op: type) -> str:
+        return "mended" if op is Conv2d else revisions.revision_of(op)
+
+    monkeypatch.setattr("autosched.probing.probe_book.revision_of", mended)
+    convolutions = [request for request in studied.records.probes if isinstance(request.op, Conv2d)]
+    device = Scripted(studied.device())
+    with open_study(probed, studied.network, "n150", QUICK, "again", device) as study:
+        tables = study.prepare().tables
+        assert set(device.probes) == set(convolutions)
+        assert device.reshards == []
+        assert study.probe_counts.run == len(convolutions)
+    assert tables == studied.joint.tables
+
+
+def test_a_database_of_another_revision_gives_the_same_tables_again(
+    studied: Studied, probed: Store
+):
+    stale = made_stale(probed)
+    with open_study(probed, studied.network, "n150", QUICK, "again", studied.device()) as study:
+        tables = study.prepare().tables
+        counts = study.probe_counts
+    assert (counts.run, counts.reused, counts.stale) == (studied.counts.run, 0, stale)
+    assert tables == studied.joint.tables
 
 
 def test_an_answer_is_stored_before_it_is_given(studied: Studied, store: Store, cost: CostModel):

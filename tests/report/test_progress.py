@@ -1,5 +1,6 @@
 import io
 import time
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -103,3 +104,14 @@ def test_a_bound_of_one_order_of_the_layers_says_so() -> None:
     shown, file = screen(terminal=False)
     searched(shown, any_order_us=85.0)
     assert "  (in this order of the layers; in any order 85.0 µs)" in file.getvalue().splitlines()
+
+
+def test_stale_probes_are_told_once() -> None:
+    shown, file = screen(terminal=False)
+    counts = replace(COUNTS, stale=1312)
+    for layer in range(3):
+        shown.on_probing(f"conv{layer}", layer, 3, replace(counts, run=layer))
+    assert file.getvalue().splitlines() == [
+        "Stale: 1,312 stored probes of another revision of the lowering; what is needed of them is "
+        "probed again"
+    ]

@@ -17,6 +17,7 @@ RESULT = SearchResult(
     best=BEST,
     bound_us=95.0,
     rejected_probes={RejectionKind.L1_OVERFLOW: 2, RejectionKind.INVALID: 5},
+    stale_probes=312,
     wall_s=1.25,
     schedule_path=Path("net.py"),
 )
@@ -33,6 +34,7 @@ def test_json() -> None:
     assert json.loads(json.dumps(plain)) == plain
     assert plain["rejected"] == {"L1 overflow": 3, "invalid configuration": 5}
     assert plain["rejected_trials"] == {"L1 overflow": 1}
+    assert plain["stale_probes"] == 312
     assert (plain["trial"], plain["trials"]) == (1, 3)
     assert (plain["latency_us"], plain["default_latency_us"]) == (100.0, 175.0)
     assert plain["gap"] == pytest.approx(100 / 95 - 1)

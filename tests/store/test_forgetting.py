@@ -1,6 +1,7 @@
 import optuna
 import pytest
 
+from autosched.device.revisions import current_revisions
 from autosched.errors import StudyError
 from autosched.store.database import Store
 from autosched.store.optuna_mirror import forget_study
@@ -18,7 +19,7 @@ def test_a_study_goes_with_its_mirror_and_leaves_its_probes(studied: Studied, pr
     forget_study(probed, "fresh")
     assert "fresh" not in optuna.get_all_study_names(probed.url)
     assert "fresh" not in [item.study.name for item in list_studies(probed)]
-    assert load_probes(probed, signatures, study._book._key)
+    assert load_probes(probed, signatures, study._book._key, current_revisions()).probes
     with pytest.raises(StudyError, match="there is no study 'fresh'"):
         forget_study(probed, "fresh")
 

@@ -1,5 +1,5 @@
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -9,10 +9,21 @@ import pytest
 from sqlalchemy import text
 
 from autosched.errors import StoreError
-from autosched.store import calibrations, probes, studies, trials
+from autosched.store import calibrations, merging, probes, studies, trials
 from autosched.store.database import Store, open_store
-from autosched.store.merging import MergedStudy, Tally, merge_databases, open_other
+from autosched.store.merging import Merged, MergedStudy, Tally, open_other
 from tests.examples import records as examples
+
+CURRENT = {examples.REVISION}
+OLD, OLDER = "fedcba9876543210", ""
+
+
+def merge(source: Store, target: Store) -> Merged:
+    return merging.merge_databases(source, target, CURRENT)
+
+
+def stored(store: Store, *signatures: str) -> Mapping[probes.ProbeKey, probes.StoredProbe]:
+    return probes.load_probes(store, signatures, examples.N150, {*CURRENT, OLD, OLDER}).probes
 
 
 @pytest.fixture
@@ -35,17 +46,41 @@ def test_probes_come_once_and_never_replace_ours(store: Store, other: Store) -> 
     new = examples.probe("layer b")
     probes.save_probes(store, [ours])
     probes.save_probes(other, [theirs, new])
-    assert merge_databases(other, store).probes == Tally(added=1, known=1)
-    assert merge_databases(other, store).probes == Tally(added=0, known=2)
-    found = probes.load_probes(store, ["layer a", "layer b"], examples.N150)
+    assert merge(other, store).probes == Tally(added=1, known=1)
+    assert merge(other, store).probes == Tally(added=0, known=2)
+    found = stored(store, "layer a", "layer b")
     assert found == {ours.key: ours, new.key: new}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "kept", "tally"),
+    [
+        (OLD, examples.REVISION, examples.REVISION, Tally(replaced=1)),
+        (OLDER, examples.REVISION, examples.REVISION, Tally(replaced=1)),
+        (examples.REVISION, OLD, examples.REVISION, Tally(known=1)),
+        (OLD, OLDER, OLD, Tally(known=1)),
+        (OLDER, OLD, OLDER, Tally(known=1)),
+        (None, OLD, OLD, Tally(added=1)),
+    ],
+)
+def test_a_current_probe_takes_the_place_of_a_stale_one_and_never_the_other_way(
+    store: Store, other: Store, ours: str | None, theirs: str, kept: str, tally: Tally
+) -> None:
+    if ours is not None:
+        probes.save_probes(store, [examples.probe(revision=ours)])
+    probes.save_probes(other, [examples.probe(outcome=examples.REJECTION, revision=theirs)])
+    assert merge(other, store).probes == tally
+    (found,) = stored(store, "layer a").values()
+    assert found.key.revision == kept
+    assert (found.outcome == examples.REJECTION) == (tally.known == 0)
+    assert merge(other, store).probes == Tally(known=1)
 
 
 def test_many_probes_come(store: Store, other: Store) -> None:
     many = [examples.probe(f"layer {number}") for number in range(450)]
     probes.save_probes(other, many)
-    assert merge_databases(other, store).probes == Tally(added=450, known=0)
-    found = probes.load_probes(store, [item.key.layer_signature for item in many], examples.N150)
+    assert merge(other, store).probes == Tally(added=450, known=0)
+    found = stored(store, *(item.key.layer_signature for item in many))
     assert list(found.values()) == many
 
 
@@ -54,15 +89,13 @@ def test_a_study_comes_with_its_trials(store: Store, other: Store) -> None:
     for second in range(2):
         trials.add_trial(other, study, trial_at(second))
     trials.add_trial(other, study, examples.rejected_trial())
-    merged = merge_databases(other, store).studies
+    merged = merge(other, store).studies
     assert merged == (MergedStudy("resnet", "resnet", True, Tally(added=3)),)
     here = studies.get_study(store, "resnet")
     assert replace(here, id=study.id) == study
     there = trials.list_trials(other, study, with_ops=True)
     assert trials.list_trials(store, here, with_ops=True) == there
-    assert merge_databases(other, store).studies == (
-        MergedStudy("resnet", "resnet", False, Tally(known=3)),
-    )
+    assert merge(other, store).studies == (MergedStudy("resnet", "resnet", False, Tally(known=3)),)
     assert len(trials.list_trials(store, here)) == 3
 
 
@@ -71,11 +104,11 @@ def test_a_study_searched_on_in_both_places_gets_the_trials_of_both(
 ) -> None:
     study = studies.add_study(other, examples.study())
     trials.add_trial(other, study, trial_at(0))
-    merge_databases(other, store)
+    merge(other, store)
     here = studies.get_study(store, "resnet")
     trials.add_trial(store, here, trial_at(1))
     trials.add_trial(other, study, trial_at(2))
-    (merged,) = merge_databases(other, store).studies
+    (merged,) = merge(other, store).studies
     assert merged == MergedStudy("resnet", "resnet", False, Tally(added=1, known=1))
     found = trials.list_trials(store, here)
     assert [(item.number, item.latency_us) for item in found] == [(0, 2600), (1, 2599), (2, 2598)]
@@ -85,9 +118,9 @@ def test_a_study_whose_name_is_taken_is_renamed_once(store: Store, other: Store)
     ours = studies.add_study(store, examples.study())
     theirs = studies.add_study(other, later(examples.study()))
     trials.add_trial(other, theirs, trial_at(0))
-    (merged,) = merge_databases(other, store).studies
+    (merged,) = merge(other, store).studies
     assert merged == MergedStudy("resnet", "resnet-2", True, Tally(added=1))
-    (again,) = merge_databases(other, store).studies
+    (again,) = merge(other, store).studies
     assert again == MergedStudy("resnet", "resnet-2", False, Tally(known=1))
     assert trials.list_trials(store, ours) == []
     assert [item.study.name for item in studies.list_studies(store)] == ["resnet", "resnet-2"]
@@ -100,8 +133,8 @@ def test_the_newest_calibration_stays_the_latest(store: Store, other: Store) -> 
 
     calibrations.save_calibration(store, calibration("new", 2))
     calibrations.save_calibration(other, calibration("old", 1))
-    assert merge_databases(other, store).calibrations == Tally(added=1)
-    assert merge_databases(other, store).calibrations == Tally(known=1)
+    assert merge(other, store).calibrations == Tally(added=1)
+    assert merge(other, store).calibrations == Tally(known=1)
     assert [item.name for item in calibrations.list_calibrations(store)] == ["new", "old"]
 
 
@@ -111,20 +144,20 @@ def test_a_merge_that_fails_leaves_nothing_behind(store: Store, other: Store) ->
     with other.writing() as session:
         session.execute(text("DROP TABLE autosched_trial"))
     with pytest.raises(StoreError):
-        merge_databases(other, store)
-    assert probes.load_probes(store, ["layer a"], examples.N150) == {}
+        merge(other, store)
+    assert stored(store, "layer a") == {}
     assert studies.list_studies(store) == []
 
 
 def test_a_database_is_not_merged_into_itself(store: Store) -> None:
     with open_store(store.url) as same, pytest.raises(StoreError, match="the database itself"):
-        merge_databases(same, store)
+        merge(same, store)
 
 
 @pytest.mark.parametrize("form", ["{}", "sqlite:///{}"])
 def test_another_database_is_named_as_a_file_or_url(form: str, other: Store, url: str) -> None:
     with open_other(form.format(other.describe())) as opened, open_store(url) as store:
-        assert merge_databases(opened, store).probes == Tally()
+        assert merge(opened, store).probes == Tally()
 
 
 def test_another_database_may_be_on_a_server(postgresql_url: str, other: Store) -> None:
@@ -132,7 +165,7 @@ def test_another_database_may_be_on_a_server(postgresql_url: str, other: Store) 
         probes.save_probes(server, [examples.probe()])
         studies.add_study(server, examples.study())
     with open_other(postgresql_url) as opened:
-        merged = merge_databases(opened, other)
+        merged = merge(opened, other)
     assert merged.probes == Tally(added=1)
     assert replace(studies.get_study(other, "resnet"), id=None) == examples.study()
 

@@ -82,7 +82,7 @@ def test_optuna_keeps_its_studies_in_the_same_database(url: str, optuna_first: b
     assert len(mirror.trials) == (3 if optuna_first else 2)
 
 
-@pytest.mark.parametrize("revision", ["0002", "9999", "a1b2c3"])
+@pytest.mark.parametrize("revision", ["0003", "9999", "a1b2c3"])
 def test_a_newer_schema_is_refused(url: str, revision: str) -> None:
     with open_store(url) as store, store.writing() as session:
         session.execute(
@@ -122,11 +122,17 @@ def test_a_database_of_each_released_schema_is_upgraded(
         assert ran.ops == examples.trial().ops
         assert ran.started_at == examples.MOMENT
         assert rejected.rejection == examples.REJECTION
-        found = probes.load_probes(store, ["layer a", "layer b"], examples.N150)
-        assert list(found.values()) == [
-            examples.probe(),
-            examples.probe("layer b", outcome=examples.REJECTION),
+        layers = ["layer a", "layer b"]
+        unknown = probes.load_probes(store, layers, examples.N150, {""})
+        assert list(unknown.probes.values()) == [
+            examples.probe(revision=""),
+            examples.probe("layer b", outcome=examples.REJECTION, revision=""),
         ]
+        found = probes.load_probes(store, layers, examples.N150, {examples.REVISION})
+        assert (found.probes, found.stale) == ({}, 2)
+        probes.save_probes(store, [examples.probe()])
+        found = probes.load_probes(store, layers, examples.N150, {examples.REVISION})
+        assert (list(found.probes.values()), found.stale) == ([examples.probe()], 1)
         with store.connection("BEGIN") as opened:
             assert schema.current_revision(opened) == schema.HEAD
             command.check(migrations.alembic_config(opened))

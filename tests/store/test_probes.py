@@ -1,37 +1,55 @@
+from collections.abc import Mapping
+
 import pytest
 from sqlalchemy import text
 
 from autosched.errors import StoreError
 from autosched.schedule.configurations import Conv2dConfig, LayerConfig
 from autosched.store.database import Store
-from autosched.store.probes import DeviceKey, ProbeKey, load_probes, save_probes
+from autosched.store.probes import (
+    DeviceKey,
+    ProbeKey,
+    StoredProbe,
+    load_probes,
+    purge_stale,
+    save_probes,
+)
 from tests.examples import records as examples
+
+CURRENT = {examples.REVISION}
+OTHER = "fedcba9876543210"
+
+
+def loaded(
+    store: Store, *signatures: str, device: DeviceKey = examples.N150
+) -> Mapping[ProbeKey, StoredProbe]:
+    return load_probes(store, signatures, device, CURRENT).probes
 
 
 @pytest.mark.parametrize("config", examples.CONFIGS)
 def test_a_probe_comes_back(store: Store, config: LayerConfig) -> None:
     probe = examples.probe(config=config)
     save_probes(store, [probe])
-    assert load_probes(store, ["layer a"], examples.N150) == {probe.key: probe}
+    assert loaded(store, "layer a") == {probe.key: probe}
 
 
 def test_a_rejection_comes_back(store: Store) -> None:
     probe = examples.probe(outcome=examples.REJECTION)
     save_probes(store, [probe])
-    assert load_probes(store, ["layer a"], examples.N150) == {probe.key: probe}
+    assert loaded(store, "layer a") == {probe.key: probe}
 
 
 def test_a_known_probe_is_left_as_it_is(store: Store) -> None:
     first, second = examples.probe(), examples.probe(outcome=examples.REJECTION)
     save_probes(store, [first])
     save_probes(store, [second, examples.probe("layer b"), second])
-    found = load_probes(store, ["layer a", "layer b"], examples.N150)
+    found = loaded(store, "layer a", "layer b")
     assert list(found.values()) == [first, examples.probe("layer b")]
 
 
 def test_nothing_to_save_is_no_error(store: Store) -> None:
     save_probes(store, [])
-    assert load_probes(store, [], examples.N150) == {}
+    assert loaded(store) == {}
 
 
 @pytest.mark.parametrize(
@@ -44,13 +62,13 @@ def test_nothing_to_save_is_no_error(store: Store) -> None:
 )
 def test_a_probe_of_another_device_is_never_used(store: Store, other: DeviceKey) -> None:
     save_probes(store, [examples.probe(device=other)])
-    assert load_probes(store, ["layer a"], examples.N150) == {}
-    assert len(load_probes(store, ["layer a"], other)) == 1
+    assert loaded(store, "layer a") == {}
+    assert len(loaded(store, "layer a", device=other)) == 1
 
 
 def test_only_the_layers_asked_for_are_loaded(store: Store) -> None:
     save_probes(store, [examples.probe(f"layer {index}") for index in range(5)])
-    found = load_probes(store, ["layer 3", "layer 1", "layer 9"], examples.N150)
+    found = loaded(store, "layer 3", "layer 1", "layer 9")
     assert [key.layer_signature for key in found] == ["layer 1", "layer 3"]
 
 
@@ -60,17 +78,49 @@ def test_thousands_of_probes_and_layers_fit_in_statements(store: Store) -> None:
         for index in range(1200)
     ]
     save_probes(store, saved)
-    found = load_probes(store, [f"layer {index}" for index in range(1200)], examples.N150)
+    found = loaded(store, *(f"layer {index}" for index in range(1200)))
     assert list(found.values()) == saved
 
 
-def test_a_key_depends_on_configuration_and_layouts() -> None:
+def test_a_key_depends_on_configuration_layouts_and_revision() -> None:
     config, layouts = Conv2dConfig(), (examples.layout(),)
-    key = ProbeKey.of("layer", config, layouts, examples.N150)
-    assert key == ProbeKey.of("layer", config, list(layouts), examples.N150)
+    key = ProbeKey.of("layer", config, layouts, examples.N150, "a")
+    assert key == ProbeKey.of("layer", config, list(layouts), examples.N150, "a")
     wider = Conv2dConfig(act_block_w_div=2)
-    assert key != ProbeKey.of("layer", wider, layouts, examples.N150)
-    assert key != ProbeKey.of("layer", config, (examples.layout(96),), examples.N150)
+    assert key != ProbeKey.of("layer", wider, layouts, examples.N150, "a")
+    assert key != ProbeKey.of("layer", config, (examples.layout(96),), examples.N150, "a")
+    assert key != ProbeKey.of("layer", config, layouts, examples.N150, "b")
+
+
+def test_probes_of_another_revision_are_counted_and_not_read(store: Store) -> None:
+    fresh = examples.probe("layer b")
+    save_probes(store, [examples.probe(revision=OTHER), fresh, examples.probe("layer c")])
+    with store.writing() as session:
+        session.execute(
+            text("UPDATE autosched_probe SET outcome = :bytes WHERE revision = :other"),
+            {"bytes": b"of another form", "other": OTHER},
+        )
+    found = load_probes(store, ["layer a", "layer b"], examples.N150, CURRENT)
+    assert (found.probes, found.stale) == ({fresh.key: fresh}, 1)
+    assert load_probes(store, ["layer c"], examples.N150, CURRENT).stale == 0
+
+
+def test_a_stale_probe_is_replaced_and_counted_no_more(store: Store) -> None:
+    stale = examples.probe(outcome=examples.REJECTION, revision=OTHER)
+    fresh = examples.probe()
+    save_probes(store, [stale, examples.probe("layer b")])
+    save_probes(store, [fresh])
+    found = load_probes(store, ["layer a", "layer b"], examples.N150, CURRENT)
+    assert list(found.probes.values()) == [fresh, examples.probe("layer b")]
+    assert found.stale == 0
+
+
+def test_stale_probes_are_purged_alone(store: Store) -> None:
+    stale = [examples.probe(f"layer {index}", revision=OTHER) for index in range(3)]
+    save_probes(store, [*stale, examples.probe(), examples.probe("layer old", revision="")])
+    assert purge_stale(store, CURRENT) == 4
+    assert purge_stale(store, CURRENT) == 0
+    assert list(loaded(store, "layer a", "layer 1").values()) == [examples.probe()]
 
 
 def test_a_damaged_probe_is_named(store: Store) -> None:
@@ -78,4 +128,4 @@ def test_a_damaged_probe_is_named(store: Store) -> None:
     with store.writing() as session:
         session.execute(text("UPDATE autosched_probe SET outcome = :bytes"), {"bytes": b"x"})
     with pytest.raises(StoreError, match="autosched_probe 1: the stored value cannot be read"):
-        load_probes(store, ["layer a"], examples.N150)
+        loaded(store, "layer a")

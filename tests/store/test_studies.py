@@ -69,7 +69,8 @@ def test_a_deleted_study_takes_its_trials_along_and_leaves_the_rest(store: Store
     delete_study(store, "gone")
     assert find_study(store, "gone") is None
     assert len(trials.list_trials(store, kept)) == 1
-    assert len(probes.load_probes(store, ["layer a"], examples.N150)) == 1
+    found = probes.load_probes(store, ["layer a"], examples.N150, {examples.REVISION})
+    assert len(found.probes) == 1
     with store.reading() as session:
         assert session.scalar(text("SELECT count(*) FROM autosched_trial")) == 1
 

@@ -94,6 +94,7 @@ def search(
         best=best,
         bound_us=study.bound_us,
         rejected_probes=study.probe_counts.rejected,
+        stale_probes=study.probe_counts.stale,
         wall_s=time.monotonic() - began,
         outside_share=_outside_share(study, best),
         schedule_path=path,
