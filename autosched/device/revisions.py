@@ -1,8 +1,8 @@
 """Which state of the code answered a probe: a digest of the source that decided it.
 
 A stored answer is used again only while the code that would be asked today is the same, so that a
-mended lowering never lives on in old answers. Comments, docstrings and formatting do not count,
-nor do the names of the files. The sources are read as text: ttnn is not loaded.
+mended lowering never lives on in old answers. Comments, docstrings, formatting, imports and the
+names of the files do not count. The sources are read as text: ttnn is not loaded.
 
 ttnn's version has a column of its own in a probe's key. What all rooms share as words
 (``schedule``, ``network.graph``, the facts of ``boards``) is no part of a revision: operators,
@@ -13,81 +13,33 @@ import ast
 import functools
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from autosched.network.operators import (
-    Attention,
-    Binary,
-    Concat,
-    Constant,
-    Conv2d,
-    ConvTranspose2d,
-    Crop,
-    GlobalAvgPool2d,
-    GroupNorm,
-    HostOp,
-    Input,
-    LayerNorm,
-    Linear,
-    Matmul,
-    Output,
-    Pad,
-    Permute,
-    PixelShuffle,
-    Pool2d,
-    Reshape,
-    Slice,
-    Softmax,
-    Unary,
-    Upsample,
-)
+from autosched.network.operators import LayerOp, Operator
 from autosched.schedule.serialization import digest
 
 _HERE = Path(__file__).parent
 
 SHARED = (
-    "graph_capture.py",
-    "layer_calls.py",
-    "local.py",
-    "lowering.py",
     "rejections.py",
-    "transfers.py",
-    "ttnn_types.py",
+    "ttnn/calls.py",
+    "ttnn/graph_capture.py",
+    "ttnn/local_device.py",
+    "ttnn/runner.py:run_layer",
+    "ttnn/ttnn_types.py",
     "../boards.py:L1_SMALL_BYTES",
 )
 """What decides every probe: files relative to this one, or ``FILE:NAME`` for one definition."""
-FAMILIES = {
-    "convolutions": (
-        "convolution_calls.py",
-        "../network/stem_folding.py",
-        "../space/conv2d.py:is_pointwise",
-    ),
-    "eltwise": ("eltwise_calls.py",),
-    "host": ("host_calls.py",),
-    "images": ("image_calls.py",),
-    "layers": ("layer_calls.py",),
-    "rearranging": ("rearranging_calls.py",),
-    "tokens": ("token_calls.py",),
+BESIDE = {
+    "convolutions": ("../network/operators.py:is_pointwise", "../network/stem_folding.py"),
 }
-"""What decides the probes of a family of operators beside what all share."""
-FAMILY_OF: dict[type, str] = {
-    **dict.fromkeys((Conv2d, ConvTranspose2d), "convolutions"),
-    **dict.fromkeys((Binary, Unary, Softmax), "eltwise"),
-    HostOp: "host",
-    **dict.fromkeys((Concat, Slice, Crop, Pad, PixelShuffle, Upsample), "images"),
-    **dict.fromkeys((Input, Constant, Output, Linear, Pool2d, GlobalAvgPool2d), "layers"),
-    **dict.fromkeys((Permute, Reshape), "rearranging"),
-    **dict.fromkeys((LayerNorm, GroupNorm, Matmul, Attention), "tokens"),
-}
+"""What decides the probes of a family of operators beside its file and what all share."""
+OPERATORS: tuple[type[Operator], ...] = get_args(LayerOp)
 
 
-def revision_of(op: type) -> str:
-    """Return the revision of what runs a class of operators.
-
-    Raises:
-        KeyError: if it is in no family.
-    """
-    return _revision((*SHARED, *FAMILIES[FAMILY_OF[op]]))
+def revision_of(op: type[Operator]) -> str:
+    """Return the revision of what runs a class of operators."""
+    return _revision((*SHARED, f"ttnn/{op.family}.py", *BESIDE.get(op.family, ())))
 
 
 def reshard_revision() -> str:
@@ -97,7 +49,7 @@ def reshard_revision() -> str:
 
 def current_revisions() -> frozenset[str]:
     """Return all revisions that this code can give: a probe of any other one is stale."""
-    return frozenset([reshard_revision(), *map(revision_of, FAMILY_OF)])
+    return frozenset([reshard_revision(), *map(revision_of, OPERATORS)])
 
 
 @functools.cache
@@ -149,12 +101,13 @@ def _plain(item: Any) -> Any:
         fields = ((name, _plain(value)) for name, value in ast.iter_fields(item) if name != "kind")
         return [type(item).__name__, *([name, value] for name, value in fields if value != [])]
     if isinstance(item, list):
-        return [_plain(part) for part in item if not _is_docstring(part)]
+        return [_plain(part) for part in item if not _says_nothing(part)]
     return [] if item is None else [type(item).__name__, repr(item)]
 
 
-def _is_docstring(item: Any) -> bool:
-    return (
+def _says_nothing(item: Any) -> bool:
+    """Whether it is a docstring, or an import: what that brings is in the files listed above."""
+    return isinstance(item, ast.Import | ast.ImportFrom) or (
         isinstance(item, ast.Expr)
         and isinstance(item.value, ast.Constant)
         and isinstance(item.value.value, str)

@@ -34,8 +34,8 @@ from autosched.schedule.configurations import FixedConfig
 from autosched.schedule.outcomes import Rejection
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import CoreRange, DataType, TensorLayout
-from tests.examples import device_layers as examples
 from tests.device.open_board import sizes
+from tests.examples import device_layers as examples
 from tests.examples.device_layers import (
     BOARD,
     conv3x3,
