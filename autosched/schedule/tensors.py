@@ -76,7 +76,7 @@ TILE_BYTES: Mapping[DataType, int] = {
     DataType.BFLOAT8_B: 1088,
     DataType.BFLOAT4_B: 576,
 }
-_TILE = 32
+TILE = 32
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,8 @@ class TensorLayout:
             return 0
         rows, columns = self.shard_shape
         if self.page is PageLayout.ROW_MAJOR:
-            return rows * columns * TILE_BYTES[self.dtype] // (_TILE * _TILE)
-        return -(-rows // _TILE) * -(-columns // _TILE) * TILE_BYTES[self.dtype]
+            return rows * columns * TILE_BYTES[self.dtype] // (TILE * TILE)
+        return -(-rows // TILE) * -(-columns // TILE) * TILE_BYTES[self.dtype]
 
     def __str__(self) -> str:
         place = f"{self.memory.value.upper()} {self.sharding.value}"

@@ -16,10 +16,8 @@ from dataclasses import replace
 from autosched.boards import Board
 from autosched.network.operators import Conv2d, Convolution, is_pointwise
 from autosched.schedule.configurations import SLICINGS, Conv2dConfig
-from autosched.schedule.tensors import CoreRange, ShardLayout
+from autosched.schedule.tensors import TILE, CoreRange, ShardLayout
 from autosched.space.efforts import Effort
-
-TILE = 32
 
 _SLICE_BLOCKS = (64, 32, 128, 256)
 _SLICE_COUNTS = (4, 2, 8, 16, 3, 32)

@@ -20,9 +20,8 @@ from autosched.network.operators import (
     Slice,
 )
 from autosched.schedule.configurations import HOST_METHOD, ComputeConfig, Fidelity, FixedConfig
-from autosched.schedule.tensors import DataType, PageLayout, TensorLayout
+from autosched.schedule.tensors import TILE, DataType, PageLayout, TensorLayout
 
-_TILE = 32
 _Word = TypeVar("_Word", DataType, Fidelity)
 
 WEIGHT_TYPES = (DataType.BFLOAT16, DataType.BFLOAT8_B, DataType.BFLOAT4_B)
@@ -141,8 +140,8 @@ def leaves_rows(layer: Layer) -> bool:
 def _is_ragged(network: Network, layer: Layer) -> bool:
     """Return whether channels are put together or cut at other places than edges of tiles."""
     if isinstance(layer.op, Concat):
-        return any(shape[1] % _TILE for shape in network.input_shapes(layer))
-    return isinstance(layer.op, Slice) and bool(layer.op.start % _TILE or layer.op.stop % _TILE)
+        return any(shape[1] % TILE for shape in network.input_shapes(layer))
+    return isinstance(layer.op, Slice) and bool(layer.op.start % TILE or layer.op.stop % TILE)
 
 
 def _end_layers(network: Network) -> frozenset[str]:
