@@ -8,7 +8,8 @@ from math import exp, log
 from pathlib import Path
 from typing import Any
 
-from autosched.cost.ops.work import ORDINARY_ERROR, PRIORS, SHARE, Prior
+from autosched.cost.ops.families import PRIORS
+from autosched.cost.ops.work import ORDINARY_ERROR, SHARE, Prior
 from autosched.errors import ProfileError
 from autosched.schedule.serialization import digest
 

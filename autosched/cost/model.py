@@ -14,9 +14,15 @@ from autosched.cost.coefficients import (
     reach,
     shipped_path,
 )
-from autosched.cost.ops.families import Record, is_known, read_features, work_of
-from autosched.cost.ops.host import FAMILY as TRANSFERS
-from autosched.cost.ops.work import ORDINARY_ERROR, all_quantities, cycles_of, terms_of
+from autosched.cost.ops.families import is_known, read_features, work_of
+from autosched.cost.ops.host import HOST_TRANSFER
+from autosched.cost.ops.work import (
+    ORDINARY_ERROR,
+    Record,
+    all_quantities,
+    cycles_of,
+    terms_of,
+)
 from autosched.errors import ProfileError
 from autosched.schedule.outcomes import DeviceOp
 
@@ -65,7 +71,7 @@ class CostModel:
 
     def __init__(self, coefficients: Coefficients) -> None:
         self.coefficients = coefficients
-        transfers = {TRANSFERS: transfer_fit(coefficients.clock_ghz)}
+        transfers = {HOST_TRANSFER: transfer_fit(coefficients.clock_ghz)}
         self._families = {**coefficients.families, **transfers}
         self._times: dict[tuple[object, ...], tuple[DeviceOp, float]] = {}
         self._by_features: dict[Record, float] = {}

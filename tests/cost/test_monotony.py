@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from autosched.cost.model import CostModel
 from autosched.cost.ops.convolutions import Conv2dOp
 from autosched.cost.ops.eltwise import BinaryOp
-from autosched.cost.ops.families import Record
 from autosched.cost.ops.matmul import MatmulKind, MatmulOp
 from autosched.cost.ops.movement import (
     InterleavedToShardedOp,
@@ -19,6 +18,7 @@ from autosched.cost.ops.movement import (
     ShardedToInterleavedOp,
 )
 from autosched.cost.ops.traffic import Place, Traffic
+from autosched.cost.ops.work import Record
 from autosched.schedule.configurations import Fidelity
 from autosched.schedule.outcomes import DeviceOp
 from autosched.schedule.tensors import DataType, PageLayout, ShardLayout

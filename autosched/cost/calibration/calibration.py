@@ -1,10 +1,9 @@
 """Calibrates the device model on profiles of real cards.
 
-Each family of formulas is fitted per architecture (see
-:mod:`autosched.cost.calibration.fitting`) and judged by cross-validation that holds out whole
-layers. Coefficients that an architecture's rows do not
-exercise, and families of which it has almost no rows, take the other architecture's fit as their
-prior: cycle counts of the same kernels are alike.
+Each family of formulas is fitted per architecture (see :mod:`autosched.cost.calibration.fitting`)
+and judged by cross-validation that holds out whole layers. Coefficients that an architecture's rows
+do not exercise, and families of which it has almost no rows, take the other architecture's fit as
+their prior: cycle counts of the same kernels are alike.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +22,8 @@ from autosched.cost.calibration.scores import (
     transfer_errors,
 )
 from autosched.cost.coefficients import Coefficients, FamilyFit, load, save, shipped_path
-from autosched.cost.ops.work import ORDINARY_ERROR, PRIORS, Prior, all_quantities
+from autosched.cost.ops.families import PRIORS
+from autosched.cost.ops.work import ORDINARY_ERROR, Prior, all_quantities
 from autosched.cost.profiles.profile import Profile, UnknownOp, read_profile
 from autosched.errors import ProfileError
 
@@ -86,7 +86,7 @@ def fit_coefficients(
             generations stand for it.
         start: coefficients by architecture to start from, for a profile of one's own card: they
             serve as priors, and families without rows keep them. By default the priors of
-            :mod:`autosched.cost.ops.work`, which is how the shipped coefficients are made.
+            :mod:`autosched.cost.ops.families`, which is how the shipped coefficients are made.
         arch: architecture of reports that do not show their own.
 
     Raises:

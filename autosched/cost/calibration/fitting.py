@@ -17,11 +17,11 @@ from scipy.optimize import least_squares
 from autosched.boards import CLOCK_GHZ
 from autosched.cost.coefficients import from_free, to_free
 from autosched.cost.ops.convolutions import Conv2dOp
-from autosched.cost.ops.families import Record, work_of
+from autosched.cost.ops.families import work_of
 from autosched.cost.ops.matmul import MatmulOp
 from autosched.cost.ops.pooling import PoolOp
 from autosched.cost.ops.traffic import padded_2d
-from autosched.cost.ops.work import SHARE, Prior, Work
+from autosched.cost.ops.work import SHARE, Prior, Record, Work
 from autosched.cost.profiles.profile import Profile, ProfileRow
 from autosched.schedule.tensors import ShardLayout
 

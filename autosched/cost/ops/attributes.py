@@ -135,6 +135,12 @@ def numbers(text: str) -> tuple[int, ...]:
     return tuple(map(int, _NUMBER.findall(text)))
 
 
+def pair_of(text: str) -> tuple[int, int]:
+    """Return the first two integers of a text, such as the height and width of a window."""
+    one, other = numbers(text)[:2]
+    return one, other
+
+
 def flag(text: str | None) -> bool:
     """Read a boolean: ``true``/``1``, anything else is false."""
     return text in ("true", "1")

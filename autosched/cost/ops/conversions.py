@@ -1,30 +1,92 @@
+"""Ops that change how a tensor's elements are ordered: in tiles or sticks, its axes, its shape."""
+
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from math import ceil, prod
 
 from autosched.cost.ops.attributes import numbers
-from autosched.cost.ops.families import Record
-from autosched.cost.ops.movement import MovementOp, read_movement
+from autosched.cost.ops.movement import (
+    MovementOp,
+    moved_tiles,
+    movement_formula,
+    movement_priors,
+    movement_reader,
+    read_movement,
+    shard_sticks,
+)
 from autosched.cost.ops.traffic import (
     ELEMENT_BYTES,
+    KIB,
     PACK_UNTILIZE_COLUMNS,
-    TILE,
     Place,
     ceil_div,
     first,
     padded_2d,
     tile_count,
 )
+from autosched.cost.ops.work import OpFamily, Prior, Quantities
 from autosched.schedule.outcomes import DeviceOp
-from autosched.schedule.tensors import PageLayout
+from autosched.schedule.tensors import TILE, PageLayout
 
 _TRANSPOSE_AXES = re.compile(r"TransposeOpDim::(\w+)")
 _PERMUTATION = re.compile(r"SmallVector\(\[([\d;, ]+)\]\)")
 _ALIGNMENT = 16
 
 
-def read_tilize_padded(op: DeviceOp) -> Record:
+class TilizeOp(MovementOp):
+    """Row-major to tiles."""
+
+
+@dataclass(frozen=True)
+class TilizePaddedOp(TilizeOp):
+    """Row-major to tiles with padding, which a core writes word by word (``pad_bytes``)."""
+
+    pad_bytes: float = 0.0
+
+
+class UntilizeOp(MovementOp):
+    """Tiles to row-major."""
+
+
+class UntilizeCutOp(UntilizeOp):
+    """Tiles to row-major without the padding, stick by stick."""
+
+
+class Swap(str, Enum):
+    """What a transpose takes apart: nothing smaller than tiles, tiles in place, or their rows."""
+
+    TILES = "tiles"
+    WITHIN = "within"
+    ROWS = "rows"
+
+
+@dataclass(frozen=True)
+class TransposeOp(MovementOp):
+    """Transpose and permute."""
+
+    swap: Swap = Swap.ROWS
+
+
+class ChannelsLastOp(MovementOp):
+    """Between channel-first and channel-last shards, stick by stick."""
+
+
+@dataclass(frozen=True)
+class ReshapeOp(MovementOp):
+    """A reshape that moves data.
+
+    Of tiled tensors a core copies ``rows`` of 32 elements one by one, out of ``fetches`` tiles;
+    row-major sticks that end between aligned addresses (``unaligned``) are copied by the byte.
+    """
+
+    rows: float = 0.0
+    fetches: float = 0.0
+    unaligned: bool = False
+
+
+def read_tilize_padded(op: DeviceOp) -> TilizePaddedOp:
     """Read a padding tilize: what is not in the input is filled in, word by word.
 
     Where there are more cores than rows of tiles, cores share them and read parts of each stick.
@@ -45,7 +107,7 @@ def read_tilize_padded(op: DeviceOp) -> Record:
     return replace(one, source=part, pad_bytes=padding / one.cores)
 
 
-def read_reshape(op: DeviceOp) -> Record:
+def read_reshape(op: DeviceOp) -> ReshapeOp:
     """Read a reshape: of tiled tensors every row within a tile is copied on its own.
 
     A row that keeps its width follows its neighbour in the same tile; others come from a tile each.
@@ -60,17 +122,10 @@ def read_reshape(op: DeviceOp) -> Record:
     return replace(one, rows=rows, fetches=min(2.0 * one.target.pages, rows) if kept else rows)
 
 
-def read_transpose(op: DeviceOp) -> Record:
+def read_transpose(op: DeviceOp) -> TransposeOp:
+    """Read a transpose or permute, and which axes change places."""
     one = read_movement(op, TransposeOp)
     return replace(one, swap=_swap(op))
-
-
-class Swap(str, Enum):
-    """What a transpose takes apart: nothing smaller than tiles, tiles in place, or their rows."""
-
-    TILES = "tiles"
-    WITHIN = "within"
-    ROWS = "rows"
 
 
 def _swap(op: DeviceOp) -> Swap:
@@ -90,11 +145,9 @@ def _swap(op: DeviceOp) -> Swap:
     return Swap.WITHIN if last == (rank - 1, rank - 2) else Swap.ROWS
 
 
-class UntilizeOp(MovementOp):
-    """Tiles to row-major."""
-
-
-def untilize_quantities(op: UntilizeOp, tiles: float) -> dict[str, float]:
+def _untilized(op: UntilizeOp) -> Quantities:
+    """Return an untilize's work: calls of the packer, and tiles; wide rows go the slow way."""
+    tiles = moved_tiles(op)
     width = max(1, op.target.page_bytes // (2 * TILE))
     rows = ceil(tiles / width) * ceil_div(width, PACK_UNTILIZE_COLUMNS)
     slow = width > PACK_UNTILIZE_COLUMNS and op.source.place is not Place.SHARD
@@ -105,15 +158,9 @@ def untilize_quantities(op: UntilizeOp, tiles: float) -> dict[str, float]:
     }
 
 
-@dataclass(frozen=True)
-class TransposeOp(MovementOp):
-    """Transpose and permute."""
-
-    swap: Swap = Swap.ROWS
-
-
-def transpose_quantities(op: TransposeOp, tiles: float) -> dict[str, float]:
+def _transposed(op: TransposeOp) -> Quantities:
     """Return a transpose's work: whole tiles only travel, others are taken apart row by row."""
+    tiles = moved_tiles(op)
     if op.source.page is not PageLayout.TILE or op.target.page is not PageLayout.TILE:
         return {"compute_tile": 2 * tiles}
     if op.swap is Swap.ROWS:
@@ -121,33 +168,67 @@ def transpose_quantities(op: TransposeOp, tiles: float) -> dict[str, float]:
     return {"compute_tile": tiles} if op.swap is Swap.WITHIN else {}
 
 
-class TilizeOp(MovementOp):
-    """Row-major to tiles."""
+def _filled(op: TilizePaddedOp) -> Quantities:
+    return {"pad_kib": op.pad_bytes / KIB}
 
 
-@dataclass(frozen=True)
-class TilizePaddedOp(TilizeOp):
-    """Row-major to tiles with padding, which a core writes word by word (``pad_bytes``)."""
-
-    pad_bytes: float = 0.0
+def _sticks_either_side(op: ChannelsLastOp) -> Quantities:
+    return {"shard_stick": max(op.source.pages, op.target.pages)}
 
 
-class UntilizeCutOp(UntilizeOp):
-    """Tiles to row-major without the padding, stick by stick."""
+def _rows_within_tiles(op: ReshapeOp) -> Quantities:
+    """Return what a reshape copies row by row or byte by byte, and the sticks that it writes."""
+    return {
+        **shard_sticks(op),
+        "tile_row": op.rows,
+        "tile_fetch": op.fetches,
+        "unaligned_kib": op.target.core_bytes / KIB if op.unaligned else 0.0,
+    }
 
 
-class ChannelsLastOp(MovementOp):
-    """Between channel-first and channel-last shards, stick by stick."""
+PRIORS: Mapping[str, Mapping[str, Prior]] = {
+    "tilize": movement_priors(75.0),
+    "untilize": {**movement_priors(75.0), "untilize_row": Prior(350.0), "slow_tile": Prior(400.0)},
+    "tilize_padded": {**movement_priors(75.0, (200.0, 400.0)), "pad_kib": Prior(2500.0)},
+    "untilize_cut": {
+        **movement_priors(75.0, (200.0, 400.0)),
+        "untilize_row": Prior(350.0),
+        "slow_tile": Prior(400.0),
+    },
+    "transpose": {**movement_priors(200.0), "row_tile": Prior(3000.0)},
+    # Both data-movement processors copy sticks, of 16 bytes mostly, without waiting for each.
+    "channels_last": {**movement_priors(200.0), "shard_stick": Prior(6.0)},
+    "reshape": {
+        **movement_priors(500.0, (150.0, 200.0)),
+        "tile_row": Prior(180.0),
+        "tile_fetch": Prior(600.0),
+        "unaligned_kib": Prior(15000.0),
+    },
+}
 
-
-@dataclass(frozen=True)
-class ReshapeOp(MovementOp):
-    """A reshape that moves data.
-
-    Of tiled tensors a core copies ``rows`` of 32 elements one by one, out of ``fetches`` tiles;
-    row-major sticks that end between aligned addresses (``unaligned``) are copied by the byte.
-    """
-
-    rows: float = 0.0
-    fetches: float = 0.0
-    unaligned: bool = False
+FAMILY = OpFamily(
+    readers={
+        "tilize": movement_reader(TilizeOp),
+        "tilizewithvalpadding": read_tilize_padded,
+        "untilize": movement_reader(UntilizeOp),
+        "untilizecodegen": movement_reader(UntilizeOp),
+        "untilizewithunpadding": movement_reader(UntilizeCutOp),
+        "transpose": read_transpose,
+        "permute": read_transpose,
+        "fold": movement_reader(TransposeOp),
+        "converttohwc": movement_reader(ChannelsLastOp),
+        "converttochw": movement_reader(ChannelsLastOp),
+        "reshape": read_reshape,
+        "reshapeview": read_reshape,
+    },
+    formulas={
+        TilizeOp: movement_formula("tilize"),
+        TilizePaddedOp: movement_formula("tilize_padded", pieces=_filled),
+        UntilizeOp: movement_formula("untilize", _untilized),
+        UntilizeCutOp: movement_formula("untilize_cut", _untilized),
+        TransposeOp: movement_formula("transpose", _transposed, shard_sticks),
+        ChannelsLastOp: movement_formula("channels_last", pieces=_sticks_either_side),
+        ReshapeOp: movement_formula("reshape", pieces=_rows_within_tiles),
+    },
+    priors=PRIORS,
+)

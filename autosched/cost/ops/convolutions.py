@@ -1,6 +1,6 @@
-"""The work of convolutions and of the halo gather before them.
+"""Convolutions.
 
-A convolution kernel walks over blocks of its output rows and, within them, over blocks of the
+The kernel walks over blocks of its output rows and, within them, over blocks of the
 inner dimension. Per block a reader gathers sticks from the core's own halo shard, the unpacker
 tilizes them, weights come from DRAM through one core and a multicast (block sharding repeats that
 for every block of rows, width sharding reads them on each core), and the matrix engine multiplies
@@ -14,25 +14,41 @@ from dataclasses import dataclass
 from math import log2
 from typing import Any
 
-from autosched.cost.ops.attributes import config_flag, fidelity_of, fields, flag, members, numbers
-from autosched.cost.ops.families import Record
+from autosched.cost.ops.attributes import (
+    config_flag,
+    fidelity_of,
+    fields,
+    flag,
+    members,
+    numbers,
+    pair_of,
+)
 from autosched.cost.ops.matmul import unpack_share
 from autosched.cost.ops.traffic import (
     ELEMENT_BYTES,
     KIB,
     PACK_UNTILIZE_COLUMNS,
-    TILE,
     ceil_div,
     first,
 )
-from autosched.cost.ops.work import Quantities, Work, WorkStage
+from autosched.cost.ops.work import (
+    MULTICAST,
+    NOC,
+    OpFamily,
+    Prior,
+    Quantities,
+    Record,
+    Work,
+    WorkStage,
+    overlap_prior,
+)
 from autosched.schedule.configurations import Fidelity
 from autosched.schedule.outcomes import DeviceOp
-from autosched.schedule.tensors import TILE_BYTES, DataType, ShardLayout
+from autosched.schedule.tensors import TILE, TILE_BYTES, DataType, ShardLayout
 
 
 @dataclass(frozen=True)
-class Conv2dOp:
+class Conv2dOp(Record):
     """One convolution kernel (``Conv2dDeviceOperation``, formerly ``OptimizedConvNew``).
 
     Block and output sizes are in tiles, ``out_tiles_*`` per core. ``stick_channels`` is the number
@@ -212,7 +228,7 @@ def splits_reader(op: Conv2dOp) -> bool:
     return weights < gather / 2 + tilize
 
 
-def read_conv2d(op: DeviceOp) -> Record:
+def read_conv2d(op: DeviceOp) -> Conv2dOp:
     """Return the features of a convolution, in the spelling of any release since 2024-10."""
     named = fields(op.attributes)
     window = members(named["sliding_window_config"])
@@ -282,6 +298,44 @@ def _out_tiles(parallel: Mapping[str, str]) -> tuple[int, int]:
     return sizes[0], sizes[1]
 
 
-def pair_of(text: str) -> tuple[int, int]:
-    first, second = numbers(text)[:2]
-    return first, second
+PRIORS: Mapping[str, Mapping[str, Prior]] = {
+    "conv2d": {
+        "launch": Prior(1500.0, 0.3),
+        "block": Prior(150.0),
+        # Each core of a row sends in turn, with a round of semaphores before and after.
+        "block_mcast": Prior(1000.0),
+        "act_mcast_kib": Prior(40.0, 0.15, blackhole=MULTICAST),
+        "matmul_phase": Prior(16.0, 0.1),
+        "matmul_unpack": Prior(8.0),
+        "tilize_tile": Prior(65.0, 0.3),
+        "reload_tile": Prior(40.0),
+        "pack_tile": Prior(32.0),
+        "output_tile": Prior(32.0),
+        "untilize_row": Prior(100.0),
+        "untilize_tile": Prior(100.0),
+        "read": Prior(25.0),
+        "read_kib": Prior(35.0, 0.3, blackhole=NOC),
+        # One core reads them page by page: latency binds, on either architecture.
+        "weight_page": Prior(25.0),
+        "weight_kib": Prior(40.0, 0.3),
+        "weight_mcast_kib": Prior(10.0, blackhole=MULTICAST),
+        "overlap_reader": overlap_prior(0.5),
+        "overlap_weights": overlap_prior(0.2),
+        # Both double buffers bring width-sharded convolutions to 0.60-0.62 of their time.
+        "overlap_width": overlap_prior(0.1),
+        "double_buffer_reader": overlap_prior(0.8),
+        "double_buffer_weights": overlap_prior(0.8),
+    },
+}
+
+FAMILY = OpFamily(
+    readers={
+        "conv2d": read_conv2d,
+        "optimizedconv": read_conv2d,
+        "optimizedconvnew": read_conv2d,
+    },
+    formulas={
+        Conv2dOp: conv2d_work,
+    },
+    priors=PRIORS,
+)

@@ -1,15 +1,14 @@
-"""Features of elementwise ops: of one tensor, of two, and of a tensor and a number."""
+"""Elementwise ops: of one tensor, of two, and of a tensor and a number."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from math import prod
 
 from autosched.cost.ops.attributes import plain_code, word
-from autosched.cost.ops.families import Record
 from autosched.cost.ops.traffic import (
     KIB,
-    TILE,
     Place,
     Traffic,
     ceil_div,
@@ -22,10 +21,11 @@ from autosched.cost.ops.traffic import (
     tensor_bytes,
     tile_count,
     traffic,
+    transfer_priors,
 )
-from autosched.cost.ops.work import Work, WorkStage
+from autosched.cost.ops.work import OpFamily, Prior, Record, Work, WorkStage, overlap_prior
 from autosched.schedule.outcomes import DeviceOp
-from autosched.schedule.tensors import DataType, PageLayout, TensorInfo
+from autosched.schedule.tensors import TILE, DataType, PageLayout, TensorInfo
 
 _UNARY_FUNCTION = re.compile(r"UnaryOpType::(\w+)")
 _BINARY_FUNCTION = re.compile(r"BinaryOpType::(\w+)")
@@ -45,9 +45,53 @@ _DEAREST_FUNCTIONS = frozenset(
         *("MISH", "SOFTPLUS", "POWER", "ELU", "SELU", "CELU", "I0", "I1", "LOG", "LOG2", "LOG10"),
     ]
 )
+# Bytes of a tile of 32-bit numbers.
+_LARGEST_TILE = 4 * TILE**2
 
 
-def read_unary(op: DeviceOp) -> Record:
+class FunctionCost(str, Enum):
+    """How long the vector engine works on a tile: comparing, iterating, or by polynomials."""
+
+    CHEAP = "cheap"
+    COSTLY = "costly"
+    DEAREST = "dearest"
+
+
+@dataclass(frozen=True)
+class UnaryOp(Record):
+    """An elementwise function of one tensor; ``cost`` is the class of its function."""
+
+    function: str
+    cost: FunctionCost
+    cores: int
+    tiles: int
+    source: Traffic
+    target: Traffic
+    dtype: DataType
+
+
+@dataclass(frozen=True)
+class BinaryOp(Record):
+    """An elementwise function of two tensors, or of one and a scalar.
+
+    ``uneven`` says that the shards do not cut the tensor into equal parts, or that a sharded op has
+    an interleaved operand: ttnn then leaves the fast path that works in place. ``fills`` is how
+    often a core spreads a broadcast row, column or element over a tile. ``legacy`` kernels (up to
+    2025-02, ``BinaryDeviceOperation``) wait for every tile.
+    """
+
+    function: str
+    broadcast: str
+    cores: int
+    tiles: int
+    sources: tuple[Traffic, ...]
+    target: Traffic
+    uneven: bool
+    fills: float = 0.0
+    legacy: bool = False
+
+
+def read_unary(op: DeviceOp) -> UnaryOp:
     """Return the features of an elementwise function of one tensor."""
     source, target = first(op.inputs), first(op.outputs)
     cores = max(op.cores, 1)
@@ -62,14 +106,6 @@ def read_unary(op: DeviceOp) -> Record:
         target=traffic(target, cores),
         dtype=source.layout.dtype,
     )
-
-
-class FunctionCost(str, Enum):
-    """How long the vector engine works on a tile: comparing, iterating, or by polynomials."""
-
-    CHEAP = "cheap"
-    COSTLY = "costly"
-    DEAREST = "dearest"
 
 
 def _function_cost(function: str) -> FunctionCost:
@@ -88,7 +124,7 @@ def _core_tiles(info: TensorInfo, cores: int) -> int:
     return ceil_div(tile_count(info), cores)
 
 
-def read_binary(op: DeviceOp) -> Record:
+def read_binary(op: DeviceOp) -> BinaryOp:
     """Return the features of an elementwise function of two or three tensors, or a number."""
     target = first(op.outputs)
     cores = max(op.cores, 1)
@@ -158,23 +194,6 @@ def _works_in_place(sources: tuple[TensorInfo, ...], target: TensorInfo) -> bool
     return rows % height == 0 and columns % width == 0
 
 
-# Bytes of a tile of 32-bit numbers.
-_LARGEST_TILE = 4 * TILE**2
-
-
-@dataclass(frozen=True)
-class UnaryOp:
-    """An elementwise function of one tensor; ``cost`` is the class of its function."""
-
-    function: str
-    cost: FunctionCost
-    cores: int
-    tiles: int
-    source: Traffic
-    target: Traffic
-    dtype: DataType
-
-
 def unary_work(op: UnaryOp) -> Work:
     """Return the work of an elementwise function of one tensor."""
     compute = {f"{op.cost.value}_tile": float(op.tiles)}
@@ -185,27 +204,6 @@ def unary_work(op: UnaryOp) -> Work:
         WorkStage("fabric", fabric(op.source, op.target)),
     )
     return Work("unary", {"launch": 1.0}, stages)
-
-
-@dataclass(frozen=True)
-class BinaryOp:
-    """An elementwise function of two tensors, or of one and a scalar.
-
-    ``uneven`` says that the shards do not cut the tensor into equal parts, or that a sharded op has
-    an interleaved operand: ttnn then leaves the fast path that works in place. ``fills`` is how
-    often a core spreads a broadcast row, column or element over a tile. ``legacy`` kernels (up to
-    2025-02, ``BinaryDeviceOperation``) wait for every tile.
-    """
-
-    function: str
-    broadcast: str
-    cores: int
-    tiles: int
-    sources: tuple[Traffic, ...]
-    target: Traffic
-    uneven: bool
-    fills: float = 0.0
-    legacy: bool = False
 
 
 def binary_work(op: BinaryOp) -> Work:
@@ -244,3 +242,41 @@ def unpacked_kib(op: BinaryOp) -> float:
     """Return the KiB that the unpacker reads of all operands, a tile of each for a tile."""
     sizes = (min(source.page_bytes, _LARGEST_TILE) for source in op.sources)
     return op.tiles * sum(sizes) / KIB
+
+
+PRIORS: Mapping[str, Mapping[str, Prior]] = {
+    "unary": {
+        **transfer_priors(800.0, (60.0, 90.0), (60.0, 100.0)),
+        "cheap_tile": Prior(200.0),
+        "costly_tile": Prior(600.0),
+        "dearest_tile": Prior(1500.0),
+        "overlap": overlap_prior(0.7),
+    },
+    "binary": {
+        **transfer_priors(900.0, (60.0, 90.0), (60.0, 100.0)),
+        # The unpacker reads both operands at about 80 bytes a cycle.
+        "tile": Prior(20.0, 0.3),
+        "unpack_kib": Prior(12.5, 0.3),
+        "fill": Prior(1500.0),
+        "legacy_page": Prior(200.0),
+        "cliff_tile": Prior(620.0, 0.2),
+        "overlap": overlap_prior(0.7),
+    },
+}
+
+FAMILY = OpFamily(
+    readers={
+        "unary": read_unary,
+        "eltwiseunary": read_unary,
+        "binary": read_binary,
+        "bcast": read_binary,
+        "eltwisebinary": read_binary,
+        "binaryng": read_binary,
+        "ternary": read_binary,
+    },
+    formulas={
+        UnaryOp: unary_work,
+        BinaryOp: binary_work,
+    },
+    priors=PRIORS,
+)

@@ -1,21 +1,27 @@
+"""Halo gathers: what sliding windows need of other cores' shards is brought before they run.
+
+Output positions are dealt to cores in row-major order, in whole tiles of 32 where the output is
+tiled; each needs its window's input positions. What a core's own input shard does not hold comes
+from other cores or is padding (rules of tt-metal's ``sliding_window.cpp``).
+"""
+
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
-from autosched.cost.ops.attributes import fields, flag, members, numbers
-from autosched.cost.ops.families import Record
+from autosched.cost.ops.attributes import fields, flag, members, numbers, pair_of
 from autosched.cost.ops.traffic import (
     ELEMENT_BYTES,
     KIB,
     PACK_UNTILIZE_COLUMNS,
-    TILE,
     ceil_div,
     first,
     shard_of,
 )
-from autosched.cost.ops.work import Work
+from autosched.cost.ops.work import NOC, OpFamily, Prior, Record, Work
 from autosched.schedule.outcomes import DeviceOp
-from autosched.schedule.tensors import DataType, PageLayout, ShardLayout
+from autosched.schedule.tensors import TILE, DataType, PageLayout, ShardLayout
 
 _SAMPLED_CORES = 8
 
@@ -111,23 +117,18 @@ def read_window(text: str, tiled: bool) -> Window:
         padding = (rows, rows, columns, columns)
     return Window(
         batch=int(named["batch_size"]),
-        input_hw=_pair(named["input_hw"]),
-        window_hw=_pair(named["window_hw"]),
-        stride_hw=_pair(named["stride_hw"]),
+        input_hw=pair_of(named["input_hw"]),
+        window_hw=pair_of(named["window_hw"]),
+        stride_hw=pair_of(named["stride_hw"]),
         padding=(padding[0], padding[1], padding[2], padding[3]),
-        dilation_hw=_pair(named["dilation_hw"]),
+        dilation_hw=pair_of(named["dilation_hw"]),
         cores_nhw=int(named["num_cores_nhw"]),
         tiled=tiled,
     )
 
 
-def _pair(text: str) -> tuple[int, int]:
-    first, second = numbers(text)[:2]
-    return first, second
-
-
 @dataclass(frozen=True)
-class HaloOp:
+class HaloOp(Record):
     """Gathering the rows that a sliding window reaches over shard borders.
 
     ``in_sticks``, ``out_sticks`` and ``border_sticks`` (those not found in the core's own shard,
@@ -174,7 +175,7 @@ def halo_work(op: HaloOp) -> Work:
 _LAYOUT = re.compile(r"TensorMemoryLayout::(\w+)_SHARDED")
 
 
-def read_halo(op: DeviceOp) -> Record:
+def read_halo(op: DeviceOp) -> HaloOp:
     """Return the features of a halo gather."""
     named = fields(op.attributes)
     source, target = first(op.inputs), first(op.outputs)
@@ -198,3 +199,34 @@ def read_halo(op: DeviceOp) -> Record:
         input_dtype=source.layout.dtype,
         legacy="reshard_num_cores_nhw" in named,
     )
+
+
+PRIORS: Mapping[str, Mapping[str, Prior]] = {
+    "halo": {
+        "launch": Prior(1200.0, 0.3),
+        "local_stick": Prior(1.0),
+        "local_kib": Prior(16.0, blackhole=NOC),
+        # One of the two data-movement processors did what both share now.
+        "legacy_local_kib": Prior(32.0, blackhole=NOC),
+        "border_stick": Prior(1.0),
+        "border_kib": Prior(35.0),
+        "legacy_border_stick": Prior(12.0),
+        "legacy_border_kib": Prior(90.0),
+        "window_row": Prior(60.0),
+        "untilize_row": Prior(350.0),
+        "untilize_tile": Prior(80.0),
+        "untilize_slow_tile": Prior(400.0),
+    },
+}
+
+FAMILY = OpFamily(
+    readers={
+        "halo": read_halo,
+        "untilizewithhalo": read_halo,
+        "untilizewithhalov2": read_halo,
+    },
+    formulas={
+        HaloOp: halo_work,
+    },
+    priors=PRIORS,
+)

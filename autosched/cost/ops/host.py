@@ -10,11 +10,13 @@ data (to and from tiles, and the operator itself) is not in it. The standard err
 import re
 from dataclasses import dataclass
 
+from autosched.cost.ops.attributes import plain_code
 from autosched.cost.ops.traffic import first, tensor_bytes
-from autosched.cost.ops.work import Work
-from autosched.schedule.outcomes import DeviceOp
+from autosched.cost.ops.work import OpFamily, Record, Work
+from autosched.schedule.outcomes import TRANSFERS, DeviceOp
 
-FAMILY = "host_transfer"
+HOST_TRANSFER = "host_transfer"
+"""The family of transfers, whose coefficients no calibration finds."""
 
 _GIGATRANSFERS = {3: 8.0, 4: 16.0, 5: 32.0}
 _ENCODING = 128 / 130
@@ -28,7 +30,7 @@ def link_bytes_per_ns(generation: int, lanes: int) -> float:
 
 
 @dataclass(frozen=True)
-class TransferOp:
+class TransferOp(Record):
     """A tensor on its way between device and host, over a link of ``bytes_per_ns``."""
 
     total_bytes: int
@@ -45,4 +47,11 @@ def read_host_transfer(op: DeviceOp) -> TransferOp:
 
 def transfer_work(op: TransferOp) -> Work:
     """Return the work of a transfer, in nanoseconds at the link's own rate."""
-    return Work(FAMILY, {"start": 1.0, "link_ns": op.total_bytes / op.bytes_per_ns})
+    return Work(HOST_TRANSFER, {"start": 1.0, "link_ns": op.total_bytes / op.bytes_per_ns})
+
+
+FAMILY = OpFamily(
+    readers={plain_code(code): read_host_transfer for code in TRANSFERS},
+    formulas={TransferOp: transfer_work},
+    priors={},
+)

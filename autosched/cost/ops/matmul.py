@@ -1,21 +1,33 @@
-"""How ttnn deals a matrix multiplication out to cores, from what a capture or profile shows.
+"""Matrix multiplications, which 1x1 convolutions and linear layers become.
 
-Captures do not print the program configuration, so the part of each core follows from the program
-factory, the shards and the number of cores (rules of tt-metal's ``matmul_op.cpp``).
+One core (or one per row or column) reads the shared operand and multicasts it; the matrix engine
+needs 16 cycles for two 32x32 tiles at one fidelity phase. Captures do not print the program
+configuration, so the part of each core follows from the program factory, the shards and the number
+of cores (rules of tt-metal's ``matmul_op.cpp``).
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from math import gcd, prod
 
 from autosched.cost.ops.attributes import fields, numbers
-from autosched.cost.ops.traffic import TILE, Place, ceil_div, place_of
-from autosched.cost.ops.work import Work, WorkStage
+from autosched.cost.ops.traffic import KIB, Place, ceil_div, place_of
+from autosched.cost.ops.work import (
+    MULTICAST,
+    NOC,
+    OpFamily,
+    Prior,
+    Record,
+    Work,
+    WorkStage,
+    overlap_prior,
+)
 from autosched.schedule.configurations import Fidelity
 from autosched.schedule.outcomes import DeviceOp
-from autosched.schedule.tensors import TILE_BYTES, DataType, ShardLayout, TensorInfo
+from autosched.schedule.tensors import TILE, TILE_BYTES, DataType, ShardLayout, TensorInfo
 
 _FIDELITY = re.compile(r"math_fidelity=(\w+)")
 _PER_CORE = re.compile(r"per_core_M=(\d+);per_core_N=(\d+)")
@@ -38,7 +50,7 @@ class MatmulKind(str, Enum):
 
 
 @dataclass(frozen=True)
-class MatmulOp:
+class MatmulOp(Record):
     """One matrix multiplication, M x K by K x N, sizes in tiles; ``core_*`` per core.
 
     ``k_blocks`` is the number of blocks the inner dimension is accumulated in, ``core_batches``
@@ -267,9 +279,6 @@ def _grid(op: DeviceOp, cores: int) -> tuple[int, int]:
     return columns, cores // columns
 
 
-KIB = 1024.0
-
-
 def matmul_work(op: MatmulOp) -> Work:
     """Return the work of a matrix multiplication on its most loaded core."""
     outputs = op.core_m * op.core_n
@@ -345,3 +354,43 @@ def unpack_share(height: int, width: int, in0: DataType, in1: DataType) -> float
     if width >= height:
         return (TILE_BYTES[in0] / width + TILE_BYTES[in1]) / whole
     return (TILE_BYTES[in0] + TILE_BYTES[in1] / height) / whole
+
+
+PRIORS: Mapping[str, Mapping[str, Prior]] = {
+    "matmul": {
+        "launch": Prior(1500.0, 0.3),
+        "block": Prior(40.0),
+        "block_2d": Prior(200.0),
+        "mcast_core": Prior(20.0),
+        "batch": Prior(1000.0),
+        "output_tile": Prior(50.0),
+        "matmul_phase": Prior(16.0, 0.02),
+        "matmul_unpack": Prior(4.0, 0.3),
+        # The kernel asks the matrix engine for one output block and one inner tile at a time.
+        "matmul_call": Prior(15.0),
+        "subblock": Prior(30.0),
+        "pack_tile": Prior(20.0),
+        "partial_tile": Prior(30.0),
+        "l1_page": Prior(30.0),
+        "l1_kib": Prior(40.0, blackhole=NOC),
+        "dram_page": Prior(60.0),
+        "dram_kib": Prior(40.0, blackhole=NOC),
+        # A round trip to DRAM takes about so long.
+        "write_wait": Prior(700.0),
+        "mcast_page": Prior(20.0),
+        "mcast_kib": Prior(40.0, blackhole=MULTICAST),
+        "overlap_in0": overlap_prior(0.7, 0.5),
+        "overlap_in1": overlap_prior(0.6),
+        "overlap_output": overlap_prior(0.3),
+    },
+}
+
+FAMILY = OpFamily(
+    readers={
+        "matmul": read_matmul,
+    },
+    formulas={
+        MatmulOp: matmul_work,
+    },
+    priors=PRIORS,
+)

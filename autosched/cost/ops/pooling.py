@@ -1,20 +1,21 @@
+"""Pooling over sliding windows, which a halo gather comes before."""
+
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from autosched.cost.ops.attributes import members, sliding_window_text
-from autosched.cost.ops.convolutions import pair_of
-from autosched.cost.ops.families import Record
-from autosched.cost.ops.traffic import ELEMENT_BYTES, TILE, ceil_div, first, shard_of
-from autosched.cost.ops.work import Work
+from autosched.cost.ops.attributes import members, pair_of, sliding_window_text
+from autosched.cost.ops.traffic import ELEMENT_BYTES, ceil_div, first, shard_of
+from autosched.cost.ops.work import OpFamily, Prior, Record, Work
 from autosched.schedule.outcomes import DeviceOp
-from autosched.schedule.tensors import PageLayout, ShardLayout
+from autosched.schedule.tensors import TILE, PageLayout, ShardLayout
 
 # Rows of a window that one pass of the reduction takes (tt-metal's pool factory).
 _WINDOW_ROWS = 32
 
 
 @dataclass(frozen=True)
-class PoolOp:
+class PoolOp(Record):
     """Max or average pooling over a sliding window, sticks per core."""
 
     layout: ShardLayout
@@ -52,7 +53,7 @@ def pool_work(op: PoolOp) -> Work:
 _POOL_KIND = re.compile(r"Pool2DType::(\w+?)_POOL")
 
 
-def read_pool(op: DeviceOp) -> Record:
+def read_pool(op: DeviceOp) -> PoolOp:
     """Return the features of a pooling."""
     window = members(sliding_window_text(op.attributes))
     source, target = first(op.inputs), first(op.outputs)
@@ -71,3 +72,30 @@ def read_pool(op: DeviceOp) -> Record:
         tiled_output=target.layout.page is PageLayout.TILE,
         with_indices=len(op.outputs) > 1,
     )
+
+
+PRIORS: Mapping[str, Mapping[str, Prior]] = {
+    "pool": {
+        "launch": Prior(1500.0, 0.3),
+        "stick": Prior(15.0, 0.3),
+        "window_stick": Prior(1.0, 0.3),
+        "reduce_tile": Prior(75.0, 0.3),
+        "average_tile": Prior(30.0),
+        "index_tile": Prior(500.0),
+        "tiled_stick": Prior(15.0),
+    },
+}
+
+FAMILY = OpFamily(
+    readers={
+        "pool2d": read_pool,
+        "maxpool": read_pool,
+        "maxpoolnew": read_pool,
+        "maxpool2d": read_pool,
+        "avgpool2d": read_pool,
+    },
+    formulas={
+        PoolOp: pool_work,
+    },
+    priors=PRIORS,
+)

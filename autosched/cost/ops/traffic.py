@@ -1,7 +1,8 @@
-"""Typed features of device ops: what their time depends on, and nothing else.
+"""Sizes of tensors as the device holds them, and what one core moves of them.
 
-A captured op of the mock device and a row of a profile of the same op give equal records. Tiles
-are 32x32 elements; quantities "per core" are those of the most loaded core.
+Tensors are tiles or sticks, whole or one core's part. Moving a part costs by page and by byte, and
+pages of other cores' L1 and of DRAM differ; the total of all cores shares the network and the DRAM
+banks.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from math import log2, prod
 
 from autosched.cost.ops.work import DRAM, LEAST_DRAM_KIB, LEAST_KIB, LEAST_LAUNCH, NOC, Prior
 from autosched.schedule.tensors import (
+    TILE,
     TILE_BYTES,
     DataType,
     Memory,
@@ -60,7 +62,11 @@ ELEMENT_BYTES = {
 
 MEMORY_PLACE = {Memory.DRAM: Place.DRAM, Memory.L1: Place.L1}
 
-TILE = 32
+KIB = 1024.0
+
+# Wider rows of tiles than the packer can untilize at once take the slow path through the unpacker
+# (MAX_PACK_UNTILIZE_WIDTH in tt-metal).
+PACK_UNTILIZE_COLUMNS = 8
 
 _EMPTY = TensorInfo((1, 1, 1, 1), TensorLayout())
 
@@ -128,12 +134,6 @@ def traffic(info: TensorInfo, cores: int) -> Traffic:
         pages = ceil_div(height, TILE) * ceil_div(width, TILE) if tiled else height
         page_bytes = page_bytes if tiled else width * ELEMENT_BYTES[layout.dtype]
     return Traffic(place_of(info), layout.page, pages, page_bytes, tensor_bytes(info))
-
-
-KIB = 1024.0
-# Wider rows of tiles than the packer can untilize at once take the slow path through the unpacker
-# (MAX_PACK_UNTILIZE_WIDTH in tt-metal).
-PACK_UNTILIZE_COLUMNS = 8
 
 
 def pages(side: Traffic, cores: int) -> dict[str, float]:

@@ -1,23 +1,42 @@
-"""The work of one device op as quantities, and the time they take for given coefficients.
+"""What the families of device ops share: record, work, coefficients' priors, and the time.
 
-A formula turns features into :class:`Work` without knowing any coefficient; the coefficients are
-cycles per quantity. So a prediction and a calibration share one formula, and monotony holds by
-construction: every coefficient is at least zero, overlaps lie between zero and one, and the time
-never falls when a quantity rises or an overlap shrinks.
+A reader turns a device op into its :class:`Record`, and a formula turns that into :class:`Work`
+without knowing any coefficient; the coefficients are cycles per quantity. So a prediction and a
+calibration share one formula, and monotony holds by construction: every coefficient is at least
+zero, overlaps lie between zero and one, and the time never falls when a quantity rises or an
+overlap shrinks.
 
 Stages run beside each other as far as their buffers allow. With stage times ``t`` and overlaps
 ``o`` (0: one after the other, 1: hidden entirely behind the longest) the time is::
 
     serial + sum((1 - o) * t) + max(o * t)
+
+A prior is a cost in clock cycles per quantity (or a share) with the uncertainty of its logarithm
+(of its logit for shares). Calibration moves a coefficient away from its prior only as far as
+profiles of the architecture demand, so regimes that no profile covers keep physical costs.
+
+Sources of priors: 16 cycles a tile product and phase, and the matrix engine's phases by fidelity,
+are tt-metal's published figures; transfer rates (Wormhole about 28, Blackhole about 60 bytes a
+cycle from L1 or DRAM, multicast 25 and 43) and tilize costs (40-72 cycles a tile) are the constants
+in tt-metal's own split-reader rule; the rest was read off the profiles' simplest rows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from autosched.cost.ops.movement import movement_priors
-from autosched.cost.ops.traffic import transfer_priors
+from autosched.schedule.outcomes import DeviceOp
 
 Quantities = Mapping[str, float]
+
+
+class Record:
+    """The features of a device op: what its time depends on, and nothing else.
+
+    A captured op of the mock device and a row of a profile of the same op give equal records. Tiles
+    are 32x32 elements; quantities "per core" are those of the most loaded core. Each kind of op is
+    a frozen dataclass of its own.
+    """
 
 
 @dataclass(frozen=True)
@@ -126,171 +145,19 @@ def overlap_prior(value: float, spread: float = 1.0) -> Prior:
     return Prior(value, spread, SHARE)
 
 
-PRIORS: Mapping[str, Mapping[str, Prior]] = {
-    "conv2d": {
-        "launch": Prior(1500.0, 0.3),
-        "block": Prior(150.0),
-        # Each core of a row sends in turn, with a round of semaphores before and after.
-        "block_mcast": Prior(1000.0),
-        "act_mcast_kib": Prior(40.0, 0.15, blackhole=MULTICAST),
-        "matmul_phase": Prior(16.0, 0.1),
-        "matmul_unpack": Prior(8.0),
-        "tilize_tile": Prior(65.0, 0.3),
-        "reload_tile": Prior(40.0),
-        "pack_tile": Prior(32.0),
-        "output_tile": Prior(32.0),
-        "untilize_row": Prior(100.0),
-        "untilize_tile": Prior(100.0),
-        "read": Prior(25.0),
-        "read_kib": Prior(35.0, 0.3, blackhole=NOC),
-        # One core reads them page by page: latency binds, on either architecture.
-        "weight_page": Prior(25.0),
-        "weight_kib": Prior(40.0, 0.3),
-        "weight_mcast_kib": Prior(10.0, blackhole=MULTICAST),
-        "overlap_reader": overlap_prior(0.5),
-        "overlap_weights": overlap_prior(0.2),
-        # Both double buffers bring width-sharded convolutions to 0.60-0.62 of their time.
-        "overlap_width": overlap_prior(0.1),
-        "double_buffer_reader": overlap_prior(0.8),
-        "double_buffer_weights": overlap_prior(0.8),
-    },
-    "halo": {
-        "launch": Prior(1200.0, 0.3),
-        "local_stick": Prior(1.0),
-        "local_kib": Prior(16.0, blackhole=NOC),
-        # One of the two data-movement processors did what both share now.
-        "legacy_local_kib": Prior(32.0, blackhole=NOC),
-        "border_stick": Prior(1.0),
-        "border_kib": Prior(35.0),
-        "legacy_border_stick": Prior(12.0),
-        "legacy_border_kib": Prior(90.0),
-        "window_row": Prior(60.0),
-        "untilize_row": Prior(350.0),
-        "untilize_tile": Prior(80.0),
-        "untilize_slow_tile": Prior(400.0),
-    },
-    "matmul": {
-        "launch": Prior(1500.0, 0.3),
-        "block": Prior(40.0),
-        "block_2d": Prior(200.0),
-        "mcast_core": Prior(20.0),
-        "batch": Prior(1000.0),
-        "output_tile": Prior(50.0),
-        "matmul_phase": Prior(16.0, 0.02),
-        "matmul_unpack": Prior(4.0, 0.3),
-        # The kernel asks the matrix engine for one output block and one inner tile at a time.
-        "matmul_call": Prior(15.0),
-        "subblock": Prior(30.0),
-        "pack_tile": Prior(20.0),
-        "partial_tile": Prior(30.0),
-        "l1_page": Prior(30.0),
-        "l1_kib": Prior(40.0, blackhole=NOC),
-        "dram_page": Prior(60.0),
-        "dram_kib": Prior(40.0, blackhole=NOC),
-        # A round trip to DRAM takes about so long.
-        "write_wait": Prior(700.0),
-        "mcast_page": Prior(20.0),
-        "mcast_kib": Prior(40.0, blackhole=MULTICAST),
-        "overlap_in0": overlap_prior(0.7, 0.5),
-        "overlap_in1": overlap_prior(0.6),
-        "overlap_output": overlap_prior(0.3),
-    },
-    "reshard": {
-        "l1_crowd_kib": Prior(10.0),
-        "dram_crowd_kib": Prior(10.0),
-        "launch": Prior(700.0, 0.3),
-        "shard_tile": Prior(15.0),
-        "shard_stick": Prior(15.0),
-        "shard_kib": Prior(25.0, blackhole=NOC),
-        "l1_tile": Prior(60.0),
-        "l1_stick": Prior(60.0),
-        "l1_kib": Prior(40.0, blackhole=NOC),
-        "dram_tile": Prior(90.0),
-        "dram_stick": Prior(500.0),
-        "dram_kib": Prior(40.0, blackhole=NOC),
-    },
-    "move": {
-        "l1_crowd_kib": Prior(10.0),
-        "dram_crowd_kib": Prior(10.0),
-        "launch": Prior(500.0, 0.3),
-        "shard_kib": Prior(35.0, blackhole=NOC),
-        "l1_tile": Prior(200.0),
-        "l1_stick": Prior(200.0),
-        "l1_kib": Prior(60.0, blackhole=NOC),
-        "dram_tile": Prior(400.0),
-        "dram_stick": Prior(500.0),
-        "dram_kib": Prior(60.0, blackhole=NOC),
-        "l1_fabric_kib": Prior(3.0),
-        "dram_fabric_kib": Prior(4.0, blackhole=DRAM),
-    },
-    "interleaved_to_sharded": {
-        **transfer_priors(500.0, (60.0, 90.0), (45.0, 550.0)),
-        "convert_launch": Prior(300.0),
-        "compute_tile": Prior(60.0),
-        "overlap": overlap_prior(0.7),
-    },
-    "sharded_to_interleaved": {
-        **transfer_priors(400.0, (100.0, 100.0), (50.0, 50.0)),
-        "convert_launch": Prior(300.0),
-        "compute_tile": Prior(60.0),
-        "overlap": overlap_prior(0.7),
-    },
-    "padded_slice": movement_priors(100.0, (100.0, 120.0)),
-    "slice_write": movement_priors(100.0, (100.0, 150.0)),
-    "copy": movement_priors(80.0),
-    "tilize": movement_priors(75.0),
-    "untilize": {**movement_priors(75.0), "untilize_row": Prior(350.0), "slow_tile": Prior(400.0)},
-    "tilize_padded": {**movement_priors(75.0, (200.0, 400.0)), "pad_kib": Prior(2500.0)},
-    "untilize_cut": {
-        **movement_priors(75.0, (200.0, 400.0)),
-        "untilize_row": Prior(350.0),
-        "slow_tile": Prior(400.0),
-    },
-    "transpose": {**movement_priors(200.0), "row_tile": Prior(3000.0)},
-    # Both data-movement processors copy sticks, of 16 bytes mostly, without waiting for each.
-    "channels_last": {**movement_priors(200.0), "shard_stick": Prior(6.0)},
-    "reshape": {
-        **movement_priors(500.0, (150.0, 200.0)),
-        "tile_row": Prior(180.0),
-        "tile_fetch": Prior(600.0),
-        "unaligned_kib": Prior(15000.0),
-    },
-    "slice": movement_priors(100.0),
-    "concat": movement_priors(100.0),
-    "upsample": movement_priors(100.0),
-    "softmax": {**movement_priors(800.0), "mask": Prior(10000.0)},
-    "reduce": movement_priors(300.0),
-    "norm": movement_priors(1500.0),
-    "group_norm": movement_priors(6000.0),
-    "generic": movement_priors(600.0),
-    "unary": {
-        **transfer_priors(800.0, (60.0, 90.0), (60.0, 100.0)),
-        "cheap_tile": Prior(200.0),
-        "costly_tile": Prior(600.0),
-        "dearest_tile": Prior(1500.0),
-        "overlap": overlap_prior(0.7),
-    },
-    "binary": {
-        **transfer_priors(900.0, (60.0, 90.0), (60.0, 100.0)),
-        # The unpacker reads both operands at about 80 bytes a cycle.
-        "tile": Prior(20.0, 0.3),
-        "unpack_kib": Prior(12.5, 0.3),
-        "fill": Prior(1500.0),
-        "legacy_page": Prior(200.0),
-        "cliff_tile": Prior(620.0, 0.2),
-        "overlap": overlap_prior(0.7),
-    },
-    "pool": {
-        "launch": Prior(1500.0, 0.3),
-        "stick": Prior(15.0, 0.3),
-        "window_stick": Prior(1.0, 0.3),
-        "reduce_tile": Prior(75.0, 0.3),
-        "average_tile": Prior(30.0),
-        "index_tile": Prior(500.0),
-        "tiled_stick": Prior(15.0),
-    },
-}
-"""Priors by family of formulas and coefficient."""
-
 ORDINARY_ERROR = 0.35
 """Standard error, in log time, of a family that no profile covers."""
+
+
+@dataclass(frozen=True)
+class OpFamily:
+    """What a file of related device ops declares.
+
+    ``readers`` go by op code without namespace and suffix (:func:`attributes.plain_code`),
+    ``formulas`` by the type of record, exactly. ``priors`` are those of the coefficients, by
+    :attr:`Work.family`: formulas that share coefficients share that name.
+    """
+
+    readers: Mapping[str, Callable[[DeviceOp], Record]]
+    formulas: Mapping[type[Record], Callable[[Any], Work]]
+    priors: Mapping[str, Mapping[str, Prior]]

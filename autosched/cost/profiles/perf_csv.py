@@ -11,10 +11,10 @@ from pathlib import Path
 
 from autosched.boards import CLOCK_GHZ, find_board
 from autosched.cost.ops.attributes import fidelity_of, fields, members, numbers, sliding_window_text
-from autosched.cost.ops.traffic import TILE, ceil_div
+from autosched.cost.ops.traffic import ceil_div
 from autosched.errors import ProfileError
 from autosched.schedule.outcomes import TRANSFERS, DeviceOp, TimeKind
-from autosched.schedule.tensors import Memory, PageLayout, TensorInfo, TensorLayout
+from autosched.schedule.tensors import TILE, Memory, PageLayout, TensorInfo, TensorLayout
 from autosched.store.studies import StudyRecord
 from autosched.store.trials import TrialRecord
 

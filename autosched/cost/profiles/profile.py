@@ -3,8 +3,8 @@
 Reads tt-metal's ``ops_perf_results`` CSV of any release since 2024-10, and two flat files of
 single-op sweeps (height-sharded matmuls, elementwise exponentials). A row becomes the same
 :class:`~autosched.schedule.outcomes.DeviceOp` that a capture gives, so the rest of the room does
-not know where an op came from. A row that cannot be read in detail counts by its bytes alone and is listed
-among the unknown ops.
+not know where an op came from. A row that cannot be read in detail counts by its bytes alone and is
+listed among the unknown ops.
 """
 
 import csv
@@ -15,8 +15,9 @@ from pathlib import Path
 from statistics import median
 
 from autosched.boards import CLOCK_GHZ
-from autosched.cost.ops.families import Record, is_known, read_features, work_of
+from autosched.cost.ops.families import is_known, read_features, work_of
 from autosched.cost.ops.movement import read_generic
+from autosched.cost.ops.work import Record
 from autosched.cost.profiles.rows import FLAT_READERS, is_flat, read_row
 from autosched.errors import ProfileError
 from autosched.schedule.outcomes import DeviceOp

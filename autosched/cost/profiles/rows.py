@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from autosched.cost.ops.attributes import fields, numbers, word
-from autosched.cost.ops.families import Record, read_features
+from autosched.cost.ops.families import read_features
 from autosched.cost.ops.matmul import flat_matmul
-from autosched.cost.ops.traffic import TILE, ceil_div, padded_2d, tile_count
+from autosched.cost.ops.traffic import ceil_div, padded_2d, tile_count
+from autosched.cost.ops.work import Record
 from autosched.schedule.outcomes import DeviceOp
 from autosched.schedule.tensors import (
+    TILE,
     CoreRange,
     DataType,
     Memory,

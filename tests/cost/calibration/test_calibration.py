@@ -10,7 +10,8 @@ from autosched.cost.calibration.calibration import (
 )
 from autosched.cost.coefficients import FamilyFit, load, reach
 from autosched.cost.model import CostModel
-from autosched.cost.ops.work import PRIORS, SHARE
+from autosched.cost.ops.families import PRIORS
+from autosched.cost.ops.work import SHARE
 from autosched.errors import ProfileError
 
 

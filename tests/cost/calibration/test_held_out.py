@@ -4,7 +4,8 @@ import pytest
 
 from autosched.cost.calibration.calibration import fit_coefficients
 from autosched.cost.calibration.scores import HeldOutScore, held_out_scores, networks
-from autosched.cost.ops.work import PRIORS, Prior
+from autosched.cost.ops.families import PRIORS
+from autosched.cost.ops.work import Prior
 from autosched.cost.profiles.profile import Profile, read_profile
 
 OFT = "blackhole_oft_excerpt.csv"

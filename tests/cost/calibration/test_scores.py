@@ -5,7 +5,8 @@ import pytest
 
 from autosched.cost.calibration.fitting import Sample
 from autosched.cost.calibration.scores import cross_validate, score
-from autosched.cost.ops.work import PRIORS, Work
+from autosched.cost.ops.families import PRIORS
+from autosched.cost.ops.work import Work
 
 
 def _samples(count: int, weight: float, name: str) -> list[Sample]:

@@ -1,9 +1,12 @@
+import pytest
+
 from autosched.cost.ops.attributes import (
     config_flag,
     fidelity_of,
     fields,
     members,
     numbers,
+    plain_code,
     sliding_window_text,
 )
 from autosched.schedule.configurations import Fidelity
@@ -52,3 +55,16 @@ def test_the_sliding_window_of_an_unnamed_structure_is_found() -> None:
     text = "operation_attributes_t(SlidingWindowConfig(1, 0, {5, 5}, array(1, 1)), Pool2DType::MAX)"
     assert sliding_window_text(text) == "SlidingWindowConfig(1, 0, {5, 5}, array(1, 1))"
     assert sliding_window_text("nothing") == ""
+
+
+@pytest.mark.parametrize(
+    ("code", "plain"),
+    [
+        ("TilizeDeviceOperation", "tilize"),
+        ("ttnn::operations::data_movement::Tilize", "tilize"),
+        ("UpsampleOperation", "upsample"),
+        ("MinimalMatmulOp", "minimalmatmul"),
+    ],
+)
+def test_codes_of_all_releases_are_one(code: str, plain: str) -> None:
+    assert plain_code(code) == plain

@@ -1,60 +1,28 @@
-from dataclasses import replace
+"""All families together: an op finds its record, a record its formula and coefficients."""
+
+from itertools import product
 from pathlib import Path
 
 import pytest
 
+from autosched.cost.coefficients import shipped_path
+from autosched.cost.model import CostModel
 from autosched.cost.ops.convolutions import Conv2dOp
 from autosched.cost.ops.eltwise import BinaryOp
-from autosched.cost.ops.families import Record, is_known, read_features
+from autosched.cost.ops.families import FAMILIES, PRIORS, is_known, read_features, work_of
 from autosched.cost.ops.halo import HaloOp
 from autosched.cost.ops.matmul import MatmulOp
-from autosched.cost.ops.movement import GenericOp, InterleavedToShardedOp, MoveOp
+from autosched.cost.ops.movement import GenericOp, InterleavedToShardedOp, MovementOp, MoveOp
 from autosched.cost.ops.pooling import PoolOp
-from autosched.cost.ops.traffic import Place
+from autosched.cost.ops.traffic import Place, Traffic
+from autosched.cost.ops.work import Record, all_quantities
 from autosched.cost.profiles.profile import read_profile
-from autosched.schedule.configurations import Fidelity
-from autosched.schedule.outcomes import DeviceOp
-from autosched.schedule.tensors import (
-    CoreRange,
-    DataType,
-    Memory,
-    ShardLayout,
-    TensorInfo,
-    TensorLayout,
-)
+from autosched.schedule.tensors import PageLayout
+from tests.cost.records import Captures
 
-Captures = dict[str, tuple[DeviceOp, ...]]
-
-
-def _of(ops: tuple[DeviceOp, ...], kind: type[Record]) -> Record:
-    return next(found for op in ops if isinstance(found := read_features(op), kind))
-
-
-def test_a_capture_and_a_profile_of_one_convolution_agree(captures: Captures, data: Path) -> None:
-    """SegFormer's 3x3 convolution of stride 2 on 128x128x32, profiled on an n150 in 2025-02."""
-    profile = read_profile(data / "wormhole_segformer_excerpt.csv")
-    measured = [
-        row.features
-        for row in profile.rows
-        if isinstance(row.features, Conv2dOp)
-        and row.features.input_hw == (128, 128)
-        and row.features.stride_hw == (2, 2)
-    ]
-    captured = _of(captures["segformer"], Conv2dOp)
-    assert isinstance(captured, Conv2dOp)
-    assert len(measured) == 1
-    # Older kernels, and an explicit choice where ttnn now decides by rule.
-    assert replace(measured[0], legacy=False, split_reader=None) == captured
-
-
-def test_a_capture_and_a_profile_of_one_halo_agree(captures: Captures, data: Path) -> None:
-    profile = read_profile(data / "wormhole_segformer_excerpt.csv")
-    halos = [row.features for row in profile.rows if isinstance(row.features, HaloOp)]
-    captured = _of(captures["segformer"], HaloOp)
-    assert isinstance(captured, HaloOp)
-    same = [halo for halo in halos if halo.out_sticks == captured.out_sticks]
-    # The network gave row-major tensors in; the capture starts from tiles.
-    assert [replace(halo, legacy=False, from_tiles=True) for halo in same] == [captured]
+MOVEMENTS = [
+    kind for family in FAMILIES for kind in family.formulas if issubclass(kind, MovementOp)
+]
 
 
 def test_captured_ops_become_their_records(captures: Captures) -> None:
@@ -65,53 +33,48 @@ def test_captured_ops_become_their_records(captures: Captures) -> None:
     assert isinstance(read_features(captures["pool"][-1]), PoolOp)
 
 
-def test_a_captured_convolution_s_details(captures: Captures) -> None:
-    conv = _of(captures["height_double_buffer"], Conv2dOp)
-    assert isinstance(conv, Conv2dOp)
-    assert (conv.layout, conv.cores, conv.fidelity) == (ShardLayout.HEIGHT, 49, Fidelity.LOFI)
-    assert conv.act_double_buffer
-    assert conv.weights_double_buffer
-    assert (conv.act_block_h, conv.act_block_w, conv.out_tiles_h) == (2, 6, 2)
-    assert conv.weights_dtype is DataType.BFLOAT8_B
-    block = _of(captures["block"], Conv2dOp)
-    assert isinstance(block, Conv2dOp)
-    assert block.layout is ShardLayout.BLOCK
-    assert block.stick_channels * block.cores_c == 256
-
-
-def test_a_captured_matmul_s_core_part_follows_from_its_shards(captures: Captures) -> None:
-    matmul = read_features(captures["pointwise"][-1])
-    assert isinstance(matmul, MatmulOp)
-    assert (matmul.core_m, matmul.core_n, matmul.k_tiles) == (2, 8, 2)
-    assert matmul.in1_place is Place.DRAM
-    assert matmul.has_bias
-
-
 def test_an_unknown_op_is_generic(captures: Captures) -> None:
     op = captures["sort"][0]
     assert not is_known(op)
     assert isinstance(read_features(op), GenericOp)
 
 
-@pytest.mark.parametrize(("height", "uneven"), [(32, False), (96, True)])
-def test_shards_that_do_not_cut_evenly_are_uneven(height: int, uneven: bool) -> None:
-    layout = TensorLayout(
-        Memory.L1, ShardLayout.HEIGHT, grid=(CoreRange(0, 0, 3, 0),), shard_shape=(height, 64)
-    )
-    info = TensorInfo((1, 1, 128, 64), layout)
-    op = DeviceOp("BinaryNgDeviceOperation", "", (info, info), (info,), cores=4)
-    found = read_features(op)
-    assert isinstance(found, BinaryOp)
-    assert found.uneven is uneven
+@pytest.mark.parametrize("part", ["readers", "formulas", "priors"])
+def test_nothing_is_declared_by_two_families(part: str) -> None:
+    declared = [name for family in FAMILIES for name in getattr(family, part)]
+    assert len(declared) == len(set(declared))
 
 
-def test_a_dram_operand_leaves_the_fast_path() -> None:
-    sharded = TensorLayout(
-        Memory.L1, ShardLayout.HEIGHT, grid=(CoreRange(0, 0, 3, 0),), shard_shape=(32, 64)
-    )
-    one = TensorInfo((1, 1, 128, 64), sharded)
-    other = TensorInfo((1, 1, 128, 64), TensorLayout())
-    op = DeviceOp("BinaryNgDeviceOperation", "", (one, other), (one,), cores=4)
-    found = read_features(op)
-    assert isinstance(found, BinaryOp)
-    assert found.uneven
+def test_a_record_without_a_formula_is_refused() -> None:
+    with pytest.raises(TypeError, match="no formula for Record"):
+        work_of(Record())
+
+
+def _check(record: Record) -> None:
+    work = work_of(record)
+    priors = PRIORS[work.family]
+    assert all_quantities(work).keys() <= priors.keys(), work.family
+    shares = {name for stage in work.stages for name in stage.overlaps}
+    assert shares <= priors.keys(), work.family
+
+
+@pytest.mark.parametrize("kind", MOVEMENTS, ids=lambda kind: kind.__name__)
+def test_every_movement_between_all_places_has_coefficients(kind: type[MovementOp]) -> None:
+    for source, target, page in product(Place, Place, PageLayout):
+        sides = [Traffic(place, page, 10, 2048, 20480 * 64) for place in (source, target)]
+        _check(kind(cores=64, source=sides[0], target=sides[1], converts=True))
+
+
+@pytest.mark.parametrize("name", ["blackhole_oft_excerpt.csv", "wormhole_segformer_excerpt.csv"])
+def test_every_profiled_op_has_coefficients(data: Path, name: str) -> None:
+    for row in read_profile(data / name).rows:
+        _check(row.features)
+
+
+@pytest.mark.parametrize("arch", ["wormhole_b0", "blackhole"])
+def test_shipped_coefficients_cover_the_formulas(arch: str) -> None:
+    assert shipped_path(arch).exists()
+    families = CostModel.load(arch).coefficients.families
+    assert families.keys() == PRIORS.keys()
+    for family, fit in families.items():
+        assert fit.values.keys() == PRIORS[family].keys(), family

@@ -1,4 +1,9 @@
-from autosched.cost.ops.halo import Window, read_window
+from dataclasses import replace
+from pathlib import Path
+
+from autosched.cost.ops.halo import HaloOp, Window, read_window
+from autosched.cost.profiles.profile import read_profile
+from tests.cost.records import Captures, record_of
 
 
 def _window(batch: int = 1, cores: int = 8, stride: int = 1, tiled: bool = False) -> Window:
@@ -42,3 +47,12 @@ def test_all_spellings_of_a_window_read_alike() -> None:
         True,
     )
     assert captured == profiled == oldest
+
+
+def test_a_capture_and_a_profile_of_one_halo_agree(captures: Captures, data: Path) -> None:
+    profile = read_profile(data / "wormhole_segformer_excerpt.csv")
+    halos = [row.features for row in profile.rows if isinstance(row.features, HaloOp)]
+    captured = record_of(captures["segformer"], HaloOp)
+    same = [halo for halo in halos if halo.out_sticks == captured.out_sticks]
+    # The network gave row-major tensors in; the capture starts from tiles.
+    assert [replace(halo, legacy=False, from_tiles=True) for halo in same] == [captured]

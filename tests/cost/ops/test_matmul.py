@@ -2,9 +2,11 @@ import pytest
 
 from autosched.cost.ops.families import work_of
 from autosched.cost.ops.matmul import flat_matmul, read_matmul
+from autosched.cost.ops.traffic import Place
 from autosched.cost.ops.work import all_quantities
 from autosched.schedule.outcomes import DeviceOp
 from autosched.schedule.tensors import CoreRange, Memory, ShardLayout, TensorInfo, TensorLayout
+from tests.cost.records import Captures
 
 GRID = (CoreRange(0, 0, 7, 3),)
 MCAST_1D = "MatmulMultiCoreReuseMcast1DProgramFactory"
@@ -59,3 +61,10 @@ def test_a_program_states_its_blocks_of_rows() -> None:
     stated = "{'program_config': '" + program + "per_core_M=2;per_core_N=2)'}"
     assert read_matmul(_matmul(TALL, stated)).out_blocks == 2
     assert read_matmul(_matmul(TALL)).out_blocks == 1
+
+
+def test_a_captured_matmul_s_core_part_follows_from_its_shards(captures: Captures) -> None:
+    matmul = read_matmul(captures["pointwise"][-1])
+    assert (matmul.core_m, matmul.core_n, matmul.k_tiles) == (2, 8, 2)
+    assert matmul.in1_place is Place.DRAM
+    assert matmul.has_bias
