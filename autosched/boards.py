@@ -54,6 +54,9 @@ BOARDS: dict[str, Board] = {
     )
 }
 
+CLOCK_GHZ: Mapping[str, float] = {board.arch: board.clock_ghz for board in BOARDS.values()}
+"""Clock of the Tensix cores by architecture, as its boards are shipped."""
+
 
 def find_board(name: str) -> Board:
     """Return the board called ``name``.
@@ -66,7 +69,3 @@ def find_board(name: str) -> Board:
     except KeyError:
         known = ", ".join(BOARDS)
         raise BoardError(f"unknown board {name!r}; the boards are {known}") from None
-
-
-CLOCK_GHZ: Mapping[str, float] = {"wormhole_b0": 1.0, "blackhole": 1.35}
-"""Clock of the Tensix cores; Wormhole n150/n300 and Blackhole p100/p150 as shipped."""

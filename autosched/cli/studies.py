@@ -54,7 +54,8 @@ def show(
     as_json: options.Json = False,
 ) -> None:
     """Show a study: its trials and its best, with --layers where that one's time goes."""
-    from autosched.cost.profiles.perf_csv import write_ops
+    from autosched.boards import find_board  # noqa: PLC0415 - the help starts quickly
+    from autosched.cost.profiles.perf_csv import write_ops  # noqa: PLC0415 - as above
     from autosched.report import summary
     from autosched.report import summary as studies
     from autosched.report.output import say
@@ -86,7 +87,10 @@ def show(
             output.console.print(trial_table(trials))
             say(output.console)
         if csv is not None:
-            say(output.console, f"Ops: {write_ops(finished_trial(store, record)[0], record, csv)}")
+            trial, _ = finished_trial(store, record)
+            board = find_board(record.board)
+            path = write_ops(trial.ops, trial.latency_kind, board, trial.cost_model, csv)
+            say(output.console, f"Ops: {path}")
         summary.print_gain(output.console, summary.SearchResult(record, trials, best))
         summary.print_next(output.console, hints.after_search(study, storage, settings, ""))
         output.result(studies.shown_plain(record, trials, best, layers=layers))

@@ -1,7 +1,8 @@
 """Estimated runs as profiler reports that ``tt-perf-report`` opens.
 
-The columns are those of tt-metal's ``ops_perf_results`` CSV. Nothing here was measured, and the
-file says so: every row's ``ATTRIBUTES`` start with ``'estimated': '<cost model version>'``.
+The columns are those of tt-metal's ``ops_perf_results`` CSV. Captured attributes, which have no
+names, are spelled anew as reports name them. Nothing here was measured, and the file says so: every
+row's ``ATTRIBUTES`` start with ``'estimated': '<cost model version>'``.
 """
 
 import csv
@@ -9,45 +10,61 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from autosched.boards import CLOCK_GHZ, find_board
+from autosched.boards import Board
 from autosched.cost.ops.attributes import fidelity_of, fields, members, numbers, sliding_window_text
 from autosched.cost.ops.traffic import ceil_div
 from autosched.errors import ProfileError
 from autosched.schedule.outcomes import TRANSFERS, DeviceOp, TimeKind
 from autosched.schedule.tensors import TILE, Memory, PageLayout, TensorInfo, TensorLayout
-from autosched.store.studies import StudyRecord
-from autosched.store.trials import TrialRecord
 
 ESTIMATED_KEY = "estimated"
 _MAX_INPUTS = 3
-_GRID_CORES = {"wormhole_b0": 64, "blackhole": 130}
 _COMPUTES = ("Conv2d", "Matmul", "Binary", "Unary", "Tilize", "Untilize", "Pool2D", "Softmax")
 
 
+def write_ops(
+    ops: Iterable[DeviceOp], kind: TimeKind | None, board: Board, cost_model: str, path: Path | str
+) -> Path:
+    """Write a trial's ops as an ``ops_perf_results`` report, each marked as estimated.
+
+    Args:
+        ops: device ops with ``time_ns``.
+        kind: whether a card or the cost model gave the times; None where the trial has none.
+        board: the board that the times are of.
+        cost_model: version of the model the times come from.
+        path: the CSV to write.
+
+    Raises:
+        ProfileError: if the times were measured, an op has none, or the file cannot be written.
+    """
+    if kind is TimeKind.MEASURED:
+        raise ProfileError(
+            f"{path}: the times were measured; tt-metal's profiler writes its report"
+        )
+    return write_perf_csv(ops, path, board, cost_model)
+
+
 def write_perf_csv(
-    ops: Iterable[DeviceOp], path: Path | str, arch: str, cost_model: str = "unknown"
+    ops: Iterable[DeviceOp], path: Path | str, board: Board, cost_model: str = "unknown"
 ) -> Path:
     """Write timed ops as an ``ops_perf_results`` report.
 
     Args:
         ops: device ops with ``time_ns``.
         path: the CSV to write.
-        arch: "wormhole_b0" or "blackhole".
+        board: the board that the times are of.
         cost_model: version of the model the times come from.
 
     Raises:
-        ProfileError: if an op has no time, the architecture is unknown, or the file cannot be
-            written.
+        ProfileError: if an op has no time, or the file cannot be written.
     """
-    if arch not in CLOCK_GHZ:
-        raise ProfileError(f"unknown architecture {arch!r}, not {' or '.join(CLOCK_GHZ)}")
     rows, start_ns = [], 0.0
     for number, op in enumerate(ops):
         if op.time_ns is None:
             raise ProfileError(
                 f"{path}: op {number} ({op.code}) has no time; estimate the ops before writing"
             )
-        rows.append(_row(op, op.time_ns, number, start_ns, arch, cost_model))
+        rows.append(_row(op, op.time_ns, number, start_ns, board, cost_model))
         start_ns += op.time_ns
     path = Path(path)
     columns = list(dict.fromkeys(name for row in rows for name in row)) or ["OP CODE"]
@@ -62,20 +79,20 @@ def write_perf_csv(
 
 
 def _row(
-    op: DeviceOp, time_ns: float, number: int, start_ns: float, arch: str, cost_model: str
+    op: DeviceOp, time_ns: float, number: int, start_ns: float, board: Board, cost_model: str
 ) -> dict[str, str]:
-    clock = CLOCK_GHZ[arch]
+    clock = board.clock_ghz
     begin, end = round(start_ns * clock), round((start_ns + time_ns) * clock)
     row = {
         "OP CODE": op.code,
         "OP TYPE": "python_fallback" if op.code in TRANSFERS else "tt_dnn_device",
         "GLOBAL CALL COUNT": str(number + 1),
         "DEVICE ID": "0",
-        "DEVICE ARCH": arch,
+        "DEVICE ARCH": board.arch,
         "ATTRIBUTES": _attributes(op, cost_model),
         "MATH FIDELITY": _fidelity(op),
         "CORE COUNT": str(op.cores),
-        "AVAILABLE WORKER CORE COUNT": str(_GRID_CORES[arch]),
+        "AVAILABLE WORKER CORE COUNT": str(board.cores),
         "PARALLELIZATION STRATEGY": op.factory,
         "HOST START TS": str(round(start_ns)),
         "HOST END TS": str(round(start_ns + time_ns)),
@@ -205,17 +222,3 @@ def _nested(text: str) -> str:
         if not value.startswith("<"):
             parts.append(f"{name}={spelled}")
     return f"{text.partition('(')[0]}({'; '.join(parts)})"
-
-
-def write_ops(trial: TrialRecord, study: StudyRecord, path: str) -> Path:
-    """Write an estimated trial's ops as an ``ops_perf_results`` CSV, each marked as estimated.
-
-    Raises:
-        ProfileError: if the trial was measured, or the file cannot be written.
-    """
-    if trial.latency_kind is not TimeKind.ESTIMATED:
-        raise ProfileError(
-            f"{path}: trial {trial.number} was measured; tt-metal's profiler writes its report"
-        )
-    arch = find_board(study.board).arch
-    return write_perf_csv(trial.ops, path, arch, trial.cost_model)

@@ -3,12 +3,17 @@
 A report gives each tensor's padded and logical sizes, page layout, data type and memory, but the
 shard of the output only (in the attributes); the shards of inputs follow from it or from the number
 of cores.
+
+Two flat files of sweeps on an n150 have one op a line, without attributes: height-sharded matmuls
+(``m_size,k_size,n_size,num_cores,duration``), and exponentials of interleaved tensors by shape,
+data type and memory (``input_shape_1,...,kernel_duration``; tt-metal's runtime-predictor data).
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from autosched.boards import find_board
 from autosched.cost.ops.attributes import fields, numbers, word
 from autosched.cost.ops.families import read_features
 from autosched.cost.ops.matmul import flat_matmul
@@ -198,7 +203,7 @@ _DTYPES = {
     "uint32": DataType.UINT32,
 }
 _EXP_HEADER = (*_SHAPE_COLUMNS, *_DTYPES, "input_DRAM", "input_L1", "kernel_duration")
-_GRID_CORES = 64
+_SWEPT_BOARD = find_board("n150")
 
 Timed = tuple[DeviceOp, Record, float]
 
@@ -233,7 +238,7 @@ def _read_exp(row: Mapping[str, str]) -> Timed:
         attributes="{'op_chain': '{UnaryWithParam(op_type=UnaryOpType::EXP;param={0})}'}",
         inputs=(info,),
         outputs=(info,),
-        cores=min(_GRID_CORES, ceil_div(tiles, 1)),
+        cores=min(_SWEPT_BOARD.cores, ceil_div(tiles, 1)),
     )
     return op, read_features(op), float(row["kernel_duration"])
 

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from autosched.boards import find_board
 from autosched.cost.calibration.prediction import predict_profile
 from autosched.cost.model import CostModel
-from autosched.cost.profiles.perf_csv import write_perf_csv
+from autosched.cost.profiles.perf_csv import write_ops, write_perf_csv
 from autosched.errors import ProfileError
-from autosched.schedule.outcomes import DeviceOp
+from autosched.schedule.outcomes import DeviceOp, TimeKind
 
+N150 = find_board("n150")
 Captures = dict[str, tuple[DeviceOp, ...]]
 
 
@@ -22,7 +24,7 @@ def report(captures: Captures, tmp_path: Path) -> Path:
         for name in ("height", "block", "width", "pointwise", "add", "pool")
         for op in captures[name]
     ]
-    return write_perf_csv(model.estimate(ops), tmp_path / "est.csv", "wormhole_b0", model.version)
+    return write_perf_csv(model.estimate(ops), tmp_path / "est.csv", N150, model.version)
 
 
 def test_tt_perf_report_opens_it(report: Path) -> None:
@@ -51,6 +53,25 @@ def test_read_back_it_is_predicted_as_it_was_estimated(report: Path) -> None:
 
 def test_an_op_without_a_time_is_refused(captures: Captures, tmp_path: Path) -> None:
     with pytest.raises(ProfileError, match="has no time"):
-        write_perf_csv(captures["add"], tmp_path / "est.csv", "wormhole_b0")
-    with pytest.raises(ProfileError, match="unknown architecture"):
-        write_perf_csv((), tmp_path / "est.csv", "grayskull")
+        write_perf_csv(captures["add"], tmp_path / "est.csv", N150)
+
+
+@pytest.mark.parametrize(
+    ("board", "cores"), [("n150", "64"), ("n300", "56"), ("p100a", "110"), ("p150", "130")]
+)
+def test_every_board_has_its_own_number_of_cores(board: str, cores: str, tmp_path: Path) -> None:
+    op = DeviceOp("MatmulDeviceOperation", "", (), (), time_ns=1000.0)
+    path = write_perf_csv([op], tmp_path / "est.csv", find_board(board))
+    with path.open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["AVAILABLE WORKER CORE COUNT"] == cores
+    assert row["DEVICE ARCH"] == find_board(board).arch
+
+
+def test_measured_times_are_left_to_the_profiler(tmp_path: Path) -> None:
+    path = tmp_path / "ops.csv"
+    op = DeviceOp("MatmulDeviceOperation", "", (), (), time_ns=1000.0)
+    with pytest.raises(ProfileError, match="the times were measured"):
+        write_ops([op], TimeKind.MEASURED, N150, "", path)
+    assert not path.exists()
+    assert write_ops([op], TimeKind.ESTIMATED, N150, "model", path) == path
