@@ -1,11 +1,13 @@
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from autosched.schedule.outcomes import DeviceOp
+from autosched.store.database import Store, open_store
 
 DATA = Path(__file__).parent / "data"
 ROOT = Path(__file__).parents[2]
@@ -25,3 +27,10 @@ def captures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Device
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     found: dict[str, tuple[DeviceOp, ...]] = pickle.loads(path.read_bytes())  # noqa: S301
     return found
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty database."""
+    with open_store(f"sqlite:///{tmp_path / 'store.sqlite3'}") as opened:
+        yield opened

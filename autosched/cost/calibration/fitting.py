@@ -3,6 +3,11 @@
 The unknowns are logarithms of costs and logits of shares, so every cost stays above zero and every
 share between zero and one. The loss is robust (soft L1) on the error of log time; each coefficient
 is held at its prior by the prior's spread.
+
+The timed ops are distinct samples out of profiles. A network repeats its layers, slices them, and
+is profiled again with the next release; such rows say the same. Equal features within a profile
+become one sample (their median time), and samples of one layer share a group over all profiles,
+which cross-validation holds out as a whole.
 """
 
 from collections import defaultdict

@@ -1,17 +1,27 @@
-"""How good a family's formulas are on layers they were not fitted on."""
+"""How good a family's formulas are on layers, and on networks, that they were not fitted on.
+
+Profiles that share convolution layers are of one network, in different releases; holding out one
+of them alone would leave its layers in the other. So they are held out together, and the rest is
+fitted as if they did not exist.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from autosched.cost.calibration.fitting import Families, Sample, fit, predicted_logs, samples_of
+from autosched.cost.calibration.fitting import (
+    Array,
+    Families,
+    Sample,
+    fit,
+    predicted_logs,
+    samples_of,
+)
 from autosched.cost.ops.work import ORDINARY_ERROR, Prior
 from autosched.cost.profiles.profile import Profile
 
-Array = NDArray[np.float64]
 FOLDS = 10
 FEW_GROUPS = 25
 """Up to so many layers each is held out on its own."""
@@ -134,7 +144,7 @@ def transfer_errors(
     return errors
 
 
-FAMILIES = ("conv2d", "halo", "matmul")
+JUDGED_FAMILIES = ("conv2d", "halo", "matmul")
 """The families that are judged so: those that networks differ in most."""
 
 Fit = Callable[[Mapping[str, Families], str], Mapping[str, Mapping[str, float]]]
@@ -189,7 +199,7 @@ def held_out_scores(profiles: Sequence[Profile], fit_families: Fit) -> Iterator[
 
 
 def _judged(families: Families) -> Families:
-    return {family: rows for family, rows in families.items() if family in FAMILIES}
+    return {family: rows for family, rows in families.items() if family in JUDGED_FAMILIES}
 
 
 def _score(

@@ -186,7 +186,7 @@ def _rows_within_tiles(op: ReshapeOp) -> Quantities:
     }
 
 
-PRIORS: Mapping[str, Mapping[str, Prior]] = {
+_PRIORS: Mapping[str, Mapping[str, Prior]] = {
     "tilize": movement_priors(75.0),
     "untilize": {**movement_priors(75.0), "untilize_row": Prior(350.0), "slow_tile": Prior(400.0)},
     "tilize_padded": {**movement_priors(75.0, (200.0, 400.0)), "pad_kib": Prior(2500.0)},
@@ -230,5 +230,5 @@ FAMILY = OpFamily(
         ChannelsLastOp: movement_formula("channels_last", pieces=_sticks_either_side),
         ReshapeOp: movement_formula("reshape", pieces=_rows_within_tiles),
     },
-    priors=PRIORS,
+    priors=_PRIORS,
 )

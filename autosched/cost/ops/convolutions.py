@@ -298,7 +298,7 @@ def _out_tiles(parallel: Mapping[str, str]) -> tuple[int, int]:
     return sizes[0], sizes[1]
 
 
-PRIORS: Mapping[str, Mapping[str, Prior]] = {
+_PRIORS: Mapping[str, Mapping[str, Prior]] = {
     "conv2d": {
         "launch": Prior(1500.0, 0.3),
         "block": Prior(150.0),
@@ -337,5 +337,5 @@ FAMILY = OpFamily(
     formulas={
         Conv2dOp: conv2d_work,
     },
-    priors=PRIORS,
+    priors=_PRIORS,
 )

@@ -244,7 +244,7 @@ def unpacked_kib(op: BinaryOp) -> float:
     return op.tiles * sum(sizes) / KIB
 
 
-PRIORS: Mapping[str, Mapping[str, Prior]] = {
+_PRIORS: Mapping[str, Mapping[str, Prior]] = {
     "unary": {
         **transfer_priors(800.0, (60.0, 90.0), (60.0, 100.0)),
         "cheap_tile": Prior(200.0),
@@ -278,5 +278,5 @@ FAMILY = OpFamily(
         UnaryOp: unary_work,
         BinaryOp: binary_work,
     },
-    priors=PRIORS,
+    priors=_PRIORS,
 )

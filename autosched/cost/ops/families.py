@@ -2,7 +2,7 @@
 
 Releases name some ops differently (``Tilize`` and ``TilizeDeviceOperation``, ``UpSample`` and
 ``UpsampleOperation``, with or without namespaces); ``plain_code`` makes them one. A new op is a
-file that declares its ``FAMILY``, and a line here.
+file that declares its ``FAMILY`` (or a few lines of one), and its name in :data:`FAMILIES`.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,6 +35,7 @@ FAMILIES = (
     pooling.FAMILY,
     host.FAMILY,
 )
+"""What each file of device ops declares."""
 
 READERS: Mapping[str, Callable[[DeviceOp], Record]] = {
     code: reader for family in FAMILIES for code, reader in family.readers.items()

@@ -201,7 +201,7 @@ def read_halo(op: DeviceOp) -> HaloOp:
     )
 
 
-PRIORS: Mapping[str, Mapping[str, Prior]] = {
+_PRIORS: Mapping[str, Mapping[str, Prior]] = {
     "halo": {
         "launch": Prior(1200.0, 0.3),
         "local_stick": Prior(1.0),
@@ -228,5 +228,5 @@ FAMILY = OpFamily(
     formulas={
         HaloOp: halo_work,
     },
-    priors=PRIORS,
+    priors=_PRIORS,
 )

@@ -356,7 +356,7 @@ def unpack_share(height: int, width: int, in0: DataType, in1: DataType) -> float
     return (TILE_BYTES[in0] + TILE_BYTES[in1] / height) / whole
 
 
-PRIORS: Mapping[str, Mapping[str, Prior]] = {
+_PRIORS: Mapping[str, Mapping[str, Prior]] = {
     "matmul": {
         "launch": Prior(1500.0, 0.3),
         "block": Prior(40.0),
@@ -392,5 +392,5 @@ FAMILY = OpFamily(
     formulas={
         MatmulOp: matmul_work,
     },
-    priors=PRIORS,
+    priors=_PRIORS,
 )

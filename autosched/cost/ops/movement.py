@@ -302,7 +302,7 @@ def movement_priors(
     }
 
 
-PRIORS: Mapping[str, Mapping[str, Prior]] = {
+_PRIORS: Mapping[str, Mapping[str, Prior]] = {
     "reshard": {
         "l1_crowd_kib": Prior(10.0),
         "dram_crowd_kib": Prior(10.0),
@@ -391,5 +391,5 @@ FAMILY = OpFamily(
         UpsampleOp: movement_formula("upsample", pieces=shard_sticks),
         GenericOp: movement_formula("generic"),
     },
-    priors=PRIORS,
+    priors=_PRIORS,
 )

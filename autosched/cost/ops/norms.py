@@ -45,7 +45,7 @@ def _mask(op: SoftmaxOp) -> Quantities:
     return {"mask": float(op.masked)}
 
 
-PRIORS: Mapping[str, Mapping[str, Prior]] = {
+_PRIORS: Mapping[str, Mapping[str, Prior]] = {
     "softmax": {**movement_priors(800.0), "mask": Prior(10000.0)},
     "reduce": movement_priors(300.0),
     "norm": movement_priors(1500.0),
@@ -66,5 +66,5 @@ FAMILY = OpFamily(
         NormOp: movement_formula("norm"),
         GroupNormOp: movement_formula("group_norm"),
     },
-    priors=PRIORS,
+    priors=_PRIORS,
 )

@@ -74,7 +74,7 @@ def read_pool(op: DeviceOp) -> PoolOp:
     )
 
 
-PRIORS: Mapping[str, Mapping[str, Prior]] = {
+_PRIORS: Mapping[str, Mapping[str, Prior]] = {
     "pool": {
         "launch": Prior(1500.0, 0.3),
         "stick": Prior(15.0, 0.3),
@@ -97,5 +97,5 @@ FAMILY = OpFamily(
     formulas={
         PoolOp: pool_work,
     },
-    priors=PRIORS,
+    priors=_PRIORS,
 )
