@@ -54,8 +54,8 @@ def show(
     as_json: options.Json = False,
 ) -> None:
     """Show a study: its trials and its best, with --layers where that one's time goes."""
-    from autosched.boards import find_board  # noqa: PLC0415 - the help starts quickly
-    from autosched.cost.profiles.perf_csv import write_ops  # noqa: PLC0415 - as above
+    from autosched.boards import find_board
+    from autosched.cost.profiles.perf_csv import write_ops
     from autosched.report import summary
     from autosched.report import summary as studies
     from autosched.report.output import say

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from autosched.network.graph import Weights
-from autosched.network.operators import Conv2d, Pair
+from autosched.network.operators import Conv2d, Pair, Shape
 
 if TYPE_CHECKING:
     import torch
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 MAX_FOLDED_CHANNELS = 64
 """Beyond two tiles of channels a convolution gathers whole tiles without folding."""
-
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)

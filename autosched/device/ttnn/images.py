@@ -12,12 +12,10 @@ from autosched.device.ttnn.calls import Call, Tensor, flattened, reshard, rows_i
 from autosched.device.ttnn.ttnn_types import layout_of, memory_config
 from autosched.network.operators import Concat, Crop, Pad, PixelShuffle, Slice, Upsample
 from autosched.schedule.configurations import FixedConfig
-from autosched.schedule.tensors import PageLayout
+from autosched.schedule.tensors import TILE, PageLayout
 
 PIXEL_SHUFFLE_ORDER = (0, 3, 1, 4, 2)
 """From (N * H, W, C, factor, factor) to (N * H, factor, W, factor, C)."""
-
-_TILE = 32
 
 
 def _run_concat(call: Call) -> Tensor:
@@ -80,7 +78,7 @@ def _run_upsample(call: Call) -> Tensor:
     config = call.config_of(FixedConfig)
     op = call.op(Upsample)
     tensor = call.inputs[0]
-    if op.mode == "bilinear" and call.input_shape[1] % _TILE:
+    if op.mode == "bilinear" and call.input_shape[1] % TILE:
         output = _bilinear_of_whole_tiles(tensor, call.input_shape, op)
     else:
         image = _rows_image(tensor, call.input_shape, op)
@@ -94,7 +92,7 @@ def _bilinear_of_whole_tiles(tensor: Tensor, shape: Sequence[int], op: Upsample)
     """Interpolate with channels of zeros added, since ttnn takes multiples of 32 only."""
     batch, channels, height, width = shape
     image = _image(rows_in_dram(tensor), shape)
-    image = ttnn.pad(image, [(0, 0), (0, 0), (0, 0), (0, -channels % _TILE)], 0.0)
+    image = ttnn.pad(image, [(0, 0), (0, 0), (0, 0), (0, -channels % TILE)], 0.0)
     output = ttnn.upsample(image, list(op.scale), mode=op.mode)
     output = ttnn.to_memory_config(output, ttnn.DRAM_MEMORY_CONFIG)
     end = [batch, height * op.scale[0], width * op.scale[1], channels]
@@ -107,7 +105,7 @@ def _rows_image(tensor: Tensor, shape: Sequence[int], op: Upsample) -> Tensor:
     Nearest neighbours of interleaved tiles whose edges are those of image rows need no conversion.
     """
     layout = layout_of(tensor)
-    aligned = not layout.is_sharded and not shape[3] % _TILE and not shape[1] % _TILE
+    aligned = not layout.is_sharded and not shape[3] % TILE and not shape[1] % TILE
     if layout.page is PageLayout.TILE and not (aligned and op.mode == "nearest"):
         tensor = ttnn.to_layout(tensor, ttnn.ROW_MAJOR_LAYOUT)
     return _image(tensor, shape)

@@ -8,11 +8,10 @@ import ttnn
 from ttnn.operations.normalization import dram_group_norm_virtual_columns
 
 from autosched.device.ttnn.calls import Call, Tensor, remembered, reshaped
-from autosched.device.ttnn.products import _TILE
 from autosched.device.ttnn.ttnn_types import layout_of
 from autosched.network.operators import GroupNorm, LayerNorm, Softmax
 from autosched.schedule.configurations import FixedConfig
-from autosched.schedule.tensors import DataType
+from autosched.schedule.tensors import TILE, DataType
 
 
 def _run_softmax(call: Call) -> Tensor:
@@ -58,8 +57,8 @@ def _run_group_norm(call: Call) -> Tensor:
     call.config_of(FixedConfig)
     (tensor,) = call.inputs
     op, (batch, channels, height, width) = call.op(GroupNorm), call.input_shape
-    if channels % _TILE:
-        raise RuntimeError(f"group norm takes multiples of {_TILE} channels, not {channels}")
+    if channels % TILE:
+        raise RuntimeError(f"group norm takes multiples of {TILE} channels, not {channels}")
     device = call.context.device
     grid = ttnn.determine_expected_group_norm_dram_grid_size(
         device=device,

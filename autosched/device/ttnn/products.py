@@ -10,8 +10,8 @@ from autosched.device.ttnn.calls import Call, Tensor, reshaped, rows_in_dram
 from autosched.device.ttnn.ttnn_types import DATA_TYPES, compute_config, unary
 from autosched.network.operators import Attention, Linear, Matmul
 from autosched.schedule.configurations import FixedConfig, MatmulConfig
+from autosched.schedule.tensors import TILE
 
-_TILE = 32
 _HEADS_FIRST = (0, 2, 1, 3)
 
 
@@ -51,7 +51,7 @@ def _split_heads(tensor: Tensor, shape: Sequence[int], heads: int) -> Tensor:
     """Return (N, heads, pixels, channels of a head): of whole tiles by cutting channels apart."""
     batch, channels, *sides = shape
     pixels, width = math.prod(sides), channels // heads
-    if width % _TILE:
+    if width % TILE:
         parts = (batch, pixels, heads, width)
         tensor = ttnn.permute(ttnn.reshape(rows_in_dram(tensor), parts), _HEADS_FIRST)
         return ttnn.to_layout(tensor, ttnn.TILE_LAYOUT)
@@ -70,7 +70,7 @@ def _merge_heads(tensor: Tensor) -> Tensor:
     _, heads, _, width = tensor.shape
     if heads == 1:
         return tensor
-    if width % _TILE:
+    if width % TILE:
         return ttnn.permute(rows_in_dram(tensor), _HEADS_FIRST)
     return ttnn.experimental.nlp_concat_heads(tensor)
 
