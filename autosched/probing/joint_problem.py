@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from autosched.boards import Board
+from autosched.errors import SearchError
 from autosched.network.graph import Layer, Network
 from autosched.probing.candidates import Choice, Tables
+from autosched.probing.given_schedules import trace
 from autosched.probing.reshard_tables import ReshardTable, in_dram
 from autosched.schedule.configurations import Conv2dConfig, LayerConfig, PoolConfig
 from autosched.schedule.schedule import Provenance, Schedule
@@ -159,56 +161,37 @@ class JointProblem:
         """Return the joint choice a schedule came from.
 
         None if it is not of these tables, runs the layers in another order, or moves a tensor into
-        another layout within L1.
+        another layout within L1. Where candidates differ in nothing that a schedule says, what
+        their tensors meet later decides.
         """
-        if list(schedule.layers) != [layer.name for layer in self.network]:
+        found = trace(self.network, self.tables, schedule)
+        if found is None:
             return None
-        waiting: dict[str, TensorLayout] = {}
-        candidates: dict[str, int] = {}
-        spills = set()
-        for layer in self.network:
-            inputs = tuple(
-                schedule.reshards.get(Edge(producer, layer.name, index), waiting[producer])
-                for index, producer in enumerate(layer.inputs)
-            )
-            found = self._find_choice(layer, schedule.layers[layer.name], inputs)
-            if found is None:
-                return None
-            candidates[layer.name] = found
-            waiting[layer.name] = self.tables[layer.name][found].output_layout
-            for edge, target in schedule.moves.items():
-                if edge.consumer != layer.name or target == waiting.get(edge.producer):
-                    continue
-                if target.memory is Memory.L1 or edge.producer not in waiting:
-                    return None
-                waiting[edge.producer] = target
-                spills.add(edge)
-        return Selection(candidates, frozenset(spills))
+        return Selection(found.candidates, frozenset(found.spills))
 
     def waiting_layouts(self, schedule: Schedule, after: str) -> Mapping[str, TensorLayout]:
-        """Return the layout in which each tensor waits once layer ``after`` has run."""
+        """Return the layout in which each tensor waits once layer ``after`` has run.
+
+        Raises:
+            SearchError: if the schedule is not of these tables: nobody knows its layouts then.
+        """
+        found = trace(self.network, self.tables, schedule)
+        if found is None:
+            raise SearchError(
+                f"a schedule of {schedule.provenance.network} is not made of the candidates of "
+                "this search, so that the layouts of its tensors are unknown"
+            )
         waiting: dict[str, TensorLayout] = {}
-        selection = self.find(schedule)
         for layer in self.network:
-            choices = self.tables[layer.name]
-            index = 0 if selection is None else selection.candidates[layer.name]
-            waiting[layer.name] = choices[index].output_layout
+            waiting[layer.name] = self.tables[layer.name][
+                found.candidates[layer.name]
+            ].output_layout
             for edge, target in schedule.moves.items():
                 if edge.consumer == layer.name:
                     waiting[edge.producer] = target
             if layer.name == after:
                 break
         return waiting
-
-    def _find_choice(
-        self, layer: Layer, config: LayerConfig, inputs: tuple[TensorLayout, ...]
-    ) -> int | None:
-        wanted = _without_liveness(config)
-        for index, choice in enumerate(self.tables[layer.name]):
-            same_inputs = not layer.inputs or choice.input_layouts == inputs
-            if same_inputs and _without_liveness(choice.config) == wanted:
-                return index
-        return None
 
 
 def _numbered(
@@ -218,15 +201,6 @@ def _numbered(
         (place[source], place[target]): time_us
         for (source, target), time_us in table.times_us.items()
     }
-
-
-def _without_liveness(config: LayerConfig) -> LayerConfig:
-    """Drop what is derived rather than chosen: freeing the input, and moving the halo output."""
-    if isinstance(config, Conv2dConfig):
-        return replace(config, deallocate_activation=False, reallocate_halo_output=False)
-    if isinstance(config, PoolConfig):
-        return replace(config, deallocate_input=False, reallocate_halo_output=False)
-    return config
 
 
 class SharedBuffers:

@@ -5,18 +5,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autosched.cost.model import CostModel
+from autosched.errors import SearchError
+from autosched.probing.candidates import Choice
 from autosched.probing.joint_problem import JointProblem, Selection
 from autosched.probing.probe_book import ProbeBook, total_us
 from autosched.probing.reshard_tables import probe_reshards
 from autosched.schedule.configurations import Conv2dConfig, PoolConfig
 from autosched.schedule.outcomes import ProbeOutcome, Rejection
 from autosched.schedule.schedule import Provenance, Schedule
-from autosched.schedule.tensors import Edge, Memory, TensorLayout
+from autosched.schedule.tensors import Edge, Memory, ShardLayout, TensorLayout
 from autosched.search.samplers.optuna_trials import from_parameters, spill_edges, to_parameters
 from autosched.solver.evaluate import evaluate
 from autosched.solver.solver import solve
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey
+from tests.bench import made
 from tests.examples.devices import Scripted
 from tests.examples.studied import Studied
 
@@ -227,3 +230,66 @@ def test_every_pair_that_a_choice_can_need_is_probed(either: Studied):
         }
         assert {(a, b) for a in left for b in wanted if a != b} <= asked
         assert set(table.times_us) <= asked
+
+
+def halo_moved(choice: Choice) -> Choice:
+    assert isinstance(choice.config, Conv2dConfig)
+    config = replace(choice.config, reallocate_halo_output=True)
+    return replace(choice, config=config, time_us=2 * choice.time_us)
+
+
+def chosen(problem: JointProblem, schedule: Schedule) -> dict[str, int]:
+    found = problem.find(schedule)
+    assert found is not None
+    return dict(found.candidates)
+
+
+def test_of_two_that_differ_in_their_halo_the_scheduled_one_is_found() -> None:
+    """A schedule to start from may have moved a halo to make room; then both are candidates."""
+    still = made.conv(made.HEIGHT, made.HEIGHT)
+    tables = {
+        "x": (made.given(made.HEIGHT),),
+        "conv": (still, halo_moved(still)),
+        "out": (made.given(made.DRAM),),
+    }
+    layers = [made.layer("x"), made.layer("conv", "x"), made.layer("out", "conv")]
+    joint = made.joint(layers, tables)
+    for index in (0, 1):
+        selection = Selection({"x": 0, "conv": index, "out": 0})
+        assert joint.find(joint.schedule(selection, NOWHERE)) == selection
+    single = made.joint(layers, {**tables, "conv": (still,)})
+    moved = joint.schedule(Selection({"x": 0, "conv": 1, "out": 0}), NOWHERE)
+    assert chosen(single, moved)["conv"] == 0, "moved to make room"
+
+
+def test_of_two_with_the_same_configuration_the_layouts_that_follow_decide() -> None:
+    """ttnn may leave a tensor elsewhere when it is asked otherwise."""
+    tables = {
+        "x": (made.given(made.HEIGHT),),
+        "conv": (made.conv(made.HEIGHT, made.HEIGHT), made.conv(made.HEIGHT, made.BLOCK)),
+        "next": (
+            made.conv(made.HEIGHT, made.DRAM, shard_layout=ShardLayout.HEIGHT),
+            made.conv(made.BLOCK, made.DRAM, shard_layout=ShardLayout.BLOCK),
+        ),
+        "out": (made.given(made.DRAM),),
+    }
+    names = ["x", "conv", "next", "out"]
+    layers = [made.layer("x"), *map(made.layer, names[1:], names)]
+    joint = made.joint(layers, tables)
+    for index in (0, 1):
+        selection = Selection({"x": 0, "conv": index, "next": index, "out": 0})
+        schedule = joint.schedule(selection, NOWHERE)
+        assert not schedule.reshards
+        found = chosen(joint, schedule)
+        assert found["conv"] == index
+        waiting = joint.waiting_layouts(schedule, "conv")
+        assert waiting["conv"] == tables["conv"][index].output_layout
+
+
+def test_layouts_of_another_schedule_are_not_guessed(studied: Studied) -> None:
+    first = studied.trials[1].schedule
+    assert first is not None
+    foreign = replace(first, layers={**first.layers, "conv1": Conv2dConfig(num_slices=77)})
+    assert studied.joint.find(foreign) is None
+    with pytest.raises(SearchError, match="not made of the candidates"):
+        studied.joint.waiting_layouts(foreign, "conv1")
