@@ -11,7 +11,7 @@ from autosched.device.machine import ttnn_version
 from autosched.network.graph import Network
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.layer_tables import TableBuilder
-from autosched.probing.lower_bound import Proof, prove
+from autosched.probing.lower_bound import Proof, prove, widened
 from autosched.probing.probe_book import ProbeBook, ProbeCounts
 from autosched.probing.problem_builder import ordered_problem
 from autosched.schedule.outcomes import TimeKind
@@ -120,12 +120,18 @@ class Bench:
             progress(layer_name, done, total, book.counts)
 
         tables = builder.build(lambda layer, done, total: report(layer.name, done, total))
-        return ordered_problem(
+        ordered = ordered_problem(
             network,
             tables,
             self.board,
             book,
             lambda layer, done, total: report(layer.name, done, total),
+        )
+        return widened(
+            ordered,
+            book,
+            lambda layer, done, total: report(layer.name, done, total),
+            builder.timed,
         )
 
     @cached_property

@@ -3,20 +3,24 @@
 Also the way back, from one candidate per layer to a schedule that a device runs.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from autosched.boards import Board
+from autosched.device.interface import TensorShape
 from autosched.errors import SearchError
 from autosched.network.graph import Layer, Network
 from autosched.probing.candidates import Choice, Tables
 from autosched.probing.given_schedules import trace
-from autosched.probing.reshard_tables import ReshardTable, in_dram
+from autosched.probing.reshard_tables import ReshardTable
 from autosched.schedule.configurations import Conv2dConfig, LayerConfig, PoolConfig
+from autosched.schedule.outcomes import TimeKind
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.schedule.tensors import Edge, Memory, TensorLayout
 from autosched.solver import problem as solver
+from autosched.solver.orders import in_any_order
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,16 @@ class Selection:
     spills: frozenset[Edge] = frozenset()
 
 
+Pair = tuple[TensorLayout, TensorLayout]
+"""The layout a tensor is brought from, and the one it is brought into."""
+
+
 class JointProblem:
-    """Everything the solver needs to choose all layers of a network together."""
+    """Everything the solver needs to choose all layers of a network together.
+
+    ``tables`` has what can be chosen, ``left_out`` what was probed beside, which the bound counts.
+    ``beside`` are reshards that the bound of any order needs, by the tensor's layer.
+    """
 
     def __init__(
         self,
@@ -40,86 +52,188 @@ class JointProblem:
         reshards: Mapping[Edge, ReshardTable],
         spills: Mapping[str, ReshardTable],
         board: Board,
+        *,
+        left_out: Tables | None = None,
+        beside: Mapping[str, ReshardTable] | None = None,
     ) -> None:
         self.network = network
         self.tables = tables
         self.reshards = reshards
         self.spills = spills
         self.board = board
+        self.left_out: Tables = {} if left_out is None else left_out
+        self.beside: Mapping[str, ReshardTable] = {} if beside is None else beside
+
+    def everything(self, layer: str) -> tuple[Choice, ...]:
+        """Return all probed candidates of a layer: those of its table, then those left out."""
+        return (*self.tables[layer], *self.left_out.get(layer, ()))
 
     @cached_property
     def layouts(self) -> tuple[TensorLayout, ...]:
         """Every layout that occurs, numbered by place."""
         found: dict[TensorLayout, None] = {}
-        for choices in self.tables.values():
-            for choice in choices:
-                found.update(dict.fromkeys(choice.layouts))
-        for table in (*self.reshards.values(), *self.spills.values()):
-            for pair in table.times_us:
+        for name in self.tables:
+            for choice in self.everything(name):
+                found.update(dict.fromkeys((*choice.layouts, in_dram(choice.output_layout))))
+        for _, table in self._reshard_tables():
+            for pair in (*table.times_us, *table.impossible):
                 found.update(dict.fromkeys(pair))
         return tuple(found)
 
     @cached_property
     def problem(self) -> solver.Problem:
-        """The problem in the solver's integers, as probed."""
-        place = {layout: index for index, layout in enumerate(self.layouts)}
+        """The problem of the tables in the solver's integers, as probed."""
         number = {layer.name: index for index, layer in enumerate(self.network)}
         return solver.Problem(
-            layers=tuple(self._layer(layer, place, number) for layer in self.network),
+            layers=tuple(self._layer(layer, number) for layer in self.network),
             layout_bytes=tuple(layout.shard_bytes for layout in self.layouts),
             capacity_bytes=self.board.l1_bank_bytes,
             describe=self._described,
         )
 
-    def _described(self, layer: int, candidate: int) -> str:
-        choice = self.tables[self.network.layers[layer].name][candidate]
-        inputs = " and ".join(map(str, choice.input_layouts))
-        return f"reading {inputs}, writing {choice.output_layout}, it"
-
-    @cached_property
-    def bounding_problem(self) -> solver.Problem:
-        """The problem at the least time that each candidate can take, wherever its tensors lie."""
-        return replace(
-            self.problem,
-            layers=tuple(
-                replace(
-                    layer,
-                    candidates=tuple(
-                        replace(candidate, time_us=choice.least_us)
-                        for candidate, choice in zip(
-                            layer.candidates, self.tables[layer.name], strict=True
-                        )
-                    ),
-                )
-                for layer in self.problem.layers
-            ),
-        )
-
-    def _layer(
-        self, layer: Layer, place: Mapping[TensorLayout, int], number: Mapping[str, int]
-    ) -> solver.LayerTable:
+    def _layer(self, layer: Layer, number: Mapping[str, int]) -> solver.LayerTable:
+        spills = self.spills.get(layer.name)
         return solver.LayerTable(
             name=layer.name,
             producers=tuple(number[name] for name in layer.inputs),
             candidates=tuple(
-                solver.Candidate(
-                    time_us=choice.time_us,
-                    input_layouts=tuple(place[layout] for layout in choice.input_layouts)
-                    if layer.inputs
-                    else (),
-                    output_layout=place[choice.output_layout],
-                    cb_bytes=choice.scratch_bytes,
-                    payload=index,
-                    saved_bytes=choice.saved_by_freeing_bytes,
-                )
+                self._candidate(layer, index, choice, choice.time_us)
                 for index, choice in enumerate(self.tables[layer.name])
             ),
             reshards=tuple(
-                _numbered(self.reshards[Edge(name, layer.name, index)], place)
+                self._numbered(self.reshards[Edge(name, layer.name, index)].times_us)
                 for index, name in enumerate(layer.inputs)
             ),
-            moves=_numbered(self.spills[layer.name], place) if layer.name in self.spills else {},
+            moves={} if spills is None else self._numbered(spills.times_us),
         )
+
+    @cached_property
+    def bounding_problem(self) -> solver.Problem:
+        """A problem that no schedule of anything probed beats, in this order of the layers.
+
+        It also has the candidates that the tables leave out, after the others. Each takes the least
+        time that it can take, wherever its tensors lie, and so does each reshard: none where nobody
+        has asked for it.
+        """
+        return self._bounding(self.spills)
+
+    @cached_property
+    def any_order_problem(self) -> solver.Problem:
+        """A problem that no schedule of anything probed beats, in whatever order of the layers.
+
+        A layout beyond ``layouts`` is that of a tensor which was left in the one as far before the
+        end of them, and spilled.
+        """
+        return in_any_order(self._bounding(self.tables))
+
+    def _bounding(self, may_wait: Container[str]) -> solver.Problem:
+        asked = {shape: self._numbered(times) for shape, times in self._asked.items()}
+        layers = []
+        for layer, probed in zip(self.network, self.problem.layers, strict=True):
+            candidates = tuple(
+                self._candidate(layer, index, choice, choice.least_us)
+                for index, choice in enumerate(self.everything(layer.name))
+            )
+            shapes = [self.network.by_name[name].shape for name in layer.inputs]
+            reshards = tuple(_least(asked.get(shape, {})) for shape in shapes)
+            moves = (
+                self._least_spills(layer, asked.get(layer.shape, {}))
+                if layer.name in may_wait
+                else {}
+            )
+            layers.append(replace(probed, candidates=candidates, reshards=reshards, moves=moves))
+        return replace(self.problem, layers=tuple(layers))
+
+    def _described(self, layer: int, candidate: int) -> str:
+        choice = self.everything(self.network.layers[layer].name)[candidate]
+        inputs = " and ".join(map(str, choice.input_layouts))
+        return f"reading {inputs}, writing {choice.output_layout}, it"
+
+    @cached_property
+    def _place(self) -> Mapping[TensorLayout, int]:
+        return {layout: index for index, layout in enumerate(self.layouts)}
+
+    def _candidate(
+        self, layer: Layer, index: int, choice: Choice, time_us: float
+    ) -> solver.Candidate:
+        inputs = choice.input_layouts if layer.inputs else ()
+        return solver.Candidate(
+            time_us=time_us,
+            input_layouts=tuple(self._place[layout] for layout in inputs),
+            output_layout=self._place[choice.output_layout],
+            cb_bytes=choice.scratch_bytes,
+            payload=index,
+            saved_bytes=choice.saved_by_freeing_bytes,
+        )
+
+    def _numbered(self, times_us: Mapping[Pair, float]) -> dict[tuple[int, int], float]:
+        place = self._place
+        return {
+            (place[source], place[target]): time_us
+            for (source, target), time_us in times_us.items()
+        }
+
+    @cached_property
+    def _asked(self) -> Mapping[TensorShape, Mapping[Pair, float]]:
+        """Times in us of every reshard and spill asked for, by shape; infinite if impossible."""
+        found: dict[TensorShape, dict[Pair, float]] = {}
+        for shape, table in self._reshard_tables():
+            times_us = found.setdefault(shape, {})
+            times_us.update(dict.fromkeys(table.impossible, math.inf))
+            times_us.update(table.times_us)
+        return found
+
+    def _reshard_tables(self) -> Iterator[tuple[TensorShape, ReshardTable]]:
+        by_edge = ((edge.producer, table) for edge, table in self.reshards.items())
+        for name, table in (*by_edge, *self.spills.items(), *self.beside.items()):
+            yield self.network.by_name[name].shape, table
+
+    @cached_property
+    def _measured(self) -> frozenset[tuple[TensorShape, Pair]]:
+        return frozenset(
+            (shape, pair) for shape, table in self._reshard_tables() for pair in table.measured
+        )
+
+    @property
+    def kinds(self) -> frozenset[TimeKind]:
+        """Where the times of everything probed are from."""
+        choices = {choice.kind for name in self.tables for choice in self.everything(name)}
+        tables = [table for _, table in self._reshard_tables()]
+        return frozenset(choices.union(*(map(item.kind, item.times_us) for item in tables)))
+
+    def reshard_kind(self, producer: Layer, pair: Pair) -> TimeKind:
+        """Return where the time is from in which a layer's output is resharded or spilled."""
+        known = (producer.shape, pair) in self._measured
+        return TimeKind.MEASURED if known else TimeKind.ESTIMATED
+
+    def is_asked(self, producer: Layer, pair: Pair) -> bool:
+        """Whether the device was asked to bring a layer's output from a layout into another."""
+        return pair in self._asked.get(producer.shape, {})
+
+    def pair(self, source: int, target: int) -> Pair:
+        """Return the layouts of a step of either bounding problem.
+
+        A tensor of the any-order problem that has been spilled is read from where it was left or
+        from DRAM; this is the latter.
+        """
+        count = len(self.layouts)
+        if target >= count:
+            return self.layouts[source], in_dram(self.layouts[source])
+        if source >= count:
+            return in_dram(self.layouts[source - count]), self.layouts[target]
+        return self.layouts[source], self.layouts[target]
+
+    def _least_spills(
+        self, layer: Layer, asked: Mapping[tuple[int, int], float]
+    ) -> dict[tuple[int, int], float]:
+        """Return the least times in which a layer's output can be spilled."""
+        pairs = [
+            (self._place[layout], self._place[in_dram(layout)])
+            for layout in distinct(c.output_layout for c in self.everything(layer.name))
+            if layout.memory is Memory.L1
+        ]
+        least = {pair: asked.get(pair, 0.0) for pair in pairs}
+        return {pair: time_us for pair, time_us in least.items() if time_us < math.inf}
 
     def schedule(self, selection: Selection, provenance: Provenance) -> Schedule:
         """Return the schedule of a joint choice, with liveness worked out.
@@ -194,13 +308,19 @@ class JointProblem:
         return waiting
 
 
-def _numbered(
-    table: ReshardTable, place: Mapping[TensorLayout, int]
-) -> dict[tuple[int, int], float]:
-    return {
-        (place[source], place[target]): time_us
-        for (source, target), time_us in table.times_us.items()
-    }
+def _least(asked: Mapping[tuple[int, int], float]) -> Callable[[int, int], float]:
+    """Return the least time of any reshard: nothing is known of one that nobody asked for."""
+    return lambda source, target: asked.get((source, target), 0.0)
+
+
+def in_dram(layout: TensorLayout) -> TensorLayout:
+    """Return the layout in which a tensor waits in DRAM."""
+    return TensorLayout(Memory.DRAM, dtype=layout.dtype, page=layout.page)
+
+
+def distinct(layouts: Iterable[TensorLayout]) -> list[TensorLayout]:
+    """Return every layout once, in the order they come."""
+    return list(dict.fromkeys(layouts))
 
 
 class SharedBuffers:

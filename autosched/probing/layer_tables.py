@@ -2,10 +2,11 @@
 
 The tables are built in execution order. Convolutions bring their own layouts; every other layer
 is asked in the layouts that the tensors around it can have. What another candidate beats in time
-and L1 with the same layouts is left out.
+and L1 with the same layouts is dropped. Of the layouts that are left, the best go to the joint
+search; the others are kept beside, for the bound.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from autosched.boards import Board
@@ -14,7 +15,7 @@ from autosched.errors import SearchError
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Conv2d, Convolution, Input, Pool2d
 from autosched.network.stem_folding import fold_stem
-from autosched.probing.candidates import Choice, Tables, choices_of
+from autosched.probing.candidates import Choice, ProbedTables, Tables, choices_of, undominated
 from autosched.probing.convolution_stages import REFINE_WITHIN, distinct_programs
 from autosched.probing.given_schedules import known_choices
 from autosched.probing.probe_book import ProbeBook, Probed, reshard_signature
@@ -38,14 +39,17 @@ from autosched.space.formats import LayerFormats
 from autosched.space.layers import Option, options, sliced_pools
 
 Progress = Callable[[Layer, int, int], None]
+_Split = tuple[tuple[Choice, ...], tuple[Choice, ...]]
+"""The candidates that are kept, fastest first, and those that are left out."""
 
 
 class TableBuilder:
     """Builds the tables of one network from probes.
 
     With ``measured``, the probes of ``book`` (the mock device's) only rank the candidates, and the
-    best are measured on the card: there each new kernel costs a second to compile. What the
-    schedules in ``known`` chose is always among the candidates, unless the ``rules`` forbid it.
+    best are measured on the card: there each new kernel costs a second to compile. What is left out
+    keeps its estimated time. What the schedules in ``known`` chose is always among the candidates,
+    unless the ``rules`` forbid it.
     """
 
     def __init__(  # noqa: PLR0913 - what the tables are of, and who answers
@@ -68,9 +72,9 @@ class TableBuilder:
         self._measured = measured
         self._known = known
         self._rules = rules
-        self._by_request: dict[tuple[object, ...], tuple[Choice, ...]] = {}
+        self._by_request: dict[tuple[object, ...], _Split] = {}
 
-    def build(self, progress: Progress) -> Tables:
+    def build(self, progress: Progress) -> ProbedTables:
         """Probe every layer and return its candidates.
 
         Raises:
@@ -79,21 +83,34 @@ class TableBuilder:
         network = self._network
         self._load_stored()
         tables: dict[str, tuple[Choice, ...]] = {}
+        left_out: dict[str, tuple[Choice, ...]] = {}
         convolutions = [layer for layer in network if isinstance(layer.op, Convolution)]
         others = [layer for layer in network if not isinstance(layer.op, Convolution)]
         total = len(network.layers)
         for done, layer in enumerate(convolutions):
             progress(layer, done, total)
-            tables[layer.name] = self._convolution(layer)
+            tables[layer.name], left_out[layer.name] = self._convolution(layer)
         for done, layer in enumerate(others, start=len(convolutions)):
             progress(layer, done, total)
-            tables[layer.name] = self._other(layer, tables)
+            tables[layer.name], left_out[layer.name] = self._other(layer, tables)
         for schedule in self._known:
             for name, choice in known_choices(network, schedule, self._asked):
                 if all(rule.leaves(choice) for rule in self._rules_of(name)):
                     tables[name] = joined(tables[name], choice)
         check_effect(self._rules, tables)
-        return {layer.name: tables[layer.name] for layer in network}
+        return ProbedTables(
+            {layer.name: tables[layer.name] for layer in network},
+            {
+                layer.name: undominated(left_out[layer.name], tables[layer.name])
+                for layer in network
+            },
+        )
+
+    def timed(self, layer: Layer, choice: Choice) -> Choice | None:
+        """Return a candidate with the time that counts, None if the card rejects it."""
+        if self._measured is None:
+            return choice
+        return next(iter(self._asked(layer, Option(choice.config, choice.input_layouts))), None)
 
     def _load_stored(self) -> None:
         """Read what is known of the network's layers and reshards, at once."""
@@ -110,7 +127,7 @@ class TableBuilder:
         """Return the interleaved DRAM layout in which a layer's output may be handed on."""
         return self._formats.dram_layout(producer)
 
-    def _convolution(self, layer: Layer) -> tuple[Choice, ...]:
+    def _convolution(self, layer: Layer) -> _Split:
         base = Conv2dConfig(
             weights_dtype=self._formats.weights_dtype(layer),
             output_dtype=self._formats.output_dtype(layer),
@@ -122,9 +139,7 @@ class TableBuilder:
             self._by_request[key] = self._probe_convolution(layer, base, source)
         return self._by_request[key]
 
-    def _probe_convolution(
-        self, layer: Layer, base: Conv2dConfig, source: TensorLayout
-    ) -> tuple[Choice, ...]:
+    def _probe_convolution(self, layer: Layer, base: Conv2dConfig, source: TensorLayout) -> _Split:
         assert isinstance(layer.op, Convolution)  # noqa: S101 - only called for convolutions
         answers: list[Probed | Rejection] = []
         asked = structures(layer.op, layer.shape, base, self._board, self._effort)
@@ -219,7 +234,7 @@ class TableBuilder:
                 best.setdefault(choice.sharding, choice.config)
         return [config for fastest in best.values() for config in rare_switches(op, fastest)]
 
-    def _other(self, layer: Layer, tables: Mapping[str, tuple[Choice, ...]]) -> tuple[Choice, ...]:
+    def _other(self, layer: Layer, tables: Tables) -> _Split:
         sources = [
             _distinct(choice.output_layout for choice in tables[name])
             if name in tables
@@ -249,7 +264,7 @@ class TableBuilder:
             found += choices_of(answers[-1:], option.config)
         return found
 
-    def _wanted(self, layer: Layer, tables: Mapping[str, tuple[Choice, ...]]) -> list[TensorLayout]:
+    def _wanted(self, layer: Layer, tables: Tables) -> list[TensorLayout]:
         """Return the layouts in which the convolutions after a layer take its output."""
         return _distinct(
             choice.input_layouts[edge.index]
@@ -281,41 +296,38 @@ class TableBuilder:
 
     def _selected(
         self, layer: Layer, found: Sequence[Choice], answers: Sequence[Probed | Rejection]
-    ) -> tuple[Choice, ...]:
-        """Return what neighbours may still want: the undominated of the best layouts."""
+    ) -> _Split:
+        """Return what neighbours may still want, the undominated of the best layouts; the rest."""
         if not found:
             raise SearchError(nothing_left(layer, answers))
-        found = allowed(self._rules, layer.name, found)
-        groups: dict[tuple[TensorLayout, ...], list[Choice]] = {}
-        for choice in sorted(found, key=lambda item: (item.time_us, item.scratch_bytes)):
-            group = groups.setdefault(choice.layouts, [])
-            if not any(other.dominates(choice) for other in group):
-                group.append(choice)
-        ranked = sorted(groups.values(), key=lambda group: group[0].time_us)
-        kept = ranked[: self._effort.kept_layouts]
-        places = {place_of_group(group) for group in kept}
-        for group in ranked[len(kept) :]:
-            if place_of_group(group) not in places:
-                places.add(place_of_group(group))
-                kept.append(group)
-        chosen = [choice for group in kept for choice in group]
-        timed = chosen if self._measured is None else self._timed(layer, chosen)
-        return tuple(sorted(timed, key=lambda choice: choice.time_us))
-
-    def _timed(self, layer: Layer, chosen: Sequence[Choice]) -> list[Choice]:
-        """Return the candidates that the card accepts, with its times."""
-        assert self._measured is not None  # noqa: S101 - only called with a card
-        timed = []
-        for choice in chosen:
-            request = self._request(layer, Option(choice.config, choice.input_layouts))
-            answer = self._measured.probe(self._network.layer_signature(layer), request)
-            timed += choices_of([answer], choice.config)
+        legal = allowed(self._rules, layer.name, found)
+        chosen = _of_the_best_layouts(undominated(legal), self._effort.kept_layouts)
+        timed = [item for item in (self.timed(layer, choice) for choice in chosen) if item]
         if not timed:
             raise SearchError(
                 f"layer {layer.name}: the card rejects all {len(chosen)} candidates that the mock "
                 "device accepts; 'autosched doctor' checks that both run the same ttnn"
             )
-        return timed
+        timed.sort(key=lambda choice: choice.time_us)
+        taken = set(map(id, chosen))
+        # What a kept one dominated by its estimate, its time on the card may not.
+        rest = (choice for choice in legal if id(choice) not in taken)
+        return tuple(timed), undominated(rest, timed)
+
+
+def _of_the_best_layouts(choices: Sequence[Choice], kept_layouts: int) -> list[Choice]:
+    """Return the candidates of the fastest combinations of layouts, and of each sharding's best."""
+    groups: dict[tuple[TensorLayout, ...], list[Choice]] = {}
+    for choice in choices:
+        groups.setdefault(choice.layouts, []).append(choice)
+    ranked = list(groups.values())
+    kept = ranked[:kept_layouts]
+    places = {place_of_group(group) for group in kept}
+    for group in ranked[len(kept) :]:
+        if place_of_group(group) not in places:
+            places.add(place_of_group(group))
+            kept.append(group)
+    return [choice for group in kept for choice in group]
 
 
 def _distinct(layouts: Iterable[TensorLayout]) -> list[TensorLayout]:

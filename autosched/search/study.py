@@ -17,7 +17,7 @@ from autosched.errors import SearchError, StudyError
 from autosched.network.graph import Network
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.layer_tables import TableBuilder
-from autosched.probing.lower_bound import Proof, prove
+from autosched.probing.lower_bound import Proof, prove, widened
 from autosched.probing.probe_book import TRANSIENT, ProbeBook, ProbeCounts
 from autosched.probing.problem_builder import ordered_problem
 from autosched.probing.restrictions import Restriction, restrictions
@@ -208,12 +208,20 @@ class Study:
         tables = builder.build(
             lambda layer, done, total: watch.on_probing(layer.name, done, total, book.counts)
         )
-        return ordered_problem(
+        ordered = ordered_problem(
             network,
             tables,
             self.board,
             book,
             lambda layer, done, total: watch.on_probing(layer.name, done, total, book.counts),
+        )
+        if effort is FIRST_LOOK:
+            return ordered
+        return widened(
+            ordered,
+            book,
+            lambda layer, done, total: watch.on_probing(layer.name, done, total, book.counts),
+            builder.timed,
         )
 
     def _run_default(self, mirror: OptunaMirror, watch: Observer) -> bool:

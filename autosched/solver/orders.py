@@ -1,10 +1,10 @@
 """Execution orders worth trying: which branch of a fork runs first changes what is live in L1."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from autosched.errors import SearchError
-from autosched.solver.problem import Problem
+from autosched.solver.problem import LayerTable, Problem
 from autosched.solver.solver import TOLERANCE, Solution, solve
 
 DEFAULT_ORDERS = 16
@@ -72,14 +72,59 @@ def solve_best_order(
 
 
 def without_l1(problem: Problem) -> Problem:
-    """Return the problem with so much L1 that everything fits: then the order makes no difference.
-
-    Its optimum bounds that of every execution order.
-    """
+    """Return the problem with so much L1 that everything fits."""
     largest = max(problem.layout_bytes, default=0)
     buffers = max(c.cb_bytes for layer in problem.layers for c in layer.candidates)
     tensors = sum(len(layer.producers) + 2 for layer in problem.layers)
     return replace(problem, capacity_bytes=largest * tensors + max(buffers, 0))
+
+
+def in_any_order(problem: Problem) -> Problem:
+    """Return a problem that no schedule beats, whatever order it runs the layers in.
+
+    Everything fits in L1. Which readers of a tensor come before its move and which after depends on
+    the order: a tensor that moves is taken to be at both places from then on, in a layout of its
+    own, and each reader takes it from where that is cheaper.
+    """
+    count = len(problem.layout_bytes)
+    reached = [_reached(layer) for layer in problem.layers]
+    layers = []
+    for layer in problem.layers:
+        reshards = tuple(
+            _from_either(layer, index, reached[producer], count)
+            for index, producer in enumerate(layer.producers)
+        )
+        moves: dict[tuple[int, int], float] = {}
+        for (source, _), time_us in layer.moves.items():
+            pair = source, count + source
+            moves[pair] = min(time_us, moves.get(pair, time_us))
+        layers.append(replace(layer, reshards=reshards, moves=moves))
+    layout_bytes = (*problem.layout_bytes, *[0] * count)
+    return without_l1(replace(problem, layers=tuple(layers), layout_bytes=layout_bytes))
+
+
+def _reached(layer: LayerTable) -> Mapping[int, frozenset[int]]:
+    """Return where a tensor may be that has moved, by the layout it was left in."""
+    found = {}
+    for start, _ in layer.moves:
+        places = {start}
+        while new := {b for a, b in layer.moves if a in places} - places:
+            places |= new
+        found[start] = frozenset(places)
+    return found
+
+
+def _from_either(
+    layer: LayerTable, index: int, reached: Mapping[int, frozenset[int]], count: int
+) -> Callable[[int, int], float]:
+    """Return the reshard times of an input, also from the layouts beyond the first ``count``."""
+
+    def time_us(source: int, target: int) -> float:
+        if source < count:
+            return layer.reshard_us(index, source, target)
+        return min(layer.reshard_us(index, place, target) for place in reached[source - count])
+
+    return time_us
 
 
 class _Chooser:

@@ -38,7 +38,7 @@ def build(store: Store, cost: CostModel) -> Callable[..., Tables]:
         measured = card and ProbeBook(store, card, replace(mock, device_kind="silicon"), cost)
         formats = LayerFormats(network, Formats())
         builder = TableBuilder(network, formats, BOARD, QUICK, book, measured)
-        return builder.build(lambda *_: None)
+        return builder.build(lambda *_: None).kept
 
     return build
 
@@ -54,14 +54,40 @@ def test_candidates_come_fastest_first(either: Studied):
 
 
 def test_no_candidate_is_dominated(either: Studied):
-    """Of two with the same layouts, the slower one needs less L1."""
-    for choices in either.joint.tables.values():
+    """Of two with the same layouts, the slower one needs less L1, or may be faster elsewhere."""
+    for name, choices in either.joint.tables.items():
         groups: dict[tuple[TensorLayout, ...], list[Choice]] = {}
-        for choice in choices:
+        for choice in either.joint.everything(name):
             groups.setdefault(choice.layouts, []).append(choice)
         for group in groups.values():
-            scratch = [choice.scratch_bytes for choice in group]
-            assert scratch == sorted(set(scratch), reverse=True)
+            assert not any(a.dominates(b) for a in group for b in group if a is not b)
+        assert choices == either.joint.everything(name)[: len(choices)]
+
+
+def test_everything_the_device_accepted_is_kept_or_beaten(either: Studied, cost: CostModel):
+    """By its least time and bytes, in the tables or in what is left out: the bound counts it."""
+    seen = 0
+    formats = LayerFormats(either.network, Formats())
+    for layer in convolutions(either.network):
+        everything = either.joint.everything(layer.name)
+        read = formats.output_dtype(either.network.by_name[layer.inputs[0]])
+        for request, answer in either.records.probes.items():
+            asked = request.op, request.shape, request.source_layouts[0].dtype
+            if asked != (layer.op, layer.shape, read):
+                continue
+            if isinstance(answer, Rejection) or request.input_layouts is not None:
+                continue
+            ops = cost.estimate(answer.ops)
+            least_us = total_us(op for op in ops if op.code != "MoveDeviceOperation")
+            layouts = (*answer.input_layouts, answer.output_layout)
+            assert any(
+                choice.layouts == layouts
+                and choice.least_us <= least_us * (1 + 1e-9)
+                and choice.scratch_bytes <= answer.scratch_bytes
+                for choice in everything
+            )
+            seen += 1
+    assert seen > 20
 
 
 def test_the_fastest_of_each_sharding_is_kept(either: Studied, cost: CostModel):
@@ -204,7 +230,9 @@ def test_layers_are_told_before_they_are_probed(studied: Studied):
     assert [name for name, _, _ in told[:3]] == ["stem", "conv1", "conv2"]
     assert told[:total] == [(name, done, total) for done, (name, _, _) in enumerate(told[:total])]
     edges = [edge.consumer for edge in studied.network.edges]
-    assert [name for name, _, _ in told[total:]] == edges
+    asked = [name for name, _, _ in told[total:]]
+    assert asked[: len(edges)] == edges
+    assert set(asked[len(edges) :]) <= set(edges), "what the bound rests on is probed at last"
 
 
 class TestOnACard:

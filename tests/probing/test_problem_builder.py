@@ -8,7 +8,7 @@ import pytest
 
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Binary, Conv2d, Input, Output
-from autosched.probing.candidates import Choice
+from autosched.probing.candidates import Choice, ProbedTables
 from autosched.probing.joint_problem import JointProblem, Selection
 from autosched.probing.problem_builder import ordered_problem
 from autosched.schedule.configurations import FixedConfig
@@ -76,7 +76,8 @@ def tables(share: float) -> Mapping[str, tuple[Choice, ...]]:
 
 def ordered(share: float) -> JointProblem:
     book = cast("ProbeBook", NoReshards())
-    return ordered_problem(fork(), tables(share), BOARD, book, lambda *_: None)
+    probed = ProbedTables(tables(share), {})
+    return ordered_problem(fork(), probed, BOARD, book, lambda *_: None)
 
 
 def names(layers: Any) -> list[str]:

@@ -100,7 +100,7 @@ def build(store: Store, cost: CostModel) -> Callable[[Callable[[ProbeRequest], A
         book = ProbeBook(store, device, DeviceKey(BOARD.name, "mock", "0.81.1"), cost)
         formats = LayerFormats(NETWORK, Formats())
         builder = TableBuilder(NETWORK, formats, BOARD, find_effort("quick"), book)
-        return dict(builder.build(lambda *_: None)), device.probes
+        return dict(builder.build(lambda *_: None).kept), device.probes
 
     return build
 

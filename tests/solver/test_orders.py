@@ -1,13 +1,21 @@
+import itertools
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autosched.errors import SearchError
-from autosched.solver.orders import candidate_orders, depth_first_order, solve_best_order
+from autosched.solver.orders import (
+    candidate_orders,
+    depth_first_order,
+    in_any_order,
+    solve_best_order,
+)
 from autosched.solver.problem import Candidate, LayerTable, Problem
 from autosched.solver.solver import solve
 from tests.examples.synthetic_networks import densenet
-from tests.solver.random_problems import SHAPES, random_problem
+from tests.solver.random_problems import SHAPES, every_schedule, random_problem
 
 DIAMOND = [(), (0,), (1,), (0,), (2, 3)]
 
@@ -92,3 +100,44 @@ def test_no_order_fits():
 def test_never_worse_than_the_own_order():
     problem = densenet((3,), capacity_bytes=400_000)
     assert solve_best_order(problem)[1].best.cost_us <= solve(problem).best.cost_us
+
+
+def any_order_us(problem):
+    try:
+        return solve(in_any_order(problem)).lower_bound_us
+    except SearchError:
+        return float("inf")
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 10**6), shape=st.sampled_from(["diamond", "dense", "scattered"]))
+def test_no_order_has_a_schedule_below_the_bound_of_any(seed, shape):
+    problem = random_problem(seed, shape, 4)
+    producers = [layer.producers for layer in problem.layers]
+    best = min(
+        (
+            cost
+            for order in itertools.permutations(range(4))
+            if legal(order, producers)
+            for cost in every_schedule(replace(problem, execution_order=order))
+        ),
+        default=float("inf"),
+    )
+    assert any_order_us(problem) <= best * (1 + 1e-9)
+
+
+def test_a_spill_that_only_another_order_can_use_is_counted():
+    """Reader 1 wants the tensor from DRAM, reader 2 as it was left: reader 2 has to come first."""
+    problem = Problem(
+        layers=(
+            LayerTable("stem", (), (Candidate(1.0, (), 1),), moves={(1, 0): 1.0}),
+            LayerTable("from_dram", (0,), (Candidate(1.0, (0,), 0),), ({(1, 0): 9.0},)),
+            LayerTable("as_left", (0,), (Candidate(1.0, (1,), 0),), ({(0, 1): 9.0},)),
+        ),
+        layout_bytes=(0, 8),
+        capacity_bytes=100,
+    )
+    assert solve(problem).best.cost_us == 12
+    other = replace(problem, execution_order=(0, 2, 1))
+    assert solve(other).best.cost_us == 4
+    assert any_order_us(problem) == 4
