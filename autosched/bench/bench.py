@@ -136,7 +136,7 @@ class Bench:
 
     @cached_property
     def proof(self) -> Proof:
-        """The proven lower bound of the probed tables."""
+        """The proven lower bound of everything probed."""
         return prove(self.prepared, _SOLVE_LIMIT_S)
 
     def run(self, schedule: Schedule, method: str, joint: JointProblem | None = None) -> TimedTrial:

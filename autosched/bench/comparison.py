@@ -127,9 +127,10 @@ class MethodResult:
 class NetworkComparison:
     """All methods on one network and board.
 
-    ``bound_us`` is the proven lower bound of the probed tables in the order of layers that all
-    methods run, ``any_order_us`` that in any order, ``optimal`` whether choices of these tables
-    attain the first by their probes. ``probing_s`` is the time of the probes, which all methods
+    ``bound_us`` is the proven lower bound of the probed choices in the order of layers that all
+    methods run, ``any_order_us`` that in any order, ``optimal`` whether choices of the tables
+    attain the first by their probes. ``bound_kind`` and ``bound_estimated_share`` are those of the
+    proof. ``probing_s`` is the time of the probes, which all methods
     share.
     """
 
@@ -139,6 +140,8 @@ class NetworkComparison:
     bound_us: float
     any_order_us: float
     optimal: bool
+    bound_kind: str
+    bound_estimated_share: float
     methods: tuple[MethodResult, ...]
     probing_s: float = 0.0
     solving_s: float = 0.0
@@ -158,6 +161,8 @@ class NetworkComparison:
             "batch": self.batch,
             "bound_us": self.bound_us,
             "bound_any_order_us": self.any_order_us,
+            "bound_kind": self.bound_kind,
+            "bound_estimated_share": self.bound_estimated_share,
             "optimal": self.optimal,
             "probing_s": round(self.probing_s, 3),
             "solving_s": round(self.solving_s, 3),
@@ -212,6 +217,8 @@ def compare(
         bound_us=proof.bound_us,
         any_order_us=proof.any_order_us,
         optimal=proof.optimal,
+        bound_kind=proof.kind,
+        bound_estimated_share=proof.estimated_share,
         methods=tuple(results),
         probing_s=bench.probing_s,
         solving_s=proof.seconds,

@@ -68,6 +68,8 @@ class CoverageRow:
     best_us: float | None = None
     latency_kind: TimeKind | None = None
     bound_us: float | None = None
+    bound_kind: str | None = None
+    bound_estimated_share: float | None = None
     reshards: int | None = None
     probes_run: int = 0
     probes_reused: int = 0
@@ -171,6 +173,8 @@ def _with_result(row: CoverageRow, found: NetworkComparison) -> CoverageRow:
         best_us=None if best is None else best.latency_us,
         latency_kind=None if best is None else best.kind,
         bound_us=found.bound_us,
+        bound_kind=found.bound_kind,
+        bound_estimated_share=found.bound_estimated_share,
         reshards=None if best is None else best.reshards,
         probes_run=found.probes["run"],
         probes_reused=found.probes["reused"],

@@ -180,9 +180,10 @@ _IN_PLACE_NOISE = 0.05
 class SolverSpeed:
     """The solver on one network, after probing, on one core.
 
-    ``seconds`` is the fastest of three solutions, ``peak_bytes`` the most memory that one holds;
-    ``gap`` is that of its proof. ``proposal_ms`` is the joint sampler's own time for a trial, the
-    median and the longest of 20 in which each trial taught it new times.
+    ``seconds`` is the fastest of three solutions of the tables, ``peak_bytes`` the most memory that
+    one holds; ``gap`` is that of its proof. ``left_out`` counts the candidates that only the bounds
+    are of, ``proof_s`` is the time of both bounds. ``proposal_ms`` is the joint sampler's own time
+    for a trial, the median and the longest of 20 in which each trial taught it new times.
     """
 
     network: str
@@ -190,11 +191,15 @@ class SolverSpeed:
     batch: int
     layers: int
     candidates: int
+    left_out: int
     bound_us: float
+    bound_kind: str
+    bound_estimated_share: float
     optimal: bool
     gap: float
     states: int
     seconds: float
+    proof_s: float
     peak_bytes: int
     proposal_ms: float
     longest_proposal_ms: float
@@ -210,7 +215,7 @@ def measure_solver(bench: Bench) -> SolverSpeed:
     Raises:
         SearchError: if no schedule of the probed tables fits in L1.
     """
-    joint = bench.prepared
+    joint, proof = bench.prepared, bench.proof
     solutions = [solve(joint.problem, time_limit_s=_LIMIT_S) for _ in range(_SOLVER_REPEATS)]
     fastest = min(solutions, key=lambda solution: solution.seconds)
     proposals = proposals_ms(joint)
@@ -220,11 +225,15 @@ def measure_solver(bench: Bench) -> SolverSpeed:
         batch=bench.network.batch,
         layers=len(joint.problem.layers),
         candidates=sum(len(layer.candidates) for layer in joint.problem.layers),
-        bound_us=fastest.lower_bound_us,
+        left_out=sum(map(len, joint.left_out.values())),
+        bound_us=proof.bound_us,
+        bound_kind=proof.kind,
+        bound_estimated_share=proof.estimated_share,
         optimal=fastest.optimal,
         gap=fastest.gap,
         states=fastest.states,
         seconds=fastest.seconds,
+        proof_s=proof.seconds,
         peak_bytes=_peak_bytes(joint),
         proposal_ms=statistics.median(proposals),
         longest_proposal_ms=max(proposals),

@@ -56,7 +56,7 @@ def bench(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Compare ttnn's default, rules, a hand-tuned schedule and all samplers on the same probes.
 
-    Ratios are to the proven optimum of what was probed. Probes are stored and reused, the
+    Ratios are to the proven lower bound of what was probed. Probes are stored and reused, the
     trials are not. A hand-tuned schedule is taken from the directory baselines beside the network
     file, where there is one for the network, board and batch.
     """

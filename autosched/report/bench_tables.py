@@ -49,7 +49,8 @@ def comparison_markdown(
         "\n".join(f"- `{name}`: {title}" for name, title in METHODS.items()),
     ]
     if len(comparisons) > 1:
-        parts += ["## All of them", _OVERVIEW_LEGEND, _overview(comparisons)]
+        kinds = " and ".join(sorted({item.bound_kind for item in comparisons}))
+        parts += ["## All of them", _OVERVIEW_LEGEND.format(kinds), _overview(comparisons)]
     parts += [
         f"- {row['network']} on {row['board']}, batch {row['batch']}: {row['reason']}"
         for row in failed
@@ -64,8 +65,8 @@ def comparison_markdown(
 
 
 _OVERVIEW_LEGEND = (
-    f"Proven lower bound in {words.MICRO}, then each method's latency over it; a dash where the "
-    "device accepted none of its schedules."
+    f"Proven lower bound in {words.MICRO} ({{}}), then each method's latency over it; a dash where "
+    "the device accepted none of its schedules."
 )
 
 
@@ -123,11 +124,16 @@ def _bound(comparison: NetworkComparison) -> str:
         in_any_order = f" in this order of the layers, {any_order} {words.MICRO} in any"
     probes = comparison.probes
     return (
-        f"Lower bound of the probed choices: {words.microseconds(comparison.bound_us)} "
-        f"{words.MICRO}{in_any_order}; the best is {gap:.1%} over it. "
-        f"{probes.get('run', 0):,} probes run, "
+        f"Lower bound of the probed choices: {bound_of(comparison)}{in_any_order}; the best is "
+        f"{gap:.1%} over it. {probes.get('run', 0):,} probes run, "
         f"{probes.get('reused', 0):,} reused in {words.seconds(comparison.probing_s)}."
     )
+
+
+def bound_of(comparison: NetworkComparison) -> str:
+    """Return the proven lower bound with its kind."""
+    share = comparison.bound_estimated_share
+    return words.bound(comparison.bound_us, comparison.bound_kind, share)
 
 
 def _method_row(method: dict[str, Any]) -> tuple[str, ...]:
@@ -200,7 +206,7 @@ def _draw(figure: Any, comparison: NetworkComparison, row: int) -> None:
     figure.add_hline(
         y=comparison.bound_us,
         line={"dash": "dash", "color": "black"},
-        annotation_text=f"proven bound {words.microseconds(comparison.bound_us)} {words.MICRO}",
+        annotation_text=f"proven bound {bound_of(comparison)}",
         annotation_position="bottom right",
         row=row,
         col=1,
@@ -216,24 +222,28 @@ def _line(method: MethodResult, longest: int) -> dict[str, Any]:
     return {"x": list(range(1, longest + 1)), "y": series, "mode": "lines"}
 
 
-_SPEED_NUMBERS = ("layers", "choices", "s", "MiB", "states", "gap", "ms", "max ms")
+_PROOF = "proof"
+_SPEED_NUMBERS = ("layers", "choices", "s", _PROOF, "MiB", "states", "gap", "ms", "max ms")
 _SPEED_LEGEND = (
-    "choices: candidates of all layers; s: seconds of the fastest of three solutions of the probed "
-    "tables, on one core; MiB: the most that one of them holds; gap: 0 where the optimum is "
-    "proven; ms: the joint sampler's milliseconds for a trial that taught it new times, the median "
-    "and the longest of 20."
+    "choices: candidates of all layers that the search keeps; s: seconds of the fastest of three "
+    "solutions of the tables, on one core; proof: seconds for both bounds, of all probed; MiB: the "
+    "most that a solution of the tables holds; gap: 0 where the optimum is proven; ms: the joint "
+    "sampler's milliseconds for a trial that taught it new times, the median and the longest of 20."
 )
 _MEBIBYTE = 1 << 20
 
 
 def print_speeds(console: Console, speeds: Sequence[SolverSpeed]) -> None:
-    """Print one row for each network."""
-    table = simple_table("The exact solver", ("network", *_SPEED_NUMBERS), right=_SPEED_NUMBERS)
+    """Print one row for each network, and below them the seconds of the bounds."""
+    numbers = [name for name in _SPEED_NUMBERS if name != _PROOF]
+    table = simple_table("The exact solver", ("network", *numbers), right=numbers)
     for speed in speeds:
-        table.add_row(*_speed_row(speed))
+        cells = zip(("network", *_SPEED_NUMBERS), _speed_row(speed), strict=True)
+        table.add_row(*(cell for name, cell in cells if name != _PROOF))
     say(console)
     console.print(table)
-    say(console, _SPEED_LEGEND)
+    bounds = ", ".join(f"{speed.network} {speed.proof_s:.3f}" for speed in speeds)
+    say(console, f"{_SPEED_LEGEND} Here: {bounds}.")
 
 
 def speeds_markdown(speeds: Sequence[SolverSpeed]) -> str:
@@ -271,6 +281,7 @@ def _speed_row(speed: SolverSpeed) -> tuple[str, ...]:
         f"{speed.layers:,}",
         f"{speed.candidates:,}",
         f"{speed.seconds:.3f}",
+        f"{speed.proof_s:.3f}",
         f"{speed.peak_bytes / _MEBIBYTE:.1f}",
         f"{speed.states:,}",
         "0" if speed.optimal else words.share(speed.gap),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from autosched.bench.coverage import CoverageRow
+from autosched.probing.lower_bound import MIXED
 from autosched.report import words
 from autosched.report.output import say
 from autosched.report.tables import simple_table
@@ -35,7 +36,9 @@ def print_coverage(console: Console, rows: Sequence[CoverageRow]) -> None:
     for board in _boards(rows):
         mine = [row for row in rows if row.board == board]
         columns = ("network", *_NUMBERS)
-        table = simple_table(f"{board}: latency {_kinds(mine)}", columns, right=_NUMBERS)
+        table = simple_table(
+            f"{board}: latency {_kinds(mine)}{_bounds(mine)}", columns, right=_NUMBERS
+        )
         for row in mine:
             cells = _cells(row)
             table.add_row(cells[0], *cells[-len(_NUMBERS) :])
@@ -50,7 +53,11 @@ def coverage_markdown(rows: Sequence[CoverageRow], command: str) -> str:
     parts = ["# Coverage", f"Made by `{command}`; made again, never edited. {LEGEND}"]
     for board in _boards(rows):
         mine = [row for row in rows if row.board == board]
-        parts += [f"## {board}", f"{_summary(mine)} Latency {_kinds(mine)}.", _table(mine)]
+        parts += [
+            f"## {board}",
+            f"{_summary(mine)} Latency {_kinds(mine)}{_bounds(mine)}.",
+            _table(mine),
+        ]
         parts += ["\n".join(f"- {line}" for line in _reasons(mine))]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -79,6 +86,14 @@ def _kinds(rows: Sequence[CoverageRow]) -> str:
         )
         or "unknown"
     )
+
+
+def _bounds(rows: Sequence[CoverageRow]) -> str:
+    """Return ", bounds estimated"; of mixed ones the largest share that is estimated."""
+    kinds = sorted({row.bound_kind for row in rows if row.bound_kind is not None})
+    shares = [row.bound_estimated_share or 0.0 for row in rows if row.bound_kind == MIXED]
+    most = f" (up to {max(shares):.1%} estimated)" if shares else ""
+    return f", bounds {' and '.join(kinds)}{most}" if kinds else ""
 
 
 def _table(rows: Sequence[CoverageRow]) -> str:

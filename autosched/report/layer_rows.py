@@ -18,7 +18,7 @@ from autosched.schedule.configurations import (
     MatmulConfig,
     PoolConfig,
 )
-from autosched.schedule.outcomes import DeviceOp
+from autosched.schedule.outcomes import DeviceOp, TimeKind
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import Memory, PageLayout, TensorLayout, labelled_edge, move_label
 
@@ -29,14 +29,15 @@ _LAYOUT_OPS = ("InterleavedToSharded", "ShardedToInterleaved", "Reshard")
 class LayerRow:
     """One layer as it ran.
 
-    ``time_us`` is the sum of its device ops and None where they were not timed, ``share`` its part
-    of all ops, ``l1_bytes`` what its largest op takes of each core's L1: circular buffers and
-    shards of its operands.
+    ``time_us`` is the sum of its device ops and None where they were not timed, ``time_kind`` where
+    it is from, ``share`` its part of all ops, ``l1_bytes`` what its largest op takes of each core's
+    L1: circular buffers and shards of its operands.
     """
 
     layer: str
     configuration: str
     time_us: float | None
+    time_kind: TimeKind | None
     share: float | None
     cores: int
     l1_bytes: int
@@ -60,6 +61,7 @@ class ReshardRow:
     by: str
     change: str
     time_us: float | None
+    time_kind: TimeKind | None
     share: float | None
 
     def to_plain(self) -> dict[str, Any]:
@@ -67,8 +69,10 @@ class ReshardRow:
         return asdict(self)
 
 
-def layer_rows(schedule: Schedule, ops: Sequence[DeviceOp]) -> list[LayerRow]:
-    """Return a row for every layer of a schedule in execution order."""
+def layer_rows(
+    schedule: Schedule, ops: Sequence[DeviceOp], kind: TimeKind | None
+) -> list[LayerRow]:
+    """Return a row for every layer of a schedule in execution order; ``kind`` is the trial's."""
     total_us = _sum_us(ops)
     by_layer: dict[str, list[DeviceOp]] = {name: [] for name in schedule.layers}
     for op in ops:
@@ -79,6 +83,7 @@ def layer_rows(schedule: Schedule, ops: Sequence[DeviceOp]) -> list[LayerRow]:
             layer=name,
             configuration=describe(schedule.layers[name]),
             time_us=_sum_us(own),
+            time_kind=None if _sum_us(own) is None else kind,
             share=_share(_sum_us(own), total_us),
             cores=max((op.cores for op in own), default=0),
             l1_bytes=max(map(_l1_bytes, own), default=0),
@@ -88,21 +93,23 @@ def layer_rows(schedule: Schedule, ops: Sequence[DeviceOp]) -> list[LayerRow]:
     ]
 
 
-def reshard_rows(schedule: Schedule, ops: Sequence[DeviceOp]) -> list[ReshardRow]:
-    """Return a row for every change of layout, in the order they ran."""
+def reshard_rows(
+    schedule: Schedule, ops: Sequence[DeviceOp], kind: TimeKind | None
+) -> list[ReshardRow]:
+    """Return a row for every change of layout, in the order they ran; ``kind`` is the trial's."""
     total_us = _sum_us(ops)
     rows = []
     for name, group in groupby(ops, key=lambda op: op.layer):
         own = tuple(group)
         if name in schedule.layers:
             rows += [
-                _row(producer, consumer, "ttnn", [op], total_us)
+                _row(producer, consumer, "ttnn", [op], total_us, kind)
                 for producer, consumer, op in _inserted(name, own)
             ]
         elif " -> " in name:
             edge = labelled_edge(name)
             by = "move" if name == move_label(edge) else "schedule"
-            rows.append(_row(edge.producer, edge.consumer, by, own, total_us))
+            rows.append(_row(edge.producer, edge.consumer, by, own, total_us, kind))
     return rows
 
 
@@ -112,7 +119,12 @@ def short_code(op: DeviceOp) -> str:
 
 
 def _row(
-    producer: str, consumer: str, by: str, ops: Sequence[DeviceOp], total_us: float | None
+    producer: str,
+    consumer: str,
+    by: str,
+    ops: Sequence[DeviceOp],
+    total_us: float | None,
+    kind: TimeKind | None,
 ) -> ReshardRow:
     first, last = ops[0], ops[-1]
     change = (
@@ -121,7 +133,8 @@ def _row(
         else short_code(first)
     )
     time_us = _sum_us(ops)
-    return ReshardRow(producer, consumer, by, change, time_us, _share(time_us, total_us))
+    known = None if time_us is None else kind
+    return ReshardRow(producer, consumer, by, change, time_us, known, _share(time_us, total_us))
 
 
 def _inserted(layer: str, ops: Iterable[DeviceOp]) -> Iterator[tuple[str, str, DeviceOp]]:

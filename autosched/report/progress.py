@@ -34,7 +34,7 @@ class SearchScreen:
     """
 
     def __init__(self, console: Console, max_trials: int, deadline: float | None = None) -> None:
-        self.bound_us: float | None = None
+        self.proof: Proof | None = None
         self.default: TrialRecord | None = None
         self._console = console
         self._max_trials = max_trials
@@ -80,12 +80,11 @@ class SearchScreen:
 
     def on_bound(self, proof: Proof) -> None:
         """Say how the probing ended, and what no schedule can beat."""
-        self.bound_us = proof.bound_us
+        self.proof = proof
         self._say(f"Probed: {self._probes()}")
         note = "" if proof.optimal else ", not tight"
         self._say(
-            f"Lower bound: no schedule of the probed choices takes less than "
-            f"{words.microseconds(proof.bound_us)} {words.MICRO}{note}"
+            f"Lower bound: no schedule of the probed choices takes less than {_bound(proof)}{note}"
         )
         if proof.any_order_us < proof.bound_us * (1 - words.WORTH_SAYING):
             self._say(
@@ -167,8 +166,10 @@ class SearchScreen:
         yield f"best {words.latency(best.latency_us, best.latency_kind)}, trial {best.number}"
         if self.default is not None and self.default.number != best.number:
             yield words.gain(self.default.latency_us, best.latency_us, best.latency_kind)
-        if (gap := relative_gap(best.latency_us, self.bound_us)) is not None:
-            yield f"lower bound {words.microseconds(self.bound_us)} {words.MICRO}, gap {gap:.1%}"
+        if self.proof is not None:
+            gap = relative_gap(best.latency_us, self.proof.bound_us)
+            told = "" if gap is None else f", gap {gap:.1%}"
+            yield f"lower bound {_bound(self.proof)}{told}"
         if self._rejected:
             yield f"rejected: {words.rejections(self._rejected)}"
 
@@ -184,6 +185,10 @@ class SearchScreen:
         if limit is not None:
             return f"at most {words.seconds(limit)} left"
         return words.seconds(now - self._began)
+
+
+def _bound(proof: Proof) -> str:
+    return words.bound(proof.bound_us, proof.kind, proof.estimated_share)
 
 
 def _in_brackets(text: str) -> str:

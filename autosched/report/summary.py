@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from autosched.probing.lower_bound import relative_gap
+from autosched.probing.lower_bound import Proof, relative_gap
 from autosched.report import words
 from autosched.report.layer_rows import layer_rows, reshard_rows
 from autosched.report.output import say
@@ -16,28 +16,37 @@ from autosched.schedule.outcomes import RejectionKind, TimeKind
 from autosched.store.studies import StudyRecord, StudySummary
 from autosched.store.trials import TrialRecord, default_trial
 
+_NO_PROOF = dict.fromkeys(
+    ("bound_us", "bound_any_order_us", "bound_kind", "bound_estimated_share"), None
+)
+
 
 @dataclass(frozen=True)
 class SearchResult:
     """A study after a search.
 
-    ``rejected_probes`` counts those this search asked for, stored ones included, and
-    ``stale_probes`` the stored ones that it found to be of another revision of the lowering;
-    ``wall_s`` is the time of the whole command, ``outside_share`` the part of an estimate that lies
-    far outside the calibration data, ``host_layers`` the rows of
-    :func:`autosched.report.layer_rows.host_rows`.
+    ``proof`` is None as long as not everything is probed. ``rejected_probes`` counts those this
+    search asked for, stored ones included, and ``stale_probes`` the stored ones that it found to be
+    of another revision of the lowering; ``wall_s`` is the time of the whole command,
+    ``outside_share`` the part of an estimate that lies far outside the calibration data,
+    ``host_layers`` the rows of :func:`autosched.report.layer_rows.host_rows`.
     """
 
     study: StudyRecord
     trials: Sequence[TrialRecord]
     best: TrialRecord | None
-    bound_us: float | None = None
+    proof: Proof | None = None
     rejected_probes: Mapping[RejectionKind, int] = field(default_factory=dict)
     stale_probes: int = 0
     wall_s: float = 0.0
     outside_share: float | None = None
     schedule_path: Path | None = None
     host_layers: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def bound_us(self) -> float | None:
+        """The proven lower bound."""
+        return None if self.proof is None else self.proof.bound_us
 
     @property
     def default(self) -> TrialRecord | None:
@@ -73,7 +82,7 @@ class SearchResult:
             "latency_std_us": None if best is None else best.latency_std_us,
             "default_latency_us": self.default_us,
             "outside_calibration": self.outside_share,
-            "bound_us": self.bound_us,
+            **(_NO_PROOF if self.proof is None else self.proof.to_plain()),
             "gap": relative_gap(best_us, self.bound_us),
             "trials": len(self.trials),
             "rejected": _by_name(together),
@@ -101,13 +110,13 @@ def print_layers(console: Console, trial: TrialRecord) -> None:
     how = (
         "estimated"
         if trial.latency_kind is TimeKind.ESTIMATED
-        else "by the device's profiler, or estimated where it is off"
+        else "measured by the device's profiler, - where it is off"
     )
     say(console)
     say(console, f"Layers (op times {how})", "bold")
-    console.print(layer_table(layer_rows(trial.schedule, trial.ops)))
+    console.print(layer_table(layer_rows(trial.schedule, trial.ops, trial.latency_kind)))
     say(console)
-    reshards = reshard_rows(trial.schedule, trial.ops)
+    reshards = reshard_rows(trial.schedule, trial.ops, trial.latency_kind)
     if reshards:
         say(console, f"Edges that reshard (layouts with their cores; times {how})", "bold")
         console.print(reshard_table(reshards))
@@ -139,8 +148,10 @@ def print_gain(console: Console, result: SearchResult) -> None:
     if best is not None:
         gain = words.gain(result.default_us, best.latency_us, best.latency_kind)
         say(console, f"Gain: {gain or 'unknown'}", "bold")
-    if best is not None and (gap := relative_gap(best.latency_us, result.bound_us)) is not None:
-        bound = f"{words.microseconds(result.bound_us)} {words.MICRO}"
+    proof = result.proof
+    gap = None if best is None else relative_gap(best.latency_us, result.bound_us)
+    if proof is not None and gap is not None:
+        bound = words.bound(proof.bound_us, proof.kind, proof.estimated_share)
         state = f"gap {gap:.1%}" if gap >= 0 else "the best is not made of these"
         say(console, f"Proven lower bound of the probed choices: {bound}; {state}")
     trials = words.count(len(result.trials), "trial")
@@ -227,6 +238,7 @@ def shown_plain(
         "default_latency_us": None if default is None else default.latency_us,
     }
     if layers and best is not None and best.schedule is not None:
-        plain["layers"] = [row.to_plain() for row in layer_rows(best.schedule, best.ops)]
-        plain["reshards"] = [row.to_plain() for row in reshard_rows(best.schedule, best.ops)]
+        kind = best.latency_kind
+        plain["layers"] = [row.to_plain() for row in layer_rows(best.schedule, best.ops, kind)]
+        plain["reshards"] = [row.to_plain() for row in reshard_rows(best.schedule, best.ops, kind)]
     return plain

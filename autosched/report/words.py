@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from autosched.probing.lower_bound import MIXED
 from autosched.schedule.outcomes import Rejection, RejectionKind, TimeKind
 
 MICRO = "µs"
@@ -18,6 +19,12 @@ def latency(time_us: float | None, kind: TimeKind | None, std_us: float | None =
         return "none yet"
     around = "" if std_us is None else f" ± {microseconds(std_us)}"
     return f"{microseconds(time_us)}{around} {MICRO} ({kind})"
+
+
+def bound(time_us: float | None, kind: str, estimated_share: float) -> str:
+    """Return a lower bound with its kind, and what of it is estimated where it is mixed."""
+    told = f"{kind}, {estimated_share:.1%} of it estimated" if kind == MIXED else kind
+    return f"{microseconds(time_us)} {MICRO} ({told})"
 
 
 def share(part: float | None) -> str:

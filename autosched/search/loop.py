@@ -16,7 +16,7 @@ class Observer(Protocol):
         """Layer number ``done`` of ``total`` is being probed."""
 
     def on_bound(self, proof: "Proof") -> None:
-        """The solver proved how fast a schedule of the probed tables can be at best."""
+        """The solver proved how fast a schedule of the probed choices can be at best."""
 
     def on_trial(self, trial: TrialRecord, best: TrialRecord | None) -> None:
         """A trial has been stored."""

@@ -8,11 +8,11 @@ from autosched.device.interface import Device, ProbeRequest
 from autosched.errors import SearchError
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Conv2d
-from autosched.probing.candidates import Choice, Tables
+from autosched.probing.candidates import Choice, ProbedTables, Tables
 from autosched.probing.layer_tables import TableBuilder
 from autosched.probing.probe_book import ProbeBook, total_us
 from autosched.schedule.configurations import Conv2dConfig
-from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind
+from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, TimeKind
 from autosched.schedule.tensors import CoreRange, Memory, ShardLayout, TensorLayout
 from autosched.space.efforts import find_effort
 from autosched.space.formats import Formats, LayerFormats
@@ -28,19 +28,27 @@ REFUSED = Rejection(RejectionKind.CIRCULAR_BUFFER_CLASH, "no room for the halo")
 
 
 @pytest.fixture
-def build(store: Store, cost: CostModel) -> Callable[..., Tables]:
+def build_all(store: Store, cost: CostModel) -> Callable[..., ProbedTables]:
     """Builds the tables of a network on a device, and on a card beside it."""
 
-    def build(device: Device, network: Network | None = None, card: Device | None = None) -> Tables:
+    def build(
+        device: Device, network: Network | None = None, card: Device | None = None
+    ) -> ProbedTables:
         network = network or residual()
         mock = DeviceKey("n150", "mock", "0.81.1")
         book = ProbeBook(store, device, mock, cost)
         measured = card and ProbeBook(store, card, replace(mock, device_kind="silicon"), cost)
         formats = LayerFormats(network, Formats())
         builder = TableBuilder(network, formats, BOARD, QUICK, book, measured)
-        return builder.build(lambda *_: None).kept
+        return builder.build(lambda *_: None)
 
     return build
+
+
+@pytest.fixture
+def build(build_all: Callable[..., ProbedTables]) -> Callable[..., Tables]:
+    """Builds what the search chooses from."""
+    return lambda *args, **options: build_all(*args, **options).kept
 
 
 def convolutions(network: Network) -> list[Layer]:
@@ -262,7 +270,23 @@ class TestOnACard:
         for choices in tables.values():
             times = [choice.time_us for choice in choices]
             assert times == sorted(times)
+            assert {choice.kind for choice in choices} == {TimeKind.MEASURED}
         assert min(choice.time_us for choice in tables["conv1"]) > 10
+
+    def test_what_it_did_not_time_stays_an_estimate(
+        self, studied: Studied, build_all: Callable[..., ProbedTables]
+    ):
+        """Slower on the card than by the model, the dominated ones count for the bound again."""
+        slow = self.card(studied, lambda outcome: replace(outcome, time_us=500.0))
+        probed = build_all(studied.device(), card=slow)
+        assert {choice.kind for choices in probed.kept.values() for choice in choices} == {
+            TimeKind.MEASURED
+        }
+        left_out = [choice for choices in probed.left_out.values() for choice in choices]
+        assert {choice.kind for choice in left_out} == {TimeKind.ESTIMATED}
+        kept = {(choice.config, choice.input_layouts) for choice in probed.kept["conv1"]}
+        for choice in probed.left_out["conv1"]:
+            assert (choice.config, choice.input_layouts) not in kept
 
     def test_what_it_rejects_is_left_out(self, studied: Studied, build: Callable[..., Tables]):
         def no_blocks(outcome: ProbeOutcome) -> ProbeOutcome | Rejection:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 
@@ -10,18 +10,16 @@ from autosched.network.graph import Layer, Network
 from autosched.network.operators import Binary, Conv2d, Input, Output
 from autosched.probing.candidates import Choice, ProbedTables
 from autosched.probing.joint_problem import JointProblem, Selection
-from autosched.probing.problem_builder import ordered_problem
+from autosched.probing.probe_book import ProbeBook, Probed
+from autosched.probing.problem_builder import ordered_problem, probe_reshards
 from autosched.schedule.configurations import FixedConfig
-from autosched.schedule.outcomes import Rejection, RejectionKind, RunOutcome
+from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome, TimeKind
 from autosched.schedule.schedule import Provenance
-from autosched.schedule.tensors import CoreRange, DataType, Memory, ShardLayout, TensorLayout
+from autosched.schedule.tensors import CoreRange, DataType, Edge, Memory, ShardLayout, TensorLayout
 from autosched.space.defaults import default_schedule
 from autosched.space.formats import Formats
 from tests.examples.devices import Recorder
 from tests.examples.networks import BOARD
-
-if TYPE_CHECKING:
-    from autosched.probing.probe_book import ProbeBook
 
 SHAPE = (1, 64, 32, 32)
 SAME = Conv2d(64, 64, (3, 3), padding=(1, 1, 1, 1))
@@ -116,3 +114,45 @@ def test_the_device_runs_a_schedule_in_its_order(recorder: Recorder, order: list
     ran = list(dict.fromkeys(op.layer for op in outcome.ops))
     assert [name for name in ran if name in order] == [name for name in order if name in ran]
     assert {"wide", "narrow", "sum"} <= set(ran)
+
+
+class Timing:
+    """A book whose reshards into one layout are measured, and others estimated."""
+
+    def __init__(self, measured: TensorLayout) -> None:
+        self.measured = measured
+
+    def reshard(self, _shape: object, source: TensorLayout, target: TensorLayout) -> Probed:
+        kind = TimeKind.MEASURED if target == self.measured else TimeKind.ESTIMATED
+        return Probed(ProbeOutcome((), (source,), target), 1.0, kind, 0.0)
+
+
+def test_reshards_keep_where_their_times_are_from() -> None:
+    own = tables(0.2)
+    small, large = layout(1), own["wide"][0].output_layout
+    book = cast("ProbeBook", Timing(small))
+    reshards, _ = probe_reshards(fork(), own, book, lambda *_: None)
+    table = reshards[Edge("wide", "sum", 0)]
+    assert table.kind((large, small)) is TimeKind.MEASURED
+    assert table.kind((small, large)) is TimeKind.ESTIMATED
+    assert not table.impossible
+    refused, _ = probe_reshards(fork(), own, cast("ProbeBook", NoReshards()), lambda *_: None)
+    assert {(large, small), (small, large)} <= refused[Edge("wide", "sum", 0)].impossible
+    assert not refused[Edge("wide", "sum", 0)].times_us
+
+
+def test_what_is_known_of_unchanged_layers_is_not_asked_again() -> None:
+    own = tables(0.2)
+    known = probe_reshards(fork(), own, cast("ProbeBook", Timing(layout(1))), lambda *_: None)
+    silent = cast("ProbeBook", NoReshards())
+    asked: list[str] = []
+
+    def note(layer: Layer, *_: int) -> None:
+        asked.append(layer.name)
+
+    assert probe_reshards(fork(), own, silent, note, known) == known
+    assert asked == []
+    again, _ = probe_reshards(fork(), own, silent, note, known, {"wide"})
+    assert asked == ["wide", "sum"]
+    assert again[Edge("wide", "sum", 0)].times_us == {}
+    assert again[Edge("x", "narrow", 0)] == known[0][Edge("x", "narrow", 0)]

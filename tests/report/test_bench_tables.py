@@ -27,6 +27,8 @@ COMPARISON = NetworkComparison(
     bound_us=1000.0,
     any_order_us=1000.0,
     optimal=True,
+    bound_kind="estimated",
+    bound_estimated_share=1.0,
     methods=(
         MethodResult("default", (MethodRun(None, (Point(None, None, 1.0, rejection=REFUSED),)),)),
         MethodResult("random", (MethodRun(0, (ran(2500.0), ran(1500.0))),)),
@@ -59,13 +61,16 @@ def test_the_screen_fits_80_columns_and_names_bound_and_probes(capsys: pytest.Ca
     assert len(table) == 2
     assert all(len(line.rstrip()) <= 80 for line in table)
     text = " ".join(shown.split())
-    assert "choices: 1,000.0 µs; the best is 0.0% over it." in text
+    assert "choices: 1,000.0 µs (estimated); the best is 0.0% over it." in text
     assert "40 probes run, 1,234 reused" in shown
 
 
 def test_a_bound_of_one_order_of_the_layers_says_so():
     page = comparison_markdown([replace(COMPARISON, any_order_us=950.0)], "autosched bench x.py")
-    assert "1,000.0 µs in this order of the layers, 950.0 µs in any; the best is 0.0%" in page
+    assert (
+        "1,000.0 µs (estimated) in this order of the layers, 950.0 µs in any; the best is 0.0%"
+        in page
+    )
 
 
 def test_markdown_has_a_table_for_each_network_and_the_command():
@@ -88,3 +93,12 @@ def test_the_plot_stands_alone_and_has_a_line_for_each_method(tmp_path):
     assert "proven bound 1,000.0" in page
     assert '"y":[null,null]' in page.replace(" ", "")
     assert 'src="http' not in page
+
+
+def test_a_bound_carries_its_kind():
+    mixed = replace(COMPARISON, bound_kind="mixed", bound_estimated_share=0.25)
+    page = comparison_markdown([COMPARISON, mixed], "autosched bench x.py")
+    assert "1,000.0 µs (mixed, 25.0% of it estimated); the best" in page
+    assert "bound in µs (estimated and mixed), then" in page
+    plain = mixed.to_plain()
+    assert (plain["bound_kind"], plain["bound_estimated_share"]) == ("mixed", 0.25)

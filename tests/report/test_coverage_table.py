@@ -20,6 +20,8 @@ GOOD = CoverageRow(
     best_us=4000.0,
     latency_kind=TimeKind.ESTIMATED,
     bound_us=3960.0,
+    bound_kind="mixed",
+    bound_estimated_share=0.5,
     reshards=31,
     cost_model="model-1",
 )
@@ -32,7 +34,8 @@ def test_the_screen_fits_80_columns_and_has_a_table_for_each_board(
 ):
     print_coverage(Console(width=80), ROWS)
     shown = capsys.readouterr().out.splitlines()
-    assert "n150: latency estimated by cost model model-1" in shown[1]
+    title = " ".join(shown[1:3])
+    assert "n150: latency estimated by cost model model-1, bounds mixed (up to 50.0%" in title
     rows = [line for line in shown if line.startswith("mobilenet")]
     assert len(rows) == 2
     assert rows[0].split()[-6:] == ["12", "12,000.0", "4,000.0", "3.00x", "1.0%", "31"]

@@ -38,7 +38,7 @@ def test_a_log_has_a_line_for_every_event() -> None:
     assert file.getvalue().splitlines() == [
         "Trial 0, ttnn's default: 200.0 µs (estimated)",
         "Probed: 30 probes run, 12 reused, 6 rejected (6 invalid configuration)",
-        "Lower bound: no schedule of the probed choices takes less than 90.0 µs",
+        "Lower bound: no schedule of the probed choices takes less than 90.0 µs (estimated)",
         "Trial 1, joint: 100.0 µs (estimated), the best so far",
         "Trial 2, joint: rejected, conv: L1 overflow: Out of Memory: no L1",
     ]
@@ -75,7 +75,7 @@ def test_the_status_of_trials_fits_80_columns() -> None:
     text = status(shown)
     assert "2 of 4" in text
     assert "2.00x faster than ttnn's default (estimated)" in text
-    assert "lower bound 90.0 µs, gap 11.1%" in text
+    assert "lower bound 90.0 µs (estimated), gap 11.1%" in text
     assert "rejected: 1 L1 overflow" in text
     assert max(map(len, text.splitlines())) <= 80
 

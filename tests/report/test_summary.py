@@ -6,16 +6,18 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from autosched.probing.lower_bound import Proof
 from autosched.report.summary import SearchResult, print_result
-from autosched.schedule.outcomes import RejectionKind
+from autosched.schedule.outcomes import RejectionKind, TimeKind
 from tests.examples.trials import STUDY, trial
 
 BEST = trial(1, 100.0)
+PROOF = Proof(95.0, 94.0, optimal=True, seconds=0.1)
 RESULT = SearchResult(
     study=STUDY,
     trials=[trial(0, 175.0, "default"), BEST, trial(2, None)],
     best=BEST,
-    bound_us=95.0,
+    proof=PROOF,
     rejected_probes={RejectionKind.L1_OVERFLOW: 2, RejectionKind.INVALID: 5},
     stale_probes=312,
     wall_s=1.25,
@@ -38,6 +40,25 @@ def test_json() -> None:
     assert (plain["trial"], plain["trials"]) == (1, 3)
     assert (plain["latency_us"], plain["default_latency_us"]) == (100.0, 175.0)
     assert plain["gap"] == pytest.approx(100 / 95 - 1)
+    assert (plain["bound_us"], plain["bound_any_order_us"]) == (95.0, 94.0)
+    assert (plain["bound_kind"], plain["bound_estimated_share"]) == ("estimated", 1.0)
+
+
+def test_a_bound_of_both_kinds_says_how_much_of_it_is_estimated() -> None:
+    """On a card, layers are measured and reshards are not."""
+    proof = replace(PROOF, kinds=frozenset(TimeKind), estimated_share=0.125)
+    result = replace(RESULT, proof=proof)
+    assert "choices: 95.0 µs (mixed, 12.5% of it estimated); gap" in printed(result)
+    plain = result.to_plain()
+    assert (plain["bound_kind"], plain["bound_estimated_share"]) == ("mixed", 0.125)
+    measured = replace(PROOF, kinds=frozenset({TimeKind.MEASURED}), estimated_share=0.0)
+    assert "95.0 µs (measured); gap" in printed(replace(RESULT, proof=measured))
+
+
+def test_op_times_of_a_card_are_not_called_estimates() -> None:
+    measured = replace(BEST, latency_kind=TimeKind.MEASURED)
+    text = printed(replace(RESULT, best=measured))
+    assert "Layers (op times measured by the device's profiler, - where it is off)" in text
 
 
 def test_json_of_a_study_without_a_trial_that_ran() -> None:
@@ -46,13 +67,14 @@ def test_json_of_a_study_without_a_trial_that_ran() -> None:
     assert plain["latency_kind"] is None
     assert plain["default_latency_us"] is None
     assert plain["gap"] is None
+    assert plain["bound_us"] is plain["bound_kind"] is plain["bound_estimated_share"] is None
 
 
 def test_the_closing_screen() -> None:
     text = printed(RESULT)
     assert "Best: 100.0 µs (estimated), trial 1\n" in text
     assert "Gain: 1.75x faster than ttnn's default (estimated)" in text
-    assert "Proven lower bound of the probed choices: 95.0 µs; gap 5.3%" in text
+    assert "Proven lower bound of the probed choices: 95.0 µs (estimated); gap 5.3%" in text
     assert "3 trials in the study, rejected: 1 L1 overflow" in text
     assert "height 56 -> block 16" in text
     assert "Layers (op times estimated)" in text

@@ -15,6 +15,7 @@ LONG = LayerRow(
     "features.layer4.1.downsample.0",
     "height, act_block_h 1568, double-buffered, activation reuse, halo moved",
     12345.6,
+    TimeKind.ESTIMATED,
     0.123,
     130,
     1_400_000,

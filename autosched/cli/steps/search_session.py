@@ -92,7 +92,7 @@ def search(
         study=study.record,
         trials=study.trials,
         best=best,
-        bound_us=study.bound_us,
+        proof=study.proof,
         rejected_probes=study.probe_counts.rejected,
         stale_probes=study.probe_counts.stale,
         wall_s=time.monotonic() - began,
