@@ -45,3 +45,7 @@ class ScheduleError(AutoschedError):
 
 class ProfileError(AutoschedError):
     """A profiler report that is no profile, lacks columns, or mixes architectures."""
+
+
+class TimeUpError(AutoschedError):
+    """The caller's time was up before the answer was there; says nothing of what was asked."""

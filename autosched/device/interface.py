@@ -5,12 +5,21 @@ from types import TracebackType
 from typing import Protocol
 
 from autosched.boards import Board
+from autosched.budget import UNLIMITED, Budget
+from autosched.errors import TimeUpError
 from autosched.network.graph import Network
 from autosched.network.operators import LayerOp
 from autosched.schedule.configurations import LayerConfig
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RunOutcome
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import DRAM_TILE, TensorLayout
+
+
+def check_time(budget: Budget) -> None:
+    """Raise TimeUpError if a budget is up."""
+    if budget.is_up:
+        raise TimeUpError("the time was up before the device was asked")
+
 
 TensorShape = tuple[int, ...]
 
@@ -54,21 +63,27 @@ class Device(Protocol):
     An answer is a value: an outcome, or a typed rejection; nothing a configuration does makes a
     method raise. Times are set on silicon only (``kind`` "silicon"); on the mock device (``kind``
     "mock") the cost model estimates them from the ops. One caller at a time.
+
+    A request is given the time that is left for its answer. When that is up the caller gets a
+    :class:`~autosched.errors.TimeUpError`, which is no fact about the configuration; a device in
+    the caller's own process looks at it before it begins only.
     """
 
     board: Board
     kind: str
 
-    def load(self, network: Network) -> None:
+    def load(self, network: Network, budget: Budget = UNLIMITED) -> None:
         """Take the network that :meth:`run` executes, with its weights."""
 
-    def probe(self, request: ProbeRequest) -> ProbeOutcome | Rejection:
+    def probe(self, request: ProbeRequest, budget: Budget = UNLIMITED) -> ProbeOutcome | Rejection:
         """Run one candidate of a layer alone."""
 
-    def reshard(self, request: ReshardRequest) -> ProbeOutcome | Rejection:
+    def reshard(
+        self, request: ReshardRequest, budget: Budget = UNLIMITED
+    ) -> ProbeOutcome | Rejection:
         """Bring a tensor from one layout into another, alone."""
 
-    def run(self, schedule: Schedule) -> RunOutcome | Rejection:
+    def run(self, schedule: Schedule, budget: Budget = UNLIMITED) -> RunOutcome | Rejection:
         """Run the loaded network once by ``schedule``."""
 
     def close(self) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from types import TracebackType
 
 from autosched.boards import Board
-from autosched.device.interface import ProbeRequest, ReshardRequest
+from autosched.budget import UNLIMITED, Budget
+from autosched.device.interface import ProbeRequest, ReshardRequest, check_time
 from autosched.errors import DeviceError
 from autosched.network.graph import Network
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome
@@ -39,24 +40,30 @@ class ReplayDevice:
         self._runs = runs
         self._network: Network | None = None
 
-    def load(self, network: Network) -> None:
+    def load(self, network: Network, budget: Budget = UNLIMITED) -> None:
         """Take the network that :meth:`run` is asked about."""
+        check_time(budget)
         self._network = network
 
-    def probe(self, request: ProbeRequest) -> ProbeOutcome | Rejection:
+    def probe(self, request: ProbeRequest, budget: Budget = UNLIMITED) -> ProbeOutcome | Rejection:
         """Return the recorded outcome of a layer's candidate."""
+        check_time(budget)
         return self._probes.get(request, _NOT_RECORDED)
 
-    def reshard(self, request: ReshardRequest) -> ProbeOutcome | Rejection:
+    def reshard(
+        self, request: ReshardRequest, budget: Budget = UNLIMITED
+    ) -> ProbeOutcome | Rejection:
         """Return the recorded outcome of a reshard."""
+        check_time(budget)
         return self._reshards.get(request, _NOT_RECORDED)
 
-    def run(self, schedule: Schedule) -> RunOutcome | Rejection:
+    def run(self, schedule: Schedule, budget: Budget = UNLIMITED) -> RunOutcome | Rejection:
         """Return the recorded outcome of a schedule.
 
         Raises:
             DeviceError: if no network is loaded.
         """
+        check_time(budget)
         if self._network is None:
             raise DeviceError("no network is loaded: call load() before run()")
         return self._runs.get(schedule.fingerprint(), _NOT_RECORDED)

@@ -1,27 +1,29 @@
 """A device in a child process, because ttnn can segfault, abort and hang.
 
 The child is a process group of its own: it does not see the terminal's Ctrl-C, it dies with its
-parent, and it is killed when an answer takes longer than the deadline. The next request starts a
-new one.
+parent, and it is killed when it has not taken a request and answered it within the deadline. The
+next request starts a new one.
 """
 
 import ctypes
 import os
-import pickle
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
-from multiprocessing.connection import Connection, Pipe
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
 from autosched.boards import Board
-from autosched.device.interface import ProbeRequest, ReshardRequest, TimingSettings
+from autosched.budget import UNLIMITED, Budget
+from autosched.device.channel import Channel
+from autosched.device.interface import ProbeRequest, ReshardRequest, TimingSettings, check_time
 from autosched.device.machine import cache_dir, open_local_device
 from autosched.device.rejections import classify
-from autosched.errors import AutoschedError, DeviceError
+from autosched.errors import AutoschedError, DeviceError, TimeUpError
 from autosched.network.graph import Network
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome
 from autosched.schedule.schedule import Schedule
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
 
 
 _START_DEADLINE_S = 120.0
+_ANSWER_DEADLINE_S = 120.0
+# A new kernel compiles for about a second on a card, and a layer has up to ten of them: those of
+# a halo and a move, of reshards, and its own readers, writers and computations.
+_COMPILE_S_A_LAYER = 10.0
 _EXIT_GRACE_S = 10.0
 _PR_SET_PDEATHSIG = 1
 
@@ -43,6 +49,11 @@ class _WorkerLostError(Exception):
         self.kind = kind
 
 
+def answer_deadline_s(kind: str, layers: int) -> float:
+    """Return the seconds in which a healthy device has run so many layers for the first time."""
+    return _ANSWER_DEADLINE_S + (0.0 if kind == "mock" else _COMPILE_S_A_LAYER * layers)
+
+
 class WorkerDevice:
     """A device that lives in a worker process.
 
@@ -50,8 +61,10 @@ class WorkerDevice:
     raised here; whatever else goes wrong there is a rejection. The worker dies with the thread
     that started it, so keep that one alive.
 
-    ``deadline_s`` bounds every single answer. On silicon a new kernel compiles for about a second,
-    so leave room for a whole network there.
+    ``deadline_s`` bounds every single request, from its first byte to the answer's last; what
+    takes longer is a rejection as a hang. By default it leaves a card the time to compile all of a
+    network's kernels. A caller's budget that ends earlier is a TimeUpError instead, and ends the
+    worker as well.
     """
 
     def __init__(
@@ -59,7 +72,7 @@ class WorkerDevice:
         board: Board,
         kind: str = "mock",
         timing: TimingSettings | None = None,
-        deadline_s: float = 120.0,
+        deadline_s: float | None = None,
     ) -> None:
         self.board = board
         self.kind = kind
@@ -67,7 +80,7 @@ class WorkerDevice:
         self.deadline_s = deadline_s
         self._network: Network | None = None
         self._child: subprocess.Popen[bytes] | None = None
-        self._connection: Connection | None = None
+        self._channel: Channel | None = None
         self._log: IO[bytes] | None = None
 
     @property
@@ -75,37 +88,45 @@ class WorkerDevice:
         """The worker's process id, or None while there is no worker."""
         return None if self._child is None else self._child.pid
 
-    def load(self, network: Network) -> None:
+    def load(self, network: Network, budget: Budget = UNLIMITED) -> None:
         """Take the network that :meth:`run` executes; a restarted worker gets it again."""
         self._network = network
         if self._child is not None:
-            self._ask("load", network)
+            self._ask("load", network, budget)
 
-    def probe(self, request: ProbeRequest) -> ProbeOutcome | Rejection:
+    def probe(self, request: ProbeRequest, budget: Budget = UNLIMITED) -> ProbeOutcome | Rejection:
         """Run one candidate of a layer alone."""
-        answer: ProbeOutcome | Rejection = self._ask("probe", request)
+        answer: ProbeOutcome | Rejection = self._ask("probe", request, budget)
         return answer
 
-    def reshard(self, request: ReshardRequest) -> ProbeOutcome | Rejection:
+    def reshard(
+        self, request: ReshardRequest, budget: Budget = UNLIMITED
+    ) -> ProbeOutcome | Rejection:
         """Bring a tensor from one layout into another, alone."""
-        answer: ProbeOutcome | Rejection = self._ask("reshard", request)
+        answer: ProbeOutcome | Rejection = self._ask("reshard", request, budget)
         return answer
 
-    def run(self, schedule: Schedule) -> RunOutcome | Rejection:
+    def run(self, schedule: Schedule, budget: Budget = UNLIMITED) -> RunOutcome | Rejection:
         """Run the loaded network once by ``schedule``."""
-        answer: RunOutcome | Rejection = self._ask("run", schedule)
+        answer: RunOutcome | Rejection = self._ask("run", schedule, budget)
         return answer
 
     def close(self) -> None:
         """End the worker process; a card is closed first."""
         self._end(0.0 if self.kind == "mock" else _EXIT_GRACE_S)
 
+    def kill(self) -> None:
+        """Kill the worker process; whoever waits for its answer in another thread gets a crash."""
+        child = self._child
+        if child is not None and child.poll() is None:
+            _kill_group(child)
+
     def _end(self, grace_s: float = 0.0) -> None:
         """Hang up, and kill the worker if it is still there after ``grace_s``."""
-        child, connection, log = self._child, self._connection, self._log
-        self._child = self._connection = self._log = None
-        if connection is not None:
-            connection.close()
+        child, channel, log = self._child, self._channel, self._log
+        self._child = self._channel = self._log = None
+        if channel is not None:
+            channel.close()
         if child is not None:
             _end_process(child, grace_s)
         if log is not None:
@@ -122,15 +143,16 @@ class WorkerDevice:
     ) -> None:
         self.close()
 
-    def start(self) -> None:
+    def start(self, budget: Budget = UNLIMITED) -> None:
         """Start the worker now instead of at the first request.
 
         Raises:
             DeviceError: if it cannot open the device; the message carries its last words.
             BoardError: if the card that is there is another board.
+            TimeUpError: if the budget is up before the device is open.
         """
         directory = _scratch_dir()
-        here, there = Pipe()
+        here, there = socket.socketpair()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._child = subprocess.Popen(
             [sys.executable, "-m", "autosched.device.worker", str(there.fileno())],
@@ -142,9 +164,11 @@ class WorkerDevice:
             cwd=directory,
         )
         there.close()
-        self._connection = here
+        self._channel = Channel(here)
         try:
-            answer = self._exchange((self.board, self.kind, self._timing), _START_DEADLINE_S)
+            answer = self._exchange(
+                (self.board, self.kind, self._timing), _START_DEADLINE_S, budget
+            )
         except _WorkerLostError as error:
             words = self._last_words()
             self._end()
@@ -159,34 +183,47 @@ class WorkerDevice:
             self._end()
             raise answer
         if self._network is not None:
-            self._ask("load", self._network)
+            self._ask("load", self._network, budget)
 
-    def _ask(self, method: str, argument: Any) -> Any:
+    def _ask(self, method: str, argument: Any, budget: Budget) -> Any:
+        check_time(budget)
         if self._child is None:
-            self.start()
+            self.start(budget)
         if self._child is None:
             return Rejection(RejectionKind.CRASH, "the worker process died when it was started")
         try:
-            answer = self._exchange((method, argument), self.deadline_s)
+            answer = self._exchange((method, argument), self._limit_s(method), budget)
         except _WorkerLostError as error:
             self._end()
             return Rejection(error.kind, str(error))
         except BaseException:
-            # Ctrl-C while the answer is under way: the next request must not be given that one.
+            # Ctrl-C or the caller's end of time while the answer is under way: the next request
+            # must not be given that one.
             self._end()
             raise
         if isinstance(answer, AutoschedError):
             raise answer
         return answer
 
-    def _exchange(self, message: Any, deadline_s: float) -> Any:
-        assert self._connection is not None  # noqa: S101 - only called while a child lives
+    def _limit_s(self, method: str) -> float:
+        """Return how long a healthy device may take for a request."""
+        if self.deadline_s is not None:
+            return self.deadline_s
+        whole = self._network if method == "run" else None
+        return answer_deadline_s(self.kind, 1 if whole is None else len(whole.layers))
+
+    def _exchange(self, message: Any, limit_s: float, budget: Budget) -> Any:
+        assert self._channel is not None  # noqa: S101 - only called while a child lives
+        limit = Budget.of(limit_s)
+        until = Budget(min(limit.deadline_s, budget.deadline_s))
         try:
-            _send(self._connection, message)
-            if not self._connection.poll(deadline_s):
-                raise _WorkerLostError(RejectionKind.HANG, f"no answer within {deadline_s:g} s")
-            return pickle.loads(self._connection.recv_bytes())  # noqa: S301 - our own child
-        except (EOFError, BrokenPipeError, ConnectionResetError):
+            self._channel.send(message, until)
+            return self._channel.receive(until)
+        except TimeoutError:
+            if budget.deadline_s < limit.deadline_s:
+                raise TimeUpError("the time was up before the device answered") from None
+            raise _WorkerLostError(RejectionKind.HANG, f"no answer within {limit_s:g} s") from None
+        except (EOFError, OSError):
             raise _WorkerLostError(RejectionKind.CRASH, self._cause_of_death()) from None
 
     def _cause_of_death(self) -> str:
@@ -220,11 +257,18 @@ def _scratch_dir() -> Path:
 
 
 def _end_process(child: "subprocess.Popen[bytes]", grace_s: float) -> None:
-    try:
+    with suppress(subprocess.TimeoutExpired):
         child.wait(grace_s)
-    except subprocess.TimeoutExpired:
+    # Also when it is gone: what it started may still be there.
+    _kill_group(child)
+    # A process that hangs inside a driver does not even die of that.
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(_EXIT_GRACE_S)
+
+
+def _kill_group(child: "subprocess.Popen[bytes]") -> None:
+    with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
 
 
 def _die_with_parent() -> None:
@@ -232,19 +276,13 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _send(connection: Connection, message: Any) -> None:
-    # Connection.send() would hand torch's tensors over as shared-memory descriptors that only
-    # processes started by multiprocessing can open.
-    connection.send_bytes(pickle.dumps(message))
-
-
-def serve(connection: Connection) -> None:
+def serve(channel: Channel) -> None:
     """Open the device the parent names and answer its requests until it hangs up."""
-    board, kind, timing = pickle.loads(connection.recv_bytes())  # noqa: S301 - our own parent
+    board, kind, timing = channel.receive()
     try:
         device = open_local_device(board, kind, timing)
     except AutoschedError as error:
-        _send(connection, error)
+        channel.send(error)
         return
     methods: dict[str, Callable[[Any], Any]] = {
         "load": device.load,
@@ -252,14 +290,14 @@ def serve(connection: Connection) -> None:
         "reshard": device.reshard,
         "run": device.run,
     }
-    _send(connection, "ready")
+    channel.send("ready")
     while True:
         try:
-            method, argument = pickle.loads(connection.recv_bytes())  # noqa: S301 - our own parent
+            method, argument = channel.receive()
         except EOFError:
             device.close()
             return
-        _send(connection, _answer(methods[method], argument))
+        channel.send(_answer(methods[method], argument))
 
 
 def _answer(method: "Callable[[Any], Any]", argument: Any) -> Any:
@@ -273,4 +311,4 @@ def _answer(method: "Callable[[Any], Any]", argument: Any) -> Any:
 
 if __name__ == "__main__":
     _die_with_parent()
-    serve(Connection(int(sys.argv[1])))
+    serve(Channel(socket.socket(fileno=int(sys.argv[1]))))

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from autosched.budget import Budget
 from autosched.device.interface import Device, ReshardRequest
 from autosched.device.replay import ReplayDevice
 from autosched.device.worker import WorkerDevice
-from autosched.errors import DeviceError
+from autosched.errors import DeviceError, TimeUpError
 from autosched.network.graph import Network
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome
 from autosched.schedule.tensors import Edge
@@ -67,6 +68,19 @@ def test_a_probe_is_an_outcome(device: Device) -> None:
     assert len(outcome.input_layouts) == 1
     assert 0 < outcome.circular_buffer_bytes <= outcome.scratch_bytes < outcome.peak_l1_bytes
     assert outcome.time_us is None
+
+
+def test_whose_time_is_up_gets_no_answer(device: Device, network: Network) -> None:
+    up = Budget.of(0.0)
+    for ask in (
+        lambda: device.probe(examples.FITS, up),
+        lambda: device.reshard(SPILL, up),
+        lambda: device.run(ttnn_default(network), up),
+        lambda: device.load(network, up),
+    ):
+        with pytest.raises(TimeUpError):
+            ask()
+    assert isinstance(device.probe(examples.FITS, Budget.of(60)), ProbeOutcome)
 
 
 def test_a_probe_that_fails_is_a_rejection(device: Device) -> None:

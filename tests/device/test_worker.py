@@ -5,18 +5,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from autosched.device.worker import WorkerDevice
-from autosched.errors import BoardError, DeviceError, ScheduleError
-from autosched.network.graph import Network
+from autosched.budget import Budget
+from autosched.device.channel import Channel
+from autosched.device.worker import WorkerDevice, answer_deadline_s
+from autosched.errors import BoardError, DeviceError, ScheduleError, TimeUpError
+from autosched.network.graph import Layer, Network, Weights
+from autosched.network.operators import Input
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome
-from tests.device.conftest import child_options
+from tests.device.conftest import ROOT, child_options
 from tests.examples.device_layers import BOARD, FITS, ttnn_default
 
 # Says its pid and its worker's; after Ctrl-C whether the same worker still answers; then sleeps.
@@ -35,6 +39,44 @@ except KeyboardInterrupt:
     print(type(answer).__name__, device.pid == before, flush=True)
 time.sleep(100)
 """
+
+
+# A worker without ttnn: says that it is ready, takes a request (unless it is stopped before), and
+# leaves its answer half-way.
+FAKE = """\
+#!{python}
+import os, pickle, signal, socket, struct, sys
+from autosched.device.channel import Channel
+end = socket.socket(fileno=int(sys.argv[3]))
+channel = Channel(end)
+channel.receive()
+{before_ready}
+channel.send("ready")
+{before_request}
+channel.receive()
+data = pickle.dumps("answer" * 1000)
+end.settimeout(None)
+end.sendall(struct.pack("!Q", len(data)) + data[:100])
+{half_way}
+"""
+STOP = "os.kill(os.getpid(), signal.SIGSTOP)"
+DIE = "os.kill(os.getpid(), signal.SIGKILL)"
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., WorkerDevice]:
+    """A device whose worker fails at one of three moments."""
+
+    def make(*, deadline_s: float | None = None, **moments: str) -> WorkerDevice:
+        steps = {"before_ready": "", "before_request": "", "half_way": "", **moments}
+        script = tmp_path / "worker"
+        script.write_text(FAKE.format(python=sys.executable, **steps))
+        script.chmod(0o755)
+        monkeypatch.setenv("PYTHONPATH", str(ROOT))
+        monkeypatch.setattr(sys, "executable", str(script))
+        return WorkerDevice(BOARD, deadline_s=deadline_s)
+
+    return make
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +146,75 @@ def test_a_silent_worker_is_a_hang_and_is_killed(victim: WorkerDevice) -> None:
     assert not is_running(stopped)
 
 
+def test_a_worker_that_stops_before_it_takes_the_weights_is_killed(
+    fake: Callable[..., WorkerDevice],
+) -> None:
+    """They are larger than what lies between two processes."""
+    weights = {"x": Weights(torch.zeros(8 << 20))}
+    heavy = Network("heavy", (Layer("x", Input(), (), (1, 3, 8, 8)),), weights)
+    with fake(before_request=STOP, deadline_s=0.3) as device:
+        device.start()
+        stopped = worker_pid(device)
+        device.load(heavy)
+        assert device.pid is None
+    assert not is_running(stopped)
+
+
+def test_a_worker_that_stops_in_the_middle_of_an_answer_is_a_hang(
+    fake: Callable[..., WorkerDevice],
+) -> None:
+    with fake(half_way=STOP, deadline_s=0.3) as device:
+        device.start()
+        stopped = worker_pid(device)
+        assert device.probe(FITS) == Rejection(RejectionKind.HANG, "no answer within 0.3 s")
+    assert not is_running(stopped)
+
+
+def test_a_worker_that_dies_in_the_middle_of_an_answer_is_a_crash(
+    fake: Callable[..., WorkerDevice],
+) -> None:
+    with fake(half_way=DIE) as device:
+        assert device.probe(FITS) == Rejection(
+            RejectionKind.CRASH, "the worker process died of SIGKILL"
+        )
+
+
+@pytest.mark.parametrize("moment", ["before_ready", "before_request", "half_way"])
+def test_the_end_of_the_callers_time_is_no_fact_about_the_configuration(
+    fake: Callable[..., WorkerDevice], moment: str
+) -> None:
+    with fake(**{moment: STOP}) as device:
+        with pytest.raises(TimeUpError, match="before the device answered"):
+            device.probe(FITS, Budget.of(1.0))
+        assert device.pid is None
+
+
+def test_whose_time_is_up_is_not_asked(fake: Callable[..., WorkerDevice]) -> None:
+    with fake() as device:
+        with pytest.raises(TimeUpError, match="before the device was asked"):
+            device.probe(FITS, Budget.of(0.0))
+        assert device.pid is None
+
+
+def test_what_a_dead_worker_started_dies_with_it(fake: Callable[..., WorkerDevice]) -> None:
+    """Compilers, for instance."""
+    started = "import subprocess; child = subprocess.Popen(['sleep', '100'])"
+    said = "print(child.pid, flush=True)"
+    with fake(half_way="\n".join([started, said, DIE])) as device:
+        device.start()
+        assert device._log is not None
+        with open(f"/proc/self/fd/{device._log.fileno()}", "rb") as log:
+            assert isinstance(device.probe(FITS), Rejection)
+            grandchild = int(log.read())
+    assert wait_for(lambda: not is_running(grandchild))
+
+
+def test_a_card_has_the_time_to_compile_a_whole_network() -> None:
+    """At a second a kernel and four kernels a layer, as a cold run of ResNet-152 takes."""
+    assert answer_deadline_s("silicon", 300) > 300 * 4
+    assert answer_deadline_s("mock", 300) <= 120
+
+
 def test_ctrl_c_and_death_of_the_parent(tmp_path: Path) -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT],
@@ -131,10 +242,10 @@ def test_an_interrupted_request_ends_the_worker(
     victim.probe(FITS)
     pid = worker_pid(victim)
 
-    def interrupt(*_: object) -> bool:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(type(victim._connection), "poll", interrupt)
+    monkeypatch.setattr(Channel, "receive", interrupt)
     with pytest.raises(KeyboardInterrupt):
         victim.run(ttnn_default(network))
     assert victim.pid is None

@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import Any
 
 from autosched.boards import Board
-from autosched.device.interface import Device, ProbeRequest, ReshardRequest
+from autosched.budget import UNLIMITED, Budget
+from autosched.device.interface import Device, ProbeRequest, ReshardRequest, check_time
 from autosched.device.replay import ReplayDevice
 from autosched.network.graph import Network
 from autosched.probing.joint_problem import JointProblem
@@ -29,17 +30,19 @@ class Delegate:
         self.kind = device.kind
         self._device = device
 
-    def load(self, network: Network) -> None:
-        self._device.load(network)
+    def load(self, network: Network, budget: Budget = UNLIMITED) -> None:
+        self._device.load(network, budget)
 
-    def probe(self, request: ProbeRequest) -> ProbeOutcome | Rejection:
-        return self._device.probe(request)
+    def probe(self, request: ProbeRequest, budget: Budget = UNLIMITED) -> ProbeOutcome | Rejection:
+        return self._device.probe(request, budget)
 
-    def reshard(self, request: ReshardRequest) -> ProbeOutcome | Rejection:
-        return self._device.reshard(request)
+    def reshard(
+        self, request: ReshardRequest, budget: Budget = UNLIMITED
+    ) -> ProbeOutcome | Rejection:
+        return self._device.reshard(request, budget)
 
-    def run(self, schedule: Schedule) -> RunOutcome | Rejection:
-        return self._device.run(schedule)
+    def run(self, schedule: Schedule, budget: Budget = UNLIMITED) -> RunOutcome | Rejection:
+        return self._device.run(schedule, budget)
 
     def close(self) -> None:
         pass
@@ -75,14 +78,16 @@ class Recorder(Delegate):
         super().__init__(device)
         self.records = Records()
 
-    def probe(self, request: ProbeRequest) -> ProbeOutcome | Rejection:
-        return self.records.probes.setdefault(request, super().probe(request))
+    def probe(self, request: ProbeRequest, budget: Budget = UNLIMITED) -> ProbeOutcome | Rejection:
+        return self.records.probes.setdefault(request, super().probe(request, budget))
 
-    def reshard(self, request: ReshardRequest) -> ProbeOutcome | Rejection:
-        return self.records.reshards.setdefault(request, super().reshard(request))
+    def reshard(
+        self, request: ReshardRequest, budget: Budget = UNLIMITED
+    ) -> ProbeOutcome | Rejection:
+        return self.records.reshards.setdefault(request, super().reshard(request, budget))
 
-    def run(self, schedule: Schedule) -> RunOutcome | Rejection:
-        return self.records.runs.setdefault(schedule.fingerprint(), super().run(schedule))
+    def run(self, schedule: Schedule, budget: Budget = UNLIMITED) -> RunOutcome | Rejection:
+        return self.records.runs.setdefault(schedule.fingerprint(), super().run(schedule, budget))
 
 
 class Scripted(Delegate):
@@ -107,15 +112,18 @@ class Scripted(Delegate):
         self.reshards: list[ReshardRequest] = []
         self.schedules: list[Schedule] = []
 
-    def probe(self, request: ProbeRequest) -> Any:
+    def probe(self, request: ProbeRequest, budget: Budget = UNLIMITED) -> Any:
+        check_time(budget)
         self.probes.append(request)
         return self._answers["probe"](request)
 
-    def reshard(self, request: ReshardRequest) -> Any:
+    def reshard(self, request: ReshardRequest, budget: Budget = UNLIMITED) -> Any:
+        check_time(budget)
         self.reshards.append(request)
         return self._answers["reshard"](request)
 
-    def run(self, schedule: Schedule) -> Any:
+    def run(self, schedule: Schedule, budget: Budget = UNLIMITED) -> Any:
+        check_time(budget)
         self.schedules.append(schedule)
         return self._answers["run"](schedule)
 
@@ -128,8 +136,8 @@ class TableDevice(Delegate):
         self._records = records
         self._joint = joint
 
-    def run(self, schedule: Schedule) -> RunOutcome | Rejection:
-        known = super().run(schedule)
+    def run(self, schedule: Schedule, budget: Budget = UNLIMITED) -> RunOutcome | Rejection:
+        known = super().run(schedule, budget)
         selection = self._joint.find(schedule)
         if isinstance(known, RunOutcome) or selection is None:
             return known

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
+from autosched.budget import UNLIMITED, Budget
 from autosched.cost.model import CostModel
 from autosched.device import revisions
 from autosched.device.interface import Device, ProbeRequest
@@ -304,7 +305,8 @@ def test_the_device_is_told_what_it_will_run(studied: Studied, probed: Store):
     class Loading(Scripted):
         loaded: Network | None = None
 
-        def load(self, network: Network) -> None:
+        def load(self, network: Network, budget: Budget = UNLIMITED) -> None:
+            super().load(network, budget)
             self.loaded = network
 
     device = Loading(studied.device())

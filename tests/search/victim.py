@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from autosched.budget import UNLIMITED, Budget
+from autosched.device.interface import check_time
 from autosched.search.open_study import open_study
 from autosched.store.database import open_store
 from tests.examples.devices import Records, Scripted, TableDevice
@@ -26,17 +28,20 @@ class Slow(Scripted):
         time.sleep(seconds)
         return self._answers[kind](request)
 
-    def probe(self, request: Any) -> Any:
+    def probe(self, request: Any, budget: Budget = UNLIMITED) -> Any:
+        check_time(budget)
         self.probes.append(request)
         finished = len(self.probes) + len(self.reshards) - 1
         return self._answer("probe", finished, request, _PROBE_S)
 
-    def reshard(self, request: Any) -> Any:
+    def reshard(self, request: Any, budget: Budget = UNLIMITED) -> Any:
+        check_time(budget)
         self.reshards.append(request)
         finished = len(self.probes) + len(self.reshards) - 1
         return self._answer("reshard", finished, request, _PROBE_S)
 
-    def run(self, schedule: Any) -> Any:
+    def run(self, schedule: Any, budget: Budget = UNLIMITED) -> Any:
+        check_time(budget)
         self.schedules.append(schedule)
         return self._answer("run", len(self.schedules) - 1, schedule, _TRIAL_S)
 

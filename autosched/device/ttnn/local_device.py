@@ -16,7 +16,14 @@ import torch
 import ttnn
 
 from autosched.boards import L1_SMALL_BYTES, Board
-from autosched.device.interface import ProbeRequest, ReshardRequest, TensorShape, TimingSettings
+from autosched.budget import UNLIMITED, Budget
+from autosched.device.interface import (
+    ProbeRequest,
+    ReshardRequest,
+    TensorShape,
+    TimingSettings,
+    check_time,
+)
 from autosched.device.rejections import classify
 from autosched.device.ttnn.calls import Context, reshard, upload_shape
 from autosched.device.ttnn.graph_capture import (
@@ -98,14 +105,16 @@ class LocalDevice:
     ) -> None:
         self.close()
 
-    def load(self, network: Network) -> None:
+    def load(self, network: Network, budget: Budget = UNLIMITED) -> None:
         """Take the network that :meth:`run` executes, with its weights."""
+        check_time(budget)
         on_card = self.kind != "mock"
         self._context = Context(self.device, self.board, network, runs_host_layers=on_card)
         self._uploaded = []
 
-    def probe(self, request: ProbeRequest) -> ProbeOutcome | Rejection:
+    def probe(self, request: ProbeRequest, budget: Budget = UNLIMITED) -> ProbeOutcome | Rejection:
         """Run one candidate alone."""
+        check_time(budget)
         layouts = request.input_layouts
         if layouts is None:
             first = self._probe_in(request, request.sources, dry=False)
@@ -114,8 +123,11 @@ class LocalDevice:
             layouts = _native_layouts(first)
         return self._probe_in(request, layouts)
 
-    def reshard(self, request: ReshardRequest) -> ProbeOutcome | Rejection:
+    def reshard(
+        self, request: ReshardRequest, budget: Budget = UNLIMITED
+    ) -> ProbeOutcome | Rejection:
         """Bring a tensor from one layout into another, alone."""
+        check_time(budget)
         context = Context(self.device, self.board, Network("reshard", ()))
         return self._captured(
             context,
@@ -124,8 +136,9 @@ class LocalDevice:
             lambda tensors: reshard(tensors.pop(), request.target),
         )
 
-    def run(self, schedule: Schedule) -> RunOutcome | Rejection:
+    def run(self, schedule: Schedule, budget: Budget = UNLIMITED) -> RunOutcome | Rejection:
         """Run the loaded network once by ``schedule``; on a card, time it by trace replay."""
+        check_time(budget)
         if self._context is None:
             raise DeviceError("no network is loaded: call load() before run()")
         network = self._context.network
