@@ -55,6 +55,10 @@ Timeout = Annotated[str | None, typer.Option(metavar="TIME", help="Stop after 90
 EffortOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="quick, default or full: how much is probed.")
 ]
+Jobs = Annotated[
+    int | None,
+    typer.Option(min=1, help="Mock devices that probe at once; default: one a core, 4 at most."),
+]
 Seed = Annotated[int | None, typer.Option(help="Seed of the sampler; default: 0.")]
 Export = Annotated[
     str | None,

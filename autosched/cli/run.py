@@ -27,6 +27,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     trials: options.Trials = None,
     timeout: options.Timeout = None,
     seed: options.Seed = None,
+    jobs: options.Jobs = None,
     weights: options.WeightsOption = "",
     activations: options.Activations = "",
     fidelity: options.FidelityOption = "",
@@ -65,6 +66,7 @@ def run(  # noqa: PLR0913 - one parameter per option
         storage=storage,
         formats={"weights": weights, "activations": activations, "fidelity": fidelity},
         timing={"warm_ups": warm_ups, "replays": replays},
+        jobs=jobs,
     )
     going_on = GoingOn(hints.command("run", net, storage=storage))
     with opened_output(as_json) as output, interruptible(output, going_on):

@@ -144,13 +144,15 @@ class WorkerDevice:
         self.close()
 
     def start(self, budget: Budget = UNLIMITED) -> None:
-        """Start the worker now instead of at the first request.
+        """Start the worker now instead of at the first request, if there is none.
 
         Raises:
             DeviceError: if it cannot open the device; the message carries its last words.
             BoardError: if the card that is there is another board.
             TimeUpError: if the budget is up before the device is open.
         """
+        if self._child is not None:
+            return
         directory = _scratch_dir()
         here, there = socket.socketpair()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 from autosched.boards import Board
 from autosched.device.interface import TensorShape
@@ -14,13 +15,16 @@ from autosched.errors import SearchError
 from autosched.network.graph import Layer, Network
 from autosched.probing.candidates import Choice, Tables
 from autosched.probing.given_schedules import trace
-from autosched.probing.reshard_tables import ReshardTable
+from autosched.probing.reshard_tables import Pair, ReshardTable, distinct, in_dram
 from autosched.schedule.configurations import Conv2dConfig, LayerConfig, PoolConfig
 from autosched.schedule.outcomes import TimeKind
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.schedule.tensors import Edge, Memory, TensorLayout
 from autosched.solver import problem as solver
 from autosched.solver.orders import in_any_order
+
+Pairs = list[tuple[TensorLayout, TensorLayout]]
+Place = TypeVar("Place", str, Edge)
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,6 @@ class Selection:
     spills: frozenset[Edge] = frozenset()
 
 
-Pair = tuple[TensorLayout, TensorLayout]
 """The layout a tensor is brought from, and the one it is brought into."""
 
 
@@ -311,16 +314,6 @@ class JointProblem:
 def _least(asked: Mapping[tuple[int, int], float]) -> Callable[[int, int], float]:
     """Return the least time of any reshard: nothing is known of one that nobody asked for."""
     return lambda source, target: asked.get((source, target), 0.0)
-
-
-def in_dram(layout: TensorLayout) -> TensorLayout:
-    """Return the layout in which a tensor waits in DRAM."""
-    return TensorLayout(Memory.DRAM, dtype=layout.dtype, page=layout.page)
-
-
-def distinct(layouts: Iterable[TensorLayout]) -> list[TensorLayout]:
-    """Return every layout once, in the order they come."""
-    return list(dict.fromkeys(layouts))
 
 
 class SharedBuffers:

@@ -6,7 +6,7 @@ and L1 with the same layouts is dropped. Of the layouts that are left, the best 
 search; the others are kept beside, for the bound.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 
 from autosched.boards import Board
@@ -15,12 +15,13 @@ from autosched.errors import SearchError
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Conv2d, Convolution, Input, Pool2d
 from autosched.network.stem_folding import fold_stem
+from autosched.probing.asking import Answers, Asking, ask_together
 from autosched.probing.candidates import Choice, ProbedTables, Tables, choices_of, undominated
 from autosched.probing.convolution_stages import REFINE_WITHIN, distinct_programs
 from autosched.probing.given_schedules import known_choices
-from autosched.probing.probe_book import ProbeBook, Probed, reshard_signature
+from autosched.probing.probe_book import Ask, ProbeBook, Probed, Progress, reshard_signature
 from autosched.probing.pruning import joined, nothing_left, place_of_group
-from autosched.probing.reshard_tables import reshard_shapes
+from autosched.probing.reshard_tables import distinct, reshard_shapes
 from autosched.probing.restrictions import Restriction, allowed, check_effect
 from autosched.schedule.configurations import Conv2dConfig, PoolConfig
 from autosched.schedule.outcomes import Rejection
@@ -38,7 +39,6 @@ from autosched.space.efforts import Effort
 from autosched.space.formats import LayerFormats
 from autosched.space.layers import Option, options, sliced_pools
 
-Progress = Callable[[Layer, int, int], None]
 _Split = tuple[tuple[Choice, ...], tuple[Choice, ...]]
 """The candidates that are kept, fastest first, and those that are left out."""
 
@@ -72,7 +72,6 @@ class TableBuilder:
         self._measured = measured
         self._known = known
         self._rules = rules
-        self._by_request: dict[tuple[object, ...], _Split] = {}
 
     def build(self, progress: Progress) -> ProbedTables:
         """Probe every layer and return its candidates.
@@ -86,13 +85,13 @@ class TableBuilder:
         left_out: dict[str, tuple[Choice, ...]] = {}
         convolutions = [layer for layer in network if isinstance(layer.op, Convolution)]
         others = [layer for layer in network if not isinstance(layer.op, Convolution)]
-        total = len(network.layers)
-        for done, layer in enumerate(convolutions):
-            progress(layer, done, total)
-            tables[layer.name], left_out[layer.name] = self._convolution(layer)
-        for done, layer in enumerate(others, start=len(convolutions)):
-            progress(layer, done, total)
-            tables[layer.name], left_out[layer.name] = self._other(layer, tables)
+        alike = _alike(convolutions, self._convolution_key)
+        self._probe(alike, self._convolution, tables, left_out, progress)
+        while others:
+            # A layer is asked in the layouts that its inputs can have.
+            ready = [layer for layer in others if tables.keys() >= {*layer.inputs}]
+            self._probe([[layer] for layer in ready], self._other, tables, left_out, progress)
+            others = [layer for layer in others if layer.name not in tables]
         for schedule in self._known:
             for name, choice in known_choices(network, schedule, self._asked):
                 if all(rule.leaves(choice) for rule in self._rules_of(name)):
@@ -127,67 +126,108 @@ class TableBuilder:
         """Return the interleaved DRAM layout in which a layer's output may be handed on."""
         return self._formats.dram_layout(producer)
 
-    def _convolution(self, layer: Layer) -> _Split:
-        base = Conv2dConfig(
+    def _probe(
+        self,
+        groups: Sequence[Sequence[Layer]],
+        asking: Callable[[Layer, Tables], Asking[_Split]],
+        tables: dict[str, tuple[Choice, ...]],
+        left_out: dict[str, tuple[Choice, ...]],
+        progress: Progress,
+    ) -> None:
+        """Add the tables of layers that do not depend on each other; a group shares one table."""
+        total = len(self._network.layers)
+        askings = ((number, asking(group[0], tables)) for number, group in enumerate(groups))
+        for number, (kept, rest) in ask_together(
+            self._book, askings, lambda number: progress(groups[number][0], len(tables), total)
+        ):
+            tables.update((layer.name, kept) for layer in groups[number])
+            left_out.update((layer.name, rest) for layer in groups[number])
+
+    def _base(self, layer: Layer) -> Conv2dConfig:
+        return Conv2dConfig(
             weights_dtype=self._formats.weights_dtype(layer),
             output_dtype=self._formats.output_dtype(layer),
             compute=self._formats.compute(layer),
         )
-        source = self.source_layout(self._network.by_name[layer.inputs[0]])
-        key = (self._network.layer_signature(layer), source, base, self._rules_of(layer.name))
-        if key not in self._by_request:
-            self._by_request[key] = self._probe_convolution(layer, base, source)
-        return self._by_request[key]
 
-    def _probe_convolution(self, layer: Layer, base: Conv2dConfig, source: TensorLayout) -> _Split:
+    def _source(self, layer: Layer) -> TensorLayout:
+        """Return the interleaved DRAM layout in which a layer's first input may come."""
+        return self.source_layout(self._network.by_name[layer.inputs[0]])
+
+    def _convolution_key(self, layer: Layer) -> tuple[object, ...]:
+        """Return what the table of a convolution depends on."""
+        signature = self._network.layer_signature(layer)
+        return signature, self._source(layer), self._base(layer), self._rules_of(layer.name)
+
+    def _convolution(self, layer: Layer, _tables: Tables) -> Asking[_Split]:
         assert isinstance(layer.op, Convolution)  # noqa: S101 - only called for convolutions
-        answers: list[Probed | Rejection] = []
+        base, source = self._base(layer), self._source(layer)
+        answers: Answers = []
         asked = structures(layer.op, layer.shape, base, self._board, self._effort)
         native = [Option(config, None) for config in asked]
-        found = self._structured(layer, layer.op, native, source, answers)
+        found = yield from self._structured(layer, layer.op, native, answers)
         last_resorts = [in_slices(base)]
         stem = self._folded_op(layer)
         if stem is not None:
             folded = self._folded_options(layer, base, found)
-            found += self._structured(layer, stem, folded, source, answers)
+            found += yield from self._structured(layer, stem, folded, answers)
             last_resorts.append(replace(in_slices(base), fold_input=True))
-        for config in self._rare(layer.op, found):
-            # In native layouts: transposed shards want their input transposed, too.
-            answers.append(self._ask(layer, Option(config, None), source))
-            found += choices_of(answers[-1:], config)
+        # In native layouts: transposed shards want their input transposed, too.
+        rare = [Option(config, None) for config in self._rare(layer.op, found)]
+        found += yield from self._accepted(layer, rare, answers)
         # The last resort for an image that is too large for L1.
-        for sliced in [*last_resorts, *([] if found else slicings(base, self._effort))]:
-            answers.append(self._ask(layer, Option(sliced, (source,)), source))
-            found += choices_of(answers[-1:], sliced)
+        sliced = [*last_resorts, *([] if found else slicings(base, self._effort))]
+        in_dram = [Option(config, (source,)) for config in sliced]
+        found += yield from self._accepted(layer, in_dram, answers)
         return self._selected(layer, found, answers)
 
     def _structured(
-        self,
-        layer: Layer,
-        op: Convolution,
-        asked: Sequence[Option],
-        source: TensorLayout,
-        answers: list[Probed | Rejection],
-    ) -> list[Choice]:
+        self, layer: Layer, op: Convolution, asked: Sequence[Option], answers: Answers
+    ) -> Asking[list[Choice]]:
         """Probe structures, then refinements of the promising ones; ``op`` is what ttnn runs."""
-        found: list[Choice] = []
-        for option in asked:
-            config = option.config
-            assert isinstance(config, Conv2dConfig)  # noqa: S101 - structures of a convolution
-            answers.append(self._ask(layer, option, source))
-            if isinstance(answers[-1], Rejection):
-                # The halo may fit after all once it is moved to where the input was.
-                config = replace(config, reallocate_halo_output=True)
-                answers.append(self._ask(layer, replace(option, config=config), source))
-            found += choices_of(answers[-1:], config)
+        found = yield from self._halo_moved(layer, asked, answers)
         legal = [c for c in found if all(rule.leaves(c) for rule in self._rules_of(layer.name))]
+        refined = []
         for structure in self._promising(legal or found):
-            assert isinstance(structure.config, Conv2dConfig)  # noqa: S101 - made above
-            for refined in refinements(op, structure.config, self._board):
-                answer = self._ask(layer, Option(refined, structure.input_layouts), source)
-                answers.append(answer)
-                found += choices_of([answer], refined)
+            assert isinstance(structure.config, Conv2dConfig)  # noqa: S101 - made of structures
+            refined += [
+                Option(config, structure.input_layouts)
+                for config in refinements(op, structure.config, self._board)
+            ]
+        found += yield from self._accepted(layer, refined, answers)
         return found
+
+    def _halo_moved(
+        self, layer: Layer, asked: Sequence[Option], answers: Answers
+    ) -> Asking[list[Choice]]:
+        """Probe structures, and those that are rejected with their halo moved.
+
+        It may fit after all once it is moved to where the input was.
+        """
+        moved = [_with_halo_moved(option) for option in asked]
+        first = yield [self._ask(layer, option) for option in asked]
+        rejected = [place for place, answer in enumerate(first) if isinstance(answer, Rejection)]
+        again = yield [self._ask(layer, moved[place]) for place in rejected]
+        second = dict(zip(rejected, again, strict=True))
+        found: list[Choice] = []
+        for place, answer in enumerate(first):
+            last = second.get(place, answer)
+            answers += [answer] if last is answer else [answer, last]
+            option = moved[place] if place in second else asked[place]
+            found += choices_of([last], option.config)
+        return found
+
+    def _accepted(
+        self, layer: Layer, asked: Sequence[Option], answers: Answers
+    ) -> Asking[list[Choice]]:
+        """Probe options, add the answers to ``answers`` and return what the device accepts."""
+        given = yield [self._ask(layer, option) for option in asked]
+        answers += given
+        return [
+            choice
+            for option, answer in zip(asked, given, strict=True)
+            for choice in choices_of([answer], option.config)
+        ]
 
     def _folded_op(self, layer: Layer) -> Conv2d | None:
         """Return the convolution that a strided stem becomes on its folded input, if it is one."""
@@ -234,39 +274,24 @@ class TableBuilder:
                 best.setdefault(choice.sharding, choice.config)
         return [config for fastest in best.values() for config in rare_switches(op, fastest)]
 
-    def _other(self, layer: Layer, tables: Tables) -> _Split:
+    def _other(self, layer: Layer, tables: Tables) -> Asking[_Split]:
         sources = [
-            _distinct(choice.output_layout for choice in tables[name])
-            if name in tables
-            else [self.source_layout(self._network.by_name[name])]
-            for name in layer.inputs
+            distinct(choice.output_layout for choice in tables[name]) for name in layer.inputs
         ]
-        answers: list[Probed | Rejection] = []
-        found: list[Choice] = []
-        for option in options(layer, self._formats, sources, self._wanted(layer, tables)):
-            producer = self._network.by_name[layer.inputs[0]] if layer.inputs else layer
-            answer = self._ask(layer, option, self.source_layout(producer))
-            answers.append(answer)
-            found += choices_of([answer], option.config)
+        answers: Answers = []
+        asked = options(layer, self._formats, sources, self._wanted(layer, tables))
+        found = yield from self._accepted(layer, asked, answers)
         if isinstance(layer.op, Pool2d) and not any(c.output_layout.is_sharded for c in found):
-            found += self._sliced_pools(layer, answers)
+            # An image that fits L1 in slices only.
+            output_dtype = self._formats.output_dtype(layer)
+            base = PoolConfig(output_dtype=output_dtype, reallocate_halo_output=True)
+            sliced = sliced_pools(base, self._source(layer), self._effort)
+            found += yield from self._accepted(layer, sliced, answers)
         return self._selected(layer, found, answers)
-
-    def _sliced_pools(self, layer: Layer, answers: list[Probed | Rejection]) -> list[Choice]:
-        """Probe the ways to pool an image that fits L1 in slices only."""
-        source = self.source_layout(self._network.by_name[layer.inputs[0]])
-        base = PoolConfig(
-            output_dtype=self._formats.output_dtype(layer), reallocate_halo_output=True
-        )
-        found: list[Choice] = []
-        for option in sliced_pools(base, source, self._effort):
-            answers.append(self._ask(layer, option, source))
-            found += choices_of(answers[-1:], option.config)
-        return found
 
     def _wanted(self, layer: Layer, tables: Tables) -> list[TensorLayout]:
         """Return the layouts in which the convolutions after a layer take its output."""
-        return _distinct(
+        return distinct(
             choice.input_layouts[edge.index]
             for edge in self._network.edges
             if edge.producer == layer.name
@@ -280,9 +305,10 @@ class TableBuilder:
         signature = self._network.layer_signature(layer)
         return choices_of([book.probe(signature, self._request(layer, option))], option.config)
 
-    def _ask(self, layer: Layer, option: Option, source: TensorLayout) -> Probed | Rejection:
+    def _ask(self, layer: Layer, option: Option) -> Ask:
+        source = self._source(layer) if layer.inputs else self.source_layout(layer)
         request = replace(self._request(layer, option), source_layouts=(source,))
-        return self._book.probe(self._network.layer_signature(layer), request)
+        return self._network.layer_signature(layer), request
 
     def _request(self, layer: Layer, option: Option) -> ProbeRequest:
         is_input = isinstance(layer.op, Input)
@@ -330,5 +356,14 @@ def _of_the_best_layouts(choices: Sequence[Choice], kept_layouts: int) -> list[C
     return [choice for group in kept for choice in group]
 
 
-def _distinct(layouts: Iterable[TensorLayout]) -> list[TensorLayout]:
-    return list(dict.fromkeys(layouts))
+def _alike(layers: Iterable[Layer], key: Callable[[Layer], Hashable]) -> list[list[Layer]]:
+    """Return the layers in groups of equal key."""
+    groups: dict[Hashable, list[Layer]] = {}
+    for layer in layers:
+        groups.setdefault(key(layer), []).append(layer)
+    return list(groups.values())
+
+
+def _with_halo_moved(option: Option) -> Option:
+    assert isinstance(option.config, Conv2dConfig)  # noqa: S101 - structures of a convolution
+    return replace(option, config=replace(option.config, reallocate_halo_output=True))

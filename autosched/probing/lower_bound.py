@@ -18,11 +18,10 @@ from autosched.budget import UNLIMITED, Budget
 from autosched.errors import SearchError
 from autosched.network.graph import Layer
 from autosched.probing.candidates import Choice
-from autosched.probing.joint_problem import JointProblem, Pair
-from autosched.probing.probe_book import ProbeBook
-from autosched.probing.problem_builder import Progress, probe_pairs, probe_reshards
+from autosched.probing.joint_problem import JointProblem
+from autosched.probing.probe_book import ProbeBook, Progress
 from autosched.probing.pruning import joined
-from autosched.probing.reshard_tables import ReshardTable
+from autosched.probing.reshard_tables import Pair, ReshardTable, probe_pairs, probe_reshards
 from autosched.schedule.outcomes import TimeKind
 from autosched.schedule.tensors import TensorLayout
 from autosched.solver.evaluate import Assignment
@@ -168,10 +167,10 @@ def _with_reshards(
     pairs: dict[str, list[Pair]] = {}
     for name, pair in wanted:
         pairs.setdefault(name, []).append(pair)
+    asked = {name: (joint.network.by_name[name], new) for name, new in pairs.items()}
     beside = dict(joint.beside)
-    for name, new in pairs.items():
-        known = beside.get(name, ReshardTable({}))
-        beside[name] = known.joined(probe_pairs(joint.network.by_name[name].shape, new, book))
+    for name, found in probe_pairs(asked, book).items():
+        beside[name] = beside.get(name, ReshardTable({})).joined(found)
     return JointProblem(
         joint.network,
         joint.tables,

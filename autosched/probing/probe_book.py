@@ -1,10 +1,13 @@
 """Probes of one study: asked of the store first, of the device otherwise, and kept."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 
+from autosched.budget import UNLIMITED, Budget
 from autosched.cost.model import CostModel
 from autosched.device.interface import Device, ProbeRequest, ReshardRequest, TensorShape
+from autosched.device.pool import Request, answers
 from autosched.device.revisions import current_revisions, reshard_revision, revision_of
 from autosched.network.graph import Layer
 from autosched.schedule.configurations import FixedConfig, LayerConfig
@@ -18,6 +21,19 @@ _REPEAT_NOISE = 0.01
 _MOVE = "MoveDeviceOperation"
 # What a busy or dying machine caused says nothing about the configuration: asked again next time.
 TRANSIENT = (RejectionKind.HANG, RejectionKind.CRASH)
+
+Ask = tuple[str, Request]
+"""The signature of a layer (or :func:`reshard_signature`), and what is asked of the device."""
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A request with its place in the store; ``layouts`` are those it is given its inputs in."""
+
+    key: ProbeKey
+    config: LayerConfig
+    layouts: tuple[TensorLayout, ...]
+    request: Request
 
 
 @dataclass(frozen=True)
@@ -43,9 +59,9 @@ def total_us(ops: Iterable[DeviceOp]) -> float:
 class ProbeBook:
     """Answers probe requests for one device, from memory, the store or the device itself.
 
-    A new answer is written before it is given, which takes about half a millisecond: whatever
-    ends the process loses the probe in flight at most. An answer of other code than today's is
-    stale: it is asked for again and replaced. ``counts`` says how many were run and reused.
+    A new answer is written when it comes, which takes about half a millisecond: whatever ends the
+    process loses the probes in flight at most. An answer of other code than today's is stale: it is
+    asked for again and replaced. ``counts`` says how many were run and reused.
     """
 
     def __init__(self, store: Store, device: Device, key: DeviceKey, cost: CostModel) -> None:
@@ -74,26 +90,50 @@ class ProbeBook:
         self.load(signatures := set(signatures))
         return signatures <= {key.layer_signature for key in self._stored}
 
-    def probe(self, signature: str, request: ProbeRequest) -> Probed | Rejection:
+    def probe(
+        self, signature: str, request: ProbeRequest, budget: Budget = UNLIMITED
+    ) -> Probed | Rejection:
         """Return what a candidate did, running it if nobody has yet."""
-        native = request.input_layouts is None
-        layouts = request.sources if request.input_layouts is None else request.input_layouts
-        revision = revision_of(type(request.op))
-        key = self._probe_key(signature, request.config, layouts, revision, native=native)
-        if key not in self._known:
-            self._keep(key, request.config, layouts, self._device.probe(request))
-        return self._answer(key)
+        return self.ask_all([(signature, request)], budget)[0]
 
     def reshard(
-        self, shape: TensorShape, source: TensorLayout, target: TensorLayout
+        self,
+        shape: TensorShape,
+        source: TensorLayout,
+        target: TensorLayout,
+        budget: Budget = UNLIMITED,
     ) -> Probed | Rejection:
         """Return what bringing a tensor from one layout into another did."""
-        config = FixedConfig(output=target, method="reshard")
-        key = self._probe_key(reshard_signature(shape), config, (source,), reshard_revision())
-        if key not in self._known:
-            request = ReshardRequest(shape, source, target)
-            self._keep(key, config, (source,), self._device.reshard(request))
-        return self._answer(key)
+        request = ReshardRequest(shape, source, target)
+        return self.ask_all([(reshard_signature(shape), request)], budget)[0]
+
+    def ask_all(
+        self,
+        asks: Sequence[Ask],
+        budget: Budget = UNLIMITED,
+        arrived: Callable[[int], object] = lambda _index: None,
+    ) -> list[Probed | Rejection]:
+        """Return what was asked, in that order, running together whatever nobody has yet.
+
+        ``arrived`` is called with the place of each ask that the device has just answered, once
+        the answer is written.
+
+        Raises:
+            TimeUpError: if the budget is up before all answers are there; those that are, are
+                written.
+        """
+        questions = [self._question(signature, request) for signature, request in asks]
+        unknown: dict[ProbeKey, int] = {}
+        for index, question in enumerate(questions):
+            if question.key not in self._known:
+                unknown.setdefault(question.key, index)
+        places = list(unknown.values())
+        requests = [questions[index].request for index in places]
+        with closing(answers(self._device, requests, budget)) as answered:
+            for number, outcome in answered:
+                self._keep(questions[places[number]], outcome)
+                arrived(places[number])
+        return [self._answer(question.key) for question in questions]
 
     def estimate(self, ops: tuple[DeviceOp, ...]) -> tuple[DeviceOp, ...]:
         """Return ops with a time each: as measured, or by the cost model."""
@@ -101,34 +141,36 @@ class ProbeBook:
             return ops
         return self.cost.estimate(ops)
 
-    def _probe_key(
-        self,
-        signature: str,
-        config: LayerConfig,
-        layouts: tuple[TensorLayout, ...],
-        revision: str,
-        *,
-        native: bool = False,
-    ) -> ProbeKey:
-        key = ProbeKey.of(signature, config, layouts, self._key, revision)
-        return replace(key, inputs_digest=digest(["native", key.inputs_digest])) if native else key
+    def _question(self, signature: str, request: Request) -> _Question:
+        if isinstance(request, ReshardRequest):
+            config = FixedConfig(output=request.target, method="reshard")
+            key = ProbeKey.of(signature, config, (request.source,), self._key, reshard_revision())
+            return _Question(key, config, (request.source,), request)
+        given = request.input_layouts
+        layouts = request.sources if given is None else given
+        key = ProbeKey.of(
+            signature, request.config, layouts, self._key, revision_of(type(request.op))
+        )
+        if given is None:
+            key = replace(key, inputs_digest=digest(["native", key.inputs_digest]))
+        return _Question(key, request.config, layouts, request)
 
-    def _keep(
-        self,
-        key: ProbeKey,
-        config: LayerConfig,
-        layouts: tuple[TensorLayout, ...],
-        outcome: ProbeOutcome | Rejection,
-    ) -> None:
+    def _keep(self, asked: _Question, outcome: ProbeOutcome | Rejection) -> None:
         if not (isinstance(outcome, Rejection) and outcome.kind in TRANSIENT):
-            save_probes(self._store, [StoredProbe(key, config, layouts, outcome)])
-        self._known[key] = outcome
+            probe = StoredProbe(asked.key, asked.config, asked.layouts, outcome)
+            save_probes(self._store, [probe])
+        self._known[asked.key] = outcome
+        self._note(asked.key)
 
-    def _answer(self, key: ProbeKey) -> Probed | Rejection:
-        outcome = self._known[key]
+    def _note(self, key: ProbeKey) -> None:
+        """Count a probe at its first use."""
         if key not in self._asked:
             self._asked.add(key)
-            self._count(key, outcome)
+            self._count(key, self._known[key])
+
+    def _answer(self, key: ProbeKey) -> Probed | Rejection:
+        self._note(key)
+        outcome = self._known[key]
         if isinstance(outcome, Rejection):
             return outcome
         if outcome.time_us is not None:

@@ -1,11 +1,19 @@
 """What bringing a tensor from one layout into another takes, for each edge that may need it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
-from autosched.network.graph import Network
-from autosched.probing.joint_problem import Pair
-from autosched.schedule.outcomes import TimeKind
+from autosched.device.interface import ReshardRequest
+from autosched.network.graph import Layer, Network
+from autosched.probing.candidates import Tables
+from autosched.probing.probe_book import ProbeBook, Probed, Progress, reshard_signature
+from autosched.schedule.outcomes import Rejection, TimeKind
+from autosched.schedule.tensors import Edge, Memory, TensorLayout
+
+Pair = tuple[TensorLayout, TensorLayout]
+"""From one layout into another."""
+Place = TypeVar("Place", str, Edge)
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,119 @@ class ReshardTable:
         )
 
 
+Reshards = tuple[Mapping[Edge, ReshardTable], Mapping[str, ReshardTable]]
+"""What was probed between layers: reshards by edge, and spills by the tensor's layer."""
+
+
+def probe_reshards(
+    network: Network,
+    tables: Tables,
+    book: ProbeBook,
+    progress: Progress,
+    known: Reshards = ({}, {}),
+    changed: Container[str] = frozenset(),
+) -> Reshards:
+    """Probe every reshard that a joint choice may need.
+
+    Returns the times by edge, from each layout the producer can leave (and DRAM, where a spilled
+    tensor waits) to each the consumer can take; and for every tensor that has to wait for a
+    consumer, the times of its spill to DRAM. What is ``known`` is taken over where the tables of
+    its layers are not among the ``changed``.
+    """
+    edges = [
+        edge
+        for edge in network.edges
+        if edge not in known[0] or edge.producer in changed or edge.consumer in changed
+    ]
+
+    def arrived(edge: Edge, done: int) -> None:
+        progress(network.by_name[edge.consumer], done, len(edges))
+
+    for edge in edges[:1]:
+        arrived(edge, 0)
+    to_dram = {
+        name: (network.by_name[name], _spilling(tables, name))
+        for name in _waiting(network)
+        if name not in known[1] or name in changed
+    }
+    spills = {**known[1], **probe_pairs(to_dram, book)}
+    between = {
+        edge: (network.by_name[edge.producer], _between(tables, spills, edge)) for edge in edges
+    }
+    return {**known[0], **probe_pairs(between, book, arrived)}, spills
+
+
+def _waiting(network: Network) -> list[str]:
+    """Return the layers whose output is not read by the next layer alone."""
+    position = {layer.name: index for index, layer in enumerate(network)}
+    late = {e.producer for e in network.edges if position[e.consumer] > position[e.producer] + 1}
+    return [layer.name for layer in network if layer.name in late]
+
+
+def _spilling(tables: Tables, name: str) -> list[Pair]:
+    left = distinct(choice.output_layout for choice in tables[name])
+    return [(layout, in_dram(layout)) for layout in left if layout.memory is Memory.L1]
+
+
+def _between(tables: Tables, spills: Mapping[str, ReshardTable], edge: Edge) -> list[Pair]:
+    left = [choice.output_layout for choice in tables[edge.producer]]
+    if edge.producer in spills:
+        left += [target for _, target in spills[edge.producer].times_us]
+    wanted = distinct(choice.input_layouts[edge.index] for choice in tables[edge.consumer])
+    return [(source, target) for source in distinct(left) for target in wanted if source != target]
+
+
+def probe_pairs(
+    asked: Mapping[Place, tuple[Layer, Iterable[Pair]]],
+    book: ProbeBook,
+    arrived: Callable[[Place, int], object] = lambda _place, _done: None,
+) -> dict[Place, ReshardTable]:
+    """Probe pairs of layouts of layers' outputs, all together.
+
+    ``arrived`` is called with the place of each answer, and how far among the places that is.
+    """
+    places = [(place, layer, pair) for place, (layer, pairs) in asked.items() for pair in pairs]
+    furthest = 0
+
+    def count(index: int) -> None:
+        nonlocal furthest
+        furthest = max(furthest, index)
+        arrived(places[index][0], furthest * len(asked) // len(places))
+
+    asks = [
+        (reshard_signature(layer.shape), ReshardRequest(layer.shape, source, target))
+        for _, layer, (source, target) in places
+    ]
+    answered: dict[Place, list[tuple[Pair, Probed | Rejection]]] = {place: [] for place in asked}
+    for (place, _, pair), answer in zip(places, book.ask_all(asks, arrived=count), strict=True):
+        answered[place].append((pair, answer))
+    return {place: _table(answers) for place, answers in answered.items()}
+
+
+def _table(answers: Iterable[tuple[Pair, Probed | Rejection]]) -> ReshardTable:
+    times_us: dict[Pair, float] = {}
+    impossible, measured = set(), set()
+    for pair, answer in answers:
+        # ttnn may leave the tensor elsewhere than asked; such a reshard helps nobody.
+        if isinstance(answer, Rejection) or answer.outcome.output_layout != pair[1]:
+            impossible.add(pair)
+            continue
+        times_us[pair] = answer.time_us
+        if answer.kind is TimeKind.MEASURED:
+            measured.add(pair)
+    return ReshardTable(times_us, frozenset(impossible), frozenset(measured))
+
+
 def reshard_shapes(network: Network) -> set[tuple[int, ...]]:
     """Return the shapes of all tensors that some layer reads."""
     return {network.by_name[edge.producer].shape for edge in network.edges}
+
+
+def in_dram(layout: TensorLayout) -> TensorLayout:
+    """Return the interleaved layout in DRAM of the same format and pages."""
+    return TensorLayout(Memory.DRAM, dtype=layout.dtype, page=layout.page)
+
+
+def distinct(layouts: Iterable[TensorLayout]) -> list[TensorLayout]:
+    """Return the layouts, each once, in order."""
+    return list(dict.fromkeys(layouts))

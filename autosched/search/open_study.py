@@ -97,8 +97,13 @@ def open_study(
     settings: Settings,
     name: str | None = None,
     device: Device | None = None,
+    *,
+    jobs: int | None = None,
 ) -> Study:
     """Return the study ``name`` (default: network and board), made if it is not there yet.
+
+    Of ``jobs`` workers (default: one a core, 4 at most) each probes another candidate; how many
+    there are changes nothing of the result.
 
     Raises:
         BoardError: if the board is unknown, or a card is wanted and there is none.
@@ -131,7 +136,7 @@ def open_study(
     else:
         check_same(found, record, store.describe())
         record = found
-    return Study(store, record, network, settings, device)
+    return Study(store, record, network, settings, device, jobs=jobs)
 
 
 def check_same(found: StudyRecord, wanted: StudyRecord, place: str) -> None:

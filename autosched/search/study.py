@@ -12,7 +12,7 @@ from optuna.trial import TrialState, create_trial
 from autosched.boards import Board, find_board
 from autosched.cost.model_choice import ChosenModel, choose_cost_model
 from autosched.device.interface import Device
-from autosched.device.worker import WorkerDevice
+from autosched.device.pool import open_pool
 from autosched.errors import SearchError, StudyError
 from autosched.network.graph import Network
 from autosched.probing.joint_problem import JointProblem
@@ -70,6 +70,8 @@ class Study:
         network: Network,
         settings: Settings,
         device: Device | None = None,
+        *,
+        jobs: int | None = None,
     ) -> None:
         self._closing = ExitStack()
         self.record = record
@@ -83,7 +85,7 @@ class Study:
         self.proof: Proof | None = None
         self._restrictions = restrictions(settings.pinned, settings.forbidden)
         self._store = store
-        self._device = device or WorkerDevice(self.board, settings.device, settings.timing)
+        self._device = device or open_pool(self.board, settings.device, settings.timing, jobs)
         self._device.load(network)
         self._book = self._book_of(self._device)
         self._measured: ProbeBook | None = None
@@ -91,7 +93,7 @@ class Study:
         if self._device.kind == "silicon":
             # The mock device ranks the candidates, the card measures the best of them.
             self._measured = self._book
-            self._scout = WorkerDevice(self.board, "mock")
+            self._scout = open_pool(self.board, jobs=jobs)
             self._book = self._book_of(self._scout)
         self._joint: JointProblem | None = None
 

@@ -8,6 +8,7 @@ import pytest
 
 from autosched.budget import Budget
 from autosched.device.interface import Device, ReshardRequest
+from autosched.device.pool import answers, open_pool
 from autosched.device.replay import ReplayDevice
 from autosched.device.worker import WorkerDevice
 from autosched.errors import DeviceError, TimeUpError
@@ -43,13 +44,14 @@ def broken_schedule(network: Network) -> object:
 Opening = Callable[[], AbstractContextManager[Device]]
 
 
-@pytest.fixture(params=["mock", "replay"], scope="module")
+@pytest.fixture(params=["mock", "pool", "replay"], scope="module")
 def device(
     request: pytest.FixtureRequest, worker: WorkerDevice, network: Network
 ) -> Iterator[Device]:
     """Each kind of device; a new one goes here."""
     devices: dict[str, Opening] = {
         "mock": lambda: nullcontext(worker),
+        "pool": lambda: open_pool(BOARD, jobs=2),
         "replay": lambda: recording(worker, network),
     }
     with devices[request.param]() as opened:
@@ -81,6 +83,15 @@ def test_whose_time_is_up_gets_no_answer(device: Device, network: Network) -> No
         with pytest.raises(TimeUpError):
             ask()
     assert isinstance(device.probe(examples.FITS, Budget.of(60)), ProbeOutcome)
+
+
+def test_several_requests_are_answered_each(device: Device) -> None:
+    requests = [examples.FITS, SPILL, examples.BAD_BLOCK, IMPOSSIBLE_RESHARD]
+    answered = dict(answers(device, requests))
+    assert [type(answered[place]) for place in range(4)] == [ProbeOutcome, ProbeOutcome] + [
+        Rejection
+    ] * 2
+    assert answered[0] == device.probe(examples.FITS)
 
 
 def test_a_probe_that_fails_is_a_rejection(device: Device) -> None:

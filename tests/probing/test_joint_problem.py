@@ -9,7 +9,7 @@ from autosched.errors import SearchError
 from autosched.probing.candidates import Choice
 from autosched.probing.joint_problem import JointProblem, Selection
 from autosched.probing.probe_book import ProbeBook, total_us
-from autosched.probing.problem_builder import probe_reshards
+from autosched.probing.reshard_tables import probe_reshards
 from autosched.schedule.configurations import Conv2dConfig, PoolConfig
 from autosched.schedule.outcomes import ProbeOutcome, Rejection
 from autosched.schedule.schedule import Provenance, Schedule

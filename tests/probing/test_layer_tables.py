@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -236,11 +237,19 @@ def test_layers_are_told_before_they_are_probed(studied: Studied):
     told = studied.watching.layers
     total = len(studied.network.layers)
     assert [name for name, _, _ in told[:3]] == ["stem", "conv1", "conv2"]
-    assert told[:total] == [(name, done, total) for done, (name, _, _) in enumerate(told[:total])]
-    edges = [edge.consumer for edge in studied.network.edges]
-    asked = [name for name, _, _ in told[total:]]
-    assert asked[: len(edges)] == edges
-    assert set(asked[len(edges) :]) <= set(edges), "what the bound rests on is probed at last"
+    assert {done for _, done, _ in told[:3]} == {0}
+    edges = len(studied.network.edges)
+    falls = [place for place, (a, b) in enumerate(pairwise(told), start=1) if b[1] < a[1]]
+    assert falls, "reshards are probed after layers"
+    ends = [*falls, len(told)]  # what the bound rests on is probed at last
+    layers, reshards = told[: ends[0]], told[ends[0] : ends[1]]
+    assert {name for name, _, _ in layers} == {layer.name for layer in studied.network}
+    assert {of for _, _, of in layers} == {total}
+    assert {name for name, _, _ in reshards} <= {edge.consumer for edge in studied.network.edges}
+    assert [(done, of) for _, done, of in reshards] == sorted(
+        (min(done, edges), edges) for _, done, _ in reshards
+    )
+    assert reshards[0][1] == 0
 
 
 class TestOnACard:

@@ -4,7 +4,7 @@ import itertools
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +17,7 @@ from autosched.network.operators import Binary, Conv2d, Input, Output
 from autosched.probing.candidates import Choice, ProbedTables, Tables
 from autosched.probing.joint_problem import JointProblem, Pair
 from autosched.probing.lower_bound import MIXED, Proof, prove, relative_gap, widened
-from autosched.probing.probe_book import ProbeBook, Probed
+from autosched.probing.probe_book import Ask, ProbeBook, Probed
 from autosched.probing.problem_builder import ordered_problem, probe_reshards
 from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, TimeKind
@@ -26,6 +26,9 @@ from autosched.solver.solver import solve
 from tests.examples.networks import BOARD
 from tests.examples.studied import Studied
 from tests.solver.random_problems import every_schedule
+
+if TYPE_CHECKING:
+    from autosched.device.interface import ReshardRequest
 
 
 def with_moves(joint: JointProblem, share: float) -> JointProblem:
@@ -120,9 +123,11 @@ class Reshards:
     kind: TimeKind = TimeKind.ESTIMATED
     asked: list[Pair] = field(default_factory=list)
 
-    def reshard(
-        self, _shape: object, source: TensorLayout, target: TensorLayout
-    ) -> Probed | Rejection:
+    def ask_all(self, asks: Sequence[Ask], **_: object) -> list[Probed | Rejection]:
+        requests = [cast("ReshardRequest", request) for _, request in asks]
+        return [self._answer(request.source, request.target) for request in requests]
+
+    def _answer(self, source: TensorLayout, target: TensorLayout) -> Probed | Rejection:
         self.asked.append((source, target))
         time_us = self.times_us.get((source, target), self.otherwise_us)
         if time_us is None:

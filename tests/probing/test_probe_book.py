@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +9,11 @@ from autosched.budget import UNLIMITED, Budget
 from autosched.cost.model import CostModel
 from autosched.device import revisions
 from autosched.device.interface import Device, ProbeRequest
+from autosched.device.pool import Answers, DevicePool, Request, ask
+from autosched.errors import TimeUpError
 from autosched.network.graph import Network
 from autosched.network.operators import Conv2d
-from autosched.probing.probe_book import ProbeBook, Probed, reshard_signature, total_us
+from autosched.probing.probe_book import Ask, ProbeBook, Probed, reshard_signature, total_us
 from autosched.schedule.outcomes import DeviceOp, ProbeOutcome, Rejection, RejectionKind, TimeKind
 from autosched.search.open_study import open_study
 from autosched.store import models
@@ -299,6 +301,68 @@ def test_measured_ops_keep_their_times(studied: Studied, store: Store, cost: Cos
     ops = (DeviceOp("Halo", "", (), (), time_ns=4_000.0), DeviceOp("Conv", "", (), (), time_ns=1.0))
     assert book.estimate(ops) is ops
     assert total_us(ops) == pytest.approx(4.001)
+
+
+class Backwards(DevicePool):
+    """Answers the last request first."""
+
+    def __init__(self, device: Device) -> None:
+        self.board, self.kind = device.board, device.kind
+        self.device = device
+        self.asked: list[list[Request]] = []
+
+    def answers(self, requests: Sequence[Request], budget: Budget = UNLIMITED) -> Answers:
+        self.asked.append(list(requests))
+        for index in reversed(range(len(requests))):
+            yield index, ask(self.device, requests[index], budget)
+
+
+def test_many_asked_together_are_as_many_asked_alone(
+    studied: Studied, store: Store, cost: CostModel, tmp_path: Path
+):
+    asks: list[Ask] = [(SIGNATURE, request) for request in [*studied.records.probes][:8]]
+    asks += [
+        (reshard_signature(request.shape), request) for request in [*studied.records.reshards][:8]
+    ]
+    asks += asks[2:4]
+    alone = book_of(store, studied.device(), cost)
+    one_by_one = [alone.ask_all([ask])[0] for ask in asks]
+    pool = Backwards(studied.device())
+    with open_store(f"sqlite:///{tmp_path / 'together.sqlite3'}") as other:
+        together = book_of(other, pool, cost)
+        written: list[int] = []
+
+        def arrived(index: int) -> None:
+            """What has come is in the store by then."""
+            reader = book_of(other, studied.device(), cost)
+            reader.load([asks[index][0]])
+            reader.ask_all([asks[index]])
+            assert (reader.counts.run, reader.counts.reused) == (0, 1)
+            written.append(index)
+
+        assert together.ask_all(asks, arrived=arrived) == one_by_one
+        assert together.ask_all(asks) == one_by_one
+        assert together.counts == alone.counts
+        assert written == [*reversed(range(16))]
+        assert [len(requests) for requests in pool.asked] == [16, 0]
+
+
+def test_when_the_time_is_up_what_has_come_is_kept_and_no_more(
+    studied: Studied, store: Store, cost: CostModel
+):
+    def up(request: ProbeRequest) -> ProbeOutcome | Rejection:
+        if len(device.probes) > 3:
+            raise TimeUpError("up")
+        return studied.records.probes[request]
+
+    device = Scripted(studied.device(), probe=up)
+    asks: list[Ask] = [(SIGNATURE, request) for request in [*studied.records.probes][:8]]
+    with pytest.raises(TimeUpError):
+        book_of(store, device, cost).ask_all(asks)
+    book = book_of(store, studied.device(), cost)
+    book.load([SIGNATURE])
+    book.ask_all(asks)
+    assert (book.counts.reused, book.counts.run) == (3, 5)
 
 
 def test_the_device_is_told_what_it_will_run(studied: Studied, probed: Store):

@@ -1,17 +1,19 @@
 """Which branch of a fork runs first: chosen by L1, kept in the schedule, obeyed by the device."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
+from autosched.device.interface import ReshardRequest
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Binary, Conv2d, Input, Output
 from autosched.probing.candidates import Choice, ProbedTables
 from autosched.probing.joint_problem import JointProblem, Selection
-from autosched.probing.probe_book import ProbeBook, Probed
-from autosched.probing.problem_builder import ordered_problem, probe_reshards
+from autosched.probing.probe_book import Ask, ProbeBook, Probed
+from autosched.probing.problem_builder import ordered_problem
+from autosched.probing.reshard_tables import probe_reshards
 from autosched.schedule.configurations import FixedConfig
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome, TimeKind
 from autosched.schedule.schedule import Provenance
@@ -42,8 +44,8 @@ def fork() -> Network:
 class NoReshards:
     """Answers as a book of probes in which no reshard works."""
 
-    def reshard(self, *_: object) -> Rejection:
-        return Rejection(RejectionKind.INVALID, "no")
+    def ask_all(self, asks: Sequence[Ask], **_: object) -> list[Rejection]:
+        return [Rejection(RejectionKind.INVALID, "no") for _ in asks]
 
 
 def layout(tiles: int) -> TensorLayout:
@@ -122,9 +124,12 @@ class Timing:
     def __init__(self, measured: TensorLayout) -> None:
         self.measured = measured
 
-    def reshard(self, _shape: object, source: TensorLayout, target: TensorLayout) -> Probed:
-        kind = TimeKind.MEASURED if target == self.measured else TimeKind.ESTIMATED
-        return Probed(ProbeOutcome((), (source,), target), 1.0, kind, 0.0)
+    def ask_all(self, asks: Sequence[Ask], **_: object) -> list[Probed]:
+        return [self._answer(cast("ReshardRequest", request)) for _, request in asks]
+
+    def _answer(self, asked: ReshardRequest) -> Probed:
+        kind = TimeKind.MEASURED if asked.target == self.measured else TimeKind.ESTIMATED
+        return Probed(ProbeOutcome((), (asked.source,), asked.target), 1.0, kind, 0.0)
 
 
 def test_reshards_keep_where_their_times_are_from() -> None:

@@ -34,6 +34,7 @@ class Target:
     storage: str | None
     formats: Mapping[str, str]
     timing: Mapping[str, int | None]
+    jobs: int | None = None
 
     def settings(self, found: StudyRecord | None) -> Settings:
         """Return the settings of a new study, or of one that is there with what the user named.

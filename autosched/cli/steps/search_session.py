@@ -185,7 +185,7 @@ def run_search(
         start = None
         if wishes.start is not None:
             start = load_start(output, wishes.start, network, board.name, settings.formats)
-        with open_study(store, network, board.name, settings, name) as study:
+        with open_study(store, network, board.name, settings, name, jobs=target.jobs) as study:
             going_on.command = hints.command("resume", study.name, storage=target.storage)
             introduce(output, store, study)
             search(output, study, wishes, target.storage, began, start)

@@ -1,0 +1,272 @@
+"""Several workers of one board, so that several requests are under way at once.
+
+Each worker is driven by a thread that lives as long as the pool, because a worker dies with the
+thread that started it. The threads are daemons: none keeps the process alive.
+"""
+
+import os
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Hashable, Sequence
+from concurrent.futures import Future, wait
+from functools import partial
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+from autosched.boards import Board
+from autosched.budget import UNLIMITED, Budget
+from autosched.device.interface import Device, ProbeRequest, ReshardRequest, TimingSettings
+from autosched.device.worker import WorkerDevice
+from autosched.network.graph import Network
+from autosched.schedule.outcomes import ProbeOutcome, Rejection, RunOutcome
+from autosched.schedule.schedule import Schedule
+
+Request = ProbeRequest | ReshardRequest
+Answer = ProbeOutcome | Rejection
+Answers = Generator[tuple[int, Answer], None, None]
+T = TypeVar("T")
+
+_MOST_JOBS = 4
+# A mock device answers within this; what takes longer is not waited for when nobody wants it.
+_GRACE_S = 1.0
+_END_S = 30.0
+
+
+class KillableDevice(Device, Protocol):
+    """A device in a process of its own."""
+
+    def start(self, budget: Budget = UNLIMITED) -> None:
+        """Start the process if there is none."""
+
+    def kill(self) -> None:
+        """Kill the process, from any thread; a request under way is then a crash."""
+
+
+def default_jobs() -> int:
+    """Return how many workers suit this machine: the cores it lets us use, 4 at most."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(_MOST_JOBS, cores)
+
+
+def open_pool(
+    board: Board,
+    kind: str = "mock",
+    timing: TimingSettings | None = None,
+    jobs: int | None = None,
+) -> "DevicePool":
+    """Return a pool of ``jobs`` workers (default: :func:`default_jobs`).
+
+    They start as they are needed. A card has room for one process only.
+    """
+    number = 1 if kind != "mock" else default_jobs() if jobs is None else jobs
+    return DevicePool([WorkerDevice(board, kind, timing) for _ in range(number)])
+
+
+def ask(device: Device, request: Request, budget: Budget = UNLIMITED) -> Answer:
+    """Return a device's answer to a request of either kind."""
+    if isinstance(request, ProbeRequest):
+        return device.probe(request, budget)
+    return device.reshard(request, budget)
+
+
+def answers(device: Device, requests: Sequence[Request], budget: Budget = UNLIMITED) -> Answers:
+    """Yield a device's answers with the places of their requests, as they come.
+
+    A pool has several requests under way, any other device one. To be closed if it is left early.
+    """
+    if isinstance(device, DevicePool):
+        yield from device.answers(requests, budget)
+    else:
+        for index, request in enumerate(requests):
+            yield index, ask(device, request, budget)
+
+
+class DevicePool:
+    """Devices of one board that answer together; the first of them runs whole networks.
+
+    As a device it has one caller at a time, like any. Only the first has the network's weights:
+    the others need none to probe, and take half the memory.
+    """
+
+    def __init__(self, devices: Sequence[KillableDevice]) -> None:
+        self.board: Board = devices[0].board
+        self.kind = devices[0].kind
+        self._lanes = [_Lane(device) for device in devices]
+
+    @property
+    def jobs(self) -> int:
+        """How many requests can be under way at once."""
+        return len(self._lanes)
+
+    def start(self) -> None:
+        """Begin to start every worker; a failure shows when it is asked something."""
+        for lane in self._lanes:
+            lane.submit(lambda device: device.start())
+
+    def load(self, network: Network, budget: Budget = UNLIMITED) -> None:
+        """Take the network that :meth:`run` executes, with its weights."""
+        self._by_first(lambda device: device.load(network, budget))
+
+    def probe(self, request: ProbeRequest, budget: Budget = UNLIMITED) -> Answer:
+        """Run one candidate of a layer alone."""
+        return self._by_first(lambda device: device.probe(request, budget))
+
+    def reshard(self, request: ReshardRequest, budget: Budget = UNLIMITED) -> Answer:
+        """Bring a tensor from one layout into another, alone."""
+        return self._by_first(lambda device: device.reshard(request, budget))
+
+    def run(self, schedule: Schedule, budget: Budget = UNLIMITED) -> RunOutcome | Rejection:
+        """Run the loaded network once by ``schedule``."""
+        return self._by_first(lambda device: device.run(schedule, budget))
+
+    def answers(self, requests: Sequence[Request], budget: Budget = UNLIMITED) -> Answers:
+        """Yield the answers with the places of their requests, in any order, as they come.
+
+        A worker that dies or hangs costs its own request. Left early (by an exception of the
+        caller's, Ctrl-C, or ``close()``), nothing more is asked and what is under way is dropped.
+
+        Raises:
+            AutoschedError: whatever a device raises, a TimeUpError at the end of the budget.
+        """
+        shares = _Shares(requests)
+        arrived: queue.SimpleQueue[tuple[int, Answer] | Exception] = queue.SimpleQueue()
+
+        def drive(number: int, device: KillableDevice) -> None:
+            try:
+                while (index := shares.take(number)) is not None:
+                    arrived.put((index, ask(device, requests[index], budget)))
+            except Exception as error:  # raised by whoever waits for the answers
+                arrived.put(error)
+
+        under_way = {
+            lane: lane.submit(partial(drive, number))
+            for number, lane in enumerate(self._lanes[: len(requests)])
+        }
+        try:
+            for _ in requests:
+                item = arrived.get()
+                if isinstance(item, Exception):
+                    raise item
+                yield item
+        finally:
+            shares.stop()
+            _settle(under_way)
+
+    def close(self) -> None:
+        """End all workers; idempotent."""
+        for lane in self._lanes:
+            lane.hang_up()
+        for lane in self._lanes:
+            lane.end()
+
+    def __enter__(self) -> "DevicePool":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _by_first(self, job: Callable[[KillableDevice], T]) -> T:
+        lane = self._lanes[0]
+        future = lane.submit(job)
+        try:
+            return future.result()
+        finally:
+            _settle({lane: future})
+
+
+class _Lane:
+    """A device and the thread that drives it, started at the first job and again after its end."""
+
+    def __init__(self, device: KillableDevice) -> None:
+        self.device = device
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[KillableDevice], Any]] | None]
+        self._jobs = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def submit(self, job: Callable[[KillableDevice], T]) -> "Future[T]":
+        """Have the device do something after all that was submitted before."""
+        future: Future[T] = Future()
+        self._jobs.put((future, job))
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, daemon=True, name="device")
+            self._thread.start()
+        return future
+
+    def hang_up(self) -> None:
+        """Let the thread end after its jobs, of which none should be under way."""
+        if self._thread is not None:
+            self._jobs.put(None)
+
+    def end(self) -> None:
+        """Wait for the thread, if need be without the process it waits for; close the device."""
+        if self._thread is not None:
+            self._thread.join(_GRACE_S)
+            if self._thread.is_alive():
+                self.device.kill()
+                self._thread.join(_END_S)
+            self._thread = None
+        self.device.close()
+
+    def _work(self) -> None:
+        while (item := self._jobs.get()) is not None:
+            future, job = item
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(job(self.device))
+                except BaseException as error:  # raised by whoever asks for it
+                    future.set_exception(error)
+            del item, future, job
+
+
+class _Shares:
+    """Hands out the places of requests, those of one layer to one worker while others are left.
+
+    The candidates of a layer share prepared weights, and kernels that would be compiled twice.
+    """
+
+    def __init__(self, requests: Sequence[Request]) -> None:
+        layers: dict[Hashable, deque[int]] = {}
+        for index, request in enumerate(requests):
+            layers.setdefault(_layer_of(request), deque()).append(index)
+        self._free = deque(layers.values())
+        self._taken: dict[int, deque[int]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, worker: int) -> int | None:
+        """Return the place of the next request for a worker, None if there is none."""
+        with self._lock:
+            if own := self._taken.get(worker):
+                return own.popleft()
+            if self._free:
+                own = self._taken[worker] = self._free.popleft()
+                return own.popleft()
+            longest = max(self._taken.values(), key=len, default=None)
+            return longest.pop() if longest else None
+
+    def stop(self) -> None:
+        """Hand out nothing more."""
+        with self._lock:
+            self._free.clear()
+            self._taken.clear()
+
+
+def _layer_of(request: Request) -> Hashable:
+    if isinstance(request, ProbeRequest):
+        return request.op, request.input_shapes, request.shape
+    return request.shape
+
+
+def _settle(under_way: "dict[_Lane, Future[Any]]") -> None:
+    """Wait for what is under way for a moment, then kill whoever is at it."""
+    wait(under_way.values(), _GRACE_S)
+    for lane, future in under_way.items():
+        if not future.done() and not future.cancel():
+            lane.device.kill()
+    wait(under_way.values(), _END_S)
