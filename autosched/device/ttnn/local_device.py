@@ -6,7 +6,6 @@ mock device's environment has to be in place before ttnn is imported.
 """
 
 import statistics
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -36,11 +35,12 @@ from autosched.device.ttnn.graph_capture import (
     read_device_ops,
 )
 from autosched.device.ttnn.runner import LayerFailedError, Runner, run_layer
+from autosched.device.ttnn.timing import profiled, traced_us, wall_us
 from autosched.device.ttnn.ttnn_types import DATA_TYPES, PAGE_LAYOUTS, layout_of, memory_config
 from autosched.errors import AutoschedError, BoardError, DeviceError
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Input, LayerOp
-from autosched.schedule.outcomes import DeviceOp, ProbeOutcome, Rejection, RunOutcome
+from autosched.schedule.outcomes import ProbeOutcome, Rejection, RunOutcome
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import PageLayout, ShardLayout, TensorLayout
 
@@ -151,6 +151,10 @@ class LocalDevice:
             return outcome if self.kind == "mock" else self._timed(runner, outcome)
         except LayerFailedError as error:
             return error.rejection
+        except AutoschedError:
+            raise
+        except Exception as error:  # a trace that outgrows its region, for one
+            return classify(error)
         finally:
             self._context.forget_unused_weights()
 
@@ -184,46 +188,24 @@ class LocalDevice:
 
         A trace holds device work alone, so a network with host layers is run anew each time.
         """
+
+        def forward() -> object:
+            return runner.forward(self._uploaded)
+
         self.device.enable_program_cache()
         for _ in range(self.timing.warm_ups):
-            runner.forward(self._uploaded)
-            ttnn.synchronize_device(self.device)
-        repeats = range(self.timing.replays)
+            wall_us(self.device, forward)
         if runner.network.host_layers:
-            times_us = [self._wall_us(lambda: runner.forward(self._uploaded)) for _ in repeats]
+            times_us = [wall_us(self.device, forward) for _ in range(self.timing.replays)]
         else:
-            times_us = self._traced_us(runner)
+            times_us = traced_us(self.device, forward, self.timing.replays)
         return RunOutcome(
-            ops=self._profiled(outcome.ops),
+            ops=profiled(self.device, forward, outcome.ops),
             output_layouts=outcome.output_layouts,
             peak_l1_bytes=outcome.peak_l1_bytes,
             latency_us=statistics.fmean(times_us),
             latency_std_us=statistics.pstdev(times_us),
         )
-
-    def _traced_us(self, runner: Runner) -> list[float]:
-        trace = ttnn.begin_trace_capture(self.device, cq_id=0)
-        outputs = runner.forward(self._uploaded)
-        ttnn.end_trace_capture(self.device, trace, cq_id=0)
-        times_us = [
-            self._wall_us(lambda: ttnn.execute_trace(self.device, trace, cq_id=0, blocking=False))
-            for _ in range(self.timing.replays)
-        ]
-        del outputs
-        ttnn.release_trace(self.device, trace)
-        return times_us
-
-    def _wall_us(self, call: Callable[[], object]) -> float:
-        start = time.perf_counter()
-        call()
-        ttnn.synchronize_device(self.device)
-        return (time.perf_counter() - start) * 1e6
-
-    def _profiled(self, ops: tuple[DeviceOp, ...]) -> tuple[DeviceOp, ...]:
-        """Return the ops with the kernel times of ttnn's device profiler, where it is enabled."""
-        from autosched.device.ttnn.timing import device_times_ns  # noqa: PLC0415 - silicon only
-
-        return device_times_ns(self.device, ops)
 
     def _probe_in(
         self, request: ProbeRequest, layouts: Sequence[TensorLayout], dry: bool = True
