@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,17 +43,33 @@ def open_local_device(
     """Open a device in this process.
 
     The mock device must be opened before anything else has opened a ttnn device here: tt-metal
-    reads the environment once.
+    reads the environment once, when ttnn is imported and its first device opened. Only then are
+    its variables set; the process's environment is afterwards as it was.
 
     Raises:
         BoardError: if the card that is there is another board.
         DeviceError: if the mock device's files cannot be written.
     """
     quiet = {"TT_METAL_LOGGER_LEVEL": "off", "LOGURU_LEVEL": "ERROR"}
-    os.environ.update(mock_environment(board, mock_directory()) if kind == "mock" else quiet)
-    from autosched.device.ttnn.local_device import LocalDevice  # noqa: PLC0415 - after the environment is set
+    with _environment(mock_environment(board, mock_directory()) if kind == "mock" else quiet):
+        # What it imports reads the environment.
+        from autosched.device.ttnn.local_device import LocalDevice  # noqa: PLC0415
 
-    return LocalDevice(board, kind, timing or TimingSettings())
+        return LocalDevice(board, kind, timing or TimingSettings())
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def cache_dir() -> Path:

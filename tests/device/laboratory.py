@@ -311,8 +311,10 @@ def conduct(function: Callable[[LocalDevice], Finding], device: LocalDevice) -> 
 
 
 def main() -> None:
+    before = dict(os.environ)
     device = open_local_device(BOARD)
-    findings = {function.__name__: conduct(function, device) for function in EXPERIMENTS}
+    findings: dict[str, Any] = {"environment": {"same": dict(os.environ) == before}}
+    findings |= {function.__name__: conduct(function, device) for function in EXPERIMENTS}
     sys.stdout.write(json.dumps(findings))
 
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,13 @@ def test_a_card_is_taken_unless_the_mock_device_is_asked_for(cards: list[Path]) 
     cards.append(Path("/dev/tenstorrent/0"))
     assert choose_device("auto") == choose_device("silicon") == "silicon"
     assert choose_device("mock") == "mock"
+
+
+def test_a_device_in_this_process_leaves_the_environment_as_it_was(
+    laboratory: dict[str, Any],
+) -> None:
+    """And works without it: the other experiments ran after that."""
+    assert laboratory["environment"] == {"same": True}
 
 
 def test_an_unknown_kind_is_refused_with_those_there_are() -> None:
