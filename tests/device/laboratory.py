@@ -292,6 +292,15 @@ def peaks_against_ttnn(device: LocalDevice) -> Finding:
 
 
 @experiment
+def zeros_of_probes(device: LocalDevice) -> Finding:
+    """Whether a layer without weights is given the same zeros for each of its candidates."""
+    network = small_network()
+    lowering = LayerRunner(device.device, BOARD, replace(network, weights={}))
+    layer = network.by_name["fc"]
+    return {"same": lowering.weights(layer) is lowering.weights(layer)}
+
+
+@experiment
 def a_closed_device(device: LocalDevice) -> Finding:
     """Last: nothing can run after it."""
     device.close()

@@ -42,11 +42,14 @@ class Context:
         self.runs_host_layers = runs_host_layers
         self._prepared: dict[Any, tuple[Tensor, Tensor | None]] = {}
         self._used: set[Any] = set()
+        self._zeros: dict[str, Weights] = {}
 
     def weights(self, layer: Layer) -> Weights:
         """Return the layer's parameters; zeros where the network came without (a probe)."""
-        found = self.network.weights.get(layer.name)
-        return found if found is not None else zero_weights(layer)
+        found = self.network.weights.get(layer.name) or self._zeros.get(layer.name)
+        if found is None:
+            found = self._zeros[layer.name] = zero_weights(layer)
+        return found
 
     def recall(self, key: Any) -> tuple[Tensor, Tensor | None] | None:
         """Return the weights prepared under ``key``, or None."""
