@@ -18,6 +18,7 @@ from autosched.bench.bench import Bench
 from autosched.boards import find_board
 from autosched.cost.model import CostModel
 from autosched.device.machine import open_local_device
+from autosched.device.pool import default_jobs
 from autosched.export.saving import save_schedule
 from autosched.network.graph import Network
 from autosched.network.operators import Input
@@ -40,8 +41,9 @@ _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 class Speed:
     """Times of one network, batch and board.
 
-    ``empty_s`` is from capture to export with nothing stored, ``filled_s`` again with every probe
-    stored; ``parent_rss_bytes`` and ``worker_rss_bytes`` are the peaks of both processes.
+    ``empty_s`` is from capture to export with nothing stored and ``jobs`` workers, ``one_job_s``
+    the same with one; ``filled_s`` again with every probe stored. ``parent_rss_bytes`` and
+    ``worker_rss_bytes`` are the peaks of this process and of the largest worker.
     ``proposal_ms`` (the joint sampler's), ``add_trial_ms``, ``predict_ms`` (the device ops of one
     forward pass, not seen before) and ``parse_ms`` (its captured graph) are medians. None where
     there was nothing to time.
@@ -50,7 +52,9 @@ class Speed:
     network: str
     board: str
     batch: int
+    jobs: int
     empty_s: float
+    one_job_s: float
     filled_s: float
     trials: int
     parent_rss_bytes: int
@@ -66,22 +70,32 @@ class Speed:
 
 
 def measure_speed(
-    capture: Callable[[], Network], board: str, settings: Settings, trials: int
+    capture: Callable[[], Network],
+    board: str,
+    settings: Settings,
+    trials: int,
+    jobs: int | None = None,
 ) -> Speed:
-    """Run the main job twice in a database of its own, then time its parts.
+    """Run the main job in databases of its own, then time its parts.
 
-    ``capture`` reads the network file anew. Takes as long as two searches.
+    ``capture`` reads the network file anew; ``jobs`` None stands for one worker a core. Takes as
+    long as three searches. With one job, ``one_job_s`` is ``empty_s``.
 
     Raises:
         AutoschedError: whatever the search raises.
     """
     with tempfile.TemporaryDirectory(prefix="autosched-speed-") as directory:
         place = Path(directory)
-        empty_s, _ = _job(capture, board, settings, trials, place, "empty")
+        jobs = default_jobs() if jobs is None else jobs
+        empty_s, _ = _job(capture, board, settings, trials, _Place(place, "empty", jobs))
         # Before the parts: they load ttnn into this process.
         parent = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
         worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _RSS_UNIT
-        filled_s, network = _job(capture, board, settings, trials, place, "filled")
+        filled_s, network = _job(capture, board, settings, trials, _Place(place, "filled", jobs))
+        one_job_s = empty_s
+        if jobs > 1:
+            (alone := place / "alone").mkdir()
+            one_job_s, _ = _job(capture, board, settings, trials, _Place(alone, "empty", 1))
         with create_study(network, board, storage=_url(place), name="filled") as study:
             proposal_ms = statistics.median(proposals_ms(study.prepare()))
             best = study.best
@@ -90,7 +104,9 @@ def measure_speed(
             network=network.name,
             board=board,
             batch=network.batch,
+            jobs=jobs,
             empty_s=empty_s,
+            one_job_s=one_job_s,
             filled_s=filled_s,
             trials=trials,
             parent_rss_bytes=parent,
@@ -108,22 +124,31 @@ def _url(directory: Path) -> str:
     return f"sqlite:///{directory / 'speed.sqlite3'}"
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where a job's database is, under which name it searches, and with how many workers."""
+
+    directory: Path
+    name: str
+    jobs: int
+
+
 def _job(
-    capture: Callable[[], Network],
-    board: str,
-    settings: Settings,
-    trials: int,
-    directory: Path,
-    name: str,
+    capture: Callable[[], Network], board: str, settings: Settings, trials: int, place: _Place
 ) -> tuple[float, Network]:
     begin = time.perf_counter()
     network = capture()
     with create_study(
-        network, board, storage=_url(directory), name=name, settings=settings
+        network,
+        board,
+        storage=_url(place.directory),
+        name=place.name,
+        settings=settings,
+        jobs=place.jobs,
     ) as study:
         best = study.optimize(trials=trials)
         if best is not None and best.schedule is not None:
-            save_schedule(best.schedule, directory / f"{name}.py")
+            save_schedule(best.schedule, place.directory / f"{place.name}.py")
     return time.perf_counter() - begin, network
 
 

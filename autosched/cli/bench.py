@@ -38,6 +38,7 @@ def bench(  # noqa: PLR0913 - one parameter per option
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each sampler, seeds 0, 1, ...")] = 1,
     effort: options.EffortOption = None,
+    jobs: options.Jobs = None,
     storage: options.Storage = None,
     plot: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write best-so-far over trials as .html.")
@@ -80,6 +81,7 @@ def bench(  # noqa: PLR0913 - one parameter per option
         plot=plot,
         markdown=markdown,
         speed=speed,
+        jobs=jobs,
     )
     with opened_output(as_json) as output:
         if solver:

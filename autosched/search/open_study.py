@@ -30,10 +30,12 @@ def create_study(
     storage: str | None = None,
     name: str | None = None,
     settings: Settings | None = None,
+    jobs: int | None = None,
 ) -> Study:
     """Return a study of ``network``, made in ``storage`` or found there under its name.
 
-    ``storage`` is a SQLAlchemy URL (default: the project's SQLite file). Example::
+    ``storage`` is a SQLAlchemy URL (default: the project's SQLite file); ``jobs`` workers probe
+    (default: one a core, 4 at most). Example::
 
         network = autosched.capture(module.eval(), (images,), "resnet50")
         with autosched.create_study(network, "n150") as study:
@@ -43,7 +45,7 @@ def create_study(
     Raises:
         BoardError, SearchError, StoreError, StudyError: as :func:`open_study`.
     """
-    return _opened(open_store(storage), network, board, settings or Settings(), name)
+    return _opened(open_store(storage), network, board, settings or Settings(), name, jobs)
 
 
 def load_study(name: str, *, storage: str | None = None, network: Network | None = None) -> Study:
@@ -65,12 +67,17 @@ def load_study(name: str, *, storage: str | None = None, network: Network | None
 
 
 def _opened(
-    store: Store, network: Network, board: str, settings: Settings, name: str | None
+    store: Store,
+    network: Network,
+    board: str,
+    settings: Settings,
+    name: str | None,
+    jobs: int | None = None,
 ) -> Study:
     """Return a study that closes ``store`` when it is closed."""
     with ExitStack() as cleaning:
         cleaning.callback(store.close)
-        study = open_study(store, network, board, settings, name)
+        study = open_study(store, network, board, settings, name, jobs=jobs)
         study.on_close(cleaning.pop_all().close)
     return study
 

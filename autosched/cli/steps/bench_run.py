@@ -15,7 +15,7 @@ from autosched.cli import hints
 from autosched.cli.steps.inputs import captured_network, describe_device, hand_tuned
 from autosched.device.interface import Device
 from autosched.device.machine import choose_device
-from autosched.device.worker import WorkerDevice
+from autosched.device.pool import open_pool
 from autosched.errors import ScheduleError, SearchError
 from autosched.network.capture.network_file import split_path
 from autosched.network.graph import Network
@@ -58,6 +58,7 @@ class BenchRequest:
     markdown: str | None
     speed: bool
     allow_host: bool = False
+    jobs: int | None = None
 
     def check(self) -> None:
         """Refuse what can be refused before anything slow is done.
@@ -200,8 +201,10 @@ def prepared_benches(
         for board in map(find_board, request.boards):
             say(output.console, f"Device: {describe_device(kind, board.name, request.device)}")
             with ExitStack() as devices:
-                device = devices.enter_context(WorkerDevice(board, kind))
-                scout = devices.enter_context(WorkerDevice(board)) if kind == "silicon" else None
+                device = devices.enter_context(open_pool(board, kind, jobs=request.jobs))
+                scout = None
+                if kind == "silicon":
+                    scout = devices.enter_context(open_pool(board, jobs=request.jobs))
                 for prepared in _prepared(output, request, store, device, scout):
                     with prepared.screen.shown():
                         if _is_ready(prepared, leave_out):
@@ -257,6 +260,7 @@ def _measured_speed(output: Screen, request: BenchRequest, kind: str) -> dict[st
         request.boards[0],
         settings,
         effort.trials if request.trials is None else request.trials,
+        request.jobs,
     ).to_plain()
     for name, value in speed.items():
         text = f"{value:,.2f}" if isinstance(value, float) else str(value)
