@@ -295,9 +295,9 @@ def peaks_against_ttnn(device: LocalDevice) -> Finding:
 def zeros_of_probes(device: LocalDevice) -> Finding:
     """Whether a layer without weights is given the same zeros for each of its candidates."""
     network = small_network()
-    lowering = LayerRunner(device.device, BOARD, replace(network, weights={}))
+    context = Context(device.device, BOARD, replace(network, weights={}))
     layer = network.by_name["fc"]
-    return {"same": lowering.weights(layer) is lowering.weights(layer)}
+    return {"same": context.weights(layer) is context.weights(layer)}
 
 
 @experiment
