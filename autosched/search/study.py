@@ -55,6 +55,7 @@ from autosched.store.trials import (
 
 _JOINT = "joint"
 _PROOF_LIMIT_S = 20.0
+_NEW_NAME = "Give a new search a name of its own with --study NAME; it reuses the probes"
 
 
 class Study:
@@ -394,9 +395,19 @@ class Study:
 
 
 def _estimated_with(store: Store, record: StudyRecord) -> str:
-    """Return the version of the cost model of a study's last trial, "" if there is none."""
+    """Return the version of the cost model of a study's trials, "" if it estimated none.
+
+    Raises:
+        StudyError: if they are of several: their times do not compare.
+    """
     trials = list_trials(store, record, with_schedules=False)
-    return trials[-1].cost_model if trials else ""
+    versions = list(dict.fromkeys(trial.cost_model for trial in trials if trial.cost_model))
+    if len(versions) > 1:
+        raise StudyError(
+            f"the trials of study {record.name!r} were estimated by several cost models "
+            f"({', '.join(versions)}), whose times do not compare. {_NEW_NAME}"
+        )
+    return versions[0] if versions else ""
 
 
 def _check_comparable(record: StudyRecord, before: str, chosen: ChosenModel) -> None:
@@ -405,6 +416,5 @@ def _check_comparable(record: StudyRecord, before: str, chosen: ChosenModel) -> 
         raise StudyError(
             f"the trials of study {record.name!r} were estimated by cost model {before}, which is "
             f"neither in its database nor shipped any more; times by {chosen.model.version} do not "
-            "compare with them. Give a new search a name of its own with --study NAME; it reuses "
-            "the probes"
+            f"compare with them. {_NEW_NAME}"
         )

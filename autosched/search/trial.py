@@ -24,7 +24,8 @@ def run_trial(device: Device, book: ProbeBook, schedule: Schedule, sampler: str)
 
     On silicon the latency is the measured one, and ops have times only from ttnn's profiler; on
     the mock device it is the sum of estimated op times. Its standard deviation is the spread of the
-    repeats on silicon, otherwise the cost model's standard error.
+    repeats on silicon, otherwise the cost model's standard error. Whatever the mock device says
+    of a schedule carries the version of the cost model that led to it, a rejection too.
     """
     started_at = datetime.now(timezone.utc)
     begin = time.perf_counter()
@@ -37,6 +38,7 @@ def run_trial(device: Device, book: ProbeBook, schedule: Schedule, sampler: str)
         rejection=outcome if isinstance(outcome, Rejection) else None,
         latency_us=None if isinstance(outcome, Rejection) else 0.0,
         latency_kind=None if isinstance(outcome, Rejection) else TimeKind.ESTIMATED,
+        cost_model="" if device.kind == "silicon" else book.cost.version,
     )
     if isinstance(outcome, Rejection):
         return record

@@ -2,9 +2,10 @@ import time
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from autosched.cost.model import CostModel
+from autosched.cost.model_choice import keep_calibration
 from autosched.errors import SearchError, StudyError
 from autosched.probing.lower_bound import Proof
 from autosched.probing.probe_book import ProbeCounts
@@ -318,6 +319,43 @@ def test_estimates_of_two_cost_models_are_not_set_side_by_side(studied: Studied,
     with probed.writing() as session:
         session.execute(update(models.TrialRow).values(cost_model="wormhole_b0-0-gone"))
     with pytest.raises(StudyError, match=rf"-0-gone, .* by {trial.cost_model} do not compare"):
+        fresh(studied, probed)
+
+
+def calibrated(store: Store) -> None:
+    """Keep a calibration that a new study would estimate with."""
+    shipped = CostModel.load("wormhole_b0").coefficients
+    keep_calibration(store, "newer", [replace(shipped, clock_ghz=1.5)])
+
+
+def test_a_study_keeps_its_cost_model_after_a_rejection(studied: Studied, probed: Store):
+    """Also where its last trial, or every one, was rejected."""
+    table = studied.device()
+    answers = iter([table.run, lambda _: HANG])
+    with fresh(studied, probed, Scripted(table, run=lambda given: next(answers)(given))) as study:
+        study.optimize(trials=2)
+        shipped = study.cost.version
+        assert [trial.rejection for trial in study.trials] == [None, HANG]
+    calibrated(probed)
+    with fresh(studied, probed) as study:
+        assert study.cost.version == shipped
+    with probed.writing() as session:
+        session.execute(delete(models.TrialRow).where(models.TrialRow.rejection_kind.is_(None)))
+    with fresh(studied, probed) as study:
+        assert study.cost.version == shipped
+    with probed.writing() as session:
+        session.execute(delete(models.TrialRow))
+    with fresh(studied, probed) as study:
+        assert study.cost.version != shipped
+
+
+def test_trials_of_several_cost_models_are_not_gone_on_with(studied: Studied, probed: Store):
+    with fresh(studied, probed) as study:
+        study.optimize(trials=2)
+    first = update(models.TrialRow).where(models.TrialRow.number == 0)
+    with probed.writing() as session:
+        session.execute(first.values(cost_model="wormhole_b0-0-gone"))
+    with pytest.raises(StudyError, match="estimated by several cost models .*-0-gone, "):
         fresh(studied, probed)
 
 

@@ -103,6 +103,14 @@ def test_it_gives_up_with_the_last_schedule_and_rejection(skipped: Studied, book
     assert record.latency_us is None
 
 
+def test_a_rejection_says_which_cost_model_led_to_it(skipped: Studied, book: ProbeBook):
+    device = fits(skipped, lambda _: False, CLASH)
+    record = run_trial(device, book, in_l1(skipped.joint), "joint")
+    assert (record.rejection, record.cost_model) == (CLASH, book.cost.version)
+    device.kind = "silicon"
+    assert run_trial(device, book, in_l1(skipped.joint), "joint").cost_model == ""
+
+
 def test_other_rejections_are_not_repaired(skipped: Studied, book: ProbeBook):
     crash = replace(CLASH, kind=RejectionKind.CRASH)
     device = fits(skipped, lambda _: False, crash)
