@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from autosched.solver.problem import Candidate, Problem
+from autosched.solver.problem import Candidate, Problem, Waiting, is_live
 
 Moves = Mapping[tuple[int, int], int]
 """(layer just run, tensor) to the layout that the tensor moves to."""
@@ -145,6 +145,22 @@ def evaluate(problem: Problem, candidates: Sequence[int], moves: Moves | None = 
     )
 
 
-def violates(nogoods: Sequence[tuple[tuple[int, int], ...]], candidates: Sequence[int]) -> bool:
-    """Whether a choice contains all pairs of any learned constraint."""
-    return any(all(candidates[layer] == chosen for layer, chosen in nogood) for nogood in nogoods)
+def violates(problem: Problem, assignment: Assignment) -> bool:
+    """Whether a choice is all that any learned constraint of the problem forbids together."""
+    place = {layer: step for step, layer in enumerate(problem.order)}
+
+    def waits(item: Waiting) -> bool:
+        if not is_live(problem, place, item.tensor, item.at):
+            return False
+        chosen = assignment.candidates[item.tensor]
+        layout = problem.layers[item.tensor].candidates[chosen].output_layout
+        for move in assignment.moves:
+            if move.tensor == item.tensor and place[move.after] < place[item.at]:
+                layout = move.target
+        return layout == item.layout
+
+    return any(
+        all(assignment.candidates[layer] == chosen for layer, chosen in nogood.chosen)
+        and all(map(waits, nogood.waiting))
+        for nogood in problem.nogoods
+    )

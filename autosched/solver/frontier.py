@@ -6,7 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from autosched.solver.bounds import Bound
-from autosched.solver.stages import Codes, Column, Flags, Floats, Ints, MoveStage, RunStage, Stage
+from autosched.solver.stages import (
+    Codes,
+    Column,
+    Flags,
+    Floats,
+    Ints,
+    MoveStage,
+    RunStage,
+    Stage,
+    Watch,
+)
 
 CHUNK_CELLS = 1 << 21
 WORD_BITS = 62
@@ -103,11 +113,20 @@ def permitted(stage: RunStage, frontier: Frontier) -> Flags:
     """Whether learned constraints allow a candidate: (rows, candidates)."""
     allowed = np.ones((len(frontier.cost_us), len(stage.candidates)), dtype=np.bool_)
     for watch in stage.watches:
-        if watch.last and watch.slot is None:
-            allowed &= ~watch.member
-        elif watch.last:
-            allowed &= ~(watch.member & (frontier.codes[:, watch.slot] == 1)[:, None])
+        if watch.last:
+            so_far = _holds(watch, frontier.codes)
+            if watch.slot is not None:
+                so_far &= frontier.codes[:, watch.slot] == 1
+            allowed &= ~(watch.member & so_far[:, None])
     return allowed
+
+
+def _holds(watch: Watch, codes: Codes) -> Flags:
+    """Whether the tensors that a learned constraint names wait as it says, by row."""
+    holds = np.ones(len(codes), dtype=np.bool_)
+    for slot, code in watch.waiting:
+        holds &= codes[:, slot] == code
+    return holds
 
 
 def _dead_bytes(stage: RunStage, frontier: Frontier) -> Ints:
@@ -143,18 +162,24 @@ def _codes_after(stage: RunStage, frontier: Frontier, rows: Ints, options: Ints)
     codes = frontier.codes
     under_way = {watch.slot: watch for watch in stage.watches if watch.slot is not None}
     columns = [
-        codes[rows, slot] * under_way[slot].member[options]
+        codes[rows, slot] * _met(under_way[slot], codes, rows, options)
         if slot in under_way
         else codes[rows, slot]
         for slot in stage.kept
     ]
     if stage.output_code is not None:
         columns.append(stage.output_code[options])
-    columns += [w.member[options] for w in stage.watches if w.slot is None and not w.last]
+    begun = [watch for watch in stage.watches if watch.slot is None and not watch.last]
+    columns += [_met(watch, codes, rows, options).astype(np.int16) for watch in begun]
     if not columns:
         return np.zeros((len(rows), 0), dtype=np.int16)
     stacked: Codes = np.stack(columns, axis=1).astype(np.int16, copy=False)
     return stacked
+
+
+def _met(watch: Watch, codes: Codes, rows: Ints, options: Ints) -> Flags:
+    """Whether all that a learned constraint says of this step is so, by row of the result."""
+    return _holds(watch, codes)[rows] & watch.member[options]
 
 
 def _expand_move(

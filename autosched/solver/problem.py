@@ -27,8 +27,30 @@ LayoutPair = tuple[int, int]
 ReshardTimes = Mapping[LayoutPair, float] | Callable[[int, int], float]
 """Time from one layout id to another: a table, where a missing pair is impossible, or a function
 that returns infinity for an impossible pair. Equal layouts take no time and are never asked."""
-Nogood = tuple[tuple[int, int], ...]
-"""(layer, candidate) pairs that may not all be chosen together."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """That a tensor waits in a layout when layer ``at`` begins, before that layer's reshards.
+
+    It does not hold where the tensor is not there yet, or nothing reads it any more.
+    """
+
+    tensor: int
+    at: int
+    layout: int
+
+
+@dataclass(frozen=True)
+class Nogood:
+    """A learned constraint: what may not all be so together.
+
+    ``chosen`` has (layer, candidate) pairs, each layer once, ``waiting`` the layouts in which
+    tensors wait: the same candidates may run once a tensor has moved to DRAM.
+    """
+
+    chosen: tuple[tuple[int, int], ...] = ()
+    waiting: tuple[Waiting, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,14 +172,22 @@ class Problem:
             raise SearchError(f"{where}: time of {candidate.time_us} us; leave out what cannot run")
 
     def _check_nogood(self, nogood: Nogood) -> None:
+        layers = range(len(self.layers))
         legal = all(
-            0 <= layer < len(self.layers) and 0 <= chosen < len(self.layers[layer].candidates)
-            for layer, chosen in nogood
+            layer in layers and 0 <= chosen < len(self.layers[layer].candidates)
+            for layer, chosen in nogood.chosen
         )
-        if not nogood or not legal or len({layer for layer, _ in nogood}) != len(nogood):
+        there = all(
+            item.tensor in layers
+            and item.at in layers
+            and 0 <= item.layout < len(self.layout_bytes)
+            for item in nogood.waiting
+        )
+        once = len({layer for layer, _ in nogood.chosen}) == len(nogood.chosen)
+        if not (nogood.chosen or nogood.waiting) or not (legal and there and once):
             raise SearchError(
                 f"learned constraint {nogood}: expected pairs of an existing layer, each once, and "
-                "one of its candidates"
+                "one of its candidates, and existing tensors in layouts of the table"
             )
 
     def _check_order(self) -> None:
@@ -167,3 +197,9 @@ class Problem:
         for index, layer in enumerate(self.layers):
             if any(place[producer] > place[index] for producer in layer.producers):
                 raise SearchError(f"execution order: layer {layer.name!r} runs before its producer")
+
+
+def is_live(problem: Problem, place: Mapping[int, int], tensor: int, at: int) -> bool:
+    """Whether a tensor is there when a layer begins; ``place`` is each layer's in the order."""
+    readers = problem.consumers[tensor]
+    return bool(readers) and place[tensor] < place[at] <= place[readers[-1]]

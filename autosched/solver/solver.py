@@ -100,7 +100,7 @@ class Resolver:
         self._problem = problem
         self._cache: InputCache = {}
         self._known: dict[_Key, Assignment] = {}
-        self._compile()
+        self._is_compiled = False
         self._times_us = [
             np.array([candidate.time_us for candidate in layer.candidates])
             for layer in problem.layers
@@ -110,16 +110,17 @@ class Resolver:
         """Add a learned constraint."""
         self._problem = replace(self._problem, nogoods=(*self._problem.nogoods, nogood))
         self._known = {key: item for key, item in self._known.items() if self._is_legal(item)}
-        self._compile()
+        self._is_compiled = False
 
     def _compile(self) -> None:
         problem = self._problem
         everything = max(len(layer.candidates) for layer in problem.layers)
         self._stages = compile_stages(problem, everything, self._cache)
         self._pairs = pair_tables(self._stages, problem.capacity_bytes)
+        self._is_compiled = True
 
     def _is_legal(self, known: Assignment) -> bool:
-        return not violates(self._problem.nogoods, known.candidates)
+        return not violates(self._problem, known)
 
     def solve(
         self, times_us: Sequence[Floats], k: int = 1, time_limit_s: float | None = None
@@ -129,6 +130,8 @@ class Resolver:
         Raises:
             SearchError: as :func:`solve`.
         """
+        if not self._is_compiled:
+            self._compile()
         search = _Search(
             self._problem,
             retimed(self._stages, times_us),

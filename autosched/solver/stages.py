@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autosched.solver.problem import Candidate, LayerTable, Problem
+from autosched.solver.problem import Candidate, LayerTable, Nogood, Problem, is_live
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -56,13 +56,24 @@ class InputTables:
 class Watch:
     """A learned constraint at one of its layers.
 
-    ``member`` marks the candidates that it names. ``slot`` is its column before the stage, None at
-    its first layer; ``last`` tells that choosing a member now would complete it.
+    ``member`` marks the candidates that it names, all where it names none of this layer;
+    ``waiting`` has (slot, code) of the layouts that tensors have to wait in. ``slot`` is its column
+    before the stage, None at its first layer; ``last`` tells that choosing a member now would
+    complete it.
     """
 
     slot: int | None
     member: Flags
+    waiting: tuple[tuple[int, int], ...]
     last: bool
+
+
+@dataclass(frozen=True)
+class _Condition:
+    """What a learned constraint says of one layer's step: its candidate, and (tensor, layout)."""
+
+    candidate: int | None
+    waiting: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,15 +152,32 @@ class _Compiler:
         self.sizes = np.array(problem.layout_bytes, dtype=np.int64)
         self.place = {layer: step for step, layer in enumerate(problem.order)}
         self.tensors = [self._column(index) for index in range(len(problem.layers))]
-        self.nogoods = [self._by_layer(nogood) for nogood in problem.nogoods]
-        self.flags = [Column(-1, (0, 1), np.zeros(2, dtype=np.int64)) for _ in problem.nogoods]
+        possible = [nogood for nogood in problem.nogoods if self._can_hold(nogood)]
+        self.nogoods = [self._by_layer(nogood) for nogood in possible]
+        self.flags = [Column(-1, (0, 1), np.zeros(2, dtype=np.int64)) for _ in possible]
         self.frontier: list[Column] = []
 
     def stages(self) -> tuple[Stage, ...]:
         return tuple(stage for layer in self.problem.order for stage in self._stages_of(layer))
 
-    def _by_layer(self, nogood: Sequence[tuple[int, int]]) -> dict[int, int]:
-        return dict(sorted(nogood, key=lambda pair: self.place[pair[0]]))
+    def _can_hold(self, nogood: Nogood) -> bool:
+        return all(
+            is_live(self.problem, self.place, item.tensor, item.at)
+            and item.layout in self.tensors[item.tensor].layouts
+            for item in nogood.waiting
+        )
+
+    def _by_layer(self, nogood: Nogood) -> dict[int, _Condition]:
+        """Return what a constraint says of each step that it is about, in execution order."""
+        chosen = dict(nogood.chosen)
+        layers = {*chosen, *(item.at for item in nogood.waiting)}
+        return {
+            layer: _Condition(
+                chosen.get(layer),
+                tuple((item.tensor, item.layout) for item in nogood.waiting if item.at == layer),
+            )
+            for layer in sorted(layers, key=self.place.__getitem__)
+        }
 
     def _column(self, index: int) -> Column:
         layer = self.problem.layers[index]
@@ -232,9 +260,15 @@ class _Compiler:
         for flag, nogood in zip(self.flags, self.nogoods, strict=True):
             if index in nogood:
                 layers = list(nogood)
-                member = np.array([number == nogood[index] for number in self.kept[index]])
+                named = nogood[index].candidate
+                member = np.array([named in (None, number) for number in self.kept[index]])
+                waiting = tuple(
+                    (self._slot(column), column.layouts.index(layout))
+                    for tensor, layout in nogood[index].waiting
+                    for column in [self.tensors[tensor]]
+                )
                 slot = None if layers[0] == index else self._slot(flag)
-                yield Watch(slot, member, layers[-1] == index)
+                yield Watch(slot, member, waiting, layers[-1] == index)
 
     def _input_tables(self, index: int, table: Sequence[Candidate]) -> tuple[InputTables, ...]:
         producers = self.problem.layers[index].producers
@@ -308,11 +342,12 @@ def undominated(problem: Problem, keep: int = 1) -> tuple[tuple[int, ...], ...]:
 
     A candidate goes only if ``keep`` others dominate it, so the ``keep`` best joint choices cost
     the same without it. One that occurs in a learned constraint dominates nothing, because the
-    swap may be forbidden where the original is not. Pinned candidates stay.
+    swap may be forbidden where the original is not; where tensors wait does not change with it.
+    Pinned candidates stay.
     """
     suspects: dict[int, set[int]] = defaultdict(set)
     for nogood in problem.nogoods:
-        for layer, chosen in nogood:
+        for layer, chosen in nogood.chosen:
             suspects[layer].add(chosen)
     return tuple(
         _undominated_of(layer, suspects[index], keep) for index, layer in enumerate(problem.layers)

@@ -4,7 +4,7 @@ import itertools
 import math
 import random
 
-from autosched.solver.problem import Candidate, LayerTable, Problem
+from autosched.solver.problem import Candidate, LayerTable, Nogood, Problem, Waiting
 
 DRAM = 0
 
@@ -61,7 +61,9 @@ def random_problem(seed, shape="scattered", count=4, layouts=3, candidates=2):
         layers=layers,
         layout_bytes=sizes,
         capacity_bytes=rng.choice([14, 18, 22, 26, 40, 100]),
-        nogoods=tuple(_nogood(rng, layers) for _ in range(rng.choice([0, 0, 1, 2, 3]))),
+        nogoods=tuple(
+            random_nogood(rng, layers, layouts) for _ in range(rng.choice([0, 0, 1, 2, 3]))
+        ),
     )
 
 
@@ -104,9 +106,25 @@ def _reshards(rng, layouts):
     return table
 
 
-def _nogood(rng, layers):
-    members = rng.sample(range(len(layers)), min(len(layers), rng.choice([1, 2, 2, 2, 3])))
-    return tuple((layer, rng.randrange(len(layers[layer].candidates))) for layer in members)
+def random_nogood(rng, layers, layouts):
+    """Choices, tensors that wait somewhere, or both; some can never be so."""
+    everything = range(len(layers))
+    members = rng.sample(everything, min(len(layers), rng.choice([0, 1, 2, 2, 2, 3])))
+    waiting = rng.choice([0, 0, 1, 1, 2]) if members else 1
+    return Nogood(
+        tuple((layer, rng.randrange(len(layers[layer].candidates))) for layer in members),
+        tuple(_waiting(rng, layers, layouts) for _ in range(waiting)),
+    )
+
+
+def _waiting(rng, layers, layouts):
+    """Mostly of a tensor that some layer reads, when it does."""
+    pairs = [(p, index) for index, layer in enumerate(layers) for p in layer.producers]
+    if not pairs or rng.random() < 0.2:
+        tensor, at = rng.randrange(len(layers)), rng.randrange(len(layers))
+    else:
+        tensor, at = rng.choice(pairs)
+    return Waiting(tensor, at, rng.randrange(layouts))
 
 
 def every_schedule(problem):
@@ -118,12 +136,14 @@ def every_schedule(problem):
         for layer in problem.layers
     ]
     for chosen in itertools.product(*choices):
-        if any(all(chosen[i] == c for i, c in nogood) for nogood in problem.nogoods):
-            continue
-        yield from _play(problem, chosen, 0, {}, 0.0)
+        named = [n for n in problem.nogoods if all(chosen[i] == c for i, c in n.chosen)]
+        if all(nogood.waiting for nogood in named):
+            yield from _play((problem, [set(n.waiting) for n in named]), chosen, 0, {}, 0.0)
 
 
-def _play(problem, chosen, step, resident, cost):
+def _play(rules, chosen, step, resident, cost):
+    """``rules`` are the problem and, of each constraint under way, what still has to be so."""
+    problem, constraints = rules
     order = problem.order
     if cost == math.inf:
         return
@@ -131,6 +151,10 @@ def _play(problem, chosen, step, resident, cost):
         yield cost
         return
     index = order[step]
+    waits = {Waiting(tensor, index, layout) for tensor, layout in resident.items()}
+    constraints = [left - waits for left in constraints]
+    if not all(constraints):
+        return
     layer = problem.layers[index]
     option = layer.candidates[chosen[index]]
     size = problem.layout_bytes
@@ -149,7 +173,7 @@ def _play(problem, chosen, step, resident, cost):
         alive[index] = option.output_layout
     movable = [t for t in sorted({*layer.producers, index}) if t in alive]
     for moved, extra in _moved(problem, alive, movable):
-        yield from _play(problem, chosen, step + 1, moved, cost + extra)
+        yield from _play((problem, constraints), chosen, step + 1, moved, cost + extra)
 
 
 def _take_inputs(problem, choice, resident, later, memory):

@@ -4,7 +4,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autosched.solver.problem import Candidate, LayerTable, Problem
+from autosched.solver.problem import Candidate, LayerTable, Nogood, Problem
 from autosched.solver.stages import undominated
 from tests.solver.random_problems import SHAPES, every_schedule, random_problem
 
@@ -49,8 +49,8 @@ def test_forbidden_dominates_nothing():
 
 
 def test_one_in_a_learned_constraint_dominates_nothing():
-    assert kept((FAST, SLOW), nogoods=(((0, 0),),)) == (0, 1)
-    assert kept((FAST, SLOW), nogoods=(((0, 1),),)) == (0,)
+    assert kept((FAST, SLOW), nogoods=(Nogood(((0, 0),)),)) == (0, 1)
+    assert kept((FAST, SLOW), nogoods=(Nogood(((0, 1),)),)) == (0,)
 
 
 @settings(max_examples=200)

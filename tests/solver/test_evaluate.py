@@ -1,7 +1,8 @@
 import math
+from dataclasses import replace
 
 from autosched.solver.evaluate import Move, Reshard, evaluate, violates
-from autosched.solver.problem import Candidate, LayerTable, Problem
+from autosched.solver.problem import Candidate, LayerTable, Nogood, Problem, Waiting
 
 SPILL, LOAD = {(1, 0): 4.0}, {(0, 1): 3.0, (1, 2): 2.0}
 
@@ -66,5 +67,24 @@ def test_fits_and_violates():
     found = evaluate(skip_network(), (0, 0, 0))
     assert found.fits(18)
     assert not found.fits(17)
-    assert violates([((0, 0), (1, 0))], (0, 0, 0))
-    assert not violates([((0, 0), (1, 0))], (0, 1, 0))
+    pair = Nogood(((0, 0), (1, 0)))
+    assert violates(replace(skip_network(), nogoods=(pair,)), found)
+    assert not violates(
+        replace(skip_network(), nogoods=(pair,)), evaluate(skip_network(), (0, 1, 0))
+    )
+
+
+def test_a_constraint_on_where_a_tensor_waits():
+    """It spills after "b": "b" begins with it in L1, "c" does not."""
+    stays = evaluate(skip_network(), (0, 0, 0))
+    spills = evaluate(skip_network(), (0, 0, 0), {(1, 0): 0})
+
+    def forbids(*waiting):
+        problem = replace(skip_network(), nogoods=(Nogood(((2, 0),), waiting),))
+        return violates(problem, stays), violates(problem, spills)
+
+    assert forbids(Waiting(0, 1, 1)) == (True, True)
+    assert forbids(Waiting(0, 2, 1)) == (True, False)
+    assert forbids(Waiting(0, 2, 0)) == (False, True)
+    assert forbids(Waiting(0, 1, 1), Waiting(0, 2, 0)) == (False, True)
+    assert forbids(Waiting(0, 0, 1)) == (False, False)

@@ -1,7 +1,7 @@
 import pytest
 
 from autosched.errors import SearchError
-from autosched.solver.problem import Candidate, LayerTable, Problem
+from autosched.solver.problem import Candidate, LayerTable, Nogood, Problem
 from autosched.solver.solver import solve
 from tests.solver.random_problems import two_convolutions
 
@@ -40,7 +40,7 @@ def test_says_where_no_reshard_leads():
 def test_says_that_learned_constraints_leave_nothing():
     layers = (LayerTable("conv", (), (Candidate(1.0, (), 0),)),)
     with pytest.raises(SearchError, match=r"'conv' has no choice.*lifting the learned constraints"):
-        solve(Problem(layers, (0,), 10, (((0, 0),),)))
+        solve(Problem(layers, (0,), 10, (Nogood(((0, 0),)),)))
 
 
 def test_says_when_only_all_pins_together_are_wrong():

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from autosched.errors import SearchError
-from autosched.solver.problem import Candidate, LayerTable, Problem
+from autosched.solver.problem import Candidate, LayerTable, Nogood, Problem, Waiting
 
 STEM = LayerTable("stem", (), (Candidate(1.0, (), 0),))
 
@@ -36,7 +36,18 @@ def test_tables_that_do_not_fit_together(changes, message):
         build(conv(**changes))
 
 
-@pytest.mark.parametrize("nogood", [(), ((2, 0),), ((1, 1),), ((1, 0), (1, 0))])
+@pytest.mark.parametrize(
+    "nogood",
+    [
+        Nogood(),
+        Nogood(((2, 0),)),
+        Nogood(((1, 1),)),
+        Nogood(((1, 0), (1, 0))),
+        Nogood(waiting=(Waiting(2, 1, 0),)),
+        Nogood(waiting=(Waiting(0, 2, 0),)),
+        Nogood(waiting=(Waiting(0, 1, 2),)),
+    ],
+)
 def test_illegal_learned_constraints(nogood):
     with pytest.raises(SearchError, match="learned constraint"):
         build(conv(), nogoods=(nogood,))

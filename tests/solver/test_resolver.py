@@ -1,4 +1,5 @@
 from dataclasses import replace
+from random import Random
 
 import numpy as np
 import pytest
@@ -6,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autosched.errors import SearchError
+from autosched.solver.problem import Candidate, LayerTable, Nogood, Problem, Waiting
 from autosched.solver.solver import Resolver, solve
-from tests.solver.random_problems import SHAPES, random_problem, two_convolutions
+from tests.solver.random_problems import SHAPES, random_nogood, random_problem, two_convolutions
 
 
 def drawn(problem, random):
@@ -53,15 +55,40 @@ def check_equal(resolver, problem, times_us, k):
 def test_answers_as_solving_anew_does(seed, shape, count, k):
     """Times change between questions, and learned constraints come in."""
     problem = random_problem(seed, shape, count)
-    random = np.random.default_rng(seed)
+    random, rng = np.random.default_rng(seed), Random(seed)
     resolver = Resolver(problem)
     for _ in range(3):
         check_equal(resolver, problem, drawn(problem, random), k)
-        pair = sorted(random.choice(len(problem.layers), 2, replace=False).tolist())
-        nogood = tuple((layer, len(problem.layers[layer].candidates) - 1) for layer in pair)
+        nogood = random_nogood(rng, problem.layers, len(problem.layout_bytes))
         resolver.forbid(nogood)
         problem = replace(problem, nogoods=(*problem.nogoods, nogood))
     check_equal(resolver, problem, drawn(problem, random), k)
+
+
+def test_what_was_rejected_in_l1_may_run_with_a_tensor_in_dram():
+    """All have one candidate: without the spill, of cost 6, there would be no schedule left."""
+    problem = Problem(
+        layers=(
+            LayerTable("stem", (), (Candidate(1.0, (), 1),), moves={(1, 0): 1.5}),
+            LayerTable("conv", (0,), (Candidate(1.0, (1,), 1),), ({(0, 1): 1.0},)),
+            LayerTable("add", (1, 0), (Candidate(1.0, (1, 1), 1),), ({(0, 1): 1.0}, {(0, 1): 0.5})),
+        ),
+        layout_bytes=(0, 6),
+        capacity_bytes=100,
+    )
+    resolver = Resolver(problem)
+    times_us = [np.ones(1)] * 3
+    assert resolver.solve(times_us).best.cost_us == 3.0
+    chosen = ((0, 0), (1, 0))
+    resolver.forbid(Nogood(chosen, (Waiting(0, 2, 1),)))
+    best = resolver.solve(times_us).best
+    assert (best.cost_us, [move.after for move in best.moves]) == (5.0, [1])
+    resolver.forbid(Nogood(chosen, (Waiting(0, 2, 0), Waiting(0, 1, 1))))
+    best = resolver.solve(times_us).best
+    assert (best.cost_us, [move.after for move in best.moves]) == (6.0, [0])
+    resolver.forbid(Nogood(chosen))
+    with pytest.raises(SearchError, match="learned constraints"):
+        resolver.solve(times_us)
 
 
 def test_the_problem_itself_says_what_is_lacking():

@@ -81,7 +81,7 @@ def test_assignments_are_distinct_legal_and_cost_what_they_say(problem, k):
     assert len(made) == len(solution.assignments)
     for found in solution.assignments:
         assert found.fits(problem.capacity_bytes)
-        assert not violates(problem.nogoods, found.candidates)
+        assert not violates(problem, found)
         for layer, chosen in zip(problem.layers, found.candidates, strict=True):
             assert chosen in layer.allowed
         moves = {(move.after, move.tensor): move.target for move in found.moves}

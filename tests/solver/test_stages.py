@@ -1,6 +1,6 @@
 import numpy as np
 
-from autosched.solver.problem import Candidate, LayerTable, Problem
+from autosched.solver.problem import Candidate, LayerTable, Nogood, Problem, Waiting
 from autosched.solver.stages import MoveStage, RunStage, compile_stages
 
 LOAD = {(0, 1): 3.0, (1, 2): 2.0}
@@ -42,6 +42,23 @@ def test_input_tables_are_by_layout_and_candidate():
 
 
 def test_a_learned_constraint_has_a_column_while_undecided():
-    stages = compile_stages(skip_network(nogoods=(((2, 0), (0, 0)), ((1, 1),))))
+    stages = compile_stages(skip_network(nogoods=(Nogood(((2, 0), (0, 0))), Nogood(((1, 1),)))))
     assert [live(stage) for stage in stages] == [[], [0, -1], [0, -1], [0, -1, 1], [0, -1, 1]]
     assert [len(stage.watches) for stage in stages if isinstance(stage, RunStage)] == [1, 1, 1]
+
+
+def test_where_a_tensor_waits_is_looked_up_when_the_layer_begins():
+    """No column is needed for it; what can never be so is no constraint."""
+    stages = compile_stages(
+        skip_network(
+            nogoods=(
+                Nogood(((2, 0),), (Waiting(0, 2, 1),)),
+                Nogood(waiting=(Waiting(0, 0, 1),)),
+                Nogood(waiting=(Waiting(0, 2, 2),)),
+            )
+        )
+    )
+    assert [live(stage) for stage in stages] == [[], [0], [0], [0, 1], [0, 1]]
+    watches = [stage.watches for stage in stages if isinstance(stage, RunStage)]
+    assert [len(found) for found in watches] == [0, 0, 1]
+    assert watches[2][0].waiting == ((0, 1),)
