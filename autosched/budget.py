@@ -4,6 +4,8 @@ import math
 import time
 from dataclasses import dataclass
 
+from autosched.errors import TimeUpError
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -28,6 +30,11 @@ class Budget:
     def is_up(self) -> bool:
         """Whether nothing is left."""
         return self.left_s <= 0.0
+
+    def check(self) -> None:
+        """Raise TimeUpError if nothing is left; whoever made the budget catches it."""
+        if self.is_up:
+            raise TimeUpError
 
     def part(self, seconds: float) -> "Budget":
         """Return a budget of at most so many seconds that ends with this one at the latest."""

@@ -3,6 +3,7 @@ import math
 import pytest
 
 from autosched.budget import UNLIMITED, Budget
+from autosched.errors import TimeUpError
 
 
 def test_a_budget_without_end_is_never_up() -> None:
@@ -27,3 +28,9 @@ def test_a_part_ends_with_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert whole.part(2).left_s == pytest.approx(2)
     assert whole.part(9).left_s == pytest.approx(5)
     assert UNLIMITED.part(3).left_s == pytest.approx(3)
+
+
+def test_whoever_cannot_go_on_without_time_says_so() -> None:
+    UNLIMITED.check()
+    with pytest.raises(TimeUpError):
+        Budget.of(0).check()

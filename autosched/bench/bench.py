@@ -10,22 +10,21 @@ from autosched.device.interface import Device
 from autosched.device.machine import ttnn_version
 from autosched.network.graph import Network
 from autosched.probing.joint_problem import JointProblem
-from autosched.probing.layer_tables import TableBuilder
-from autosched.probing.lower_bound import Proof, prove, widened
-from autosched.probing.probe_book import ProbeBook, ProbeCounts
-from autosched.probing.problem_builder import ordered_problem
+from autosched.probing.lower_bound import Proof, prove
+from autosched.probing.probe_book import Phase, ProbeBook, ProbeCounts
+from autosched.probing.problem_builder import build_problem
 from autosched.schedule.outcomes import TimeKind
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.search.settings import Settings
 from autosched.search.trial import run_repaired, run_trial
 from autosched.space.defaults import default_schedule
-from autosched.space.efforts import find_effort
 from autosched.space.formats import LayerFormats
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey
 from autosched.store.trials import TrialRecord
 
-Progress = Callable[[str, int, int, ProbeCounts], None]
+Progress = Callable[[Phase, int, int, str, ProbeCounts], None]
+"""Called as :meth:`autosched.search.loop.Observer.on_phase`."""
 _SOLVE_LIMIT_S = 60.0
 
 
@@ -109,34 +108,23 @@ class Bench:
         return self._joint
 
     def _probed(self, progress: Progress) -> JointProblem:
-        network, book = self.network, self.book
-        effort = find_effort(self.settings.effort)
-        known = [self.default_schedule, *self.known]
-        builder = TableBuilder(
-            network, self.formats, self.board, effort, book, self._measured, known=known
-        )
+        def report(phase: Phase, done: int, total: int, detail: str) -> None:
+            progress(phase, done, total, detail, self.book.counts)
 
-        def report(layer_name: str, done: int, total: int) -> None:
-            progress(layer_name, done, total, book.counts)
-
-        tables = builder.build(lambda layer, done, total: report(layer.name, done, total))
-        ordered = ordered_problem(
-            network,
-            tables,
+        return build_problem(
+            self.network,
+            self.settings.formats,
             self.board,
-            book,
-            lambda layer, done, total: report(layer.name, done, total),
-        )
-        return widened(
-            ordered,
-            book,
-            lambda layer, done, total: report(layer.name, done, total),
-            builder.timed,
+            self.settings.effort,
+            self.book,
+            self._measured,
+            known=[self.default_schedule, *self.known],
+            progress=report,
         )
 
     @cached_property
     def proof(self) -> Proof:
-        """The proven lower bound of everything probed."""
+        """The proven lower bound of the probed tables."""
         return prove(self.prepared, _SOLVE_LIMIT_S)
 
     def run(self, schedule: Schedule, method: str, joint: JointProblem | None = None) -> TimedTrial:

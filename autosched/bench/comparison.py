@@ -11,14 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import optuna
-
 from autosched.bench.bench import Bench
 from autosched.bench.rule_baselines import RANKING_RULES, RuleBaseline
 from autosched.schedule.outcomes import Rejection, TimeKind
 from autosched.schedule.schedule import Schedule
-from autosched.search.samplers.optuna_trials import from_parameters, search_space, tell
-from autosched.search.samplers.registry import SAMPLERS, make_sampler
+from autosched.search.loop import Proposals
+from autosched.search.samplers.registry import SAMPLERS
 from autosched.store.trials import TrialRecord
 
 DEFAULT, HAND_TUNED = "default", "hand-tuned"
@@ -261,19 +259,20 @@ def _by_rule(bench: Bench, name: str, trials: int) -> Iterator[Point]:
 
 
 def _sampled(bench: Bench, name: str, trials: int, seed: int | None) -> Iterator[Point]:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    """Run what a sampler proposes, fewer trials where it has nothing new left."""
     joint = bench.prepared
-    space = search_space(joint)
     elapsed_s = 0.0
-    study = optuna.create_study(sampler=make_sampler(name, joint, seed), direction="minimize")
+    proposals = Proposals(joint, name, seed)
     for _ in range(trials):
         clock = time.perf_counter()
-        asked = study.ask(space)
-        schedule = joint.schedule(from_parameters(joint, asked.params), bench.provenance)
+        found = proposals.next(bench.provenance)
+        if found is None:
+            return
+        selection, schedule = found
         proposal_s = time.perf_counter() - clock
         timed = bench.run(schedule, name, joint)
         clock = time.perf_counter()
-        tell(study, asked, timed.record)
+        proposals.tell(selection, schedule, timed.record)
         proposal_s += time.perf_counter() - clock
         elapsed_s += timed.seconds + proposal_s
         yield _point(timed.record, elapsed_s, proposal_s)

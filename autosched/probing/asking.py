@@ -4,7 +4,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Generic, TypeVar
 
-from autosched.budget import UNLIMITED, Budget
 from autosched.errors import AutoschedError
 from autosched.probing.probe_book import Ask, ProbeBook, Probed
 from autosched.schedule.outcomes import Rejection
@@ -24,7 +23,6 @@ def ask_together(
     book: ProbeBook,
     askings: Iterable[tuple[Key, Asking[Found]]],
     arrived: Callable[[Key], object] = lambda _key: None,
-    budget: Budget = UNLIMITED,
 ) -> Iterator[tuple[Key, Found]]:
     """Yield what each asking comes to; what a few of them ask next makes one batch.
 
@@ -45,7 +43,7 @@ def ask_together(
             active.append(_Asker(key, asking))
         if not active:
             break
-        _answer(active, book, arrived, budget)
+        _answer(active, book, arrived)
         for place, asker in enumerate(active):
             yield from asker.ended
             if asker.failure is not None:
@@ -60,11 +58,10 @@ def _answer(
     active: "Sequence[_Asker[Key, Found]]",
     book: ProbeBook,
     arrived: Callable[[Key], object],
-    budget: Budget,
 ) -> None:
     asks = [ask for asker in active for ask in asker.asks]
     owners = [asker.key for asker in active for _ in asker.asks]
-    answers = iter(book.ask_all(asks, budget, lambda index: arrived(owners[index])))
+    answers = iter(book.ask_all(asks, lambda index: arrived(owners[index])))
     for asker in active:
         if asker.asks:
             asker.go_on([next(answers) for _ in asker.asks])

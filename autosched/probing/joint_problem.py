@@ -316,6 +316,20 @@ def _least(asked: Mapping[tuple[int, int], float]) -> Callable[[int, int], float
     return lambda source, target: asked.get((source, target), 0.0)
 
 
+def spill_edges(joint: JointProblem) -> list[Edge]:
+    """Return where a tensor that still has a reader may be moved to DRAM."""
+    position = {layer.name: index for index, layer in enumerate(joint.network)}
+    readers: dict[str, list[str]] = {}
+    for edge in joint.network.edges:
+        readers.setdefault(edge.producer, []).append(edge.consumer)
+    places = []
+    for name in joint.spills:
+        last = max(readers.get(name, [name]), key=position.__getitem__)
+        steps = dict.fromkeys([name, *readers.get(name, [])])
+        places += [Edge(name, step) for step in steps if step != last]
+    return places
+
+
 class SharedBuffers:
     """Which layers' outputs share a buffer: one that runs nothing hands its input on."""
 

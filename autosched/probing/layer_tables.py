@@ -19,7 +19,7 @@ from autosched.probing.asking import Answers, Asking, ask_together
 from autosched.probing.candidates import Choice, ProbedTables, Tables, choices_of, undominated
 from autosched.probing.convolution_stages import REFINE_WITHIN, distinct_programs
 from autosched.probing.given_schedules import known_choices
-from autosched.probing.probe_book import Ask, ProbeBook, Probed, Progress, reshard_signature
+from autosched.probing.probe_book import Ask, LayerProgress, ProbeBook, Probed, reshard_signature
 from autosched.probing.pruning import joined, nothing_left, place_of_group
 from autosched.probing.reshard_tables import distinct, reshard_shapes
 from autosched.probing.restrictions import Restriction, allowed, check_effect
@@ -73,7 +73,7 @@ class TableBuilder:
         self._known = known
         self._rules = rules
 
-    def build(self, progress: Progress) -> ProbedTables:
+    def build(self, progress: LayerProgress) -> ProbedTables:
         """Probe every layer and return its candidates.
 
         Raises:
@@ -132,7 +132,7 @@ class TableBuilder:
         asking: Callable[[Layer, Tables], Asking[_Split]],
         tables: dict[str, tuple[Choice, ...]],
         left_out: dict[str, tuple[Choice, ...]],
-        progress: Progress,
+        progress: LayerProgress,
     ) -> None:
         """Add the tables of layers that do not depend on each other; a group shares one table."""
         total = len(self._network.layers)

@@ -19,7 +19,7 @@ from autosched.errors import SearchError
 from autosched.network.graph import Layer
 from autosched.probing.candidates import Choice
 from autosched.probing.joint_problem import JointProblem
-from autosched.probing.probe_book import ProbeBook, Progress
+from autosched.probing.probe_book import LayerProgress, ProbeBook
 from autosched.probing.pruning import joined
 from autosched.probing.reshard_tables import Pair, ReshardTable, probe_pairs, probe_reshards
 from autosched.schedule.outcomes import TimeKind
@@ -88,13 +88,15 @@ class Proof:
         }
 
 
-def prove(joint: JointProblem, time_limit_s: float) -> Proof:
+def prove(joint: JointProblem, time_limit_s: float, budget: Budget = UNLIMITED) -> Proof:
     """Solve everything probed for its lower bounds; a time limit makes them lower, never wrong.
+
+    The limit is that of each solution, the ``budget`` that of all together.
 
     Raises:
         SearchError: if no schedule of it fits in L1, naming the layer and the way out.
     """
-    solution, roomy = _solved(joint, time_limit_s)
+    solution, roomy = _solved(joint, time_limit_s, budget)
     return Proof(
         bound_us=solution.lower_bound_us,
         any_order_us=min(solution.lower_bound_us, roomy.lower_bound_us),
@@ -108,7 +110,7 @@ def prove(joint: JointProblem, time_limit_s: float) -> Proof:
 def widened(
     joint: JointProblem,
     book: ProbeBook,
-    progress: Progress,
+    progress: LayerProgress,
     timed: Timed = lambda _, choice: choice,
     budget: Budget = UNLIMITED,
 ) -> JointProblem:
@@ -120,7 +122,7 @@ def widened(
     budget = budget.part(_WIDENING_LIMIT_S)
     while not budget.is_up:
         try:
-            solutions = _solved(joint, min(budget.left_s, _ROUND_LIMIT_S))
+            solutions = _solved(joint, _ROUND_LIMIT_S, budget)
         except SearchError:
             return joint
         wanted: dict[str, set[tuple[TensorLayout, ...]]] = {}
@@ -135,10 +137,12 @@ def widened(
     return joint
 
 
-def _solved(joint: JointProblem, time_limit_s: float) -> tuple[Solution, Solution]:
+def _solved(joint: JointProblem, time_limit_s: float, budget: Budget) -> tuple[Solution, Solution]:
     """Return the optimum that bounds this order, and the one that bounds any."""
-    in_order = solve(joint.bounding_problem, time_limit_s=time_limit_s)
-    return in_order, solve(joint.any_order_problem, time_limit_s=time_limit_s)
+    limit_s = min(time_limit_s, budget.left_s)
+    in_order = solve(joint.bounding_problem, time_limit_s=limit_s)
+    limit_s = min(time_limit_s, budget.left_s)
+    return in_order, solve(joint.any_order_problem, time_limit_s=limit_s)
 
 
 def _left_out(joint: JointProblem, solution: Solution) -> Iterator[tuple[str, Choice]]:
@@ -186,7 +190,7 @@ def _brought_in(
     joint: JointProblem,
     wanted: Mapping[str, set[tuple[TensorLayout, ...]]],
     book: ProbeBook,
-    progress: Progress,
+    progress: LayerProgress,
     timed: Timed,
 ) -> JointProblem:
     """Return the problem with candidates of some layouts in its tables; ``wanted`` is by layer."""

@@ -1,8 +1,9 @@
 """Probes of one study: asked of the store first, of the device otherwise, and kept."""
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from enum import Enum
 
 from autosched.budget import UNLIMITED, Budget
 from autosched.cost.model import CostModel
@@ -21,6 +22,39 @@ _REPEAT_NOISE = 0.01
 _MOVE = "MoveDeviceOperation"
 # What a busy or dying machine caused says nothing about the configuration: asked again next time.
 TRANSIENT = (RejectionKind.HANG, RejectionKind.CRASH)
+
+
+class Phase(Enum):
+    """What a search is doing; the value is what a person reads."""
+
+    DEFAULT = "ttnn's default"
+    GIVEN = "the schedule given"
+    FIRST_LOOK = "first look"
+    LAYERS = "probing layers"
+    RESHARDS = "probing reshards"
+    ORDERING = "ordering the layers"
+    PROVING = "proving the bound"
+    SEARCHING = "trials"
+
+
+LayerProgress = Callable[[Layer, int, int], None]
+"""Called with the layer that comes next, how many are done, and of how many."""
+Progress = Callable[[Phase, int, int, str], None]
+"""Called with a phase, how much of it is done, of how much (0: unknown), and what comes next."""
+
+
+@dataclass
+class ProbeCounts:
+    """How many probes were run on the device, how many were known, and what was rejected.
+
+    ``stale`` is how many are stored of these layers that other code answered: of no use today.
+    """
+
+    run: int = 0
+    reused: int = 0
+    stale: int = 0
+    rejected: dict[RejectionKind, int] = field(default_factory=dict)
+
 
 Ask = tuple[str, Request]
 """The signature of a layer (or :func:`reshard_signature`), and what is asked of the device."""
@@ -61,12 +95,14 @@ class ProbeBook:
 
     A new answer is written when it comes, which takes about half a millisecond: whatever ends the
     process loses the probes in flight at most. An answer of other code than today's is stale: it is
-    asked for again and replaced. ``counts`` says how many were run and reused.
+    asked for again and replaced. ``counts`` says how many were run and reused; ``budget`` is that
+    of :meth:`within`.
     """
 
     def __init__(self, store: Store, device: Device, key: DeviceKey, cost: CostModel) -> None:
         self.counts = ProbeCounts()
         self.cost = cost
+        self.budget = UNLIMITED
         self._store = store
         self._device = device
         self._key = key
@@ -85,32 +121,41 @@ class ProbeBook:
             self._known.setdefault(key, probe.outcome)
             self._stored.add(key)
 
+    @contextmanager
+    def within(self, budget: Budget) -> Iterator[None]:
+        """Ask the device only as long as a budget lasts; then a question raises TimeUpError."""
+        before, self.budget = self.budget, budget
+        try:
+            yield
+        finally:
+            self.budget = before
+
     def has_stored(self, signatures: Iterable[str]) -> bool:
         """Return whether the store knows something that is not stale of each of some layers."""
         self.load(signatures := set(signatures))
         return signatures <= {key.layer_signature for key in self._stored}
 
-    def probe(
-        self, signature: str, request: ProbeRequest, budget: Budget = UNLIMITED
-    ) -> Probed | Rejection:
-        """Return what a candidate did, running it if nobody has yet."""
-        return self.ask_all([(signature, request)], budget)[0]
+    def probe(self, signature: str, request: ProbeRequest) -> Probed | Rejection:
+        """Return what a candidate did, running it if nobody has yet.
+
+        Raises:
+            TimeUpError: if the budget has ended.
+        """
+        return self.ask_all([(signature, request)])[0]
 
     def reshard(
-        self,
-        shape: TensorShape,
-        source: TensorLayout,
-        target: TensorLayout,
-        budget: Budget = UNLIMITED,
+        self, shape: TensorShape, source: TensorLayout, target: TensorLayout
     ) -> Probed | Rejection:
-        """Return what bringing a tensor from one layout into another did."""
-        request = ReshardRequest(shape, source, target)
-        return self.ask_all([(reshard_signature(shape), request)], budget)[0]
+        """Return what bringing a tensor from one layout into another did.
+
+        Raises:
+            TimeUpError: if the budget has ended.
+        """
+        return self.ask_all([(reshard_signature(shape), ReshardRequest(shape, source, target))])[0]
 
     def ask_all(
         self,
         asks: Sequence[Ask],
-        budget: Budget = UNLIMITED,
         arrived: Callable[[int], object] = lambda _index: None,
     ) -> list[Probed | Rejection]:
         """Return what was asked, in that order, running together whatever nobody has yet.
@@ -122,6 +167,7 @@ class ProbeBook:
             TimeUpError: if the budget is up before all answers are there; those that are, are
                 written.
         """
+        self.budget.check()
         questions = [self._question(signature, request) for signature, request in asks]
         unknown: dict[ProbeKey, int] = {}
         for index, question in enumerate(questions):
@@ -129,7 +175,7 @@ class ProbeBook:
                 unknown.setdefault(question.key, index)
         places = list(unknown.values())
         requests = [questions[index].request for index in places]
-        with closing(answers(self._device, requests, budget)) as answered:
+        with closing(answers(self._device, requests, self.budget)) as answered:
             for number, outcome in answered:
                 self._keep(questions[places[number]], outcome)
                 arrived(places[number])
@@ -156,7 +202,10 @@ class ProbeBook:
         return _Question(key, request.config, layouts, request)
 
     def _keep(self, asked: _Question, outcome: ProbeOutcome | Rejection) -> None:
-        if not (isinstance(outcome, Rejection) and outcome.kind in TRANSIENT):
+        if isinstance(outcome, Rejection) and outcome.kind in TRANSIENT:
+            # Where the time is up, this may be no more than an answer cut short.
+            self.budget.check()
+        else:
             probe = StoredProbe(asked.key, asked.config, asked.layouts, outcome)
             save_probes(self._store, [probe])
         self._known[asked.key] = outcome
@@ -197,19 +246,3 @@ class ProbeBook:
 def reshard_signature(shape: TensorShape) -> str:
     """Identify the tensors of one shape whose reshards share their probes."""
     return digest({"reshard": to_plain(shape)})
-
-
-@dataclass
-class ProbeCounts:
-    """How many probes were run on the device, how many were known, and what was rejected.
-
-    ``stale`` is how many are stored of these layers that other code answered: of no use today.
-    """
-
-    run: int = 0
-    reused: int = 0
-    stale: int = 0
-    rejected: dict[RejectionKind, int] = field(default_factory=dict)
-
-
-Progress = Callable[[Layer, int, int], None]

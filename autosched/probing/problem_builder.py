@@ -1,19 +1,70 @@
-"""The joint problem of a network in the execution order that suits it best, with its reshards."""
+"""The joint problem of a network: probed, and in the execution order that suits it best."""
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 
 from autosched.boards import Board
+from autosched.budget import UNLIMITED, Budget
 from autosched.errors import SearchError
 from autosched.network.graph import Network
 from autosched.probing.candidates import ProbedTables
 from autosched.probing.joint_problem import JointProblem
-from autosched.probing.probe_book import ProbeBook, Progress
+from autosched.probing.layer_tables import TableBuilder
+from autosched.probing.lower_bound import widened
+from autosched.probing.probe_book import LayerProgress, Phase, ProbeBook, Progress
 from autosched.probing.reshard_tables import probe_reshards
+from autosched.probing.restrictions import Restriction
+from autosched.schedule.schedule import Schedule
 from autosched.solver.orders import solve_best_order
 from autosched.solver.problem import Problem
+from autosched.space.efforts import FIRST_LOOK, Effort
+from autosched.space.formats import Formats, LayerFormats
 
-# A budget in states, not seconds: a study that goes on must come to the same order.
+# A limit in states, not seconds: a study that goes on must come to the same order.
 _STATES = 20_000
+
+
+def build_problem(  # noqa: PLR0913 - what it is of, and who answers
+    network: Network,
+    formats: Formats,
+    board: Board,
+    effort: Effort,
+    book: ProbeBook,
+    measured: ProbeBook | None = None,
+    *,
+    known: Sequence[Schedule] = (),
+    rules: Sequence[Restriction] = (),
+    progress: Progress,
+    budget: Budget = UNLIMITED,
+) -> JointProblem:
+    """Probe the layers and reshards of a network and return the joint problem.
+
+    Its bounds rest on what was probed, as far as time allows; those of a first look do not. The
+    arguments are those of :class:`~autosched.probing.layer_tables.TableBuilder`.
+
+    Raises:
+        SearchError: if a layer has no candidate that the device accepts and the rules leave.
+        TimeUpError: if the budget ends first; what was probed is stored.
+    """
+    with ExitStack() as limits:
+        for asked in filter(None, (book, measured)):
+            limits.enter_context(asked.within(budget))
+        layers = LayerFormats(network, formats)
+        builder = TableBuilder(
+            network, layers, board, effort, book, measured, known=known, rules=rules
+        )
+        tables = builder.build(
+            lambda layer, done, total: progress(Phase.LAYERS, done, total, layer.name)
+        )
+        ordered = ordered_problem(network, tables, board, book, progress)
+        if effort is FIRST_LOOK:
+            return ordered  # it proves nothing
+        return widened(ordered, book, _of_reshards(progress), builder.timed, budget)
+
+
+def _of_reshards(progress: Progress) -> LayerProgress:
+    return lambda layer, done, total: progress(Phase.RESHARDS, done, total, layer.name)
 
 
 def ordered_problem(
@@ -23,25 +74,33 @@ def ordered_problem(
 
     Its network, and with it every schedule made of it, has the layers in the order found best:
     the captured one, unless L1 is so tight that finishing another branch first costs less.
+
+    Raises:
+        TimeUpError: if the book's budget ends first.
     """
 
     def probed(ordered: Network) -> JointProblem:
         own = {layer.name: tables.kept[layer.name] for layer in ordered}
-        reshards, spills = probe_reshards(ordered, own, book, progress)
+        reshards, spills = probe_reshards(ordered, own, book, _of_reshards(progress))
         return JointProblem(ordered, own, reshards, spills, board, left_out=tables.left_out)
 
     joint = probed(network)
-    order = best_order(joint.problem)
+    progress(Phase.ORDERING, 0, 0, "")
+    order = best_order(joint.problem, book.budget)
+    # What was found in haste may be another order than the study's trials have.
+    book.budget.check()
     if order == joint.problem.order:
         return joint
     # Other tensors wait now, so that other spills are worth a probe.
     return probed(replace(network, layers=tuple(network.layers[index] for index in order)))
 
 
-def best_order(problem: Problem) -> tuple[int, ...]:
+def best_order(problem: Problem, budget: Budget = UNLIMITED) -> tuple[int, ...]:
     """Return the execution order with the cheapest schedule, the problem's own among equals."""
     try:
-        ordered, _ = solve_best_order(problem, memory_limit_states=_STATES)
+        ordered, _ = solve_best_order(
+            problem, memory_limit_states=_STATES, total_limit_s=budget.left_s
+        )
     except SearchError:
         return problem.order
     return ordered.order

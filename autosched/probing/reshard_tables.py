@@ -7,7 +7,7 @@ from typing import TypeVar
 from autosched.device.interface import ReshardRequest
 from autosched.network.graph import Layer, Network
 from autosched.probing.candidates import Tables
-from autosched.probing.probe_book import ProbeBook, Probed, Progress, reshard_signature
+from autosched.probing.probe_book import LayerProgress, ProbeBook, Probed, reshard_signature
 from autosched.schedule.outcomes import Rejection, TimeKind
 from autosched.schedule.tensors import Edge, Memory, TensorLayout
 
@@ -49,7 +49,7 @@ def probe_reshards(
     network: Network,
     tables: Tables,
     book: ProbeBook,
-    progress: Progress,
+    progress: LayerProgress,
     known: Reshards = ({}, {}),
     changed: Container[str] = frozenset(),
 ) -> Reshards:

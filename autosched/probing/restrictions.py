@@ -45,9 +45,13 @@ class Restriction:
             raise SearchError(f"{option} {text!r}: expected LAYERS:FIELD=VALUE, such as {_EXAMPLE}")
         return cls(pattern, field, value.lower(), pins)
 
+    @property
+    def text(self) -> str:
+        """The text that :meth:`parse` reads."""
+        return f"{self.pattern}:{self.field}={self.value}"
+
     def __str__(self) -> str:
-        option = "--pin" if self.pins else "--forbid"
-        return f"{option} '{self.pattern}:{self.field}={self.value}'"
+        return f"{'--pin' if self.pins else '--forbid'} '{self.text}'"
 
     def names(self, layer: str) -> bool:
         """Whether it is about a layer."""
@@ -72,18 +76,6 @@ class Restriction:
         """Whether a candidate may be chosen; one without the field may."""
         value = field_of(choice, self.field)
         return value is None or (value == self.value) is self.pins
-
-
-def restrictions(pins: Iterable[str], forbidden: Iterable[str]) -> list[Restriction]:
-    """Return what the user pins and forbids.
-
-    Raises:
-        SearchError: for a text that is neither.
-    """
-    return [
-        *(Restriction.parse(text, pins=True) for text in pins),
-        *(Restriction.parse(text, pins=False) for text in forbidden),
-    ]
 
 
 def allowed(

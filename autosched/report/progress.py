@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autosched.probing.lower_bound import Proof, relative_gap
-from autosched.probing.probe_book import ProbeCounts
+from autosched.probing.probe_book import Phase, ProbeCounts
 from autosched.report import words
 from autosched.report.output import say
 from autosched.store.trials import DEFAULT_SAMPLER, GIVEN_SAMPLER, TrialRecord
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from autosched.schedule.outcomes import RejectionKind
 
 
+_PROBING = (Phase.LAYERS, Phase.RESHARDS)
 _PLAIN_EVERY_S = 10.0
 _BAR_WIDTH = 24
 
@@ -29,22 +30,19 @@ _BAR_WIDTH = 24
 class SearchScreen:
     """Shows the phases of a search; an observer of ``Study.optimize``.
 
-    ``max_trials`` is how many trials the search runs at most, ``deadline`` the monotonic time at
-    which it ends, if any.
+    ``deadline`` is the monotonic time at which it ends, if any.
     """
 
-    def __init__(self, console: Console, max_trials: int, deadline: float | None = None) -> None:
+    def __init__(self, console: Console, deadline: float | None = None) -> None:
         self.proof: Proof | None = None
         self.default: TrialRecord | None = None
         self._console = console
-        self._max_trials = max_trials
         self._deadline = deadline
         self._phase = ""
         self._began = self._spoke = time.monotonic()
         self._done, self._total, self._detail = 0, 0, ""
         self._counts = ProbeCounts()
         self._best: TrialRecord | None = None
-        self._trials = 0
         self._rejected: dict[RejectionKind, int] = {}
         self._stale = 0
         self._spinner = Spinner("dots")
@@ -66,17 +64,19 @@ class SearchScreen:
         self._enter(phase)
         self._detail = detail
 
-    def on_probing(self, layer: str, done: int, total: int, counts: ProbeCounts) -> None:
-        """Show which layer is probed; the reshards between layers are a phase of their own."""
-        if self._phase not in ("probing layers", "probing reshards"):
-            self._enter("probing layers")
-        elif self._phase == "probing layers" and done < self._done:
-            self._enter("probing reshards")
-        self._done, self._total, self._detail, self._counts = done, total, layer, counts
+    def on_phase(
+        self, phase: Phase, done: int, total: int, detail: str, counts: ProbeCounts
+    ) -> None:
+        """Show what the search is doing, and how much of that is done."""
+        if phase.value != self._phase:
+            self._enter(phase.value)
+        self._done, self._total, self._detail, self._counts = done, total, detail, counts
         if counts.stale > self._stale:
             self._tell_stale(counts.stale)
-        if not self._console.is_interactive and time.monotonic() - self._spoke > _PLAIN_EVERY_S:
-            self._say(f"{self._phase}: {done} of {total}, {layer}; {self._probes()}")
+        if phase not in _PROBING or self._console.is_interactive:
+            return
+        if time.monotonic() - self._spoke > _PLAIN_EVERY_S:
+            self._say(f"{self._phase}: {done} of {total}, {detail}; {self._probes()}")
 
     def on_bound(self, proof: Proof) -> None:
         """Say how the probing ended, and what no schedule can beat."""
@@ -91,8 +91,10 @@ class SearchScreen:
                 f"  (in this order of the layers; in any order "
                 f"{words.microseconds(proof.any_order_us)} {words.MICRO})"
             )
-        self._enter("trials")
-        self._total = self._max_trials
+
+    def on_warning(self, text: str) -> None:
+        """Say what went wrong beside the search."""
+        say(self._console, f"Warning: {text}", "yellow")
 
     def on_trial(self, trial: TrialRecord, best: TrialRecord | None) -> None:
         """Say what a trial gave: each one in a log, those that matter on a terminal."""
@@ -101,16 +103,10 @@ class SearchScreen:
         if trial.sampler == DEFAULT_SAMPLER:
             self.default = trial
             self._say(f"Trial {trial.number}, ttnn's default: {self._outcome(trial)}")
-            self.begin("probing layers", "reading what is stored")
             return
         if trial.sampler == GIVEN_SAMPLER:
             self._say(f"Trial {trial.number}, the schedule given: {self._outcome(trial)}")
             return
-        if self._phase == "trials":
-            self._done += 1
-        else:
-            self.begin("probing layers", "more candidates")
-        self._trials += 1
         if trial.rejection is not None:
             kind = trial.rejection.kind
             self._rejected[kind] = self._rejected.get(kind, 0) + 1
@@ -158,7 +154,7 @@ class SearchScreen:
     def _facts(self) -> Iterator[str]:
         if self._detail:
             yield self._detail
-        if self._phase.startswith("probing"):
+        if self._phase in {phase.value for phase in _PROBING}:
             yield self._probes()
         if self._best is None:
             return

@@ -29,7 +29,8 @@ class SearchResult:
     search asked for, stored ones included, and ``stale_probes`` the stored ones that it found to be
     of another revision of the lowering; ``wall_s`` is the time of the whole command,
     ``outside_share`` the part of an estimate that lies far outside the calibration data,
-    ``host_layers`` the rows of :func:`autosched.report.layer_rows.host_rows`.
+    ``host_layers`` the rows of :func:`autosched.report.layer_rows.host_rows`, ``stopped`` why the
+    search ended, "" where nobody asked.
     """
 
     study: StudyRecord
@@ -42,6 +43,7 @@ class SearchResult:
     outside_share: float | None = None
     schedule_path: Path | None = None
     host_layers: Sequence[Mapping[str, Any]] = ()
+    stopped: str = ""
 
     @property
     def bound_us(self) -> float | None:
@@ -88,6 +90,7 @@ class SearchResult:
             "rejected": _by_name(together),
             "rejected_trials": _by_name(self.rejected_trials),
             "stale_probes": self.stale_probes,
+            "stopped": self.stopped or None,
             "wall_s": round(self.wall_s, 3),
             "schedule_path": None if self.schedule_path is None else str(self.schedule_path),
             "host_layers": list(self.host_layers),
@@ -157,6 +160,9 @@ def print_gain(console: Console, result: SearchResult) -> None:
     trials = words.count(len(result.trials), "trial")
     rejected = words.rejections(result.rejected_trials)
     say(console, f"{trials} in the study{f', rejected: {rejected}' if rejected else ''}")
+    if result.stopped:
+        early = "" if result.bound_us is not None else ", before all candidates were probed"
+        say(console, f"The search ended: {result.stopped}{early}")
 
 
 def print_next(console: Console, commands: Sequence[str]) -> None:

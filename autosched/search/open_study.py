@@ -6,13 +6,10 @@ from dataclasses import replace
 from autosched.boards import find_board
 from autosched.device.interface import Device
 from autosched.device.machine import choose_device, ttnn_version
-from autosched.errors import SearchError, StudyError
+from autosched.errors import StudyError
 from autosched.network.graph import Network
-from autosched.probing.restrictions import restrictions
-from autosched.search.samplers.registry import check_sampler
 from autosched.search.settings import Settings
 from autosched.search.study import Study
-from autosched.space.efforts import find_effort
 from autosched.store.database import Store, open_store
 from autosched.store.studies import StudyRecord, find_study, get_study
 from autosched.store.studies import add_study as store_study
@@ -114,14 +111,12 @@ def open_study(
 
     Raises:
         BoardError: if the board is unknown, or a card is wanted and there is none.
-        SearchError: if the sampler or effort is unknown, or a restriction is of no layer.
+        SearchError: if a restriction is of no layer.
         StudyError: if the study is there, but of another network, board, device, ttnn version or
             formats.
     """
     known = find_board(board)
-    check_sampler(settings.sampler)
-    find_effort(settings.effort)
-    for rule in restrictions(settings.pinned, settings.forbidden):
+    for rule in settings.restrictions:
         rule.layers(network.by_name)
     kind = choose_device(settings.device) if device is None else device.kind
     # A network captured in Python says by itself whether it needs the host.
@@ -163,8 +158,8 @@ def check_same(found: StudyRecord, wanted: StudyRecord, place: str) -> None:
                 f"{ours}); give this one a name of its own with --study NAME"
             )
     theirs, ours = (Settings.from_plain(item.settings) for item in (found, wanted))
-    if (theirs.pinned, theirs.forbidden) != (ours.pinned, ours.forbidden):
-        rules = ", ".join(map(str, restrictions(theirs.pinned, theirs.forbidden)))
+    if theirs.restrictions != ours.restrictions:
+        rules = ", ".join(map(str, theirs.restrictions))
         raise StudyError(
             f"study {found.name!r} in {place} is searched with other restrictions "
             f"({rules or 'none'}); give this one a name of its own with --study NAME"
@@ -175,9 +170,3 @@ def check_same(found: StudyRecord, wanted: StudyRecord, place: str) -> None:
             f"study {found.name!r} in {place} is searched with other formats ({formats}); give "
             "this one a name of its own with --study NAME"
         )
-
-
-def check_trials(trials: int | None) -> None:
-    """Raise SearchError for a number of trials that makes no sense."""
-    if trials is not None and trials < 0:
-        raise SearchError(f"--trials {trials}: expected 0 or more")

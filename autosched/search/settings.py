@@ -1,39 +1,96 @@
-"""How a study searches."""
+"""How a study searches: the door through which every wish of a user comes, checked once."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from autosched.device.interface import TimingSettings
-from autosched.errors import StudyError
+from autosched.device.machine import DEVICE_KINDS
+from autosched.errors import AutoschedError, BoardError, StudyError
+from autosched.probing.restrictions import Restriction
+from autosched.search.samplers.registry import check_sampler
+from autosched.space.efforts import Effort, find_effort
 from autosched.space.formats import Formats
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Settings:
     """How a study searches; stored with it, so that it can be resumed by name alone.
 
     ``network_file`` is the path of the user's ``net.py``, "" for a network made in Python;
-    ``device`` is "mock" or "silicon". With ``allow_host`` the network is captured so that what
-    ttnn lacks runs on the host. ``pinned`` and ``forbidden`` are restrictions of the candidates, as
-    :meth:`~autosched.probing.restrictions.Restriction.parse` reads them.
+    ``device`` is "mock", "silicon", or "auto" for a card if there is one. With ``allow_host`` the
+    network is captured so that what ttnn lacks runs on the host. ``pinned`` and ``forbidden`` are
+    restrictions of the candidates. One that exists is a checked one: nobody asks again.
     """
 
-    network_file: str = ""
-    device: str = "mock"
-    sampler: str = "joint"
-    effort: str = "default"
-    seed: int = 0
-    formats: Formats = field(default_factory=Formats)
-    timing: TimingSettings = field(default_factory=TimingSettings)
-    allow_host: bool = False
-    pinned: tuple[str, ...] = ()
-    forbidden: tuple[str, ...] = ()
+    network_file: str
+    device: str
+    sampler: str
+    effort: Effort
+    seed: int
+    formats: Formats
+    timing: TimingSettings
+    allow_host: bool
+    pinned: tuple[Restriction, ...]
+    forbidden: tuple[Restriction, ...]
+
+    def __init__(  # noqa: PLR0913, PLR0917 - one argument for each wish
+        self,
+        network_file: str = "",
+        device: str = "auto",
+        sampler: str = "joint",
+        effort: str | Effort = "default",
+        seed: int = 0,
+        formats: Formats | None = None,
+        timing: TimingSettings | None = None,
+        allow_host: bool = False,
+        pinned: Iterable[str | Restriction] = (),
+        forbidden: Iterable[str | Restriction] = (),
+    ) -> None:
+        """Check the words of a user: names, and texts as ``Restriction.parse`` reads them.
+
+        Raises:
+            SearchError: for an unknown sampler or effort, or a text that is no restriction.
+            BoardError: for an unknown kind of device.
+        """
+        check_sampler(sampler)
+        if device not in DEVICE_KINDS:
+            kinds = ", ".join(DEVICE_KINDS)
+            raise BoardError(f"unknown device {device!r}; it is one of {kinds}")
+        values = {
+            "network_file": network_file,
+            "device": device,
+            "sampler": sampler,
+            "effort": find_effort(effort) if isinstance(effort, str) else effort,
+            "seed": seed,
+            "formats": formats or Formats(),
+            "timing": timing or TimingSettings(),
+            "allow_host": allow_host,
+            "pinned": _parsed(pinned, pins=True),
+            "forbidden": _parsed(forbidden, pins=False),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def restrictions(self) -> tuple[Restriction, ...]:
+        """What is pinned, then what is forbidden."""
+        return (*self.pinned, *self.forbidden)
 
     def to_plain(self) -> dict[str, Any]:
         """Return the settings as JSON types."""
-        restrictions = {"pinned": list(self.pinned), "forbidden": list(self.forbidden)}
-        return {**asdict(self), **restrictions}
+        return {
+            "network_file": self.network_file,
+            "device": self.device,
+            "sampler": self.sampler,
+            "effort": self.effort.name,
+            "seed": self.seed,
+            "formats": asdict(self.formats),
+            "timing": asdict(self.timing),
+            "allow_host": self.allow_host,
+            "pinned": [rule.text for rule in self.pinned],
+            "forbidden": [rule.text for rule in self.forbidden],
+        }
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Settings":
@@ -46,11 +103,15 @@ class Settings:
         try:
             formats = Formats.from_plain({**asdict(Formats()), **values.pop("formats", {})})
             timing = TimingSettings(**values.pop("timing", {}))
-            for name in ("pinned", "forbidden"):
-                values[name] = tuple(values.get(name, ()))
             return cls(**values, formats=formats, timing=timing)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, AutoschedError) as error:
             raise StudyError(
                 f"the study's settings are those of another version of autosched ({error}); go on "
                 "with that version, or start a new study with --study NAME"
             ) from error
+
+
+def _parsed(texts: Iterable[str | Restriction], *, pins: bool) -> tuple[Restriction, ...]:
+    return tuple(
+        Restriction.parse(item, pins=pins) if isinstance(item, str) else item for item in texts
+    )

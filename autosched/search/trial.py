@@ -5,10 +5,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 
+from autosched.budget import UNLIMITED, Budget
 from autosched.device.interface import Device
+from autosched.errors import TimeUpError
 from autosched.network.graph import failing_layer
 from autosched.probing.joint_problem import JointProblem
-from autosched.probing.probe_book import ProbeBook, total_us
+from autosched.probing.probe_book import TRANSIENT, ProbeBook, total_us
 from autosched.schedule.configurations import Conv2dConfig, PoolConfig
 from autosched.schedule.outcomes import MEMORY_KINDS, DeviceOp, Rejection, TimeKind
 from autosched.schedule.schedule import Schedule
@@ -19,17 +21,29 @@ _MAX_REPAIRS = 24
 _MAX_TRIMS = 8
 
 
-def run_trial(device: Device, book: ProbeBook, schedule: Schedule, sampler: str) -> TrialRecord:
+def run_trial(
+    device: Device,
+    book: ProbeBook,
+    schedule: Schedule,
+    sampler: str,
+    budget: Budget = UNLIMITED,
+) -> TrialRecord:
     """Run the loaded network by ``schedule``; the record is not stored yet.
 
     On silicon the latency is the measured one, and ops have times only from ttnn's profiler; on
     the mock device it is the sum of estimated op times. Its standard deviation is the spread of the
     repeats on silicon, otherwise the cost model's standard error. Whatever the mock device says
     of a schedule carries the version of the cost model that led to it, a rejection too.
+
+    Raises:
+        TimeUpError: if the device does not answer before the budget ends.
     """
     started_at = datetime.now(timezone.utc)
     begin = time.perf_counter()
-    outcome = device.run(schedule)
+    outcome = device.run(schedule, budget)
+    if isinstance(outcome, Rejection) and outcome.kind in TRANSIENT:
+        # Where the time is up, this may be no more than an answer cut short.
+        budget.check()
     record = TrialRecord(
         schedule=schedule,
         sampler=sampler,
@@ -62,26 +76,39 @@ def run_trial(device: Device, book: ProbeBook, schedule: Schedule, sampler: str)
 
 
 def run_repaired(
-    device: Device, book: ProbeBook, joint: JointProblem, schedule: Schedule, sampler: str
+    device: Device,
+    book: ProbeBook,
+    joint: JointProblem,
+    schedule: Schedule,
+    sampler: str,
+    budget: Budget = UNLIMITED,
 ) -> TrialRecord:
     """Run a joint choice; where L1 is too fragmented for it, make room and run again.
 
-    What of that room was not needed is given back. The record carries the schedule that ran, or
-    the last one that was rejected.
+    What of that room was not needed is given back, as far as the budget lasts. The record carries
+    the schedule that ran, or the last one that was rejected.
+
+    Raises:
+        TimeUpError: if the budget ends before it is known whether the choice runs at all.
     """
-    record = run_trial(device, book, schedule, sampler)
+    record = run_trial(device, book, schedule, sampler, budget)
     for _ in range(_MAX_REPAIRS):
         if record.rejection is None:
             break
         roomier = repaired(joint, schedule, record.rejection)
         if roomier is None:
             break
+        budget.check()
         schedule = roomier
-        record = run_trial(device, book, schedule, sampler)
-    return record if record.rejection is not None else _trimmed(device, book, record, sampler)
+        record = run_trial(device, book, schedule, sampler, budget)
+    if record.rejection is not None:
+        return record
+    return _trimmed(device, book, record, sampler, budget)
 
 
-def _trimmed(device: Device, book: ProbeBook, record: TrialRecord, sampler: str) -> TrialRecord:
+def _trimmed(
+    device: Device, book: ProbeBook, record: TrialRecord, sampler: str, budget: Budget
+) -> TrialRecord:
     """Take back the packing that does nothing, or that the device does without, longest first."""
     assert record.schedule is not None  # noqa: S101 - it has just run
     took_us = packings_us(record.schedule, record.ops)
@@ -89,7 +116,12 @@ def _trimmed(device: Device, book: ProbeBook, record: TrialRecord, sampler: str)
     dispensable = [[edge] for edge, time_us in took_us.items() if time_us]
     for edges in [*([idle] if idle else []), *dispensable[:_MAX_TRIMS]]:
         assert record.schedule is not None  # noqa: S101 - as above
-        leaner = run_trial(device, book, without_moves(record.schedule, edges), sampler)
+        if budget.is_up:
+            break
+        try:
+            leaner = run_trial(device, book, without_moves(record.schedule, edges), sampler, budget)
+        except TimeUpError:
+            break
         if leaner.rejection is None:
             record = leaner
     return record

@@ -1,5 +1,7 @@
 """Says why a problem has no schedule, by how much it fails, and what would free it."""
 
+import math
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,12 +19,13 @@ KEPT_ROWS = 4_000
 bytes said to be lacking may be a little more than the true least."""
 
 
-def explain_infeasible(problem: Problem) -> str:
+def explain_infeasible(problem: Problem, deadline: float = math.inf) -> str:
     """Return the message for a problem that has been proven infeasible.
 
     It names the first step that no choice of the earlier ones can satisfy, the fewest bytes per
     core that it lacks, and every relaxation (unpinning, lifting learned constraints, a spill to
-    DRAM) that was tried and helps.
+    DRAM) that was tried and helps. After ``deadline`` (of the performance counter) no more are
+    tried.
     """
     reached = _first_failure(problem)
     if reached is None:
@@ -30,7 +33,8 @@ def explain_infeasible(problem: Problem) -> str:
     stage, frontier = reached
     live = [column.tensor for column in stage.columns if column.tensor >= 0]
     return (
-        f"no feasible schedule: {_shortage(problem, stage, frontier)}. {_ways_out(problem, live)}"
+        f"no feasible schedule: {_shortage(problem, stage, frontier)}. "
+        f"{_ways_out(problem, live, deadline)}"
     )
 
 
@@ -99,12 +103,16 @@ def _beside(problem: Problem, stage: RunStage, frontier: Frontier, row: int) -> 
     return f", while {', '.join(listed)} must stay live" if listed else ""
 
 
-def _ways_out(problem: Problem, live: Sequence[int]) -> str:
-    helpful = [way for way, relaxed in _relaxations(problem, live) if _feasible(relaxed)]
+def _ways_out(problem: Problem, live: Sequence[int], deadline: float) -> str:
+    helpful = [
+        way
+        for way, relaxed in _relaxations(problem, live)
+        if time.perf_counter() < deadline and _feasible(relaxed)
+    ]
     if helpful:
         return f"It becomes feasible by {' or by '.join(helpful)}"
     unpinned = tuple(replace(item, pinned=None, forbidden=frozenset()) for item in problem.layers)
-    if _feasible(replace(problem, layers=unpinned, nogoods=())):
+    if time.perf_counter() < deadline and _feasible(replace(problem, layers=unpinned, nogoods=())):
         return "It becomes feasible without all pins, prohibitions and learned constraints together"
     return "A smaller --batch, --effort full (more candidates) or another --board may leave it room"
 

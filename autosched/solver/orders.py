@@ -1,5 +1,7 @@
 """Execution orders worth trying: which branch of a fork runs first changes what is live in L1."""
 
+import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -54,17 +56,20 @@ def solve_best_order(
     time_limit_s: float | None = None,
     memory_limit_states: int | None = None,
     orders: int = DEFAULT_ORDERS,
+    total_limit_s: float = math.inf,
 ) -> tuple[Problem, Solution]:
     """Solve a problem in several execution orders and return the best order with its solution.
 
     The problem's own order comes first; the others are tried only if L1 costs it something. The
     reversals that help alone are tried together at last. The limits and the proof hold for each
-    order by itself: other orders than these are not ruled out.
+    order by itself: other orders than these are not ruled out. Once all orders together took
+    ``total_limit_s``, no other is begun.
 
     Raises:
         SearchError: as :func:`~autosched.solver.solver.solve`, if no order has a schedule.
     """
-    chooser = _Chooser(problem, k, time_limit_s, memory_limit_states)
+    limit_s = math.inf if time_limit_s is None else time_limit_s
+    chooser = _Chooser(problem, k, limit_s, memory_limit_states, total_limit_s)
     own = chooser.cost_of(problem.order)
     if own > chooser.cost_without_l1() * (1 + TOLERANCE):
         chooser.try_others(orders)
@@ -131,10 +136,11 @@ class _Chooser:
     """Solves orders once each and keeps the best."""
 
     def __init__(
-        self, problem: Problem, k: int, time_limit_s: float | None, states: int | None
+        self, problem: Problem, k: int, limit_s: float, states: int | None, total_s: float
     ) -> None:
         self.problem = problem
-        self.limits = (k, time_limit_s, states)
+        self.k, self.limit_s, self.states = k, limit_s, states
+        self.ends_s = time.monotonic() + total_s
         self.producers = [layer.producers for layer in problem.layers]
         self.costs: dict[tuple[int, ...], float] = {}
         self.best: tuple[Problem, Solution] | None = None
@@ -145,9 +151,13 @@ class _Chooser:
             self.costs[order] = self._solve(replace(self.problem, execution_order=order))
         return self.costs[order]
 
+    def _solution(self, problem: Problem) -> Solution:
+        left_s = max(0.0, self.ends_s - time.monotonic())
+        return solve(problem, self.k, min(self.limit_s, left_s), self.states)
+
     def _solve(self, ordered: Problem) -> float:
         try:
-            solution = solve(ordered, *self.limits)
+            solution = self._solution(ordered)
         except SearchError as error:
             self.first_error = self.first_error or error
             return float("inf")
@@ -158,12 +168,14 @@ class _Chooser:
     def cost_without_l1(self) -> float:
         """Cost if everything fitted, 0 if even then nothing works."""
         try:
-            return solve(without_l1(self.problem), *self.limits).lower_bound_us
+            return self._solution(without_l1(self.problem)).lower_bound_us
         except SearchError:
             return 0.0
 
     def try_others(self, limit: int) -> None:
         for order in candidate_orders(self.producers, limit):
+            if time.monotonic() >= self.ends_s:
+                return
             self.cost_of(order)
         base = self.costs.get(depth_first_order(self.producers, frozenset()), float("inf"))
         helpful = frozenset(

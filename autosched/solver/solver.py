@@ -218,7 +218,7 @@ class _Search:
 
     def _reason(self) -> str:
         if self.proven:
-            return explain_infeasible(self.problem)
+            return explain_infeasible(self.problem, self.deadline)
         return (
             f"no schedule found within {self.max_width} states and the time given, and none proven "
             "impossible; raise the limits, or allow more layers to spill to DRAM"

@@ -4,9 +4,11 @@ Our own tables are the truth; the mirror has the value, the constraint and a few
 each trial. Optuna needs tens of milliseconds for a trial, so a thread of its own writes them.
 """
 
-from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+import math
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from threading import Lock
 from types import TracebackType
 from typing import Any
 
@@ -15,6 +17,7 @@ from optuna.exceptions import OptunaError
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
+from autosched.budget import UNLIMITED, Budget
 from autosched.errors import StoreError
 from autosched.store.address import parse_url
 from autosched.store.database import LOCK_TIMEOUT_S, Store
@@ -24,16 +27,46 @@ from autosched.store.trials import TrialRecord
 
 NUMBER = "trial"
 _CONSTRAINTS = "constraints"  # the system attribute under which Optuna's samplers keep theirs
+# A limited search still waits so long for its last trials to be mirrored.
+_PATIENCE_S = 1.0
+
+
+class _Quiet:
+    """How many want Optuna quiet, and how talkative it was before."""
+
+    lock = Lock()
+    count = 0
+    before = 0
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Keep Optuna from logging what it creates while the body runs, in whatever threads."""
+    with _Quiet.lock:
+        if not _Quiet.count:
+            _Quiet.before = optuna.logging.get_verbosity()
+            optuna.logging.set_verbosity(optuna.logging.ERROR)
+        _Quiet.count += 1
+    try:
+        yield
+    finally:
+        with _Quiet.lock:
+            _Quiet.count -= 1
+            if not _Quiet.count:
+                optuna.logging.set_verbosity(_Quiet.before)
 
 
 class OptunaMirror:
     """Writes trials to the Optuna study ``name`` behind the search's back.
 
-    Leaving its context writes all that is left. An exception from within goes before its own and
-    does not wait: what is missing is written when the study is opened again.
+    Leaving its context writes all that is left, as far as the ``budget`` lasts, and raises nothing:
+    ``trouble`` says what kept it from writing. An exception from within does not wait. What is
+    missing is written when the study is opened again.
     """
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, budget: Budget = UNLIMITED) -> None:
+        self.trouble: StoreError | None = None
+        self._budget = budget
         self._url = url
         self._name = name
         self._study: optuna.Study | None = None
@@ -53,9 +86,8 @@ class OptunaMirror:
             self.abandon()
         try:
             self.close()
-        except StoreError:
-            if kind is None:
-                raise
+        except StoreError as trouble:
+            self.trouble = trouble
 
     def catch_up(self, trials: Iterable[TrialRecord]) -> None:
         """Write what an earlier run stored but did not mirror."""
@@ -66,20 +98,22 @@ class OptunaMirror:
         self._pending.append(self._thread.submit(self._add, trial))
 
     def close(self) -> None:
-        """Write all that is left.
+        """Write all that is left, or what the budget leaves time for.
 
         Raises:
             StoreError: if the database refuses. Our own tables have the trials all the same; the
                 mirror catches up when the study is opened again.
         """
+        if math.isfinite(self._budget.deadline_s):
+            wait(self._pending, self._budget.left_s + _PATIENCE_S)
+            self.abandon()
         self._thread.shutdown(wait=True)
         pending, self._pending = self._pending, []
         try:
             for future in pending:
                 future.result()
-        # Optuna raises RuntimeError for tables of another version of it.
-        except (SQLAlchemyError, OptunaError, RuntimeError) as error:
-            raise self._explained(error) from error
+        except Exception as error:  # whatever Optuna raises, the trials are stored
+            raise explained(error, self._url, "Optuna cannot mirror the trials") from error
 
     def abandon(self) -> None:
         """Leave what is not written yet to the next time the study is opened."""
@@ -87,22 +121,16 @@ class OptunaMirror:
             future.cancel()
         self._pending = [future for future in self._pending if not future.cancelled()]
 
-    def _explained(self, error: Exception) -> StoreError:
-        address = parse_url(self._url)
-        cause = error if isinstance(error, SQLAlchemyError) else error.__cause__
-        if not isinstance(cause, SQLAlchemyError):
-            return StoreError(f"{address}: Optuna cannot mirror the trials: {error}")
-        return explain_database_error(cause, str(address), address.path, LOCK_TIMEOUT_S)
-
     def _opened(self) -> optuna.Study:
         if self._study is None:
-            optuna.logging.set_verbosity(optuna.logging.ERROR)
-            self._study = optuna.create_study(
-                storage=optuna.storages.RDBStorage(self._url, engine_kwargs=self._engine_kwargs()),
-                study_name=self._name,
-                load_if_exists=True,
-                direction="minimize",
-            )
+            storage = optuna.storages.RDBStorage(self._url, engine_kwargs=self._engine_kwargs())
+            with quiet_optuna():
+                self._study = optuna.create_study(
+                    storage=storage,
+                    study_name=self._name,
+                    load_if_exists=True,
+                    direction="minimize",
+                )
         return self._study
 
     def _engine_kwargs(self) -> dict[str, Any]:
@@ -120,6 +148,15 @@ class OptunaMirror:
 
     def _add(self, trial: TrialRecord) -> None:
         self._opened().add_trial(frozen(trial))
+
+
+def explained(error: Exception, url: str, what: str) -> StoreError:
+    """Return what Optuna raised as our own error; ``what`` says what it could not do."""
+    address = parse_url(url)
+    cause = error if isinstance(error, SQLAlchemyError) else error.__cause__
+    if not isinstance(cause, SQLAlchemyError):
+        return StoreError(f"{address}: {what}: {error}")
+    return explain_database_error(cause, str(address), address.path, LOCK_TIMEOUT_S)
 
 
 def frozen(trial: TrialRecord) -> FrozenTrial:
@@ -150,7 +187,11 @@ def forget_study(store: Store, name: str) -> None:
         StoreError: if the database refuses.
     """
     delete_study(store, name)
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    # A study that was never searched has no mirror.
-    with suppress(KeyError):
-        optuna.delete_study(study_name=name, storage=store.url)
+    try:
+        # A study that was never searched has no mirror.
+        with quiet_optuna(), suppress(KeyError):
+            optuna.delete_study(study_name=name, storage=store.url)
+    # Optuna raises RuntimeError for tables of another version of it.
+    except (SQLAlchemyError, OptunaError, RuntimeError) as error:
+        what = f"study {name!r} is deleted, but Optuna cannot delete its mirror"
+        raise explained(error, store.url, what) from error

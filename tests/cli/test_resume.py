@@ -1,6 +1,11 @@
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import pytest
+
+from autosched.search.samplers.joint_sampler import JointSampler
 from tests.cli.conftest import Invoke, Studied
 
 
@@ -17,6 +22,30 @@ def test_it_goes_on_by_name_alone(studied: Studied, invoke: Invoke, tmp_path: Pa
     assert done.json["trials"] == 4
     assert done.json["default_latency_us"] == studied.done.json["default_latency_us"]
     assert "sampler random, effort quick" in done.err
+
+
+def test_an_exhausted_search_has_its_result(
+    studied: Studied, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(JointSampler, "propose", lambda *_: None)
+    url, target = copied(studied, tmp_path), tmp_path / "best.py"
+    done = invoke("resume", "tiny-n150", "--storage", url, "--trials", "9", "--export", str(target))
+    assert done.code == 0, done.err
+    assert "The search ended: all proposals tried" in done.out
+    assert "3 trials in the study" in done.out
+    assert target.exists()
+
+
+def test_a_mirror_that_fails_is_a_warning(studied: Studied, invoke: Invoke, tmp_path: Path) -> None:
+    url, target = copied(studied, tmp_path), tmp_path / "best.py"
+    with closing(sqlite3.connect(tmp_path / "copy.sqlite3")) as other, other:
+        other.execute("UPDATE alembic_version SET version_num = 'v99.0.a'")
+    done = invoke("resume", "tiny-n150", "--storage", url, "--trials", "1", "--export", str(target))
+    assert done.code == 0, done.err
+    assert "Warning: " in done.out
+    assert "Optuna cannot mirror the trials" in " ".join(done.out.split())
+    assert "4 trials in the study" in done.out
+    assert target.exists()
 
 
 def test_a_moved_network_file_is_named_with_the_way_out(

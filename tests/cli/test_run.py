@@ -24,6 +24,7 @@ def test_json_is_one_object_with_what_scripts_rely_on(studied: Studied) -> None:
     assert result["gap"] == pytest.approx(result["latency_us"] / result["bound_us"] - 1)
     assert result["schedule_path"] == str(studied.schedule)
     assert (result["board"], result["device"], result["batch"]) == ("n150", "mock", 1)
+    assert result["stopped"] == "trials run"
 
 
 def test_everything_else_goes_to_standard_error(studied: Studied) -> None:
@@ -89,7 +90,7 @@ def test_the_time_limit_ends_the_probing(studied: Studied, invoke: Invoke, tmp_p
     url = f"sqlite:///{tmp_path}/brief.sqlite3"
     done = invoke("run", str(studied.net), "--timeout", "0.1s", "--storage", url)
     assert done.code == 0, done.err
-    assert "The time was up" in done.out
+    assert "The search ended: time up, before all candidates were probed" in done.out
     assert "1 trial in the study" in done.out
 
 

@@ -14,7 +14,7 @@ from autosched.device.worker import WorkerDevice
 from autosched.network.graph import Network
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.lower_bound import Proof
-from autosched.probing.probe_book import ProbeCounts
+from autosched.probing.probe_book import Phase, ProbeCounts
 from autosched.search.open_study import open_study
 from autosched.search.settings import Settings
 from autosched.store.database import Store, open_store
@@ -23,21 +23,27 @@ from autosched.store.trials import TrialRecord, list_trials
 from tests.examples.devices import Recorder, Records, TableDevice
 from tests.examples.networks import BOARD, residual, skipping
 
-QUICK = Settings(effort="quick")
+QUICK = Settings(effort="quick", device="mock")
 
 
 class Watching:
     """Notes what a search tells."""
 
     def __init__(self) -> None:
-        self.layers: list[tuple[str, int, int]] = []
+        self.phases: list[tuple[Phase, int, int, str]] = []
+        self.warnings: list[str] = []
         self.bounds: list[Proof] = []
         self.trials: list[TrialRecord] = []
         self.bests: list[TrialRecord | None] = []
 
-    def on_probing(self, layer: str, done: int, total: int, counts: ProbeCounts) -> None:
+    def on_phase(
+        self, phase: Phase, done: int, total: int, detail: str, counts: ProbeCounts
+    ) -> None:
         assert counts.run >= 0
-        self.layers.append((layer, done, total))
+        self.phases.append((phase, done, total, detail))
+
+    def on_warning(self, text: str) -> None:
+        self.warnings.append(text)
 
     def on_bound(self, proof: Proof) -> None:
         self.bounds.append(proof)

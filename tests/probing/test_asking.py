@@ -5,7 +5,6 @@ from typing import Any, cast
 
 import pytest
 
-from autosched.budget import UNLIMITED, Budget
 from autosched.errors import SearchError
 from autosched.probing.asking import Asking, ask_together
 from autosched.probing.probe_book import Ask, ProbeBook
@@ -20,7 +19,6 @@ class Echo:
     def ask_all(
         self,
         asks: Sequence[Ask],
-        _budget: Budget = UNLIMITED,
         arrived: Callable[[int], object] = lambda _index: None,
     ) -> list[Any]:
         self.batches.append(list(asks))

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from autosched.cost.model import CostModel
 from autosched.errors import SearchError
 from autosched.probing.candidates import Choice
-from autosched.probing.joint_problem import JointProblem, Selection
+from autosched.probing.joint_problem import JointProblem, Selection, spill_edges
 from autosched.probing.probe_book import ProbeBook, total_us
 from autosched.probing.reshard_tables import probe_reshards
 from autosched.schedule.configurations import Conv2dConfig, PoolConfig
 from autosched.schedule.outcomes import ProbeOutcome, Rejection
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.schedule.tensors import Edge, Memory, ShardLayout, TensorLayout
-from autosched.search.samplers.optuna_trials import from_parameters, spill_edges, to_parameters
+from autosched.search.samplers.optuna_trials import from_parameters, to_parameters
 from autosched.solver.evaluate import evaluate
 from autosched.solver.solver import solve
 from autosched.store.database import Store

@@ -1,6 +1,5 @@
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 
@@ -11,7 +10,7 @@ from autosched.network.graph import Layer, Network
 from autosched.network.operators import Conv2d
 from autosched.probing.candidates import Choice, ProbedTables, Tables
 from autosched.probing.layer_tables import TableBuilder
-from autosched.probing.probe_book import ProbeBook, total_us
+from autosched.probing.probe_book import Phase, ProbeBook, total_us
 from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, TimeKind
 from autosched.schedule.tensors import CoreRange, Memory, ShardLayout, TensorLayout
@@ -234,22 +233,21 @@ def test_equal_layers_are_probed_once(studied: Studied, build: Callable[..., Tab
 
 
 def test_layers_are_told_before_they_are_probed(studied: Studied):
-    told = studied.watching.layers
+    phases = studied.watching.phases
     total = len(studied.network.layers)
-    assert [name for name, _, _ in told[:3]] == ["stem", "conv1", "conv2"]
-    assert {done for _, done, _ in told[:3]} == {0}
-    edges = len(studied.network.edges)
-    falls = [place for place, (a, b) in enumerate(pairwise(told), start=1) if b[1] < a[1]]
-    assert falls, "reshards are probed after layers"
-    ends = [*falls, len(told)]  # what the bound rests on is probed at last
-    layers, reshards = told[: ends[0]], told[ends[0] : ends[1]]
-    assert {name for name, _, _ in layers} == {layer.name for layer in studied.network}
-    assert {of for _, _, of in layers} == {total}
-    assert {name for name, _, _ in reshards} <= {edge.consumer for edge in studied.network.edges}
-    assert [(done, of) for _, done, of in reshards] == sorted(
-        (min(done, edges), edges) for _, done, _ in reshards
-    )
-    assert reshards[0][1] == 0
+    layers = [step for phase, *step in phases if phase is Phase.LAYERS]
+    assert [name for _, _, name in layers[:3]] == ["stem", "conv1", "conv2"]
+    assert [done for done, _, _ in layers] == sorted(done for done, _, _ in layers)
+    assert layers[0][0] == 0
+    assert {of for _, of, _ in layers} == {total}
+    assert {name for _, _, name in layers} == {layer.name for layer in studied.network}
+    edges = [edge.consumer for edge in studied.network.edges]
+    reshards = [step for phase, *step in phases if phase is Phase.RESHARDS]
+    assert reshards[0] == [0, len(edges), edges[0]]
+    assert {name for _, _, name in reshards} <= set(edges)
+    # What the bound rests on is probed at last, with a count of its own.
+    first = [done for done, of, _ in reshards if of == len(edges)]
+    assert first == sorted(first)
 
 
 class TestOnACard:

@@ -15,10 +15,11 @@ from autosched.errors import SearchError
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Binary, Conv2d, Input, Output
 from autosched.probing.candidates import Choice, ProbedTables, Tables
-from autosched.probing.joint_problem import JointProblem, Pair
+from autosched.probing.joint_problem import JointProblem
 from autosched.probing.lower_bound import MIXED, Proof, prove, relative_gap, widened
 from autosched.probing.probe_book import Ask, ProbeBook, Probed
-from autosched.probing.problem_builder import ordered_problem, probe_reshards
+from autosched.probing.problem_builder import ordered_problem
+from autosched.probing.reshard_tables import Pair, probe_reshards
 from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, TimeKind
 from autosched.schedule.tensors import CoreRange, DataType, Memory, ShardLayout, TensorLayout
@@ -349,3 +350,9 @@ def test_no_schedule_of_anything_probed_is_below_the_bound(seed: int, name: str)
     proof = prove(wide, 10.0)
     assert proof.bound_us == pytest.approx(least_us)
     assert proof.optimal
+
+
+def test_a_budget_makes_the_bound_lower_never_wrong(either: Studied) -> None:
+    """Also where nothing is left of it."""
+    hurried = prove(either.joint, 10.0, Budget.of(0))
+    assert 0 < hurried.bound_us <= prove(either.joint, 10.0).bound_us * (1 + 1e-9)

@@ -246,6 +246,36 @@ def test_what_a_dying_machine_says_is_asked_again_next_time(
     assert isinstance(book_of(store, studied.device(), cost).probe(SIGNATURE, request), Probed)
 
 
+def test_without_time_nothing_is_asked_and_an_answer_cut_short_is_forgotten(
+    studied: Studied, store: Store, cost: CostModel
+):
+    request = a_request(studied)
+    hanging = Scripted(studied.device(), probe=lambda _: Rejection(RejectionKind.HANG, "gone"))
+    book = book_of(store, hanging, cost)
+
+    looks: list[int] = []
+
+    class Ending(Budget):
+        """Is up the second time somebody looks: while the device is asked."""
+
+        @property
+        def is_up(self) -> bool:
+            looks.append(1)
+            return len(looks) > 1
+
+    with book.within(Ending()), pytest.raises(TimeUpError):
+        book.probe(SIGNATURE, request)
+    with book.within(Budget.of(0)), pytest.raises(TimeUpError):
+        book.probe(SIGNATURE, request)
+    assert len(hanging.probes) == 1
+    reshard = next(iter(studied.records.reshards))
+    with book.within(Budget.of(0)), pytest.raises(TimeUpError):
+        book.reshard(reshard.shape, reshard.source, reshard.target)
+    assert hanging.reshards == []
+    book.probe(SIGNATURE, request)
+    assert len(hanging.probes) == 2
+
+
 def test_native_layouts_and_the_same_layouts_given_are_two_questions(
     studied: Studied, store: Store, cost: CostModel
 ):

@@ -6,12 +6,14 @@ from typing import Any, cast
 
 import pytest
 
+from autosched.budget import UNLIMITED, Budget
 from autosched.device.interface import ReshardRequest
+from autosched.errors import TimeUpError
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Binary, Conv2d, Input, Output
 from autosched.probing.candidates import Choice, ProbedTables
 from autosched.probing.joint_problem import JointProblem, Selection
-from autosched.probing.probe_book import Ask, ProbeBook, Probed
+from autosched.probing.probe_book import Ask, Phase, ProbeBook, Probed
 from autosched.probing.problem_builder import ordered_problem
 from autosched.probing.reshard_tables import probe_reshards
 from autosched.schedule.configurations import FixedConfig
@@ -43,6 +45,8 @@ def fork() -> Network:
 
 class NoReshards:
     """Answers as a book of probes in which no reshard works."""
+
+    budget = UNLIMITED
 
     def ask_all(self, asks: Sequence[Ask], **_: object) -> list[Rejection]:
         return [Rejection(RejectionKind.INVALID, "no") for _ in asks]
@@ -161,3 +165,19 @@ def test_what_is_known_of_unchanged_layers_is_not_asked_again() -> None:
     assert asked == ["wide", "sum"]
     assert again[Edge("wide", "sum", 0)].times_us == {}
     assert again[Edge("x", "narrow", 0)] == known[0][Edge("x", "narrow", 0)]
+
+
+def test_an_order_found_in_haste_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A study that goes on would come to another one."""
+    phases: list[Phase] = []
+    book = NoReshards()
+    monkeypatch.setattr(book, "budget", Budget.of(0), raising=False)
+    with pytest.raises(TimeUpError):
+        ordered_problem(
+            fork(),
+            tables(0.6),
+            BOARD,
+            cast("ProbeBook", book),
+            lambda phase, *_: phases.append(phase),
+        )
+    assert phases[-1] is Phase.ORDERING

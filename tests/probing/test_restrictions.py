@@ -7,22 +7,21 @@ import pytest
 from autosched.errors import SearchError
 from autosched.probing.candidates import Tables
 from autosched.probing.joint_problem import JointProblem
-from autosched.probing.restrictions import (
-    Restriction,
-    allowed,
-    check_effect,
-    field_of,
-    restrictions,
-)
+from autosched.probing.restrictions import Restriction, allowed, check_effect, field_of
 from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.tensors import CoreRange, Memory, ShardLayout
 from autosched.search.open_study import open_study
+from autosched.search.settings import Settings
 from autosched.solver.solver import solve
 from autosched.store.database import Store
 from autosched.store.trials import DEFAULT_SAMPLER
 from tests.examples.devices import Scripted
 from tests.examples.networks import residual
 from tests.examples.studied import QUICK, Studied
+
+
+def restrictions(pins: list[str], forbidden: list[str]) -> list[Restriction]:
+    return list(Settings(pinned=pins, forbidden=forbidden).restrictions)
 
 
 def restricted(tables: Tables, rules: list[Restriction]) -> Tables:
@@ -139,8 +138,10 @@ def test_where_nothing_fits_the_restriction_to_blame_is_named(
     studied: Studied, probed: Store
 ) -> None:
     """With so little L1, conv1 fits in blocks only, and its pin makes the search fail."""
-    settings = replace(QUICK, pinned=("conv1:shard_layout=height",), forbidden=("fc:memory=l1",))
-    rules = restrictions(settings.pinned, settings.forbidden)
+    settings = Settings(
+        effort="quick", pinned=["conv1:shard_layout=height"], forbidden=["fc:memory=l1"]
+    )
+    rules = list(settings.restrictions)
     capacity = next(
         size
         for size in range(80_000, 0, -1_000)
@@ -158,7 +159,7 @@ def test_the_best_of_a_restricted_search_keeps_to_the_restrictions(
     studied: Studied, probed: Store
 ) -> None:
     """However fast ttnn's default is: it may be against them."""
-    settings = replace(QUICK, pinned=("conv1:shard_layout=width",))
+    settings = Settings(effort="quick", pinned=["conv1:shard_layout=width"])
     with open_study(
         probed, residual(), "n150", settings, "slow", Scripted(studied.device())
     ) as study:

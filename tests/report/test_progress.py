@@ -5,7 +5,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from autosched.probing.lower_bound import Proof
-from autosched.probing.probe_book import ProbeCounts
+from autosched.probing.probe_book import Phase, ProbeCounts
 from autosched.report.progress import SearchScreen
 from autosched.schedule.outcomes import RejectionKind
 from tests.examples.trials import trial
@@ -19,17 +19,21 @@ def screen(*, terminal: bool, width: int = 80) -> tuple[SearchScreen, io.StringI
         file=file, force_terminal=terminal, width=width, highlight=False, markup=False,
         color_system=None, force_interactive=terminal,
     )  # fmt: skip
-    return SearchScreen(console, max_trials=4), file
+    return SearchScreen(console), file
 
 
 def searched(shown: SearchScreen, any_order_us: float = 90.0) -> None:
     shown.on_trial(trial(0, 200.0, "default"), trial(0, 200.0, "default"))
-    shown.on_probing("conv1", 0, 2, COUNTS)
-    shown.on_probing("conv2", 1, 2, COUNTS)
-    shown.on_probing("conv1", 0, 3, COUNTS)
+    shown.on_phase(Phase.LAYERS, 0, 2, "conv1", COUNTS)
+    shown.on_phase(Phase.LAYERS, 1, 2, "conv2", COUNTS)
+    shown.on_phase(Phase.RESHARDS, 0, 3, "conv1", COUNTS)
+    shown.on_phase(Phase.PROVING, 0, 0, "", COUNTS)
     shown.on_bound(Proof(90.0, any_order_us, optimal=True, seconds=0.1))
+    shown.on_phase(Phase.SEARCHING, 0, 4, "", COUNTS)
     shown.on_trial(trial(1, 100.0), trial(1, 100.0))
+    shown.on_phase(Phase.SEARCHING, 1, 4, "", COUNTS)
     shown.on_trial(trial(2, None), trial(1, 100.0))
+    shown.on_phase(Phase.SEARCHING, 2, 4, "", COUNTS)
 
 
 def test_a_log_has_a_line_for_every_event() -> None:
@@ -60,7 +64,7 @@ def status(shown: SearchScreen, width: int = 80) -> str:
 def test_the_status_while_probing() -> None:
     shown, _ = screen(terminal=True)
     shown.on_trial(trial(0, 200.0, "default"), trial(0, 200.0, "default"))
-    shown.on_probing("conv2", 1, 2, COUNTS)
+    shown.on_phase(Phase.LAYERS, 1, 2, "conv2", COUNTS)
     text = status(shown)
     assert "probing layers" in text
     assert "1 of 2" in text
@@ -81,16 +85,38 @@ def test_the_status_of_trials_fits_80_columns() -> None:
 
 
 def test_time_left_never_passes_the_deadline() -> None:
-    shown = SearchScreen(Console(file=io.StringIO()), 4, deadline=time.monotonic() + 90)
+    shown = SearchScreen(Console(file=io.StringIO()), deadline=time.monotonic() + 90)
     assert "at most 1 min" in status(shown)
 
 
 def test_a_long_phase_reports_in_a_log() -> None:
     shown, file = screen(terminal=False)
-    shown.on_probing("conv1", 0, 2, COUNTS)
+    shown.on_phase(Phase.LAYERS, 0, 2, "conv1", COUNTS)
     shown._spoke -= 60
-    shown.on_probing("conv2", 1, 2, COUNTS)
+    shown.on_phase(Phase.LAYERS, 1, 2, "conv2", COUNTS)
     assert file.getvalue().startswith("probing layers: 1 of 2, conv2; 30 probes run")
+
+
+def test_the_status_names_the_phase_it_is_told() -> None:
+    """Also where what is done falls within a phase, and between two looks at the layers."""
+    shown, _ = screen(terminal=True)
+    for phase, done in [
+        (Phase.FIRST_LOOK, 0),
+        (Phase.LAYERS, 5),
+        (Phase.LAYERS, 1),
+        (Phase.RESHARDS, 2),
+        (Phase.ORDERING, 0),
+        (Phase.LAYERS, 0),
+        (Phase.PROVING, 0),
+    ]:
+        shown.on_phase(phase, done, 9, "", COUNTS)
+        assert phase.value in status(shown)
+
+
+def test_a_warning_is_a_line_of_its_own() -> None:
+    shown, file = screen(terminal=False)
+    shown.on_warning("the mirror is broken")
+    assert file.getvalue() == "Warning: the mirror is broken\n"
 
 
 def test_nothing_is_live_in_a_log() -> None:

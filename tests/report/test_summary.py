@@ -22,6 +22,7 @@ RESULT = SearchResult(
     stale_probes=312,
     wall_s=1.25,
     schedule_path=Path("net.py"),
+    stopped="trials run",
 )
 
 
@@ -42,6 +43,7 @@ def test_json() -> None:
     assert plain["gap"] == pytest.approx(100 / 95 - 1)
     assert (plain["bound_us"], plain["bound_any_order_us"]) == (95.0, 94.0)
     assert (plain["bound_kind"], plain["bound_estimated_share"]) == ("estimated", 1.0)
+    assert plain["stopped"] == "trials run"
 
 
 def test_a_bound_of_both_kinds_says_how_much_of_it_is_estimated() -> None:
@@ -68,6 +70,7 @@ def test_json_of_a_study_without_a_trial_that_ran() -> None:
     assert plain["default_latency_us"] is None
     assert plain["gap"] is None
     assert plain["bound_us"] is plain["bound_kind"] is plain["bound_estimated_share"] is None
+    assert plain["stopped"] is None
 
 
 def test_the_closing_screen() -> None:
@@ -78,6 +81,12 @@ def test_the_closing_screen() -> None:
     assert "3 trials in the study, rejected: 1 L1 overflow" in text
     assert "height 56 -> block 16" in text
     assert "Layers (op times estimated)" in text
+
+
+def test_why_the_search_ended() -> None:
+    assert printed(RESULT).endswith("The search ended: trials run\n")
+    early = replace(RESULT, bound_us=None, stopped="time up")
+    assert "The search ended: time up, before all candidates were probed" in printed(early)
 
 
 def test_what_lies_outside_the_calibration_is_said() -> None:

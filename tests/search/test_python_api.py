@@ -40,7 +40,7 @@ def test_search_export_and_go_on(studied: Studied, net: Path, tmp_path: Path):
     loaded = autosched.load_network_file(str(net))
     network = autosched.capture(loaded.module, loaded.example_inputs, loaded.name)
     storage = copied(studied.url, tmp_path / "store.sqlite3")
-    settings = autosched.Settings(network_file=str(net), effort="quick")
+    settings = autosched.Settings(network_file=str(net), effort="quick", device="mock")
 
     with autosched.create_study(network, "n150", storage=storage, settings=settings) as study:
         best = study.optimize(trials=2)

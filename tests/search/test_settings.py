@@ -1,12 +1,15 @@
 import json
+from typing import Any
 
 import pytest
 
 from autosched.device.interface import TimingSettings
-from autosched.errors import StudyError
+from autosched.errors import AutoschedError, BoardError, SearchError, StudyError
+from autosched.probing.restrictions import Restriction
 from autosched.schedule.configurations import Fidelity
 from autosched.schedule.tensors import DataType
 from autosched.search.settings import Settings
+from autosched.space.efforts import find_effort
 from autosched.space.formats import Formats
 from autosched.store.database import Store
 from autosched.store.studies import StudyRecord, add_study, get_study
@@ -20,6 +23,8 @@ SETTINGS = Settings(
     formats=Formats(weights=DataType.BFLOAT4_B, fidelity=Fidelity.HIFI4),
     timing=TimingSettings(warm_ups=1, replays=5),
     allow_host=True,
+    pinned=("layer1.*:shard_layout=height", "a:b:memory=L1"),
+    forbidden=("*:memory=dram",),
 )
 
 
@@ -42,8 +47,57 @@ def test_what_an_older_version_did_not_store_has_its_default():
 
 @pytest.mark.parametrize(
     "plain",
-    [{"colour": "red"}, {"timing": {"laps": 2}}, {"formats": {"weights": "float7"}}],
+    [
+        {"colour": "red"},
+        {"sampler": "magic"},
+        {"pinned": ["conv1"]},
+        {"timing": {"laps": 2}},
+        {"formats": {"weights": "float7"}},
+    ],
 )
 def test_what_this_version_does_not_know(plain: dict[str, object]):
     with pytest.raises(StudyError, match="settings are those of another version of autosched"):
         Settings.from_plain(plain)
+
+
+def test_words_are_read_once():
+    assert SETTINGS.effort is find_effort("full")
+    assert SETTINGS.pinned == (
+        Restriction("layer1.*", "shard_layout", "height", pins=True),
+        Restriction("a:b", "memory", "l1", pins=True),
+    )
+    assert SETTINGS.restrictions == (
+        *SETTINGS.pinned,
+        Restriction("*", "memory", "dram", pins=False),
+    )
+    assert Settings(effort=SETTINGS.effort, pinned=SETTINGS.pinned) == Settings(
+        effort="full", pinned=["layer1.*:shard_layout=height", "a:b:memory=L1"]
+    )
+
+
+def test_the_device_is_a_card_if_there_is_one():
+    assert Settings().device == "auto"
+
+
+def test_what_is_stored_is_what_older_versions_read():
+    plain = SETTINGS.to_plain()
+    assert (plain["effort"], plain["device"]) == ("full", "silicon")
+    assert plain["pinned"] == ["layer1.*:shard_layout=height", "a:b:memory=l1"]
+    assert plain["forbidden"] == ["*:memory=dram"]
+
+
+@pytest.mark.parametrize(
+    ("wishes", "error", "message"),
+    [
+        ({"sampler": "magic"}, SearchError, "unknown sampler 'magic'; it is one of"),
+        ({"effort": "heroic"}, SearchError, "unknown effort 'heroic'; it is one of quick, default"),
+        ({"device": "cloud"}, BoardError, "unknown device 'cloud'; it is one of auto, mock"),
+        ({"pinned": ["conv1"]}, SearchError, "--pin 'conv1': expected LAYERS:FIELD=VALUE"),
+        ({"forbidden": ["a:b"]}, SearchError, "--forbid 'a:b': expected LAYERS:FIELD=VALUE"),
+    ],
+)
+def test_bad_words_are_refused_at_the_door(
+    wishes: dict[str, Any], error: type[AutoschedError], message: str
+):
+    with pytest.raises(error, match=message):
+        Settings(**wishes)

@@ -2,15 +2,17 @@ import time
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, text, update
 
 from autosched.cost.model import CostModel
 from autosched.cost.model_choice import keep_calibration
 from autosched.errors import SearchError, StudyError
+from autosched.probing.joint_problem import JointProblem
 from autosched.probing.lower_bound import Proof
-from autosched.probing.probe_book import ProbeCounts
+from autosched.probing.probe_book import Phase, ProbeCounts
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome, TimeKind
 from autosched.schedule.schedule import Provenance, Schedule
+from autosched.search.loop import StopReason
 from autosched.search.open_study import open_study
 from autosched.search.samplers.registry import SAMPLERS
 from autosched.search.settings import Settings
@@ -177,11 +179,12 @@ def test_the_probes_are_asked_for_once(studied: Studied, probed: Store):
     watching = Watching()
     with fresh(studied, probed) as study:
         joint = study.prepare(watching)
-        told = len(watching.layers)
+        told = len(watching.phases)
         assert study.prepare(watching) is joint
+        assert len(watching.phases) == told > 0
         study.optimize(trials=1, observer=watching)
         assert study.prepare() is joint
-    assert len(watching.layers) == told > 0
+    assert not {phase for phase, *_ in watching.phases[told:]} & {Phase.LAYERS, Phase.RESHARDS}
     assert study.probe_counts.run == 0
 
 
@@ -194,15 +197,122 @@ def test_time_that_is_up_ends_the_probing(studied: Studied, store: Store):
         assert best.sampler == DEFAULT_SAMPLER
         assert study.bound_us is None
         assert device.probes == []
+        assert study.stopped is StopReason.TIME
 
 
 def test_time_that_is_up_ends_the_trials(studied: Studied, probed: Store):
+    """Within 2 s; a trial takes 0.1 s, and 10,000 would be run."""
     with fresh(studied, probed, sluggish(studied, 0.1)) as study:
         study.prepare()
         begin = time.monotonic()
         study.optimize(trials=10_000, timeout_s=0.5)
-        assert time.monotonic() - begin < 20
-        assert 1 <= len(study.trials) < 20
+        assert time.monotonic() - begin < 2.5
+        assert 1 <= len(study.trials) <= 5
+        assert study.stopped is StopReason.TIME
+
+
+def test_time_that_is_up_ends_a_layers_probes(studied: Studied, store: Store):
+    """Between two probes, not after the layer."""
+    known = studied.records.probes
+
+    def slow(request: object) -> ProbeOutcome | Rejection:
+        time.sleep(0.1)
+        return known[request]
+
+    device = Scripted(studied.device(), probe=slow)
+    with fresh(studied, store, device) as study:
+        begin = time.monotonic()
+        study.optimize(timeout_s=0.5)
+        assert time.monotonic() - begin < 2.5
+        assert 1 <= len(device.probes) <= 5
+        assert study.stopped is StopReason.TIME
+
+
+def test_a_search_says_why_it_stopped(studied: Studied, probed: Store):
+    with fresh(studied, probed) as study:
+        assert study.stopped is None
+        study.optimize(trials=1)
+        assert study.stopped is StopReason.TRIALS
+        study.optimize()
+        assert study.stopped is StopReason.BOUND
+        with pytest.raises(KeyboardInterrupt):
+            study.optimize(trials=2, observer=Interrupting("trial", 1))
+        assert study.stopped is StopReason.INTERRUPTED
+
+
+def only_the_default(studied: Studied) -> Scripted:
+    """A device that says of every other schedule that its input cannot be converted so."""
+    table = studied.device()
+
+    def run(schedule: Schedule) -> RunOutcome | Rejection:
+        if studied.joint.find(schedule) is None:
+            return table.run(schedule)
+        return Rejection(RejectionKind.INVALID, "no such conversion", "x")
+
+    return Scripted(table, run=run)
+
+
+def test_when_all_proposals_were_tried_the_best_is_there(studied: Studied, probed: Store):
+    """The learned constraints leave nothing; going on says so again, and runs nothing."""
+    ways = len(studied.joint.tables["x"])
+    for _ in range(2):
+        device = only_the_default(studied)
+        with fresh(studied, probed, device) as study:
+            best = study.optimize(trials=1000)
+            assert best is not None
+            assert best.sampler == DEFAULT_SAMPLER
+            assert study.stopped is StopReason.EXHAUSTED
+            assert len(study.trials) == 1 + ways
+    assert device.schedules == []
+
+
+@pytest.mark.parametrize("name", list(SAMPLERS))
+def test_no_sampler_runs_a_schedule_twice(studied: Studied, probed: Store, name: str):
+    """One layer has several candidates, and one tensor a spill: soon all have been tried."""
+    with fresh(studied, probed, settings=replace(QUICK, sampler=name)) as study:
+        joint = study.prepare()
+        study._joint = JointProblem(
+            joint.network,
+            {
+                layer: choices[: 3 if layer == "conv1" else 1]
+                for layer, choices in joint.tables.items()
+            },
+            joint.reshards,
+            joint.spills,
+            joint.board,
+        )
+        study.optimize(trials=200)
+        assert study.stopped is StopReason.EXHAUSTED
+        fingerprints = [trial.fingerprint for trial in study.trials]
+    assert 4 <= len(fingerprints) == len(set(fingerprints)) < 20
+
+
+def test_the_phases_of_a_search_are_told_in_order(studied: Studied):
+    seen = list(dict.fromkeys(phase for phase, *_ in studied.watching.phases))
+    assert seen == [
+        Phase.DEFAULT,
+        Phase.LAYERS,
+        Phase.RESHARDS,
+        Phase.ORDERING,
+        Phase.PROVING,
+        Phase.SEARCHING,
+    ]
+    trials = [(done, total) for phase, done, total, _ in studied.watching.phases
+              if phase is Phase.SEARCHING]  # fmt: skip
+    assert trials == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+def test_a_mirror_that_fails_is_a_warning(studied: Studied, probed: Store):
+    with probed.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = 'v99.0.a'"))
+    watching = Watching()
+    with fresh(studied, probed) as study:
+        best = study.optimize(trials=2, observer=watching)
+        assert best is not None
+        assert study.stopped is StopReason.TRIALS
+    (warning,) = watching.warnings
+    assert "Optuna cannot mirror the trials" in warning
+    assert "The trials are stored" in warning
 
 
 class Interrupting(Watching):
@@ -219,9 +329,12 @@ class Interrupting(Watching):
             if self.left == 0:
                 raise KeyboardInterrupt
 
-    def on_probing(self, layer: str, done: int, total: int, counts: ProbeCounts) -> None:
-        super().on_probing(layer, done, total, counts)
-        self._happened("probing")
+    def on_phase(
+        self, phase: Phase, done: int, total: int, detail: str, counts: ProbeCounts
+    ) -> None:
+        super().on_phase(phase, done, total, detail, counts)
+        if phase in (Phase.LAYERS, Phase.RESHARDS):
+            self._happened("probing")
 
     def on_bound(self, proof: Proof) -> None:
         super().on_bound(proof)
@@ -331,8 +444,13 @@ def calibrated(store: Store) -> None:
 def test_a_study_keeps_its_cost_model_after_a_rejection(studied: Studied, probed: Store):
     """Also where its last trial, or every one, was rejected."""
     table = studied.device()
-    answers = iter([table.run, lambda _: HANG])
-    with fresh(studied, probed, Scripted(table, run=lambda given: next(answers)(given))) as study:
+    ran: list[Schedule] = []
+
+    def once(schedule: Schedule) -> RunOutcome | Rejection:
+        ran.append(schedule)
+        return table.run(schedule) if len(ran) == 1 else HANG
+
+    with fresh(studied, probed, Scripted(table, run=once)) as study:
         study.optimize(trials=2)
         shipped = study.cost.version
         assert [trial.rejection for trial in study.trials] == [None, HANG]
@@ -355,7 +473,7 @@ def test_trials_of_several_cost_models_are_not_gone_on_with(studied: Studied, pr
     first = update(models.TrialRow).where(models.TrialRow.number == 0)
     with probed.writing() as session:
         session.execute(first.values(cost_model="wormhole_b0-0-gone"))
-    with pytest.raises(StudyError, match="estimated by several cost models .*-0-gone, "):
+    with pytest.raises(StudyError, match=r"estimated by several cost models .*-0-gone, "):
         fresh(studied, probed)
 
 

@@ -3,12 +3,13 @@ from dataclasses import replace
 
 import pytest
 
+from autosched.budget import Budget
 from autosched.cost.model import CostModel
+from autosched.errors import TimeUpError
 from autosched.probing.probe_book import ProbeBook
 from autosched.schedule.outcomes import DeviceOp, Rejection, RejectionKind, RunOutcome, TimeKind
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import Edge, move_label
-from autosched.search.samplers.optuna_trials import times_by_layer
 from autosched.search.trial import run_repaired, run_trial
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey
@@ -142,9 +143,32 @@ def test_an_estimate_has_the_cost_models_error(skipped: Studied, book: ProbeBook
     assert 0.01 < record.latency_std_us / record.latency_us < 0.5
 
 
-def test_times_are_summed_by_layer_and_edge_in_the_order_they_ran():
-    def op(layer: str, time_ns: float | None) -> DeviceOp:
-        return DeviceOp("Op", "", (), (), layer=layer, time_ns=time_ns)
+def test_time_that_is_up_ends_the_repairs(skipped: Studied, book: ProbeBook):
+    """Nobody knows then whether the choice runs: it is no trial."""
+    device = fits(skipped, lambda _: False, CLASH)
+    with pytest.raises(TimeUpError):
+        run_repaired(device, book, skipped.joint, in_l1(skipped.joint), "joint", Budget.of(0))
+    assert len(device.schedules) == 1
 
-    ops = (op("b", 1_000.0), op("a -> c", 500.0), op("b", 250.0), op("a", None))
-    assert list(times_by_layer(ops).items()) == [("b", 1.25), ("a -> c", 0.5)]
+
+def test_an_answer_cut_short_is_no_trial(skipped: Studied, book: ProbeBook):
+    hang = replace(CLASH, kind=RejectionKind.HANG)
+    device = fits(skipped, lambda _: False, hang)
+    with pytest.raises(TimeUpError):
+        run_trial(device, book, in_l1(skipped.joint), "joint", Budget.of(0))
+    assert run_trial(device, book, in_l1(skipped.joint), "joint").rejection == hang
+
+
+def test_time_that_is_up_ends_the_trimming(skipped: Studied, book: ProbeBook):
+    """The schedule that ran is a trial, with packing that may not have been needed."""
+    device = packing(skipped, CONV2, STEM, CONV2)
+    clock = iter([Budget.of(60).deadline_s] + [0.0] * 9)
+
+    class Ending(Budget):
+        @property
+        def is_up(self) -> bool:
+            return next(clock) == 0.0
+
+    record = run_repaired(device, book, skipped.joint, in_l1(skipped.joint), "joint", Ending())
+    assert record.rejection is None
+    assert [len(given.moves) for given in device.schedules] == [0, 2]

@@ -1,6 +1,7 @@
 import pytest
 
 from autosched.errors import SearchError
+from autosched.solver.infeasible import explain_infeasible
 from autosched.solver.problem import Candidate, LayerTable, Nogood, Problem
 from autosched.solver.solver import solve
 from tests.solver.random_problems import two_convolutions
@@ -54,3 +55,11 @@ def test_says_when_nothing_helps():
     layers = (LayerTable("conv", (), (Candidate(1.0, (), 0, 20),)),)
     with pytest.raises(SearchError, match="another --board may leave it room"):
         solve(Problem(layers, (0,), 10))
+
+
+def test_after_the_deadline_no_way_out_is_tried():
+    problem = two_convolutions(20, pinned=1)
+    assert "by unpinning 'second'" in explain_infeasible(problem)
+    late = explain_infeasible(problem, deadline=0.0)
+    assert "'second' lacks 3 bytes" in late
+    assert "feasible by" not in late

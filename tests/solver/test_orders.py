@@ -141,3 +141,9 @@ def test_a_spill_that_only_another_order_can_use_is_counted():
     other = replace(problem, execution_order=(0, 2, 1))
     assert solve(other).best.cost_us == 4
     assert any_order_us(problem) == 4
+
+
+def test_without_time_no_other_order_is_begun():
+    ordered, solution = solve_best_order(wide_and_narrow_branch(15), total_limit_s=0.0)
+    assert ordered.order == (0, 1, 2, 3)
+    assert solution.best.cost_us == 12.0

@@ -15,12 +15,13 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from autosched.budget import Budget
 from autosched.errors import StoreError
 from autosched.schedule.outcomes import Rejection, RejectionKind, TimeKind
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.schedule.tensors import DRAM_TILE, Edge
 from autosched.store.database import Store
-from autosched.store.optuna_mirror import NUMBER, OptunaMirror
+from autosched.store.optuna_mirror import NUMBER, OptunaMirror, quiet_optuna
 from autosched.store.trials import TrialRecord
 from tests.examples.studied import Studied
 
@@ -142,6 +143,43 @@ def test_what_ended_the_search_goes_before_the_mirrors_trouble(
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(KeyboardInterrupt):
             interrupted_search(store.url)
+
+
+def test_trouble_never_ends_the_search(store: Store, monkeypatch: pytest.MonkeyPatch):
+    """Whatever it is: what was searched is stored."""
+
+    def broken(**_: object) -> None:
+        raise KeyError("nobody thought of this")
+
+    monkeypatch.setattr("autosched.store.optuna_mirror.optuna.create_study", broken)
+    with OptunaMirror(store.url, "net-n150") as mirror:
+        mirror.add(trial(0))
+    assert "Optuna cannot mirror the trials: 'nobody thought of this'" in str(mirror.trouble)
+
+
+def test_a_limited_search_does_not_wait_for_its_mirror(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(OptunaMirror, "_add", lambda *_: time.sleep(0.5))
+    begin = time.monotonic()
+    with OptunaMirror(store.url, "net-n150", Budget.of(0)) as mirror:
+        for number in range(40):
+            mirror.add(trial(number))
+    assert time.monotonic() - begin < 10
+    assert mirror.trouble is None
+
+
+def test_optuna_is_as_talkative_afterwards_as_before():
+    """Also where two threads keep it quiet, and the first to begin ends first."""
+    before = optuna.logging.get_verbosity()
+    first, second = quiet_optuna(), quiet_optuna()
+    for one in (first, second):
+        one.__enter__()
+    assert optuna.logging.get_verbosity() == optuna.logging.ERROR
+    for one in (first, second):
+        assert optuna.logging.get_verbosity() == optuna.logging.ERROR
+        one.__exit__(None, None, None)
+    assert optuna.logging.get_verbosity() == before != optuna.logging.ERROR
 
 
 def test_a_study_is_mirrored_while_it_runs(studied: Studied):

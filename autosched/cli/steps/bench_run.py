@@ -215,7 +215,7 @@ def _is_ready(prepared: PreparedBench, leave_out: LeaveOut) -> bool:
     """Probe and prove; return whether there is anything to compare."""
     bench = prepared.bench
     try:
-        bench.prepare(prepared.screen.on_probing)
+        bench.prepare(prepared.screen.on_phase)
         return bench.proof.bound_us > 0
     except SearchError as error:
         leave_out(bench.network, bench.board.name, error)
@@ -232,7 +232,7 @@ def _prepared(
             by_hand = hand_tuned(output, net, network, device.board.name)
             known = [] if by_hand is None else [by_hand]
             bench = Bench(network, device, store, settings, scout, known)
-            yield PreparedBench(bench, SearchScreen(output.console, 0), by_hand)
+            yield PreparedBench(bench, SearchScreen(output.console), by_hand)
 
 
 def _compared(output: Screen, request: BenchRequest, prepared: PreparedBench) -> NetworkComparison:

@@ -16,7 +16,7 @@ from autosched.device.machine import choose_device
 from autosched.device.worker import WorkerDevice
 from autosched.errors import NetworkFileError, ScheduleError, SearchError
 from autosched.network.capture.network_file import split_path
-from autosched.probing.probe_book import ProbeCounts
+from autosched.probing.probe_book import Phase, ProbeCounts
 from autosched.report import words
 from autosched.report.coverage_table import coverage_markdown, print_coverage
 from autosched.report.output import Screen, say
@@ -153,11 +153,11 @@ def _covered(
 ) -> Iterator[CoverageRow]:
     effort = find_effort(request.effort)
     settings = Settings(device="mock", effort=effort.name)
-    screen = SearchScreen(output.console, 0)
+    screen = SearchScreen(output.console)
 
-    def progress(layer: str, done: int, total: int, counts: ProbeCounts) -> None:
+    def progress(phase: Phase, done: int, total: int, detail: str, counts: ProbeCounts) -> None:
         interrupts.check_interrupt()
-        screen.on_probing(layer, done, total, counts)
+        screen.on_phase(phase, done, total, detail, counts)
 
     with WorkerDevice(board) as device, screen.shown():
         for row in cover(

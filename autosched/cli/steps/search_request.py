@@ -10,10 +10,7 @@ from autosched.device.interface import TimingSettings
 from autosched.errors import SearchError, StudyError
 from autosched.export.loading import load_schedule
 from autosched.export.saving import check_target
-from autosched.probing.restrictions import restrictions
-from autosched.search.samplers.registry import check_sampler
 from autosched.search.settings import Settings
-from autosched.space.efforts import find_effort
 from autosched.space.formats import parse_formats
 from autosched.store.studies import StudyRecord
 
@@ -40,17 +37,18 @@ class Target:
         """Return the settings of a new study, or of one that is there with what the user named.
 
         Raises:
-            SearchError: for a format that is none.
+            BoardError, SearchError: for a kind of device or a format that is none.
             StudyError: if the study that is there has other formats than those named.
         """
         timing = {key: value for key, value in self.timing.items() if value is not None}
         base = Settings(
+            device=self.device,
             formats=parse_formats(**self.formats),
             timing=TimingSettings(**timing),
             allow_host=self.allow_host,
         )
         if found is None:
-            return replace(base, network_file=hints.absolute_path(self.net), device=self.device)
+            return replace(base, network_file=hints.absolute_path(self.net))
         stored = Settings.from_plain(found.settings)
         if any(self.formats.values()) and base.formats != stored.formats:
             raise StudyError(
@@ -107,25 +105,29 @@ class Wishes:
             ScheduleError: if the schedule could not be written where it is wanted, or the one to
                 start from cannot be read.
         """
-        if self.sampler is not None:
-            check_sampler(self.sampler)
-        if self.effort is not None:
-            find_effort(self.effort)
+        self.over(Settings())
         if self.timeout is not None:
             parse_duration(self.timeout)
         if self.export is not None:
             check_target(Path(self.export))
         if self.start is not None:
             load_schedule(self.start)
-        restrictions(self.pinned, self.forbidden)
 
     def over(self, settings: Settings) -> Settings:
-        """Return settings with what the user named."""
-        return replace(
-            settings,
+        """Return settings with what the user named.
+
+        Raises:
+            SearchError: for an unknown sampler or effort, or a pin or prohibition that is none.
+        """
+        return Settings(
+            network_file=settings.network_file,
+            device=settings.device,
             sampler=settings.sampler if self.sampler is None else self.sampler,
             effort=settings.effort if self.effort is None else self.effort,
             seed=settings.seed if self.seed is None else self.seed,
+            formats=settings.formats,
+            timing=settings.timing,
+            allow_host=settings.allow_host,
             pinned=self.pinned or settings.pinned,
             forbidden=self.forbidden or settings.forbidden,
         )

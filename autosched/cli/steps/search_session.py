@@ -13,8 +13,7 @@ from autosched.device.machine import choose_device
 from autosched.errors import NetworkFileError, StudyError
 from autosched.export.saving import save_schedule
 from autosched.network.graph import Network
-from autosched.probing.probe_book import ProbeCounts
-from autosched.probing.restrictions import restrictions
+from autosched.probing.probe_book import Phase, ProbeCounts
 from autosched.report import words
 from autosched.report.layer_rows import host_rows
 from autosched.report.output import Screen, say
@@ -25,7 +24,6 @@ from autosched.schedule.schedule import Schedule
 from autosched.search.open_study import default_study_name, open_study
 from autosched.search.settings import Settings
 from autosched.search.study import Study
-from autosched.space.efforts import find_effort
 from autosched.store.database import Store, open_writable
 from autosched.store.studies import StudyRecord, find_study, get_study
 from autosched.store.trials import TrialRecord
@@ -54,9 +52,11 @@ def interruptible(output: Screen, going_on: GoingOn) -> Iterator[None]:
 class _Screen(SearchScreen):
     """A search screen that ends the search when a signal's exception was swallowed."""
 
-    def on_probing(self, layer: str, done: int, total: int, counts: ProbeCounts) -> None:
+    def on_phase(
+        self, phase: Phase, done: int, total: int, detail: str, counts: ProbeCounts
+    ) -> None:
         interrupts.check_interrupt()
-        super().on_probing(layer, done, total, counts)
+        super().on_phase(phase, done, total, detail, counts)
 
     def on_trial(self, trial: TrialRecord, best: TrialRecord | None) -> None:
         super().on_trial(trial, best)
@@ -75,10 +75,9 @@ def search(
     settings = study.settings
     timeout_s = None if wishes.timeout is None else parse_duration(wishes.timeout)
     deadline = None if timeout_s is None else began + timeout_s
-    limit = find_effort(settings.effort).trials if wishes.trials is None else wishes.trials
-    screen = _Screen(output.console, limit, deadline)
+    screen = _Screen(output.console, deadline)
     with screen.shown():
-        screen.begin("ttnn's default", f"opening the {settings.device} device")
+        screen.begin("opening", f"the {settings.device} device")
         best = study.optimize(
             trials=wishes.trials,
             timeout_s=None if deadline is None else max(0.0, deadline - time.monotonic()),
@@ -99,6 +98,7 @@ def search(
         outside_share=_outside_share(study, best),
         schedule_path=path,
         host_layers=host_rows(study.network),
+        stopped="" if study.stopped is None else study.stopped.value,
     )
     report(output, result, settings, storage)
 
@@ -113,8 +113,6 @@ def _outside_share(study: Study, best: TrialRecord | None) -> float | None:
 def report(output: Screen, result: SearchResult, settings: Settings, storage: str | None) -> None:
     """Print a search's result, and as JSON where that is asked for."""
     print_result(output.console, result)
-    if result.bound_us is None:
-        say(output.console, "The time was up before all candidates were probed.", "yellow")
     exported = "" if result.schedule_path is None else str(result.schedule_path)
     if exported:
         say(output.console, f"Exported: {exported}")
@@ -198,9 +196,9 @@ def introduce(output: Screen, store: Store, study: Study) -> None:
     settings = study.settings
     say(
         output.console,
-        f"Study: {study.name} {state}; sampler {settings.sampler}, effort {settings.effort}",
+        f"Study: {study.name} {state}; sampler {settings.sampler}, effort {settings.effort.name}",
     )
-    for rule in restrictions(settings.pinned, settings.forbidden):
+    for rule in settings.restrictions:
         say(output.console, f"Restriction: {rule}")
     say(output.console, f"Formats: {settings.formats}")
     say(output.console, "  accuracy is not judged yet, so the search leaves the formats alone")

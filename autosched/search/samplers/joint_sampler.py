@@ -3,41 +3,35 @@
 Each proposal solves the joint problem over the probed tables, corrected by what trials showed:
 times in place replace probed ones, and combinations the device rejected are forbidden. Once the
 optimum and those next to it have been tried, times are drawn from their uncertainty (posterior
-sampling) and the optimum of the draw is tried.
+sampling) and the optimum of the draw is tried. Where no draw has a new one either, the next best
+of the tables is.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from optuna import Study
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, RandomSampler
-from optuna.trial import FrozenTrial, TrialState
 
-from autosched.errors import SearchError
+from autosched.budget import UNLIMITED, Budget
+from autosched.errors import ScheduleError, SearchError
 from autosched.network.graph import failing_layer
 from autosched.probing.joint_problem import JointProblem, Selection
-from autosched.schedule.outcomes import MEMORY_KINDS, Rejection, RejectionKind
-from autosched.schedule.tensors import labelled_edge, move_label
-from autosched.search.samplers.optuna_trials import (
-    LAYER_TIMES,
-    REJECTION,
-    from_parameters,
-    search_space,
-    to_parameters,
-)
-from autosched.solver.problem import Nogood
+from autosched.schedule.outcomes import MEMORY_KINDS, DeviceOp, Rejection
+from autosched.schedule.tensors import Edge, Memory, labelled_edge, move_label
+from autosched.solver.problem import Nogood, Waiting
 from autosched.solver.solver import Resolver, Solution
 from autosched.solver.stages import Floats
+from autosched.store.trials import TrialRecord
 
 _K_BEST = 4
+_K_MOST = 256
 # The other half of a layer's error is common to all its candidates and changes no order.
 _OWN_SHARE = 0.5
 _SEEN_SHARE = 0.1
 _DRAWS = 8
 _SOLVE_LIMIT_S = 20.0
+
+_Key = tuple[frozenset[tuple[str, int]], frozenset[Edge]]
 
 
 @dataclass
@@ -48,8 +42,8 @@ class Knowledge:
     nogoods: list[Nogood] = field(default_factory=list)
 
 
-class JointSampler(BaseSampler):
-    """Samples whole schedules by solving the joint problem exactly.
+class JointSampler:
+    """Proposes whole schedules by solving the joint problem exactly.
 
     A probed time is uncertain by its candidate's standard error; a time seen in place by a tenth of
     it.
@@ -57,7 +51,6 @@ class JointSampler(BaseSampler):
 
     def __init__(self, joint: JointProblem, seed: int | None = None) -> None:
         self._joint = joint
-        self._space = search_space(joint)
         self._stderr_log = [
             _OWN_SHARE * np.array([choice.stderr_log for choice in joint.tables[layer.name]])
             for layer in joint.network
@@ -69,79 +62,68 @@ class JointSampler(BaseSampler):
             for layer in joint.problem.layers
         ]
         self._random = np.random.default_rng(seed)
-        self._independent = RandomSampler(seed=seed)
         self._number = {layer.name: index for index, layer in enumerate(joint.network)}
         self._knowledge = Knowledge()
-        self._best: list[dict[str, Any]] | None = None
+        self._best: list[Selection] | None = None
         self._is_refused = False
-        self._learned: set[int] = set()
-        self._tried: set[frozenset[tuple[str, Any]]] = set()
+        self._tried: set[_Key] = set()
 
-    def infer_relative_search_space(
-        self,
-        study: Study,  # noqa: ARG002 - Optuna's interface
-        trial: FrozenTrial,  # noqa: ARG002 - Optuna's interface
-    ) -> dict[str, BaseDistribution]:
-        """Return the whole space: every layer is chosen together."""
-        return self._space
+    def propose(self, budget: Budget = UNLIMITED) -> Selection | None:
+        """Return the next schedule to try, never one that was tried before.
 
-    def sample_relative(
-        self,
-        study: Study,
-        trial: FrozenTrial,  # noqa: ARG002 - Optuna's interface
-        search_space: dict[str, BaseDistribution],  # noqa: ARG002 - always the whole space
-    ) -> dict[str, Any]:
-        """Return the parameters of the next schedule.
+        None if what was learned leaves none, or the budget ends before one is found.
+        """
+        try:
+            for selection in self._proposals(budget):
+                if _key(selection) not in self._tried:
+                    self._tried.add(_key(selection))
+                    return selection
+        except SearchError:
+            # The problem itself has a schedule, so the learned constraints leave none.
+            return None
+        return None
+
+    def tell(self, selection: Selection, record: TrialRecord) -> None:
+        """Learn from a trial: op times by layer, or which combination was rejected."""
+        self._tried.add(_key(selection))
+        if record.rejection is None:
+            self.learn_times(selection, times_by_layer(record.ops))
+        else:
+            self._learn_rejection(selection, record.rejection)
+
+    def solve(self, budget: Budget = UNLIMITED) -> Solution:
+        """Solve the joint problem as it is known now: the best schedule and its lower bound.
 
         Raises:
             SearchError: if no schedule satisfies L1 and what was learned.
         """
-        self._learn(study.get_trials(deepcopy=False))
-        best = None
-        for values in self._proposals():
-            best = best or values
-            if frozenset(values.items()) not in self._tried:
-                best = values
-                break
-        if best is None:
-            raise SearchError("the joint problem has no schedule left to propose")
-        self._tried.add(frozenset(best.items()))
-        return best
+        return self._solution(self._times_us, 1, budget)
 
-    def sample_independent(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """Sample a parameter outside the joint space at random."""
-        return self._independent.sample_independent(study, trial, param_name, param_distribution)
+    def _solution(self, times_us: Sequence[Floats], k: int, budget: Budget) -> Solution:
+        return self._resolver.solve(times_us, k, budget.part(_SOLVE_LIMIT_S).left_s)
 
-    def solve(self) -> Solution:
-        """Solve the joint problem as it is known now: the best schedule and its lower bound."""
-        return self._solved(self._times_us)
-
-    def _solved(self, times_us: Sequence[Floats], k: int = 1) -> Solution:
-        return self._resolver.solve(times_us, k, _SOLVE_LIMIT_S)
-
-    def _proposals(self) -> Iterator[dict[str, Any]]:
+    def _proposals(self, budget: Budget) -> Iterator[Selection]:
         if self._best is None and self._is_refused:
             # The optimum until then is forbidden now, so that the next one is new.
-            yield from self._parameters(self.solve())
+            yield from self._selections(self.solve(budget))
         if self._best is None:
-            self._best = list(self._parameters(self._solved(self._times_us, _K_BEST)))
+            solution = self._solution(self._times_us, _K_BEST, budget)
+            self._best = list(self._selections(solution))
         yield from self._best
         for draw in range(_DRAWS):
+            if budget.is_up:
+                return
             # Wider and wider, until a draw has an optimum that is new.
             noise = 2.0 ** max(0, draw - _DRAWS // 2)
-            yield from self._parameters(self._solved(self._drawn(noise)))
+            yield from self._selections(self._solution(self._drawn(noise), 1, budget))
+        if not budget.is_up:
+            k = min(len(self._tried) + 1, _K_MOST)
+            yield from self._selections(self._solution(self._times_us, k, budget))
 
-    def _parameters(self, solution: Solution) -> Iterator[dict[str, Any]]:
+    def _selections(self, solution: Solution) -> Iterator[Selection]:
         for assignment in solution.assignments:
             moved = [(move.tensor, move.after) for move in assignment.moves]
-            selection = self._joint.selection(assignment.candidates, moved)
-            yield to_parameters(self._joint, selection)
+            yield self._joint.selection(assignment.candidates, moved)
 
     def _drawn(self, noise: float) -> list[Floats]:
         """Draw the times of all candidates from their uncertainty, ``noise`` times as wide."""
@@ -154,22 +136,11 @@ class JointSampler(BaseSampler):
             drawn.append(times_us * np.exp(spread * self._random.standard_normal(len(spread))))
         return drawn
 
-    def _learn(self, trials: Sequence[FrozenTrial]) -> None:
-        for trial in trials:
-            if trial.number in self._learned or not trial.state.is_finished():
-                continue
-            self._learned.add(trial.number)
-            if not trial.params:
-                continue
-            self._tried.add(frozenset(trial.params.items()))
-            selection = from_parameters(self._joint, trial.params)
-            if trial.state is TrialState.COMPLETE:
-                self._learn_times(selection, trial.user_attrs.get(LAYER_TIMES, {}))
-            elif REJECTION in trial.user_attrs:
-                self._learn_rejection(selection, *trial.user_attrs[REJECTION])
+    def learn_times(self, selection: Selection, times_us: Mapping[str, float]) -> None:
+        """Take over the times in place; packing a fragmented L1 counts as its layer's time.
 
-    def _learn_times(self, selection: Selection, times_us: Mapping[str, float]) -> None:
-        """Take over the times in place; packing a fragmented L1 counts as its layer's time."""
+        ``times_us`` are microseconds by layer name or the label of an edge.
+        """
         seen: dict[str, float] = {}
         for label, time_us in times_us.items():
             name = label if label in self._number else self._packed_for(label, selection)
@@ -189,31 +160,81 @@ class JointSampler(BaseSampler):
             return None
         return edge.consumer
 
-    def _learn_rejection(self, selection: Selection, kind: str, place: str) -> None:
-        """Forbid the combination that failed.
-
-        It is the layer with its producers, and where memory ran out, also the producers of every
-        tensor that was live then.
-        """
-        name = failing_layer(self._joint.network, Rejection(RejectionKind(kind), "", place))
-        if name is None:
-            return
-        layer = self._joint.network.by_name[name]
-        involved = {name, *layer.inputs}
-        if RejectionKind(kind) in MEMORY_KINDS:
-            involved |= self._live_at(name)
-        nogood = tuple(
-            sorted((self._number[item], selection.candidates[item]) for item in involved)
-        )
-        if nogood not in self._knowledge.nogoods:
+    def _learn_rejection(self, selection: Selection, rejection: Rejection) -> None:
+        """Forbid the combination that failed."""
+        nogood = self._nogood(selection, rejection)
+        if nogood is not None and nogood not in self._knowledge.nogoods:
             self._knowledge.nogoods.append(nogood)
             self._best, self._is_refused = None, True
             self._resolver.forbid(nogood)
 
-    def _live_at(self, name: str) -> set[str]:
+    def _nogood(self, selection: Selection, rejection: Rejection) -> Nogood | None:
+        """Return the combination that failed, None where nobody knows at which step.
+
+        It is the layer with its producers, and where memory ran out, also the producers of every
+        tensor that was live then; and for each of their tensors, the layout in which it waited. If
+        a move after the layer failed, the layouts after it belong to the combination, too.
+        """
+        name = failing_layer(self._joint.network, rejection)
+        if name is None:
+            return None
         step = self._number[name]
+        read = {self._number[item] for item in self._joint.network.by_name[name].inputs}
+        involved = read | self._live_at(step) if rejection.kind in MEMORY_KINDS else read
+        places = [(tensor, step) for tensor in sorted(involved)]
+        if _is_move(rejection.layer):
+            after = self._live_at(step + 1)
+            places += [(tensor, step + 1) for tensor in sorted((involved | {step}) & after)]
+        waiting = [
+            Waiting(tensor, at, layout)
+            for tensor, at in places
+            if (layout := self._layout_at(selection, tensor, at)) is not None
+        ]
+        if len(waiting) < len(places):
+            return None  # it moves a tensor as the tables never would
+        names = [layer.name for layer in self._joint.network]
+        chosen = [(index, selection.candidates[names[index]]) for index in {*involved, step}]
+        return Nogood(tuple(sorted(chosen)), tuple(waiting))
+
+    def _live_at(self, step: int) -> set[int]:
+        """Return the tensors that are there when a layer begins."""
         return {
-            edge.producer
+            self._number[edge.producer]
             for edge in self._joint.network.edges
             if self._number[edge.producer] < step <= self._number[edge.consumer]
         }
+
+    def _layout_at(self, selection: Selection, tensor: int, step: int) -> int | None:
+        """Return the layout in which a tensor waits when a layer begins.
+
+        None if it was moved in a way that the tables do not have.
+        """
+        layer = self._joint.problem.layers[tensor]
+        layout = layer.candidates[selection.candidates[layer.name]].output_layout
+        is_moved = any(
+            edge.producer == layer.name and self._number[edge.consumer] < step
+            for edge in selection.spills
+        )
+        if not is_moved or self._joint.layouts[layout].memory is not Memory.L1:
+            return layout
+        return next((target for source, target in layer.moves if source == layout), None)
+
+
+def times_by_layer(ops: Sequence[DeviceOp]) -> Mapping[str, float]:
+    """Return microseconds by layer or edge name, in the order they ran; of timed ops only."""
+    times_us: dict[str, float] = {}
+    for op in ops:
+        if op.time_ns is not None:
+            times_us[op.layer] = times_us.get(op.layer, 0.0) + op.time_ns / 1e3
+    return times_us
+
+
+def _is_move(place: str) -> bool:
+    try:
+        return place == move_label(labelled_edge(place))
+    except ScheduleError:
+        return False
+
+
+def _key(selection: Selection) -> _Key:
+    return frozenset(selection.candidates.items()), selection.spills

@@ -1,23 +1,79 @@
-"""A joint choice as Optuna's parameters, and back.
+"""Optuna's own samplers: a joint choice as Optuna's parameters, and back.
 
 One categorical parameter per layer with more than one candidate: the candidate's index, fastest
 first. One per tensor and place where it may be spilled: "stay" or "dram".
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.trial import TrialState
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.trial import TrialState, create_trial
 
-from autosched.probing.joint_problem import JointProblem, Selection
-from autosched.schedule.outcomes import DeviceOp
-from autosched.schedule.tensors import Edge
+from autosched.budget import UNLIMITED, Budget
+from autosched.probing.joint_problem import JointProblem, Selection, spill_edges
+from autosched.store.optuna_mirror import quiet_optuna
 from autosched.store.trials import TrialRecord
 
 _SPILL = "spill "
 _STAY, _DRAM = "stay", "dram"
+
+
+class OptunaProposer:
+    """Lets one of Optuna's samplers propose; its study is in memory.
+
+    Optuna's own database storage takes 0.3 to 1 s a trial at hundreds of parameters.
+    """
+
+    def __init__(self, joint: JointProblem, sampler: BaseSampler) -> None:
+        self._joint = joint
+        self._space = search_space(joint)
+        with quiet_optuna():
+            self._study = optuna.create_study(sampler=sampler, direction="minimize")
+        self._asked: tuple[Selection, optuna.Trial] | None = None
+        self._tried: set[frozenset[tuple[str, Any]]] = set()
+
+    def propose(self, budget: Budget = UNLIMITED) -> Selection | None:
+        """Return what the sampler asks for, possibly once more; None once it has had all."""
+        sizes = [len(joint_choices) for joint_choices in map(_choices, self._space.values())]
+        if budget.is_up or len(self._tried) >= math.prod(sizes):
+            return None
+        asked = self._study.ask(self._space)
+        selection = from_parameters(self._joint, asked.params)
+        self._asked = selection, asked
+        return selection
+
+    def tell(self, selection: Selection, record: TrialRecord) -> None:
+        """Finish the trial that was asked for last, or add one that ran before."""
+        params = to_parameters(self._joint, selection)
+        self._tried.add(frozenset(params.items()))
+        ran = record.rejection is None
+        state = TrialState.COMPLETE if ran else TrialState.PRUNED
+        value = record.latency_us if ran else None
+        if self._asked is not None and self._asked[0] is selection:
+            self._study.tell(self._asked[1], value, state=state)
+            return
+        self._study.add_trial(
+            create_trial(state=state, value=value, params=params, distributions=self._space)
+        )
+
+
+def tpe(joint: JointProblem, seed: int | None) -> OptunaProposer:
+    """Return Optuna's tree-structured Parzen estimator."""
+    return OptunaProposer(joint, TPESampler(seed=seed, multivariate=True))
+
+
+def nsga2(joint: JointProblem, seed: int | None) -> OptunaProposer:
+    """Return Optuna's NSGA-II."""
+    return OptunaProposer(joint, NSGAIISampler(seed=seed))
+
+
+def uniform(joint: JointProblem, seed: int | None) -> OptunaProposer:
+    """Return draws that are uniform over the tables."""
+    return OptunaProposer(joint, RandomSampler(seed=seed))
 
 
 def search_space(joint: JointProblem) -> dict[str, BaseDistribution]:
@@ -30,20 +86,6 @@ def search_space(joint: JointProblem) -> dict[str, BaseDistribution]:
     for edge in spill_edges(joint):
         space[f"{_SPILL}{edge}"] = CategoricalDistribution((_STAY, _DRAM))
     return space
-
-
-def spill_edges(joint: JointProblem) -> list[Edge]:
-    """Return where a tensor that still has a reader may be moved to DRAM."""
-    position = {layer.name: index for index, layer in enumerate(joint.network)}
-    readers: dict[str, list[str]] = {}
-    for edge in joint.network.edges:
-        readers.setdefault(edge.producer, []).append(edge.consumer)
-    places = []
-    for name in joint.spills:
-        last = max(readers.get(name, [name]), key=position.__getitem__)
-        steps = dict.fromkeys([name, *readers.get(name, [])])
-        places += [Edge(name, step) for step in steps if step != last]
-    return places
 
 
 def to_parameters(joint: JointProblem, selection: Selection) -> dict[str, Any]:
@@ -66,26 +108,6 @@ def from_parameters(joint: JointProblem, values: Mapping[str, Any]) -> Selection
     )
 
 
-def tell(study: optuna.Study, asked: optuna.Trial, record: TrialRecord) -> None:
-    """Finish an asked trial with what the device said: op times by layer, or the rejection."""
-    if record.rejection is not None:
-        asked.set_user_attr(REJECTION, [record.rejection.kind.value, record.rejection.layer])
-        study.tell(asked, state=TrialState.PRUNED)
-    else:
-        asked.set_user_attr(LAYER_TIMES, times_by_layer(record.ops))
-        study.tell(asked, record.latency_us)
-
-
-LAYER_TIMES = "layer_us"
-"""User attribute of a finished trial: microseconds by layer name or edge."""
-REJECTION = "rejection"
-"""User attribute of a rejected trial: [kind, layer or edge]."""
-
-
-def times_by_layer(ops: tuple[DeviceOp, ...]) -> Mapping[str, float]:
-    """Return microseconds by layer or edge name, in the order they ran; of timed ops only."""
-    times_us: dict[str, float] = {}
-    for op in ops:
-        if op.time_ns is not None:
-            times_us[op.layer] = times_us.get(op.layer, 0.0) + op.time_ns / 1e3
-    return times_us
+def _choices(domain: BaseDistribution) -> tuple[Any, ...]:
+    assert isinstance(domain, CategoricalDistribution)  # noqa: S101 - all of ours are
+    return domain.choices

@@ -1,25 +1,20 @@
-"""Optuna's own loop over a real joint space, with the solver's arithmetic in place of a device."""
+"""A search over a real joint space, with the solver's arithmetic in place of a device."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 
-import optuna
-from optuna.samplers import BaseSampler
-from optuna.trial import TrialState
-
 from autosched.probing.joint_problem import JointProblem, Selection
-from autosched.schedule.outcomes import RejectionKind
+from autosched.schedule.outcomes import DeviceOp, Rejection, RejectionKind, TimeKind
 from autosched.schedule.tensors import TensorLayout
-from autosched.search.samplers.optuna_trials import (
-    LAYER_TIMES,
-    REJECTION,
-    from_parameters,
-    search_space,
-)
+from autosched.search.samplers.optuna_trials import to_parameters
+from autosched.search.samplers.registry import Proposer
 from autosched.solver.evaluate import Assignment, evaluate
+from autosched.store.trials import TrialRecord
 
-Judge = Callable[[Selection], dict[str, float] | list[str] | None]
+Judge = Callable[[Selection], Mapping[str, float] | Rejection | None]
+NOWHERE = Rejection(RejectionKind.INVALID, "", "")
 
 
 @dataclass
@@ -42,31 +37,36 @@ def assess(joint: JointProblem, selection: Selection) -> Assignment:
     return evaluate(joint.problem, [selection.candidates[name] for name in names], moves)
 
 
-def propose(
-    joint: JointProblem, sampler: BaseSampler, trials: int, judge: Judge = lambda _: None
-) -> Proposed:
-    """Ask and tell ``trials`` times.
+def record_of(cost_us: float, said: Mapping[str, float] | Rejection | None) -> TrialRecord:
+    """A trial that took so long, with times by layer, or was rejected."""
+    now = datetime.now(timezone.utc)
+    if isinstance(said, Rejection):
+        return TrialRecord(None, "sampler", now, 0.1, rejection=said)
+    ops = tuple(
+        DeviceOp("Op", "", (), (), layer=layer, time_ns=1e3 * time_us)
+        for layer, time_us in (said or {}).items()
+    )
+    return TrialRecord(None, "sampler", now, 0.1, cost_us, TimeKind.ESTIMATED, ops=ops)
 
-    ``judge`` may return times by layer to be told beside the cost, or [rejection kind, layer].
+
+def propose(
+    joint: JointProblem, sampler: Proposer, trials: int, judge: Judge = lambda _: None
+) -> Proposed:
+    """Ask and tell up to ``trials`` times.
+
+    ``judge`` may return times by layer to be told beside the cost, or a rejection.
     """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(sampler=sampler)
-    space = search_space(joint)
     proposed = Proposed()
     for _ in range(trials):
-        asked = study.ask(space)
-        selection = from_parameters(joint, asked.params)
+        selection = sampler.propose()
+        if selection is None:
+            break
         assessed = assess(joint, selection)
         runs = assessed.cost_us < float("inf") and assessed.fits(joint.problem.capacity_bytes)
         said = judge(selection)
-        proposed.parameters.append(dict(asked.params))
+        said = said if runs or isinstance(said, Rejection) else NOWHERE
+        sampler.tell(selection, record_of(assessed.cost_us, said))
+        proposed.parameters.append(to_parameters(joint, selection))
         proposed.selections.append(selection)
-        if isinstance(said, list) or not runs:
-            asked.set_user_attr(REJECTION, said or [RejectionKind.INVALID.value, ""])
-            study.tell(asked, state=TrialState.PRUNED)
-            proposed.costs_us.append(float("inf"))
-        else:
-            asked.set_user_attr(LAYER_TIMES, said or {})
-            study.tell(asked, assessed.cost_us)
-            proposed.costs_us.append(assessed.cost_us)
+        proposed.costs_us.append(float("inf") if isinstance(said, Rejection) else assessed.cost_us)
     return proposed

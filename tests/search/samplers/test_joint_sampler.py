@@ -2,19 +2,27 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-import optuna
+import numpy as np
 import pytest
 
-from autosched.errors import SearchError
+from autosched.budget import Budget
 from autosched.probing.joint_problem import JointProblem, Selection
-from autosched.schedule.outcomes import RejectionKind
-from autosched.search.samplers.joint_sampler import JointSampler
-from autosched.search.samplers.optuna_trials import search_space, to_parameters
-from autosched.solver.solver import solve
+from autosched.schedule.outcomes import DeviceOp, Rejection, RejectionKind
+from autosched.schedule.tensors import Edge, move_label
+from autosched.search.samplers.joint_sampler import JointSampler, times_by_layer
+from autosched.search.samplers.optuna_trials import to_parameters
+from autosched.solver.problem import Waiting
+from autosched.solver.solver import Resolver, Solution, solve
 from tests.examples.studied import Studied
-from tests.search.samplers.fake_study import propose
+from tests.search.samplers.fake_study import propose, record_of
 
-INVALID, OVERFLOW = RejectionKind.INVALID.value, RejectionKind.L1_OVERFLOW.value
+
+def invalid(place: str) -> Rejection:
+    return Rejection(RejectionKind.INVALID, "", place)
+
+
+def overflow(place: str) -> Rejection:
+    return Rejection(RejectionKind.L1_OVERFLOW, "", place)
 
 
 def optimum(studied: Studied) -> Selection:
@@ -98,15 +106,16 @@ def test_packing_counts_as_its_layers_time_and_copies_do_not(studied: Studied):
 
 
 def test_a_rejected_combination_is_not_proposed_again(studied: Studied):
-    """A layer is rejected together with what feeds it."""
-    rejected: list[tuple[int, int]] = []
+    """A layer is rejected together with what feeds it, and where that waits."""
+    rejected: list[tuple[int, int, bool]] = []
 
-    def refuse(selection: Selection) -> list[str] | None:
-        pair = selection.candidates["conv1"], selection.candidates["pool"]
-        assert pair not in rejected
+    def refuse(selection: Selection) -> Rejection | None:
+        waits = Edge("pool", "pool") in selection.spills
+        found = selection.candidates["conv1"], selection.candidates["pool"], waits
+        assert found not in rejected
         if len(rejected) < 6:
-            rejected.append(pair)
-            return [INVALID, "conv1"]
+            rejected.append(found)
+            return invalid("conv1")
         return None
 
     propose(studied.joint, JointSampler(studied.joint, seed=0), 12, refuse)
@@ -117,16 +126,70 @@ def test_where_memory_ran_out_all_that_was_live_is_part_of_it(skipped: Studied):
     """At conv3 the stem's output waits, too; at conv1 its own input does."""
     sampler = JointSampler(skipped.joint, seed=0)
     first = optimum(skipped)
-    propose(skipped.joint, sampler, 2, lambda _: [OVERFLOW, "conv2 -> conv3"])
+    propose(skipped.joint, sampler, 1, lambda _: overflow("conv2 -> conv3"))
     number = {layer.name: index for index, layer in enumerate(skipped.network)}
-    assert sampler._knowledge.nogoods[0] == tuple(
+    (nogood,) = sampler._knowledge.nogoods
+    assert nogood.chosen == tuple(
         (number[name], first.candidates[name]) for name in ("stem", "conv2", "conv3")
     )
+    layers = skipped.joint.problem.layers
+    assert nogood.waiting == tuple(
+        Waiting(
+            number[name],
+            number["conv3"],
+            layers[number[name]].candidates[first.candidates[name]].output_layout,
+        )
+        for name in ("stem", "conv2")
+    )
+
+
+SPILL = Edge("stem", "conv1")
+
+
+def spilled(skipped: Studied) -> Selection:
+    """The optimum with the stem's output in L1 at first, and in DRAM after conv1."""
+    joint, first = skipped.joint, optimum(skipped)
+    stem = next(
+        number
+        for number, choice in enumerate(joint.tables["stem"])
+        if any(source == choice.output_layout for source, _ in joint.spills["stem"].times_us)
+    )
+    return Selection({**first.candidates, "stem": stem}, frozenset({SPILL}))
+
+
+def test_a_rejection_in_l1_leaves_the_same_candidates_with_a_spill(skipped: Studied):
+    """And the other way round; the rejection after the spill is learned as well."""
+    there = spilled(skipped)
+    stays = replace(there, spills=frozenset())
+    sampler = JointSampler(skipped.joint, seed=0)
+    for selection in (stays, there, stays):
+        sampler.tell(selection, record_of(0.0, overflow("conv3")))
+    stay, spill = sampler._knowledge.nogoods
+    assert stay.chosen == spill.chosen
+    (tensor, at, l1), (_, _, dram) = (
+        (item.tensor, item.at, skipped.joint.layouts[item.layout].memory.value)
+        for nogood in (stay, spill)
+        for item in nogood.waiting[:1]
+    )
+    names = [layer.name for layer in skipped.network]
+    assert (names[tensor], names[at], l1, dram) == ("stem", "conv3", "l1", "dram")
+
+
+def test_a_move_that_was_rejected_is_part_of_it(skipped: Studied):
+    sampler = JointSampler(skipped.joint, seed=0)
+    sampler.tell(spilled(skipped), record_of(0.0, overflow(move_label(SPILL))))
+    (nogood,) = sampler._knowledge.nogoods
+    names = [layer.name for layer in skipped.network]
+    waits = {(names[item.tensor], names[item.at]): item.layout for item in nogood.waiting}
+    memories = {key: skipped.joint.layouts[layout].memory.value for key, layout in waits.items()}
+    assert memories["stem", "conv1"] == "l1"
+    assert memories["stem", "conv2"] == "dram"
+    assert ("conv1", "conv2") in memories
 
 
 def test_a_rejection_without_a_place_teaches_nothing_but_is_not_repeated(studied: Studied):
     sampler = JointSampler(studied.joint, seed=0)
-    proposed = propose(studied.joint, sampler, 3, lambda _: [RejectionKind.HANG.value, ""])
+    proposed = propose(studied.joint, sampler, 3, lambda _: Rejection(RejectionKind.HANG, "", ""))
     assert sampler._knowledge.nogoods == []
     assert len({tuple(values.items()) for values in proposed.parameters}) == 3
 
@@ -135,12 +198,52 @@ def test_when_everything_was_rejected_it_says_so(studied: Studied):
     """Every way to convert the input has failed."""
     ways = len(studied.joint.tables["x"])
     sampler = JointSampler(studied.joint, seed=0)
-    with pytest.raises(SearchError):
-        propose(studied.joint, sampler, ways + 1, lambda _: [INVALID, "x"])
-    assert len(sampler._knowledge.nogoods) == ways
+    proposed = propose(studied.joint, sampler, ways + 1, lambda _: invalid("x"))
+    assert len(proposed.selections) == len(sampler._knowledge.nogoods) == ways
+    assert sampler.propose() is None
 
 
-def test_parameters_outside_the_space_are_drawn_at_random(studied: Studied):
-    study = optuna.create_study(sampler=JointSampler(studied.joint, seed=0))
-    asked = study.ask(search_space(studied.joint))
-    assert 0 <= asked.suggest_float("colour", 0, 1) <= 1
+def test_when_no_draw_is_new_the_next_best_is_proposed(studied: Studied):
+    """Times are certain, so that every draw has the same optimum, until all have been tried."""
+    joint = studied.joint
+    certain = JointProblem(
+        joint.network,
+        {
+            name: tuple(replace(choice, stderr_log=1e-12) for choice in choices[:2])
+            for name, choices in joint.tables.items()
+        },
+        joint.reshards,
+        joint.spills,
+        joint.board,
+    )
+    proposed = propose(certain, JointSampler(certain, seed=0), 40)
+    assert len({tuple(values.items()) for values in proposed.parameters}) == 40
+    assert proposed.costs_us == sorted(proposed.costs_us)
+
+
+def test_solving_ends_with_the_budget(studied: Studied, monkeypatch: pytest.MonkeyPatch):
+    limits: list[float | None] = []
+    solve_at = Resolver.solve
+
+    def noted(
+        self: Resolver, times_us: list[np.ndarray], k: int = 1, time_limit_s: float | None = None
+    ) -> Solution:
+        limits.append(time_limit_s)
+        return solve_at(self, times_us, k, time_limit_s)
+
+    monkeypatch.setattr(Resolver, "solve", noted)
+    sampler = JointSampler(studied.joint, seed=0)
+    assert sampler.propose(Budget.of(5.0)) is not None
+    assert sampler._tried
+    assert all(limit is not None and limit <= 5.0 for limit in limits)
+    sampler._best = []
+    assert sampler.propose(Budget.of(0.0)) is None
+    assert len(limits) == 1
+
+
+def test_times_are_summed_by_layer_and_edge_in_the_order_they_ran():
+    def op(layer: str, time_ns: float | None) -> DeviceOp:
+        return DeviceOp("Op", "", (), (), layer=layer, time_ns=time_ns)
+
+    ops = (op("b", 1_000.0), op("a -> c", 500.0), op("b", 250.0), op("a", None))
+    assert list(times_by_layer(ops).items()) == [("b", 1.25), ("a -> c", 0.5)]

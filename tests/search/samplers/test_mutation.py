@@ -1,11 +1,10 @@
 from itertools import pairwise
 
 import numpy as np
-import optuna
-import pytest
 
+from autosched.budget import Budget
 from autosched.probing.joint_problem import JointProblem, Selection
-from autosched.schedule.outcomes import RejectionKind
+from autosched.schedule.outcomes import Rejection, RejectionKind
 from autosched.search.samplers.mutation import MutationSampler
 from autosched.search.samplers.optuna_trials import search_space
 from tests.examples.studied import Studied
@@ -34,11 +33,25 @@ def test_each_child_differs_from_the_best_in_at_most_four_neighbours(either: Stu
 def test_a_space_without_choices_has_one_schedule(studied: Studied):
     tables = {name: choices[:1] for name, choices in studied.joint.tables.items()}
     single = JointProblem(studied.network, tables, studied.joint.reshards, {}, studied.joint.board)
-    study = optuna.create_study(sampler=MutationSampler(single, seed=0))
-    for _ in range(2):
-        asked = study.ask(search_space(single))
-        assert asked.params == {}
-        study.tell(asked, 1.0)
+    proposed = propose(single, MutationSampler(single, seed=0), 2)
+    assert proposed.parameters == [{}]
+
+
+def test_no_proposal_is_repeated_until_there_is_no_other(studied: Studied):
+    """Two layers have a choice of two, so that there are four schedules."""
+    tables = {
+        name: choices[: 2 if name in ("stem", "conv1") else 1]
+        for name, choices in studied.joint.tables.items()
+    }
+    four = JointProblem(studied.network, tables, studied.joint.reshards, {}, studied.joint.board)
+    proposed = propose(four, MutationSampler(four, seed=0), 60)
+    assert len(proposed.parameters) == len({tuple(v.items()) for v in proposed.parameters}) == 4
+
+
+def test_it_proposes_nothing_once_its_time_is_up(studied: Studied):
+    sampler = MutationSampler(studied.joint, seed=0)
+    propose(studied.joint, sampler, 1)
+    assert sampler.propose(Budget.of(0)) is None
 
 
 def test_equal_seeds_propose_the_same(studied: Studied):
@@ -46,20 +59,13 @@ def test_equal_seeds_propose_the_same(studied: Studied):
     assert runs[0].parameters == runs[1].parameters
 
 
-def test_parameters_outside_the_space_are_drawn_at_random(studied: Studied):
-    study = optuna.create_study(sampler=MutationSampler(studied.joint, seed=0))
-    assert study.ask(search_space(studied.joint)).suggest_float("colour", 0, 1) == pytest.approx(
-        0.5, abs=0.5
-    )
-
-
 def test_a_start_that_is_rejected_is_changed_where_it_was(either: Studied):
     """Until something runs, each proposal differs from the last one around the layer at fault."""
     names = list(search_space(either.joint))
     fault = "conv1"
-    refusal = [RejectionKind.L1_OVERFLOW.value, fault]
+    refusal = Rejection(RejectionKind.L1_OVERFLOW, "", fault)
 
-    def refuse(selection: Selection) -> list[str] | None:
+    def refuse(selection: Selection) -> Rejection | None:
         return refusal if selection.candidates[fault] == 0 else None
 
     proposed = propose(either.joint, MutationSampler(either.joint, seed=3), 30, refuse)

@@ -1,0 +1,91 @@
+"""What a sampler proposes is run once; whole searches are run in test_study."""
+
+import pytest
+
+from autosched.budget import Budget
+from autosched.probing.joint_problem import Selection, spill_edges
+from autosched.schedule.schedule import Provenance
+from autosched.search.loop import Proposals
+from autosched.search.samplers.registry import SAMPLERS
+from autosched.store.trials import TrialRecord
+from tests.examples.studied import Studied
+from tests.search.samplers.fake_study import record_of
+
+WHERE = Provenance("net", "signature", "n150", "0")
+
+
+class Stubborn:
+    """Proposes the same schedule over and over, in two ways: a spill of what is in DRAM already."""
+
+    def __init__(self, *choices: Selection) -> None:
+        self.choices = choices
+        self.asked = 0
+        self.told: list[tuple[Selection, TrialRecord]] = []
+
+    def propose(self, _budget: Budget) -> Selection | None:
+        self.asked += 1
+        return self.choices[self.asked % len(self.choices)]
+
+    def tell(self, selection: Selection, record: TrialRecord) -> None:
+        self.told.append((selection, record))
+
+
+def proposals_of(studied: Studied, sampler: Stubborn, monkeypatch: pytest.MonkeyPatch) -> Proposals:
+    monkeypatch.setattr("autosched.search.loop.make_sampler", lambda *_: sampler)
+    return Proposals(studied.joint, "stubborn", 0)
+
+
+def test_a_repeated_proposal_is_answered_with_what_is_known(
+    studied: Studied, monkeypatch: pytest.MonkeyPatch
+):
+    """And asked for again, a bounded number of times."""
+    first = Selection(dict.fromkeys(studied.joint.tables, 0))
+    sampler = Stubborn(first)
+    proposals = proposals_of(studied, sampler, monkeypatch)
+    found = proposals.next(WHERE)
+    assert found is not None
+    record = record_of(1.0, None)
+    proposals.tell(*found, record)
+    assert proposals.next(WHERE) is None
+    assert sampler.told == [(first, record)] * 51
+
+
+def test_two_choices_of_one_schedule_are_one_proposal(
+    studied: Studied, monkeypatch: pytest.MonkeyPatch
+):
+    joint = studied.joint
+    dram = next(
+        number
+        for number, choice in enumerate(joint.tables["pool"])
+        if choice.output_layout.memory.value == "dram"
+    )
+    stays = Selection({**dict.fromkeys(joint.tables, 0), "pool": dram})
+    spills = Selection(
+        stays.candidates, frozenset(edge for edge in spill_edges(joint) if edge.producer == "pool")
+    )
+    assert joint.schedule(stays, WHERE) == joint.schedule(spills, WHERE)
+    proposals = proposals_of(studied, Stubborn(stays, spills), monkeypatch)
+    found = proposals.next(WHERE)
+    assert found is not None
+    proposals.tell(*found, record_of(1.0, None))
+    assert proposals.next(WHERE) is None
+
+
+def test_nothing_is_asked_once_the_time_is_up(studied: Studied, monkeypatch: pytest.MonkeyPatch):
+    sampler = Stubborn(Selection(dict.fromkeys(studied.joint.tables, 0)))
+    assert proposals_of(studied, sampler, monkeypatch).next(WHERE, Budget.of(0)) is None
+    assert sampler.asked == 0
+
+
+@pytest.mark.parametrize("name", list(SAMPLERS))
+def test_every_sampler_learns_from_stored_trials(studied: Studied, name: str):
+    """Whoever proposed them; none is proposed again."""
+    proposals = Proposals(studied.joint, name, 0, studied.trials)
+    ran = {trial.fingerprint for trial in studied.trials}
+    for _ in range(6):
+        found = proposals.next(WHERE)
+        assert found is not None
+        selection, schedule = found
+        assert schedule.fingerprint() not in ran
+        ran.add(schedule.fingerprint())
+        proposals.tell(selection, schedule, record_of(1e6, None))
