@@ -1,15 +1,17 @@
-"""``autosched merge``: what another database remembers, brought into this one."""
+"""``autosched merge`` and ``db``: another database brought into this one, and its upkeep."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from autosched.cli import options
-from autosched.report import words
 from autosched.report.output import opened_output, say
-from autosched.store.merging import Merged, MergedStudy, Tally
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from autosched.store.merging import Merged, MergedStudy, Tally
 
 MERGE_EXAMPLES = (
     "autosched merge colleague.sqlite3",
@@ -45,7 +47,7 @@ def merge(
         output.result(merged_plain(source.describe(), target.describe(), merged))
 
 
-def print_merged(console: Console, source: str, target: str, merged: Merged) -> None:
+def print_merged(console: "Console", source: str, target: str, merged: "Merged") -> None:
     """Print what came from ``source`` into ``target``, and what was there already."""
     say(console, f"From:   {source}")
     say(console, f"Into:   {target}")
@@ -60,17 +62,19 @@ def print_merged(console: Console, source: str, target: str, merged: Merged) -> 
         say(console, f"Study {study.name}: {_study(study)}")
 
 
-def merged_plain(source: str, target: str, merged: Merged) -> dict[str, Any]:
+def merged_plain(source: str, target: str, merged: "Merged") -> dict[str, Any]:
     """Return a merge as JSON types."""
     return {"from": source, "into": target, **asdict(merged)}
 
 
-def _tally(tally: Tally) -> str:
+def _tally(tally: "Tally") -> str:
     text = f"{tally.added:,} added, {tally.known:,} here already"
     return f"{text}, {tally.replaced:,} in place of stale ones" if tally.replaced else text
 
 
-def _study(study: MergedStudy) -> str:
+def _study(study: "MergedStudy") -> str:
+    from autosched.report import words
+
     trials = words.count(study.trials.added, "trial")
     if not study.is_new:
         here = f" as {study.name_here}" if study.name_here != study.name else ""
@@ -104,7 +108,6 @@ def purge(
     """
     from autosched.device.revisions import current_revisions
     from autosched.report import words
-    from autosched.report.output import say
     from autosched.store.database import open_store
     from autosched.store.probes import purge_stale
 

@@ -1,8 +1,9 @@
 """What every device answers."""
 
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from autosched.boards import Board
 from autosched.budget import UNLIMITED, Budget
@@ -57,6 +58,12 @@ class ReshardRequest:
     target: TensorLayout
 
 
+Request = ProbeRequest | ReshardRequest
+Answer = ProbeOutcome | Rejection
+Answers = Generator[tuple[int, Answer], None, None]
+"""Answers with the places of their requests, in any order; to be closed if it is left early."""
+
+
 class Device(Protocol):
     """Runs single layers and whole networks.
 
@@ -97,6 +104,30 @@ class Device(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+@runtime_checkable
+class ManyAtOnce(Protocol):
+    """A device that can have several requests under way."""
+
+    def answers(self, requests: Sequence[Request], budget: Budget = UNLIMITED) -> Answers:
+        """Yield the answers as they come."""
+
+
+def ask(device: Device, request: Request, budget: Budget = UNLIMITED) -> Answer:
+    """Return a device's answer to a request of either kind."""
+    if isinstance(request, ProbeRequest):
+        return device.probe(request, budget)
+    return device.reshard(request, budget)
+
+
+def answers(device: Device, requests: Sequence[Request], budget: Budget = UNLIMITED) -> Answers:
+    """Yield a device's answers as they come, several under way at once where the device can."""
+    if isinstance(device, ManyAtOnce):
+        yield from device.answers(requests, budget)
+    else:
+        for index, request in enumerate(requests):
+            yield index, ask(device, request, budget)
 
 
 @dataclass(frozen=True)

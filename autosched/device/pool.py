@@ -8,7 +8,7 @@ import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, wait
 from functools import partial
 from types import TracebackType
@@ -16,15 +16,21 @@ from typing import Any, Protocol, TypeVar
 
 from autosched.boards import Board
 from autosched.budget import UNLIMITED, Budget
-from autosched.device.interface import Device, ProbeRequest, ReshardRequest, TimingSettings
+from autosched.device.interface import (
+    Answer,
+    Answers,
+    Device,
+    ProbeRequest,
+    Request,
+    ReshardRequest,
+    TimingSettings,
+    ask,
+)
 from autosched.device.worker import WorkerDevice
 from autosched.network.graph import Network
-from autosched.schedule.outcomes import ProbeOutcome, Rejection, RunOutcome
+from autosched.schedule.outcomes import Rejection, RunOutcome
 from autosched.schedule.schedule import Schedule
 
-Request = ProbeRequest | ReshardRequest
-Answer = ProbeOutcome | Rejection
-Answers = Generator[tuple[int, Answer], None, None]
 T = TypeVar("T")
 
 _MOST_JOBS = 4
@@ -62,25 +68,6 @@ def open_pool(
     """
     number = 1 if kind != "mock" else default_jobs() if jobs is None else jobs
     return DevicePool([WorkerDevice(board, kind, timing) for _ in range(number)])
-
-
-def ask(device: Device, request: Request, budget: Budget = UNLIMITED) -> Answer:
-    """Return a device's answer to a request of either kind."""
-    if isinstance(request, ProbeRequest):
-        return device.probe(request, budget)
-    return device.reshard(request, budget)
-
-
-def answers(device: Device, requests: Sequence[Request], budget: Budget = UNLIMITED) -> Answers:
-    """Yield a device's answers with the places of their requests, as they come.
-
-    A pool has several requests under way, any other device one. To be closed if it is left early.
-    """
-    if isinstance(device, DevicePool):
-        yield from device.answers(requests, budget)
-    else:
-        for index, request in enumerate(requests):
-            yield index, ask(device, request, budget)
 
 
 class DevicePool:

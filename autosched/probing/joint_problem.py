@@ -4,9 +4,9 @@ Also the way back, from one candidate per layer to a schedule that a device runs
 """
 
 import math
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeVar
 
 from autosched.boards import Board
@@ -138,7 +138,7 @@ class JointProblem:
                 for index, choice in enumerate(self.everything(layer.name))
             )
             shapes = [self.network.by_name[name].shape for name in layer.inputs]
-            reshards = tuple(_least(asked.get(shape, {})) for shape in shapes)
+            reshards = tuple(partial(_least_us, asked.get(shape, {})) for shape in shapes)
             moves = (
                 self._least_spills(layer, asked.get(layer.shape, {}))
                 if layer.name in may_wait
@@ -311,9 +311,9 @@ class JointProblem:
         return waiting
 
 
-def _least(asked: Mapping[tuple[int, int], float]) -> Callable[[int, int], float]:
+def _least_us(asked: Mapping[tuple[int, int], float], source: int, target: int) -> float:
     """Return the least time of any reshard: nothing is known of one that nobody asked for."""
-    return lambda source, target: asked.get((source, target), 0.0)
+    return asked.get((source, target), 0.0)
 
 
 def spill_edges(joint: JointProblem) -> list[Edge]:

@@ -7,8 +7,14 @@ from enum import Enum
 
 from autosched.budget import UNLIMITED, Budget
 from autosched.cost.model import CostModel
-from autosched.device.interface import Device, ProbeRequest, ReshardRequest, TensorShape
-from autosched.device.pool import Request, answers
+from autosched.device.interface import (
+    Device,
+    ProbeRequest,
+    Request,
+    ReshardRequest,
+    TensorShape,
+    answers,
+)
 from autosched.device.revisions import current_revisions, reshard_revision, revision_of
 from autosched.network.graph import Layer
 from autosched.schedule.configurations import FixedConfig, LayerConfig

@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from autosched.errors import SearchError
 from autosched.solver.problem import LayerTable, Problem
@@ -96,7 +97,7 @@ def in_any_order(problem: Problem) -> Problem:
     layers = []
     for layer in problem.layers:
         reshards = tuple(
-            _from_either(layer, index, reached[producer], count)
+            partial(_least_us, layer, index, reached[producer], count)
             for index, producer in enumerate(layer.producers)
         )
         moves: dict[tuple[int, int], float] = {}
@@ -119,17 +120,18 @@ def _reached(layer: LayerTable) -> Mapping[int, frozenset[int]]:
     return found
 
 
-def _from_either(
-    layer: LayerTable, index: int, reached: Mapping[int, frozenset[int]], count: int
-) -> Callable[[int, int], float]:
-    """Return the reshard times of an input, also from the layouts beyond the first ``count``."""
-
-    def time_us(source: int, target: int) -> float:
-        if source < count:
-            return layer.reshard_us(index, source, target)
-        return min(layer.reshard_us(index, place, target) for place in reached[source - count])
-
-    return time_us
+def _least_us(
+    layer: LayerTable,
+    index: int,
+    reached: Mapping[int, frozenset[int]],
+    count: int,
+    source: int,
+    target: int,
+) -> float:
+    """Return the reshard time of an input, also from the layouts beyond the first ``count``."""
+    if source < count:
+        return layer.reshard_us(index, source, target)
+    return min(layer.reshard_us(index, place, target) for place in reached[source - count])
 
 
 class _Chooser:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from autosched.budget import Budget
-from autosched.device.interface import Device, ReshardRequest
-from autosched.device.pool import answers, open_pool
+from autosched.device.interface import Device, ReshardRequest, answers
+from autosched.device.pool import open_pool
 from autosched.device.replay import ReplayDevice
 from autosched.device.worker import WorkerDevice
 from autosched.errors import DeviceError, TimeUpError

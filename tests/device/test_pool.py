@@ -15,8 +15,8 @@ from types import TracebackType
 import pytest
 
 from autosched.budget import UNLIMITED, Budget
-from autosched.device.interface import ProbeRequest, ReshardRequest, check_time
-from autosched.device.pool import Answer, DevicePool, Request, default_jobs, open_pool
+from autosched.device.interface import Answer, ProbeRequest, Request, ReshardRequest, check_time
+from autosched.device.pool import DevicePool, default_jobs, open_pool
 from autosched.device.worker import WorkerDevice
 from autosched.errors import DeviceError, TimeUpError
 from autosched.network.graph import Network

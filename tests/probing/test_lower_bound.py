@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autosched.budget import Budget
+from autosched.budget import UNLIMITED, Budget
 from autosched.errors import SearchError
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Binary, Conv2d, Input, Output
@@ -123,6 +123,7 @@ class Reshards:
     otherwise_us: float | None = 50.0
     kind: TimeKind = TimeKind.ESTIMATED
     asked: list[Pair] = field(default_factory=list)
+    budget: Budget = UNLIMITED
 
     def ask_all(self, asks: Sequence[Ask], **_: object) -> list[Probed | Rejection]:
         requests = [cast("ReshardRequest", request) for _, request in asks]

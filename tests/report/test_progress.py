@@ -136,7 +136,7 @@ def test_stale_probes_are_told_once() -> None:
     shown, file = screen(terminal=False)
     counts = replace(COUNTS, stale=1312)
     for layer in range(3):
-        shown.on_probing(f"conv{layer}", layer, 3, replace(counts, run=layer))
+        shown.on_phase(Phase.LAYERS, layer, 3, f"conv{layer}", replace(counts, run=layer))
     assert file.getvalue().splitlines() == [
         "Stale: 1,312 stored probes of another revision of the lowering; what is needed of them is "
         "probed again"

@@ -85,7 +85,7 @@ def test_the_closing_screen() -> None:
 
 def test_why_the_search_ended() -> None:
     assert printed(RESULT).endswith("The search ended: trials run\n")
-    early = replace(RESULT, bound_us=None, stopped="time up")
+    early = replace(RESULT, proof=None, stopped="time up")
     assert "The search ended: time up, before all candidates were probed" in printed(early)
 
 

@@ -143,11 +143,23 @@ def test_an_estimate_has_the_cost_models_error(skipped: Studied, book: ProbeBook
     assert 0.01 < record.latency_std_us / record.latency_us < 0.5
 
 
+def ending_after(looks: int) -> Budget:
+    """A budget that is up once somebody has looked at it so often."""
+    left = iter(range(looks))
+
+    class Ending(Budget):
+        @property
+        def is_up(self) -> bool:
+            return next(left, None) is None
+
+    return Ending()
+
+
 def test_time_that_is_up_ends_the_repairs(skipped: Studied, book: ProbeBook):
     """Nobody knows then whether the choice runs: it is no trial."""
     device = fits(skipped, lambda _: False, CLASH)
     with pytest.raises(TimeUpError):
-        run_repaired(device, book, skipped.joint, in_l1(skipped.joint), "joint", Budget.of(0))
+        run_repaired(device, book, skipped.joint, in_l1(skipped.joint), "joint", ending_after(1))
     assert len(device.schedules) == 1
 
 
@@ -155,20 +167,14 @@ def test_an_answer_cut_short_is_no_trial(skipped: Studied, book: ProbeBook):
     hang = replace(CLASH, kind=RejectionKind.HANG)
     device = fits(skipped, lambda _: False, hang)
     with pytest.raises(TimeUpError):
-        run_trial(device, book, in_l1(skipped.joint), "joint", Budget.of(0))
+        run_trial(device, book, in_l1(skipped.joint), "joint", ending_after(1))
     assert run_trial(device, book, in_l1(skipped.joint), "joint").rejection == hang
 
 
 def test_time_that_is_up_ends_the_trimming(skipped: Studied, book: ProbeBook):
     """The schedule that ran is a trial, with packing that may not have been needed."""
     device = packing(skipped, CONV2, STEM, CONV2)
-    clock = iter([Budget.of(60).deadline_s] + [0.0] * 9)
-
-    class Ending(Budget):
-        @property
-        def is_up(self) -> bool:
-            return next(clock) == 0.0
-
-    record = run_repaired(device, book, skipped.joint, in_l1(skipped.joint), "joint", Ending())
+    budget = ending_after(3)
+    record = run_repaired(device, book, skipped.joint, in_l1(skipped.joint), "joint", budget)
     assert record.rejection is None
     assert [len(given.moves) for given in device.schedules] == [0, 2]

@@ -86,3 +86,10 @@ def url(request: pytest.FixtureRequest) -> str:
 def store(url: str) -> Iterator[Store]:
     with open_store(url) as opened:
         yield opened
+
+
+@pytest.fixture
+def sqlite_store(sqlite_url: str) -> Iterator[Store]:
+    """An open store in a file, for what is about files."""
+    with open_store(sqlite_url) as opened:
+        yield opened

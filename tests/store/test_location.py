@@ -7,13 +7,14 @@ import pytest
 
 import autosched
 from autosched.store import address as location
+from autosched.store.migrations import migrations_directory
 
 _ROOT = Path(autosched.__file__).parents[1]
 
 
 def test_a_checkout_keeps_its_database_in_db() -> None:
     assert location.default_url() == f"sqlite:///{_ROOT}/db/autosched.sqlite3"
-    assert (location.migrations_directory() / "versions").is_dir()
+    assert (migrations_directory() / "versions").is_dir()
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from optuna.storages import RDBStorage
 from sqlalchemy import inspect, text
 
 from autosched.errors import StoreError
-from autosched.store import address as location
 from autosched.store import migrations, probes, studies, trials
 from autosched.store import models as schema
 from autosched.store.database import Store, open_store
+from autosched.store.migrations import migrations_directory
 from tests.examples import records as examples
 
 _DATA = Path(__file__).parent / "data"
@@ -30,7 +30,7 @@ def _quiet_optuna() -> Iterator[None]:
 
 
 def test_the_head_is_the_newest_migration() -> None:
-    heads = ScriptDirectory(str(location.migrations_directory())).get_heads()
+    heads = ScriptDirectory(str(migrations_directory())).get_heads()
     assert heads == [schema.HEAD]
 
 

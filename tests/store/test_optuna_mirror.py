@@ -104,26 +104,26 @@ def test_studies_of_one_database_are_mirrored_apart(store: Store):
 
 
 def test_a_locked_database_is_a_clear_error_at_the_end(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("autosched.store.optuna_mirror.LOCK_TIMEOUT_S", 0.1)
-    mirror = OptunaMirror(store.url, "net-n150")
-    with closing(sqlite3.connect(path_of(store.url), isolation_level=None)) as other:
+    mirror = OptunaMirror(sqlite_store.url, "net-n150")
+    with closing(sqlite3.connect(path_of(sqlite_store.url), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         mirror.add(trial(0))
         with pytest.raises(StoreError, match=r"store.sqlite3 is locked: another process"):
             mirror.close()
-    with OptunaMirror(store.url, "net-n150") as later:
+    with OptunaMirror(sqlite_store.url, "net-n150") as later:
         later.catch_up([trial(0)])
-    assert len(mirrored(store.url)) == 1
+    assert len(mirrored(sqlite_store.url)) == 1
 
 
-def test_tables_of_another_optuna_are_a_clear_error(store: Store):
-    with OptunaMirror(store.url, "net-n150") as mirror:
+def test_tables_of_another_optuna_are_a_clear_error(sqlite_store: Store):
+    with OptunaMirror(sqlite_store.url, "net-n150") as mirror:
         mirror.add(trial(0))
-    with closing(sqlite3.connect(path_of(store.url))) as other, other:
+    with closing(sqlite3.connect(path_of(sqlite_store.url))) as other, other:
         other.execute("UPDATE alembic_version SET version_num = 'v99.0.a'")
-    mirror = OptunaMirror(store.url, "net-n150")
+    mirror = OptunaMirror(sqlite_store.url, "net-n150")
     mirror.add(trial(1))
     with pytest.raises(StoreError, match=r"store.sqlite3: Optuna cannot mirror the trials: "):
         mirror.close()
@@ -136,13 +136,13 @@ def interrupted_search(url: str) -> None:
 
 
 def test_what_ended_the_search_goes_before_the_mirrors_trouble(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("autosched.store.optuna_mirror.LOCK_TIMEOUT_S", 0.1)
-    with closing(sqlite3.connect(path_of(store.url), isolation_level=None)) as other:
+    with closing(sqlite3.connect(path_of(sqlite_store.url), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(KeyboardInterrupt):
-            interrupted_search(store.url)
+            interrupted_search(sqlite_store.url)
 
 
 def test_trouble_never_ends_the_search(store: Store, monkeypatch: pytest.MonkeyPatch):
