@@ -1,7 +1,7 @@
-"""The words of :mod:`autosched.schedule` as plain JSON values, and back with every check.
+"""The one writer and the one reader of stored words as plain values, which JSON can hold.
 
-:func:`from_plain` guards files that people edit; the database's own reader is quicker and checks
-less.
+The writer goes one dataclass deep, and the JSON encoder does the rest. The reader checks all that
+the type hints say: files that people edit need it, and it is quick enough for the database.
 """
 
 import functools
@@ -9,7 +9,7 @@ import hashlib
 import json
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Union, cast
 
@@ -22,7 +22,7 @@ from autosched.schedule.configurations import (
     MatmulConfig,
     PoolConfig,
 )
-from autosched.schedule.tensors import Edge, TensorLayout, TextEnum
+from autosched.schedule.tensors import TensorLayout, TextEnum
 
 CONFIG_KINDS: Mapping[str, Any] = {
     "conv2d": Conv2dConfig,
@@ -40,7 +40,7 @@ _KIND_OF_CONFIG = {config: kind for kind, config in CONFIG_KINDS.items()}
 
 
 def fields_of(value: Any) -> dict[str, Any]:
-    """Return the fields of a dataclass of words as a mapping that JSON can hold, one level deep.
+    """Return a dataclass's fields as a mapping that JSON can hold, one level deep.
 
     Late fields leave out their defaults, configurations say their kind, edges as keys are texts.
 
@@ -71,101 +71,12 @@ def _form(cls: Any) -> tuple[str | None, tuple[str, ...], Mapping[str, Any]]:
 
 
 def to_plain(value: Any) -> Any:
-    """Turn words, and tuples, lists and mappings of them, into JSON types."""
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, str):
-        return value.value if isinstance(value, TextEnum) else value
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [to_plain(item) for item in value]
-    return {name: to_plain(item) for name, item in fields_of(value).items()}
-
-
-def from_plain(target: Any, plain: Any, where: str = "") -> Any:
-    """Build a ``target`` (a word, or a tuple or mapping of words) from what :func:`to_plain` wrote.
+    """Turn words, and tuples, lists and mappings of them, into JSON types.
 
     Raises:
-        ScheduleError: naming the place, if a field is missing, unknown or has an illegal value.
+        TypeError: if there is anything else in them.
     """
-    if target is LayerConfig:
-        return _config_from_plain(plain, where)
-    origin = typing.get_origin(target)
-    arguments = typing.get_args(target)
-    if origin in (Union, types.UnionType):
-        if plain is None and type(None) in arguments:
-            return None
-        (only,) = [item for item in arguments if item is not type(None)]
-        return from_plain(only, plain, where)
-    if origin is not None:
-        read = _tuple_from_plain if origin is tuple else _mapping_from_plain
-        return read(arguments, plain, where)
-    if is_dataclass(target):
-        return _dataclass_from_plain(cast("type[Any]", target), plain, where)
-    return _scalar_from_plain(target, plain, where)
-
-
-def _config_from_plain(plain: Any, where: str) -> Any:
-    kind = str(plain.get("kind")) if isinstance(plain, Mapping) else ""
-    if kind not in CONFIG_KINDS:
-        raise ScheduleError(f"{where or 'layer'}: unknown kind of configuration {kind!r}")
-    rest = {key: value for key, value in plain.items() if key != "kind"}
-    return _dataclass_from_plain(CONFIG_KINDS[kind], rest, where)
-
-
-def _dataclass_from_plain(target: type[Any], plain: Any, where: str) -> Any:
-    if not isinstance(plain, Mapping):
-        raise ScheduleError(f"{where or target.__name__}: expected a mapping, not {plain!r}")
-    hints = typing.get_type_hints(target)
-    unknown = sorted(set(plain) - set(hints))
-    if unknown:
-        raise ScheduleError(f"{where or target.__name__}: unknown field {', '.join(unknown)}")
-    values = {
-        name: from_plain(hints[name], value, f"{where}.{name}" if where else name)
-        for name, value in plain.items()
-    }
-    try:
-        return target(**values)
-    except TypeError as error:
-        raise ScheduleError(f"{where or target.__name__}: {error}") from None
-
-
-def _tuple_from_plain(arguments: tuple[Any, ...], plain: Any, where: str) -> Any:
-    if not isinstance(plain, list | tuple):
-        raise ScheduleError(f"{where}: expected a list, not {plain!r}")
-    if len(arguments) == 2 and arguments[1] is Ellipsis:
-        return tuple(from_plain(arguments[0], item, where) for item in plain)
-    if len(arguments) != len(plain):
-        raise ScheduleError(f"{where}: expected {len(arguments)} values, not {plain!r}")
-    return tuple(
-        from_plain(item_type, item, where) for item_type, item in zip(arguments, plain, strict=True)
-    )
-
-
-def _mapping_from_plain(arguments: tuple[Any, ...], plain: Any, where: str) -> Any:
-    if not isinstance(plain, Mapping):
-        raise ScheduleError(f"{where}: expected a mapping, not {plain!r}")
-    key_type, value_type = arguments
-    read_key = Edge.parse if key_type is Edge else str
-    return {
-        read_key(key): from_plain(value_type, item, f"{where}[{key!r}]")
-        for key, item in plain.items()
-    }
-
-
-def _scalar_from_plain(target: Any, plain: Any, where: str) -> Any:
-    if isinstance(target, type) and issubclass(target, TextEnum):
-        try:
-            return target(plain)
-        except ValueError:
-            legal = ", ".join(target)
-            raise ScheduleError(f"{where}: {plain!r} is not one of {legal}") from None
-    if target is float and isinstance(plain, int) and not isinstance(plain, bool):
-        return float(plain)
-    if type(plain) is not target:
-        raise ScheduleError(f"{where}: expected {target.__name__}, not {plain!r}")
-    return plain
+    return json.loads(json.dumps(value, default=fields_of, check_circular=False))
 
 
 def canonical_json(value: Any) -> str:
@@ -181,42 +92,97 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
 
 
-_Layouts = list[TensorLayout]
-_Reader = Callable[[Any, _Layouts], Any]
+_LISTS = (list, tuple)
+_Reader = Callable[[Any, Sequence[TensorLayout]], Any]
+
+
+def from_plain(
+    target: Any, plain: Any, where: str = "", layouts: Sequence[TensorLayout] = ()
+) -> Any:
+    """Build a ``target`` (a word, or a tuple or mapping of words) from what :func:`to_plain` wrote.
+
+    ``layouts`` are those that stand in ``plain`` by their numbers. Fields that are absent have
+    their defaults. An integer for a float stays one: what is read has the digest of what was
+    written.
+
+    Raises:
+        ScheduleError: naming the place, if a field is unknown or has an illegal value, or one
+            without a default is absent.
+    """
+    try:
+        return _reader_of(target)(plain, layouts)
+    except _MisfitError as error:
+        place = where or getattr(target, "__name__", "value")
+        raise ScheduleError(f"{place}{error}") from None
+
+
+class _MisfitError(Exception):
+    """What does not fit, after its place: on its way up, each level puts its own before it."""
 
 
 @functools.cache
-def reader_of(target: Any) -> _Reader:
-    """Return the function that makes a ``target`` of plain JSON and a table of layouts."""
+def _reader_of(target: Any) -> _Reader:
+    """Return the function that checks plain values and makes a ``target`` of them.
+
+    The type hints are looked at once a type: a study loads thousands of probes with about a
+    hundred nested values each.
+    """
     if target is LayerConfig:
         return _read_config
     origin, arguments = typing.get_origin(target), typing.get_args(target)
     if origin in (Union, types.UnionType):
         (only,) = [item for item in arguments if item is not types.NoneType]
-        return _optional_reader(reader_of(only))
+        return _optional_reader(_reader_of(only))
     if origin is not None:
         return _tuple_reader(arguments) if origin is tuple else _mapping_reader(arguments)
     if is_dataclass(target):
         read = _dataclass_reader(cast("type[Any]", target))
         return _layout_reader(read) if target is TensorLayout else read
-    return _enum_reader(target) if issubclass(target, TextEnum) else _as_is
+    return _enum_reader(target) if issubclass(target, TextEnum) else _scalar_reader(target)
 
 
-def _as_is(plain: Any, _: _Layouts) -> Any:
-    return plain
-
-
-def _read_config(plain: dict[str, Any], layouts: _Layouts) -> Any:
-    return reader_of(CONFIG_KINDS[plain.pop("kind")])(plain, layouts)
-
-
-def _enum_reader(target: type[TextEnum]) -> _Reader:
-    members = {item.value: item for item in target}
-    return lambda plain, _: members[plain]
+def _read_config(plain: Any, layouts: Sequence[TensorLayout]) -> Any:
+    kind = str(plain.get("kind")) if isinstance(plain, dict) else ""
+    if kind not in CONFIG_KINDS:
+        raise _MisfitError(f": unknown kind of configuration {kind!r}")
+    rest = dict(plain)
+    del rest["kind"]
+    return _reader_of(CONFIG_KINDS[kind])(rest, layouts)
 
 
 def _layout_reader(read: _Reader) -> _Reader:
-    return lambda plain, layouts: layouts[plain] if isinstance(plain, int) else read(plain, layouts)
+    def read_layout(plain: Any, layouts: Sequence[TensorLayout]) -> Any:
+        if type(plain) is int and 0 <= plain < len(layouts):
+            return layouts[plain]
+        return read(plain, layouts)
+
+    return read_layout
+
+
+def _dataclass_reader(target: type[Any]) -> _Reader:
+    hints = typing.get_type_hints(target)
+    reads = {name: _reader_of(hint) for name, hint in hints.items()}
+
+    def read_fields(plain: Any, layouts: Sequence[TensorLayout]) -> Any:
+        if not isinstance(plain, dict):
+            raise _MisfitError(f": expected a mapping, not {plain!r}")
+        values = dict(plain)
+        name = ""
+        try:
+            for name, value in plain.items():
+                # Most values are numbers and texts, and a call to check them would take longer.
+                if type(value) is not hints.get(name):
+                    values[name] = reads[name](value, layouts)
+            return target(**values)
+        except KeyError:
+            unknown = sorted(str(name) for name in plain if name not in hints)
+            raise _MisfitError(f": unknown field {', '.join(unknown)}") from None
+        except _MisfitError as error:
+            raise _MisfitError(f".{name}{error}") from None
+        except TypeError as error:
+            raise _MisfitError(f": {error}") from None
+
+    return read_fields
 
 
 def _optional_reader(read: _Reader) -> _Reader:
@@ -224,34 +190,60 @@ def _optional_reader(read: _Reader) -> _Reader:
 
 
 def _tuple_reader(arguments: tuple[Any, ...]) -> _Reader:
-    reads = [reader_of(item) for item in arguments if item is not Ellipsis]
-    if all(read is _as_is for read in reads):
-        return lambda plain, _: tuple(plain)
-    if arguments[-1] is Ellipsis:
-        (read,) = reads
-        return lambda plain, layouts: tuple([read(item, layouts) for item in plain])
-    return lambda plain, layouts: tuple(
-        [read(item, layouts) for read, item in zip(reads, plain, strict=True)]
-    )
+    length = None if arguments[-1] is Ellipsis else len(arguments)
+    (item_type,) = set(arguments) - {Ellipsis}
+    read = _reader_of(item_type)
+
+    def read_items(plain: Any, layouts: Sequence[TensorLayout]) -> Any:
+        if type(plain) not in _LISTS:
+            raise _MisfitError(f": expected a list, not {plain!r}")
+        if length not in (None, len(plain)):
+            raise _MisfitError(f": expected {length} values, not {plain!r}")
+        return tuple([item if type(item) is item_type else read(item, layouts) for item in plain])
+
+    return read_items
 
 
 def _mapping_reader(arguments: tuple[Any, ...]) -> _Reader:
     key_type, value_type = arguments
-    read_key = Edge.parse if key_type is Edge else str
-    read = reader_of(value_type)
-    return lambda plain, layouts: {
-        read_key(key): read(item, layouts) for key, item in plain.items()
-    }
+    read_key = getattr(key_type, "parse", key_type)
+    read = _reader_of(value_type)
+
+    def read_items(plain: Any, layouts: Sequence[TensorLayout]) -> Any:
+        if not isinstance(plain, dict):
+            raise _MisfitError(f": expected a mapping, not {plain!r}")
+        key = ""
+        made = {}
+        try:
+            for key, item in plain.items():
+                made[read_key(key)] = read(item, layouts)
+        except _MisfitError as error:
+            raise _MisfitError(f"[{key!r}]{error}") from None
+        except ScheduleError as error:
+            raise _MisfitError(f": {error}") from None
+        return made
+
+    return read_items
 
 
-def _dataclass_reader(target: type[Any]) -> _Reader:
-    reads = {name: reader_of(hint) for name, hint in typing.get_type_hints(target).items()}
-    converted = [(name, read) for name, read in reads.items() if read is not _as_is]
+def _enum_reader(target: type[TextEnum]) -> _Reader:
+    members = {item.value: item for item in target}
 
-    def read_fields(plain: dict[str, Any], layouts: _Layouts) -> Any:
-        for name, read in converted:
-            if name in plain:
-                plain[name] = read(plain[name], layouts)
-        return target(**plain)
+    def read_member(plain: Any, _: Sequence[TensorLayout]) -> Any:
+        try:
+            return members[plain]
+        except (KeyError, TypeError):
+            raise _MisfitError(f": {plain!r} is not one of {', '.join(target)}") from None
 
-    return read_fields
+    return read_member
+
+
+def _scalar_reader(target: type[Any]) -> _Reader:
+    legal = (int, float) if target is float else (target,)
+
+    def read_scalar(plain: Any, _: Sequence[TensorLayout]) -> Any:
+        if type(plain) not in legal:
+            raise _MisfitError(f": expected {target.__name__}, not {plain!r}")
+        return plain
+
+    return read_scalar

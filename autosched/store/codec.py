@@ -1,9 +1,7 @@
 """Values of :mod:`autosched.schedule` as compressed JSON, and back, fast.
 
 The JSON is what :func:`~autosched.schedule.serialization.to_plain` gives, with each distinct tensor
-layout written once, in a table beside the value. Reading does not repeat the checks of
-``from_plain``, which guard files that people edit; it builds one reader per type from the same type
-hints, because a study loads thousands of probes with about a hundred nested values each.
+layout written once, in a table beside the value.
 """
 
 import gc
@@ -13,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from autosched.errors import StoreError
-from autosched.schedule.serialization import fields_of, reader_of
+from autosched.errors import ScheduleError, StoreError
+from autosched.schedule.serialization import fields_of, from_plain
 from autosched.schedule.tensors import TensorLayout
 
 # Higher levels save a tenth of the bytes and take three times as long.
@@ -48,21 +46,21 @@ def unpack(target: Any, blob: bytes, where: str) -> Any:
     """
     try:
         plain = json.loads(zlib.decompress(blob))
-        layouts = [reader_of(TensorLayout)(item, []) for item in plain["layouts"]]
-        return reader_of(target)(plain["value"], layouts)
-    except _DAMAGE as error:
+        layouts = from_plain(tuple[TensorLayout, ...], plain["layouts"])
+        return from_plain(target, plain["value"], layouts=layouts)
+    except (zlib.error, ValueError, LookupError, TypeError, ScheduleError) as error:
         raise _unreadable(where, error) from error
 
 
 def read_plain(target: Any, plain: Any, where: str) -> Any:
-    """Read what ``to_plain`` wrote of a ``target``; uses up ``plain``.
+    """Read what ``to_plain`` wrote of a ``target``.
 
     Raises:
         StoreError: naming ``where``, if the value is damaged or another version's.
     """
     try:
-        return reader_of(target)(plain, [])
-    except _DAMAGE as error:
+        return from_plain(target, plain)
+    except ScheduleError as error:
         raise _unreadable(where, error) from error
 
 
@@ -79,9 +77,6 @@ def collector_paused() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-_DAMAGE = (zlib.error, ValueError, LookupError, TypeError, AttributeError)
 
 
 def _unreadable(where: str, error: Exception) -> StoreError:

@@ -16,7 +16,7 @@ CASES = [
     ('"act_block_w_div"', '"act_block_w_dvi"', "unknown field act_block_w_dvi"),
     ('"conv1":', '"x":', "'x' is given twice"),
     ("812.25", "NaN", "NaN is no number"),
-    ("812.25", "-1", "latency_us is -1.0; legal is a time"),
+    ("812.25", "-1", "latency_us is -1; legal is a time"),
     ('"layers"', '"layer"', "not a schedule: it needs a provenance and layers"),
     ('"moves"', '"move"', "unknown field move"),
     ("layer1.0.add#1", "layer1.0.add#one", "is no edge"),

@@ -4,12 +4,20 @@ import pytest
 from hypothesis import given, settings
 
 from autosched.errors import ScheduleError
-from autosched.schedule.configurations import Conv2dConfig, LayerConfig
+from autosched.schedule.configurations import (
+    Conv2dConfig,
+    EltwiseConfig,
+    FixedConfig,
+    LayerConfig,
+    MatmulConfig,
+    PoolConfig,
+)
 from autosched.schedule.outcomes import DeviceOp, ProbeOutcome, Rejection, RejectionKind, RunOutcome
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.schedule.serialization import canonical_json, digest, from_plain, to_plain
-from autosched.schedule.tensors import TensorInfo
-from tests.examples.schedules import BLOCK_60, HEIGHT_64, configs, schedules
+from autosched.schedule.tensors import DRAM_TILE, PageLayout, TensorInfo
+from tests.examples import records
+from tests.examples.schedules import BLOCK_60, HEIGHT_64, configs, schedules, small_schedule
 
 
 def through_json(plain: object) -> object:
@@ -62,6 +70,12 @@ def without(plain: dict[str, object], key: str) -> dict[str, object]:
 CONV = to_plain(Conv2dConfig())
 
 
+def test_reading_leaves_the_plain_value_as_it_is() -> None:
+    plain = to_plain(Conv2dConfig())
+    from_plain(LayerConfig, plain)
+    assert plain == CONV
+
+
 @pytest.mark.parametrize(
     ("plain", "words"),
     [
@@ -87,9 +101,36 @@ def test_an_illegal_plain_value_is_named_with_its_place(plain: object, words: st
         from_plain(LayerConfig, plain, "at")
 
 
+PROVENANCE = to_plain(Provenance("n", "s", "n150", "0.81.1"))
+
+
+@pytest.mark.parametrize(
+    ("tables", "words"),
+    [
+        (
+            {"layers": {"conv1": {**CONV, "shard_layout": "hight"}}},
+            r"^Schedule\.layers\['conv1'\]\.shard_layout: 'hight' is not one of interleaved,",
+        ),
+        (
+            {"layers": {}, "reshards": {"a -> b": {"grid": [{"x0": 0, "y0": "1"}]}}},
+            r"^Schedule\.reshards\['a -> b'\]\.grid\.y0: expected int, not '1'",
+        ),
+        ({"layers": {}, "moves": {"ab": {}}}, r"^Schedule\.moves: 'ab' is not an edge such as"),
+        ({"layers": {}, "moves": {"a -> b": 0}}, r"moves\['a -> b'\]: expected a mapping, not 0"),
+        (
+            {"layers": {}, "moves": {"a -> b": {"page": []}}},
+            r"\]\.page: \[\] is not one of tile, row",
+        ),
+    ],
+)
+def test_a_place_deep_in_a_schedule_is_named(tables: dict[str, object], words: str) -> None:
+    with pytest.raises(ScheduleError, match=words):
+        from_plain(Schedule, {"provenance": PROVENANCE, **tables})
+
+
 def test_a_schedule_without_layers_is_refused() -> None:
     with pytest.raises(ScheduleError, match="missing 1 required positional argument: 'layers'"):
-        from_plain(Schedule, {"provenance": to_plain(Provenance("n", "s", "n150", "0.81.1"))})
+        from_plain(Schedule, {"provenance": PROVENANCE})
     with pytest.raises(ScheduleError, match="layers: expected a mapping"):
         from_plain(Schedule, {"layers": []})
 
@@ -98,13 +139,44 @@ def test_an_integer_stands_for_a_float() -> None:
     made = to_plain(Provenance("n", "s", "n150", "0.81.1", latency_us=812.0))
     back = from_plain(Provenance, {**made, "latency_us": 812})
     assert back.latency_us == 812.0
-    assert isinstance(back.latency_us, float)
+
+
+@pytest.mark.parametrize("latency_us", [812, 812.0])
+def test_what_is_read_has_the_digest_of_what_was_written(latency_us: float) -> None:
+    plain = to_plain(Provenance("n", "s", "n150", "0.81.1", latency_us=latency_us))
+    assert digest(from_plain(Provenance, plain)) == digest(plain)
 
 
 def test_a_digest_does_not_change_between_runs_and_versions() -> None:
     # Stored probes are found by it: a new value here orphans every database.
     assert digest({"b": [1, 2.5, None], "a": "ü"}) == "703dceec79c30480"
     assert canonical_json({"b": 1, "a": [True]}) == '{"a":[true],"b":1}'
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (Conv2dConfig(), "beab503128fb0a8a"),
+        (Conv2dConfig(slicing="dram_width", num_slices=4, fold_input=True), "5c33a0aab460d359"),
+        (MatmulConfig(), "59b80f9ed88b9fac"),
+        (MatmulConfig(core_grid=(8, 4), output="width"), "e6ebd185bb034629"),
+        (PoolConfig(output_page=PageLayout.ROW_MAJOR), "ddb8c2df370ddc7d"),
+        (PoolConfig(slicing="dram_height", num_slices=2), "eaad3f286f21ede6"),
+        (EltwiseConfig(layout=records.layout()), "cfa3493c0bd25943"),
+        (FixedConfig(output=records.layout(96), method="permute"), "143b729926e92622"),
+        (DRAM_TILE, "74e72111b5f071e7"),
+        (BLOCK_60, "4f700a1d4a2bf6f6"),
+        ((records.layout(), DRAM_TILE), "0bbd731fd8cd1a8c"),
+        (small_schedule(), "18cf811153c291a5"),
+    ],
+)
+def test_the_digests_of_released_versions_stand(words: object, expected: str) -> None:
+    # Stored probes are found by them: a new value here orphans every database.
+    assert digest(words) == expected
+
+
+def test_the_fingerprint_of_a_released_version_stands() -> None:
+    assert small_schedule().fingerprint() == "308ea32e213faab8"
 
 
 @settings(max_examples=50)
