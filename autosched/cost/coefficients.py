@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib.resources import files
 from math import exp, log
 from pathlib import Path
@@ -10,8 +10,8 @@ from typing import Any
 
 from autosched.cost.ops.families import PRIORS
 from autosched.cost.ops.work import ORDINARY_ERROR, SHARE, Prior
-from autosched.errors import ProfileError
-from autosched.schedule.serialization import digest
+from autosched.errors import ProfileError, ScheduleError
+from autosched.schedule.serialization import digest, fields_of, from_plain, to_plain
 
 FORMAT = 3
 """Raised when formulas change so that older coefficient files no longer fit them."""
@@ -55,9 +55,8 @@ class Coefficients:
     @property
     def fingerprint(self) -> str:
         """Return a digest of everything but the sources' names."""
-        plain = asdict(self)
-        plain.pop("sources")
-        return digest(plain)
+        plain = fields_of(self)
+        return digest({name: value for name, value in plain.items() if name != "sources"})
 
 
 def reach(quantities: Mapping[str, float], fit: FamilyFit) -> float:
@@ -100,11 +99,11 @@ def from_free(free: float, prior: Prior) -> float:
 
 
 def coefficients_to_plain(coefficients: Coefficients) -> dict[str, Any]:
-    """Return JSON types, with version and fingerprint; :func:`from_plain` reads them back."""
+    """Return JSON types, with version and fingerprint, for :func:`coefficients_from_plain`."""
     return {
         "version": coefficients.version,
         "fingerprint": coefficients.fingerprint,
-        **asdict(coefficients),
+        **to_plain(coefficients),
     }
 
 
@@ -138,21 +137,15 @@ def coefficients_from_plain(plain: Any, where: str) -> Coefficients:
                 f"{where}: has format {plain['format']}, this version reads {FORMAT}; "
                 "run 'autosched calibrate' on the profiles again"
             )
-        families = {name: FamilyFit(**fit) for name, fit in plain["families"].items()}
-        coefficients = Coefficients(
-            arch=plain["arch"],
-            clock_ghz=plain["clock_ghz"],
-            ttnn_version=plain["ttnn_version"],
-            families=families,
-            sources=tuple(plain["sources"]),
-            format=plain["format"],
-        )
+        derived = ("version", "fingerprint")
+        own = {name: value for name, value in plain.items() if name not in derived}
+        coefficients: Coefficients = from_plain(Coefficients, own)
         if plain["fingerprint"] != coefficients.fingerprint:
             raise ProfileError(
                 f"{where}: its fingerprint does not match its content; "
                 "it was edited by hand, write it again with 'autosched calibrate'"
             )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ScheduleError) as error:
         raise ProfileError(f"{where}: not a coefficients file ({error!r})") from error
     return coefficients
 

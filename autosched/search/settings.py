@@ -1,13 +1,14 @@
 """How a study searches: the door through which every wish of a user comes, checked once."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from autosched.device.interface import TimingSettings
 from autosched.device.machine import DEVICE_KINDS
 from autosched.errors import AutoschedError, BoardError, StudyError
 from autosched.probing.restrictions import Restriction
+from autosched.schedule.serialization import from_plain, to_plain
 from autosched.search.samplers.registry import check_sampler
 from autosched.space.efforts import Effort, find_effort
 from autosched.space.formats import Formats
@@ -85,8 +86,8 @@ class Settings:
             "sampler": self.sampler,
             "effort": self.effort.name,
             "seed": self.seed,
-            "formats": asdict(self.formats),
-            "timing": asdict(self.timing),
+            "formats": to_plain(self.formats),
+            "timing": to_plain(self.timing),
             "allow_host": self.allow_host,
             "pinned": [rule.text for rule in self.pinned],
             "forbidden": [rule.text for rule in self.forbidden],
@@ -101,8 +102,8 @@ class Settings:
         """
         values = dict(plain)
         try:
-            formats = Formats.from_plain({**asdict(Formats()), **values.pop("formats", {})})
-            timing = TimingSettings(**values.pop("timing", {}))
+            formats = from_plain(Formats, values.pop("formats", {}), "Settings.formats")
+            timing = from_plain(TimingSettings, values.pop("timing", {}), "Settings.timing")
             return cls(**values, formats=formats, timing=timing)
         except (TypeError, ValueError, AutoschedError) as error:
             raise StudyError(

@@ -4,7 +4,6 @@ The formats are a policy of the whole network, not a choice of the search: weigh
 activations in one format, the network's ends in another.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -41,17 +40,6 @@ class Formats:
     end_activations: DataType = DataType.BFLOAT16
     fidelity: Fidelity = Fidelity.LOFI
     end_fidelity: Fidelity = Fidelity.HIFI2
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, str]) -> "Formats":
-        """Read back what ``dataclasses.asdict`` wrote as JSON."""
-        return cls(
-            weights=DataType(plain["weights"]),
-            activations=DataType(plain["activations"]),
-            end_activations=DataType(plain["end_activations"]),
-            fidelity=Fidelity(plain["fidelity"]),
-            end_fidelity=Fidelity(plain["end_fidelity"]),
-        )
 
     def __str__(self) -> str:
         return (

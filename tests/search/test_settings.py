@@ -101,3 +101,8 @@ def test_bad_words_are_refused_at_the_door(
 ):
     with pytest.raises(error, match=message):
         Settings(**wishes)
+
+
+def test_what_is_not_known_is_named_with_its_place():
+    with pytest.raises(StudyError, match=r"Settings\.formats\.weights: 'float7' is not one of bf"):
+        Settings.from_plain({"formats": {"weights": "float7"}})
