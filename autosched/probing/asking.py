@@ -11,8 +11,8 @@ from autosched.schedule.outcomes import Rejection
 Key = TypeVar("Key")
 Found = TypeVar("Found")
 
-Answers = list[Probed | Rejection]
-Asking = Generator[Sequence[Ask], Answers, Found]
+Given = list[Probed | Rejection]
+Asking = Generator[Sequence[Ask], Given, Found]
 """What asks in steps: yields what it asks next, is sent the answers in that order, and returns."""
 
 # So many that the steps of one fill the pauses of another, so few that layers end one by one.
@@ -78,7 +78,7 @@ class _Asker(Generic[Key, Found]):
         self._asking = asking
         self._advance(lambda: next(asking))
 
-    def go_on(self, answers: Answers) -> None:
+    def go_on(self, answers: Given) -> None:
         """Hand over the answers to ``asks``."""
         self._advance(lambda: self._asking.send(answers))
 

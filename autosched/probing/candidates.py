@@ -1,12 +1,19 @@
-"""One candidate of a layer, as the device answered; the tables are made of these."""
+"""Candidates of layers: what is asked of the device, and what it answered."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from autosched.probing.probe_book import Probed
-from autosched.schedule.configurations import LayerConfig
+from autosched.device.interface import ProbeRequest
+from autosched.network.graph import Layer, Network
+from autosched.network.operators import Input
+from autosched.probing.asking import Asking, Given
+from autosched.probing.probe_book import Ask, ProbeBook, Probed
+from autosched.schedule.configurations import Conv2dConfig, LayerConfig
 from autosched.schedule.outcomes import DeviceOp, Rejection, TimeKind
 from autosched.schedule.tensors import ShardLayout, TensorLayout
+from autosched.space.defaults import conv2d_base
+from autosched.space.formats import LayerFormats
+from autosched.space.layers import Option
 
 
 @dataclass(frozen=True)
@@ -111,3 +118,72 @@ def choices_of(answers: Sequence[Probed | Rejection], config: LayerConfig) -> li
         for answer in answers
         if isinstance(answer, Probed)
     ]
+
+
+class LayerQuestions:
+    """How an option of a layer becomes a request, and an answer a candidate.
+
+    ``book`` answers; where it only ranks candidates, ``measured`` answers for those whose time
+    counts.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        formats: LayerFormats,
+        book: ProbeBook,
+        measured: ProbeBook | None = None,
+    ) -> None:
+        self._network = network
+        self._formats = formats
+        self._book = book
+        self._measured = measured
+
+    def source(self, layer: Layer) -> TensorLayout:
+        """Return the interleaved DRAM layout in which a layer's first input may come."""
+        producer = self._network.by_name[layer.inputs[0]] if layer.inputs else layer
+        return self._formats.dram_layout(producer)
+
+    def input_shapes(self, layer: Layer) -> tuple[tuple[int, ...], ...]:
+        """Return PyTorch's shapes of what a layer is given; an input is given its own tensor."""
+        return (layer.shape,) if isinstance(layer.op, Input) else self._network.input_shapes(layer)
+
+    def conv2d_base(self, layer: Layer) -> Conv2dConfig:
+        """Return a convolution's configuration in the formats of its layer."""
+        return conv2d_base(layer, self._formats)
+
+    def ask(self, layer: Layer, option: Option) -> Ask:
+        """Return the question that an option is."""
+        request = ProbeRequest(
+            op=layer.op,
+            input_shapes=self.input_shapes(layer),
+            shape=layer.shape,
+            config=option.config,
+            input_layouts=option.input_layouts,
+            source_layouts=(self.source(layer),),
+        )
+        return self._network.layer_signature(layer), request
+
+    def accepted(
+        self, layer: Layer, asked: Sequence[Option], answers: Given
+    ) -> Asking[list[Choice]]:
+        """Ask for options, add the answers to ``answers`` and return what the device accepts."""
+        given = yield [self.ask(layer, option) for option in asked]
+        answers += given
+        return [
+            choice
+            for option, answer in zip(asked, given, strict=True)
+            for choice in choices_of([answer], option.config)
+        ]
+
+    def answered(self, layer: Layer, option: Option) -> list[Choice]:
+        """Return what an option did on the device whose times count; nothing if it rejects it."""
+        book = self._measured or self._book
+        return choices_of(book.ask_all([self.ask(layer, option)]), option.config)
+
+    def timed(self, layer: Layer, choice: Choice) -> Choice | None:
+        """Return a candidate with the time that counts, None if the card rejects it."""
+        if self._measured is None:
+            return choice
+        option = Option(choice.config, choice.input_layouts)
+        return next(iter(self.answered(layer, option)), None)

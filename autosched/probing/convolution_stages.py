@@ -1,15 +1,163 @@
-"""How a convolution's candidates are asked: structures first, then refinements of the promising."""
+"""How a convolution is asked: structures first, then refinements of the promising, then the rare.
+
+*Structures* decide the program's shape and memory, *refinements* its double buffers and the like.
+What seldom pays is tried on the best of each sharding at last, and slices of an image in DRAM where
+nothing else fits.
+"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from autosched.probing.candidates import Choice
+from autosched.boards import Board
+from autosched.network.graph import Layer
+from autosched.network.operators import Conv2d, Convolution
+from autosched.network.stem_folding import fold_stem
+from autosched.probing.asking import Asking, Given
+from autosched.probing.candidates import Choice, LayerQuestions, choices_of
+from autosched.probing.restrictions import Restriction
+from autosched.schedule.configurations import Conv2dConfig
+from autosched.schedule.outcomes import Rejection
+from autosched.schedule.tensors import PageLayout, ShardLayout
+from autosched.space.convolutions import (
+    folded_structures,
+    in_slices,
+    rare_switches,
+    refinements,
+    slicings,
+    structures,
+)
+from autosched.space.efforts import Effort
+from autosched.space.layers import Option
 
 # A structure this much slower than the layer's fastest is not refined: double buffers and the
 # like gain at most the 0.6 that silicon profiles show.
-REFINE_WITHIN = 1.7
+_REFINE_WITHIN = 1.7
 
 
-def distinct_programs(choices: Sequence[Choice]) -> list[Choice]:
+class ConvolutionStages:
+    """Asks for a convolution, stage by stage: what the first answers say decides what comes next.
+
+    ``rules`` are those of the layer: what they forbid is not refined.
+    """
+
+    def __init__(
+        self,
+        questions: LayerQuestions,
+        board: Board,
+        effort: Effort,
+        layer: Layer,
+        rules: Sequence[Restriction],
+    ) -> None:
+        self._questions = questions
+        self._board = board
+        self._effort = effort
+        self._layer = layer
+        self._rules = rules
+        self._answers: Given = []
+
+    def answers(self) -> Asking[tuple[list[Choice], Given]]:
+        """Ask, and return what the device accepts, with all that it answered."""
+        assert isinstance(self._layer.op, Convolution)  # noqa: S101 - only made for convolutions
+        layer, op, answers = self._layer, self._layer.op, self._answers
+        base, source = self._questions.conv2d_base(layer), self._questions.source(layer)
+        asked = structures(op, layer.shape, base, self._board, self._effort)
+        found = yield from self._structured(op, [Option(config, None) for config in asked])
+        last_resorts = [in_slices(base)]
+        stem = self._folded_op()
+        if stem is not None:
+            found += yield from self._structured(stem, self._folded_options(base, found))
+            last_resorts.append(replace(in_slices(base), fold_input=True))
+        # In native layouts: transposed shards want their input transposed, too.
+        rare = [Option(config, None) for config in self._rare(op, found)]
+        found += yield from self._questions.accepted(layer, rare, answers)
+        # The last resort for an image that is too large for L1.
+        sliced = [*last_resorts, *([] if found else slicings(base, self._effort))]
+        in_dram = [Option(config, (source,)) for config in sliced]
+        found += yield from self._questions.accepted(layer, in_dram, answers)
+        return found, answers
+
+    def _structured(self, op: Convolution, asked: Sequence[Option]) -> Asking[list[Choice]]:
+        """Probe structures, then refinements of the promising ones; ``op`` is what ttnn runs."""
+        found = yield from self._halo_moved(asked)
+        legal = [c for c in found if all(rule.leaves(c) for rule in self._rules)]
+        refined = []
+        for structure in self._promising(legal or found):
+            assert isinstance(structure.config, Conv2dConfig)  # noqa: S101 - made of structures
+            refined += [
+                Option(config, structure.input_layouts)
+                for config in refinements(op, structure.config, self._board)
+            ]
+        found += yield from self._questions.accepted(self._layer, refined, self._answers)
+        return found
+
+    def _halo_moved(self, asked: Sequence[Option]) -> Asking[list[Choice]]:
+        """Probe structures, and those that are rejected with their halo moved.
+
+        It may fit after all once it is moved to where the input was.
+        """
+        moved = [_with_halo_moved(option) for option in asked]
+        first = yield [self._questions.ask(self._layer, option) for option in asked]
+        rejected = [place for place, answer in enumerate(first) if isinstance(answer, Rejection)]
+        again = yield [self._questions.ask(self._layer, moved[place]) for place in rejected]
+        second = dict(zip(rejected, again, strict=True))
+        found: list[Choice] = []
+        for place, answer in enumerate(first):
+            last = second.get(place, answer)
+            self._answers += [answer] if last is answer else [answer, last]
+            option = moved[place] if place in second else asked[place]
+            found += choices_of([last], option.config)
+        return found
+
+    def _folded_op(self) -> Conv2d | None:
+        """Return the convolution that a strided stem becomes on its folded input, if it is one."""
+        if not isinstance(self._layer.op, Conv2d):
+            return None
+        stem = fold_stem(self._layer.op, self._questions.input_shapes(self._layer)[0])
+        return None if stem is None else stem.op
+
+    def _folded_options(self, base: Conv2dConfig, found: Sequence[Choice]) -> list[Option]:
+        """Return structures that fold rows in DRAM, or rows in the shards of the fastest so far."""
+        shards = (
+            choice.input_layouts
+            for choice in sorted(found, key=lambda choice: choice.time_us)
+            if choice.sharding is ShardLayout.HEIGHT
+            and choice.input_layouts[0].page is PageLayout.ROW_MAJOR
+        )
+        places = dict.fromkeys([None, next(shards, None)])
+        configs = folded_structures(self._layer.shape, base, self._board, self._effort)
+        return [Option(config, place) for place in places for config in configs]
+
+    def _promising(self, found: Sequence[Choice]) -> list[Choice]:
+        """Return the structures worth refining: the fastest, and the best of each sharding."""
+        ranked = sorted(_distinct_programs(found), key=lambda choice: choice.time_us)
+        if not ranked:
+            return []
+        best_us = ranked[0].time_us
+        near = [choice for choice in ranked if choice.time_us <= _REFINE_WITHIN * best_us]
+        chosen = near[: self._effort.refined_structures]
+        for sharding in ShardLayout:
+            first = next((choice for choice in near if choice.sharding is sharding), None)
+            if first is not None and first not in chosen:
+                chosen.append(first)
+        return chosen
+
+    def _rare(self, op: Convolution, found: Sequence[Choice]) -> list[Conv2dConfig]:
+        """Return what seldom pays, on the fastest candidate of each sharding."""
+        if not self._effort.rare_switches:
+            return []
+        best: dict[ShardLayout, Conv2dConfig] = {}
+        for choice in sorted(found, key=lambda item: item.time_us):
+            if isinstance(choice.config, Conv2dConfig) and choice.config.slicing == "l1_full":
+                best.setdefault(choice.sharding, choice.config)
+        return [config for fastest in best.values() for config in rare_switches(op, fastest)]
+
+
+def _distinct_programs(choices: Sequence[Choice]) -> list[Choice]:
     """Return one choice per effective program: ttnn rounds what it is asked for."""
     by_program = {choice.ops: choice for choice in reversed(choices)}
     return list(reversed(by_program.values()))
+
+
+def _with_halo_moved(option: Option) -> Option:
+    assert isinstance(option.config, Conv2dConfig)  # noqa: S101 - structures of a convolution
+    return replace(option, config=replace(option.config, reallocate_halo_output=True))

@@ -10,17 +10,16 @@ out, that choice is brought into the tables and its reshards are probed, until t
 what can be run, or time is up.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from autosched.budget import UNLIMITED, Budget
 from autosched.errors import SearchError
-from autosched.network.graph import Layer
 from autosched.probing.candidates import Choice
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.probe_book import LayerProgress, ProbeBook
-from autosched.probing.pruning import joined
+from autosched.probing.pruning import Timing, joined
 from autosched.probing.reshard_tables import Pair, ReshardTable, probe_pairs, probe_reshards
 from autosched.schedule.outcomes import TimeKind
 from autosched.schedule.tensors import TensorLayout
@@ -32,9 +31,6 @@ _ROUND_LIMIT_S = 20.0
 _WIDENING_LIMIT_S = 60.0
 MIXED = "mixed"
 """Said of times that are in part measured, in part estimated."""
-
-Timed = Callable[[Layer, Choice], Choice | None]
-"""Returns a candidate with the time that counts, None if the device rejects it after all."""
 
 
 def relative_gap(best_us: float | None, bound_us: float | None) -> float | None:
@@ -111,7 +107,7 @@ def widened(
     joint: JointProblem,
     book: ProbeBook,
     progress: LayerProgress,
-    timed: Timed = lambda _, choice: choice,
+    timed: Timing = lambda _, choice: choice,
     budget: Budget = UNLIMITED,
 ) -> JointProblem:
     """Bring what the bounds rest on into the tables, and probe its reshards.
@@ -191,7 +187,7 @@ def _brought_in(
     wanted: Mapping[str, set[tuple[TensorLayout, ...]]],
     book: ProbeBook,
     progress: LayerProgress,
-    timed: Timed,
+    timed: Timing,
 ) -> JointProblem:
     """Return the problem with candidates of some layouts in its tables; ``wanted`` is by layer."""
     tables, left_out = dict(joint.tables), dict(joint.left_out)

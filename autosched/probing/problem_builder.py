@@ -60,7 +60,7 @@ def build_problem(  # noqa: PLR0913 - what it is of, and who answers
         ordered = ordered_problem(network, tables, board, book, progress)
         if effort is FIRST_LOOK:
             return ordered  # it proves nothing
-        return widened(ordered, book, _of_reshards(progress), builder.timed, budget)
+        return widened(ordered, book, _of_reshards(progress), builder.questions.timed, budget)
 
 
 def _of_reshards(progress: Progress) -> LayerProgress:
