@@ -23,7 +23,7 @@ from autosched.store.database import Store
 from autosched.store.probes import DeviceKey
 from autosched.store.trials import TrialRecord
 
-Progress = Callable[[Phase, int, int, str, ProbeCounts], None]
+CountedProgress = Callable[[Phase, int, int, str, ProbeCounts], None]
 """Called as :meth:`autosched.search.loop.Observer.on_phase`."""
 _SOLVE_LIMIT_S = 60.0
 
@@ -89,7 +89,7 @@ class Bench:
             self.network, given.board, given.ttnn_version, self.settings.formats
         )
 
-    def prepare(self, progress: Progress) -> JointProblem:
+    def prepare(self, progress: CountedProgress) -> JointProblem:
         """Probe what is not known yet, and return the joint problem.
 
         Raises:
@@ -107,7 +107,7 @@ class Bench:
         assert self._joint is not None  # noqa: S101 - a comparison prepares first
         return self._joint
 
-    def _probed(self, progress: Progress) -> JointProblem:
+    def _probed(self, progress: CountedProgress) -> JointProblem:
         def report(phase: Phase, done: int, total: int, detail: str) -> None:
             progress(phase, done, total, detail, self.book.counts)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from autosched.bench.bench import Bench, Progress
+from autosched.bench.bench import Bench, CountedProgress
 from autosched.bench.comparison import DEFAULT, NetworkComparison, Watcher, compare
 from autosched.device.interface import Device
 from autosched.errors import AutoschedError
@@ -120,7 +120,7 @@ def cover(
     settings: Settings,
     *,
     trials: int,
-    progress: Progress,
+    progress: CountedProgress,
     watcher: Watcher,
 ) -> Iterator[CoverageRow]:
     """Schedule every network of a collection on a device, one row after the other."""

@@ -8,15 +8,15 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from autosched.cli import exits as interrupts
+from autosched.cli import exits
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
-    interrupts.install()
+    exits.install()
     code = run_command_line(arguments)
     # A swallowed signal changes nothing about a command that went through.
-    sys.exit(interrupts.exit_code() if code and interrupts.received() else code)
+    sys.exit(exits.exit_code() if code and exits.received() else code)
 
 
 def run_command_line(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +32,7 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
     except BaseException as error:
         from autosched.cli.exits import report_failure
 
-        return interrupts.exit_code() if interrupts.received() else report_failure(error)
+        return exits.exit_code() if exits.received() else report_failure(error)
     return 0
 
 

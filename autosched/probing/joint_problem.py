@@ -7,7 +7,6 @@ import math
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TypeVar
 
 from autosched.boards import Board
 from autosched.device.interface import TensorShape
@@ -15,16 +14,13 @@ from autosched.errors import SearchError
 from autosched.network.graph import Layer, Network
 from autosched.probing.candidates import Choice, Tables
 from autosched.probing.given_schedules import trace
-from autosched.probing.reshard_tables import Pair, ReshardTable, distinct, in_dram
+from autosched.probing.reshard_tables import LayoutChange, ReshardTable, distinct, in_dram
 from autosched.schedule.configurations import Conv2dConfig, LayerConfig, PoolConfig
 from autosched.schedule.outcomes import TimeKind
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.schedule.tensors import Edge, Memory, TensorLayout
 from autosched.solver import problem as solver
 from autosched.solver.orders import in_any_order
-
-Pairs = list[tuple[TensorLayout, TensorLayout]]
-Place = TypeVar("Place", str, Edge)
 
 
 @dataclass(frozen=True)
@@ -169,7 +165,7 @@ class JointProblem:
             saved_bytes=choice.saved_by_freeing_bytes,
         )
 
-    def _numbered(self, times_us: Mapping[Pair, float]) -> dict[tuple[int, int], float]:
+    def _numbered(self, times_us: Mapping[LayoutChange, float]) -> dict[tuple[int, int], float]:
         place = self._place
         return {
             (place[source], place[target]): time_us
@@ -177,9 +173,9 @@ class JointProblem:
         }
 
     @cached_property
-    def _asked(self) -> Mapping[TensorShape, Mapping[Pair, float]]:
+    def _asked(self) -> Mapping[TensorShape, Mapping[LayoutChange, float]]:
         """Times in us of every reshard and spill asked for, by shape; infinite if impossible."""
-        found: dict[TensorShape, dict[Pair, float]] = {}
+        found: dict[TensorShape, dict[LayoutChange, float]] = {}
         for shape, table in self._reshard_tables():
             times_us = found.setdefault(shape, {})
             times_us.update(dict.fromkeys(table.impossible, math.inf))
@@ -192,7 +188,7 @@ class JointProblem:
             yield self.network.by_name[name].shape, table
 
     @cached_property
-    def _measured(self) -> frozenset[tuple[TensorShape, Pair]]:
+    def _measured(self) -> frozenset[tuple[TensorShape, LayoutChange]]:
         return frozenset(
             (shape, pair) for shape, table in self._reshard_tables() for pair in table.measured
         )
@@ -204,16 +200,16 @@ class JointProblem:
         tables = [table for _, table in self._reshard_tables()]
         return frozenset(choices.union(*(map(item.kind, item.times_us) for item in tables)))
 
-    def reshard_kind(self, producer: Layer, pair: Pair) -> TimeKind:
+    def reshard_kind(self, producer: Layer, pair: LayoutChange) -> TimeKind:
         """Return where the time is from in which a layer's output is resharded or spilled."""
         known = (producer.shape, pair) in self._measured
         return TimeKind.MEASURED if known else TimeKind.ESTIMATED
 
-    def is_asked(self, producer: Layer, pair: Pair) -> bool:
+    def is_asked(self, producer: Layer, pair: LayoutChange) -> bool:
         """Whether the device was asked to bring a layer's output from a layout into another."""
         return pair in self._asked.get(producer.shape, {})
 
-    def pair(self, source: int, target: int) -> Pair:
+    def pair(self, source: int, target: int) -> LayoutChange:
         """Return the layouts of a step of either bounding problem.
 
         A tensor of the any-order problem that has been spilled is read from where it was left or

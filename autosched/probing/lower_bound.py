@@ -20,7 +20,7 @@ from autosched.probing.candidates import Choice
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.probe_book import LayerProgress, ProbeBook
 from autosched.probing.pruning import Timing, joined
-from autosched.probing.reshard_tables import Pair, ReshardTable, probe_pairs, probe_reshards
+from autosched.probing.reshard_tables import LayoutChange, ReshardTable, probe_pairs, probe_reshards
 from autosched.schedule.outcomes import TimeKind
 from autosched.schedule.tensors import TensorLayout
 from autosched.solver.evaluate import Assignment
@@ -148,7 +148,7 @@ def _left_out(joint: JointProblem, solution: Solution) -> Iterator[tuple[str, Ch
             yield layer.name, joint.everything(layer.name)[index]
 
 
-def _unasked(joint: JointProblem, solution: Solution) -> Iterator[tuple[str, Pair]]:
+def _unasked(joint: JointProblem, solution: Solution) -> Iterator[tuple[str, LayoutChange]]:
     """Yield the reshards of kept candidates that a bound rests on though nobody asked for them."""
     best = solution.best
     steps = [(step.producer, step.source, step.target) for step in best.reshards]
@@ -161,10 +161,10 @@ def _unasked(joint: JointProblem, solution: Solution) -> Iterator[tuple[str, Pai
 
 
 def _with_reshards(
-    joint: JointProblem, wanted: Iterable[tuple[str, Pair]], book: ProbeBook
+    joint: JointProblem, wanted: Iterable[tuple[str, LayoutChange]], book: ProbeBook
 ) -> JointProblem:
     """Return the problem with reshards probed beside its tables', by the tensor's layer."""
-    pairs: dict[str, list[Pair]] = {}
+    pairs: dict[str, list[LayoutChange]] = {}
     for name, pair in wanted:
         pairs.setdefault(name, []).append(pair)
     asked = {name: (joint.network.by_name[name], new) for name, new in pairs.items()}

@@ -11,9 +11,10 @@ from autosched.probing.probe_book import LayerProgress, ProbeBook, Probed, resha
 from autosched.schedule.outcomes import Rejection, TimeKind
 from autosched.schedule.tensors import Edge, Memory, TensorLayout
 
-Pair = tuple[TensorLayout, TensorLayout]
+LayoutChange = tuple[TensorLayout, TensorLayout]
 """From one layout into another."""
-Place = TypeVar("Place", str, Edge)
+_Place = TypeVar("_Place", str, Edge)
+_Answered = tuple[LayoutChange, Probed | Rejection]
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,11 @@ class ReshardTable:
     those that are in neither. ``measured`` has the pairs whose time is not estimated.
     """
 
-    times_us: Mapping[Pair, float]
-    impossible: frozenset[Pair] = frozenset()
-    measured: frozenset[Pair] = frozenset()
+    times_us: Mapping[LayoutChange, float]
+    impossible: frozenset[LayoutChange] = frozenset()
+    measured: frozenset[LayoutChange] = frozenset()
 
-    def kind(self, pair: Pair) -> TimeKind:
+    def kind(self, pair: LayoutChange) -> TimeKind:
         """Return where the time of a possible pair is from."""
         return TimeKind.MEASURED if pair in self.measured else TimeKind.ESTIMATED
 
@@ -90,12 +91,12 @@ def _waiting(network: Network) -> list[str]:
     return [layer.name for layer in network if layer.name in late]
 
 
-def _spilling(tables: Tables, name: str) -> list[Pair]:
+def _spilling(tables: Tables, name: str) -> list[LayoutChange]:
     left = distinct(choice.output_layout for choice in tables[name])
     return [(layout, in_dram(layout)) for layout in left if layout.memory is Memory.L1]
 
 
-def _between(tables: Tables, spills: Mapping[str, ReshardTable], edge: Edge) -> list[Pair]:
+def _between(tables: Tables, spills: Mapping[str, ReshardTable], edge: Edge) -> list[LayoutChange]:
     left = [choice.output_layout for choice in tables[edge.producer]]
     if edge.producer in spills:
         left += [target for _, target in spills[edge.producer].times_us]
@@ -104,10 +105,10 @@ def _between(tables: Tables, spills: Mapping[str, ReshardTable], edge: Edge) -> 
 
 
 def probe_pairs(
-    asked: Mapping[Place, tuple[Layer, Iterable[Pair]]],
+    asked: Mapping[_Place, tuple[Layer, Iterable[LayoutChange]]],
     book: ProbeBook,
-    arrived: Callable[[Place, int], object] = lambda _place, _done: None,
-) -> dict[Place, ReshardTable]:
+    arrived: Callable[[_Place, int], object] = lambda _place, _done: None,
+) -> dict[_Place, ReshardTable]:
     """Probe pairs of layouts of layers' outputs, all together.
 
     ``arrived`` is called with the place of each answer, and how far among the places that is.
@@ -124,14 +125,16 @@ def probe_pairs(
         (reshard_signature(layer.shape), ReshardRequest(layer.shape, source, target))
         for _, layer, (source, target) in places
     ]
-    answered: dict[Place, list[tuple[Pair, Probed | Rejection]]] = {place: [] for place in asked}
+    answered: dict[_Place, list[tuple[LayoutChange, Probed | Rejection]]] = {
+        place: [] for place in asked
+    }
     for (place, _, pair), answer in zip(places, book.ask_all(asks, arrived=count), strict=True):
         answered[place].append((pair, answer))
     return {place: _table(answers) for place, answers in answered.items()}
 
 
-def _table(answers: Iterable[tuple[Pair, Probed | Rejection]]) -> ReshardTable:
-    times_us: dict[Pair, float] = {}
+def _table(answers: Iterable[_Answered]) -> ReshardTable:
+    times_us: dict[LayoutChange, float] = {}
     impossible, measured = set(), set()
     for pair, answer in answers:
         # ttnn may leave the tensor elsewhere than asked; such a reshard helps nobody.

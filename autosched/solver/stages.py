@@ -148,7 +148,7 @@ class _Compiler:
     def __init__(self, problem: Problem, keep: int, cache: InputCache) -> None:
         self.problem = problem
         self.cache = cache
-        self.kept = undominated(problem, keep)
+        self.kept = undominated_candidates(problem, keep)
         self.sizes = np.array(problem.layout_bytes, dtype=np.int64)
         self.place = {layer: step for step, layer in enumerate(problem.order)}
         self.tensors = [self._column(index) for index in range(len(problem.layers))]
@@ -337,7 +337,7 @@ def _move_table(layer: LayerTable, layouts: Sequence[int]) -> Floats:
     return times
 
 
-def undominated(problem: Problem, keep: int = 1) -> tuple[tuple[int, ...], ...]:
+def undominated_candidates(problem: Problem, keep: int = 1) -> tuple[tuple[int, ...], ...]:
     """Return the candidates of each layer that can still matter.
 
     A candidate goes only if ``keep`` others dominate it, so the ``keep`` best joint choices cost

@@ -19,7 +19,7 @@ from autosched.probing.joint_problem import JointProblem
 from autosched.probing.lower_bound import MIXED, Proof, prove, relative_gap, widened
 from autosched.probing.probe_book import Ask, ProbeBook, Probed
 from autosched.probing.problem_builder import ordered_problem
-from autosched.probing.reshard_tables import Pair, probe_reshards
+from autosched.probing.reshard_tables import LayoutChange, probe_reshards
 from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, TimeKind
 from autosched.schedule.tensors import CoreRange, DataType, Memory, ShardLayout, TensorLayout
@@ -119,10 +119,10 @@ class Reshards:
     A pair that is not among ``times_us`` takes ``otherwise_us``; None: the device refuses it.
     """
 
-    times_us: Mapping[Pair, float | None] = field(default_factory=dict)
+    times_us: Mapping[LayoutChange, float | None] = field(default_factory=dict)
     otherwise_us: float | None = 50.0
     kind: TimeKind = TimeKind.ESTIMATED
-    asked: list[Pair] = field(default_factory=list)
+    asked: list[LayoutChange] = field(default_factory=list)
     budget: Budget = UNLIMITED
 
     def ask_all(self, asks: Sequence[Ask], **_: object) -> list[Probed | Rejection]:

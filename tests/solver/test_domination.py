@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autosched.solver.problem import Candidate, LayerTable, Nogood, Problem
-from autosched.solver.stages import undominated
+from autosched.solver.stages import undominated_candidates
 from tests.solver.random_problems import SHAPES, every_schedule, random_problem
 
 FAST, SLOW, LEAN, OTHER = (
@@ -18,7 +18,7 @@ FAST, SLOW, LEAN, OTHER = (
 
 def without_dominated(problem: Problem, keep: int = 1) -> Problem:
     """Return the same problem with dominated candidates forbidden; indices stay as they are."""
-    kept = undominated(problem, keep)
+    kept = undominated_candidates(problem, keep)
     layers = (
         replace(layer, forbidden=frozenset(range(len(layer.candidates))) - frozenset(stay))
         for layer, stay in zip(problem.layers, kept, strict=True)
@@ -28,7 +28,7 @@ def without_dominated(problem: Problem, keep: int = 1) -> Problem:
 
 def kept(candidates, keep=1, nogoods=(), **layer):
     problem = Problem((LayerTable("conv", (), candidates, **layer),), (0, 1), 100, nogoods)
-    return undominated(problem, keep)[0]
+    return undominated_candidates(problem, keep)[0]
 
 
 def test_slower_and_not_leaner_goes():

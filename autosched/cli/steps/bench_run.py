@@ -10,8 +10,7 @@ from autosched.bench.bench import Bench
 from autosched.bench.comparison import HAND_TUNED, METHODS, MethodResult, NetworkComparison, compare
 from autosched.bench.speed import measure_solver
 from autosched.boards import find_board
-from autosched.cli import exits as interrupts
-from autosched.cli import hints
+from autosched.cli import exits, hints
 from autosched.cli.steps.inputs import captured_network, describe_device, hand_tuned
 from autosched.device.interface import Device
 from autosched.device.machine import choose_device
@@ -118,11 +117,11 @@ class _Watcher:
         self._screen = screen
 
     def on_method(self, network: str, method: str, seed: int | None) -> None:
-        interrupts.check_interrupt()
+        exits.check_interrupt()
         self._screen.begin(f"{network}: {method}", "" if seed is None else f"seed {seed}")
 
     def on_result(self, network: str, result: MethodResult) -> None:
-        interrupts.check_interrupt()
+        exits.check_interrupt()
         best = result.typical.best
         outcome = "rejected" if best is None else words.latency(best.latency_us, best.kind)
         trials = words.count(len(result.typical.points), "trial")
@@ -289,7 +288,7 @@ def time_solver(output: Screen, request: BenchRequest) -> None:
     request.check()
     speeds = []
     for prepared in prepared_benches(output, request, choose_device(request.device)):
-        interrupts.check_interrupt()
+        exits.check_interrupt()
         prepared.screen.begin(f"{prepared.bench.network.name}: solver", "")
         speeds.append(measure_solver(prepared.bench))
     print_speeds(output.console, speeds)

@@ -7,8 +7,7 @@ from pathlib import Path
 from autosched.bench.comparison import MethodResult
 from autosched.bench.coverage import Captured, CoverageRow, capture_timed, cover
 from autosched.boards import Board, find_board
-from autosched.cli import exits as interrupts
-from autosched.cli import hints
+from autosched.cli import exits, hints
 from autosched.cli.steps.inputs import captured_network as capture_file
 from autosched.cli.steps.inputs import describe_device
 from autosched.cli.steps.search_session import GoingOn, interruptible
@@ -104,11 +103,11 @@ class _Watcher:
         self._screen = screen
 
     def on_method(self, network: str, method: str, seed: int | None) -> None:  # noqa: ARG002
-        interrupts.check_interrupt()
+        exits.check_interrupt()
         self._screen.begin(f"{network}: {method}")
 
     def on_result(self, network: str, result: MethodResult) -> None:  # noqa: ARG002
-        interrupts.check_interrupt()
+        exits.check_interrupt()
 
 
 def run_coverage(output: Screen, request: CoverageRequest) -> None:
@@ -156,7 +155,7 @@ def _covered(
     screen = SearchScreen(output.console)
 
     def progress(phase: Phase, done: int, total: int, detail: str, counts: ProbeCounts) -> None:
-        interrupts.check_interrupt()
+        exits.check_interrupt()
         screen.on_phase(phase, done, total, detail, counts)
 
     with WorkerDevice(board) as device, screen.shown():

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from autosched.cli import exits as interrupts
+from autosched.cli import exits
 from autosched.device.machine import ttnn_version
 from autosched.errors import ScheduleError
 from autosched.export.loading import load_schedule
@@ -33,7 +33,7 @@ def captured_network(
 
         loaded = load_network_file(net, batch)
         network = capture(loaded.module, loaded.example_inputs, loaded.name, allow_host=allow_host)
-        interrupts.check_interrupt()
+        exits.check_interrupt()
     kinds = {network.layer_signature(layer) for layer in network}
     say(
         output.console,

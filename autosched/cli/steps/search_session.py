@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from autosched.boards import find_board
-from autosched.cli import exits as interrupts
-from autosched.cli import hints
+from autosched.cli import exits, hints
 from autosched.cli.steps.inputs import captured_network, describe_device, load_start
 from autosched.cli.steps.search_request import Target, Wishes, parse_duration
 from autosched.device.machine import choose_device
@@ -42,11 +41,11 @@ def interruptible(output: Screen, going_on: GoingOn) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if not interrupts.received():
+        if not exits.received():
             raise
         say(output.console, "\nInterrupted; every finished trial and probe is stored. Go on with:")
         say(output.console, f"  {going_on.command}", "cyan")
-        raise interrupts.Interrupted from None
+        raise exits.Interrupted from None
 
 
 class _Screen(SearchScreen):
@@ -55,15 +54,15 @@ class _Screen(SearchScreen):
     def on_phase(
         self, phase: Phase, done: int, total: int, detail: str, counts: ProbeCounts
     ) -> None:
-        interrupts.check_interrupt()
+        exits.check_interrupt()
         super().on_phase(phase, done, total, detail, counts)
 
     def on_trial(self, trial: TrialRecord, best: TrialRecord | None) -> None:
         super().on_trial(trial, best)
-        interrupts.check_interrupt()
+        exits.check_interrupt()
 
 
-def search(
+def search_and_report(
     output: Screen,
     study: Study,
     wishes: Wishes,
@@ -139,7 +138,7 @@ def resume_search(
         network = _captured_again(output, record, settings)
         with open_study(store, network, record.board, settings, name) as study:
             introduce(output, store, study)
-            search(output, study, wishes, storage, began)
+            search_and_report(output, study, wishes, storage, began)
 
 
 def _captured_again(output: Screen, record: StudyRecord, settings: Settings) -> Network:
@@ -186,7 +185,7 @@ def run_search(
         with open_study(store, network, board.name, settings, name, jobs=target.jobs) as study:
             going_on.command = hints.command("resume", study.name, storage=target.storage)
             introduce(output, store, study)
-            search(output, study, wishes, target.storage, began, start)
+            search_and_report(output, study, wishes, target.storage, began, start)
 
 
 def introduce(output: Screen, store: Store, study: Study) -> None:
