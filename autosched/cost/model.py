@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import hypot, inf, log, sqrt
 from pathlib import Path
 
@@ -42,6 +43,9 @@ its mean's.
 UNKNOWN_ERROR = 1.0
 """Standard error, in log time, of an op without formulas: a factor of e either way."""
 
+REMEMBERED_OPS = 1 << 16
+"""Distinct ops whose times a model remembers; a network of a hundred layers has some 20,000."""
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -73,9 +77,9 @@ class CostModel:
         self.coefficients = coefficients
         transfers = {HOST_TRANSFER: transfer_fit(coefficients.clock_ghz)}
         self._families = {**coefficients.families, **transfers}
-        self._times: dict[tuple[object, ...], tuple[DeviceOp, float]] = {}
-        self._by_features: dict[Record, float] = {}
-        self._errors: dict[tuple[object, ...], tuple[DeviceOp, float, str]] = {}
+        remembering = lru_cache(maxsize=REMEMBERED_OPS)
+        self._judged = remembering(self._judge)
+        self._judged_features = remembering(self._judge_features)
 
     @classmethod
     def load(cls, arch: str, path: Path | str | None = None) -> "CostModel":
@@ -103,6 +107,11 @@ class CostModel:
         """Name of the coefficients, such as ``wormhole_b0-1-ab12cd``."""
         return self.coefficients.version
 
+    @property
+    def remembered(self) -> int:
+        """Number of distinct ops whose times are at hand."""
+        return self._judged.cache_info().currsize
+
     def predict(self, op: DeviceOp) -> Prediction:
         """Predict one op with its uncertainty and terms."""
         return self.predict_features(read_features(_untimed(op)), is_known(op))
@@ -126,21 +135,8 @@ class CostModel:
         return tuple(_timed(op, self.time_ns(op)) for op in ops)
 
     def time_ns(self, op: DeviceOp) -> float:
-        """Return the predicted time alone; an op with the same parts is computed once."""
-        key = _identity(op)
-        found = self._times.get(key)
-        if found is None:
-            found = self._times[key] = op, self._features_ns(read_features(_untimed(op)))
-        return found[1]
-
-    def _features_ns(self, features: Record) -> float:
-        time_ns = self._by_features.get(features)
-        if time_ns is None:
-            work = work_of(features)
-            values = self._families[work.family].values
-            time_ns = cycles_of(work, values) / self.coefficients.clock_ghz
-            self._by_features[features] = time_ns
-        return time_ns
+        """Return the predicted time alone; of equal ops it is computed once."""
+        return self._judged(_untimed(op)).time_ns
 
     def stderr_log(self, ops: Iterable[DeviceOp]) -> float:
         """Return the standard error of the log of the ops' summed time, their errors independent.
@@ -149,9 +145,9 @@ class CostModel:
         """
         total, variance = 0.0, 0.0
         for op in ops:
-            time_ns = self.time_ns(op)
-            total += time_ns
-            variance += (time_ns * self._op_error(op)[0]) ** 2
+            judged = self._judged(_untimed(op))
+            total += judged.time_ns
+            variance += (judged.time_ns * judged.stderr_log) ** 2
         return sqrt(variance) / total if total else 0.0
 
     def total_std_error(self, ops: Iterable[DeviceOp]) -> float:
@@ -163,11 +159,11 @@ class CostModel:
         total, single = 0.0, 0.0
         by_family: dict[str, float] = {}
         for op in ops:
-            error, family = self._op_error(op)
-            time_ns = self.time_ns(op)
-            total += time_ns
-            single += (time_ns * error) ** 2
-            by_family[family] = by_family.get(family, 0.0) + time_ns * error
+            judged = self._judged(_untimed(op))
+            error_ns = judged.time_ns * judged.stderr_log
+            total += judged.time_ns
+            single += error_ns**2
+            by_family[judged.family] = by_family.get(judged.family, 0.0) + error_ns
         common = sum(error**2 for error in by_family.values())
         return sqrt(COMMON * common + (1.0 - COMMON) * single) / total if total else 0.0
 
@@ -180,31 +176,21 @@ class CostModel:
             outside += prediction.time_ns * prediction.extrapolates
         return outside / total if total else 0.0
 
-    def _op_error(self, op: DeviceOp) -> tuple[float, str]:
-        """Return the standard error of an op's log time, and its family."""
-        key = _identity(op)
-        found = self._errors.get(key)
-        if found is None:
-            family = work_of(read_features(_untimed(op))).family
-            found = self._errors[key] = op, self.predict(op).stderr_log, family
-        return found[1], found[2]
+    def _judge(self, op: DeviceOp) -> "_Judged":
+        return self._judged_features(read_features(op), is_known(op))
+
+    def _judge_features(self, features: Record, known: bool) -> "_Judged":
+        found = self.predict_features(features, known)
+        return _Judged(found.time_ns, found.stderr_log, work_of(features).family)
 
 
-def _identity(op: DeviceOp) -> tuple[object, ...]:
-    """Return a key of an op, as long as the op is kept.
+@dataclass(frozen=True)
+class _Judged:
+    """What is remembered of an op: its time, the standard error of its log, and its family."""
 
-    Tensors of one capture are shared objects: their identity is a key that costs nothing to
-    compare. Keeping the op keeps them alive, so that an identity is never reused.
-    """
-    return (
-        op.code,
-        op.attributes,
-        op.factory,
-        op.cores,
-        *map(id, op.inputs),
-        0,
-        *map(id, op.outputs),
-    )
+    time_ns: float
+    stderr_log: float
+    family: str
 
 
 def _timed(op: DeviceOp, time_ns: float) -> DeviceOp:

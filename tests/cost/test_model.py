@@ -1,9 +1,13 @@
+import gc
+import pickle
+import weakref
 from dataclasses import replace
 from math import inf
 from time import perf_counter
 
 import pytest
 
+from autosched.cost import model as model_module
 from autosched.cost.coefficients import FORMAT
 from autosched.cost.model import COMMON, CostModel
 from autosched.errors import ProfileError
@@ -124,3 +128,29 @@ def test_a_network_seen_before_is_estimated_in_milliseconds(
     start = perf_counter()
     model.estimate(network)
     assert perf_counter() - start < 0.005
+
+
+def test_equal_ops_are_remembered_once_and_none_of_them_is_kept(captures: Captures) -> None:
+    fresh = CostModel.load("wormhole_b0")
+    first = captures["height"][-1]
+    equal = [pickle.loads(pickle.dumps(first)) for _ in range(1000)]  # noqa: S301 - just made
+    assert len({fresh.time_ns(op) for op in equal}) == 1
+    fresh.estimate(equal)
+    fresh.total_std_error(equal)
+    fresh.stderr_log(equal)
+    assert fresh.remembered == 1
+    last = weakref.ref(equal[-1])
+    del equal
+    gc.collect()
+    assert last() is None
+
+
+def test_what_is_remembered_has_a_bound(
+    captures: Captures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_module, "REMEMBERED_OPS", 10)
+    fresh = CostModel.load("wormhole_b0")
+    ops = [replace(captures["add"][0], factory=f"Factory{number}") for number in range(100)]
+    times = [fresh.time_ns(op) for op in ops]
+    assert fresh.remembered == 10
+    assert [fresh.time_ns(op) for op in ops] == times
