@@ -1,6 +1,7 @@
 """Who may import whom, from the top of the house to its foundation; and no circle of files."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,8 +13,8 @@ import pytest
 import autosched
 
 SOURCE = Path(autosched.__file__).parent
-WORDS = {"schedule", "errors"}
-"""What every room but the solver may import."""
+WORDS = {"schedule", "errors", "quiet"}
+"""What almost every room may import."""
 GROUND = {*WORDS, "boards", "budget"}
 MAY_IMPORT = {
     "schedule": {"errors"},
@@ -21,7 +22,7 @@ MAY_IMPORT = {
     "store": {*WORDS, "budget"},
     "network": WORDS,
     "network/rules": {"network", "errors"},
-    "network/capture": {"network", "network/rules", "errors"},
+    "network/capture": {"network", "network/rules", "errors", "quiet"},
     "export": WORDS,
     "space": {"network", *WORDS, "boards"},
     "device/mock": {"boards", "errors"},
@@ -185,3 +186,19 @@ def test_importing_loads_neither_torch_nor_ttnn(module: str) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert finished.stdout.strip() == "set()"
+
+
+OF_THE_PROCESS = re.compile(
+    r"os\.environ(\.(setdefault|update|pop)\(|\[[^]]+\] = )|os\.(putenv|umask|chdir)\("
+    r"|signal\.signal\(|set_num_threads\(|sys\.setrecursionlimit\("
+)
+"""What changes the whole process rather than what was called."""
+MAY_CHANGE_IT = ("cli/", "device/machine.py", "quiet.py")
+"""The command line owns its process, a device its environment; the last takes back what it sets."""
+
+
+def test_a_library_leaves_the_process_of_its_caller_alone() -> None:
+    files = {str(path.relative_to(SOURCE)): path.read_text() for path in SOURCE.rglob("*.py")}
+    changing = {name for name, text in files.items() if OF_THE_PROCESS.search(text)}
+    assert {"cli/main.py", "device/machine.py", "quiet.py"} <= changing
+    assert not {name for name in changing if not name.startswith(MAY_CHANGE_IT)}

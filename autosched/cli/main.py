@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 
 from autosched.cli import exits
+from autosched.quiet import QUIET
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -41,8 +42,8 @@ def silence_libraries() -> None:
 
     The variables are read when ttnn is imported, in this process or in a worker.
     """
-    os.environ.setdefault("TT_METAL_LOGGER_LEVEL", "off")
-    os.environ.setdefault("LOGURU_LEVEL", "ERROR")
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
 

@@ -15,6 +15,7 @@ from autosched.export.diagnosis import explain_schedule_error, first_words
 from autosched.export.json_form import parse_json
 from autosched.export.ttnn_values import layer_plain, layout_plain
 from autosched.export.validation import build_schedule, named_entries
+from autosched.quiet import import_quietly
 from autosched.schedule.schedule import Schedule
 
 _TABLES = ("PROVENANCE", "LAYERS", "RESHARDS", "MOVES")
@@ -98,11 +99,8 @@ def _run(tree: ast.Module, file: str) -> dict[str, Any]:
 
 
 def _import_ttnn(file: str) -> None:
-    # Both are read when ttnn is first imported; it prints its configuration otherwise.
-    os.environ.setdefault("TT_METAL_LOGGER_LEVEL", "off")
-    os.environ.setdefault("LOGURU_LEVEL", "ERROR")
     try:
-        import ttnn  # noqa: F401, PLC0415 - takes seconds, and only this form of file needs it
+        import_quietly("ttnn")  # only this form of file needs it
     except ImportError as error:
         raise ScheduleError(
             f"{file}: needs ttnn, which cannot be imported: {first_words(error)}. Install it, or "

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 from autosched.errors import ScheduleError
@@ -34,16 +34,14 @@ def save_schedule(schedule: Schedule, path: str | os.PathLike[str]) -> Path:
 
 
 def _replace(target: Path, text: str) -> None:
-    handle, draft = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    draft = target.parent / f".{target.name}.{secrets.token_hex(8)}"
+    # Unlike tempfile's, an ordinary file that everybody may read whom the umask lets.
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp keeps the draft private; the result is an ordinary file.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(draft, 0o666 & ~umask)
         os.replace(draft, target)
     except BaseException:
         with contextlib.suppress(OSError):

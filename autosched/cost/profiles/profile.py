@@ -9,6 +9,7 @@ listed among the unknown ops.
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -111,10 +112,19 @@ def read_profile(path: Path | str, arch: str | None = None) -> Profile:
     )
 
 
-def _read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    csv.field_size_limit(_BIG_FIELD)
+@contextmanager
+def _big_fields() -> Iterator[None]:
+    """Let a cell hold the attributes of an op; the limit is the whole process's."""
+    before = csv.field_size_limit(_BIG_FIELD)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    try:
+        with _big_fields(), path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restval="")
             reader.fieldnames = header = [name.strip() for name in reader.fieldnames or ()]
             return header, [{name: text for name, text in row.items() if name} for row in reader]

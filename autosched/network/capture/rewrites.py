@@ -1,6 +1,5 @@
 """Zero padding and batch norms folded into the convolutions and other layers beside them."""
 
-import os
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,7 @@ from autosched.network.operators import (
     Slice,
     Unary,
 )
+from autosched.quiet import import_quietly
 
 if TYPE_CHECKING:
     from torch import nn
@@ -134,12 +134,8 @@ def _groups_swapped(weight: torch.Tensor, groups: int) -> torch.Tensor:
 
 
 def _ttnn_preprocessing() -> Any:
-    """Import ttnn when it is first needed (it takes seconds), without its log on the terminal."""
-    os.environ.setdefault("LOGURU_LEVEL", "ERROR")
-    os.environ.setdefault("TT_METAL_LOGGER_LEVEL", "off")
-    import ttnn.model_preprocessing  # noqa: PLC0415
-
-    return ttnn.model_preprocessing
+    """Import ttnn when it is first needed."""
+    return import_quietly("ttnn.model_preprocessing")
 
 
 # x * gate(x) written out by hand is one activation.

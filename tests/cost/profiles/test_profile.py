@@ -181,3 +181,16 @@ def test_a_sweep_with_a_bad_cell_is_refused(tmp_path: Path) -> None:
     path.write_text("m_size,k_size,n_size,num_cores,duration\n64,x,64,2,1000\n")
     with pytest.raises(ProfileError, match="a cell is no number"):
         read_profile(path)
+
+
+def test_long_cells_are_read_and_the_limit_of_other_readers_is_kept(
+    data: Path, tmp_path: Path
+) -> None:
+    limit = csv.field_size_limit()
+    text = (data / "blackhole_oft_excerpt.csv").read_text()
+    (tmp_path / "long.csv").write_text(text.replace("GridSampleOperation", "C" * 2 * limit, 1))
+    assert "C" * limit not in text
+    with pytest.raises(csv.Error):
+        list(csv.reader((tmp_path / "long.csv").open(newline="")))
+    assert len(read_profile(tmp_path / "long.csv").rows) == 29
+    assert csv.field_size_limit() == limit
