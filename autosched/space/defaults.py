@@ -60,8 +60,9 @@ def default_config(layer: Layer, formats: LayerFormats) -> LayerConfig:
             reallocate_halo_output=True,
         )
     if isinstance(op, Binary | Unary):
+        dtype = formats.left_in_dram(layer).dtype
         return EltwiseConfig(output_dtype=dtype, layout=TensorLayout(dtype=dtype))
-    return FixedConfig(output=formats.dram_layout(layer))
+    return FixedConfig(output=formats.left_in_dram(layer))
 
 
 def default_schedule(network: Network, board: str, ttnn_version: str, formats: Formats) -> Schedule:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from autosched.errors import SearchError
 from autosched.network.graph import Layer, Network
+from autosched.network.left_layouts import left_layout
 from autosched.network.operators import (
     Concat,
     Conv2d,
@@ -17,6 +18,7 @@ from autosched.network.operators import (
     Input,
     Linear,
     Slice,
+    Unary,
 )
 from autosched.schedule.configurations import HOST_METHOD, ComputeConfig, Fidelity, FixedConfig
 from autosched.schedule.tensors import TILE, DataType, PageLayout, TensorLayout
@@ -80,6 +82,7 @@ class LayerFormats:
         self._formats = formats
         self._network = network
         self._ends = _end_layers(network)
+        self._left: dict[str, TensorLayout] = {}
         self._ragged = frozenset(layer.name for layer in network if _is_ragged(network, layer))
 
     def input_shapes(self, layer: Layer) -> tuple[tuple[int, ...], ...]:
@@ -90,6 +93,23 @@ class LayerFormats:
         """Return the layout in which a layer leaves its output in DRAM."""
         page = PageLayout.ROW_MAJOR if leaves_rows(layer) else PageLayout.TILE
         return TensorLayout(dtype=self.output_dtype(layer), page=page)
+
+    def left_in_dram(self, layer: Layer) -> TensorLayout:
+        """Return where a layer's output is when every tensor waits in DRAM and nobody chooses.
+
+        Of layers that keep the format of their input it is that one.
+        """
+        found = self._left.get(layer.name)
+        if found is None:
+            producers = [self._network.by_name[name] for name in layer.inputs]
+            inputs = [self.left_in_dram(producer) for producer in producers]
+            if isinstance(layer.op, Unary):
+                found = inputs[0]
+            else:
+                shapes = self.input_shapes(layer)
+                found = left_layout(layer.op, shapes, layer.shape, inputs)
+            self._left[layer.name] = found = found or self.dram_layout(layer)
+        return found
 
     def output_dtype(self, layer: Layer) -> DataType:
         """Return the format of a layer's output.

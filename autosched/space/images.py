@@ -1,9 +1,11 @@
 """What may be chosen for layers that put images together, cut them, enlarge or broadcast them."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from autosched.network.graph import Layer
+from autosched.network.left_layouts import sliced
 from autosched.network.operators import Binary, Concat, Pad, PixelShuffle, Slice, Upsample
 from autosched.schedule.configurations import EltwiseConfig, FixedConfig, LayerConfig
 from autosched.schedule.tensors import DataType, Memory, PageLayout, ShardLayout, TensorLayout
@@ -15,6 +17,7 @@ ImageCandidate = tuple[LayerConfig, tuple[TensorLayout, ...]]
 Layouts = Sequence[TensorLayout]
 
 # Row-major shards start where the network-on-chip can write: at whole 16 bytes.
+_TILE = 32
 _COLUMN_STEP = {PageLayout.TILE: 32, PageLayout.ROW_MAJOR: 8}
 # Places in which a concatenation is tried: each costs a reshard probe for every input.
 _CONCAT_PLACES = 6
@@ -41,7 +44,11 @@ def image_candidates(
         case Slice() as op:
             found = _slice(op, sources[0])
         case Upsample() as op:
-            found = [*_in_rows(layer, formats, sources[0]), *_upsampled_shards(op, sources[0])]
+            shape = formats.input_shapes(layer)[0]
+            found = [
+                *_in_rows(layer, formats, sources[0]),
+                *_upsampled_shards(op, shape, sources[0]),
+            ]
         case _:
             found = _in_rows(layer, formats, sources[0])
     return list(dict.fromkeys(found))
@@ -121,7 +128,8 @@ def _shard_columns(layout: TensorLayout) -> int:
 def _slice(op: Slice, sources: Layouts) -> list[ImageCandidate]:
     """In DRAM, or in shards of whole rows."""
     found: list[ImageCandidate] = [
-        (FixedConfig(output=place), (place,)) for place in [*_dram(sources), *_rows(sources)]
+        (FixedConfig(output=sliced(op, place)), (place,))
+        for place in [*_dram(sources), *_rows(sources)]
     ]
     for layout in sources:
         step = _COLUMN_STEP[layout.page]
@@ -138,20 +146,37 @@ def _in_rows(layer: Layer, formats: LayerFormats, sources: Layouts) -> list[Imag
     return [(config, (layout,)) for layout in [*_dram(sources), rows]]
 
 
-def _upsampled_shards(op: Upsample, sources: Layouts) -> list[ImageCandidate]:
+def _upsampled_shards(op: Upsample, shape: Sequence[int], sources: Layouts) -> list[ImageCandidate]:
     """Each core enlarges its own shard."""
-    found: list[ImageCandidate] = []
-    for layout in sources:
-        if layout.memory is Memory.L1 and layout.shard_shape is not None:
-            rows, columns = layout.shard_shape
-            output = replace(
-                layout,
-                dtype=DataType.BFLOAT16,
-                page=PageLayout.ROW_MAJOR,
-                shard_shape=(rows * op.scale[0] * op.scale[1], columns),
-            )
-            found.append((FixedConfig(output=output), (layout,)))
-    return found
+    return [
+        (FixedConfig(output=_enlarged(op, shape, layout)), (layout,))
+        for layout in sources
+        if layout.memory is Memory.L1 and layout.shard_shape is not None
+    ]
+
+
+def _enlarged(op: Upsample, shape: Sequence[int], layout: TensorLayout) -> TensorLayout:
+    """Return where ttnn leaves an enlarged shard: without what only filled up a tile."""
+    assert layout.shard_shape is not None  # noqa: S101 - it is sharded
+    batch, channels, height, width = shape
+    rows, columns = layout.shard_shape
+    if op.mode == "bilinear" and channels % _TILE:
+        # Padded to whole tiles of channels first, and cut again in DRAM.
+        return TensorLayout(page=PageLayout.ROW_MAJOR)
+    if layout.sharding is ShardLayout.WIDTH:
+        rows = min(rows, batch * height * width)
+    elif _shard_columns(layout) == 1:
+        columns = min(columns, channels)
+    rows *= op.scale[0] * op.scale[1]
+    if op.mode == "bilinear" and layout.sharding is ShardLayout.HEIGHT:
+        # The halo leaves each core as many pixels as the others.
+        rows = -(-math.prod((batch, height, width, *op.scale)) // layout.cores)
+    return replace(
+        layout,
+        dtype=DataType.BFLOAT16,
+        page=PageLayout.ROW_MAJOR,
+        shard_shape=(rows, columns),
+    )
 
 
 def _tiles(layouts: Iterable[TensorLayout]) -> list[TensorLayout]:

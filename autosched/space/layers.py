@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from autosched.network.graph import Layer
+from autosched.network.left_layouts import is_image, left_layout
 from autosched.network.operators import (
     Binary,
     GlobalAvgPool2d,
@@ -100,12 +101,21 @@ def _fixed_options(
     if isinstance(layer.op, LayerNorm):
         return _norm_options(sources[0], wanted)
     on_host = isinstance(layer.op, HostOp)
-    config = FixedConfig(output=TensorLayout(dtype=formats.output_dtype(layer)))
-    config = host_config(layer, formats) if on_host else config
     if len(sources) != 1 or on_host:
-        return [Option(config, tuple(_dram(layouts)[0] for layouts in sources))]
+        inputs = tuple(_dram(layouts)[0] for layouts in sources)
+        host = host_config(layer, formats)
+        return [Option(host if on_host else _as_left(layer, formats, inputs), inputs)]
     taken = sources[0] if isinstance(layer.op, Output) else _tiles(sources[0])
-    return [Option(config, (layout,)) for layout in _distinct([*_dram(taken), *taken])]
+    return [
+        Option(_as_left(layer, formats, (layout,)), (layout,))
+        for layout in _distinct([*_dram(taken), *taken])
+    ]
+
+
+def _as_left(layer: Layer, formats: LayerFormats, inputs: tuple[TensorLayout, ...]) -> FixedConfig:
+    """Return the configuration that leaves a layer's output where ttnn does by itself."""
+    left = left_layout(layer.op, formats.input_shapes(layer), layer.shape, inputs)
+    return FixedConfig(output=left or TensorLayout(dtype=formats.output_dtype(layer)))
 
 
 def _input_options(layer: Layer, wanted: Sequence[TensorLayout]) -> list[Option]:
@@ -116,9 +126,9 @@ def _input_options(layer: Layer, wanted: Sequence[TensorLayout]) -> list[Option]
     on the most of them that divide an image.
     """
     row_major = TensorLayout(page=PageLayout.ROW_MAJOR)
+    if not is_image(layer.shape):
+        return [Option(FixedConfig(), (row_major,))]
     found = [Option(FixedConfig(output=row_major, method="permute"), (row_major,))]
-    if len(layer.shape) != 4:
-        return found
     batch, _, height, width = layer.shape
     shards = _distinct(
         _even_shards(layout, batch, height * width)
@@ -196,9 +206,11 @@ def _eltwise_options(
         if layout.page is PageLayout.TILE
     )
     dtypes = [layouts[0].dtype if layouts else dtype for layouts in sources]
+    # A function of one tensor has no format of its own: another one would be a second op.
+    left = dtypes[0] if isinstance(layer.op, Unary) else dtype
     return [
         Option(
-            EltwiseConfig(output_dtype=dtype, layout=place),
+            EltwiseConfig(output_dtype=left, layout=replace(place, dtype=left)),
             tuple(replace(place, dtype=input_dtype) for input_dtype in dtypes),
         )
         for place in places

@@ -141,7 +141,7 @@ def test_elements_move_only_where_the_device_has_another_order(
 
 def test_the_device_order_is_what_pytorch_computes() -> None:
     """Elements permuted as the device lays them out equal PyTorch's result laid out so."""
-    from autosched.device.ttnn.reshaping import device_permutation  # noqa: PLC0415 - loads ttnn
+    from autosched.network.left_layouts import device_permutation  # noqa: PLC0415 - loads ttnn
 
     def laid_out(tensor: torch.Tensor) -> torch.Tensor:
         return tensor.permute(0, 2, 3, 1) if tensor.dim() == 4 else tensor

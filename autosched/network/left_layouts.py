@@ -1,0 +1,132 @@
+"""Where ttnn leaves the output of a layer that nobody tells where: what a schedule asks then.
+
+Images travel on the device as pixels by channels, so that orders of elements which differ in
+PyTorch can be the same there; then nothing runs, and a tensor stays where it is.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from autosched.network.operators import (
+    Attention,
+    Constant,
+    Crop,
+    GroupNorm,
+    HostOp,
+    LayerNorm,
+    LayerOp,
+    Matmul,
+    Output,
+    Permute,
+    Reshape,
+    Slice,
+    Softmax,
+)
+from autosched.schedule.tensors import DataType, PageLayout, TensorLayout
+
+Shape = Sequence[int]
+_TILE = 32
+_CHANNELS_LAST = (0, 2, 3, 1)
+# An image is handed back in PyTorch's order, which has no tiles; nobody chooses that, and the
+# schedule says nothing of it.
+_TO_DRAM = (Constant, HostOp, GroupNorm, Crop, Reshape, Permute, Attention, Output)
+
+
+def left_layout(
+    op: LayerOp, input_shapes: Sequence[Shape], shape: Shape, inputs: Sequence[TensorLayout]
+) -> TensorLayout | None:
+    """Return where a layer's output lies without a word about it, None for other operators.
+
+    Shapes are PyTorch's; ``inputs`` are the layouts of its inputs.
+    """
+    if isinstance(op, Slice):
+        return sliced(op, inputs[0])
+    if _stays(op, input_shapes, shape):
+        page = inputs[0].page if isinstance(op, LayerNorm) else PageLayout.TILE
+        return replace(inputs[0], page=page)
+    if isinstance(op, Output) and not is_image(shape):
+        return TensorLayout(dtype=inputs[0].dtype, page=inputs[0].page)
+    if isinstance(op, Matmul) or (isinstance(op, Attention) and _cuts_tiles(op, input_shapes[0])):
+        return TensorLayout(dtype=inputs[0].dtype)
+    return TensorLayout() if isinstance(op, _TO_DRAM) else None
+
+
+def _stays(op: LayerOp, input_shapes: Sequence[Shape], shape: Shape) -> bool:
+    """Return whether a layer leaves its output in the layout of its input."""
+    match op:
+        case Softmax() | LayerNorm():
+            return True
+        case Reshape():
+            return _keeps_rows(input_shapes[0], shape)
+        case Permute():
+            return _keeps_order(op, input_shapes[0], shape)
+        case _:
+            return False
+
+
+def sliced(op: Slice, layout: TensorLayout) -> TensorLayout:
+    """Return where channels cut from an interleaved tensor lie: of block floats in whole tiles."""
+    whole = not op.start % _TILE and not op.stop % _TILE
+    return layout if whole else replace(layout, dtype=DataType.BFLOAT16)
+
+
+def _cuts_tiles(op: Attention, shape: Shape) -> bool:
+    """Return whether heads are cut apart in whole tiles of channels, without going to rows."""
+    return not shape[1] // op.heads % _TILE
+
+
+def is_image(shape: Shape) -> bool:
+    """Return whether a shape is an image's, (N, C, H, W), rather than a vector's."""
+    return len(shape) == 4
+
+
+def _keeps_rows(source: Shape, target: Shape) -> bool:
+    """Return whether a reshape leaves pixels and channels as they lie on the device."""
+    moves = any(is_image(shape) and tuple(shape[2:]) != (1, 1) for shape in (source, target))
+    return not moves and rows_and_columns(source) == rows_and_columns(target)
+
+
+def _keeps_order(op: Permute, source: Shape, target: Shape) -> bool:
+    _, order = device_permutation(source, op, target)
+    return list(order) == sorted(order) and rows_and_columns(source) == rows_and_columns(target)
+
+
+def rows_and_columns(shape: Shape) -> tuple[int, int]:
+    """Return how a tensor of PyTorch's ``shape`` lies on the device: pixels by channels."""
+    columns = shape[1] if is_image(shape) else shape[-1]
+    return math.prod(shape) // columns, columns
+
+
+def device_permutation(
+    source: Shape, op: Permute, target: Shape
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return an order of elements as the device sees it: sizes, and the permutation of these.
+
+    Neighbours that stay together are made one.
+    """
+    before = _device_order(op.sizes, range(len(op.sizes)), source)
+    after = _device_order(op.sizes, op.order, target)
+    runs: list[list[int]] = []
+    for part in after:
+        follows = bool(runs) and before.index(part) == before.index(runs[-1][-1]) + 1
+        if follows:
+            runs[-1].append(part)
+        else:
+            runs.append([part])
+    ordered = sorted(runs, key=lambda run: before.index(run[0]))
+    sizes = tuple(math.prod(op.sizes[part] for part in run) for run in ordered)
+    return sizes, tuple(ordered.index(run) for run in runs)
+
+
+def _device_order(sizes: Sequence[int], order: Sequence[int], shape: Shape) -> list[int]:
+    """Return parts, in PyTorch's ``order`` of a tensor of ``shape``, in the device's order."""
+    remaining, groups = list(order), []
+    for size in shape:
+        group: list[int] = []
+        while math.prod(sizes[part] for part in group) < size:
+            group.append(remaining.pop(0))
+        groups.append(group)
+    if is_image(shape):
+        groups = [groups[axis] for axis in _CHANNELS_LAST]
+    return [part for group in groups for part in group]
