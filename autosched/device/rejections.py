@@ -22,6 +22,10 @@ _KINDS = (
 )
 
 
+class LayoutMismatchError(RuntimeError):
+    """ttnn ran what it was asked in another layout; the message says what was asked, and got."""
+
+
 def classify(error: BaseException, layer: str = "") -> Rejection:
     """Return the rejection that ``error`` amounts to, with ttnn's own words.
 
@@ -34,6 +38,8 @@ def classify(error: BaseException, layer: str = "") -> Rejection:
     if not isinstance(error, _REFUSALS):
         words = f"{type(error).__name__}: {text}"[:_MAX_MESSAGE]
         return Rejection(RejectionKind.CRASH, words, layer)
+    if isinstance(error, LayoutMismatchError):
+        return Rejection(RejectionKind.LAYOUT_MISMATCH, text, layer)
     info = _INFO.search(text)
     message = (info["text"] if info else text).strip()[:_MAX_MESSAGE]
     for pattern, kind in _KINDS:

@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from itertools import combinations
 from typing import Any, cast
 
 from autosched.errors import ScheduleError
 from autosched.export.ttnn_names import SLICE_TYPES
+from autosched.network.graph import Network
+from autosched.network.legal_values import CONVERT_TO_HWC, Fault, eltwise_faults, layer_faults
 from autosched.schedule.configurations import (
+    HOST_METHOD,
     Conv2dConfig,
     EltwiseConfig,
     FixedConfig,
@@ -36,16 +39,8 @@ CONV_SLICINGS = ("l1_full", *POOL_SLICINGS)
 MATMUL_OUTPUTS = ("dram", "l1", "width", "height", "block")
 SHARDED_LAYOUTS = (ShardLayout.HEIGHT, ShardLayout.WIDTH, ShardLayout.BLOCK)
 FLOAT_TYPES = (DataType.BFLOAT16, DataType.BFLOAT8_B, DataType.BFLOAT4_B, DataType.FLOAT32)
+METHODS = ("", "permute", CONVERT_TO_HWC, HOST_METHOD)
 _BLOCK_FLOATS = (DataType.BFLOAT8_B, DataType.BFLOAT4_B)
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A field with an illegal value, and what it may be."""
-
-    field: str
-    value: object
-    legal: str
 
 
 def validate_schedule(schedule: Schedule, file: str) -> None:
@@ -62,6 +57,16 @@ def validate_schedule(schedule: Schedule, file: str) -> None:
             place = f"{noun} {str(edge)!r}"
             _report(file, place, _edge_faults(edge, schedule))
             _report(file, place, _layout_faults(layout, ""))
+
+
+def check_layer_values(schedule: Schedule, network: Network, file: str) -> None:
+    """Check every value that a layer's operator would ignore.
+
+    Raises:
+        ScheduleError: naming the file, the layer, the field and its legal values.
+    """
+    for layer in network:
+        _report(file, f"layer {layer.name!r}", layer_faults(layer, schedule.layers[layer.name]))
 
 
 def check_provenance(
@@ -94,22 +99,19 @@ def check_provenance(
 
 def one_of(values: tuple[str, ...]) -> str:
     """Return the legal values as words."""
-    return ", ".join(str(value) for value in values[:-1]) + f" or {values[-1]}"
+    shown = [str(value) or "none" for value in values]
+    return ", ".join(shown[:-1]) + f" or {shown[-1]}"
 
 
 def _report(file: str, place: str, faults: Iterator[Fault]) -> None:
     for fault in faults:
-        shown = fault.value if isinstance(fault.value, int | float) else repr(str(fault.value))
-        raise ScheduleError(
-            f"{file}: {place}: {fault.field} is {shown}; legal is {fault.legal}. "
-            "Correct it, or export the schedule again."
-        )
+        raise ScheduleError(f"{file}: {place}: {fault}. Correct it, or export the schedule again.")
 
 
-def _choice(owner: object, name: str, legal: tuple[str, ...]) -> Iterator[Fault]:
+def _choice(owner: object, name: str, legal: tuple[str, ...], prefix: str = "") -> Iterator[Fault]:
     value = getattr(owner, name)
     if value not in legal:
-        yield Fault(name, value, one_of(legal))
+        yield Fault(f"{prefix}{name}", value, one_of(legal))
 
 
 def _provenance_faults(made_for: Provenance) -> Iterator[Fault]:
@@ -134,11 +136,15 @@ def _layer_faults(config: LayerConfig) -> Iterator[Fault]:
     elif isinstance(config, PoolConfig):
         if config.shard_layout is not None:
             yield from _choice(config, "shard_layout", SHARDED_LAYOUTS)
+        yield from _choice(config, "output_dtype", FLOAT_TYPES)
         yield from _choice(config, "output_memory", CONV_OUTPUTS)
         yield from _slicing_faults(config, POOL_SLICINGS)
     elif isinstance(config, EltwiseConfig):
+        yield from _choice(config, "output_dtype", FLOAT_TYPES)
+        yield from eltwise_faults(config)
         yield from _layout_faults(config.layout, "layout.")
     elif isinstance(config, FixedConfig):
+        yield from _choice(config, "method", METHODS)
         yield from _layout_faults(config.output, "output.")
 
 
@@ -173,6 +179,8 @@ def _edge_faults(edge: Edge, schedule: Schedule) -> Iterator[Fault]:
 
 
 def _layout_faults(layout: TensorLayout, prefix: str) -> Iterator[Fault]:
+    if prefix:
+        yield from _choice(layout, "dtype", FLOAT_TYPES, prefix)
     yield from _grid_faults(layout.grid, f"{prefix}grid")
     if bool(layout.grid) != (layout.shard_shape is not None):
         yield Fault(f"{prefix}shard_shape", layout.shard_shape, "given with a grid, and only then")

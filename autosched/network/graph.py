@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from autosched.errors import ScheduleError
+from autosched.export.validation import check_layer_values
 from autosched.network.operators import GETITEM, HostOp, LayerOp
 from autosched.schedule.outcomes import Rejection
 from autosched.schedule.schedule import Schedule
@@ -137,7 +138,8 @@ def check_layers(schedule: Schedule, file: str, network: Network) -> None:
     """Check that a schedule has the layers of a network.
 
     Raises:
-        ScheduleError: naming the file and the layer that is missing or too many.
+        ScheduleError: naming the file and the layer that is missing or too many, or has a value
+            that its operator has not.
     """
     for name in schedule.layers:
         if name not in network.by_name:
@@ -150,6 +152,7 @@ def check_layers(schedule: Schedule, file: str, network: Network) -> None:
             raise ScheduleError(
                 f"{file}: layer {layer.name!r} is missing; export the schedule again"
             )
+    check_layer_values(schedule, network, file)
     for edge in schedule.reshards:
         if edge not in network.edges:
             raise ScheduleError(

@@ -111,10 +111,13 @@ class PoolConfig:
 
 @dataclass(frozen=True)
 class EltwiseConfig:
-    """How an addition, multiplication or activation runs: in the layout of its first input."""
+    """How an addition, multiplication or activation runs, and where it leaves its output.
+
+    ``output_dtype`` is the layout's format, said once more.
+    """
 
     output_dtype: DataType = DataType.BFLOAT8_B
-    layout: TensorLayout = DRAM_TILE
+    layout: TensorLayout = TensorLayout(dtype=DataType.BFLOAT8_B)
 
 
 HOST_METHOD = "host"
@@ -125,8 +128,9 @@ HOST_METHOD = "host"
 class FixedConfig:
     """A layer without choices of its own beyond the layout it leaves its output in.
 
-    ``method`` names the way where there are several: "permute" or "convert_to_hwc" for the input,
-    "host" for a layer that runs in PyTorch on the host.
+    An image handed back to the caller lies in PyTorch's order, as rows, whatever the page of
+    ``output``. ``method`` names the way where there are several: "permute" or "convert_to_hwc" for
+    the input, "host" for a layer that runs in PyTorch on the host.
     """
 
     output: TensorLayout = DRAM_TILE

@@ -5,7 +5,7 @@ import pytest
 
 import autosched
 from autosched.export.saving import save_schedule
-from autosched.schedule.configurations import Conv2dConfig
+from autosched.schedule.configurations import Conv2dConfig, FixedConfig
 from autosched.schedule.tensors import CoreRange
 from tests.cli.conftest import Invoke, Studied
 
@@ -54,6 +54,19 @@ def test_an_illegal_value_is_named_with_its_place(
     done = invoke("check", file, "--net", str(studied.net))
     assert done.code == 2
     assert "act_block_w_div is 0; legal is 1 or more" in done.err
+
+
+def test_a_value_that_the_layer_would_ignore_is_named_with_the_legal_ones(
+    studied: Studied, invoke: Invoke, tmp_path: Path
+) -> None:
+    schedule = autosched.load_schedule(studied.schedule)
+    output = schedule.layers["output"]
+    assert isinstance(output, FixedConfig)
+    layers = {**schedule.layers, "output": replace(output, method="permute")}
+    path = replace(schedule, layers=layers).export(tmp_path / "edited.py")
+    done = invoke("check", str(path), "--net", str(studied.net))
+    assert done.code == 2
+    assert f"error: {path}: layer 'output': method is 'permute'; legal is ''" in done.err
 
 
 def test_a_layer_that_is_missing_is_named(studied: Studied, invoke: Invoke, tmp_path: Path) -> None:

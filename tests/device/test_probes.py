@@ -57,6 +57,7 @@ from tests.examples.device_layers import (
 
 IMAGE = (1, 64, 16, 16)
 VECTOR = (1, 64)
+PIXELS = (1, 3, 32, 32)
 L1_TILE = TensorLayout(memory=Memory.L1)
 
 
@@ -154,7 +155,12 @@ CASES: dict[str, tuple[LayerOp, tuple[tuple[int, ...], ...], tuple[int, ...], La
     "add": (Binary("add"), (IMAGE, IMAGE), IMAGE, EltwiseConfig(layout=DRAM_8B)),
     "sub": (Binary("sub"), (IMAGE, IMAGE), IMAGE, EltwiseConfig(layout=DRAM_8B)),
     "mul": (Binary("mul"), (IMAGE, IMAGE), IMAGE, EltwiseConfig(layout=DRAM_8B)),
-    "unary": (Unary(Activation("relu")), (IMAGE,), IMAGE, EltwiseConfig(layout=DRAM_TILE)),
+    "unary": (
+        Unary(Activation("relu")),
+        (IMAGE,),
+        IMAGE,
+        EltwiseConfig(DataType.BFLOAT16, DRAM_TILE),
+    ),
     "softmax": (Softmax(1), (VECTOR,), VECTOR, FixedConfig()),
     "flatten": (Reshape(), (IMAGE,), (1, 64 * 256), FixedConfig()),
     "squeeze": (Reshape(), ((1, 64, 1, 1),), VECTOR, FixedConfig()),
@@ -175,7 +181,7 @@ def test_other_layers_run_from_dram(worker: WorkerDevice, name: str) -> None:
 
 def test_the_input_is_brought_from_pixels_last(worker: WorkerDevice) -> None:
     request = ProbeRequest(
-        Input(), ((1, 3, 32, 32),), (1, 3, 32, 32), FixedConfig(method="permute"), (ROWS_IN_DRAM,)
+        Input(), (PIXELS,), PIXELS, FixedConfig(ROWS_IN_DRAM, "permute"), (ROWS_IN_DRAM,)
     )
     outcome = accepted(worker, request)
     assert codes(outcome) == ["Permute"]
@@ -227,7 +233,7 @@ def test_every_activation_runs_wherever_it_is_fused(
     for request in (
         ProbeRequest(three, (IMAGE,), IMAGE, HEIGHT),
         ProbeRequest(op, (IMAGE,), IMAGE, HEIGHT),
-        ProbeRequest(op, (IMAGE,), IMAGE, Conv2dConfig(slicing="auto")),
+        ProbeRequest(op, (IMAGE,), IMAGE, Conv2dConfig(slicing="auto", output_memory="dram")),
         ProbeRequest(Linear(64, 64, activation=activation), (VECTOR,), VECTOR, MatmulConfig()),
         ProbeRequest(Binary("add", activation), (IMAGE, IMAGE), IMAGE, EltwiseConfig()),
         ProbeRequest(Unary(activation), (IMAGE,), IMAGE, EltwiseConfig()),

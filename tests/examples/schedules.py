@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from autosched.export.validation import METHODS
 from autosched.schedule.configurations import (
     ComputeConfig,
     Conv2dConfig,
@@ -113,8 +114,8 @@ def _grids(draw: st.DrawFn) -> tuple[CoreRange, ...]:
 
 
 @st.composite
-def layouts(draw: st.DrawFn) -> TensorLayout:
-    dtype = draw(st.sampled_from(DataType))
+def layouts(draw: st.DrawFn, dtypes: st.SearchStrategy[DataType] = _floats) -> TensorLayout:
+    dtype = draw(dtypes)
     is_block_float = dtype in (DataType.BFLOAT8_B, DataType.BFLOAT4_B)
     page = PageLayout.TILE if is_block_float else draw(st.sampled_from(PageLayout))
     memory = draw(st.sampled_from(Memory))
@@ -175,7 +176,7 @@ _whole_pools = st.builds(
     PoolConfig,
     st.none() | _sharded,
     st.sampled_from(PageLayout),
-    st.sampled_from(DataType),
+    _floats,
     _outputs,
     st.booleans(),
     st.booleans(),
@@ -190,8 +191,8 @@ configs = st.one_of(
     _conv2ds,
     _matmuls,
     _pools,
-    st.builds(EltwiseConfig, st.sampled_from(DataType), layouts()),
-    st.builds(FixedConfig, layouts(), _text),
+    layouts().map(lambda layout: EltwiseConfig(layout.dtype, layout)),
+    st.builds(FixedConfig, layouts(), st.sampled_from(METHODS)),
 )
 
 
@@ -221,7 +222,9 @@ def schedules(draw: st.DrawFn) -> Schedule:
     names = draw(st.lists(name, min_size=1, max_size=4, unique=True))
     some_layer = st.sampled_from(names)
     by_edge = st.dictionaries(
-        st.builds(Edge, some_layer, some_layer, st.integers(0, 3)), layouts(), max_size=3
+        st.builds(Edge, some_layer, some_layer, st.integers(0, 3)),
+        layouts(st.sampled_from(DataType)),
+        max_size=3,
     )
     layers = {layer: draw(configs) for layer in names}
     return Schedule(draw(_provenances()), layers, draw(by_edge), draw(by_edge))

@@ -104,9 +104,7 @@ def test_only_what_is_used_is_defined() -> None:
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     name = 'a"""\nraise SystemExit  # \\'
-    schedule = Schedule(
-        Provenance(name, name, "n150", "0.81.1", study=name), {name: FixedConfig(method=name)}
-    )
+    schedule = Schedule(Provenance(name, name, "n150", "0.81.1", study=name), {name: FixedConfig()})
     path = tmp_path / "hostile.py"
     path.write_text(render_schedule(schedule))
     module = runpy.run_path(str(path))

@@ -3,10 +3,13 @@ from dataclasses import replace
 import pytest
 
 from autosched.errors import ScheduleError
-from autosched.export.validation import check_provenance, validate_schedule
+from autosched.export.validation import check_layer_values, check_provenance, validate_schedule
+from autosched.network.graph import Layer, Network
+from autosched.network.operators import Input, Softmax
 from autosched.schedule.configurations import (
     Conv2dConfig,
     EltwiseConfig,
+    FixedConfig,
     LayerConfig,
     MatmulConfig,
     PoolConfig,
@@ -74,7 +77,15 @@ def test_a_schedule_made_for_something_else_names_the_way_out(
             EltwiseConfig(layout=replace(HEIGHT_64, sharding=ShardLayout.INTERLEAVED)),
             "layout.grid is",
         ),
-        (EltwiseConfig(layout=TensorLayout(Memory.L1, transposed=True)), "layout.transposed"),
+        (FixedConfig(TensorLayout(Memory.L1, transposed=True)), "output.transposed"),
+        (FixedConfig(TensorLayout(dtype=DataType.INT32)), "output.dtype is 'int32'; legal is bfl"),
+        (FixedConfig(method="permut"), "method is 'permut'; legal is none, permute, convert_to_h"),
+        (PoolConfig(output_dtype=DataType.UINT16), "output_dtype is 'uint16'; legal is bfloat16"),
+        (EltwiseConfig(DataType.INT32), "output_dtype is 'int32'; legal is bfloat16, bfloat8_b"),
+        (
+            EltwiseConfig(DataType.BFLOAT16, HEIGHT_64),
+            "layout.dtype is 'bfloat8_b'; legal is output_dtype, bfloat16",
+        ),
         (
             EltwiseConfig(layout=replace(BLOCK_60, grid=(*BLOCK_60.grid, CoreRange(7, 6, 8, 8)))),
             "layout.grid is .*; legal is rectangles that do not overlap",
@@ -85,3 +96,17 @@ def test_an_illegal_value_is_named_with_the_legal_ones(config: LayerConfig, word
     schedule = replace(small_schedule(), layers={"it": config}, reshards={}, moves={})
     with pytest.raises(ScheduleError, match=f"^file.py: layer 'it': {words}"):
         validate_schedule(schedule, "file.py")
+
+
+def test_a_value_that_its_operator_would_ignore_is_named_with_the_legal_ones() -> None:
+    layers = (
+        Layer("x", Input(), (), (1, 64, 8, 8)),
+        Layer("soft", Softmax(1), ("x",), (1, 64, 8, 8)),
+    )
+    configs = {"x": FixedConfig(), "soft": FixedConfig(method="permute")}
+    schedule = replace(small_schedule(), layers=configs, reshards={}, moves={})
+    words = "^file.py: layer 'soft': method is 'permute'; legal is '' for a Softmax. Correct it, or"
+    with pytest.raises(ScheduleError, match=words):
+        check_layer_values(schedule, Network("net", layers), "file.py")
+    legal = replace(schedule, layers={**configs, "soft": FixedConfig()})
+    check_layer_values(legal, Network("net", layers), "file.py")

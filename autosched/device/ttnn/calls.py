@@ -14,11 +14,14 @@ import torch
 import ttnn
 
 from autosched.boards import Board
+from autosched.device.asked_layouts import check_brought
+from autosched.device.rejections import LayoutMismatchError
 from autosched.device.ttnn.ttnn_types import DATA_TYPES, PAGE_LAYOUTS, layout_of, memory_config
 from autosched.errors import DeviceError
 from autosched.network.graph import Layer, Network, Weights
-from autosched.schedule.configurations import LayerConfig
-from autosched.schedule.tensors import TensorLayout
+from autosched.network.left_layouts import is_image
+from autosched.schedule.configurations import SLICINGS, Conv2dConfig, LayerConfig, PoolConfig
+from autosched.schedule.tensors import Memory, TensorLayout
 
 Tensor = Any
 _Type = TypeVar("_Type")
@@ -108,11 +111,6 @@ class Call:
         return self.context.network.by_name[self.layer.inputs[0]].shape
 
 
-def is_image(shape: Sequence[int]) -> bool:
-    """Return whether a shape is an image's, (N, C, H, W), rather than a vector's."""
-    return len(shape) == 4
-
-
 def upload_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the shape in which an input of PyTorch's ``shape`` is put on the device.
 
@@ -122,6 +120,23 @@ def upload_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
         batch, channels, height, width = shape
         return (1, batch, channels, height * width)
     return (1, 1, math.prod(shape[:-1]), shape[-1])
+
+
+def refuse_slices_of_l1(config: Conv2dConfig | PoolConfig, tensor: Tensor) -> None:
+    """Refuse what ttnn would ignore: slices of a tensor that is in L1 as a whole.
+
+    Raises:
+        RuntimeError: naming the field and its legal values.
+    """
+    if config.slicing in SLICINGS and layout_of(tensor).memory is Memory.L1:
+        legal = "l1_full or auto" if isinstance(config, Conv2dConfig) else "auto"
+        raise RuntimeError(f"slicing is {config.slicing!r}; legal is {legal} for an input in L1")
+
+
+def _refuse_other_shards(config: PoolConfig, layout: TensorLayout) -> None:
+    """Refuse to pool in another sharding than the input's, which ttnn keeps in silence."""
+    if layout.is_sharded and config.shard_layout not in (None, layout.sharding):
+        raise LayoutMismatchError(f"asked {config.shard_layout}, got {layout}, the input's")
 
 
 def flattened(tensor: Tensor) -> Tensor:
@@ -163,7 +178,12 @@ def zero_weights(layer: Layer) -> Weights:
 
 
 def reshard(tensor: Tensor, target: TensorLayout) -> Tensor:
-    """Bring a tensor into another layout: pages, format and memory."""
+    """Bring a tensor into another layout: pages, format and memory.
+
+    Raises:
+        RuntimeError: ttnn's own, when it refuses.
+        LayoutMismatchError: if it ends in another one.
+    """
     tensor = flattened(tensor)
     current = layout_of(tensor)
     if current.page is not target.page:
@@ -172,7 +192,9 @@ def reshard(tensor: Tensor, target: TensorLayout) -> Tensor:
     if current.dtype is not target.dtype and target.is_sharded is current.is_sharded:
         tensor = ttnn.typecast(tensor, DATA_TYPES[target.dtype])
     dtype = DATA_TYPES[target.dtype] if layout_of(tensor).dtype is not target.dtype else None
-    return ttnn.to_memory_config(tensor, memory_config(target), dtype=dtype)
+    tensor = ttnn.to_memory_config(tensor, memory_config(target), dtype=dtype)
+    check_brought(target, layout_of(tensor))
+    return tensor
 
 
 def move(tensor: Tensor, target: TensorLayout) -> Tensor:

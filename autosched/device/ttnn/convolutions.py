@@ -6,7 +6,7 @@ from typing import Any
 
 import ttnn
 
-from autosched.device.ttnn.calls import Call, Tensor
+from autosched.device.ttnn.calls import Call, Tensor, refuse_slices_of_l1
 from autosched.device.ttnn.ttnn_types import (
     DATA_TYPES,
     compute_config,
@@ -15,7 +15,6 @@ from autosched.device.ttnn.ttnn_types import (
     slice_config,
     unary,
 )
-from autosched.errors import ScheduleError
 from autosched.network.graph import Layer, Weights
 from autosched.network.operators import Activation, Conv2d, ConvTranspose2d, is_pointwise
 from autosched.network.stem_folding import FoldedStem, fold_stem, fold_weights
@@ -65,7 +64,10 @@ def _folded(call: Call, config: Conv2dConfig, op: Conv2d) -> _Source:
     channels = rows.padded_shape[-1]
     stem = fold_stem(op, call.input_shape, channels)
     if stem is None:
-        raise _no_folded_form(call.layer)
+        raise RuntimeError(
+            "fold_input is True; legal is False: it takes few channels, and windows that leave no "
+            "pixel out"
+        )
     if rows.shape[-1] != channels:
         rows = ttnn.pad(rows, [(0, 0), (0, 0), (0, 0), (0, channels - rows.shape[-1])], 0.0)
     batch, _, height, width = call.input_shape
@@ -81,17 +83,8 @@ def _folded(call: Call, config: Conv2dConfig, op: Conv2d) -> _Source:
     return _Source(image, stem.folded, stem)
 
 
-def _no_folded_form(layer: Layer) -> ScheduleError:
-    return ScheduleError(
-        f"layer {layer.name} cannot fold its input: that takes a convolution with a stride and few "
-        "channels; leave fold_input out"
-    )
-
-
 def _run_conv_transpose2d(call: Call) -> Tensor:
     config, op = call.config_of(Conv2dConfig), call.op(ConvTranspose2d)
-    if config.fold_input:
-        raise _no_folded_form(call.layer)
     return _convolved(
         call,
         op,
@@ -116,6 +109,7 @@ def _convolved(
 ) -> Tensor:
     """Call a convolution with what all kinds share, and keep the weights it prepared."""
     config = call.config_of(Conv2dConfig)
+    refuse_slices_of_l1(config, source.tensor)
     batch, channels, height, width = source.shape
     key = weights_key(call.layer, config, source.tensor)
     weight, bias = call.context.recall(key) or host_weights(_weights(call, source))

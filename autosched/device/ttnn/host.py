@@ -7,10 +7,11 @@ import torch
 import ttnn
 
 from autosched.boards import Board
-from autosched.device.ttnn.calls import Call, Tensor, is_image
+from autosched.device.ttnn.calls import Call, Tensor
 from autosched.device.ttnn.graph_capture import transfer_name
 from autosched.device.ttnn.ttnn_types import layout_of
 from autosched.network.host_ops import run_on_host
+from autosched.network.left_layouts import is_image
 from autosched.network.operators import HostOp
 from autosched.schedule.configurations import FixedConfig
 from autosched.schedule.outcomes import HOST_READ, HOST_WRITE

@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping
 import torch
 import ttnn
 
-from autosched.device.ttnn.calls import Call, Tensor, is_image, to_nchw
-from autosched.device.ttnn.ttnn_types import DATA_TYPES, layout_of, memory_config
+from autosched.device.ttnn.calls import Call, Tensor, to_nchw
+from autosched.device.ttnn.ttnn_types import DATA_TYPES, PAGE_LAYOUTS, memory_config
+from autosched.network.left_layouts import is_image
+from autosched.network.legal_values import CONVERT_TO_HWC
 from autosched.network.operators import Constant, Input, Output
 from autosched.schedule.configurations import FixedConfig
 from autosched.schedule.tensors import Memory, PageLayout, ShardLayout, TensorLayout
@@ -16,8 +18,8 @@ def _run_input(call: Call) -> Tensor:
     config = call.config_of(FixedConfig)
     (tensor,) = call.inputs
     if not is_image(call.layer.shape):
-        return ttnn.to_layout(tensor, ttnn.TILE_LAYOUT)
-    if config.method == "convert_to_hwc":
+        return ttnn.to_layout(tensor, PAGE_LAYOUTS[config.output.page])
+    if config.method == CONVERT_TO_HWC:
         return _convert_to_hwc(tensor, config)
     batch, channels, height, width = call.layer.shape
     tensor = ttnn.permute(tensor, (0, 1, 3, 2))
@@ -69,12 +71,12 @@ def _run_constant(call: Call) -> Tensor:
 def _run_output(call: Call) -> Tensor:
     config = call.config_of(FixedConfig)
     (tensor,) = call.inputs
-    if is_image(call.layer.shape):
-        return to_nchw(tensor, call.layer.shape)
-    current = layout_of(tensor)
-    if current.is_sharded or current.memory is not config.output.memory:
-        return ttnn.to_memory_config(tensor, memory_config(config.output))
-    return tensor
+    if not is_image(call.layer.shape):
+        return tensor
+    image = to_nchw(tensor, call.layer.shape)
+    if config.output.memory is Memory.L1:
+        image = ttnn.to_memory_config(image, memory_config(config.output))
+    return image
 
 
 CALLS: Mapping[type, Callable[[Call], Tensor]] = {

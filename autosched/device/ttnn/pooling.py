@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import ttnn
 
-from autosched.device.ttnn.calls import Call, Tensor
+from autosched.device.ttnn.calls import Call, Tensor, _refuse_other_shards, refuse_slices_of_l1
 from autosched.device.ttnn.ttnn_types import (
     DATA_TYPES,
     MEMORY_LAYOUTS,
@@ -19,6 +19,8 @@ from autosched.schedule.configurations import PoolConfig
 def _run_pool(call: Call) -> Tensor:
     config = call.config_of(PoolConfig)
     (tensor,) = call.inputs
+    refuse_slices_of_l1(config, tensor)
+    _refuse_other_shards(config, layout_of(tensor))
     batch, channels, height, width = call.input_shape
     op = (
         Pool2d("avg", (height, width), (1, 1))

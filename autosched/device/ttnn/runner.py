@@ -7,6 +7,7 @@ import torch
 import ttnn
 
 from autosched.boards import Board
+from autosched.device.asked_layouts import asked_layout, check_left, is_as_asked
 from autosched.device.rejections import classify
 from autosched.device.ttnn import (
     convolutions,
@@ -32,7 +33,9 @@ from autosched.device.ttnn.ttnn_types import layout_of
 from autosched.errors import AutoschedError, ScheduleError
 from autosched.network.graph import Layer, Network, in_execution_order
 from autosched.network.operators import Input, Output
-from autosched.schedule.configurations import LayerConfig
+from autosched.network.left_layouts import is_image
+from autosched.network.legal_values import config_type, layer_faults
+from autosched.schedule.configurations import EltwiseConfig, FixedConfig, LayerConfig
 from autosched.schedule.outcomes import Rejection
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import Edge, TensorLayout, move_label
@@ -67,14 +70,45 @@ class LayerFailedError(Exception):
 def run_layer(
     context: Context, layer: Layer, config: LayerConfig, inputs: Sequence[Tensor]
 ) -> Tensor:
-    """Run one layer; the output's layout is whatever ttnn left.
+    """Run one layer by its configuration.
 
     Raises:
-        RuntimeError: ttnn's own, when it rejects the configuration.
+        RuntimeError: ttnn's own, when it rejects the configuration; with the legal values where
+            the layer has not what it says.
+        LayoutMismatchError: if ttnn leaves the output otherwise than it was asked.
     """
+    config = checked(layer, config)
     if not layer.op.takes_images:
         inputs = [flattened(tensor) for tensor in inputs]
-    return CALLS[type(layer.op)](Call(context, layer, config, inputs))
+    output = CALLS[type(layer.op)](Call(context, layer, config, inputs))
+    if is_handed_back(layer):
+        return output
+    if isinstance(config, FixedConfig | EltwiseConfig):
+        output = placed(output, asked_layout(config))
+    check_left(config, layout_of(output))
+    return output
+
+
+def placed(tensor: Tensor, target: TensorLayout) -> Tensor:
+    """Return a tensor where the schedule wants it; nothing runs where it is there already."""
+    return tensor if is_as_asked(target, layout_of(tensor)) else reshard(tensor, target)
+
+
+def checked(layer: Layer, config: LayerConfig) -> LayerConfig:
+    """Return a layer's configuration if its operator has every value of it.
+
+    Raises:
+        RuntimeError: naming the field and its legal values.
+    """
+    if isinstance(config, config_type(layer)):
+        for fault in layer_faults(layer, config):
+            raise RuntimeError(str(fault))
+    return config
+
+
+def is_handed_back(layer: Layer) -> bool:
+    """Return whether a layer's output is an image in PyTorch's order, as none else is."""
+    return isinstance(layer.op, Output) and is_image(layer.shape)
 
 
 class Runner:

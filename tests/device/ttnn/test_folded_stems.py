@@ -8,16 +8,15 @@ from autosched.cost.model import CostModel
 from autosched.cost.ops.families import is_known
 from autosched.device.interface import ProbeRequest
 from autosched.device.worker import WorkerDevice
-from autosched.errors import ScheduleError
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Activation, Conv2d, Input, Output
 from autosched.schedule.configurations import Conv2dConfig
-from autosched.schedule.outcomes import ProbeOutcome, RunOutcome
+from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome
 from autosched.schedule.tensors import CoreRange, DataType, PageLayout, ShardLayout, TensorLayout
 from autosched.space.convolutions import in_slices
 from autosched.space.defaults import default_schedule
 from autosched.space.formats import Formats
-from tests.examples.device_layers import BOARD, ROWS_IN_DRAM, height, sharded_schedule
+from tests.examples.device_layers import BOARD, DRAM_8B, ROWS_IN_DRAM, height, sharded_schedule
 
 SHAPE, HALF = (1, 3, 64, 64), (1, 64, 32, 32)
 STEM = Conv2d(3, 64, (7, 7), (2, 2), (3, 3, 3, 3), activation=Activation("relu"))
@@ -141,5 +140,18 @@ def test_a_network_runs_with_its_stem_folded(
 def test_what_has_no_folded_form_is_refused(worker: WorkerDevice, network: Network) -> None:
     schedule = sharded_schedule(network)
     stem = replace(schedule.layers["stem"], fold_input=True)
-    with pytest.raises(ScheduleError, match="layer stem cannot fold its input"):
-        worker.run(replace(schedule, layers={**schedule.layers, "stem": stem}))
+    rejection = worker.run(replace(schedule, layers={**schedule.layers, "stem": stem}))
+    assert isinstance(rejection, Rejection)
+    assert (rejection.kind, rejection.layer) == (RejectionKind.INVALID, "stem")
+    assert "fold_input is True; legal is False without a stride" in rejection.message
+
+
+def test_many_channels_have_no_folded_form(worker: WorkerDevice) -> None:
+    op = Conv2d(64, 64, (3, 3), (2, 2), (1, 1, 1, 1))
+    request = ProbeRequest(
+        op, ((1, 64, 32, 32),), (1, 64, 16, 16), Conv2dConfig(fold_input=True), (DRAM_8B,)
+    )
+    rejection = worker.probe(request)
+    assert isinstance(rejection, Rejection)
+    assert rejection.kind is RejectionKind.INVALID
+    assert "fold_input is True; legal is False: it takes few channels" in rejection.message

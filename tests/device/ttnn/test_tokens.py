@@ -9,6 +9,7 @@ import torch
 from autosched.device.interface import ProbeRequest
 from autosched.device.worker import WorkerDevice
 from autosched.network.graph import Layer, Network
+from autosched.network.left_layouts import device_permutation
 from autosched.network.operators import (
     Attention,
     Binary,
@@ -51,7 +52,7 @@ def test_channels_are_normalised_where_they_are(
     if place is BLOCKS and channels == 24:
         pytest.skip("shards are cut at whole tiles")
     shape = image(channels)
-    outcome = probed(worker, LayerNorm(1e-6), [shape], shape, FIXED, place)
+    outcome = probed(worker, LayerNorm(1e-6), [shape], shape, FixedConfig(place), place)
     assert codes(outcome) == ["LayerNorm"]
     assert outcome.output_layout == place
 
@@ -78,7 +79,7 @@ def test_groups_of_channels_are_normalised(
 
 @pytest.mark.parametrize("shape", [image(21, 28, 28), (1, 1000)])
 def test_softmax_runs_along_channels_and_features(worker: WorkerDevice, shape: Shape) -> None:
-    outcome = probed(worker, Softmax(1), [shape], shape, FIXED, DRAM_8B)
+    outcome = probed(worker, Softmax(1), [shape], shape, FixedConfig(DRAM_8B), DRAM_8B)
     assert codes(outcome) == ["Softmax"]
 
 
@@ -141,7 +142,6 @@ def test_elements_move_only_where_the_device_has_another_order(
 
 def test_the_device_order_is_what_pytorch_computes() -> None:
     """Elements permuted as the device lays them out equal PyTorch's result laid out so."""
-    from autosched.network.left_layouts import device_permutation  # noqa: PLC0415 - loads ttnn
 
     def laid_out(tensor: torch.Tensor) -> torch.Tensor:
         return tensor.permute(0, 2, 3, 1) if tensor.dim() == 4 else tensor

@@ -1,0 +1,174 @@
+"""Which values of a layer's configuration its operator has: what ttnn would ignore is refused.
+
+A device is not asked. What depends on the layouts that tensors have when the layer runs, the
+lowering refuses.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from autosched.network.graph import Layer
+from autosched.network.left_layouts import is_image
+from autosched.network.operators import (
+    Binary,
+    Conv2d,
+    ConvTranspose2d,
+    GlobalAvgPool2d,
+    HostOp,
+    Input,
+    Linear,
+    Output,
+    Pool2d,
+    Unary,
+    is_pointwise,
+)
+from autosched.schedule.configurations import (
+    HOST_METHOD,
+    SLICINGS,
+    Conv2dConfig,
+    EltwiseConfig,
+    FixedConfig,
+    LayerConfig,
+    MatmulConfig,
+    PoolConfig,
+)
+from autosched.schedule.tensors import Memory, PageLayout, ShardLayout, TensorLayout
+
+CONVERT_TO_HWC = "convert_to_hwc"
+_INPUT_METHODS = ("", "permute")
+_CONFIGURATIONS: Mapping[type, type] = {
+    Conv2d: Conv2dConfig,
+    ConvTranspose2d: Conv2dConfig,
+    Linear: MatmulConfig,
+    Pool2d: PoolConfig,
+    GlobalAvgPool2d: PoolConfig,
+    Binary: EltwiseConfig,
+    Unary: EltwiseConfig,
+}
+# What a matmul has not, as which a pointwise convolution runs.
+_NOT_OF_A_MATMUL = (
+    "enable_act_double_buffer",
+    "enable_weights_double_buffer",
+    "full_inner_dim",
+    "enable_activation_reuse",
+    "force_split_reader",
+    "config_tensors_in_dram",
+)
+_NOT_WITHOUT_SHARDS = ("act_block_h_override", "core_grid")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A field with an illegal value, and what it may be."""
+
+    field: str
+    value: object
+    legal: str
+
+    def __str__(self) -> str:
+        shown = self.value if isinstance(self.value, int | float) else repr(str(self.value))
+        return f"{self.field} is {shown}; legal is {self.legal}"
+
+
+def config_type(layer: Layer) -> type:
+    """Return the class of a layer's configurations."""
+    return _CONFIGURATIONS.get(type(layer.op), FixedConfig)
+
+
+def layer_faults(layer: Layer, config: LayerConfig) -> Iterator[Fault]:
+    """Yield each value of ``config`` that the layer's operator does not have."""
+    wanted = config_type(layer)
+    if not isinstance(config, wanted):
+        kind = type(layer.op).__name__
+        words = f"a {wanted.__name__}, which a {kind} takes"
+        yield Fault("its configuration", type(config).__name__, words)
+    elif isinstance(config, Conv2dConfig):
+        assert isinstance(layer.op, Conv2d | ConvTranspose2d)  # noqa: S101 - as its type says
+        yield from _convolution_faults(layer.op, config)
+    elif isinstance(config, PoolConfig):
+        if isinstance(layer.op, GlobalAvgPool2d) and config.slicing in SLICINGS:
+            yield Fault("slicing", config.slicing, "auto for the mean of a whole image")
+    elif isinstance(config, EltwiseConfig):
+        yield from eltwise_faults(config)
+    elif isinstance(config, FixedConfig):
+        yield from _fixed_faults(layer, config)
+
+
+def eltwise_faults(config: EltwiseConfig) -> Iterator[Fault]:
+    """Yield the second of two formats where a configuration names different ones."""
+    if config.layout.dtype is not config.output_dtype:
+        yield Fault("layout.dtype", config.layout.dtype, f"output_dtype, {config.output_dtype}")
+
+
+def _convolution_faults(op: Conv2d | ConvTranspose2d, config: Conv2dConfig) -> Iterator[Fault]:
+    if config.act_block_w_div != 1 and config.shard_layout is not ShardLayout.WIDTH:
+        yield Fault("act_block_w_div", config.act_block_w_div, "1 without shard_layout width")
+    if config.transpose_shards and config.shard_layout is not ShardLayout.BLOCK:
+        yield Fault("transpose_shards", True, "False without shard_layout block")
+    if config.fold_input and op.stride == (1, 1):
+        yield Fault("fold_input", True, "False without a stride")
+    if config.enable_kernel_stride_folding and op.stride == (1, 1):
+        yield Fault("enable_kernel_stride_folding", True, "False or None without a stride")
+    if isinstance(op, ConvTranspose2d):
+        yield from _transposed_faults(config)
+    if is_pointwise(op) and config.shard_layout is not ShardLayout.WIDTH:
+        yield from _matmul_faults(config)
+
+
+def _transposed_faults(config: Conv2dConfig) -> Iterator[Fault]:
+    """Yield what a transposed convolution has not: it runs without a stride of its own."""
+    words = "False for a transposed convolution"
+    for name in ("fold_input", "enable_kernel_stride_folding", "enable_activation_reuse"):
+        if getattr(config, name):
+            yield Fault(name, True, words)
+    if config.full_inner_dim and config.shard_layout is not ShardLayout.BLOCK:
+        yield Fault("full_inner_dim", True, f"{words} without shard_layout block")
+
+
+def _matmul_faults(config: Conv2dConfig) -> Iterator[Fault]:
+    """Yield what a 1x1 convolution has not: ttnn runs it as a matmul, unless in width shards."""
+    default = Conv2dConfig()
+    words = "for a 1x1 convolution without shard_layout width, which runs as a matmul"
+    for name in _NOT_OF_A_MATMUL:
+        if getattr(config, name) != getattr(default, name):
+            yield Fault(name, getattr(config, name), f"{getattr(default, name)} {words}")
+    if config.slicing in SLICINGS:
+        yield Fault("slicing", config.slicing, f"l1_full or auto {words}")
+    if config.shard_layout is None:
+        for name in _NOT_WITHOUT_SHARDS:
+            if getattr(config, name) != getattr(default, name):
+                value, legal = getattr(config, name), getattr(default, name)
+                yield Fault(name, value, f"{legal} {words} and has no shards")
+
+
+def _fixed_faults(layer: Layer, config: FixedConfig) -> Iterator[Fault]:
+    methods = _methods(layer)
+    if config.method not in methods:
+        legal = " or ".join(repr(name) for name in methods)
+        yield Fault("method", config.method, f"{legal} for a {type(layer.op).__name__}")
+    if config.method == CONVERT_TO_HWC and not _is_rows_in_height_shards(config.output):
+        yield Fault("output", config.output, f"height shards of rows in L1 for {CONVERT_TO_HWC}")
+    if isinstance(layer.op, Output) and is_image(layer.shape):
+        yield from _image_output_faults(config.output)
+
+
+def _methods(layer: Layer) -> tuple[str, ...]:
+    if isinstance(layer.op, HostOp):
+        return (HOST_METHOD,)
+    if isinstance(layer.op, Input):
+        return (*_INPUT_METHODS, CONVERT_TO_HWC) if is_image(layer.shape) else _INPUT_METHODS
+    return ("",)
+
+
+def _is_rows_in_height_shards(layout: TensorLayout) -> bool:
+    place = (layout.memory, layout.sharding, layout.page)
+    return place == (Memory.L1, ShardLayout.HEIGHT, PageLayout.ROW_MAJOR) and bool(layout.grid)
+
+
+def _image_output_faults(asked: TensorLayout) -> Iterator[Fault]:
+    """An image leaves the device in PyTorch's order, as interleaved rows of bfloat16."""
+    default = TensorLayout()
+    for name in ("sharding", "dtype", "page"):
+        if getattr(asked, name) is not getattr(default, name):
+            legal = f"{getattr(default, name)}: an image is handed back in PyTorch's order"
+            yield Fault(f"output.{name}", getattr(asked, name), legal)
