@@ -1,7 +1,9 @@
 """Baselines and samplers side by side: the same probes, the same device, one process.
 
 A method that proposes one schedule runs until the device takes it; a sampler runs its trials once
-per seed, stopping early only at the proven bound, which nothing can improve on.
+per seed, stopping early only at the proven bound, which nothing can improve on. Optuna's samplers
+know nothing of the problem, and get more trials: after fewer than they draw at random they would
+all show the same draws.
 """
 
 import math
@@ -13,6 +15,7 @@ from typing import Any, Protocol
 
 from autosched.bench.bench import Bench
 from autosched.bench.rule_baselines import RANKING_RULES, RuleBaseline
+from autosched.errors import SearchError
 from autosched.schedule.outcomes import Rejection, TimeKind
 from autosched.schedule.schedule import Schedule
 from autosched.search.loop import Proposals
@@ -20,7 +23,13 @@ from autosched.search.samplers.registry import SAMPLERS
 from autosched.store.trials import TrialRecord
 
 DEFAULT, HAND_TUNED = "default", "hand-tuned"
-SAMPLER_ORDER = ("random", "tpe", "nsga2", "mutation", "joint")
+OPTUNA_SAMPLERS = ("random", "tpe", "nsga2")
+"""Samplers that know nothing of the problem; compared on demand, with trials of their own."""
+START_UP = {"tpe": 10, "nsga2": 50}
+"""Trials that a sampler draws at random before it learns from any."""
+SAMPLER_TRIALS, SEEDS = 200, 5
+"""Trials of each of Optuna's samplers, and runs of every sampler, if nobody says otherwise."""
+SAMPLER_ORDER = (*OPTUNA_SAMPLERS, "mutation", "joint")
 METHODS = {
     DEFAULT: "ttnn's own choices, every tensor in DRAM",
     **{rule.name: rule.title for rule in RANKING_RULES.values()},
@@ -28,6 +37,8 @@ METHODS = {
     **{name: SAMPLERS[name].title for name in SAMPLER_ORDER},
 }
 """Every method by name, with what it does in a line."""
+DEFAULT_METHODS = tuple(name for name in METHODS if name not in OPTUNA_SAMPLERS)
+"""What is compared where nobody asks for Optuna's samplers."""
 NEAR = 0.01
 _RESHARDS = ("InterleavedToSharded", "ShardedToInterleaved", "Reshard")
 
@@ -88,7 +99,7 @@ class MethodRun:
 
 @dataclass(frozen=True)
 class MethodResult:
-    """A method's runs, one per seed; its figures are those of the median seed."""
+    """A method's runs, one per seed; its figures are those of the median seed, and the range."""
 
     name: str
     runs: tuple[MethodRun, ...]
@@ -99,6 +110,12 @@ class MethodResult:
         ranked = sorted(self.runs, key=lambda run: run.best_us)
         return ranked[(len(ranked) - 1) // 2]
 
+    @property
+    def range_us(self) -> tuple[float, float] | None:
+        """The best latencies of the best and the worst seed; None without several that ran."""
+        found = [run.best_us for run in self.runs if not math.isinf(run.best_us)]
+        return (min(found), max(found)) if len(found) > 1 else None
+
     def to_plain(self, bound_us: float, best_us: float) -> dict[str, Any]:
         """Return what ``--json`` shows of the method; ``ratio`` is to the proven bound."""
         best = self.typical.best
@@ -108,6 +125,7 @@ class MethodResult:
             "latency_us": None if best is None else best.latency_us,
             "latency_kind": None if best is None or best.kind is None else best.kind.value,
             "ratio": None if best is None or not bound_us else self.typical.best_us / bound_us,
+            "range_us": None if self.range_us is None else list(self.range_us),
             "trials_to_1pct": _finite(statistics.median_low(number for number, _ in reached)),
             "seconds_to_1pct": _finite(statistics.median_low(seconds for _, seconds in reached)),
             "reshards": None if best is None else best.reshards,
@@ -187,15 +205,19 @@ def compare(
     trials: int,
     seeds: Sequence[int],
     hand_tuned: Schedule | None = None,
-    methods: Sequence[str] = tuple(METHODS),
+    methods: Sequence[str] = DEFAULT_METHODS,
+    sampler_trials: int = SAMPLER_TRIALS,
 ) -> NetworkComparison:
     """Run methods on a prepared bench.
 
-    ``hand_tuned`` is left out where it is None. Each sampler gets ``trials`` trials per seed.
+    ``hand_tuned`` is left out where it is None. Each sampler gets ``trials`` trials per seed, each
+    of Optuna's ``sampler_trials``.
 
     Raises:
-        SearchError: if no schedule of the probed tables fits in L1.
+        SearchError: if no schedule of the probed tables fits in L1, or a sampler would do nothing
+            but draw at random.
     """
+    check_start_up(methods, sampler_trials)
     proof = bench.proof
     results = []
     for name in methods:
@@ -204,7 +226,8 @@ def compare(
         runs = []
         for seed in seeds if name in SAMPLERS else (None,):
             watcher.on_method(bench.network.name, name, seed)
-            points = _points(bench, name, trials, seed, hand_tuned)
+            budget = sampler_trials if name in OPTUNA_SAMPLERS else trials
+            points = _points(bench, name, budget, seed, hand_tuned)
             runs.append(MethodRun(seed, tuple(points)))
         results.append(MethodResult(name, tuple(runs)))
         watcher.on_result(bench.network.name, results[-1])
@@ -223,6 +246,22 @@ def compare(
         probes={"run": bench.book.counts.run, "reused": bench.book.counts.reused},
         cost_model=bench.cost.version,
     )
+
+
+def check_start_up(methods: Sequence[str], sampler_trials: int) -> None:
+    """Refuse samplers whose trials are no more than those that they draw at random.
+
+    Raises:
+        SearchError: naming the sampler and the trials it takes.
+    """
+    for name in methods:
+        drawn = START_UP.get(name, 0)
+        if sampler_trials <= drawn:
+            raise SearchError(
+                f"{name} draws its first {drawn} trials at random, as random does, and "
+                f"{sampler_trials} would show nothing else; give it more with --sampler-trials, or "
+                "leave it out"
+            )
 
 
 def _points(

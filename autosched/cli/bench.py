@@ -9,6 +9,7 @@ from autosched.report.output import opened_output
 
 BENCH_EXAMPLES = (
     "autosched bench studies/resnet18.py studies/resnet50.py --trials 20 --seeds 3",
+    "autosched bench net.py --all-samplers --sampler-trials 500",
     "autosched bench net.py --board n150 --board p150 --batch 1 --batch 16 --plot bench.html",
     "autosched bench studies/resnet18.py studies/resnet152.py --solver --plot growth.html",
 )
@@ -33,10 +34,20 @@ def bench(  # noqa: PLR0913 - one parameter per option
         list[str] | None,
         typer.Option(metavar="NAME", help="Only this method; may be given several times."),
     ] = None,
+    all_samplers: Annotated[
+        bool,
+        typer.Option("--all-samplers", help="Optuna's samplers, too: random, tpe and nsga2."),
+    ] = False,
     trials: Annotated[
-        int | None, typer.Option(min=1, help="Trials of each sampler; default: as the effort has.")
+        int | None,
+        typer.Option(min=1, help="Trials of mutation and joint; default: as the effort has."),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Runs of each sampler, seeds 0, 1, ...")] = 1,
+    sampler_trials: Annotated[
+        int, typer.Option(min=1, help="Trials of each of Optuna's samplers.")
+    ] = 200,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Runs of each sampler, with seeds 0, 1, ...")
+    ] = 5,
     effort: options.EffortOption = None,
     jobs: options.Jobs = None,
     storage: options.Storage = None,
@@ -55,11 +66,13 @@ def bench(  # noqa: PLR0913 - one parameter per option
     ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Compare ttnn's default, rules, a hand-tuned schedule and all samplers on the same probes.
+    """Compare ttnn's default, rules, a hand-tuned schedule and samplers on the same probes.
 
     Ratios are to the proven lower bound of what was probed. Probes are stored and reused, the
-    trials are not. A hand-tuned schedule is taken from the directory baselines beside the network
-    file, where there is one for the network, board and batch.
+    trials are not. Of a sampler's seeds the median and the range are shown. Optuna's samplers
+    know nothing of the problem, take minutes a network, and are compared on demand. A hand-tuned
+    schedule is taken from the directory baselines beside the network file, where there is one for
+    the network, board and batch.
     """
     from autosched.cli.steps.bench_run import (
         BenchRequest,
@@ -74,7 +87,9 @@ def bench(  # noqa: PLR0913 - one parameter per option
         allow_host=allow_host,
         device=device,
         methods=tuple(method or ()),
+        all_samplers=all_samplers,
         trials=trials,
+        sampler_trials=sampler_trials,
         seeds=seeds,
         effort=effort or "default",
         storage=storage,

@@ -6,7 +6,14 @@ from typing import Any
 
 from rich.console import Console
 
-from autosched.bench.comparison import METHODS, NEAR, MethodResult, NetworkComparison
+from autosched.bench.comparison import (
+    METHODS,
+    NEAR,
+    OPTUNA_SAMPLERS,
+    START_UP,
+    MethodResult,
+    NetworkComparison,
+)
 from autosched.bench.speed import SolverSpeed
 from autosched.probing.lower_bound import relative_gap
 from autosched.report import words
@@ -17,23 +24,29 @@ from autosched.schedule.outcomes import TimeKind
 _METHODS_NUMBERS = (
     f"latency {words.MICRO}",
     "to bound",
+    "range",
     "trials",
     "seconds",
     "rejected",
     "reshards",
     "L1 KiB",
 )
+# A screen has 80 columns.
+_ON_PAGES_ALONE = ("seconds", "reshards")
 
 
 def print_comparison(console: Console, comparison: NetworkComparison) -> None:
     """Print one network's methods and its bound."""
     title = f"{heading(comparison)}: latency {time_kind(comparison)}"
-    table = simple_table(title, ("method", *_METHODS_NUMBERS), right=_METHODS_NUMBERS)
+    shown = [name for name in ("method", *_METHODS_NUMBERS) if name not in _ON_PAGES_ALONE]
+    table = simple_table(title, tuple(shown), right=tuple(shown[1:]))
     for row in rows(comparison):
-        table.add_row(*row)
+        named = dict(zip(("method", *_METHODS_NUMBERS), row, strict=True))
+        table.add_row(*(named[name] for name in shown))
     say(console)
     console.print(table)
-    say(console, f"{_bound(comparison)} {_METHODS_LEGEND}")
+    legend = _legend([comparison]).replace("trials and seconds are", "trials are")
+    say(console, f"{_bound(comparison)} {legend}")
 
 
 def comparison_markdown(
@@ -45,8 +58,8 @@ def comparison_markdown(
     """
     parts = [
         "# Methods compared",
-        f"Made by `{command}`; made again, never edited. {_METHODS_LEGEND}",
-        "\n".join(f"- `{name}`: {title}" for name, title in METHODS.items()),
+        f"Made by `{command}`; made again, never edited. {_legend(comparisons)}",
+        "\n".join(f"- `{name}`: {METHODS[name]}" for name in _shown(comparisons)),
     ]
     if len(comparisons) > 1:
         kinds = " and ".join(sorted({item.bound_kind for item in comparisons}))
@@ -65,31 +78,53 @@ def comparison_markdown(
 
 
 _OVERVIEW_LEGEND = (
-    f"Proven lower bound in {words.MICRO} ({{}}), then each method's latency over it; a dash where "
-    "the device accepted none of its schedules."
+    f"Proven lower bound in {words.MICRO} ({{}}), then each method's latency over it, its range "
+    "where seeds differ; a dash where the device accepted none of its schedules."
 )
+
+
+def _shown(comparisons: Sequence[NetworkComparison]) -> list[str]:
+    """Return the methods of any comparison, in the order of all."""
+    names = {method.name for comparison in comparisons for method in comparison.methods}
+    return [name for name in METHODS if name in names]
 
 
 def _overview(comparisons: Sequence[NetworkComparison]) -> str:
     """Return one row for each network, with every method's ratio to the bound."""
-    shown = [
-        name for name in METHODS if any(name == m.name for c in comparisons for m in c.methods)
-    ]
+    shown = _shown(comparisons)
     cells = []
     for comparison in comparisons:
-        ratios = {method["name"]: method["ratio"] for method in comparison.to_plain()["methods"]}
-        bound = words.microseconds(comparison.bound_us)
-        cells.append((heading(comparison), bound, *(_ratio(ratios.get(name)) for name in shown)))
+        methods = {method["name"]: method for method in comparison.to_plain()["methods"]}
+        ratios = (_spread(methods.get(name), comparison.bound_us) for name in shown)
+        cells.append((heading(comparison), words.microseconds(comparison.bound_us), *ratios))
     return markdown_table(("network", "bound", *shown), cells)
+
+
+def _spread(method: dict[str, Any] | None, bound_us: float) -> str:
+    """Return a method's ratio to the bound, with its range where seeds differ."""
+    if method is None:
+        return "-"
+    spread = _range(method, bound_us)
+    low, _, high = spread.partition("-")
+    return _ratio(method["ratio"]) + (f" ({spread})" if low != high else "")
 
 
 def _ratio(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
+def _range(method: dict[str, Any], bound_us: float) -> str:
+    """Return the ratios of the best and the worst seed, or a dash without several."""
+    if method["range_us"] is None or not bound_us:
+        return "-"
+    low, high = (value / bound_us for value in method["range_us"])
+    return f"{low:.3f}-{high:.3f}"
+
+
 def rows(comparison: NetworkComparison) -> list[tuple[str, ...]]:
     """Return one row of cells for each method."""
-    return [_method_row(method) for method in comparison.to_plain()["methods"]]
+    methods = comparison.to_plain()["methods"]
+    return [_method_row(method, comparison.bound_us) for method in methods]
 
 
 def heading(comparison: NetworkComparison) -> str:
@@ -111,9 +146,18 @@ def time_kind(comparison: NetworkComparison) -> str:
 _METHODS_LEGEND = (
     '"to bound" is the latency over the proven lower bound of the probed choices; trials and '
     f"seconds are those until within {NEAR:.0%} of the best latency of all, without the probes, "
-    "which all methods share. Samplers: the median seed; tpe draws its first 10 trials at random, "
-    "nsga2 its first 50."
+    "which all methods share. Samplers: the median seed, and the range from the best to the worst."
 )
+_DRAWN = " and ".join(f"{name} its first {drawn}" for name, drawn in START_UP.items())
+_ABOUT_OPTUNA = (
+    f" {', '.join(OPTUNA_SAMPLERS[:-1])} and {OPTUNA_SAMPLERS[-1]} have trials of their own, more "
+    f"than what they draw at random ({_DRAWN})."
+)
+
+
+def _legend(comparisons: Iterable[NetworkComparison]) -> str:
+    names = {method.name for comparison in comparisons for method in comparison.methods}
+    return _METHODS_LEGEND + (_ABOUT_OPTUNA if names & set(OPTUNA_SAMPLERS) else "")
 
 
 def _bound(comparison: NetworkComparison) -> str:
@@ -136,12 +180,13 @@ def bound_of(comparison: NetworkComparison) -> str:
     return words.bound(comparison.bound_us, comparison.bound_kind, share)
 
 
-def _method_row(method: dict[str, Any]) -> tuple[str, ...]:
+def _method_row(method: dict[str, Any], bound_us: float) -> tuple[str, ...]:
     seconds = method["seconds_to_1pct"]
     return (
         method["name"],
         words.microseconds(method["latency_us"]),
         _ratio(method["ratio"]),
+        _range(method, bound_us),
         _count(method["trials_to_1pct"]),
         "-" if seconds is None else f"{seconds:.1f}",
         f"{method['rejected']} of {method['trials']}",

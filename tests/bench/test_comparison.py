@@ -2,12 +2,14 @@ import json
 import math
 
 import pytest
+from optuna.samplers import NSGAIISampler, TPESampler
 
 from autosched.bench.bench import Bench
 from autosched.bench.comparison import (
     DEFAULT,
     HAND_TUNED,
     METHODS,
+    START_UP,
     MethodResult,
     MethodRun,
     NetworkComparison,
@@ -15,6 +17,7 @@ from autosched.bench.comparison import (
     compare,
 )
 from autosched.device.interface import Device
+from autosched.errors import SearchError
 from autosched.schedule.outcomes import Rejection, RejectionKind, TimeKind
 from autosched.search.settings import Settings
 from autosched.store.database import Store
@@ -64,7 +67,9 @@ def bench(studied: Studied, probed: Store) -> Bench:
 
 @pytest.fixture
 def compared(bench: Bench) -> NetworkComparison:
-    return compare(bench, Heard(), trials=4, seeds=range(2))
+    return compare(
+        bench, Heard(), trials=4, seeds=range(2), methods=tuple(METHODS), sampler_trials=51
+    )
 
 
 def by_name(comparison: NetworkComparison) -> dict[str, dict]:
@@ -81,7 +86,7 @@ def test_a_bench_asks_the_device_for_no_probe_that_is_stored(studied: Studied, p
 
 def test_every_method_takes_part_and_only_samplers_have_seeds(bench: Bench):
     heard = Heard()
-    compare(bench, heard, trials=2, seeds=range(2))
+    compare(bench, heard, trials=2, seeds=range(2), methods=tuple(METHODS), sampler_trials=51)
     seeds: dict[str, list[int | None]] = {}
     for method, seed in heard.started:
         seeds.setdefault(method, []).append(seed)
@@ -89,6 +94,32 @@ def test_every_method_takes_part_and_only_samplers_have_seeds(bench: Bench):
     samplers = {key: [0, 1] for key in ("random", "tpe", "nsga2", "mutation", "joint")}
     assert seeds == {**rules, **samplers}
     assert heard.ended == [name for name in METHODS if name != HAND_TUNED]
+
+
+def test_optunas_samplers_take_part_on_demand_with_trials_of_their_own(bench: Bench):
+    heard = Heard()
+    compare(bench, heard, trials=2, seeds=[0])
+    assert not {"random", "tpe", "nsga2"} & set(heard.ended)
+    methods = ("random", "tpe", "mutation")
+    found = compare(bench, Heard(), trials=2, seeds=[0], methods=methods, sampler_trials=12)
+    runs = {method.name: method.runs[0].points for method in found.methods}
+    assert len(runs["mutation"]) <= 2 < len(runs["random"]) <= 12
+    # Of one seed, both draw the same at first, and then no longer.
+    drawn = [[point.latency_us for point in runs[name]] for name in ("random", "tpe")]
+    assert drawn[0][:10] == drawn[1][:10]
+    assert drawn[0] != drawn[1]
+
+
+@pytest.mark.parametrize(("name", "drawn"), [("tpe", 10), ("nsga2", 50)])
+def test_a_sampler_that_would_only_draw_at_random_is_refused(bench: Bench, name: str, drawn: int):
+    words = f"{name} draws its first {drawn} trials at random, .* more with --sampler-trials"
+    with pytest.raises(SearchError, match=words):
+        compare(bench, Heard(), trials=500, seeds=[0], methods=(name,), sampler_trials=drawn)
+
+
+def test_the_trials_drawn_at_random_are_optunas():
+    assert START_UP["tpe"] == TPESampler()._n_startup_trials
+    assert START_UP["nsga2"] == NSGAIISampler()._population_size
 
 
 def test_a_hand_tuned_schedule_takes_part_where_there_is_one(bench: Bench, studied: Studied):
@@ -146,7 +177,9 @@ def test_equal_schedules_run_once_on_the_mock_device(studied: Studied, probed: S
 def test_a_method_whose_every_trial_is_rejected_has_no_latency(studied: Studied, probed: Store):
     device = Scripted(studied.device(), run=lambda _schedule: REFUSED)
     bench = bench_of(studied, probed, device)
-    found = by_name(compare(bench, Heard(), trials=3, seeds=[0], methods=(DEFAULT, "random")))
+    found = by_name(
+        compare(bench, Heard(), trials=3, seeds=[0], methods=(DEFAULT, "random"), sampler_trials=3)
+    )
     for name, trials in ((DEFAULT, 1), ("random", 3)):
         method = found[name]
         assert (method["latency_us"], method["ratio"], method["trials_to_1pct"]) == (None,) * 3
@@ -185,4 +218,6 @@ def test_the_median_seed_speaks_for_a_method():
     assert (plain["latency_us"], plain["ratio"]) == (200.0, 2.0)
     assert plain["trials_to_1pct"] is None
     assert plain["seeds"] == {"0": 100.0, "1": 300.0, "2": 200.0}
+    assert plain["range_us"] == [100.0, 300.0]
+    assert MethodResult("random", runs[:1]).to_plain(100.0, 100.0)["range_us"] is None
     assert result.to_plain(100.0, best_us=199.0)["trials_to_1pct"] == 1

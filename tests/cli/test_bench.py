@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from autosched.bench.bench import Bench, Progress
+from autosched.cli.steps.bench_run import BenchRequest
 from autosched.cli.steps.inputs import hand_tuned, hand_tuned_path
 from autosched.errors import SearchError
 from autosched.export.loading import load_schedule
@@ -56,6 +58,8 @@ def test_the_solver_is_timed(studied: Studied, invoke: Invoke, tmp_path: Path) -
     ("arguments", "words"),
     [
         (("--method", "magic"), "unknown method 'magic'; it is one of default, height, greedy"),
+        (("--method", "tpe", "--sampler-trials", "10"), "tpe draws its first 10 trials at random"),
+        (("--all-samplers", "--sampler-trials", "50"), "nsga2 draws its first 50 trials at rand"),
         (("--board", "n1500"), "unknown board 'n1500'; the boards are n150"),
         (("--effort", "heroic"), "unknown effort 'heroic'; it is one of quick"),
         (("--plot", "bench.png"), "--plot bench.png: name a file that ends in .html"),
@@ -63,7 +67,7 @@ def test_the_solver_is_timed(studied: Studied, invoke: Invoke, tmp_path: Path) -
     ],
 )
 def test_wrong_options_are_refused_at_once(
-    arguments: tuple[str, str], words: str, invoke: Invoke
+    arguments: tuple[str, ...], words: str, invoke: Invoke
 ) -> None:
     done = invoke("bench", "net.py", *arguments)
     assert done.code == 2
@@ -121,3 +125,32 @@ def test_a_network_without_a_schedule_is_left_out_of_many(
     alone = invoke(*arguments, "--batch", "2")
     assert alone.code == 2
     assert "nothing fits" in alone.err
+
+
+def request(**fields: Any) -> BenchRequest:
+    plain = BenchRequest(
+        nets=("net.py",),
+        boards=("n150",),
+        batches=(None,),
+        device="mock",
+        methods=(),
+        trials=None,
+        seeds=5,
+        effort="quick",
+        storage=None,
+        plot=None,
+        markdown=None,
+        speed=False,
+    )
+    return replace(plain, **fields)
+
+
+def test_optunas_samplers_are_compared_on_demand() -> None:
+    plain = ("default", "height", "greedy", "hand-tuned", "mutation", "joint")
+    assert request().compared == plain
+    assert set(request(all_samplers=True).compared) == {*plain, "random", "tpe", "nsga2"}
+    assert request(methods=("joint",), all_samplers=True).compared[-1] == "joint"
+    assert "--sampler-trials" not in request().command
+    command = request(all_samplers=True).command
+    assert "--all-samplers --sampler-trials 200 --seeds 5" in command
+    assert "--method tpe --sampler-trials 200" in request(methods=("tpe",)).command

@@ -42,9 +42,30 @@ COMPARISON = NetworkComparison(
 
 def test_a_row_has_the_methods_figures():
     default, random, joint = rows(COMPARISON)
-    assert default == ("default", "-", "-", "-", "-", "1 of 1", "-", "-")
-    assert random == ("random", "1,500.0", "1.500", "-", "-", "0 of 2", "7", "2")
-    assert joint == ("joint", "1,000.0", "1.000", "1", "1.5", "0 of 1", "7", "2")
+    assert default == ("default", "-", "-", "-", "-", "-", "1 of 1", "-", "-")
+    assert random == ("random", "1,500.0", "1.500", "-", "-", "-", "0 of 2", "7", "2")
+    assert joint == ("joint", "1,000.0", "1.000", "-", "1", "1.5", "0 of 1", "7", "2")
+
+
+def test_several_seeds_are_a_median_and_a_range():
+    runs = tuple(MethodRun(seed, (ran(us),)) for seed, us in enumerate((1200.0, 1100.0, 1400.0)))
+    several = replace(COMPARISON, methods=(MethodResult("mutation", runs),))
+    (row,) = rows(several)
+    assert row[:4] == ("mutation", "1,200.0", "1.200", "1.100-1.400")
+    page = comparison_markdown([several, several], "autosched bench x.py")
+    assert "| 1,000.0 | 1.200 (1.100-1.400) |" in page
+    equal = tuple(MethodRun(seed, (ran(1000.0),)) for seed in range(2))
+    same = replace(COMPARISON, methods=(MethodResult("joint", equal),))
+    assert "| 1,000.0 | 1.000 |" in comparison_markdown([same, same], "autosched bench x.py")
+
+
+def test_the_legend_speaks_of_optunas_samplers_where_they_take_part():
+    words = "tpe its first 10 and nsga2 its first 50"
+    assert words in comparison_markdown([COMPARISON], "autosched bench x.py")
+    others = replace(COMPARISON, methods=COMPARISON.methods[::2])
+    page = comparison_markdown([others], "autosched bench x.py")
+    assert words not in page
+    assert "`random`" not in page
 
 
 def test_times_carry_their_kind():
@@ -55,14 +76,20 @@ def test_times_carry_their_kind():
 
 
 def test_the_screen_fits_80_columns_and_names_bound_and_probes(capsys: pytest.CaptureFixture[str]):
-    print_comparison(Console(width=80), COMPARISON)
+    runs = tuple(MethodRun(seed, (ran(us),) * 30) for seed, us in enumerate((12000.0, 25000.0)))
+    mutation = MethodResult("mutation", runs)
+    print_comparison(
+        Console(width=80), replace(COMPARISON, methods=(*COMPARISON.methods, mutation))
+    )
     shown = capsys.readouterr().out
-    table = [line for line in shown.splitlines() if line.startswith(("method", "joint"))]
+    table = [line for line in shown.splitlines() if line.startswith(("method", "mutation"))]
     assert len(table) == 2
     assert all(len(line.rstrip()) <= 80 for line in table)
     text = " ".join(shown.split())
     assert "choices: 1,000.0 µs (estimated); the best is 0.0% over it." in text
     assert "40 probes run, 1,234 reused" in shown
+    assert "0 of 30" in table[1]
+    assert "12.000-25.000" in table[1]
 
 
 def test_a_bound_of_one_order_of_the_layers_says_so():
@@ -82,7 +109,7 @@ def test_markdown_has_a_table_for_each_network_and_the_command():
     assert "## resnet50 on n150, batch 16" in page
     assert "`autosched bench x.py`" in page
     tables = [line for line in page.splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in tables} == {6, 9}
+    assert {line.count("|") for line in tables} == {6, 10}
 
 
 def test_the_plot_stands_alone_and_has_a_line_for_each_method(tmp_path):

@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from autosched.bench.bench import Bench
-from autosched.bench.comparison import HAND_TUNED, METHODS, MethodResult, NetworkComparison, compare
+from autosched.bench.comparison import (
+    DEFAULT_METHODS,
+    HAND_TUNED,
+    METHODS,
+    OPTUNA_SAMPLERS,
+    SAMPLER_TRIALS,
+    MethodResult,
+    NetworkComparison,
+    check_start_up,
+    compare,
+)
 from autosched.bench.speed import measure_solver
 from autosched.boards import find_board
 from autosched.cli import exits, hints
@@ -42,7 +52,10 @@ _NO_HAND_TUNED = SearchError(
 
 @dataclass(frozen=True)
 class BenchRequest:
-    """What is to be compared, as the user typed it; no methods stands for all of them."""
+    """What is to be compared, as the user typed it.
+
+    No methods stands for all but Optuna's samplers, which ``all_samplers`` adds.
+    """
 
     nets: tuple[str, ...]
     boards: tuple[str, ...]
@@ -58,6 +71,16 @@ class BenchRequest:
     speed: bool
     allow_host: bool = False
     jobs: int | None = None
+    all_samplers: bool = False
+    sampler_trials: int = SAMPLER_TRIALS
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The names of the methods to run, in the order of all."""
+        wanted = {*(self.methods or DEFAULT_METHODS)}
+        if self.all_samplers:
+            wanted.update(OPTUNA_SAMPLERS)
+        return tuple(name for name in METHODS if name in wanted)
 
     def check(self) -> None:
         """Refuse what can be refused before anything slow is done.
@@ -72,6 +95,7 @@ class BenchRequest:
         unknown = [name for name in self.methods if name not in METHODS]
         if unknown:
             raise SearchError(f"unknown method {unknown[0]!r}; it is one of {', '.join(METHODS)}")
+        check_start_up(self.compared, self.sampler_trials)
         for option, file, ending in (
             ("--plot", self.plot, ".html"),
             ("--markdown", self.markdown, ".md"),
@@ -101,8 +125,12 @@ class BenchRequest:
         ]
         if self.allow_host:
             parts.append("--allow-host")
+        if self.all_samplers:
+            parts.append("--all-samplers")
         if self.trials is not None:
             parts += ["--trials", str(self.trials)]
+        if set(self.compared) & set(OPTUNA_SAMPLERS):
+            parts += ["--sampler-trials", str(self.sampler_trials)]
         parts += ["--seeds", str(self.seeds), "--effort", self.effort]
         if self.markdown is not None:
             parts += ["--markdown", hints.short_path(self.markdown)]
@@ -151,7 +179,7 @@ def run_bench(output: Screen, request: BenchRequest) -> None:
         failed.append(row)
 
     for prepared in prepared_benches(output, request, kind, leave_out):
-        if request.methods == (HAND_TUNED,) and prepared.hand_tuned is None:
+        if request.compared == (HAND_TUNED,) and prepared.hand_tuned is None:
             leave_out(prepared.bench.network, prepared.bench.board.name, _NO_HAND_TUNED)
             continue
         host_layers[prepared.bench.network.name] = host_rows(prepared.bench.network)
@@ -243,7 +271,8 @@ def _compared(output: Screen, request: BenchRequest, prepared: PreparedBench) ->
         trials=effort.trials if request.trials is None else request.trials,
         seeds=range(request.seeds),
         hand_tuned=prepared.hand_tuned,
-        methods=request.methods or tuple(METHODS),
+        methods=request.compared,
+        sampler_trials=request.sampler_trials,
     )
 
 
