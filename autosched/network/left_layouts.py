@@ -12,6 +12,7 @@ from autosched.network.operators import (
     Attention,
     Constant,
     Crop,
+    GlobalAvgPool2d,
     GroupNorm,
     HostOp,
     LayerNorm,
@@ -19,6 +20,7 @@ from autosched.network.operators import (
     Matmul,
     Output,
     Permute,
+    Pool2d,
     Reshape,
     Slice,
     Softmax,
@@ -50,6 +52,16 @@ def left_layout(
     if isinstance(op, Matmul) or (isinstance(op, Attention) and _cuts_tiles(op, input_shapes[0])):
         return TensorLayout(dtype=inputs[0].dtype)
     return TensorLayout() if isinstance(op, _TO_DRAM) else None
+
+
+def is_mean(op: LayerOp, shape: Shape) -> bool:
+    """Return whether a layer averages whole images of ``shape``, which ttnn may do by reductions.
+
+    Those leave the format of their input, and L1 interleaved of any shards.
+    """
+    if isinstance(op, GlobalAvgPool2d):
+        return True
+    return isinstance(op, Pool2d) and op.mode == "avg" and tuple(op.kernel) == tuple(shape[2:])
 
 
 def _stays(op: LayerOp, input_shapes: Sequence[Shape], shape: Shape) -> bool:

@@ -54,7 +54,7 @@ def default_config(layer: Layer, formats: LayerFormats) -> LayerConfig:
         )
     if isinstance(op, Pool2d | GlobalAvgPool2d):
         return PoolConfig(
-            output_dtype=dtype,
+            output_dtype=formats.left_in_dram(layer).dtype,
             output_memory="dram",
             deallocate_input=False,
             reallocate_halo_output=True,

@@ -9,14 +9,16 @@ from typing import TypeVar
 
 from autosched.errors import SearchError
 from autosched.network.graph import Layer, Network
-from autosched.network.left_layouts import left_layout
+from autosched.network.left_layouts import is_mean, left_layout
 from autosched.network.operators import (
     Concat,
     Conv2d,
     ConvTranspose2d,
+    GlobalAvgPool2d,
     HostOp,
     Input,
     Linear,
+    Pool2d,
     Slice,
     Unary,
 )
@@ -103,13 +105,22 @@ class LayerFormats:
         if found is None:
             producers = [self._network.by_name[name] for name in layer.inputs]
             inputs = [self.left_in_dram(producer) for producer in producers]
+            shapes = self.input_shapes(layer)
             if isinstance(layer.op, Unary):
                 found = inputs[0]
+            elif isinstance(layer.op, Pool2d | GlobalAvgPool2d):
+                found = self._pooled_in_dram(layer, inputs[0].dtype)
             else:
-                shapes = self.input_shapes(layer)
                 found = left_layout(layer.op, shapes, layer.shape, inputs)
             self._left[layer.name] = found = found or self.dram_layout(layer)
         return found
+
+    def _pooled_in_dram(self, layer: Layer, source: DataType) -> TensorLayout:
+        """Return where a pool leaves its output; means of bfloat16 or whole tiles are reduced."""
+        (shape,) = self.input_shapes(layer)
+        whole = source is DataType.BFLOAT16 or not shape[2] * shape[3] % _TILE
+        is_reduced = is_mean(layer.op, shape) and whole
+        return TensorLayout(dtype=source if is_reduced else self.output_dtype(layer))
 
     def output_dtype(self, layer: Layer) -> DataType:
         """Return the format of a layer's output.

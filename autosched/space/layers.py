@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from autosched.network.graph import Layer
-from autosched.network.left_layouts import is_image, left_layout
+from autosched.network.left_layouts import is_image, is_mean, left_layout
 from autosched.network.operators import (
     Binary,
     GlobalAvgPool2d,
@@ -166,7 +166,18 @@ def _pool_options(
     taken = [Option(base, (layout,)) for layout in sources if layout.is_sharded]
     sliced = replace(base, output_memory="dram", deallocate_input=False)
     in_dram = [Option(sliced, (layout,)) for layout in _dram(sources)]
-    return native + taken + in_dram
+    found = native + taken + in_dram
+    if is_mean(layer.op, formats.input_shapes(layer)[0]):
+        found += [_in_format_of_input(option) for option in taken + in_dram]
+    return list(dict.fromkeys(found))
+
+
+def _in_format_of_input(option: Option) -> Option:
+    """Return a pool whose output has the format of its input, as reductions leave it."""
+    assert isinstance(option.config, PoolConfig)  # noqa: S101 - a pool's
+    assert option.input_layouts is not None  # noqa: S101 - not a native one
+    dtype = option.input_layouts[0].dtype
+    return replace(option, config=replace(option.config, output_dtype=dtype))
 
 
 def sliced_pools(base: PoolConfig, source: TensorLayout, effort: Effort) -> list[Option]:

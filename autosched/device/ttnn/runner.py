@@ -32,9 +32,9 @@ from autosched.device.ttnn.calls import (
 from autosched.device.ttnn.ttnn_types import layout_of
 from autosched.errors import AutoschedError, ScheduleError
 from autosched.network.graph import Layer, Network, in_execution_order
-from autosched.network.operators import Input, Output
 from autosched.network.left_layouts import is_image
 from autosched.network.legal_values import config_type, layer_faults
+from autosched.network.operators import Input, Output
 from autosched.schedule.configurations import EltwiseConfig, FixedConfig, LayerConfig
 from autosched.schedule.outcomes import Rejection
 from autosched.schedule.schedule import Schedule

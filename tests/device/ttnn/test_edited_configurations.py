@@ -220,6 +220,28 @@ CASES = {
         (DRAM_8B,),
         {**POOL, "deallocate_input": None},
     ),
+    "mean by reductions": Case(
+        GlobalAvgPool2d(),
+        (IMAGE,),
+        ROW,
+        PoolConfig(output_memory="dram"),
+        (DRAM_TILE,),
+        {
+            "shard_layout": ShardLayout.WIDTH,
+            "output_page": PageLayout.ROW_MAJOR,
+            "output_dtype": DataType.BFLOAT8_B,
+            "output_memory": "sharded",
+            "slicing": "dram_height",
+        },
+    ),
+    "mean of shards by reductions": Case(
+        GlobalAvgPool2d(),
+        (IMAGE,),
+        ROW,
+        PoolConfig(output_dtype=DataType.BFLOAT8_B),
+        (SHARDS,),
+        {"shard_layout": ShardLayout.HEIGHT, "output_dtype": DataType.BFLOAT16},
+    ),
     "sum": Case(
         Binary("add"),
         (IMAGE, IMAGE),

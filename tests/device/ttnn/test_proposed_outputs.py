@@ -12,6 +12,7 @@ from autosched.network.operators import (
     Attention,
     Constant,
     Crop,
+    GlobalAvgPool2d,
     GroupNorm,
     Input,
     LayerNorm,
@@ -35,6 +36,7 @@ from autosched.schedule.tensors import (
     Memory,
     PageLayout,
     ShardLayout,
+    TensorLayout,
 )
 from autosched.space.defaults import default_schedule
 from autosched.space.formats import Formats, LayerFormats
@@ -51,6 +53,8 @@ WIDTHS = replace(
     SHARDS, sharding=ShardLayout.WIDTH, grid=(CoreRange(0, 0, 1, 0),), shard_shape=(1024, 32)
 )
 NARROW = height(64, 32, (CoreRange(0, 0, 6, 0),))
+# As between layers with weights, though there are none here.
+INNER = Formats(end_activations=DataType.BFLOAT8_B)
 PIXEL_SHARDS = replace(WIDTHS, shard_shape=(32, 32))
 # Of everything a proposal can bring where it asks for it.
 PLACING = ("InterleavedToSharded", "ShardedToInterleaved", "Reshard", "Typecast", "Copy")
@@ -108,6 +112,23 @@ def test_nothing_brings_an_output_where_it_was_asked(worker: WorkerDevice, name:
                 ends = isinstance(op, Upsample) and last.startswith("ShardedToInterleaved")
                 assert ends or not last.startswith(PLACING), option
     assert ran or name == "squeeze"
+
+
+@pytest.mark.parametrize("side", [7, 32])
+@pytest.mark.parametrize("taken", [DRAM_8B, DRAM_TILE])
+def test_a_mean_is_proposed_in_the_format_that_reductions_leave(
+    worker: WorkerDevice, taken: TensorLayout, side: int
+) -> None:
+    """Inner means of a bfloat16 input: ttnn reduces them, and keeps the format."""
+    op, shape = GlobalAvgPool2d(), (1, 64, side, side)
+    network = network_of(op, (shape,), PIXEL)
+    left = set()
+    for option in options(network.by_name["it"], LayerFormats(network, INNER), [[taken]], []):
+        request = ProbeRequest(op, (shape,), PIXEL, option.config, option.input_layouts, (taken,))
+        found = worker.probe(request)
+        if isinstance(found, ProbeOutcome) and option.input_layouts is not None:
+            left.add(found.output_layout)
+    assert TensorLayout(dtype=taken.dtype) in left
 
 
 def test_ttnns_default_converts_no_format_that_a_layer_keeps(
