@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "network": WORDS,
     "network/rules": {"network", "errors"},
     "network/capture": {"network", "network/rules", "errors", "quiet"},
-    "export": WORDS,
+    "export": {"network", *WORDS},
     "space": {"network", *WORDS, "boards"},
     "device/mock": {"boards", "errors"},
     "device/ttnn": {"device", "network", *GROUND},
@@ -79,7 +79,12 @@ INSIDE_FUNCTIONS = {
 """What is imported inside a function only: it loads ttnn, or torch."""
 ONE_FILE = {
     ("cost", "store"): {"cost/model_choice.py"},
-    ("device/ttnn", "device"): {"device/interface.py", "device/rejections.py"},
+    ("device/ttnn", "device"): {
+        "device/asked_layouts.py",
+        "device/interface.py",
+        "device/rejections.py",
+    },
+    ("export", "network"): {"network/legal_values.py"},
     ("probing", "device"): {"device/interface.py", "device/revisions.py"},
     ("device", "device/mock"): {"device/machine.py"},
 }

@@ -21,13 +21,19 @@ from autosched.schedule.serialization import digest
 _HERE = Path(__file__).parent
 
 SHARED = (
+    "asked_layouts.py",
     "rejections.py",
     "ttnn/calls.py",
     "ttnn/graph_capture.py",
     "ttnn/local_device.py",
+    "ttnn/runner.py:checked",
+    "ttnn/runner.py:is_handed_back",
+    "ttnn/runner.py:placed",
     "ttnn/runner.py:run_layer",
     "ttnn/ttnn_types.py",
     "../boards.py:L1_SMALL_BYTES",
+    "../network/left_layouts.py",
+    "../network/legal_values.py",
 )
 """What decides every probe: files relative to this one, or ``FILE:NAME`` for one definition."""
 BESIDE = {

@@ -8,8 +8,7 @@ from typing import Any, cast
 
 from autosched.errors import ScheduleError
 from autosched.export.ttnn_names import SLICE_TYPES
-from autosched.network.graph import Network
-from autosched.network.legal_values import CONVERT_TO_HWC, Fault, eltwise_faults, layer_faults
+from autosched.network.legal_values import CONVERT_TO_HWC, Fault, eltwise_faults
 from autosched.schedule.configurations import (
     HOST_METHOD,
     Conv2dConfig,
@@ -57,16 +56,6 @@ def validate_schedule(schedule: Schedule, file: str) -> None:
             place = f"{noun} {str(edge)!r}"
             _report(file, place, _edge_faults(edge, schedule))
             _report(file, place, _layout_faults(layout, ""))
-
-
-def check_layer_values(schedule: Schedule, network: Network, file: str) -> None:
-    """Check every value that a layer's operator would ignore.
-
-    Raises:
-        ScheduleError: naming the file, the layer, the field and its legal values.
-    """
-    for layer in network:
-        _report(file, f"layer {layer.name!r}", layer_faults(layer, schedule.layers[layer.name]))
 
 
 def check_provenance(

@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from autosched.errors import ScheduleError
-from autosched.export.validation import check_layer_values
 from autosched.network.operators import GETITEM, HostOp, LayerOp
 from autosched.schedule.outcomes import Rejection
 from autosched.schedule.schedule import Schedule
@@ -132,48 +131,6 @@ def in_execution_order(network: Network, schedule: Schedule) -> Network:
             )
     ordered = tuple(sorted(network.layers, key=lambda layer: place[layer.name]))
     return network if ordered == network.layers else replace(network, layers=ordered)
-
-
-def check_layers(schedule: Schedule, file: str, network: Network) -> None:
-    """Check that a schedule has the layers of a network.
-
-    Raises:
-        ScheduleError: naming the file and the layer that is missing or too many, or has a value
-            that its operator has not.
-    """
-    for name in schedule.layers:
-        if name not in network.by_name:
-            raise ScheduleError(
-                f"{file}: layer {name!r} is not in network {network.name}; remove it, or export "
-                "the schedule again"
-            )
-    for layer in network:
-        if layer.name not in schedule.layers:
-            raise ScheduleError(
-                f"{file}: layer {layer.name!r} is missing; export the schedule again"
-            )
-    check_layer_values(schedule, network, file)
-    for edge in schedule.reshards:
-        if edge not in network.edges:
-            raise ScheduleError(
-                f"{file}: reshard {str(edge)!r} is of no edge of network {network.name}; correct "
-                "it, or remove it"
-            )
-    _check_order(schedule, file, network)
-
-
-def _check_order(schedule: Schedule, file: str, network: Network) -> None:
-    try:
-        in_execution_order(network, schedule)
-    except ScheduleError as error:
-        raise ScheduleError(f"{file}: {error}") from None
-    place = {name: number for number, name in enumerate(schedule.layers)}
-    for edge in schedule.moves:
-        if place[edge.producer] > place[edge.consumer]:
-            raise ScheduleError(
-                f"{file}: move {str(edge)!r} is before its tensor is there; name a layer from "
-                f"{edge.producer} on"
-            )
 
 
 _BYTES = 2  # of bfloat16, in which tensors lie on the device at most

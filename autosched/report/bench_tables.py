@@ -78,7 +78,7 @@ def comparison_markdown(
 
 
 _OVERVIEW_LEGEND = (
-    f"Proven lower bound in {words.MICRO} ({{}}), then each method's latency over it, and the range "
+    f"Proven lower bound in {words.MICRO} ({{}}), then each method's latency over it, the range "
     "where seeds differ; a dash where the device accepted none of its schedules."
 )
 

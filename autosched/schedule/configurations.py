@@ -117,7 +117,7 @@ class EltwiseConfig:
     """
 
     output_dtype: DataType = DataType.BFLOAT8_B
-    layout: TensorLayout = TensorLayout(dtype=DataType.BFLOAT8_B)
+    layout: TensorLayout = field(default_factory=lambda: TensorLayout(dtype=DataType.BFLOAT8_B))
 
 
 HOST_METHOD = "host"

@@ -118,7 +118,7 @@ class LayerFormats:
     def _pooled_in_dram(self, layer: Layer, source: DataType) -> TensorLayout:
         """Return where a pool leaves its output; means of bfloat16 or whole tiles are reduced."""
         (shape,) = self.input_shapes(layer)
-        whole = source is DataType.BFLOAT16 or not shape[2] * shape[3] % _TILE
+        whole = source is DataType.BFLOAT16 or not shape[2] * shape[3] % TILE
         is_reduced = is_mean(layer.op, shape) and whole
         return TensorLayout(dtype=source if is_reduced else self.output_dtype(layer))
 
