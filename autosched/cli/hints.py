@@ -26,8 +26,12 @@ def module_name(study: str) -> str:
     return re.sub(r"\W+", "_", study) + ".py"
 
 
-def after_search(study: str, storage: str | None, settings: "Settings", exported: str) -> list[str]:
-    """Return what to type after a search."""
+def after_search(
+    study: str, storage: str | None, settings: "Settings", exported: str, *, has_run: bool = True
+) -> list[str]:
+    """Return what to type after a search; one in which nothing ``has_run`` can only go on."""
+    if not has_run:
+        return [command("resume", study, storage=storage)]
     file = exported or module_name(study)
     lines = [] if exported else [command("export", study, "-o", file, storage=storage)]
     if settings.network_file:

@@ -92,7 +92,10 @@ def show(
             path = write_ops(trial.ops, trial.latency_kind, board, trial.cost_model, csv)
             say(output.console, f"Ops: {path}")
         summary.print_gain(output.console, summary.SearchResult(record, trials, best))
-        summary.print_next(output.console, hints.after_search(study, storage, settings, ""))
+        summary.print_next(
+            output.console,
+            hints.after_search(study, storage, settings, "", has_run=best is not None),
+        )
         output.result(studies.shown_plain(record, trials, best, layers=layers))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from autosched.bench.bench import Bench, Progress
+from autosched.bench.bench import Bench, CountedProgress
 from autosched.cli.steps.bench_run import BenchRequest
 from autosched.cli.steps.inputs import hand_tuned, hand_tuned_path
 from autosched.errors import SearchError
@@ -105,7 +105,7 @@ def test_a_network_without_a_schedule_is_left_out_of_many(
 ) -> None:
     """Those before it are written already, and those after it still come."""
 
-    def prepare(bench: Bench, progress: Progress) -> JointProblem:
+    def prepare(bench: Bench, progress: CountedProgress) -> JointProblem:
         if bench.network.batch == 2:
             raise SearchError("layer 0: nothing fits")
         return real(bench, progress)

@@ -63,7 +63,7 @@ def test_a_value_that_the_layer_would_ignore_is_named_with_the_legal_ones(
     output = schedule.layers["output"]
     assert isinstance(output, FixedConfig)
     layers = {**schedule.layers, "output": replace(output, method="permute")}
-    path = replace(schedule, layers=layers).export(tmp_path / "edited.py")
+    path = save_schedule(replace(schedule, layers=layers), tmp_path / "edited.py")
     done = invoke("check", str(path), "--net", str(studied.net))
     assert done.code == 2
     assert f"error: {path}: layer 'output': method is 'permute'; legal is ''" in done.err

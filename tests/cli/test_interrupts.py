@@ -98,7 +98,7 @@ def test_a_signal_before_the_search_says_how_to_begin_again(
 def test_the_third_signal_ends_at_once(tmp_path: Path) -> None:
     script = textwrap.dedent("""
         import time
-        from autosched.cli import interrupts
+        from autosched.cli import exits as interrupts
 
         interrupts.install()
         try:

@@ -3,9 +3,7 @@ from dataclasses import replace
 import pytest
 
 from autosched.errors import ScheduleError
-from autosched.export.validation import check_layer_values, check_provenance, validate_schedule
-from autosched.network.graph import Layer, Network
-from autosched.network.operators import Input, Softmax
+from autosched.export.validation import check_provenance, validate_schedule
 from autosched.schedule.configurations import (
     Conv2dConfig,
     EltwiseConfig,
@@ -96,17 +94,3 @@ def test_an_illegal_value_is_named_with_the_legal_ones(config: LayerConfig, word
     schedule = replace(small_schedule(), layers={"it": config}, reshards={}, moves={})
     with pytest.raises(ScheduleError, match=f"^file.py: layer 'it': {words}"):
         validate_schedule(schedule, "file.py")
-
-
-def test_a_value_that_its_operator_would_ignore_is_named_with_the_legal_ones() -> None:
-    layers = (
-        Layer("x", Input(), (), (1, 64, 8, 8)),
-        Layer("soft", Softmax(1), ("x",), (1, 64, 8, 8)),
-    )
-    configs = {"x": FixedConfig(), "soft": FixedConfig(method="permute")}
-    schedule = replace(small_schedule(), layers=configs, reshards={}, moves={})
-    words = "^file.py: layer 'soft': method is 'permute'; legal is '' for a Softmax. Correct it, or"
-    with pytest.raises(ScheduleError, match=words):
-        check_layer_values(schedule, Network("net", layers), "file.py")
-    legal = replace(schedule, layers={**configs, "soft": FixedConfig()})
-    check_layer_values(legal, Network("net", layers), "file.py")

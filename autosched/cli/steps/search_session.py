@@ -115,7 +115,9 @@ def report(output: Screen, result: SearchResult, settings: Settings, storage: st
     exported = "" if result.schedule_path is None else str(result.schedule_path)
     if exported:
         say(output.console, f"Exported: {exported}")
-    print_next(output.console, hints.after_search(result.study.name, storage, settings, exported))
+    has_run = result.best is not None
+    lines = hints.after_search(result.study.name, storage, settings, exported, has_run=has_run)
+    print_next(output.console, lines)
     output.result(result.to_plain())
 
 
