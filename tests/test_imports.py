@@ -174,6 +174,25 @@ def test_there_is_no_circle_of_files() -> None:
         pytest.fail(" -> ".join(circle.args[1]))
 
 
+SAME_THING = {"CALLS", "FAMILY", "RULES"}
+"""What each family declares under the same name."""
+
+
+def test_public_names_are_alike_only_where_they_are_the_same_thing() -> None:
+    homes: dict[str, set[str]] = {}
+    for module, path in MODULES.items():
+        for node in ast.parse(path.read_text()).body:
+            targets = [node] if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
+            names = [target.name for target in targets]
+            if isinstance(node, ast.Assign):
+                names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+            for name in names:
+                homes.setdefault(name, set()).add(module)
+    alike = {name: sorted(where) for name, where in homes.items() if len(where) > 1}
+    public = {name for name in alike if not name.startswith("_")} - SAME_THING
+    assert {name: alike[name] for name in public} == {}
+
+
 def test_no_room_is_a_warehouse() -> None:
     sizes = {
         room: sum(

@@ -38,7 +38,7 @@ CONV_SLICINGS = ("l1_full", *POOL_SLICINGS)
 MATMUL_OUTPUTS = ("dram", "l1", "width", "height", "block")
 SHARDED_LAYOUTS = (ShardLayout.HEIGHT, ShardLayout.WIDTH, ShardLayout.BLOCK)
 FLOAT_TYPES = (DataType.BFLOAT16, DataType.BFLOAT8_B, DataType.BFLOAT4_B, DataType.FLOAT32)
-METHODS = ("", "permute", CONVERT_TO_HWC, HOST_METHOD)
+INPUT_METHODS = ("", "permute", CONVERT_TO_HWC, HOST_METHOD)
 _BLOCK_FLOATS = (DataType.BFLOAT8_B, DataType.BFLOAT4_B)
 
 
@@ -133,7 +133,7 @@ def _layer_faults(config: LayerConfig) -> Iterator[Fault]:
         yield from eltwise_faults(config)
         yield from _layout_faults(config.layout, "layout.")
     elif isinstance(config, FixedConfig):
-        yield from _choice(config, "method", METHODS)
+        yield from _choice(config, "method", INPUT_METHODS)
         yield from _layout_faults(config.output, "output.")
 
 

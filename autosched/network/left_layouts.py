@@ -27,7 +27,6 @@ from autosched.network.operators import (
 )
 from autosched.schedule.tensors import DataType, PageLayout, TensorLayout
 
-Shape = Sequence[int]
 _TILE = 32
 _CHANNELS_LAST = (0, 2, 3, 1)
 # An image is handed back in PyTorch's order, which has no tiles; nobody chooses that, and the
@@ -36,7 +35,10 @@ _TO_DRAM = (Constant, HostOp, GroupNorm, Crop, Reshape, Permute, Attention, Outp
 
 
 def left_layout(
-    op: LayerOp, input_shapes: Sequence[Shape], shape: Shape, inputs: Sequence[TensorLayout]
+    op: LayerOp,
+    input_shapes: Sequence[Sequence[int]],
+    shape: Sequence[int],
+    inputs: Sequence[TensorLayout],
 ) -> TensorLayout | None:
     """Return where a layer's output lies without a word about it, None for other operators.
 
@@ -54,7 +56,7 @@ def left_layout(
     return TensorLayout() if isinstance(op, _TO_DRAM) else None
 
 
-def is_mean(op: LayerOp, shape: Shape) -> bool:
+def is_mean(op: LayerOp, shape: Sequence[int]) -> bool:
     """Return whether a layer averages whole images of ``shape``, which ttnn may do by reductions.
 
     Those leave the format of their input, and L1 interleaved of any shards.
@@ -64,7 +66,7 @@ def is_mean(op: LayerOp, shape: Shape) -> bool:
     return isinstance(op, Pool2d) and op.mode == "avg" and tuple(op.kernel) == tuple(shape[2:])
 
 
-def _stays(op: LayerOp, input_shapes: Sequence[Shape], shape: Shape) -> bool:
+def _stays(op: LayerOp, input_shapes: Sequence[Sequence[int]], shape: Sequence[int]) -> bool:
     """Return whether a layer leaves its output in the layout of its input."""
     match op:
         case Softmax() | LayerNorm():
@@ -83,35 +85,35 @@ def sliced(op: Slice, layout: TensorLayout) -> TensorLayout:
     return layout if whole else replace(layout, dtype=DataType.BFLOAT16)
 
 
-def _cuts_tiles(op: Attention, shape: Shape) -> bool:
+def _cuts_tiles(op: Attention, shape: Sequence[int]) -> bool:
     """Return whether heads are cut apart in whole tiles of channels, without going to rows."""
     return not shape[1] // op.heads % _TILE
 
 
-def is_image(shape: Shape) -> bool:
+def is_image(shape: Sequence[int]) -> bool:
     """Return whether a shape is an image's, (N, C, H, W), rather than a vector's."""
     return len(shape) == 4
 
 
-def _keeps_rows(source: Shape, target: Shape) -> bool:
+def _keeps_rows(source: Sequence[int], target: Sequence[int]) -> bool:
     """Return whether a reshape leaves pixels and channels as they lie on the device."""
     moves = any(is_image(shape) and tuple(shape[2:]) != (1, 1) for shape in (source, target))
     return not moves and rows_and_columns(source) == rows_and_columns(target)
 
 
-def _keeps_order(op: Permute, source: Shape, target: Shape) -> bool:
+def _keeps_order(op: Permute, source: Sequence[int], target: Sequence[int]) -> bool:
     _, order = device_permutation(source, op, target)
     return list(order) == sorted(order) and rows_and_columns(source) == rows_and_columns(target)
 
 
-def rows_and_columns(shape: Shape) -> tuple[int, int]:
+def rows_and_columns(shape: Sequence[int]) -> tuple[int, int]:
     """Return how a tensor of PyTorch's ``shape`` lies on the device: pixels by channels."""
     columns = shape[1] if is_image(shape) else shape[-1]
     return math.prod(shape) // columns, columns
 
 
 def device_permutation(
-    source: Shape, op: Permute, target: Shape
+    source: Sequence[int], op: Permute, target: Sequence[int]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return an order of elements as the device sees it: sizes, and the permutation of these.
 
@@ -131,7 +133,7 @@ def device_permutation(
     return sizes, tuple(ordered.index(run) for run in runs)
 
 
-def _device_order(sizes: Sequence[int], order: Sequence[int], shape: Shape) -> list[int]:
+def _device_order(sizes: Sequence[int], order: Sequence[int], shape: Sequence[int]) -> list[int]:
     """Return parts, in PyTorch's ``order`` of a tensor of ``shape``, in the device's order."""
     remaining, groups = list(order), []
     for size in shape:
