@@ -214,7 +214,7 @@ def compare(
     of Optuna's ``sampler_trials``.
 
     Raises:
-        SearchError: if no schedule of the probed tables fits in L1, or a sampler would do nothing
+        SearchError: if no schedule of the probed tables fits in L1, or a sampler would do little
             but draw at random.
     """
     check_start_up(methods, sampler_trials)
@@ -249,18 +249,18 @@ def compare(
 
 
 def check_start_up(methods: Sequence[str], sampler_trials: int) -> None:
-    """Refuse samplers whose trials are no more than those that they draw at random.
+    """Refuse samplers that would draw more trials at random than they choose.
 
     Raises:
         SearchError: naming the sampler and the trials it takes.
     """
     for name in methods:
         drawn = START_UP.get(name, 0)
-        if sampler_trials <= drawn:
+        if sampler_trials < 2 * drawn:
             raise SearchError(
-                f"{name} draws its first {drawn} trials at random, as random does, and "
-                f"{sampler_trials} would show nothing else; give it more with --sampler-trials, or "
-                "leave it out"
+                f"{name} draws its first {drawn} trials at random, as random does, so that "
+                f"{sampler_trials} would show little else; give it {2 * drawn} or more with "
+                "--sampler-trials, or leave it out"
             )
 
 

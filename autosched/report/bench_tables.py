@@ -151,7 +151,7 @@ _METHODS_LEGEND = (
 _DRAWN = " and ".join(f"{name} its first {drawn}" for name, drawn in START_UP.items())
 _ABOUT_OPTUNA = (
     f" {', '.join(OPTUNA_SAMPLERS[:-1])} and {OPTUNA_SAMPLERS[-1]} have trials of their own, more "
-    f"than what they draw at random ({_DRAWN})."
+    f"than they draw at random ({_DRAWN})."
 )
 
 

@@ -68,7 +68,7 @@ def bench(studied: Studied, probed: Store) -> Bench:
 @pytest.fixture
 def compared(bench: Bench) -> NetworkComparison:
     return compare(
-        bench, Heard(), trials=4, seeds=range(2), methods=tuple(METHODS), sampler_trials=51
+        bench, Heard(), trials=4, seeds=range(2), methods=tuple(METHODS), sampler_trials=100
     )
 
 
@@ -86,7 +86,7 @@ def test_a_bench_asks_the_device_for_no_probe_that_is_stored(studied: Studied, p
 
 def test_every_method_takes_part_and_only_samplers_have_seeds(bench: Bench):
     heard = Heard()
-    compare(bench, heard, trials=2, seeds=range(2), methods=tuple(METHODS), sampler_trials=51)
+    compare(bench, heard, trials=2, seeds=range(2), methods=tuple(METHODS), sampler_trials=100)
     seeds: dict[str, list[int | None]] = {}
     for method, seed in heard.started:
         seeds.setdefault(method, []).append(seed)
@@ -101,9 +101,9 @@ def test_optunas_samplers_take_part_on_demand_with_trials_of_their_own(bench: Be
     compare(bench, heard, trials=2, seeds=[0])
     assert not {"random", "tpe", "nsga2"} & set(heard.ended)
     methods = ("random", "tpe", "mutation")
-    found = compare(bench, Heard(), trials=2, seeds=[0], methods=methods, sampler_trials=12)
+    found = compare(bench, Heard(), trials=2, seeds=[0], methods=methods, sampler_trials=20)
     runs = {method.name: method.runs[0].points for method in found.methods}
-    assert len(runs["mutation"]) <= 2 < len(runs["random"]) <= 12
+    assert len(runs["mutation"]) <= 2 < len(runs["random"]) <= 20
     # Of one seed, both draw the same at first, and then no longer.
     drawn = [[point.latency_us for point in runs[name]] for name in ("random", "tpe")]
     assert drawn[0][:10] == drawn[1][:10]
@@ -111,10 +111,12 @@ def test_optunas_samplers_take_part_on_demand_with_trials_of_their_own(bench: Be
 
 
 @pytest.mark.parametrize(("name", "drawn"), [("tpe", 10), ("nsga2", 50)])
-def test_a_sampler_that_would_only_draw_at_random_is_refused(bench: Bench, name: str, drawn: int):
-    words = f"{name} draws its first {drawn} trials at random, .* more with --sampler-trials"
+def test_a_sampler_that_would_mostly_draw_at_random_is_refused(bench: Bench, name: str, drawn: int):
+    words = f"{name} draws its first {drawn} trials at random, .* {2 * drawn} or more with"
     with pytest.raises(SearchError, match=words):
-        compare(bench, Heard(), trials=500, seeds=[0], methods=(name,), sampler_trials=drawn)
+        compare(
+            bench, Heard(), trials=500, seeds=[0], methods=(name,), sampler_trials=2 * drawn - 1
+        )
 
 
 def test_the_trials_drawn_at_random_are_optunas():

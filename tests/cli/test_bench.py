@@ -58,8 +58,8 @@ def test_the_solver_is_timed(studied: Studied, invoke: Invoke, tmp_path: Path) -
     ("arguments", "words"),
     [
         (("--method", "magic"), "unknown method 'magic'; it is one of default, height, greedy"),
-        (("--method", "tpe", "--sampler-trials", "10"), "tpe draws its first 10 trials at random"),
-        (("--all-samplers", "--sampler-trials", "50"), "nsga2 draws its first 50 trials at rand"),
+        (("--method", "tpe", "--sampler-trials", "19"), "tpe draws its first 10 trials at random"),
+        (("--all-samplers", "--sampler-trials", "99"), "nsga2 draws its first 50 trials at rand"),
         (("--board", "n1500"), "unknown board 'n1500'; the boards are n150"),
         (("--effort", "heroic"), "unknown effort 'heroic'; it is one of quick"),
         (("--plot", "bench.png"), "--plot bench.png: name a file that ends in .html"),

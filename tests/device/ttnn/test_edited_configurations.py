@@ -321,7 +321,7 @@ def edits() -> Iterator[Any]:
                 yield pytest.param(case, field, value, id=f"{name}, {field}")
 
 
-@pytest.mark.parametrize(("case", "field", "value"), edits())
+@pytest.mark.parametrize(("case", "field", "value"), list(edits()))
 def test_an_edit_counts_or_is_refused(
     worker: WorkerDevice, case: Case, field: str, value: Any
 ) -> None:
