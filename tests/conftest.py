@@ -3,6 +3,9 @@
 import signal
 
 import hypothesis
+import pytest
+
+from tests.once import OncePerRun, directory_of_run
 
 
 def _restore_signals() -> None:
@@ -24,3 +27,11 @@ hypothesis.settings.register_profile("autosched", deadline=None, derandomize=Tru
 hypothesis.settings.load_profile("autosched")
 
 pytest_plugins = ["tests.examples.studied"]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> OncePerRun:
+    """Makes data that takes seconds, for all workers of this run."""
+    directory = directory_of_run(tmp_path_factory.getbasetemp()) / "once"
+    directory.mkdir(exist_ok=True)
+    return OncePerRun(directory)

@@ -6,12 +6,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from autosched.cli.main import run_command_line
+from tests.once import OncePerRun
 
 TINY = """\
 from torch import nn
@@ -80,21 +82,30 @@ def invoke(
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("net") / "tiny.py"
+def tiny(once: OncePerRun) -> Path:
+    """The file of the small network; it stays where it is and as it is."""
+    return once("tiny", write_tiny)
+
+
+def write_tiny(directory: Path) -> Path:
+    path = directory / "tiny.py"
     path.write_text(TINY)
     return path
 
 
 @pytest.fixture(scope="session")
-def studied(tiny: Path) -> Studied:
+def studied(once: OncePerRun, tiny: Path) -> Studied:
     """The study that all tests look at; none of them may add to it."""
-    url = f"sqlite:///{tiny.parent}/studied.sqlite3"
-    schedule = tiny.parent / "tiny_n150.py"
+    return once("tiny_study", partial(study, tiny))
+
+
+def study(net: Path, directory: Path) -> Studied:
+    url = f"sqlite:///{directory}/studied.sqlite3"
+    schedule = directory / "tiny_n150.py"
     done = in_process_of_its_own(
-        "run", str(tiny), "--effort", "quick", "--trials", "3", "--storage", url,
+        "run", str(net), "--effort", "quick", "--trials", "3", "--storage", url,
         "--device", "mock", "--export", str(schedule), "--json",
         env={**os.environ, "COLUMNS": "80"},
     )  # fmt: skip
     assert done.code == 0, done.err
-    return Studied(url, "tiny-n150", tiny, schedule, done)
+    return Studied(url, "tiny-n150", net, schedule, done)

@@ -8,6 +8,8 @@ import pytest
 from autosched.search.samplers.joint_sampler import JointSampler
 from tests.cli.conftest import Invoke, Studied
 
+_MOVED = "UPDATE autosched_study SET settings = replace(settings, ?, ?)"
+
 
 def copied(studied: Studied, directory: Path) -> str:
     shutil.copy(studied.url.removeprefix("sqlite:///"), directory / "copy.sqlite3")
@@ -52,11 +54,9 @@ def test_a_moved_network_file_is_named_with_the_way_out(
     studied: Studied, invoke: Invoke, tmp_path: Path
 ) -> None:
     url = copied(studied, tmp_path)
-    away = studied.net.rename(tmp_path / "moved.py")
-    try:
-        done = invoke("resume", "tiny-n150", "--storage", url)
-    finally:
-        away.rename(studied.net)
+    with closing(sqlite3.connect(tmp_path / "copy.sqlite3")) as other, other:
+        other.execute(_MOVED, (str(studied.net), f"{tmp_path}/tiny.py"))
+    done = invoke("resume", "tiny-n150", "--storage", url)
     assert done.code == 2
     assert "tiny.py does not exist" in done.err
     assert "autosched run NEW/PLACE/NET.PY --study tiny-n150" in done.err

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from autosched.schedule.outcomes import DeviceOp
 from autosched.store.database import Store, open_store
+from tests.cost.records import Captures
+from tests.once import OncePerRun
 
 DATA = Path(__file__).parent / "data"
 ROOT = Path(__file__).parents[2]
@@ -19,13 +20,17 @@ def data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def captures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[DeviceOp, ...]]:
+def captures(once: OncePerRun) -> Captures:
     """Device ops of single ops run on the mock device, by name."""
-    path = tmp_path_factory.mktemp("captures") / "captures.pkl"
+    return once("captures", capture_ops)
+
+
+def capture_ops(directory: Path) -> Captures:
+    path = directory / "captures.pkl"
     command = [sys.executable, "-m", "tests.cost.mock_captures", str(path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    found: dict[str, tuple[DeviceOp, ...]] = pickle.loads(path.read_bytes())  # noqa: S301
+    found: Captures = pickle.loads(path.read_bytes())  # noqa: S301
     return found
 
 

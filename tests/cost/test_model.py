@@ -11,9 +11,7 @@ from autosched.cost import model as model_module
 from autosched.cost.coefficients import FORMAT
 from autosched.cost.model import COMMON, CostModel
 from autosched.errors import ProfileError
-from autosched.schedule.outcomes import DeviceOp
-
-Captures = dict[str, tuple[DeviceOp, ...]]
+from tests.cost.records import Captures
 
 
 @pytest.fixture(scope="module")

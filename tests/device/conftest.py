@@ -11,6 +11,7 @@ import pytest
 from autosched.device.worker import WorkerDevice
 from autosched.network.graph import Network
 from tests.examples.device_layers import BOARD, small_network
+from tests.once import OncePerRun
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,15 +35,19 @@ def worker(network: Network) -> Iterator[WorkerDevice]:
 
 
 @pytest.fixture(scope="session")
-def laboratory(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def laboratory(once: OncePerRun) -> dict[str, Any]:
     """What the experiments of ``laboratory.py`` found on a device of their own process."""
+    return once("laboratory", experiment)
+
+
+def experiment(directory: Path) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", "tests.device.laboratory"],
         capture_output=True,
         text=True,
         timeout=200,
         check=False,
-        **child_options(tmp_path_factory.mktemp("laboratory")),
+        **child_options(directory),
     )
     assert done.returncode == 0, done.stderr[-2000:]
     findings: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

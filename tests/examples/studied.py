@@ -22,6 +22,7 @@ from autosched.store.studies import StudyRecord
 from autosched.store.trials import TrialRecord, list_trials
 from tests.examples.devices import Recorder, Records, TableDevice
 from tests.examples.networks import BOARD, residual, skipping
+from tests.once import OncePerRun
 
 QUICK = Settings(effort="quick", device="mock")
 
@@ -73,8 +74,13 @@ class Studied:
         return TableDevice(self.records, self.joint)
 
 
+def study_in(directory: Path, network: Network) -> Studied:
+    """Study a network with an empty database, on a mock device of its own."""
+    with WorkerDevice(BOARD) as worker:
+        return study_on(Recorder(worker), f"sqlite:///{directory}/store.sqlite3", network)
+
+
 def study_on(recorder: Recorder, url: str, network: Network) -> Studied:
-    recorder.records = Records()
     watching = Watching()
     with (
         open_store(url) as store,
@@ -98,23 +104,15 @@ def study_on(recorder: Recorder, url: str, network: Network) -> Studied:
 
 
 @pytest.fixture(scope="session")
-def recorder() -> Iterator[Recorder]:
-    with WorkerDevice(BOARD) as worker:
-        yield Recorder(worker)
+def studied(once: OncePerRun) -> Studied:
+    """The residual block, studied."""
+    return once("residual", lambda directory: study_in(directory, residual()))
 
 
 @pytest.fixture(scope="session")
-def studied(recorder: Recorder, tmp_path_factory: pytest.TempPathFactory) -> Studied:
-    """The residual block, studied with an empty database."""
-    path = tmp_path_factory.mktemp("residual") / "store.sqlite3"
-    return study_on(recorder, f"sqlite:///{path}", residual())
-
-
-@pytest.fixture(scope="session")
-def skipped(recorder: Recorder, tmp_path_factory: pytest.TempPathFactory) -> Studied:
-    """The long skip, studied with an empty database of its own."""
-    path = tmp_path_factory.mktemp("skipping") / "store.sqlite3"
-    return study_on(recorder, f"sqlite:///{path}", skipping())
+def skipped(once: OncePerRun) -> Studied:
+    """The long skip, studied."""
+    return once("skipping", lambda directory: study_in(directory, skipping()))
 
 
 @pytest.fixture(scope="session", params=["studied", "skipped"])
@@ -131,9 +129,13 @@ def cost() -> CostModel:
 
 
 @pytest.fixture(scope="session")
-def empty_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+def empty_url(once: OncePerRun) -> str:
     """A database with our tables and Optuna's, which take a second to make."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('empty')}/store.sqlite3"
+    return once("empty", empty_in)
+
+
+def empty_in(directory: Path) -> str:
+    url = f"sqlite:///{directory}/store.sqlite3"
     open_store(url).close()
     optuna.storages.RDBStorage(url)
     return url

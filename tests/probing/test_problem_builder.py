@@ -1,6 +1,6 @@
 """Which branch of a fork runs first: chosen by L1, kept in the schedule, obeyed by the device."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -8,6 +8,7 @@ import pytest
 
 from autosched.budget import UNLIMITED, Budget
 from autosched.device.interface import ReshardRequest
+from autosched.device.worker import WorkerDevice
 from autosched.errors import TimeUpError
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Binary, Conv2d, Input, Output
@@ -22,7 +23,6 @@ from autosched.schedule.schedule import Provenance
 from autosched.schedule.tensors import CoreRange, DataType, Edge, Memory, ShardLayout, TensorLayout
 from autosched.space.defaults import default_schedule
 from autosched.space.formats import Formats
-from tests.examples.devices import Recorder
 from tests.examples.networks import BOARD
 
 SHAPE = (1, 64, 32, 32)
@@ -109,14 +109,20 @@ def test_the_schedule_keeps_the_order_and_is_found_again() -> None:
     assert ordered(0.2).find(schedule) is None
 
 
+@pytest.fixture(scope="module")
+def worker() -> Iterator[WorkerDevice]:
+    with WorkerDevice(BOARD) as device:
+        yield device
+
+
 @pytest.mark.parametrize("order", [CAPTURED, ["x", "narrow", "wide", "sum", "y"]])
-def test_the_device_runs_a_schedule_in_its_order(recorder: Recorder, order: list[str]) -> None:
+def test_the_device_runs_a_schedule_in_its_order(worker: WorkerDevice, order: list[str]) -> None:
     network = fork()
     schedule = default_schedule(network, BOARD.name, "0", Formats())
-    recorder.load(network)
+    worker.load(network)
     layers = {name: schedule.layers[name] for name in order}
     ordered_schedule = replace(schedule, layers=layers)
-    outcome = recorder.run(ordered_schedule)
+    outcome = worker.run(ordered_schedule)
     assert (ordered_schedule.fingerprint() == schedule.fingerprint()) == (order == CAPTURED)
     assert isinstance(outcome, RunOutcome)
     ran = list(dict.fromkeys(op.layer for op in outcome.ops))

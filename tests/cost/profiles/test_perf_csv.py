@@ -11,9 +11,9 @@ from autosched.cost.model import CostModel
 from autosched.cost.profiles.perf_csv import write_ops, write_perf_csv
 from autosched.errors import ProfileError
 from autosched.schedule.outcomes import DeviceOp, TimeKind
+from tests.cost.records import Captures
 
 N150 = find_board("n150")
-Captures = dict[str, tuple[DeviceOp, ...]]
 
 
 @pytest.fixture
