@@ -14,9 +14,17 @@ from autosched.device.worker import WorkerDevice
 from autosched.errors import DeviceError, TimeUpError
 from autosched.network.graph import Network
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome
-from autosched.schedule.tensors import Edge
+from autosched.schedule.tensors import DRAM_TILE, Edge
 from tests.examples import device_layers as examples
-from tests.examples.device_layers import BOARD, DRAM_8B, POOLED, sharded_schedule, ttnn_default
+from tests.examples.device_layers import (
+    BOARD,
+    DRAM_8B,
+    FITS,
+    POOLED,
+    ROWS_IN_DRAM,
+    sharded_schedule,
+    ttnn_default,
+)
 
 SPILL = ReshardRequest((1, 64, 16, 16), POOLED, DRAM_8B)
 IMPOSSIBLE_RESHARD = replace(SPILL, target=replace(POOLED, shard_shape=(32, 48)))
@@ -148,3 +156,13 @@ def test_replay_rejects_what_was_not_recorded(network: Network) -> None:
 def test_replay_runs_nothing_before_a_network_is_loaded(network: Network) -> None:
     with pytest.raises(DeviceError, match="call load"):
         ReplayDevice(BOARD, {}, {}, {}).run(ttnn_default(network))
+
+
+def test_one_source_layout_is_for_all_inputs() -> None:
+    assert FITS.sources == (DRAM_TILE,)
+    both = replace(FITS, input_shapes=FITS.input_shapes * 2)
+    assert both.sources == (DRAM_TILE, DRAM_TILE)
+    assert replace(both, source_layouts=(DRAM_TILE, ROWS_IN_DRAM)).sources == (
+        DRAM_TILE,
+        ROWS_IN_DRAM,
+    )

@@ -6,7 +6,7 @@ import pytest
 from autosched.errors import ScheduleError
 from autosched.export import saving
 from autosched.export.config_module import render_schedule
-from autosched.export.saving import save_schedule
+from autosched.export.saving import check_target, save_schedule
 from tests.examples.schedules import small_schedule
 
 
@@ -42,3 +42,22 @@ def test_a_failure_leaves_the_old_file_and_no_draft(
         save_schedule(small_schedule(), path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_network_file_is_never_overwritten(tmp_path: Path) -> None:
+    net = tmp_path / "net.py"
+    net.write_text("model = 1\n")
+    with pytest.raises(ScheduleError, match="no exported schedule; name another"):
+        check_target(net)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "nowhere/a.py"])
+def test_places_that_cannot_take_a_schedule(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ScheduleError, match=name):
+        check_target(tmp_path / name)
+
+
+def test_an_older_schedule_may_be_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("PROVENANCE = {}\n")
+    check_target(tmp_path / "a.py")
+    check_target(tmp_path / "new.json")

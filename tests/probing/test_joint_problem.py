@@ -6,14 +6,22 @@ from hypothesis import strategies as st
 
 from autosched.cost.model import CostModel
 from autosched.errors import SearchError
+from autosched.network.graph import Layer, Network
+from autosched.network.operators import Binary, Conv2d, Input, Output, Reshape
 from autosched.probing.candidates import Choice
-from autosched.probing.joint_problem import JointProblem, Selection, spill_edges
+from autosched.probing.joint_problem import (
+    JointProblem,
+    Selection,
+    SharedBuffers,
+    spill_edges,
+    with_liveness,
+)
 from autosched.probing.probe_book import ProbeBook, total_us
 from autosched.probing.reshard_tables import probe_reshards
-from autosched.schedule.configurations import Conv2dConfig, PoolConfig
-from autosched.schedule.outcomes import ProbeOutcome, Rejection
+from autosched.schedule.configurations import Conv2dConfig, FixedConfig, PoolConfig
+from autosched.schedule.outcomes import DeviceOp, ProbeOutcome, Rejection
 from autosched.schedule.schedule import Provenance, Schedule
-from autosched.schedule.tensors import Edge, Memory, ShardLayout, TensorLayout
+from autosched.schedule.tensors import CoreRange, DataType, Edge, Memory, ShardLayout, TensorLayout
 from autosched.search.samplers.optuna_trials import from_parameters, to_parameters
 from autosched.solver.evaluate import evaluate
 from autosched.solver.solver import solve
@@ -293,3 +301,52 @@ def test_layouts_of_another_schedule_are_not_guessed(studied: Studied) -> None:
     assert studied.joint.find(foreign) is None
     with pytest.raises(SearchError, match="not made of the candidates"):
         studied.joint.waiting_layouts(foreign, "conv1")
+
+
+# A tensor is freed early only where nobody reads its buffer again.
+
+SHAPE = (1, 32, 8, 8)
+GRID = (CoreRange(0, 0, 0, 0),)
+SHARDS = TensorLayout(Memory.L1, ShardLayout.HEIGHT, DataType.BFLOAT8_B, grid=GRID)
+RAN = (DeviceOp("Transpose", "", (), ()),)
+
+
+def network(*, reads_again: bool) -> Network:
+    """x, a view of it, a convolution of the view; the sum reads x again, or the view's image."""
+    layers = (
+        Layer("x", Input(), (), SHAPE),
+        Layer("view", Reshape(), ("x",), SHAPE),
+        Layer("conv", Conv2d(32, 32, (1, 1)), ("view",), SHAPE),
+        Layer("sum", Binary("add"), ("conv", "x" if reads_again else "conv"), SHAPE),
+        Layer("y", Output(), ("sum",), SHAPE),
+    )
+    return Network("views", layers)
+
+
+def frees(net: Network, view_ops: tuple[DeviceOp, ...], reshards: dict[Edge, TensorLayout]) -> bool:
+    buffers = SharedBuffers(net)
+    x, view, conv, *_ = net.layers
+    fixed = Choice(FixedConfig(), (SHARDS,), SHARDS, 1.0, 0, RAN)
+    buffers.add(x, fixed, reshards)
+    buffers.add(view, Choice(FixedConfig(), (SHARDS,), SHARDS, 0.0, 0, view_ops), reshards)
+    choice = Choice(Conv2dConfig(), (SHARDS,), SHARDS, 1.0, 0, RAN)
+    buffers.add(conv, choice, reshards)
+    config = with_liveness(conv, choice, reshards, buffers)
+    assert isinstance(config, Conv2dConfig)
+    return config.deallocate_activation
+
+
+@pytest.mark.parametrize(
+    ("reads_again", "view_ops", "freed"),
+    [(True, (), False), (True, RAN, True), (False, (), True), (False, RAN, True)],
+    ids=["shared and read again", "a copy", "shared and done", "a copy and done"],
+)
+def test_a_view_that_runs_nothing_shares_its_inputs_buffer(
+    reads_again: bool, view_ops: tuple[DeviceOp, ...], freed: bool
+) -> None:
+    assert frees(network(reads_again=reads_again), view_ops, {}) is freed
+
+
+@pytest.mark.parametrize("edge", [Edge("x", "view"), Edge("view", "conv")])
+def test_a_resharded_tensor_is_a_copy(edge: Edge) -> None:
+    assert frees(network(reads_again=True), (), {edge: SHARDS}) is True

@@ -15,7 +15,7 @@ from autosched.store.database import Store
 from autosched.store.probes import DeviceKey
 from tests.examples.devices import Scripted
 from tests.examples.studied import Studied
-from tests.search.test_repair import CLASH, OVERFLOW, in_l1
+from tests.search.test_trial_repair import CLASH, OVERFLOW, in_l1
 
 Answer = RunOutcome | Rejection
 

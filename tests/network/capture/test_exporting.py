@@ -5,7 +5,13 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
 from autosched.errors import NetworkFileError, UnsupportedOperatorError
 from autosched.network.capture.capture import capture
-from autosched.network.capture.exporting import export_program, mutates_an_alias
+from autosched.network.capture.exporting import (
+    check_module,
+    check_tensors,
+    export_program,
+    first_written_parameter,
+    mutates_an_alias,
+)
 
 IMAGE = (2, 4, 8, 8)
 
@@ -125,3 +131,107 @@ def test_exporting_keeps_the_users_tensors():
     before = inputs.clone()
     export_program(Forward(mutated_input).eval(), (inputs,), "net")
     assert torch.equal(inputs, before)
+
+
+FLOAT = torch.ones(1, 3)
+
+
+@pytest.mark.parametrize(
+    ("module", "inputs", "message"),
+    [
+        (nn.Linear(3, 3).half(), (FLOAT,), "parameter weight is torch.float16"),
+        (nn.Linear(3, 3).double(), (FLOAT,), "parameter weight is torch.float64"),
+        (nn.Linear(3, 3, dtype=torch.complex64), (FLOAT,), "parameter weight is torch.complex64"),
+        (nn.Linear(3, 3), (FLOAT, FLOAT.int()), "example input 1 is torch.int32"),
+        (nn.Linear(3, 3), (FLOAT.half(),), "example input 0 is torch.float16"),
+        (nn.Linear(3, 3, device="meta"), (FLOAT,), "parameter weight is on device 'meta'"),
+        (nn.Linear(3, 3), (FLOAT.to("meta"),), "example input 0 is on device 'meta'"),
+    ],
+)
+def test_other_formats_and_devices_are_refused(module, inputs, message):
+    with pytest.raises(NetworkFileError, match=f"net.py: {message}"):
+        check_tensors(module, inputs, "net.py")
+
+
+def test_half_precision_buffers_are_refused_and_counters_are_not():
+    module = nn.BatchNorm2d(3)
+    check_tensors(module, (FLOAT,), "net.py")
+    module.running_mean = module.running_mean.half()
+    with pytest.raises(NetworkFileError, match="buffer running_mean is"):
+        check_tensors(module, (FLOAT,), "net.py")
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_torchscript_is_refused():
+    module = torch.jit.trace(nn.Linear(3, 3), FLOAT)
+    with pytest.raises(NetworkFileError, match=r"net\.py: the model is a TorchScript module"):
+        check_module(module, "net.py")
+
+
+class Restless(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3)
+
+    def forward(self, x):
+        self.norm.train()
+        return self.norm(x)
+
+
+def test_a_model_that_puts_itself_back_into_training_mode_says_where():
+    module = Restless().eval()
+    module(torch.randn(1, 3, 4, 4))
+    with pytest.raises(NetworkFileError) as caught:
+        check_module(module, "net")
+    assert "its submodule norm is in training mode" in str(caught.value)
+    assert "Restless (test_exporting.py:" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "advice"),
+    [
+        (torch.zeros(1, 3, dtype=torch.complex64), "real and imaginary parts as channels"),
+        (torch.zeros(1, 3, dtype=torch.long), "look indices up before the network"),
+        (torch.zeros(1, 3, dtype=torch.float16), "Convert it with .float()"),
+        (torch.zeros(1, 3, device="meta"), "It has no values"),
+    ],
+)
+def test_an_input_of_another_kind_says_what_to_do(tensor, advice):
+    with pytest.raises(NetworkFileError) as caught:
+        check_tensors(nn.ReLU(), (tensor,), "net.py")
+    assert "net.py: example input 0 is" in str(caught.value)
+    assert advice in str(caught.value)
+
+
+INPUTS = (torch.zeros(1, 3, 8, 8),)
+
+
+class Net(nn.Module):
+    def __init__(self, change):
+        super().__init__()
+        self.conv, self.change = nn.Conv2d(3, 8, 3), change
+
+    def forward(self, x):
+        self.change(self.conv)
+        return self.conv(x)
+
+
+def halve(conv):
+    conv.weight.data.mul_(0.5)
+
+
+def test_the_line_that_writes_and_the_parameter_are_found():
+    line = halve.__code__.co_firstlineno + 1
+    assert first_written_parameter(Net(halve), INPUTS) == f"test_exporting.py:{line} (conv.weight)"
+
+
+def test_a_module_that_writes_nothing_has_no_such_line():
+    assert first_written_parameter(Net(lambda conv: conv.weight * 2), INPUTS) == ""
+
+
+def test_the_message_names_them():
+    with pytest.raises(UnsupportedOperatorError) as caught:
+        capture(Net(halve).eval(), INPUTS, "net")
+    message = str(caught.value)
+    assert "test_exporting.py:" in message
+    assert "(conv.weight): it changes a parameter in each call" in message

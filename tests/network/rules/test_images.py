@@ -10,27 +10,13 @@ from autosched.network.operators import (
     Conv2d,
     ConvTranspose2d,
     Crop,
-    Input,
-    Output,
     PixelShuffle,
     Slice,
     Upsample,
 )
+from tests.network.modules import Function, ops
 
 IMAGE = (2, 4, 12, 12)
-
-
-class Function(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, *inputs):
-        return self.function(*inputs)
-
-
-def ops(network):
-    return [layer.op for layer in network if not isinstance(layer.op, (Input, Output))]
 
 
 @pytest.mark.parametrize(

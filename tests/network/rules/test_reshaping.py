@@ -5,7 +5,9 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
 from autosched.network.operators import Concat, Conv2d, Permute, Reshape, Slice, Unary
-from tests.network.rules.test_tokens import IMAGE, Function, kinds, ops
+from tests.network.modules import Function, kinds, ops
+
+IMAGE = (2, 12, 4, 6)
 
 
 def test_orders_that_end_where_they_began_are_nothing(lowered):

@@ -5,9 +5,22 @@ import random
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
+from autosched.network.operators import (
+    Activation,
+    Binary,
+    Conv2d,
+    LayerNorm,
+    Permute,
+    Reshape,
+    Unary,
+)
 from autosched.network.rules.views import View
+from tests.network.modules import Function, kinds, ops, scrambled
 
+IMAGE = (2, 4, 12, 12)
 SHAPES = [(2, 6, 4, 4), (1, 12, 4, 8), (3, 8), (1, 1, 4, 6), (2, 12, 1, 1), (2, 5, 7)]
 
 
@@ -60,3 +73,57 @@ def test_arrangements_are_compared_however_they_came_about():
     assert cut.is_whole
     assert cut.same_arrangement(whole)
     assert not whole.permuted((0, 1, 3, 2)).same_arrangement(whole)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x.flatten(1),
+        lambda x: x.view(2, -1),
+        lambda x: x.reshape(2, 4, -1),
+        lambda x: x.unsqueeze(0).squeeze(0).unsqueeze(1),
+        lambda x: x.view(2, 2, 2, 12, 12).flatten(1),
+    ],
+)
+def test_views_become_one_reshape(lowered, function):
+    assert ops(lowered(Function(function), torch.randn(IMAGE))) == [Reshape()]
+
+
+def test_views_that_end_where_they_began_are_nothing(lowered):
+    module = Function(lambda x: F.relu(x.flatten(1).view(2, 4, 12, 12)))
+    assert ops(lowered(module, torch.randn(IMAGE))) == [Unary(Activation("relu"))]
+
+
+class ConvNextBlock(nn.Module):
+    """As torchvision has it: between permutes to channels last and back."""
+
+    def __init__(self):
+        super().__init__()
+        self.mix = nn.Conv2d(12, 12, 3, padding=1, groups=12)
+        self.norm, self.grow, self.shrink = nn.LayerNorm(12), nn.Linear(12, 48), nn.Linear(48, 12)
+        self.scale = nn.Parameter(torch.rand(12, 1, 1))
+
+    def forward(self, x):
+        y = self.norm(self.mix(x).permute(0, 2, 3, 1))
+        y = self.shrink(F.gelu(self.grow(y))).permute(0, 3, 1, 2)
+        return x + self.scale * y
+
+
+def test_channels_last_blocks_need_no_permute(lowered):
+    network = lowered(scrambled(ConvNextBlock()), torch.randn(2, 12, 4, 6))
+    mix, norm, grow, shrink, add = ops(network)
+    assert (mix.groups, norm, add) == (12, LayerNorm(1e-5), Binary("add"))
+    assert grow == Conv2d(12, 48, (1, 1), activation=Activation("gelu"))
+    assert shrink == Conv2d(48, 12, (1, 1))
+    assert {layer.shape for layer in network} == {(2, 12, 4, 6), (2, 48, 4, 6)}
+
+
+def test_tokens_are_pixels_of_one_column(lowered):
+    tokens = torch.randn(2, 10, 12)
+    network = lowered(scrambled(nn.Sequential(nn.Linear(12, 5), nn.GELU())), tokens)
+    assert kinds(network) == [Permute, Conv2d, Permute]
+    assert network.layers[2].shape == (2, 5, 10, 1)
+    assert LayerNorm(1e-5) in ops(lowered(scrambled(nn.LayerNorm(12)), tokens))
+    lowered(Function(lambda x: x + 1), tokens)
+    lowered(Function(lambda x: 2 * x - torch.arange(12.0)), tokens)
+    lowered(scrambled(nn.BatchNorm1d(10)), tokens)

@@ -31,7 +31,6 @@ from tests.examples.networks import BOARD
 
 Answer = ProbeOutcome | Rejection
 Tabled = tuple[dict[str, tuple[Choice, ...]], list[ProbeRequest]]
-
 GRID = (CoreRange(0, 0, 7, 3),)
 ROWS = TensorLayout(page=PageLayout.ROW_MAJOR)
 ROW_SHARDS = TensorLayout(

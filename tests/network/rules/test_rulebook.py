@@ -1,0 +1,165 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
+
+from autosched.errors import UnsupportedOperatorError
+from autosched.network.capture.capture import capture
+from autosched.network.operators import Binary, Input, Unary
+from tests.network.modules import Function, ops
+
+IMAGE = (2, 4, 12, 12)
+
+
+def batch_norm_results(x):
+    ones = torch.ones(4)
+    operator = torch.ops.aten._native_batch_norm_legit_no_training
+    return operator(x, ones, ones, ones, ones, 0.1, 1e-5)
+
+
+def refused(module, *shapes):
+    with pytest.raises(UnsupportedOperatorError) as caught:
+        capture(module.eval(), tuple(torch.randn(shape) for shape in shapes))
+    return str(caught.value)
+
+
+def test_a_buffer_that_every_call_changes_is_refused():
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(1))
+
+        def forward(self, x):
+            self.calls += 1
+            return x * self.calls
+
+    message = refused(Counting(), IMAGE)
+    assert "calls (aten.add" in message
+    assert "every call changes this buffer" in message
+    assert "test_rulebook.py:" in message
+
+
+def test_what_does_nothing_is_removed(lowered):
+    module = nn.Sequential(
+        nn.Dropout(), nn.Dropout2d(inplace=True), nn.Identity(), nn.AlphaDropout()
+    )
+    assert ops(lowered(module, torch.randn(IMAGE))) == []
+    module = Function(lambda x: x.clone().contiguous().detach().float().expand(2, -1, -1, -1))
+    assert ops(lowered(module, torch.randn(IMAGE))) == []
+
+
+def test_several_inputs_and_outputs(lowered):
+    module = Function(lambda x, _unused, y: {"sum": x + y, "rest": [x, None, F.relu(y)]})
+    module.function.__defaults__ = None
+    inputs = [torch.randn(IMAGE) for _ in range(3)]
+    with pytest.raises(TypeError):
+        lowered(module, *inputs)
+    module = Function(lambda x, _unused, y: (x + y, [x, F.relu(y)]))
+    network = lowered(module, *inputs)
+    assert [type(op) for op in ops(network)] == [Binary, Unary]
+    assert sum(isinstance(layer.op, Input) for layer in network) == 3
+    assert [layer.name for layer in network][-3:] == ["output", "output_2", "output_3"]
+
+
+def written_into(x):
+    y = 2 * x
+    y[:, :1] = 0
+    return y
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes", "reason"),
+    [
+        (lambda x: x.cumsum(1), [IMAGE], "no layer for this operator"),
+        (lambda x: x[x > 0], [IMAGE], "aten.index.Tensor"),
+        (lambda x: x.nonzero(), [IMAGE], "depends on the values of a tensor; keep all shapes"),
+        (lambda x: x.argmax(1), [IMAGE], "its result is torch.int64"),
+        (lambda x: torch.fft.fft2(x).abs(), [IMAGE], "its result is torch.complex64"),
+        (written_into, [IMAGE], "writes into a part of a tensor; put the parts together"),
+        (lambda x: x * x.sum().item(), [IMAGE], "aten.item"),
+        (lambda x: x + torch.rand(4, 1, 1), [IMAGE], "aten.rand"),
+        (lambda x: x + F.dropout(torch.ones(4, 1, 1)), [IMAGE], "draws at random"),
+        (lambda x: x + torch.ones(4, 1, 1).mul_(2), [IMAGE], "constant in place"),
+        (lambda x: F.conv2d(torch.ones(1, 4, 12, 12), x), [IMAGE], "its input is a constant"),
+        (F.conv2d, [IMAGE, (4, 4, 3, 3)], "weight is computed from the input"),
+        (lambda x: F.conv2d(x, torch.ones(4, 4, 1, 1)), [(4, 12, 12)], "not (N, C, H, W)"),
+        (lambda x: F.batch_norm(x, None, None, training=True), [IMAGE], "batch's own statistics"),
+        (lambda x: F.adaptive_max_pool2d(x, 5), [IMAGE], "does not divide"),
+        (lambda x: F.max_pool2d(x, 2, return_indices=True), [IMAGE], "torch.int64"),
+        (lambda x: batch_norm_results(x)[1], [IMAGE], "result 1 of"),
+        (lambda x: x.mean(2), [IMAGE], "mean over height and width"),
+        (lambda x: x.sum(2), [IMAGE], "sum over the channels"),
+        (lambda x: x.clamp(x.abs()), [IMAGE], "clamping to what is computed"),
+        (lambda x: F.pad(x, (1, -1, 1, 1), mode="reflect"), [IMAGE], "is not of height and width"),
+        (lambda x: x.mean(), [IMAGE], "mean over height and width"),
+        (lambda x: torch.ones(3, 3) @ x, [(3, 8)], "parameter on the left"),
+        (lambda x: torch.ones(3, 3) @ x, [(2, 3, 8)], "parameter on the left"),
+        (lambda x, y: x @ y, [(3, 8), (2, 8, 4)], "repeats one of them"),
+        (lambda x: x @ torch.ones(8), [(3, 8)], "not (in, out)"),
+        (lambda x: torch.addmm(x, x, torch.ones(8, 8)), [(3, 8)], "bias is computed"),
+        (lambda x: torch.addmm(torch.ones(3, 8), x, torch.ones(8, 8)), [(3, 8)], "bias has shape"),
+        (lambda x: torch.addmm(torch.ones(8), x, torch.ones(8, 8), beta=2), [(3, 8)], "beta and"),
+        (lambda x: F.dropout(x, training=True), [IMAGE], "drops at random"),
+        (lambda x: x.expand(6, -1, -1, -1), [(1, 4, 2, 2)], "copies (1, 4, 2, 2) to (6, 4, 2, 2)"),
+        (lambda x: x.double().relu(), [IMAGE], "torch.float64"),
+        (lambda x: F.pad(x, (1, 1), value=1.0), [IMAGE], "padding with zeros"),
+        (lambda x: F.pad(x, (-1, 0)), [IMAGE], "padding [-1, 0]"),
+        (lambda x: F.pad(x, (0, 0, 0, 0, 1, 1)), [IMAGE], "not of height and width alone"),
+        (lambda x: torch.ops.aten.elu(x, 1.0, 2.0), [IMAGE], "scaled ELU"),
+        (lambda x: torch.add(x, x, alpha=2), [IMAGE], "alpha"),
+        (lambda x: torch.div(x, 2, rounding_mode="floor"), [IMAGE], "rounding division"),
+        (lambda x: torch.ones(4, 1, 1) / x, [IMAGE], "constant divided by"),
+        (lambda x, y: x + y, [IMAGE, (2, 1, 1, 12)], "must equal the first"),
+        (lambda x, y: y / x, [IMAGE, (2, 1, 12, 12)], "must equal the first"),
+        (lambda x: x + torch.ones(12), [(1, 4, 12, 1)], "larger than the tensor"),
+        (lambda x: x + torch.ones(1, 1, 4, 12, 12), [IMAGE], "more dimensions"),
+        (lambda x: (x + x, torch.ones(3)), [IMAGE], "result 1 is a constant tensor"),
+        (lambda x: (x + x, 3), [IMAGE], "result 1 is 3, whatever the input"),
+    ],
+)
+def test_what_cannot_be_lowered_is_refused(function, shapes, reason):
+    message = refused(Function(function), *shapes)
+    assert reason in message
+    assert "cannot be scheduled" in message
+    assert "modules.py:" in message or "return" in message
+
+
+def test_control_flow_operators_are_refused():
+    module = Function(lambda x: torch.cond(x.sum() > 0, lambda y: y + 1, lambda y: y - 1, (x,)))
+    assert "cond" in refused(module, IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes", "reason"),
+    [
+        (lambda x: F.layer_norm(x, (4, 6)), [(2, 12, 4, 6)], "normalises over 2 dimensions"),
+        (lambda x: F.group_norm(x, 3), [(2, 12)], "not (N, C, H, W)"),
+        (
+            lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=x @ x.mT),
+            [(2, 10, 12)],
+            "a mask that is computed from the input",
+        ),
+        (
+            lambda x: F.scaled_dot_product_attention(x, x, x, enable_gqa=True),
+            [(2, 2, 3, 4)],
+            "share keys",
+        ),
+        (
+            lambda x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.1),
+            [(2, 10, 12)],
+            "drops at random",
+        ),
+        (
+            lambda x, y: F.scaled_dot_product_attention(x, y, y),
+            [(2, 2, 3, 4), (1, 2, 3, 4)],
+            "has no layer",
+        ),
+        (lambda x: F.softmax(x, 0), [(2, 10, 12)], "along the batch"),
+    ],
+)
+def test_what_has_no_layer_is_refused_with_its_place(function, shapes, reason):
+    inputs = tuple(torch.randn(shape) for shape in shapes)
+    with pytest.raises(UnsupportedOperatorError) as caught:
+        capture(Function(function).eval(), inputs)
+    assert reason in str(caught.value)
+    assert "modules.py:" in str(caught.value)
