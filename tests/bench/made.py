@@ -1,25 +1,23 @@
 """Joint problems made by hand: a few convolutions, layouts with round sizes, no device."""
 
-from autosched.boards import find_board
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Binary, Conv2d, Input, Output
 from autosched.probing.candidates import Choice
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.reshard_tables import ReshardTable
 from autosched.schedule.configurations import Conv2dConfig, EltwiseConfig, FixedConfig
-from autosched.schedule.tensors import CoreRange, DataType, Edge, Memory, ShardLayout, TensorLayout
+from autosched.schedule.tensors import CoreRange, Edge, ShardLayout
+from tests.examples.layouts import DRAM_8B, shards
+from tests.examples.networks import BOARD
 
-BOARD = find_board("n150")
 SHAPE = (1, 64, 32, 32)
-DRAM = TensorLayout(dtype=DataType.BFLOAT8_B)
+DRAM = DRAM_8B
 KIB = 1024
 
 
 def sharded(layout, cores, kib=17):
     """L1 shards of ``kib`` KiB (a multiple of 17: sixteen tiles of bfloat8_b) on some cores."""
-    grid = (CoreRange(0, 0, cores - 1, 0),)
-    rows = 32 * 16 * kib // 17
-    return TensorLayout(Memory.L1, layout, DataType.BFLOAT8_B, grid=grid, shard_shape=(rows, 32))
+    return shards(layout, 32 * 16 * kib // 17, 32, (CoreRange(0, 0, cores - 1, 0),))
 
 
 HEIGHT = sharded(ShardLayout.HEIGHT, 8)

@@ -10,7 +10,7 @@ import pytest
 
 from autosched.device.worker import WorkerDevice
 from autosched.network.graph import Network
-from tests.examples.device_layers import BOARD, small_network
+from tests.examples.networks import BOARD, small
 from tests.once import OncePerRun
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ def child_options(place: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def network() -> Network:
-    return small_network()
+    return small()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from autosched.device.ttnn.runner import Runner
 from autosched.space.defaults import default_schedule
 from autosched.space.formats import Formats
 from tests.device.ttnn.test_host import cosine_network
-from tests.examples.device_layers import BOARD
+from tests.examples.networks import BOARD
 
 
 def main() -> None:

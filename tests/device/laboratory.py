@@ -36,14 +36,9 @@ from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import CoreRange, DataType, TensorLayout
 from tests.device.open_board import sizes
 from tests.examples import device_layers as examples
-from tests.examples.device_layers import (
-    BOARD,
-    conv3x3,
-    height,
-    sharded_schedule,
-    small_network,
-    ttnn_default,
-)
+from tests.examples.device_layers import conv3x3, sharded_schedule, ttnn_default
+from tests.examples.layouts import ONE_ROW, ROWS_IN_DRAM, height
+from tests.examples.networks import BOARD, small
 
 Finding = dict[str, Any]
 EXPERIMENTS: list[Callable[[LocalDevice], Finding]] = []
@@ -84,7 +79,7 @@ def sizes_of_the_board(device: LocalDevice) -> Finding:
 
 @experiment
 def a_network_called_outside_the_search(device: LocalDevice) -> Finding:
-    network = small_network()
+    network = small()
     images = torch.randn(network.by_name["x"].shape)
     found = {}
     for name, schedule in (
@@ -116,7 +111,7 @@ def counted_preparations() -> Iterator[list[object]]:
 @experiment
 def prepared_weights(device: LocalDevice) -> Finding:
     """How often weights are taken from the host, and what is left of them on the device."""
-    network = small_network()
+    network = small()
     default, sharded = ttnn_default(network), sharded_schedule(network)
     device.load(network)
     found: Finding = {}
@@ -138,7 +133,7 @@ def one_layer_in_two_layouts(device: LocalDevice) -> Finding:
     network = Network("one", conv_layers())
     context = Context(device.device, BOARD, network)
     layer = network.by_name["conv"]
-    rows = examples.ROWS_IN_DRAM
+    rows = ROWS_IN_DRAM
     tiles = TensorLayout()
     counts = []
     for config, layout in (
@@ -183,7 +178,7 @@ def rejections_leave_nothing_behind(device: LocalDevice) -> Finding:
 
 @experiment
 def a_run_rejected_half_way_leaves_nothing_behind(device: LocalDevice) -> Finding:
-    network = small_network()
+    network = small()
     device.load(network)
     first = device.run(ttnn_default(network))
     before = allocated(device, "L1")
@@ -200,7 +195,7 @@ def a_run_rejected_half_way_leaves_nothing_behind(device: LocalDevice) -> Findin
 
 @experiment
 def memory_over_many_probes(device: LocalDevice) -> Finding:
-    taken = height(32, 64, examples.ONE_ROW, dtype=DataType.BFLOAT16)
+    taken = height(32, 64, ONE_ROW, dtype=DataType.BFLOAT16)
     requests = [
         conv3x3(
             64,
@@ -240,7 +235,7 @@ def defects_are_crashes(device: LocalDevice) -> Finding:
         CALLS[Softmax] = fail
         request = ProbeRequest(Softmax(1), ((1, 64),), (1, 64), FixedConfig())
         probe = device.probe(request)
-        network = small_network()
+        network = small()
         head, tail = network.layers[:-1], network.layers[-1]
         soft = Layer("soft", Softmax(1), ("fc",), (1, 10))
         network = replace(network, layers=(*head, soft, replace(tail, inputs=("soft",))))
@@ -294,7 +289,7 @@ def peaks_against_ttnn(device: LocalDevice) -> Finding:
 @experiment
 def zeros_of_probes(device: LocalDevice) -> Finding:
     """Whether a layer without weights is given the same zeros for each of its candidates."""
-    network = small_network()
+    network = small()
     context = Context(device.device, BOARD, replace(network, weights={}))
     layer = network.by_name["fc"]
     return {"same": context.weights(layer) is context.weights(layer)}

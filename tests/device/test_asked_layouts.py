@@ -28,7 +28,8 @@ from autosched.schedule.tensors import (
     ShardLayout,
     TensorLayout,
 )
-from tests.examples.device_layers import DRAM_8B, HALF_GRID, ONE_ROW, height, sharded_schedule
+from tests.examples.device_layers import sharded_schedule
+from tests.examples.layouts import DRAM_8B, HALF_GRID, ONE_ROW, height
 
 HEIGHT = height(32, 64, HALF_GRID)
 BLOCK = replace(HEIGHT, sharding=ShardLayout.BLOCK)

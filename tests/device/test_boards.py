@@ -10,7 +10,7 @@ import pytest
 
 from autosched.boards import BOARDS, Board
 from tests.device.conftest import child_options
-from tests.examples.device_layers import BOARD
+from tests.examples.networks import BOARD
 
 Openings = dict[str, "subprocess.Popen[str]"]
 

@@ -16,15 +16,9 @@ from autosched.network.graph import Network
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome
 from autosched.schedule.tensors import DRAM_TILE, Edge
 from tests.examples import device_layers as examples
-from tests.examples.device_layers import (
-    BOARD,
-    DRAM_8B,
-    FITS,
-    POOLED,
-    ROWS_IN_DRAM,
-    sharded_schedule,
-    ttnn_default,
-)
+from tests.examples.device_layers import FITS, POOLED, sharded_schedule, ttnn_default
+from tests.examples.layouts import DRAM_8B, ROWS_IN_DRAM
+from tests.examples.networks import BOARD
 
 SPILL = ReshardRequest((1, 64, 16, 16), POOLED, DRAM_8B)
 IMPOSSIBLE_RESHARD = replace(SPILL, target=replace(POOLED, shard_shape=(32, 48)))

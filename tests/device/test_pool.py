@@ -25,7 +25,8 @@ from autosched.schedule.schedule import Provenance, Schedule
 from autosched.schedule.tensors import DRAM_TILE
 from tests.device.conftest import child_options
 from tests.device.test_worker import is_running, wait_for, worker_pid
-from tests.examples.device_layers import BOARD, FITS
+from tests.examples.device_layers import FITS
+from tests.examples.networks import BOARD
 
 Told = Callable[["Fake", Request], Answer]
 SCHEDULE = Schedule(Provenance("net", "", "n150", "0.81.1", 1), {})
@@ -167,6 +168,7 @@ def test_whole_networks_are_the_first_ones() -> None:
 def test_left_early_nothing_more_is_asked_and_who_hangs_is_killed() -> None:
     def after_the_other(_: Fake, request: Request) -> Answer:
         assert devices[1].begun.wait(60)
+        time.sleep(0.005)  # all of them would take 10 s
         return refused(request)
 
     devices = [Fake(after_the_other), Fake(hanging)]

@@ -32,7 +32,6 @@ from autosched.schedule.configurations import (
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome
 from autosched.schedule.tensors import (
     DRAM_TILE,
-    CoreRange,
     DataType,
     Memory,
     PageLayout,
@@ -42,18 +41,15 @@ from autosched.schedule.tensors import (
 from tests.examples import device_layers as examples
 from tests.examples.device_layers import (
     BLOCK,
-    DRAM_8B,
     HEIGHT,
-    ONE_ROW,
     POOLED,
-    ROWS_IN_DRAM,
     WIDTH,
     conv3x3,
-    height,
     pointwise,
     sharded_schedule,
     ttnn_default,
 )
+from tests.examples.layouts import BLOCKS, DRAM_8B, ONE_ROW, ROWS_IN_DRAM, WIDTHS, height
 
 IMAGE = (1, 64, 16, 16)
 VECTOR = (1, 64)
@@ -241,20 +237,6 @@ def test_every_activation_runs_wherever_it_is_fused(
         accepted(worker, request)
 
 
-BLOCKS = TensorLayout(
-    Memory.L1,
-    ShardLayout.BLOCK,
-    DataType.BFLOAT8_B,
-    grid=(CoreRange(0, 0, 1, 7),),
-    shard_shape=(32, 32),
-)
-WIDTHS = TensorLayout(
-    Memory.L1,
-    ShardLayout.WIDTH,
-    DataType.BFLOAT8_B,
-    grid=(CoreRange(0, 0, 1, 0),),
-    shard_shape=(256, 32),
-)
 PLACES = {"height": POOLED, "block": BLOCKS, "width": WIDTHS, "dram": DRAM_8B}
 
 

@@ -9,7 +9,7 @@ from autosched.network.graph import Network
 from autosched.schedule.outcomes import RunOutcome
 from autosched.space.defaults import default_schedule
 from autosched.space.formats import Formats
-from tests.examples.device_layers import BOARD
+from tests.examples.networks import BOARD
 from tests.examples.small_studies import CASES, study_module
 
 

@@ -21,13 +21,15 @@ from autosched.network.graph import Layer, Network, Weights
 from autosched.network.operators import Input
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome
 from tests.device.conftest import ROOT, child_options
-from tests.examples.device_layers import BOARD, FITS, ttnn_default
+from tests.examples.device_layers import FITS, ttnn_default
+from tests.examples.networks import BOARD
 
 # Says its pid and its worker's; after Ctrl-C whether the same worker still answers; then sleeps.
 PARENT = """
 import os, sys, time
 from autosched.device.worker import WorkerDevice
-from tests.examples.device_layers import BOARD, FITS
+from tests.examples.device_layers import FITS
+from tests.examples.networks import BOARD
 device = WorkerDevice(BOARD)
 device.start()
 before = device.pid

@@ -1,102 +1,27 @@
-"""A small network with every kind of step, its schedules, and requests that ttnn rejects."""
+"""Schedules of the small network, and requests: some that ttnn takes, some that it rejects."""
 
 from dataclasses import replace
 
-import torch
-
-from autosched.boards import find_board
 from autosched.device.interface import ProbeRequest
 from autosched.device.machine import ttnn_version
-from autosched.network.graph import Layer, Network, Weights
-from autosched.network.operators import (
-    Activation,
-    Binary,
-    Conv2d,
-    GlobalAvgPool2d,
-    Input,
-    Linear,
-    Output,
-    Pool2d,
-    Reshape,
-)
+from autosched.network.graph import Network
+from autosched.network.operators import Conv2d
 from autosched.schedule.configurations import Conv2dConfig, FixedConfig, PoolConfig
 from autosched.schedule.schedule import Schedule
-from autosched.schedule.tensors import (
-    CoreRange,
-    DataType,
-    Edge,
-    Memory,
-    PageLayout,
-    ShardLayout,
-    TensorLayout,
-)
+from autosched.schedule.tensors import DataType, Edge, ShardLayout, TensorLayout
 from autosched.space.defaults import default_schedule
 from autosched.space.formats import Formats
-
-BOARD = find_board("n150")
-SIDE = 32
-RELU = Activation("relu")
-
-
-def small_network(classes: int = 10) -> Network:
-    """Convolution, pool, pointwise convolution, residual sum, mean, linear layer at 32x32."""
-    generator = torch.Generator().manual_seed(1)
-
-    def weights(*shape: int) -> Weights:
-        return Weights(
-            torch.randn(shape, generator=generator), torch.randn(shape[0], generator=generator)
-        )
-
-    whole, half = (1, 64, SIDE, SIDE), (1, 64, SIDE // 2, SIDE // 2)
-    return Network(
-        "small",
-        (
-            Layer("x", Input(), (), (1, 3, SIDE, SIDE)),
-            Layer(
-                "stem", Conv2d(3, 64, (3, 3), padding=(1, 1, 1, 1), activation=RELU), ("x",), whole
-            ),
-            Layer("pool", Pool2d("max", (2, 2), (2, 2)), ("stem",), half),
-            Layer("point", Conv2d(64, 64, (1, 1)), ("pool",), half),
-            Layer("sum", Binary("add", RELU), ("point", "pool"), half),
-            Layer("mean", GlobalAvgPool2d(), ("sum",), (1, 64, 1, 1)),
-            Layer("flat", Reshape(), ("mean",), (1, 64)),
-            Layer("fc", Linear(64, classes), ("flat",), (1, classes)),
-            Layer("y", Output(), ("fc",), (1, classes)),
-        ),
-        {
-            "stem": weights(64, 3, 3, 3),
-            "point": weights(64, 64, 1, 1),
-            "fc": weights(classes, 64),
-        },
-    )
+from tests.examples.layouts import DRAM_8B, HEIGHTS, ONE_CORE, height
+from tests.examples.networks import BOARD
 
 
 def ttnn_default(network: Network) -> Schedule:
     return default_schedule(network, BOARD.name, ttnn_version(), Formats())
 
 
-def height(rows: int, columns: int, cores: tuple[CoreRange, ...], **fields: object) -> TensorLayout:
-    """Height shards of ``rows`` x ``columns`` elements in L1, bfloat8_b tiles unless told."""
-    return replace(
-        TensorLayout(
-            Memory.L1,
-            ShardLayout.HEIGHT,
-            DataType.BFLOAT8_B,
-            grid=cores,
-            shard_shape=(rows, columns),
-        ),
-        **fields,
-    )
-
-
-DRAM_8B = TensorLayout(dtype=DataType.BFLOAT8_B)
-ROWS_IN_DRAM = TensorLayout(page=PageLayout.ROW_MAJOR)
-WHOLE_GRID = (CoreRange(0, 0, 7, 7),)
-HALF_GRID = (CoreRange(0, 0, 7, 3),)
 # What height-sharded layers of the small network take and leave: 1024 pixels on 32 cores, then
 # 256 pixels on 8.
-ONE_ROW = (CoreRange(0, 0, 7, 0),)
-POOLED = height(32, 64, ONE_ROW)
+POOLED = HEIGHTS
 
 
 def sharded_schedule(network: Network) -> Schedule:
@@ -147,7 +72,7 @@ L1_OVERFLOW = conv3x3(
     64,
     128,
     HEIGHT,
-    input_layouts=(height(128 * 128, 64, (CoreRange(0, 0, 0, 0),), dtype=DataType.BFLOAT16),),
+    input_layouts=(height(128 * 128, 64, ONE_CORE, dtype=DataType.BFLOAT16),),
 )
 BAD_BLOCK = conv3x3(64, 28, replace(HEIGHT, act_block_h_override=48))
 LARGE = conv3x3(256, 112, HEIGHT)

@@ -1,9 +1,11 @@
-"""Two small networks, written by hand: a residual block, and a tensor that waits for long."""
+"""Small networks, written by hand: each kind of step, a residual block, a tensor that waits."""
 
 from dataclasses import replace
 
+import torch
+
 from autosched.boards import find_board
-from autosched.network.graph import Layer, Network
+from autosched.network.graph import Layer, Network, Weights
 from autosched.network.operators import (
     Activation,
     Binary,
@@ -24,16 +26,44 @@ _INPUT = Layer("x", Input(), (), (1, 3, SIDE, SIDE))
 _STEM = Layer(
     "stem", Conv2d(3, CHANNELS, (3, 3), padding=(1, 1, 1, 1), activation=_RELU), ("x",), _WHOLE
 )
+_POOL = Layer("pool", Pool2d("max", (2, 2), (2, 2)), ("stem",), _HALF)
 _SAME = Conv2d(CHANNELS, CHANNELS, (3, 3), padding=(1, 1, 1, 1), activation=_RELU)
 _POINTWISE = Conv2d(CHANNELS, CHANNELS, (1, 1))
 
 
-def _head(last: str) -> tuple[Layer, ...]:
+def _head(last: str, classes: int = CLASSES) -> tuple[Layer, ...]:
     return (
         Layer("mean", GlobalAvgPool2d(), (last,), (1, CHANNELS, 1, 1)),
         Layer("flat", Reshape(), ("mean",), (1, CHANNELS)),
-        Layer("fc", Linear(CHANNELS, CLASSES), ("flat",), (1, CLASSES)),
-        Layer("y", Output(), ("fc",), (1, CLASSES)),
+        Layer("fc", Linear(CHANNELS, classes), ("flat",), (1, classes)),
+        Layer("y", Output(), ("fc",), (1, classes)),
+    )
+
+
+def small(classes: int = CLASSES) -> Network:
+    """Convolution, pool, pointwise convolution, residual sum, mean, linear layer, with weights."""
+    generator = torch.Generator().manual_seed(1)
+
+    def weights(*shape: int) -> Weights:
+        return Weights(
+            torch.randn(shape, generator=generator), torch.randn(shape[0], generator=generator)
+        )
+
+    return Network(
+        "small",
+        (
+            _INPUT,
+            _STEM,
+            _POOL,
+            Layer("point", _POINTWISE, ("pool",), _HALF),
+            Layer("sum", Binary("add", _RELU), ("point", "pool"), _HALF),
+            *_head("sum", classes),
+        ),
+        {
+            "stem": weights(CHANNELS, 3, 3, 3),
+            "point": weights(CHANNELS, CHANNELS, 1, 1),
+            "fc": weights(classes, CHANNELS),
+        },
     )
 
 
@@ -44,7 +74,7 @@ def residual() -> Network:
         (
             _INPUT,
             _STEM,
-            Layer("pool", Pool2d("max", (2, 2), (2, 2)), ("stem",), _HALF),
+            _POOL,
             Layer("conv1", _SAME, ("pool",), _HALF),
             Layer("conv2", _POINTWISE, ("conv1",), _HALF),
             Layer("sum", Binary("add", _RELU), ("conv2", "pool"), _HALF),

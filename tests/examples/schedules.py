@@ -25,23 +25,11 @@ from autosched.schedule.tensors import (
     ShardLayout,
     TensorLayout,
 )
+from tests.examples.layouts import WHOLE_GRID, block, height
 
 GRID_60 = (CoreRange(0, 0, 7, 6), CoreRange(0, 7, 3, 7))
-HEIGHT_64 = TensorLayout(
-    Memory.L1,
-    ShardLayout.HEIGHT,
-    DataType.BFLOAT8_B,
-    grid=(CoreRange(0, 0, 7, 7),),
-    shard_shape=(64, 64),
-)
-BLOCK_60 = TensorLayout(
-    Memory.L1,
-    ShardLayout.BLOCK,
-    DataType.BFLOAT8_B,
-    grid=GRID_60,
-    shard_shape=(64, 32),
-    transposed=True,
-)
+HEIGHT_64 = height(64, 64, WHOLE_GRID)
+BLOCK_60 = block(64, 32, GRID_60, transposed=True)
 
 
 def small_schedule() -> Schedule:

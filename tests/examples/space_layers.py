@@ -1,6 +1,5 @@
-"""Networks and layouts for the tests of this room."""
+"""A network with a layer of every kind, for what may be asked of each."""
 
-from autosched.boards import find_board
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import (
     Activation,
@@ -15,17 +14,8 @@ from autosched.network.operators import (
     Softmax,
     Unary,
 )
-from autosched.schedule.tensors import (
-    CoreRange,
-    DataType,
-    Memory,
-    PageLayout,
-    ShardLayout,
-    TensorLayout,
-)
 from autosched.space.formats import Formats, LayerFormats
 
-BOARD = find_board("n150")
 IMAGE = (1, 64, 16, 16)
 VECTOR = (1, 64)
 
@@ -53,27 +43,3 @@ def network() -> Network:
 
 NETWORK = network()
 FORMATS = LayerFormats(NETWORK, Formats())
-
-DRAM = TensorLayout(dtype=DataType.BFLOAT8_B)
-HEIGHT = TensorLayout(
-    Memory.L1,
-    ShardLayout.HEIGHT,
-    DataType.BFLOAT8_B,
-    grid=(CoreRange(0, 0, 7, 0),),
-    shard_shape=(32, 64),
-)
-BLOCK = TensorLayout(
-    Memory.L1,
-    ShardLayout.BLOCK,
-    DataType.BFLOAT8_B,
-    grid=(CoreRange(0, 0, 1, 7),),
-    shard_shape=(32, 32),
-)
-ROWS = TensorLayout(
-    Memory.L1,
-    ShardLayout.HEIGHT,
-    DataType.BFLOAT16,
-    PageLayout.ROW_MAJOR,
-    (CoreRange(0, 0, 7, 0),),
-    (32, 64),
-)

@@ -8,8 +8,8 @@ from autosched.schedule.schedule import Provenance, Schedule
 from autosched.schedule.tensors import (
     DRAM_TILE,
     CoreRange,
+    DataType,
     Edge,
-    Memory,
     ShardLayout,
     TensorInfo,
     TensorLayout,
@@ -17,13 +17,10 @@ from autosched.schedule.tensors import (
 )
 from autosched.store.studies import StudyRecord
 from autosched.store.trials import TrialRecord
+from tests.examples.layouts import block, height
 
-HEIGHT = TensorLayout(
-    Memory.L1, ShardLayout.HEIGHT, grid=(CoreRange(0, 0, 7, 6),), shard_shape=(64, 32)
-)
-BLOCK = TensorLayout(
-    Memory.L1, ShardLayout.BLOCK, grid=(CoreRange(0, 0, 3, 3),), shard_shape=(64, 64)
-)
+HEIGHT = height(64, 32, (CoreRange(0, 0, 7, 6),), dtype=DataType.BFLOAT16)
+BLOCK = block(64, 64, (CoreRange(0, 0, 3, 3),), dtype=DataType.BFLOAT16)
 SCHEDULE = Schedule(
     Provenance("net", "abc", "n150", "0.81.1"),
     {"conv": Conv2dConfig(ShardLayout.HEIGHT), "add": EltwiseConfig(layout=BLOCK)},

@@ -5,7 +5,8 @@ import pytest
 from autosched.errors import ScheduleError
 from autosched.network.graph import in_execution_order
 from autosched.schedule.schedule import Schedule
-from tests.examples.device_layers import small_network, ttnn_default
+from tests.examples.device_layers import ttnn_default
+from tests.examples.networks import small
 
 
 def listed(schedule: Schedule, names: list[str]) -> Schedule:
@@ -13,12 +14,12 @@ def listed(schedule: Schedule, names: list[str]) -> Schedule:
 
 
 def test_the_captured_order_leaves_the_network_as_it_is() -> None:
-    network = small_network()
+    network = small()
     assert in_execution_order(network, ttnn_default(network)) is network
 
 
 def test_a_layer_before_its_producer_is_named() -> None:
-    network = small_network()
+    network = small()
     names = [layer.name for layer in network]
     first, second = names[1], names[2]
     names[1], names[2] = second, first

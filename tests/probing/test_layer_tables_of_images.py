@@ -14,29 +14,19 @@ from autosched.probing.layer_tables import TableBuilder
 from autosched.probing.probe_book import ProbeBook
 from autosched.schedule.configurations import Conv2dConfig, PoolConfig
 from autosched.schedule.outcomes import DeviceOp, ProbeOutcome, Rejection, RejectionKind
-from autosched.schedule.tensors import (
-    CoreRange,
-    Memory,
-    PageLayout,
-    ShardLayout,
-    TensorInfo,
-    TensorLayout,
-)
+from autosched.schedule.tensors import DataType, PageLayout, ShardLayout, TensorInfo, TensorLayout
 from autosched.space.efforts import find_effort
 from autosched.space.formats import Formats, LayerFormats
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey
 from tests.examples.devices import Scripted
+from tests.examples.layouts import HALF_GRID, ROWS_IN_DRAM, height
 from tests.examples.networks import BOARD
 
 Answer = ProbeOutcome | Rejection
 Tabled = tuple[dict[str, tuple[Choice, ...]], list[ProbeRequest]]
-GRID = (CoreRange(0, 0, 7, 3),)
-ROWS = TensorLayout(page=PageLayout.ROW_MAJOR)
-ROW_SHARDS = TensorLayout(
-    Memory.L1, ShardLayout.HEIGHT, page=PageLayout.ROW_MAJOR, grid=GRID, shard_shape=(128, 8)
-)
-SHARDS = TensorLayout(Memory.L1, ShardLayout.HEIGHT, grid=GRID, shard_shape=(32, 64))
+ROW_SHARDS = height(128, 8, HALF_GRID, dtype=DataType.BFLOAT16, page=PageLayout.ROW_MAJOR)
+SHARDS = height(32, 64, HALF_GRID, dtype=DataType.BFLOAT16)
 REFUSED = Rejection(RejectionKind.L1_OVERFLOW, "Out of Memory: 9 B")
 STEM = Layer("stem", Conv2d(3, 64, (7, 7), (2, 2), (3, 3, 3, 3)), ("x",), (1, 64, 32, 32))
 POOL = Layer("pool", Pool2d("max", (2, 2), (2, 2)), ("stem",), (1, 64, 16, 16))
@@ -72,12 +62,12 @@ def fitting(request: ProbeRequest) -> Answer:
 def convolved(config: Conv2dConfig, layouts: tuple[TensorLayout, ...]) -> Answer:
     slower = 30 if config.fold_input and layouts == (ROW_SHARDS,) else 0
     if config.slicing == "auto":
-        return ran(ROWS, TensorLayout(), 300 if config.fold_input else 500)
+        return ran(ROWS_IN_DRAM, TensorLayout(), 300 if config.fold_input else 500)
     if config.shard_layout is not ShardLayout.HEIGHT:
         return REFUSED
-    native = ROWS if config.fold_input else ROW_SHARDS
+    native = ROWS_IN_DRAM if config.fold_input else ROW_SHARDS
     taken = layouts[0] if layouts else native
-    return ran(taken, SHARDS, (200 if taken == ROWS else 10) + slower)
+    return ran(taken, SHARDS, (200 if taken == ROWS_IN_DRAM else 10) + slower)
 
 
 def too_large(request: ProbeRequest) -> Answer:
@@ -88,7 +78,7 @@ def too_large(request: ProbeRequest) -> Answer:
     if config.slicing == "auto" or not request.input_layouts:
         return REFUSED
     (taken,) = request.input_layouts
-    fast = config.slicing == "dram_width" and taken == ROWS
+    fast = config.slicing == "dram_width" and taken == ROWS_IN_DRAM
     return ran(taken, TensorLayout(page=config.output_page), 40 if fast else 90)
 
 
@@ -115,7 +105,7 @@ def test_a_stem_is_folded_from_rows_in_dram_and_in_the_fastest_shards(
         and isinstance(request.config, Conv2dConfig)
         and request.config.fold_input
     }
-    assert folded >= {None, (ROW_SHARDS,), (ROWS,)}
+    assert folded >= {None, (ROW_SHARDS,), (ROWS_IN_DRAM,)}
     found = {
         (choice.input_layouts[0], choice.output_layout): choice.config for choice in tables["stem"]
     }
@@ -127,8 +117,8 @@ def test_a_stem_is_folded_from_rows_in_dram_and_in_the_fastest_shards(
     # In shards the fold costs more than it gains; from DRAM to DRAM it is the better last resort.
     assert by_layouts == {
         (ROW_SHARDS, SHARDS): False,
-        (ROWS, SHARDS): True,
-        (ROWS, TensorLayout()): True,
+        (ROWS_IN_DRAM, SHARDS): True,
+        (ROWS_IN_DRAM, TensorLayout()): True,
     }
 
 
@@ -142,7 +132,7 @@ def test_a_pool_that_fits_is_not_sliced(build: Callable[..., Tabled]) -> None:
 def test_a_pool_that_fits_nowhere_is_tried_in_slices(build: Callable[..., Tabled]) -> None:
     tables, asked = build(too_large)
     tried = {
-        (request.config.slicing, request.input_layouts == (ROWS,))
+        (request.config.slicing, request.input_layouts == (ROWS_IN_DRAM,))
         for request in asked
         if isinstance(request.config, PoolConfig) and request.input_layouts
     }
@@ -154,5 +144,5 @@ def test_a_pool_that_fits_nowhere_is_tried_in_slices(build: Callable[..., Tabled
     best = tables["pool"][0]
     assert isinstance(best.config, PoolConfig)
     assert best.config.slicing == "dram_width"
-    assert best.input_layouts == (ROWS,)
+    assert best.input_layouts == (ROWS_IN_DRAM,)
     assert best.config.output_page is PageLayout.ROW_MAJOR

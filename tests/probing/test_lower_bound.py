@@ -22,8 +22,9 @@ from autosched.probing.problem_builder import ordered_problem
 from autosched.probing.reshard_tables import LayoutChange, probe_reshards
 from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, TimeKind
-from autosched.schedule.tensors import CoreRange, DataType, Memory, ShardLayout, TensorLayout
+from autosched.schedule.tensors import CoreRange, TensorLayout
 from autosched.solver.solver import solve
+from tests.examples.layouts import DRAM_8B, height
 from tests.examples.networks import BOARD
 from tests.examples.studied import Studied
 from tests.solver.random_problems import every_schedule
@@ -97,19 +98,12 @@ def test_the_gap_is_relative_to_the_bound() -> None:
 
 SHAPE = (1, 64, 32, 32)
 CONV = Conv2d(64, 64, (3, 3), padding=(1, 1, 1, 1))
-DRAM = TensorLayout(dtype=DataType.BFLOAT8_B)
 REFUSED = Rejection(RejectionKind.INVALID, "no")
 
 
 def sharded(cores: int, kib: int) -> TensorLayout:
     """Height shards of about ``kib`` KiB a core."""
-    return TensorLayout(
-        Memory.L1,
-        ShardLayout.HEIGHT,
-        DataType.BFLOAT8_B,
-        grid=(CoreRange(0, 0, cores - 1, 0),),
-        shard_shape=(32 * max(1, kib), 32),
-    )
+    return height(32 * max(1, kib), 32, (CoreRange(0, 0, cores - 1, 0),))
 
 
 @dataclass
@@ -301,7 +295,7 @@ def random_choices(
 ) -> list[Choice]:
     found = []
     for number in range(rng.randint(1, 3)):
-        inputs = tuple(rng.choice(layouts) for _ in layer.inputs) or (DRAM,)
+        inputs = tuple(rng.choice(layouts) for _ in layer.inputs) or (DRAM_8B,)
         time_us = float(rng.randint(1, 12))
         found.append(
             Choice(
@@ -332,7 +326,7 @@ def test_no_schedule_of_anything_probed_is_below_the_bound(seed: int, name: str)
     """By exhaustion, over all that was probed and with every reshard that the device does."""
     rng = random.Random(seed)
     network = NETWORKS[name]
-    layouts = [DRAM, sharded(1, 400), sharded(2, 300), sharded(4, 20)]
+    layouts = [DRAM_8B, sharded(1, 400), sharded(2, 300), sharded(4, 20)]
     everything = {layer.name: tuple(random_choices(rng, layer, layouts)) for layer in network}
     times_us = {
         pair: rng.choice([None, 1.0, 2.0, 4.0, 8.0]) for pair in itertools.permutations(layouts, 2)

@@ -20,9 +20,10 @@ from autosched.probing.reshard_tables import probe_reshards
 from autosched.schedule.configurations import FixedConfig
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome, TimeKind
 from autosched.schedule.schedule import Provenance
-from autosched.schedule.tensors import CoreRange, DataType, Edge, Memory, ShardLayout, TensorLayout
+from autosched.schedule.tensors import DataType, Edge, TensorLayout
 from autosched.space.defaults import default_schedule
 from autosched.space.formats import Formats
+from tests.examples.layouts import ONE_CORE, height
 from tests.examples.networks import BOARD
 
 SHAPE = (1, 64, 32, 32)
@@ -55,11 +56,7 @@ class NoReshards:
 
 
 def layout(tiles: int) -> TensorLayout:
-    grid = (CoreRange(0, 0, 0, 0),)
-    rows = 32 * tiles
-    return TensorLayout(
-        Memory.L1, ShardLayout.HEIGHT, DataType.BFLOAT16, grid=grid, shard_shape=(rows, 32)
-    )
+    return height(32 * tiles, 32, ONE_CORE, dtype=DataType.BFLOAT16)
 
 
 def choice(inputs: tuple[TensorLayout, ...], output: TensorLayout, scratch_bytes: int) -> Choice:

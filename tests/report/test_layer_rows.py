@@ -25,7 +25,6 @@ from autosched.schedule.configurations import (
 from autosched.schedule.outcomes import TimeKind
 from autosched.schedule.tensors import (
     DRAM_TILE,
-    CoreRange,
     DataType,
     Memory,
     PageLayout,
@@ -71,9 +70,7 @@ def test_times_carry_their_kind() -> None:
         assert {row.to_plain()["time_kind"] for row in (*layers, *reshards)} == {kind.value}
 
 
-HEIGHT = TensorLayout(
-    Memory.L1, ShardLayout.HEIGHT, grid=(CoreRange(0, 0, 7, 6),), shard_shape=(64, 32)
-)
+HEIGHT = examples.HEIGHT
 
 
 @pytest.mark.parametrize(

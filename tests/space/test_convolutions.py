@@ -18,7 +18,7 @@ from autosched.space.convolutions import (
     structures,
 )
 from autosched.space.efforts import EFFORTS, Effort
-from tests.examples.space_layers import BOARD
+from tests.examples.networks import BOARD
 
 THREE = Conv2d(64, 64, (3, 3), padding=(1, 1, 1, 1))
 POINTWISE = Conv2d(64, 64, (1, 1))

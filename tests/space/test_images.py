@@ -20,9 +20,7 @@ from autosched.schedule.tensors import DRAM_TILE, CoreRange, DataType, PageLayou
 from autosched.space.defaults import default_config
 from autosched.space.formats import Formats, LayerFormats
 from autosched.space.layers import Option, options
-from tests.examples.space_layers import BLOCK, DRAM, HEIGHT, ROWS
-
-ROWS_IN_DRAM = TensorLayout(page=PageLayout.ROW_MAJOR)
+from tests.examples.layouts import BLOCKS, DRAM_8B, HEIGHTS, ROWS_IN_DRAM, ROWS_OF_HEIGHTS
 
 
 def layer_of(
@@ -57,32 +55,34 @@ def bfloat16(layout: TensorLayout, **fields: object) -> TensorLayout:
 
 
 def test_a_concatenation_takes_one_place_for_all() -> None:
-    narrow = bfloat16(HEIGHT, shard_shape=(32, 32))
-    wide = bfloat16(HEIGHT, shard_shape=(32, 96))
-    found = options_of(CONCAT, [HEIGHT], [DRAM, narrow])
+    narrow = bfloat16(HEIGHTS, shard_shape=(32, 32))
+    wide = bfloat16(HEIGHTS, shard_shape=(32, 96))
+    found = options_of(CONCAT, [HEIGHTS], [DRAM_8B, narrow])
     assert found == [
         Option(FixedConfig(DRAM_TILE), (DRAM_TILE, DRAM_TILE)),
-        Option(FixedConfig(wide), (bfloat16(HEIGHT), narrow)),
+        Option(FixedConfig(wide), (bfloat16(HEIGHTS), narrow)),
     ]
 
 
 def test_a_concatenation_goes_where_its_reader_wants_it() -> None:
-    found = options_of(CONCAT, [DRAM], [DRAM], wanted=[replace(HEIGHT, shard_shape=(64, 96))])
+    found = options_of(
+        CONCAT, [DRAM_8B], [DRAM_8B], wanted=[replace(HEIGHTS, shard_shape=(64, 96))]
+    )
     assert found[1].input_layouts == (
-        bfloat16(HEIGHT, shard_shape=(64, 64)),
-        bfloat16(HEIGHT, shard_shape=(64, 32)),
+        bfloat16(HEIGHTS, shard_shape=(64, 64)),
+        bfloat16(HEIGHTS, shard_shape=(64, 32)),
     )
 
 
 def test_blocks_concatenate_where_every_core_has_whole_tiles() -> None:
-    assert len(options_of(CONCAT, [BLOCK], [DRAM])) == 1
+    assert len(options_of(CONCAT, [BLOCKS], [DRAM_8B])) == 1
     even = layer_of(Concat(), image(192), image(64), image(128))
-    found = options_of(even, [BLOCK], [DRAM])
-    assert found[1].config == FixedConfig(bfloat16(BLOCK, shard_shape=(32, 96)))
+    found = options_of(even, [BLOCKS], [DRAM_8B])
+    assert found[1].config == FixedConfig(bfloat16(BLOCKS, shard_shape=(32, 96)))
 
 
 def test_rows_concatenate_as_rows() -> None:
-    found = options_of(CONCAT, [ROWS], [DRAM])
+    found = options_of(CONCAT, [ROWS_OF_HEIGHTS], [DRAM_8B])
     assert [option.config.output.page for option in found] == [
         PageLayout.TILE,
         PageLayout.ROW_MAJOR,
@@ -92,36 +92,40 @@ def test_rows_concatenate_as_rows() -> None:
 
 
 def test_a_concatenation_is_tried_in_few_places() -> None:
-    many = [replace(HEIGHT, shard_shape=(32 * rows, 64)) for rows in range(1, 20)]
-    assert len(options_of(CONCAT, many, [DRAM])) == 7
+    many = [replace(HEIGHTS, shard_shape=(32 * rows, 64)) for rows in range(1, 20)]
+    assert len(options_of(CONCAT, many, [DRAM_8B])) == 7
 
 
 @pytest.mark.parametrize(
-    ("op", "places"), [(Slice(32, 64), [DRAM, HEIGHT]), (Slice(8, 64), [DRAM])]
+    ("op", "places"), [(Slice(32, 64), [DRAM_8B, HEIGHTS]), (Slice(8, 64), [DRAM_8B])]
 )
 def test_shards_are_cut_at_whole_tiles_only(op: Slice, places: list[TensorLayout]) -> None:
     layer = layer_of(op, image(op.stop - op.start), image(64))
-    found = options_of(layer, [HEIGHT, BLOCK])
+    found = options_of(layer, [HEIGHTS, BLOCKS])
     assert [option.input_layouts for option in found] == [(place,) for place in places]
 
 
 def test_rows_are_cut_where_cores_can_write() -> None:
-    found = options_of(layer_of(Slice(8, 64), image(56), image(64)), [ROWS])
-    assert [option.input_layouts for option in found] == [(DRAM_TILE,), (ROWS_IN_DRAM,), (ROWS,)]
-    assert found[2].config == FixedConfig(replace(ROWS, shard_shape=(32, 56)))
+    found = options_of(layer_of(Slice(8, 64), image(56), image(64)), [ROWS_OF_HEIGHTS])
+    assert [option.input_layouts for option in found] == [
+        (DRAM_TILE,),
+        (ROWS_IN_DRAM,),
+        (ROWS_OF_HEIGHTS,),
+    ]
+    assert found[2].config == FixedConfig(replace(ROWS_OF_HEIGHTS, shard_shape=(32, 56)))
 
 
 def test_each_core_enlarges_its_own_shard() -> None:
-    found = options_of(layer_of(Upsample("nearest", (2, 3)), image(64, 96), image(64)), [HEIGHT])
-    assert [option.input_layouts for option in found] == [(DRAM,), (ROWS_IN_DRAM,), (HEIGHT,)]
-    assert found[2].config == FixedConfig(replace(ROWS, shard_shape=(192, 64)))
+    found = options_of(layer_of(Upsample("nearest", (2, 3)), image(64, 96), image(64)), [HEIGHTS])
+    assert [option.input_layouts for option in found] == [(DRAM_8B,), (ROWS_IN_DRAM,), (HEIGHTS,)]
+    assert found[2].config == FixedConfig(replace(ROWS_OF_HEIGHTS, shard_shape=(192, 64)))
 
 
 @pytest.mark.parametrize("op", [Pad((1, 1, 1, 1)), PixelShuffle(2)])
 def test_padding_and_pixel_shuffle_go_through_dram(op: LayerOp) -> None:
     layer = layer_of(op, image(16, 32), image(64))
-    assert options_of(layer, [HEIGHT]) == [
-        Option(FixedConfig(ROWS_IN_DRAM), (DRAM,)),
+    assert options_of(layer, [HEIGHTS]) == [
+        Option(FixedConfig(ROWS_IN_DRAM), (DRAM_8B,)),
         Option(FixedConfig(ROWS_IN_DRAM), (ROWS_IN_DRAM,)),
     ]
 
@@ -129,12 +133,12 @@ def test_padding_and_pixel_shuffle_go_through_dram(op: LayerOp) -> None:
 def test_a_broadcast_factor_may_lie_anywhere() -> None:
     layer = layer_of(Binary("mul"), image(64), image(64), (1, 64, 1, 1))
     small = TensorLayout(dtype=DataType.BFLOAT16)
-    one_core = bfloat16(HEIGHT, grid=(CoreRange(0, 0, 0, 0),))
-    found = options_of(layer, [HEIGHT, BLOCK], [one_core])
+    one_core = bfloat16(HEIGHTS, grid=(CoreRange(0, 0, 0, 0),))
+    found = options_of(layer, [HEIGHTS, BLOCKS], [one_core])
     assert [option.input_layouts for option in found] == [
-        (place, other) for place in (DRAM, HEIGHT, BLOCK) for other in (small, one_core)
+        (place, other) for place in (DRAM_8B, HEIGHTS, BLOCKS) for other in (small, one_core)
     ]
-    assert found[2].config == EltwiseConfig(DataType.BFLOAT16, bfloat16(HEIGHT))
+    assert found[2].config == EltwiseConfig(DataType.BFLOAT16, bfloat16(HEIGHTS))
 
 
 def test_formats_follow_from_rows_and_whole_tiles() -> None:

@@ -30,7 +30,8 @@ from autosched.space.defaults import default_config
 from autosched.space.efforts import find_effort
 from autosched.space.formats import Formats, LayerFormats
 from autosched.space.layers import Option, options, sliced_pools
-from tests.examples.space_layers import BLOCK, DRAM, FORMATS, HEIGHT, NETWORK, ROWS
+from tests.examples.layouts import BLOCKS, DRAM_8B, HEIGHTS, ROWS_OF_HEIGHTS
+from tests.examples.space_layers import FORMATS, NETWORK
 
 
 def options_of(name: str, *sources: list[TensorLayout], wanted: object = ()) -> list[Option]:
@@ -44,14 +45,14 @@ def layouts(found: list[Option]) -> list[tuple[TensorLayout, ...] | None]:
 
 
 def test_a_pool_asks_for_native_layouts_and_takes_what_is_there() -> None:
-    found = options_of("pool", [HEIGHT, DRAM, BLOCK])
+    found = options_of("pool", [HEIGHTS, DRAM_8B, BLOCKS])
     native = [option.config for option in found if option.input_layouts is None]
     assert [config.shard_layout for config in native] == [
         ShardLayout.HEIGHT,
         ShardLayout.BLOCK,
         ShardLayout.WIDTH,
     ]
-    assert layouts(found)[3:] == [(HEIGHT,), (BLOCK,), (DRAM,)]
+    assert layouts(found)[3:] == [(HEIGHTS,), (BLOCKS,), (DRAM_8B,)]
     in_dram = found[-1].config
     assert in_dram == PoolConfig(
         output_dtype=DataType.BFLOAT8_B, output_memory="dram", deallocate_input=False
@@ -62,13 +63,13 @@ def test_a_pool_too_large_for_l1_is_sliced_in_tiles_and_in_rows() -> None:
     rows = TensorLayout(page=PageLayout.ROW_MAJOR)
     counts = {}
     for name in ("quick", "default", "full"):
-        found = sliced_pools(PoolConfig(ShardLayout.HEIGHT), DRAM, find_effort(name))
+        found = sliced_pools(PoolConfig(ShardLayout.HEIGHT), DRAM_8B, find_effort(name))
         assert len(set(found)) == len(found)
         counts[name] = len(found)
         for option in found:
             assert isinstance(option.config, PoolConfig)
             in_rows = option.config.output_page is PageLayout.ROW_MAJOR
-            assert option.input_layouts == ((rows,) if in_rows else (DRAM,))
+            assert option.input_layouts == ((rows,) if in_rows else (DRAM_8B,))
             assert option.config.output_memory == "dram"
             assert option.config.shard_layout is None
             assert not option.config.num_slices or option.config.slicing != "auto"
@@ -76,36 +77,36 @@ def test_a_pool_too_large_for_l1_is_sliced_in_tiles_and_in_rows() -> None:
 
 
 def test_a_mean_is_a_pool() -> None:
-    assert {type(option.config) for option in options_of("mean", [HEIGHT])} == {PoolConfig}
+    assert {type(option.config) for option in options_of("mean", [HEIGHTS])} == {PoolConfig}
 
 
 def test_a_sum_runs_in_each_place_that_its_neighbours_have() -> None:
-    wanted = replace(BLOCK, dtype=DataType.BFLOAT16)
-    found = options_of("sum", [HEIGHT], [DRAM], wanted=[wanted])
+    wanted = replace(BLOCKS, dtype=DataType.BFLOAT16)
+    found = options_of("sum", [HEIGHTS], [DRAM_8B], wanted=[wanted])
     assert [option.config for option in found] == [
-        EltwiseConfig(DataType.BFLOAT8_B, place) for place in (DRAM, HEIGHT, BLOCK)
+        EltwiseConfig(DataType.BFLOAT8_B, place) for place in (DRAM_8B, HEIGHTS, BLOCKS)
     ]
-    assert layouts(found) == [(place, place) for place in (DRAM, HEIGHT, BLOCK)]
+    assert layouts(found) == [(place, place) for place in (DRAM_8B, HEIGHTS, BLOCKS)]
 
 
 def test_inputs_of_a_sum_keep_their_own_formats() -> None:
-    wide = replace(HEIGHT, dtype=DataType.BFLOAT16)
-    found = options_of("sum", [wide], [HEIGHT])
+    wide = replace(HEIGHTS, dtype=DataType.BFLOAT16)
+    found = options_of("sum", [wide], [HEIGHTS])
     assert layouts(found) == [
-        (TensorLayout(), DRAM),
-        (wide, HEIGHT),
+        (TensorLayout(), DRAM_8B),
+        (wide, HEIGHTS),
     ]
 
 
 def test_a_pointwise_layer_takes_tiles_only() -> None:
-    found = options_of("gate", [ROWS])
+    found = options_of("gate", [ROWS_OF_HEIGHTS])
     assert [option.config.layout.page for option in found] == [PageLayout.TILE]
     assert found[0].config.layout.memory is Memory.DRAM
 
 
 def test_a_linear_layer_leaves_dram_or_width_shards() -> None:
-    found = options_of("fc", [HEIGHT, ROWS])
-    assert layouts(found) == [(DRAM,), (DRAM,), (HEIGHT,), (HEIGHT,)]
+    found = options_of("fc", [HEIGHTS, ROWS_OF_HEIGHTS])
+    assert layouts(found) == [(DRAM_8B,), (DRAM_8B,), (HEIGHTS,), (HEIGHTS,)]
     assert [option.config.output for option in found] == ["dram", "width"] * 2
     config = found[0].config
     assert isinstance(config, MatmulConfig)
@@ -114,22 +115,26 @@ def test_a_linear_layer_leaves_dram_or_width_shards() -> None:
 
 def test_reshape_and_softmax_take_dram_or_tiles() -> None:
     for name in ("flat", "soft"):
-        found = options_of(name, [HEIGHT, ROWS])
-        assert layouts(found) == [(DRAM,), (HEIGHT,)]
+        found = options_of(name, [HEIGHTS, ROWS_OF_HEIGHTS])
+        assert layouts(found) == [(DRAM_8B,), (HEIGHTS,)]
         assert {type(option.config) for option in found} == {FixedConfig}
 
 
 def test_an_output_takes_rows_too() -> None:
-    assert layouts(options_of("y", [HEIGHT, ROWS])) == [(DRAM,), (HEIGHT,), (ROWS,)]
+    assert layouts(options_of("y", [HEIGHTS, ROWS_OF_HEIGHTS])) == [
+        (DRAM_8B,),
+        (HEIGHTS,),
+        (ROWS_OF_HEIGHTS,),
+    ]
 
 
 def test_an_input_is_permuted_or_made_in_the_rows_that_are_wanted() -> None:
-    uneven = replace(ROWS, shard_shape=(64, 64))
-    found = options_of("x", wanted=[HEIGHT, ROWS, uneven, DRAM])
+    uneven = replace(ROWS_OF_HEIGHTS, shard_shape=(64, 64))
+    found = options_of("x", wanted=[HEIGHTS, ROWS_OF_HEIGHTS, uneven, DRAM_8B])
     uploaded = TensorLayout(page=PageLayout.ROW_MAJOR)
     assert found == [
         Option(FixedConfig(output=uploaded, method="permute"), (uploaded,)),
-        Option(FixedConfig(output=ROWS, method="convert_to_hwc"), (uploaded,)),
+        Option(FixedConfig(output=ROWS_OF_HEIGHTS, method="convert_to_hwc"), (uploaded,)),
     ]
 
 
@@ -147,24 +152,24 @@ def options_alone(layer: Layer, *sources: list[TensorLayout], wanted: object = (
 
 def test_a_layer_norm_runs_in_the_shards_that_ttnn_normalises() -> None:
     layer = Layer("norm", LayerNorm(1e-5), ("x",), (1, 64, 16, 16))
-    wide = replace(BLOCK, shard_shape=(64, 64))
-    found = options_alone(layer, [HEIGHT, BLOCK, ROWS], wanted=[wide, HEIGHT])
-    assert layouts(found) == [(DRAM,), (BLOCK,), (wide,)]
+    wide = replace(BLOCKS, shard_shape=(64, 64))
+    found = options_alone(layer, [HEIGHTS, BLOCKS, ROWS_OF_HEIGHTS], wanted=[wide, HEIGHTS])
+    assert layouts(found) == [(DRAM_8B,), (BLOCKS,), (wide,)]
     assert [option.config for option in found] == [
-        FixedConfig(output=place) for place in (DRAM, BLOCK, wide)
+        FixedConfig(output=place) for place in (DRAM_8B, BLOCKS, wide)
     ]
 
 
 def test_several_inputs_of_a_fixed_layer_come_from_dram() -> None:
     layer = Layer("attend", Attention(2, 0.5), ("x", "y", "y"), (1, 64, 16, 16))
-    (option,) = options_alone(layer, [HEIGHT], [BLOCK], [BLOCK])
-    assert option.input_layouts == (DRAM, DRAM, DRAM)
+    (option,) = options_alone(layer, [HEIGHTS], [BLOCKS], [BLOCKS])
+    assert option.input_layouts == (DRAM_8B, DRAM_8B, DRAM_8B)
     (option,) = options_alone(Layer("positions", Constant(), (), (1, 64, 16, 16)))
     assert option.input_layouts == ()
 
 
 def test_an_input_is_made_on_as_many_of_the_wanted_cores_as_divide_it() -> None:
-    wanted = replace(ROWS, grid=(CoreRange(0, 0, 7, 6),), shard_shape=(7328, 8))
+    wanted = replace(ROWS_OF_HEIGHTS, grid=(CoreRange(0, 0, 7, 6),), shard_shape=(7328, 8))
     found = options_alone(Layer("x", Input(), (), (1, 3, 640, 640)), wanted=[wanted])
     made = found[1].config
     assert isinstance(made, FixedConfig)
@@ -180,7 +185,7 @@ def test_a_host_layer_reads_from_dram_and_leaves_bfloat16_there() -> None:
     formats = LayerFormats(Network("host", (x, y, layer)), Formats())
     config = FixedConfig(DRAM_TILE, HOST_METHOD)
     assert default_config(layer, formats) == config
-    (option,) = options(layer, formats, [[HEIGHT, DRAM], [BLOCK]], [HEIGHT])
+    (option,) = options(layer, formats, [[HEIGHTS, DRAM_8B], [BLOCKS]], [HEIGHTS])
     assert option.config == config
     assert option.input_layouts is not None
     assert [layout.memory for layout in option.input_layouts] == [Memory.DRAM, Memory.DRAM]

@@ -13,11 +13,12 @@ from autosched.device.mock.environment import mock_environment as environment_in
 from autosched.device.mock.placeholder_elf import placeholder_elf
 from autosched.errors import DeviceError
 from tests.device.conftest import child_options
-from tests.examples.device_layers import BOARD
+from tests.examples.networks import BOARD
 
 PROBE = """
 from autosched.device.machine import open_local_device
-from tests.examples.device_layers import BOARD, FITS
+from tests.examples.device_layers import FITS
+from tests.examples.networks import BOARD
 print(type(open_local_device(BOARD).probe(FITS)).__name__)
 """
 

@@ -58,7 +58,8 @@ from autosched.schedule.tensors import (
     TensorLayout,
 )
 from autosched.space.convolutions import in_slices
-from tests.examples.device_layers import DRAM_8B, HALF_GRID, HEIGHT, ONE_ROW, ROWS_IN_DRAM, height
+from tests.examples.device_layers import HEIGHT
+from tests.examples.layouts import DRAM_8B, HALF_GRID, ONE_ROW, ROWS_IN_DRAM, height
 
 Shape = tuple[int, ...]
 IMAGE, HALF, ROW, VECTOR = (1, 64, 32, 32), (1, 64, 16, 16), (1, 64, 1, 1), (1, 64)

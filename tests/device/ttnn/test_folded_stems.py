@@ -16,7 +16,9 @@ from autosched.schedule.tensors import CoreRange, DataType, PageLayout, ShardLay
 from autosched.space.convolutions import in_slices
 from autosched.space.defaults import default_schedule
 from autosched.space.formats import Formats
-from tests.examples.device_layers import BOARD, DRAM_8B, ROWS_IN_DRAM, height, sharded_schedule
+from tests.examples.device_layers import sharded_schedule
+from tests.examples.layouts import DRAM_8B, ROWS_IN_DRAM, height
+from tests.examples.networks import BOARD
 
 SHAPE, HALF = (1, 3, 64, 64), (1, 64, 32, 32)
 STEM = Conv2d(3, 64, (7, 7), (2, 2), (3, 3, 3, 3), activation=Activation("relu"))

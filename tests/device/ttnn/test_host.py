@@ -20,7 +20,7 @@ from autosched.schedule.tensors import DRAM_TILE, DataType, PageLayout, TensorIn
 from autosched.space.defaults import default_schedule
 from autosched.space.formats import Formats
 from tests.device.conftest import child_options
-from tests.examples.device_layers import BOARD
+from tests.examples.networks import BOARD
 
 BFLOAT8 = TensorLayout(dtype=DataType.BFLOAT8_B)
 

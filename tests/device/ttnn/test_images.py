@@ -44,7 +44,9 @@ from autosched.schedule.tensors import (
 from autosched.space.convolutions import in_slices
 from autosched.space.defaults import default_schedule
 from autosched.space.formats import Formats
-from tests.examples.device_layers import BOARD, DRAM_8B, HEIGHT, ROWS_IN_DRAM, WHOLE_GRID, height
+from tests.examples.device_layers import HEIGHT
+from tests.examples.layouts import DRAM_8B, ROWS_IN_DRAM, WHOLE_GRID, height
+from tests.examples.networks import BOARD
 
 HALF = (CoreRange(0, 0, 7, 3),)
 SHARDS = height(32, 64, HALF)

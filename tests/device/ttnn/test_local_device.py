@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.device.test_boards import assert_is
-from tests.examples.device_layers import BOARD
+from tests.examples.networks import BOARD
 
 Findings = dict[str, Any]
 

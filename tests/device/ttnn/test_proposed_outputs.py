@@ -41,7 +41,8 @@ from autosched.schedule.tensors import (
 from autosched.space.defaults import default_schedule
 from autosched.space.formats import Formats, LayerFormats
 from autosched.space.layers import options
-from tests.examples.device_layers import BOARD, DRAM_8B, HALF_GRID, height
+from tests.examples.layouts import DRAM_8B, HALF_GRID, height
+from tests.examples.networks import BOARD
 
 Shape = tuple[int, ...]
 IMAGE, SMALL, PIXEL = (1, 64, 32, 32), (1, 16, 20, 20), (1, 64, 1, 1)

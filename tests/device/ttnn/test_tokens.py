@@ -31,7 +31,8 @@ from autosched.schedule.tensors import DRAM_TILE, CoreRange, ShardLayout, Tensor
 from autosched.space.defaults import default_schedule
 from autosched.space.formats import Formats
 from tests.device.ttnn.test_images import codes, probed, rows_and_columns
-from tests.examples.device_layers import BOARD, DRAM_8B, ONE_ROW, height
+from tests.examples.layouts import DRAM_8B, ONE_ROW, height
+from tests.examples.networks import BOARD
 
 Shape = tuple[int, ...]
 FIXED = FixedConfig()
