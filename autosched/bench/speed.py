@@ -17,7 +17,7 @@ from autosched.bench.bench import Bench
 from autosched.boards import find_board
 from autosched.cost.model import CostModel
 from autosched.device.machine import open_local_device
-from autosched.device.pool import default_jobs
+from autosched.device.pool import default_jobs, open_pool
 from autosched.export.saving import save_schedule
 from autosched.network.graph import Network
 from autosched.network.operators import Input
@@ -135,18 +135,20 @@ def _job(
     capture: Callable[[], Network], board: str, settings: Settings, trials: int, place: _Place
 ) -> tuple[float, Network]:
     begin = time.perf_counter()
-    network = capture()
-    with create_study(
-        network,
-        board,
-        storage=_url(place.directory),
-        name=place.name,
-        settings=settings,
-        jobs=place.jobs,
-    ) as study:
-        best = study.optimize(trials=trials)
-        if best is not None and best.schedule is not None:
-            save_schedule(best.schedule, place.directory / f"{place.name}.py")
+    with open_pool(find_board(board), jobs=place.jobs) as pool:
+        pool.start(1)
+        network = capture()
+        with create_study(
+            network,
+            board,
+            storage=_url(place.directory),
+            name=place.name,
+            settings=settings,
+            device=pool,
+        ) as study:
+            best = study.optimize(trials=trials)
+            if best is not None and best.schedule is not None:
+                save_schedule(best.schedule, place.directory / f"{place.name}.py")
     return time.perf_counter() - begin, network
 
 

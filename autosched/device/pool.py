@@ -87,9 +87,12 @@ class DevicePool:
         """How many requests can be under way at once."""
         return len(self._lanes)
 
-    def start(self) -> None:
-        """Begin to start every worker; a failure shows when it is asked something."""
-        for lane in self._lanes:
+    def start(self, workers: int | None = None) -> None:
+        """Begin to start so many workers (None: all); a failure shows when one is asked something.
+
+        A worker takes seconds to import ttnn, in which the caller can do something else.
+        """
+        for lane in self._lanes[:workers]:
             lane.submit(lambda device: device.start())
 
     def load(self, network: Network, budget: Budget = UNLIMITED) -> None:

@@ -27,6 +27,7 @@ def create_study(
     storage: str | None = None,
     name: str | None = None,
     settings: Settings | None = None,
+    device: Device | None = None,
     jobs: int | None = None,
 ) -> Study:
     """Return a study of ``network``, made in ``storage`` or found there under its name.
@@ -42,7 +43,8 @@ def create_study(
     Raises:
         BoardError, SearchError, StoreError, StudyError: as :func:`open_study`.
     """
-    return _opened(open_store(storage), network, board, settings or Settings(), name, jobs)
+    opened = open_store(storage)
+    return _opened(opened, network, board, settings or Settings(), name, device=device, jobs=jobs)
 
 
 def load_study(name: str, *, storage: str | None = None, network: Network | None = None) -> Study:
@@ -69,12 +71,14 @@ def _opened(
     board: str,
     settings: Settings,
     name: str | None,
+    *,
+    device: Device | None = None,
     jobs: int | None = None,
 ) -> Study:
     """Return a study that closes ``store`` when it is closed."""
     with ExitStack() as cleaning:
         cleaning.callback(store.close)
-        study = open_study(store, network, board, settings, name, jobs=jobs)
+        study = open_study(store, network, board, settings, name, device, jobs=jobs)
         study.on_close(cleaning.pop_all().close)
     return study
 

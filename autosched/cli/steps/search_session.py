@@ -9,6 +9,7 @@ from autosched.cli import exits, hints
 from autosched.cli.steps.inputs import captured_network, describe_device, load_start
 from autosched.cli.steps.search_request import Target, Wishes, parse_duration
 from autosched.device.machine import choose_device
+from autosched.device.pool import open_pool
 from autosched.errors import NetworkFileError, StudyError
 from autosched.export.saving import save_schedule
 from autosched.network.graph import Network
@@ -137,10 +138,12 @@ def resume_search(
         device = describe_device(kind, record.board, settings.device)
         say(output.console, f"Device: {device}")
         say(output.console, f"Database: {store.describe()}")
-        network = _captured_again(output, record, settings)
-        with open_study(store, network, record.board, settings, name) as study:
-            introduce(output, store, study)
-            search_and_report(output, study, wishes, storage, began)
+        with open_pool(find_board(record.board), kind, settings.timing) as pool:
+            pool.start(1)
+            network = _captured_again(output, record, settings)
+            with open_study(store, network, record.board, settings, name, pool) as study:
+                introduce(output, store, study)
+                search_and_report(output, study, wishes, storage, began)
 
 
 def _captured_again(output: Screen, record: StudyRecord, settings: Settings) -> Network:
@@ -180,14 +183,18 @@ def run_search(
         say(output.console, f"Device: {describe_device(kind, board.name, settings.device)}")
         say(output.console, f"Database: {store.describe()}")
         batch = found.batch if found is not None and target.batch is None else target.batch
-        network = captured_network(output, target.net, batch, allow_host=settings.allow_host)
-        start = None
-        if wishes.start is not None:
-            start = load_start(output, wishes.start, network, board.name, settings.formats)
-        with open_study(store, network, board.name, settings, name, jobs=target.jobs) as study:
-            going_on.command = hints.command("resume", study.name, storage=target.storage)
-            introduce(output, store, study)
-            search_and_report(output, study, wishes, target.storage, began, start)
+        with open_pool(board, kind, settings.timing, target.jobs) as pool:
+            pool.start(1)
+            network = captured_network(output, target.net, batch, allow_host=settings.allow_host)
+            start = None
+            if wishes.start is not None:
+                start = load_start(output, wishes.start, network, board.name, settings.formats)
+            with open_study(
+                store, network, board.name, settings, name, pool, jobs=target.jobs
+            ) as study:
+                going_on.command = hints.command("resume", study.name, storage=target.storage)
+                introduce(output, store, study)
+                search_and_report(output, study, wishes, target.storage, began, start)
 
 
 def introduce(output: Screen, store: Store, study: Study) -> None:
