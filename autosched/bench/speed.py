@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from autosched.bench.bench import Bench
+from autosched.bench.memory import watched_memory
 from autosched.boards import find_board
 from autosched.cost.model import CostModel
 from autosched.device.machine import open_local_device
@@ -41,7 +42,8 @@ class Speed:
 
     ``empty_s`` is from capture to export with nothing stored and ``jobs`` workers, ``one_job_s``
     the same with one; ``filled_s`` again with every probe stored. ``parent_rss_bytes`` and
-    ``worker_rss_bytes`` are the peaks of this process and of the largest worker.
+    ``worker_rss_bytes`` are the peaks of this process and of the largest worker, and
+    ``total_rss_bytes`` is that of all of them together (pages they share are counted in each).
     ``proposal_ms`` (the joint sampler's), ``add_trial_ms``, ``predict_ms`` (the device ops of one
     forward pass, not seen before) and ``parse_ms`` (its captured graph) are medians. None where
     there was nothing to time.
@@ -57,6 +59,7 @@ class Speed:
     trials: int
     parent_rss_bytes: int
     worker_rss_bytes: int
+    total_rss_bytes: int
     proposal_ms: float
     add_trial_ms: float | None
     predict_ms: float | None
@@ -85,7 +88,8 @@ def measure_speed(
     with tempfile.TemporaryDirectory(prefix="autosched-speed-") as directory:
         place = Path(directory)
         jobs = default_jobs() if jobs is None else jobs
-        empty_s, _ = _job(capture, board, settings, trials, _Place(place, "empty", jobs))
+        with watched_memory() as together:
+            empty_s, _ = _job(capture, board, settings, trials, _Place(place, "empty", jobs))
         # Before the parts: they load ttnn into this process.
         parent = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
         worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _RSS_UNIT
@@ -109,6 +113,7 @@ def measure_speed(
             trials=trials,
             parent_rss_bytes=parent,
             worker_rss_bytes=worker,
+            total_rss_bytes=together.rss_bytes,
             proposal_ms=proposal_ms,
             add_trial_ms=add_trial_ms,
             predict_ms=None if best is None else _predict_ms(board, best),
