@@ -1,6 +1,6 @@
 # Everything a person or a machine types; `make` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint soak bench clean
+.PHONY: help setup run test lint soak bench accept clean
 
 BIN := .venv/bin
 # Two workers fill two cores, and each keeps one ttnn process of about 1.3 GB; tests of one file
@@ -33,6 +33,9 @@ soak: setup ## The tests that take minutes
 
 bench: setup ## Compare baselines and samplers on ready-made studies
 	@$(BIN)/autosched bench studies/resnet18.py studies/resnet50.py $(ARGS)
+
+accept: setup ## Run what the project promises, or some of it: ARGS='bound speed'
+	@$(BIN)/python -m tests.accept $(ARGS)
 
 clean: ## Remove .venv and caches; databases and studies stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

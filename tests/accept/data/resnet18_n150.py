@@ -1,0 +1,550 @@
+"""Schedule of resnet18 on n150, for ttnn 0.81.1.
+
+network:    resnet18, signature 31b4cae63c3dfc92, batch 1
+board:      n150, ttnn 0.81.1
+latency:    449.1 us (estimated)
+found by:   autosched, study resnet18-n150, trial 1
+cost model: wormhole_b0-3-11403e
+date:       2026-11-26
+
+LAYERS has the arguments of each layer's ttnn call in execution order, without those that the
+network decides (shapes, activation); its first and last entries convert from and to PyTorch's
+layout. RESHARDS brings a copy of a tensor to a layout for one consumer (#1: as second input).
+MOVES brings a tensor to the layout in which it waits once that consumer has run; from a layer to
+itself, at once. autosched.load_schedule reads the values of this file back, edits included.
+"""
+
+from typing import NamedTuple
+
+import ttnn
+
+PROVENANCE = {
+    "network": "resnet18",
+    "network_signature": "31b4cae63c3dfc92",
+    "board": "n150",
+    "ttnn_version": "0.81.1",
+    "batch": 1,
+    "study": "resnet18-n150",
+    "trial": 1,
+    "latency_us": 449.07860835027986,
+    "latency_kind": "estimated",
+    "cost_model": "wormhole_b0-3-11403e",
+    "date": "2026-11-26",
+}
+
+
+def cores(*rectangles):
+    """Cores as rectangles (x0, y0, x1, y1), both corners included."""
+    return ttnn.CoreRangeSet(
+        [
+            ttnn.CoreRange(ttnn.CoreCoord(x0, y0), ttnn.CoreCoord(x1, y1))
+            for x0, y0, x1, y1 in rectangles
+        ]
+    )
+
+
+def sharded(memory_layout, grid, shard_shape, transposed=False, buffer_type=ttnn.BufferType.L1):
+    """One shard of shard_shape (rows, columns in elements) on each core of the grid."""
+    orientation = ttnn.ShardOrientation.COL_MAJOR if transposed else ttnn.ShardOrientation.ROW_MAJOR
+    spec = ttnn.ShardSpec(grid, shard_shape, orientation)
+    return ttnn.MemoryConfig(memory_layout, buffer_type, spec)
+
+
+class Placement(NamedTuple):
+    """Where and how a tensor lies: for ttnn.to_memory_config, ttnn.typecast, ttnn.to_layout."""
+
+    memory_config: ttnn.MemoryConfig = ttnn.DRAM_MEMORY_CONFIG
+    dtype: ttnn.DataType = ttnn.bfloat16
+    layout: ttnn.Layout = ttnn.TILE_LAYOUT
+
+
+class Conv2d(NamedTuple):
+    """Arguments of ttnn.conv2d; the output is then brought to memory_config, if one is given.
+
+    With fold_input the image is first folded by the stride (ttnn.fold), and the convolution runs
+    with stride 1 on weights rearranged alike (autosched.network.stem_folding).
+    """
+
+    conv_config: ttnn.Conv2dConfig
+    compute_config: ttnn.WormholeComputeKernelConfig
+    dtype: ttnn.DataType
+    slice_config: ttnn.Conv2dSliceConfig | None = ttnn.Conv2dL1FullSliceConfig
+    memory_config: ttnn.MemoryConfig | None = None
+    fold_input: bool = False
+
+
+class Matmul(NamedTuple):
+    """Arguments of ttnn.linear, and the format of its weights."""
+
+    weights_dtype: ttnn.DataType
+    compute_kernel_config: ttnn.WormholeComputeKernelConfig
+    dtype: ttnn.DataType
+    memory_config: ttnn.MemoryConfig = ttnn.DRAM_MEMORY_CONFIG
+    core_grid: ttnn.CoreGrid | None = None
+
+
+class Pool(NamedTuple):
+    """Arguments of ttnn.max_pool2d and ttnn.avg_pool2d; the scheme is for interleaved inputs."""
+
+    applied_shard_scheme: ttnn.TensorMemoryLayout | None = None
+    dtype: ttnn.DataType = ttnn.bfloat16
+    output_layout: ttnn.Layout = ttnn.TILE_LAYOUT
+    dram_slice_config: ttnn.Conv2dSliceConfig | None = None
+    memory_config: ttnn.MemoryConfig | None = None
+    reallocate_halo_output: bool = False
+    deallocate_input: bool = True
+
+
+class Eltwise(NamedTuple):
+    """Output format of an addition, multiplication or activation, and where it runs."""
+
+    dtype: ttnn.DataType
+    placement: Placement = Placement()
+
+
+class Fixed(NamedTuple):
+    """A step without choices but where it leaves its output, and how it converts."""
+
+    placement: Placement = Placement()
+    method: str = ""
+
+
+HIFI2 = ttnn.WormholeComputeKernelConfig(math_fidelity=ttnn.MathFidelity.HiFi2, packer_l1_acc=True)
+LOFI = ttnn.WormholeComputeKernelConfig(math_fidelity=ttnn.MathFidelity.LoFi, packer_l1_acc=True)
+
+LAYERS = {
+    "x": Fixed(
+        placement=Placement(
+            memory_config=sharded(
+                ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
+                cores((0, 0, 7, 6)),
+                (896, 8),
+            ),
+            layout=ttnn.ROW_MAJOR_LAYOUT,
+        ),
+        method="convert_to_hwc",
+    ),
+    "conv1": Conv2d(
+        conv_config=ttnn.Conv2dConfig(
+            shard_layout=ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
+            enable_act_double_buffer=True,
+            enable_weights_double_buffer=True,
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+            reshard_if_not_optimal=True,
+        ),
+        compute_config=HIFI2,
+        dtype=ttnn.bfloat16,
+    ),
+    "maxpool": Pool(
+        applied_shard_scheme=ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer1.0.conv1": Conv2d(
+        conv_config=ttnn.Conv2dConfig(
+            shard_layout=ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
+            enable_act_double_buffer=True,
+            enable_weights_double_buffer=True,
+            reallocate_halo_output=False,
+            weights_dtype=ttnn.bfloat8_b,
+            reshard_if_not_optimal=True,
+        ),
+        compute_config=LOFI,
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer1.0.conv2": Conv2d(
+        conv_config=ttnn.Conv2dConfig(
+            shard_layout=ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
+            enable_act_double_buffer=True,
+            enable_weights_double_buffer=True,
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+            reshard_if_not_optimal=True,
+        ),
+        compute_config=LOFI,
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer1.0.add": Eltwise(
+        dtype=ttnn.bfloat8_b,
+        placement=Placement(
+            memory_config=sharded(
+                ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
+                cores((0, 0, 7, 5), (0, 6, 0, 6)),
+                (64, 64),
+            ),
+            dtype=ttnn.bfloat8_b,
+        ),
+    ),
+    "layer1.1.conv1": Conv2d(
+        conv_config=ttnn.Conv2dConfig(
+            shard_layout=ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
+            enable_act_double_buffer=True,
+            enable_weights_double_buffer=True,
+            reallocate_halo_output=False,
+            weights_dtype=ttnn.bfloat8_b,
+            reshard_if_not_optimal=True,
+        ),
+        compute_config=LOFI,
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer1.1.conv2": Conv2d(
+        conv_config=ttnn.Conv2dConfig(
+            shard_layout=ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
+            enable_act_double_buffer=True,
+            enable_weights_double_buffer=True,
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+            reshard_if_not_optimal=True,
+        ),
+        compute_config=LOFI,
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer1.1.add": Eltwise(
+        dtype=ttnn.bfloat8_b,
+        placement=Placement(
+            memory_config=sharded(
+                ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
+                cores((0, 0, 7, 5), (0, 6, 0, 6)),
+                (64, 64),
+            ),
+            dtype=ttnn.bfloat8_b,
+        ),
+    ),
+    "layer2.0.conv1": Conv2d(
+        conv_config=ttnn.Conv2dConfig(
+            shard_layout=ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
+            enable_act_double_buffer=True,
+            enable_weights_double_buffer=True,
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+            reshard_if_not_optimal=True,
+        ),
+        compute_config=LOFI,
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer2.0.conv2": Conv2d(
+        conv_config=ttnn.Conv2dConfig(
+            shard_layout=ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
+            enable_act_double_buffer=True,
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+            reshard_if_not_optimal=True,
+        ),
+        compute_config=LOFI,
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer2.0.downsample.0": Conv2d(
+        conv_config=ttnn.Conv2dConfig(
+            shard_layout=ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
+            enable_act_double_buffer=True,
+            enable_weights_double_buffer=True,
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+            reshard_if_not_optimal=True,
+        ),
+        compute_config=LOFI,
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer2.0.add": Eltwise(
+        dtype=ttnn.bfloat8_b,
+        placement=Placement(
+            memory_config=sharded(
+                ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
+                cores((0, 0, 7, 2), (0, 3, 0, 3)),
+                (32, 128),
+            ),
+            dtype=ttnn.bfloat8_b,
+        ),
+    ),
+    "layer2.1.conv1": Conv2d(
+        conv_config=ttnn.Conv2dConfig(
+            shard_layout=ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
+            enable_act_double_buffer=True,
+            reallocate_halo_output=False,
+            weights_dtype=ttnn.bfloat8_b,
+            reshard_if_not_optimal=True,
+        ),
+        compute_config=LOFI,
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer2.1.conv2": Conv2d(
+        conv_config=ttnn.Conv2dConfig(
+            shard_layout=ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
+            enable_act_double_buffer=True,
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+            reshard_if_not_optimal=True,
+        ),
+        compute_config=LOFI,
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer2.1.add": Eltwise(
+        dtype=ttnn.bfloat8_b,
+        placement=Placement(
+            memory_config=sharded(
+                ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
+                cores((0, 0, 7, 2), (0, 3, 0, 3)),
+                (32, 128),
+            ),
+            dtype=ttnn.bfloat8_b,
+        ),
+    ),
+    "layer3.0.conv1": Conv2d(
+        conv_config=ttnn.Conv2dConfig(
+            shard_layout=ttnn.TensorMemoryLayout.BLOCK_SHARDED,
+            enable_weights_double_buffer=True,
+            full_inner_dim=True,
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+            reshard_if_not_optimal=True,
+        ),
+        compute_config=LOFI,
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer3.0.conv2": Conv2d(
+        conv_config=ttnn.Conv2dConfig(
+            shard_layout=ttnn.TensorMemoryLayout.BLOCK_SHARDED,
+            enable_weights_double_buffer=True,
+            full_inner_dim=True,
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+            reshard_if_not_optimal=True,
+        ),
+        compute_config=LOFI,
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer3.0.downsample.0": Conv2d(
+        conv_config=ttnn.Conv2dConfig(
+            shard_layout=ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
+            enable_act_double_buffer=True,
+            enable_weights_double_buffer=True,
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+            reshard_if_not_optimal=True,
+        ),
+        compute_config=LOFI,
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer3.0.add": Eltwise(
+        dtype=ttnn.bfloat8_b,
+        placement=Placement(
+            memory_config=sharded(
+                ttnn.TensorMemoryLayout.BLOCK_SHARDED,
+                cores((0, 0, 7, 6)),
+                (32, 32),
+            ),
+            dtype=ttnn.bfloat8_b,
+        ),
+    ),
+    "layer3.1.conv1": Conv2d(
+        conv_config=ttnn.Conv2dConfig(
+            shard_layout=ttnn.TensorMemoryLayout.BLOCK_SHARDED,
+            enable_weights_double_buffer=True,
+            full_inner_dim=True,
+            reallocate_halo_output=False,
+            weights_dtype=ttnn.bfloat8_b,
+            reshard_if_not_optimal=True,
+        ),
+        compute_config=LOFI,
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer3.1.conv2": Conv2d(
+        conv_config=ttnn.Conv2dConfig(
+            shard_layout=ttnn.TensorMemoryLayout.BLOCK_SHARDED,
+            enable_weights_double_buffer=True,
+            full_inner_dim=True,
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+            reshard_if_not_optimal=True,
+        ),
+        compute_config=LOFI,
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer3.1.add": Eltwise(
+        dtype=ttnn.bfloat8_b,
+        placement=Placement(
+            memory_config=sharded(
+                ttnn.TensorMemoryLayout.BLOCK_SHARDED,
+                cores((0, 0, 7, 6)),
+                (32, 32),
+            ),
+            dtype=ttnn.bfloat8_b,
+        ),
+    ),
+    "layer4.0.conv1": Conv2d(
+        conv_config=ttnn.Conv2dConfig(
+            shard_layout=ttnn.TensorMemoryLayout.BLOCK_SHARDED,
+            enable_act_double_buffer=True,
+            enable_weights_double_buffer=True,
+            full_inner_dim=True,
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+            reshard_if_not_optimal=True,
+        ),
+        compute_config=LOFI,
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer4.0.conv2": Conv2d(
+        conv_config=ttnn.Conv2dConfig(
+            shard_layout=ttnn.TensorMemoryLayout.BLOCK_SHARDED,
+            enable_act_double_buffer=True,
+            enable_weights_double_buffer=True,
+            full_inner_dim=True,
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+            reshard_if_not_optimal=True,
+        ),
+        compute_config=LOFI,
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer4.0.downsample.0": Conv2d(
+        conv_config=ttnn.Conv2dConfig(
+            shard_layout=ttnn.TensorMemoryLayout.BLOCK_SHARDED,
+            enable_weights_double_buffer=True,
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+            reshard_if_not_optimal=True,
+        ),
+        compute_config=LOFI,
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer4.0.add": Eltwise(
+        dtype=ttnn.bfloat8_b,
+        placement=Placement(
+            memory_config=sharded(
+                ttnn.TensorMemoryLayout.BLOCK_SHARDED,
+                cores((0, 0, 7, 1)),
+                (32, 64),
+            ),
+            dtype=ttnn.bfloat8_b,
+        ),
+    ),
+    "layer4.1.conv1": Conv2d(
+        conv_config=ttnn.Conv2dConfig(
+            shard_layout=ttnn.TensorMemoryLayout.BLOCK_SHARDED,
+            enable_act_double_buffer=True,
+            enable_weights_double_buffer=True,
+            full_inner_dim=True,
+            reallocate_halo_output=False,
+            weights_dtype=ttnn.bfloat8_b,
+            reshard_if_not_optimal=True,
+        ),
+        compute_config=LOFI,
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer4.1.conv2": Conv2d(
+        conv_config=ttnn.Conv2dConfig(
+            shard_layout=ttnn.TensorMemoryLayout.BLOCK_SHARDED,
+            enable_act_double_buffer=True,
+            enable_weights_double_buffer=True,
+            full_inner_dim=True,
+            reallocate_halo_output=False,
+            deallocate_activation=True,
+            weights_dtype=ttnn.bfloat8_b,
+            reshard_if_not_optimal=True,
+        ),
+        compute_config=LOFI,
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer4.1.add": Eltwise(
+        dtype=ttnn.bfloat8_b,
+        placement=Placement(
+            memory_config=sharded(
+                ttnn.TensorMemoryLayout.BLOCK_SHARDED,
+                cores((0, 0, 7, 1)),
+                (32, 64),
+            ),
+            dtype=ttnn.bfloat8_b,
+        ),
+    ),
+    "avgpool": Pool(
+        applied_shard_scheme=ttnn.TensorMemoryLayout.WIDTH_SHARDED,
+        dtype=ttnn.bfloat8_b,
+    ),
+    "flatten": Fixed(placement=Placement(dtype=ttnn.bfloat8_b)),
+    "fc": Matmul(weights_dtype=ttnn.bfloat8_b, compute_kernel_config=HIFI2, dtype=ttnn.bfloat16),
+    "output": Fixed(),
+}
+
+RESHARDS = {
+    "conv1 -> maxpool": Placement(
+        memory_config=sharded(
+            ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
+            cores((0, 0, 7, 5), (0, 6, 0, 6)),
+            (256, 64),
+        ),
+    ),
+    "layer1.1.add -> layer2.0.conv1": Placement(
+        memory_config=sharded(
+            ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
+            cores((0, 0, 7, 2), (0, 3, 0, 3)),
+            (128, 64),
+        ),
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer1.1.add -> layer2.0.downsample.0": Placement(
+        memory_config=sharded(
+            ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
+            cores((0, 0, 7, 2), (0, 3, 0, 3)),
+            (128, 64),
+        ),
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer2.1.add -> layer3.0.conv1": Placement(
+        memory_config=sharded(
+            ttnn.TensorMemoryLayout.BLOCK_SHARDED,
+            cores((0, 0, 3, 6)),
+            (128, 32),
+        ),
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer2.1.add -> layer3.0.downsample.0": Placement(
+        memory_config=sharded(
+            ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
+            cores((0, 0, 6, 0)),
+            (128, 128),
+        ),
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer3.0.downsample.0 -> layer3.0.add#1": Placement(
+        memory_config=sharded(ttnn.TensorMemoryLayout.BLOCK_SHARDED, cores((0, 0, 7, 6)), (32, 32)),
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer3.1.add -> layer4.0.conv1": Placement(
+        memory_config=sharded(
+            ttnn.TensorMemoryLayout.BLOCK_SHARDED,
+            cores((0, 0, 7, 1)),
+            (128, 32),
+        ),
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer3.1.add -> layer4.0.downsample.0": Placement(
+        memory_config=sharded(
+            ttnn.TensorMemoryLayout.BLOCK_SHARDED,
+            cores((0, 0, 7, 1)),
+            (128, 32),
+        ),
+        dtype=ttnn.bfloat8_b,
+    ),
+    "layer4.1.add -> avgpool": Placement(
+        memory_config=sharded(ttnn.TensorMemoryLayout.WIDTH_SHARDED, cores((0, 0, 7, 1)), (64, 32)),
+        dtype=ttnn.bfloat8_b,
+    ),
+    "avgpool -> flatten": Placement(dtype=ttnn.bfloat8_b),
+}
+
+MOVES = {}
