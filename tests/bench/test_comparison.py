@@ -1,5 +1,6 @@
 import json
 import math
+from collections.abc import Iterator
 
 import pytest
 from optuna.samplers import NSGAIISampler, TPESampler
@@ -20,9 +21,9 @@ from autosched.device.interface import Device
 from autosched.errors import SearchError
 from autosched.schedule.outcomes import Rejection, RejectionKind, TimeKind
 from autosched.search.settings import Settings
-from autosched.store.database import Store
+from autosched.store.database import Store, open_store
 from tests.examples.devices import Scripted
-from tests.examples.studied import Studied
+from tests.examples.studied import Studied, copied
 
 REFUSED = Rejection(RejectionKind.INVALID, "not today", "stem")
 METHOD_FIELDS = {
@@ -65,11 +66,17 @@ def bench(studied: Studied, probed: Store) -> Bench:
     return bench_of(studied, probed)
 
 
-@pytest.fixture
-def compared(bench: Bench) -> NetworkComparison:
-    return compare(
-        bench, Heard(), trials=4, seeds=range(2), methods=tuple(METHODS), sampler_trials=100
-    )
+@pytest.fixture(scope="module")
+def compared(
+    studied: Studied, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[NetworkComparison]:
+    """All methods side by side; a value, so one for all tests that look at it."""
+    path = tmp_path_factory.mktemp("compared") / "store.sqlite3"
+    with open_store(copied(studied.url, path)) as store:
+        bench = bench_of(studied, store)
+        yield compare(
+            bench, Heard(), trials=4, seeds=range(2), methods=tuple(METHODS), sampler_trials=100
+        )
 
 
 def by_name(comparison: NetworkComparison) -> dict[str, dict]:
