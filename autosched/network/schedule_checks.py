@@ -40,7 +40,7 @@ def check_layers(schedule: Schedule, file: str, network: Network) -> None:
 
 def _check_order(schedule: Schedule, file: str, network: Network) -> None:
     try:
-        in_execution_order(network, schedule)
+        last_uses = in_execution_order(network, schedule).last_uses
     except ScheduleError as error:
         raise ScheduleError(f"{file}: {error}") from None
     place = {name: number for number, name in enumerate(schedule.layers)}
@@ -49,4 +49,10 @@ def _check_order(schedule: Schedule, file: str, network: Network) -> None:
             raise ScheduleError(
                 f"{file}: move {str(edge)!r} is before its tensor is there; name a layer from "
                 f"{edge.producer} on"
+            )
+        last = last_uses.get(edge.producer)
+        if last is not None and place[edge.consumer] >= place[last]:
+            raise ScheduleError(
+                f"{file}: move {str(edge)!r} is after {last}, the last to read its tensor; name an "
+                "earlier layer, or remove it"
             )

@@ -21,6 +21,11 @@ def test_a_schedule_of_the_network_passes() -> None:
     check_layers(SCHEDULE, "file.py", NETWORK)
 
 
+@pytest.mark.parametrize("edge", [Edge("x", "x"), Edge("soft", "soft")])
+def test_a_tensor_may_move_as_long_as_it_is_there(edge: Edge) -> None:
+    check_layers(replace(SCHEDULE, moves={edge: DRAM_TILE}), "file.py", NETWORK)
+
+
 @pytest.mark.parametrize(
     ("edited", "words"),
     [
@@ -39,6 +44,10 @@ def test_a_schedule_of_the_network_passes() -> None:
             "reshard 'soft -> x' is of no",
         ),
         (replace(SCHEDULE, moves={Edge("soft", "x"): DRAM_TILE}), "move 'soft -> x' is before its"),
+        (
+            replace(SCHEDULE, moves={Edge("x", "soft"): DRAM_TILE}),
+            "move 'x -> soft' is after soft, the last to read its tensor; name an earlier layer",
+        ),
     ],
 )
 def test_what_is_not_of_the_network_is_named(edited: Schedule, words: str) -> None:
