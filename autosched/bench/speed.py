@@ -98,7 +98,11 @@ def measure_speed(
         if jobs > 1:
             (alone := place / "alone").mkdir()
             one_job_s, _ = _job(capture, board, settings, trials, _Place(alone, "empty", 1))
-        with create_study(network, board, storage=_url(place), name="filled") as study:
+        # As the jobs searched it: of other settings, it would be probed and refused anew.
+        again = create_study(
+            network, board, storage=_url(place), name="filled", settings=settings, jobs=jobs
+        )
+        with again as study:
             proposal_ms = statistics.median(proposals_ms(study.prepare()))
             best = study.best
             add_trial_ms = None if best is None else _add_trial_ms(study, best, _url(place))

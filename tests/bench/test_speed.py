@@ -27,9 +27,9 @@ def test_all_searches_are_of_the_same_settings(monkeypatch: pytest.MonkeyPatch) 
     """Of others, the parts would be timed on what the jobs did not probe, or be refused."""
     asked: list[tuple[str, Settings]] = []
     opened: list[int | None] = []
-    study = SimpleNamespace(optimize=lambda trials: None, prepare=lambda: None, best=None)
+    study = SimpleNamespace(optimize=lambda **_: None, prepare=lambda: None, best=None)
 
-    def create_study(*_: Any, name: str, settings: Settings, **_more: Any) -> Any:
+    def create_study(*_: object, name: str, settings: Settings, **_more: object) -> Any:
         asked.append((name, settings))
         return nullcontext(study)
 
