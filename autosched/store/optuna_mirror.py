@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from threading import Lock
+from threading import Event, Lock
 from types import TracebackType
 from typing import Any
 
@@ -72,6 +72,7 @@ class OptunaMirror:
         self._study: optuna.Study | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="optuna-mirror")
         self._pending: list[Future[None]] = []
+        self._abandoned = Event()
 
     def __enter__(self) -> "OptunaMirror":
         return self
@@ -117,6 +118,7 @@ class OptunaMirror:
 
     def abandon(self) -> None:
         """Leave what is not written yet to the next time the study is opened."""
+        self._abandoned.set()
         for future in self._pending:
             future.cancel()
         self._pending = [future for future in self._pending if not future.cancelled()]
@@ -143,6 +145,8 @@ class OptunaMirror:
             trial.user_attrs.get(NUMBER) for trial in self._opened().get_trials(deepcopy=False)
         }
         for trial in trials:
+            if self._abandoned.is_set():
+                return
             if trial.number not in there:
                 self._add(trial)
 

@@ -176,6 +176,20 @@ def test_a_limited_search_does_not_wait_for_its_mirror(
     assert mirror.trouble is None
 
 
+def test_nor_for_what_an_earlier_one_left(store: Store, monkeypatch: pytest.MonkeyPatch):
+    written: list[int] = []
+
+    def slow(_: OptunaMirror, trial: TrialRecord) -> None:
+        time.sleep(0.5)
+        written.append(trial.number or 0)
+
+    monkeypatch.setattr(OptunaMirror, "_add", slow)
+    with OptunaMirror(store.url, "net-n150", Budget.of(0)) as mirror:
+        mirror.catch_up([trial(number) for number in range(40)])
+    assert len(written) < 20
+    assert mirror.trouble is None
+
+
 def test_optuna_is_as_talkative_afterwards_as_before():
     """Also where two threads keep it quiet, and the first to begin ends first."""
     before = optuna.logging.get_verbosity()
