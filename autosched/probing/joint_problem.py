@@ -34,9 +34,6 @@ class Selection:
     spills: frozenset[Edge] = frozenset()
 
 
-"""The layout a tensor is brought from, and the one it is brought into."""
-
-
 class JointProblem:
     """Everything the solver needs to choose all layers of a network together.
 
