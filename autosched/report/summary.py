@@ -161,7 +161,7 @@ def print_gain(console: Console, result: SearchResult) -> None:
     rejected = words.rejections(result.rejected_trials)
     say(console, f"{trials} in the study{f', rejected: {rejected}' if rejected else ''}")
     if result.stopped:
-        early = "" if result.bound_us is not None else ", before all candidates were probed"
+        early = "" if result.bound_us is not None else ", before the bound was proven"
         say(console, f"The search ended: {result.stopped}{early}")
 
 

@@ -90,7 +90,7 @@ def test_the_time_limit_ends_the_probing(studied: Studied, invoke: Invoke, tmp_p
     url = f"sqlite:///{tmp_path}/brief.sqlite3"
     done = invoke("run", str(studied.net), "--timeout", "0.1s", "--storage", url)
     assert done.code == 0, done.err
-    assert "The search ended: time up, before all candidates were probed" in done.out
+    assert "The search ended: time up, before the bound was proven" in done.out
     assert "0 trials in the study" in done.out, "not even a device has started by then"
     assert "autosched export" not in done.out, "there is nothing to export"
     assert "autosched resume tiny-n150" in done.out

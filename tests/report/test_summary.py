@@ -86,7 +86,7 @@ def test_the_closing_screen() -> None:
 def test_why_the_search_ended() -> None:
     assert printed(RESULT).endswith("The search ended: trials run\n")
     early = replace(RESULT, proof=None, stopped="time up")
-    assert "The search ended: time up, before all candidates were probed" in printed(early)
+    assert "The search ended: time up, before the bound was proven" in printed(early)
 
 
 def test_what_lies_outside_the_calibration_is_said() -> None:
