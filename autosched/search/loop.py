@@ -198,6 +198,9 @@ class Proposals:
     def tell(self, selection: Selection, schedule: Schedule, record: TrialRecord) -> None:
         """Let the sampler learn from a trial of a proposed schedule."""
         self._known[schedule.fingerprint()] = record
+        if record.schedule is not None:
+            # Repaired, it may be what another proposal is from the start.
+            self._known.setdefault(record.schedule.fingerprint(), record)
         self._proposer.tell(selection, record)
 
 

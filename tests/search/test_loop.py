@@ -1,5 +1,7 @@
 """What a sampler proposes is run once; whole searches are run in test_study."""
 
+from dataclasses import replace
+
 import pytest
 
 from autosched.budget import Budget
@@ -68,6 +70,21 @@ def test_two_choices_of_one_schedule_are_one_proposal(
     found = proposals.next(WHERE)
     assert found is not None
     proposals.tell(*found, record_of(1.0, None))
+    assert proposals.next(WHERE) is None
+
+
+def test_what_a_repair_ran_is_not_run_again(studied: Studied, monkeypatch: pytest.MonkeyPatch):
+    joint = studied.joint
+    first = Selection(dict.fromkeys(joint.tables, 0))
+    name = next(name for name, choices in joint.tables.items() if len(choices) > 1)
+    second = Selection({**first.candidates, name: 1})
+    sampler = Stubborn(first, second)
+    proposals = proposals_of(studied, sampler, monkeypatch)
+    found = proposals.next(WHERE)
+    assert found is not None
+    assert found[0] is second
+    ran = replace(record_of(1.0, None), schedule=joint.schedule(first, WHERE))
+    proposals.tell(*found, ran)
     assert proposals.next(WHERE) is None
 
 
