@@ -294,9 +294,12 @@ def search(run: Run, limit: int, *, stops_at_bound: bool) -> StopReason:
 
 def prepared(run: Run) -> JointProblem:
     """Return the joint problem of all candidates, probed where it is not yet."""
-    if run.joint is None:
-        run.joint = probed(run, run.settings.effort, run.settings.restrictions)
-    return run.joint
+    if run.joint is not None:
+        return run.joint
+    joint = probed(run, run.settings.effort, run.settings.restrictions)
+    if not run.budget.is_up:  # otherwise its bound may rest on what there was no time to probe
+        run.joint = joint
+    return joint
 
 
 def probed(

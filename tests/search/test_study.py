@@ -1,15 +1,18 @@
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, text, update
 
+from autosched.budget import UNLIMITED, Budget
 from autosched.cost.model import CostModel
 from autosched.cost.model_choice import keep_calibration
 from autosched.errors import SearchError, StudyError
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.lower_bound import Proof
 from autosched.probing.probe_book import Phase, ProbeCounts
+from autosched.probing.problem_builder import build_problem
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome, TimeKind
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.search.loop import StopReason
@@ -198,6 +201,27 @@ def test_time_that_is_up_ends_the_probing(studied: Studied, store: Store):
         assert study.bound_us is None
         assert device.probes == []
         assert study.stopped is StopReason.TIME
+
+
+def test_what_time_cut_short_is_made_anew(
+    studied: Studied, probed: Store, monkeypatch: pytest.MonkeyPatch
+):
+    """A bound for which there was no time to probe is not that of the next search."""
+    limits: list[Budget] = []
+
+    def late(*given: Any, budget: Budget, **named: Any) -> JointProblem:
+        limits.append(budget)
+        joint = build_problem(*given, **named)
+        time.sleep(0.0 if budget == UNLIMITED else budget.left_s)
+        return joint
+
+    monkeypatch.setattr("autosched.search.loop.build_problem", late)
+    with fresh(studied, probed) as study:
+        study.optimize(timeout_s=1.0)
+        assert study.stopped is StopReason.TIME
+        joint = study.prepare()
+        assert study.prepare() is joint
+    assert len(limits) == 2
 
 
 def test_time_that_is_up_ends_the_trials(studied: Studied, probed: Store):
