@@ -1,12 +1,17 @@
 """The comparison of methods, and what it refuses before anything slow is done."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from autosched.bench.bench import Bench, CountedProgress
+from autosched.bench.speed import SolverSpeed
+from autosched.cli.steps import bench_run
 from autosched.cli.steps.bench_run import BenchRequest
 from autosched.cli.steps.inputs import hand_tuned, hand_tuned_path
 from autosched.errors import SearchError
@@ -143,6 +148,28 @@ def request(**fields: Any) -> BenchRequest:
         speed=False,
     )
     return replace(plain, **fields)
+
+
+def test_what_fails_leaves_no_device_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anybody is told: the screen would still be live, and workers would still run."""
+    closed: list[bool] = []
+
+    def benches(*_: object) -> Iterator[Any]:
+        screen = SimpleNamespace(begin=lambda *_: None)
+        try:
+            yield SimpleNamespace(bench=Mock(), screen=screen)
+        finally:
+            closed.append(True)
+
+    def broken(_: object) -> SolverSpeed:
+        raise SearchError("does not fit")
+
+    monkeypatch.setattr(bench_run, "prepared_benches", benches)
+    monkeypatch.setattr(bench_run, "measure_solver", broken)
+    with opened_output(as_json=False) as output, pytest.raises(SearchError) as caught:
+        bench_run.time_solver(output, request(nets=()))
+    assert caught.traceback, "which keeps the generator alive"
+    assert closed == [True]
 
 
 def test_optunas_samplers_are_compared_on_demand() -> None:

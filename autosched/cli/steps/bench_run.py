@@ -1,7 +1,7 @@
 """The steps of ``autosched bench``: check, capture, probe, run every method, print and write."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -178,15 +178,16 @@ def run_bench(output: Screen, request: BenchRequest) -> None:
         row = {"network": network.name, "board": board, "batch": network.batch, "reason": said}
         failed.append(row)
 
-    for prepared in prepared_benches(output, request, kind, leave_out):
-        if request.compared == (HAND_TUNED,) and prepared.hand_tuned is None:
-            leave_out(prepared.bench.network, prepared.bench.board.name, _NO_HAND_TUNED)
-            continue
-        host_layers[prepared.bench.network.name] = host_rows(prepared.bench.network)
-        comparisons.append(_compared(output, request, prepared))
-        print_comparison(output.console, comparisons[-1])
-        # After each, so that what is done is there when a later one fails or is interrupted.
-        _write(request, comparisons, failed)
+    with closing(prepared_benches(output, request, kind, leave_out)) as benches:
+        for prepared in benches:
+            if request.compared == (HAND_TUNED,) and prepared.hand_tuned is None:
+                leave_out(prepared.bench.network, prepared.bench.board.name, _NO_HAND_TUNED)
+                continue
+            host_layers[prepared.bench.network.name] = host_rows(prepared.bench.network)
+            comparisons.append(_compared(output, request, prepared))
+            print_comparison(output.console, comparisons[-1])
+            # After each, so that what is done is there when a later one fails or is interrupted.
+            _write(request, comparisons, failed)
     if not comparisons:
         raise SearchError(f"none of the {len(failed)} could be scheduled; the reasons are above")
     _write(request, comparisons, failed)
@@ -222,8 +223,11 @@ def _refuse(_network: Network, _board: str, error: SearchError) -> None:
 
 def prepared_benches(
     output: Screen, request: BenchRequest, kind: str, leave_out: LeaveOut = _refuse
-) -> Iterator[PreparedBench]:
-    """Probe every network, in every batch and on every board, one after the other."""
+) -> Generator[PreparedBench, None, None]:
+    """Probe every network, in every batch and on every board, one after the other.
+
+    To be closed if it is left early: workers run, and a screen is shown.
+    """
     with open_writable(request.storage) as store:
         for board in map(find_board, request.boards):
             say(output.console, f"Device: {describe_device(kind, board.name, request.device)}")
@@ -316,10 +320,12 @@ def time_solver(output: Screen, request: BenchRequest) -> None:
     """
     request.check()
     speeds = []
-    for prepared in prepared_benches(output, request, choose_device(request.device)):
-        exits.check_interrupt()
-        prepared.screen.begin(f"{prepared.bench.network.name}: solver", "")
-        speeds.append(measure_solver(prepared.bench))
+    kind = choose_device(request.device)
+    with closing(prepared_benches(output, request, kind)) as benches:
+        for prepared in benches:
+            exits.check_interrupt()
+            prepared.screen.begin(f"{prepared.bench.network.name}: solver", "")
+            speeds.append(measure_solver(prepared.bench))
     print_speeds(output.console, speeds)
     if request.markdown is not None:
         Path(request.markdown).write_text(speeds_markdown(speeds), encoding="utf-8")

@@ -1,6 +1,7 @@
 """The steps of ``autosched coverage``: check, capture all, schedule each, print and write."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,9 +133,10 @@ def run_coverage(output: Screen, request: CoverageRequest) -> None:
     ):
         for board in map(find_board, request.boards):
             say(output.console, f"Device: {describe_device(kind, board.name, request.device)}")
-            for row in _covered(output, request, store, board, files):
-                rows.append(row)
-                _write(request, rows)
+            with closing(_covered(output, request, store, board, files)) as covered:
+                for row in covered:
+                    rows.append(row)
+                    _write(request, rows)
     print_coverage(output.console, rows)
     if request.markdown is not None:
         say(output.console, f"Written: {request.markdown}")
@@ -149,7 +151,7 @@ def _covered(
     store: Store,
     board: Board,
     files: Sequence[str],
-) -> Iterator[CoverageRow]:
+) -> Generator[CoverageRow, None, None]:
     effort = find_effort(request.effort)
     settings = Settings(device="mock", effort=effort.name)
     screen = SearchScreen(output.console)
