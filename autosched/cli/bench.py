@@ -131,6 +131,7 @@ def coverage(  # noqa: PLR0913 - one parameter per option
         int | None, typer.Option(min=1, help="Trials of each search; default: as the effort has.")
     ] = None,
     effort: options.EffortOption = None,
+    jobs: options.Jobs = None,
     storage: options.Storage = None,
     markdown: Annotated[
         str | None, typer.Option("--output", "-o", metavar="FILE", help="Write the table as .md.")
@@ -152,6 +153,7 @@ def coverage(  # noqa: PLR0913 - one parameter per option
         device=device,
         trials=trials,
         effort=effort or "quick",
+        jobs=jobs,
         storage=storage,
         markdown=markdown,
     )

@@ -85,6 +85,7 @@ def resume(  # noqa: PLR0913 - one parameter per option
     trials: options.Trials = None,
     timeout: options.Timeout = None,
     seed: options.Seed = None,
+    jobs: options.Jobs = None,
     export: options.Export = None,
     as_json: options.Json = False,
 ) -> None:
@@ -104,4 +105,4 @@ def resume(  # noqa: PLR0913 - one parameter per option
     wishes = Wishes(sampler, effort, seed, trials, timeout, export)
     going_on = GoingOn(hints.command("resume", study, storage=storage))
     with opened_output(as_json) as output, interruptible(output, going_on):
-        resume_search(output, study, storage, wishes, began)
+        resume_search(output, study, storage, wishes, began, jobs)

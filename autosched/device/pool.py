@@ -27,6 +27,7 @@ from autosched.device.interface import (
     ask,
 )
 from autosched.device.worker import WorkerDevice
+from autosched.errors import DeviceError
 from autosched.network.graph import Network
 from autosched.schedule.outcomes import Rejection, RunOutcome
 from autosched.schedule.schedule import Schedule
@@ -65,7 +66,12 @@ def open_pool(
     """Return a pool of ``jobs`` workers (default: :func:`default_jobs`).
 
     They start as they are needed. A card has room for one process only.
+
+    Raises:
+        DeviceError: if there are to be none.
     """
+    if jobs is not None and jobs < 1:
+        raise DeviceError(f"{jobs} workers answer nothing; name at least one")
     number = 1 if kind != "mock" else default_jobs() if jobs is None else jobs
     return DevicePool([WorkerDevice(board, kind, timing) for _ in range(number)])
 

@@ -47,10 +47,17 @@ def create_study(
     return _opened(opened, network, board, settings or Settings(), name, device=device, jobs=jobs)
 
 
-def load_study(name: str, *, storage: str | None = None, network: Network | None = None) -> Study:
+def load_study(
+    name: str,
+    *,
+    storage: str | None = None,
+    network: Network | None = None,
+    jobs: int | None = None,
+) -> Study:
     """Return a stored study to go on with, by its settings.
 
-    ``network`` may be left out where the study was made from a network file that is still there.
+    ``network`` may be left out where the study was made from a network file that is still there;
+    ``jobs`` is as in :func:`create_study`.
 
     Raises:
         StudyError: if there is no such study, or its network has changed.
@@ -62,7 +69,7 @@ def load_study(name: str, *, storage: str | None = None, network: Network | None
     settings = Settings.from_plain(record.settings)
     if network is None:
         network = _captured(record, settings)
-    return _opened(open_store(storage), network, record.board, settings, name)
+    return _opened(open_store(storage), network, record.board, settings, name, jobs)
 
 
 def _opened(

@@ -26,7 +26,8 @@ def test_one_that_fails_does_not_stop_the_rest(
     (tmp_path / "bad.py").write_text(BAD)
     done = invoke(
         "coverage", "bad.py", str(studied.net), "--trials", "2", "--device", "mock",
-        "--storage", f"sqlite:///{tmp_path}/c.sqlite3", "-o", "coverage.md", "--json",
+        "--storage", f"sqlite:///{tmp_path}/c.sqlite3", "--jobs", "1", "-o", "coverage.md",
+        "--json",
     )  # fmt: skip
     assert done.code == 0, done.err
     bad, tiny = done.json["rows"]

@@ -19,7 +19,7 @@ def copied(studied: Studied, directory: Path) -> str:
 def test_it_goes_on_by_name_alone(studied: Studied, invoke: Invoke, tmp_path: Path) -> None:
     url = copied(studied, tmp_path)
     done = invoke("resume", "tiny-n150", "--trials", "1", "--sampler", "random", "--seed", "3",
-                  "--storage", url, "--json")  # fmt: skip
+                  "--jobs", "1", "--storage", url, "--json")  # fmt: skip
     assert done.code == 0, done.err
     assert done.json["trials"] == 4
     assert done.json["default_latency_us"] == studied.done.json["default_latency_us"]

@@ -257,6 +257,8 @@ def test_there_are_as_many_jobs_as_cores_up_to_four(monkeypatch: pytest.MonkeyPa
         assert open_pool(BOARD).jobs == jobs
     assert open_pool(BOARD, jobs=7).jobs == 7
     assert open_pool(BOARD, "silicon", jobs=7).jobs == 1, "a card has room for one process"
+    with pytest.raises(DeviceError, match="0 workers answer nothing"):
+        open_pool(BOARD, jobs=0)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from autosched.errors import BoardError, StudyError
+from autosched.errors import BoardError, DeviceError, StudyError
 from autosched.schedule.configurations import Fidelity
 from autosched.search.open_study import check_same, default_study_name, load_study, open_study
 from autosched.search.settings import Settings
@@ -74,6 +74,11 @@ def test_a_study_that_is_not_there(studied: Studied):
 def test_a_network_made_in_python_has_to_be_handed_over(studied: Studied):
     with pytest.raises(StudyError, match=r"load_study\(name, network=...\)"):
         load_study("residual-n150", storage=studied.url)
+
+
+def test_a_study_without_workers_is_refused(studied: Studied):
+    with pytest.raises(DeviceError, match="0 workers answer nothing"):
+        load_study("residual-n150", storage=studied.url, network=residual(), jobs=0)
 
 
 def test_a_loaded_study_keeps_its_settings(studied: Studied):

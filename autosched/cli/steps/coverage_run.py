@@ -13,7 +13,7 @@ from autosched.cli.steps.inputs import captured_network as capture_file
 from autosched.cli.steps.inputs import describe_device
 from autosched.cli.steps.search_session import GoingOn, interruptible
 from autosched.device.machine import choose_device
-from autosched.device.worker import WorkerDevice
+from autosched.device.pool import open_pool
 from autosched.errors import NetworkFileError, ScheduleError, SearchError
 from autosched.network.capture.network_file import split_path
 from autosched.probing.probe_book import Phase, ProbeCounts
@@ -41,6 +41,7 @@ class CoverageRequest:
     storage: str | None
     markdown: str | None
     allow_host: bool = False
+    jobs: int | None = None
 
     def check(self) -> None:
         """Refuse what can be refused before anything slow is done.
@@ -160,7 +161,7 @@ def _covered(
         exits.check_interrupt()
         screen.on_phase(phase, done, total, detail, counts)
 
-    with WorkerDevice(board) as device, screen.shown():
+    with open_pool(board, jobs=request.jobs) as device, screen.shown():
         for row in cover(
             (_captured(output, net, request) for net in files),
             device,

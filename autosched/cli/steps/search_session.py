@@ -123,9 +123,14 @@ def report(output: Screen, result: SearchResult, settings: Settings, storage: st
 
 
 def resume_search(
-    output: Screen, name: str, storage: str | None, wishes: Wishes, began: float
+    output: Screen,
+    name: str,
+    storage: str | None,
+    wishes: Wishes,
+    began: float,
+    jobs: int | None = None,
 ) -> None:
-    """Go on with a stored study.
+    """Go on with a stored study; ``jobs`` workers probe.
 
     Raises:
         AutoschedError: for everything the user can put right.
@@ -138,7 +143,7 @@ def resume_search(
         device = describe_device(kind, record.board, settings.device)
         say(output.console, f"Device: {device}")
         say(output.console, f"Database: {store.describe()}")
-        with open_pool(find_board(record.board), kind, settings.timing) as pool:
+        with open_pool(find_board(record.board), kind, settings.timing, jobs) as pool:
             pool.start(1)
             network = _captured_again(output, record, settings)
             with open_study(store, network, record.board, settings, name, pool) as study:
