@@ -69,7 +69,7 @@ def load_study(
     settings = Settings.from_plain(record.settings)
     if network is None:
         network = _captured(record, settings)
-    return _opened(open_store(storage), network, record.board, settings, name, jobs)
+    return _opened(open_store(storage), network, record.board, settings, name, jobs=jobs)
 
 
 def _opened(
