@@ -141,13 +141,11 @@ class RuleBeam:
         )
 
 
-# Not switches: formats are the network's, freeing the input follows from liveness.
+# Not switches: formats are the network's.
 _GIVEN = (
     "weights_dtype",
     "output_dtype",
     "compute",
-    "deallocate_activation",
-    "deallocate_input",
     "layout",
     "output",
     "shard_layout",

@@ -31,7 +31,7 @@ class ProbeRequest:
 
     ``input_shapes`` and ``shape`` are PyTorch's. ``input_layouts`` None asks for the layouts the
     candidate takes natively: it is first given ``source_layouts`` (one for all inputs, or one
-    each) and then what ttnn made of them.
+    each) and then what ttnn made of them. A convolution or pool frees its first input.
     """
 
     op: LayerOp

@@ -20,7 +20,6 @@ from autosched.export.module_text import (
 )
 from autosched.export.ttnn_names import (
     COMPUTE_TTNN_DEFAULTS,
-    CONV2D_FIELDS,
     CONV2D_TTNN_DEFAULTS,
     MATMUL_MEMORY,
     SLICE_TYPES,
@@ -43,7 +42,7 @@ from autosched.schedule.configurations import (
     PoolConfig,
 )
 from autosched.schedule.schedule import Provenance, Schedule
-from autosched.schedule.serialization import to_plain
+from autosched.schedule.serialization import to_plain, with_freeing_flag
 from autosched.schedule.tensors import (
     CoreRange,
     DataType,
@@ -62,7 +61,12 @@ def render_schedule(schedule: Schedule) -> str:
         ScheduleError: if the schedule has a value that could not be read back.
     """
     validate_schedule(schedule, f"schedule of {schedule.provenance.network}")
-    layers = Table(tuple((name, _layer(config)) for name, config in schedule.layers.items()))
+    layers = Table(
+        tuple(
+            (name, _layer(config, frees=name in schedule.frees))
+            for name, config in schedule.layers.items()
+        )
+    )
     reshards = _edge_table(schedule.reshards)
     moves = _edge_table(schedule.moves)
     used = functions_called(layers) | functions_called(reshards) | functions_called(moves)
@@ -127,24 +131,25 @@ def _call(function: str, **keywords: NodeText | None) -> CallText:
     return CallText(function, keywords=given)
 
 
-def _layer(config: LayerConfig) -> NodeText:
+def _layer(config: LayerConfig, *, frees: bool) -> NodeText:
     if isinstance(config, Conv2dConfig):
-        return _conv2d(config)
+        return _conv2d(config, frees)
     if isinstance(config, MatmulConfig):
         return _matmul(config)
     if isinstance(config, PoolConfig):
-        return _pool(config)
+        return _pool(config, frees)
     if isinstance(config, EltwiseConfig):
         placement = _placement_unless_default(config.layout)
         return _call("Eltwise", dtype=dtype_name(config.output_dtype), placement=placement)
     return _fixed(config)
 
 
-def _conv2d(config: Conv2dConfig) -> NodeText:
+def _conv2d(config: Conv2dConfig, frees: bool) -> NodeText:
+    values = with_freeing_flag(config, frees=frees)
     chosen: dict[str, NodeText] = {
-        name: _value(getattr(config, name))
-        for name in CONV2D_FIELDS
-        if getattr(config, name) != CONV2D_TTNN_DEFAULTS[name]
+        name: _value(values[name])
+        for name, default in CONV2D_TTNN_DEFAULTS.items()
+        if values[name] != default
     }
     # Without these ttnn ignores the layout or the grid it was asked for.
     if config.shard_layout is not None:
@@ -193,7 +198,7 @@ def _matmul(config: MatmulConfig) -> NodeText:
     )
 
 
-def _pool(config: PoolConfig) -> NodeText:
+def _pool(config: PoolConfig, frees: bool) -> NodeText:
     scheme = config.shard_layout
     default = PoolConfig()
     chosen: dict[str, NodeText] = {
@@ -207,9 +212,10 @@ def _pool(config: PoolConfig) -> NodeText:
     if slices:
         chosen["dram_slice_config"] = slices["slice_config"]
     chosen.update(_dram_output(config.output_memory))
-    for name in ("reallocate_halo_output", "deallocate_input"):
-        if getattr(config, name) != getattr(default, name):
-            chosen[name] = _value(getattr(config, name))
+    if config.reallocate_halo_output:
+        chosen["reallocate_halo_output"] = "True"
+    if not frees:
+        chosen["deallocate_input"] = "False"
     return CallText("Pool", keywords=tuple(chosen.items()))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from autosched.export.ttnn_names import dtype_name, fidelity_name, page_name, sharding_name
 from autosched.export.validation import ACT_BLOCK_STEP, FLOAT_TYPES, SHARDED_LAYOUTS, one_of
 from autosched.schedule.configurations import ComputeConfig, Conv2dConfig, Fidelity, PoolConfig
+from autosched.schedule.serialization import FREEING_FLAGS
 from autosched.schedule.tensors import DataType, PageLayout
 
 Namespace = dict[str, Any]
@@ -34,6 +35,7 @@ _LEGAL: Mapping[str, str] = {
     "act_block_w_div": "an integer, 1 or more",
     "core_grid": "cores((x0, y0, x1, y1), ...), for a Matmul ttnn.CoreGrid(x=, y=)",
     "memory_config": "a ttnn.MemoryConfig",
+    **dict.fromkeys(FREEING_FLAGS.values(), "True or False"),
 }
 _BY_TYPE: Mapping[Any, str] = {bool: "True or False", bool | None: "True, False or None"}
 

@@ -1,25 +1,9 @@
 """How ttnn spells the values of :mod:`autosched.schedule`, and its own defaults (ttnn 0.81.1)."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 
-from autosched.schedule.configurations import ComputeConfig, Conv2dConfig, Fidelity
+from autosched.schedule.configurations import ComputeConfig, Fidelity
 from autosched.schedule.tensors import DataType, Memory, PageLayout, ShardLayout
-
-CONV2D_OWN_FIELDS = (
-    "output_dtype",
-    "output_memory",
-    "slicing",
-    "num_slices",
-    "fold_input",
-    "compute",
-)
-"""Fields of a Conv2dConfig that ttnn takes outside of its ``ttnn.Conv2dConfig``."""
-
-CONV2D_FIELDS = tuple(
-    item.name for item in fields(Conv2dConfig) if item.name not in CONV2D_OWN_FIELDS
-)
-"""Fields that ``ttnn.Conv2dConfig`` has under the same name."""
 
 CONV2D_TTNN_DEFAULTS: Mapping[str, object] = {
     "shard_layout": None,
@@ -38,7 +22,10 @@ CONV2D_TTNN_DEFAULTS: Mapping[str, object] = {
     "deallocate_activation": False,
     "weights_dtype": None,
 }
-"""What ``ttnn.Conv2dConfig()`` holds; a field with this value is left out of an export."""
+"""What ``ttnn.Conv2dConfig()`` holds; a field with this value is left out of an export.
+
+Ours has the same names but one: whether the layer frees its input is said once for all layers.
+"""
 
 COMPUTE_TTNN_DEFAULTS: Mapping[str, object] = {
     "math_fidelity": None,

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from autosched.errors import ScheduleError
-from autosched.export.ttnn_names import COMPUTE_TTNN_DEFAULTS, CONV2D_FIELDS, SLICE_TYPES
+from autosched.export.ttnn_names import COMPUTE_TTNN_DEFAULTS, CONV2D_TTNN_DEFAULTS, SLICE_TYPES
 
 Plain = dict[str, Any]
 _SHARDED_SUFFIX = "_SHARDED"
@@ -17,6 +17,8 @@ _SHARDED_SUFFIX = "_SHARDED"
 
 def layer_plain(value: Any, where: str) -> Plain:
     """Return one entry of ``LAYERS`` as the plain form of a layer configuration.
+
+    It says itself whether the layer frees its input, as ttnn's arguments do.
 
     Raises:
         ScheduleError: naming ``where``, if it is no configuration or has a foreign value.
@@ -54,7 +56,7 @@ def layout_plain(value: Any, where: str) -> Plain:
 def _conv2d(value: Any, where: str) -> Plain:
     config = _expect(value.conv_config, "Conv2dConfig", f"{where}: conv_config")
     _check_derived(config, where)
-    own = {name: _plain(getattr(config, name)) for name in CONV2D_FIELDS}
+    own = {name: _plain(getattr(config, name)) for name in CONV2D_TTNN_DEFAULTS}
     own["core_grid"] = own["core_grid"] or []
     return {
         **own,

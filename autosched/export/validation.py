@@ -19,7 +19,7 @@ from autosched.schedule.configurations import (
     PoolConfig,
 )
 from autosched.schedule.schedule import Provenance, Schedule
-from autosched.schedule.serialization import from_plain
+from autosched.schedule.serialization import freeing_flags, from_plain
 from autosched.schedule.tensors import (
     CoreRange,
     DataType,
@@ -56,6 +56,7 @@ def validate_schedule(schedule: Schedule, file: str) -> None:
             place = f"{noun} {str(edge)!r}"
             _report(file, place, _edge_faults(edge, schedule))
             _report(file, place, _layout_faults(layout, ""))
+    _report(file, "frees", _frees_faults(schedule))
 
 
 def check_provenance(
@@ -167,6 +168,12 @@ def _edge_faults(edge: Edge, schedule: Schedule) -> Iterator[Fault]:
             yield Fault(item.name, name, "the name of a layer of this schedule")
 
 
+def _frees_faults(schedule: Schedule) -> Iterator[Fault]:
+    for name in sorted(schedule.frees):
+        if not isinstance(schedule.layers.get(name), Conv2dConfig | PoolConfig):
+            yield Fault("layer", name, "the name of a convolution or pool of this schedule")
+
+
 def _layout_faults(layout: TensorLayout, prefix: str) -> Iterator[Fault]:
     if prefix:
         yield from _choice(layout, "dtype", FLOAT_TYPES, prefix)
@@ -199,7 +206,8 @@ def _overlap(one: CoreRange, other: CoreRange) -> bool:
 def build_schedule(tables: Mapping[str, Any], file: str) -> Schedule:
     """Return the schedule that plain values describe.
 
-    ``tables`` has ``provenance``, ``layers``, and where there are any ``reshards`` and ``moves``.
+    ``tables`` has ``provenance``, ``layers``, and where there are any ``reshards``, ``moves`` and
+    ``frees``, instead of which the layers may say themselves whether they free.
 
     Raises:
         ScheduleError: naming ``file``, the layer or edge, the field and what is legal.
@@ -212,9 +220,22 @@ def build_schedule(tables: Mapping[str, Any], file: str) -> Schedule:
         },
         _by_edge(tables.get("reshards", {}), "reshard", file),
         _by_edge(tables.get("moves", {}), "move", file),
+        _frees(tables, file),
     )
     validate_schedule(schedule, file)
     return schedule
+
+
+def _frees(tables: Mapping[str, Any], file: str) -> frozenset[str]:
+    flags = freeing_flags(tables["layers"])
+    if "frees" not in tables:
+        return frozenset(name for name, frees in flags.items() if frees)
+    for name in flags:
+        raise ScheduleError(
+            f"{file}: layer {name!r} says itself whether it frees its input; say it in frees alone"
+        )
+    found: frozenset[str] = from_plain(frozenset[str], tables["frees"], f"{file}: frees")
+    return found
 
 
 def _by_edge(table: Any, noun: str, file: str) -> dict[Edge, TensorLayout]:

@@ -29,7 +29,7 @@ def known_choices(
     for layer in in_execution_order(network, schedule):
         inputs = _input_layouts(layer, schedule, waiting)
         if inputs is not None:
-            for choice in ask(layer, Option(_freeing(schedule.layers[layer.name], inputs), inputs)):
+            for choice in ask(layer, Option(schedule.layers[layer.name], inputs)):
                 waiting[layer.name] = choice.output_layout
                 yield layer.name, choice
         for edge, target in schedule.moves.items():
@@ -47,16 +47,6 @@ def _input_layouts(
             return None
         found.append(schedule.reshards.get(edge) or waiting[producer])
     return tuple(found) or (UPLOADED,)
-
-
-def _freeing(config: LayerConfig, inputs: tuple[TensorLayout, ...]) -> LayerConfig:
-    """Free the input where that makes room, as every probe does."""
-    frees = inputs[0].memory is Memory.L1
-    if isinstance(config, Conv2dConfig):
-        return replace(config, deallocate_activation=frees)
-    if isinstance(config, PoolConfig):
-        return replace(config, deallocate_input=frees)
-    return config
 
 
 @dataclass(frozen=True)
@@ -138,23 +128,20 @@ def _matching(
         for index, producer in enumerate(layer.inputs)
     )
     scheduled = schedule.layers[layer.name]
-    wanted = _without_liveness(scheduled)
+    wanted = _without_halo_move(scheduled)
     found = [
         index
         for index, choice in enumerate(choices)
         if (not layer.inputs or choice.input_layouts == inputs)
-        and _without_liveness(choice.config) == wanted
+        and _without_halo_move(choice.config) == wanted
     ]
     moves = _moves_halo(scheduled)
     return sorted(found, key=lambda index: _moves_halo(choices[index].config) != moves)
 
 
-def _without_liveness(config: LayerConfig) -> LayerConfig:
-    """Drop what is derived rather than chosen: freeing the input, and moving the halo output."""
-    if isinstance(config, Conv2dConfig):
-        return replace(config, deallocate_activation=False, reallocate_halo_output=False)
-    if isinstance(config, PoolConfig):
-        return replace(config, deallocate_input=False, reallocate_halo_output=False)
+def _without_halo_move(config: LayerConfig) -> LayerConfig:
+    if isinstance(config, Conv2dConfig | PoolConfig):
+        return replace(config, reallocate_halo_output=False)
     return config
 
 

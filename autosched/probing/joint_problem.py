@@ -15,7 +15,7 @@ from autosched.network.graph import Layer, Network
 from autosched.probing.candidates import Choice, Tables
 from autosched.probing.given_schedules import trace
 from autosched.probing.reshard_tables import LayoutChange, ReshardTable, distinct, in_dram
-from autosched.schedule.configurations import Conv2dConfig, LayerConfig, PoolConfig
+from autosched.schedule.configurations import Conv2dConfig, PoolConfig
 from autosched.schedule.outcomes import TimeKind
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.schedule.tensors import Edge, Memory, TensorLayout
@@ -244,7 +244,7 @@ class JointProblem:
         waiting = {name: choice.output_layout for name, choice in chosen.items()}
         reshards: dict[Edge, TensorLayout] = {}
         moves: dict[Edge, TensorLayout] = {}
-        layers: dict[str, LayerConfig] = {}
+        frees: set[str] = set()
         buffers = SharedBuffers(self.network)
         for layer in self.network:
             choice = chosen[layer.name]
@@ -252,12 +252,14 @@ class JointProblem:
                 if waiting[producer] != choice.input_layouts[index]:
                     reshards[Edge(producer, layer.name, index)] = choice.input_layouts[index]
             buffers.add(layer, choice, reshards)
-            layers[layer.name] = with_liveness(layer, choice, reshards, buffers)
+            if frees_input(layer, choice, reshards, buffers):
+                frees.add(layer.name)
             for name in (*dict.fromkeys(layer.inputs), layer.name):
                 edge = Edge(name, layer.name)
                 if edge in selection.spills and waiting[name].memory is Memory.L1:
                     moves[edge] = waiting[name] = in_dram(waiting[name])
-        return Schedule(provenance, layers, reshards, moves)
+        layers = {layer.name: chosen[layer.name].config for layer in self.network}
+        return Schedule(provenance, layers, reshards, moves, frozenset(frees))
 
     def selection(self, candidates: Sequence[int], moved: Iterable[tuple[int, int]]) -> Selection:
         """Return the joint choice in names: moves are (tensor, layer after which it moves)."""
@@ -347,16 +349,12 @@ class SharedBuffers:
         )
 
 
-def with_liveness(
+def frees_input(
     layer: Layer, choice: Choice, reshards: Mapping[Edge, TensorLayout], buffers: SharedBuffers
-) -> LayerConfig:
-    """Let the layer free its input early where nobody else reads it."""
-    config = choice.config
-    if not isinstance(config, Conv2dConfig | PoolConfig):
-        return config
-    frees = Edge(layer.inputs[0], layer.name) in reshards or (
+) -> bool:
+    """Whether a layer can free its first input early, and has nobody else who reads it."""
+    if not isinstance(choice.config, Conv2dConfig | PoolConfig):
+        return False
+    return Edge(layer.inputs[0], layer.name) in reshards or (
         choice.input_layouts[0].memory is Memory.L1 and buffers.is_last_reader(layer)
     )
-    if isinstance(config, Conv2dConfig):
-        return replace(config, deallocate_activation=frees)
-    return replace(config, deallocate_input=frees)

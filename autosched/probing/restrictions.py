@@ -14,8 +14,6 @@ from autosched.errors import SearchError
 from autosched.probing.candidates import Choice, Tables
 
 _OUTPUT_FIELDS = ("memory", "sharding")
-# They follow from who else reads the input.
-_DERIVED_FIELDS = ("deallocate_activation", "deallocate_input")
 _EXAMPLE = "'layer1.*:shard_layout=height'"
 
 
@@ -135,8 +133,8 @@ def _text(value: Any) -> str:
 
 def _fields(choice: Choice) -> list[str]:
     """Return the fields that hold a word, a number or core ranges."""
-    plain = (item.name for item in fields(choice.config) if item.name not in _DERIVED_FIELDS)
+    names = [item.name for item in fields(choice.config)]
     return [
         *_OUTPUT_FIELDS,
-        *(name for name in plain if not is_dataclass(getattr(choice.config, name))),
+        *(name for name in names if not is_dataclass(getattr(choice.config, name))),
     ]

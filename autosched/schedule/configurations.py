@@ -47,8 +47,8 @@ class Conv2dConfig:
     ``output_memory`` is "sharded" (as the convolution leaves it) or "dram" (interleaved in DRAM).
     ``fold_input`` first moves each stride's neighbourhood of pixels into the channels, so that the
     convolution runs with stride 1 (:mod:`autosched.network.stem_folding`).
-    ``deallocate_activation`` follows from liveness when a schedule is built; probes free their
-    input.
+    ``reallocate_halo_output`` moves the padded input to where the input was: what is asked where a
+    convolution is rejected without, so that it is a choice only where that makes room.
     """
 
     shard_layout: ShardLayout | None = None
@@ -64,7 +64,6 @@ class Conv2dConfig:
     transpose_shards: bool = False
     enable_kernel_stride_folding: bool | None = None
     reallocate_halo_output: bool = False
-    deallocate_activation: bool = True
     weights_dtype: DataType = DataType.BFLOAT8_B
     output_dtype: DataType = DataType.BFLOAT8_B
     output_memory: str = "sharded"
@@ -96,7 +95,8 @@ class PoolConfig:
 
     ``shard_layout`` is applied to an interleaved input and None otherwise; ``output_memory`` is
     "sharded" or "dram". ``slicing`` and ``num_slices`` are a convolution's, of an input in DRAM:
-    "auto" slices only if ttnn finds it necessary.
+    "auto" slices only if ttnn finds it necessary. ``reallocate_halo_output`` is a convolution's,
+    and asked of every pool in slices.
     """
 
     shard_layout: ShardLayout | None = None
@@ -104,7 +104,6 @@ class PoolConfig:
     output_dtype: DataType = DataType.BFLOAT16
     output_memory: str = "sharded"
     reallocate_halo_output: bool = False
-    deallocate_input: bool = True
     slicing: str = "auto"
     num_slices: int = 0
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from autosched.schedule.configurations import LayerConfig
 from autosched.schedule.outcomes import TimeKind
-from autosched.schedule.serialization import digest, fields_of
+from autosched.schedule.serialization import digest, fields_of, with_freeing_flag
 from autosched.schedule.tensors import Edge, TensorLayout
 
 
@@ -35,16 +35,26 @@ class Schedule:
     for that consumer alone. ``moves`` maps an edge to the layout in which its tensor waits, once
     the consumer has run, for those that read it later: DRAM (a spill), or the layout it has (it
     is packed to the free end of L1). The edge from a layer to itself moves the tensor as soon as
-    it is there; the consumer need not read the tensor.
+    it is there; the consumer need not read the tensor. ``frees`` are the convolutions and pools
+    that free their first input in their midst, since nothing reads it later: no choice of theirs,
+    but a consequence of everybody's.
     """
 
     provenance: Provenance
     layers: Mapping[str, LayerConfig]
     reshards: Mapping[Edge, TensorLayout] = field(default_factory=dict)
     moves: Mapping[Edge, TensorLayout] = field(default_factory=dict)
+    frees: frozenset[str] = frozenset()
 
     def fingerprint(self) -> str:
-        """Return a digest of the choices and the execution order, the same for equal ones."""
+        """Return a digest of the choices and the execution order, the same for equal ones.
+
+        It is that of the first version, in which each configuration said whether it frees.
+        """
         plain = fields_of(self)
-        choices = {key: plain[key] for key in ("layers", "reshards", "moves")}
-        return digest({**choices, "order": list(self.layers)})
+        choices = {key: plain[key] for key in ("reshards", "moves")}
+        layers = {
+            name: with_freeing_flag(config, frees=name in self.frees)
+            for name, config in self.layers.items()
+        }
+        return digest({**choices, "layers": layers, "order": list(self.layers)})

@@ -10,7 +10,7 @@ import json
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, Union, cast
 
 from autosched.errors import ScheduleError
@@ -38,23 +38,34 @@ _LATER_FIELDS: Mapping[Any, Mapping[str, Any]] = {
 }
 _KIND_OF_CONFIG = {config: kind for kind, config in CONFIG_KINDS.items()}
 
+FREEING_FLAGS: Mapping[str, str] = {"conv2d": "deallocate_activation", "pool": "deallocate_input"}
+"""What ttnn calls it, by kind of configuration, that a layer frees its first input.
+
+Configurations of older versions say it themselves; today ``Schedule.frees`` does.
+"""
+
 
 def fields_of(value: Any) -> dict[str, Any]:
     """Return a dataclass's fields as a mapping that JSON can hold, one level deep.
 
-    Late fields leave out their defaults, configurations say their kind, edges as keys are texts.
+    Late fields leave out their defaults, configurations say their kind, edges as keys are texts,
+    and sets are sorted lists, left out where they are empty.
 
     Raises:
         TypeError: if ``value`` is not such a dataclass.
     """
     cls: Any = type(value)
-    kind, mappings, late = _form(cls)
+    kind, mappings, sets, late = _form(cls)
     plain: dict[str, Any] = vars(value)
-    if kind is None and not mappings and not late:
+    if kind is None and not mappings and not sets and not late:
         return plain
     plain = dict(plain) if kind is None else {"kind": kind, **plain}
     for name in mappings:
         plain[name] = {str(key): item for key, item in plain[name].items()}
+    for name in sets:
+        plain[name] = sorted(plain[name])
+        if not plain[name]:
+            del plain[name]
     for name, unsaid in late.items():
         if plain[name] == unsaid:
             del plain[name]
@@ -62,12 +73,26 @@ def fields_of(value: Any) -> dict[str, Any]:
 
 
 @functools.cache
-def _form(cls: Any) -> tuple[str | None, tuple[str, ...], Mapping[str, Any]]:
-    """Return a type's kind of configuration, its fields that are mappings, and its late fields."""
-    names = [field.name for field in fields(cls)]
+def _form(cls: Any) -> tuple[str | None, tuple[str, ...], tuple[str, ...], Mapping[str, Any]]:
+    """Return a type's kind of configuration, and its fields: mappings, sets, and late ones."""
     hints = typing.get_type_hints(cls)
-    mappings = tuple(name for name in names if typing.get_origin(hints[name]) is Mapping)
-    return _KIND_OF_CONFIG.get(cls), mappings, _LATER_FIELDS.get(cls, {})
+    origins = {field.name: typing.get_origin(hints[field.name]) for field in fields(cls)}
+    mappings = tuple(name for name, origin in origins.items() if origin is Mapping)
+    sets = tuple(name for name, origin in origins.items() if origin is frozenset)
+    return _KIND_OF_CONFIG.get(cls), mappings, sets, _LATER_FIELDS.get(cls, {})
+
+
+def with_freeing_flag(config: LayerConfig, *, frees: bool) -> dict[str, Any]:
+    """Return a configuration's fields with the flag that ttnn has for whether the layer frees."""
+    plain = fields_of(config)
+    flag = FREEING_FLAGS.get(plain["kind"])
+    return plain if flag is None else {**plain, flag: frees}
+
+
+def freeing_flags(layers: Mapping[str, Any]) -> dict[str, bool]:
+    """Return whether layers free their input, of those whose plain configurations say so."""
+    flags = {name: FREEING_FLAGS.get(plain["kind"]) for name, plain in layers.items()}
+    return {name: layers[name][flag] for name, flag in flags.items() if flag in layers[name]}
 
 
 def to_plain(value: Any) -> Any:
@@ -103,7 +128,7 @@ def from_plain(
 
     ``layouts`` are those that stand in ``plain`` by their numbers. Fields that are absent have
     their defaults. An integer for a float stays one: what is read has the digest of what was
-    written.
+    written. Schedules of older versions, whose configurations say what they free, are read, too.
 
     Raises:
         ScheduleError: naming the place, if a field is unknown or has an illegal value, or one
@@ -133,11 +158,12 @@ def _reader_of(target: Any) -> _Reader:
     if origin in (Union, types.UnionType):
         (only,) = [item for item in arguments if item is not types.NoneType]
         return _optional_reader(_reader_of(only))
+    if origin is frozenset:
+        return _set_reader(arguments)
     if origin is not None:
         return _tuple_reader(arguments) if origin is tuple else _mapping_reader(arguments)
     if is_dataclass(target):
-        read = _dataclass_reader(cast("type[Any]", target))
-        return _layout_reader(read) if target is TensorLayout else read
+        return _word_reader(cast("type[Any]", target))
     return _enum_reader(target) if issubclass(target, TextEnum) else _scalar_reader(target)
 
 
@@ -147,7 +173,31 @@ def _read_config(plain: Any, layouts: Sequence[TensorLayout]) -> Any:
         raise _MisfitError(f": unknown kind of configuration {kind!r}")
     rest = dict(plain)
     del rest["kind"]
+    flag = FREEING_FLAGS.get(kind)
+    if flag in rest and type(rest[flag]) is not bool:
+        raise _MisfitError(f".{flag}: expected bool, not {rest[flag]!r}")
+    rest.pop(flag, None)
     return _reader_of(CONFIG_KINDS[kind])(rest, layouts)
+
+
+def _freeing_reader(read: _Reader) -> _Reader:
+    """Return the reader of a schedule, also of one that says at each layer whether it frees."""
+
+    def read_schedule(plain: Any, layouts: Sequence[TensorLayout]) -> Any:
+        schedule = read(plain, layouts)
+        if "frees" in plain:
+            return schedule
+        flags = freeing_flags(plain["layers"])
+        return replace(schedule, frees=frozenset(name for name, frees in flags.items() if frees))
+
+    return read_schedule
+
+
+def _word_reader(target: type[Any]) -> _Reader:
+    read = _dataclass_reader(target)
+    if "frees" in target.__dataclass_fields__:
+        return _freeing_reader(read)
+    return _layout_reader(read) if target is TensorLayout else read
 
 
 def _layout_reader(read: _Reader) -> _Reader:
@@ -202,6 +252,11 @@ def _tuple_reader(arguments: tuple[Any, ...]) -> _Reader:
         return tuple([item if type(item) is item_type else read(item, layouts) for item in plain])
 
     return read_items
+
+
+def _set_reader(arguments: tuple[Any, ...]) -> _Reader:
+    read = _tuple_reader((*arguments, Ellipsis))
+    return lambda plain, layouts: frozenset(read(plain, layouts))
 
 
 def _mapping_reader(arguments: tuple[Any, ...]) -> _Reader:

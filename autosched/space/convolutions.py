@@ -160,7 +160,6 @@ def in_slices(base: Conv2dConfig) -> Conv2dConfig:
         base,
         slicing="auto",
         output_memory="dram",
-        deallocate_activation=False,
         reallocate_halo_output=True,
     )
 

@@ -56,7 +56,6 @@ def default_config(layer: Layer, formats: LayerFormats) -> LayerConfig:
         return PoolConfig(
             output_dtype=formats.left_in_dram(layer).dtype,
             output_memory="dram",
-            deallocate_input=False,
             reallocate_halo_output=True,
         )
     if isinstance(op, Binary | Unary):

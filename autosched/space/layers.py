@@ -164,7 +164,7 @@ def _pool_options(
         for layout in (ShardLayout.HEIGHT, ShardLayout.BLOCK, ShardLayout.WIDTH)
     ]
     taken = [Option(base, (layout,)) for layout in sources if layout.is_sharded]
-    sliced = replace(base, output_memory="dram", deallocate_input=False)
+    sliced = replace(base, output_memory="dram")
     in_dram = [Option(sliced, (layout,)) for layout in _dram(sources)]
     found = native + taken + in_dram
     if is_mean(layer.op, formats.input_shapes(layer)[0]):
@@ -186,7 +186,7 @@ def sliced_pools(base: PoolConfig, source: TensorLayout, effort: Effort) -> list
     ``source`` is its layout in DRAM. Tiles hold rows of more than one image row where the width
     is not a multiple of theirs, and a slice then costs a copy of the image; rows do not.
     """
-    in_dram = replace(base, shard_layout=None, output_memory="dram", deallocate_input=False)
+    in_dram = replace(base, shard_layout=None, output_memory="dram")
     in_rows = replace(in_dram, output_page=PageLayout.ROW_MAJOR, output_dtype=DataType.BFLOAT16)
     rows = TensorLayout(page=PageLayout.ROW_MAJOR)
     return [

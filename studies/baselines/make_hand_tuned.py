@@ -153,6 +153,7 @@ def hand_tuned(network: Network, device: WorkerDevice) -> Schedule:
     layers: dict[str, LayerConfig] = {}
     reshards: dict[Edge, TensorLayout] = {}
     moves: dict[Edge, TensorLayout] = {}
+    frees: set[str] = set()
     for layer in network:
         taken = tuple(layouts[name] for name in layer.inputs)
         if isinstance(layer.op, Binary) and taken[1] != taken[0]:
@@ -164,11 +165,13 @@ def hand_tuned(network: Network, device: WorkerDevice) -> Schedule:
         if target != left or layer.name in PACKED:
             moves[Edge(layer.name, layer.name)] = target
         layouts[layer.name] = target
-        layers[layer.name] = freeing(network, layer, config, layouts)
+        layers[layer.name] = config
+        if frees_input(network, layer, config, layouts):
+            frees.add(layer.name)
     made_for = Provenance(
         network.name, network.signature, BOARD, ttnn_version(), BATCH, study=SOURCE
     )
-    return Schedule(made_for, layers, reshards, moves)
+    return Schedule(made_for, layers, reshards, moves, frozenset(frees))
 
 
 def left_by(
@@ -190,17 +193,14 @@ def left_by(
     return answer.output_layout
 
 
-def freeing(
+def frees_input(
     network: Network, layer: Layer, config: LayerConfig, layouts: Mapping[str, TensorLayout]
-) -> LayerConfig:
-    """Let a layer free its input where nobody reads it later."""
+) -> bool:
+    """Whether a layer frees its input in its midst, as nobody reads it later."""
     if not isinstance(config, Conv2dConfig | PoolConfig):
-        return config
+        return False
     source = layer.inputs[0]
-    frees = network.last_uses[source] == layer.name and layouts[source].memory is Memory.L1
-    if isinstance(config, Conv2dConfig):
-        return replace(config, deallocate_activation=frees)
-    return replace(config, deallocate_input=frees)
+    return network.last_uses[source] == layer.name and layouts[source].memory is Memory.L1
 
 
 def folded_stem(device: WorkerDevice) -> tuple[DeviceOp, ...]:

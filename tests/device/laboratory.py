@@ -144,7 +144,8 @@ def one_layer_in_two_layouts(device: LocalDevice) -> Finding:
         (examples.HEIGHT, rows),
     ):
         with counted_preparations() as taken:
-            run_layer(context, layer, config, device._allocated([(1, 1, 28 * 28, 64)], [layout]))
+            tensors = device._allocated([(1, 1, 28 * 28, 64)], [layout])
+            run_layer(context, layer, config, tensors, frees=True)
         counts.append(len(taken))
     return {"counts": counts}
 
@@ -266,7 +267,7 @@ def peaks_against_ttnn(device: LocalDevice) -> Finding:
                     [(1, 1, request.shape[2] * request.shape[3], request.shape[1])],
                     request.sources,
                 )
-                run_layer(context, layer, request.config, tensors)
+                run_layer(context, layer, request.config, tensors, frees=True)
                 tensors.clear()
             graphs.append(graph)
         real, dry = graphs

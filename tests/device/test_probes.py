@@ -132,7 +132,7 @@ def test_an_input_counts_in_the_peak_and_not_in_scratch(worker: WorkerDevice) ->
 
 
 def test_a_default_convolution_leaves_dram(worker: WorkerDevice) -> None:
-    config = Conv2dConfig(slicing="auto", output_memory="dram", deallocate_activation=False)
+    config = Conv2dConfig(slicing="auto", output_memory="dram")
     outcome = accepted(worker, conv3x3(64, 28, config, input_layouts=(DRAM_TILE,)))
     assert outcome.output_layout == DRAM_8B
 
@@ -144,7 +144,7 @@ CASES: dict[str, tuple[LayerOp, tuple[tuple[int, ...], ...], tuple[int, ...], La
         GlobalAvgPool2d(),
         (IMAGE,),
         (1, 64, 1, 1),
-        PoolConfig(output_memory="dram", deallocate_input=False),
+        PoolConfig(output_memory="dram"),
     ),
     "linear": (Linear(64, 10), (VECTOR,), (1, 10), MatmulConfig()),
     "linear in width shards": (Linear(64, 128), (VECTOR,), (1, 128), MatmulConfig(output="width")),
@@ -286,11 +286,8 @@ def test_a_tensor_freed_before_its_last_use_is_a_rejection(
     worker: WorkerDevice, network: Network
 ) -> None:
     schedule = sharded_schedule(network)
-    layers = {
-        **schedule.layers,
-        "point": replace(schedule.layers["point"], deallocate_activation=True),
-    }
-    without_reshard = replace(schedule, layers=layers, reshards={}, moves={})
+    too_early = schedule.frees | {"point"}
+    without_reshard = replace(schedule, frees=too_early, reshards={}, moves={})
     outcome = worker.run(without_reshard)
     assert isinstance(outcome, Rejection)
     assert (outcome.kind, outcome.layer) == (RejectionKind.INVALID, "sum")

@@ -30,9 +30,9 @@ def sharded_schedule(network: Network) -> Schedule:
     sharded = Conv2dConfig(shard_layout=ShardLayout.HEIGHT)
     layers = {
         **base.layers,
-        "stem": replace(sharded, deallocate_activation=False),
+        "stem": sharded,
         "pool": PoolConfig(output_dtype=DataType.BFLOAT8_B),
-        "point": replace(sharded, deallocate_activation=False),
+        "point": sharded,
         "sum": replace(base.layers["sum"], layout=POOLED),
     }
     assert isinstance(layers["x"], FixedConfig)
@@ -41,6 +41,7 @@ def sharded_schedule(network: Network) -> Schedule:
         layers,
         reshards={Edge("pool", "point"): POOLED, Edge("pool", "sum", 1): POOLED},
         moves={Edge("pool", "point"): DRAM_8B},
+        frees=frozenset({"pool"}),
     )
 
 

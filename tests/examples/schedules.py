@@ -58,9 +58,7 @@ def small_schedule() -> Schedule:
                 force_split_reader=True,
                 output_dtype=DataType.BFLOAT16,
             ),
-            "maxpool": PoolConfig(
-                ShardLayout.HEIGHT, output_dtype=DataType.BFLOAT8_B, deallocate_input=False
-            ),
+            "maxpool": PoolConfig(ShardLayout.HEIGHT, output_dtype=DataType.BFLOAT8_B),
             "layer1.0.conv1": Conv2dConfig(
                 ShardLayout.BLOCK,
                 core_grid=GRID_60,
@@ -80,6 +78,7 @@ def small_schedule() -> Schedule:
             Edge("maxpool", "layer1.0.add", 1): TensorLayout(memory=Memory.L1),
         },
         {Edge("maxpool", "layer1.0.conv1"): TensorLayout(dtype=DataType.BFLOAT8_B)},
+        frozenset({"conv1", "layer1.0.conv1", "avgpool"}),
     )
 
 
@@ -127,7 +126,6 @@ _flags = (
     "config_tensors_in_dram",
     "transpose_shards",
     "reallocate_halo_output",
-    "deallocate_activation",
     "fold_input",
 )
 _optional_flags = ("force_split_reader", "enable_kernel_stride_folding")
@@ -166,7 +164,6 @@ _whole_pools = st.builds(
     st.sampled_from(PageLayout),
     _floats,
     _outputs,
-    st.booleans(),
     st.booleans(),
 )
 _pools = st.builds(
@@ -215,4 +212,8 @@ def schedules(draw: st.DrawFn) -> Schedule:
         max_size=3,
     )
     layers = {layer: draw(configs) for layer in names}
-    return Schedule(draw(_provenances()), layers, draw(by_edge), draw(by_edge))
+    freeing = [
+        name for name, config in layers.items() if isinstance(config, Conv2dConfig | PoolConfig)
+    ]
+    frees = draw(st.frozensets(st.sampled_from(freeing))) if freeing else frozenset()
+    return Schedule(draw(_provenances()), layers, draw(by_edge), draw(by_edge), frees)

@@ -12,6 +12,7 @@ from autosched.export.config_module import render_schedule
 from autosched.export.ttnn_names import COMPUTE_TTNN_DEFAULTS, CONV2D_TTNN_DEFAULTS
 from autosched.schedule.configurations import Conv2dConfig, FixedConfig, PoolConfig
 from autosched.schedule.schedule import Provenance, Schedule
+from autosched.schedule.serialization import with_freeing_flag
 from autosched.schedule.tensors import Edge, ShardLayout, TensorLayout
 from tests.examples.schedules import small_schedule
 
@@ -91,6 +92,13 @@ def test_a_field_left_out_of_the_file_has_ttnns_default() -> None:
     assert held == {**CONV2D_TTNN_DEFAULTS, "core_grid": None}
     held = {name: getattr(compute, name) for name in COMPUTE_TTNN_DEFAULTS}
     assert held == {**COMPUTE_TTNN_DEFAULTS, "math_fidelity": ttnn.MathFidelity.Invalid}
+
+
+def test_every_field_of_a_convolution_is_an_argument() -> None:
+    beside = {"output_dtype", "output_memory", "slicing", "num_slices", "fold_input", "compute"}
+    assert {*CONV2D_TTNN_DEFAULTS, *beside} == set(
+        with_freeing_flag(Conv2dConfig(num_slices=1, fold_input=True), frees=True)
+    ) - {"kind"}
 
 
 def test_only_what_is_used_is_defined() -> None:

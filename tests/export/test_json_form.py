@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,22 @@ CASES = [
     ('"layers"', '"layer"', "not a schedule: it needs a provenance and layers"),
     ('"moves"', '"move"', "unknown field move"),
     ("layer1.0.add#1", "layer1.0.add#one", "is no edge"),
+    (
+        '"avgpool",\n    "conv1"',
+        '"avgpool",\n    "conv2"',
+        "frees: layer is 'conv2'; legal is the name",
+    ),
+    (
+        '"avgpool",\n    "conv1"',
+        '"fc",\n    "conv1"',
+        "frees: layer is 'fc'; legal is the name of a",
+    ),
+    ('"avgpool",\n    "conv1"', '"avgpool",\n    1', "frees: expected str, not 1"),
+    (
+        '"kind": "conv2d"',
+        '"kind": "conv2d", "deallocate_activation": true',
+        "layer 'conv1' says itself whether it frees its input; say it in frees alone",
+    ),
     ('"x0": 0', '"x0": -1', "grid is .*; legal is first core to last core"),
     ('"provenance": {', '"provenance": {,', "file.json:2: not JSON"),
 ]
@@ -38,6 +55,14 @@ def test_an_illegal_edit_is_one_message(old: str, new: str, words: str) -> None:
 def test_other_json_is_refused(text: str) -> None:
     with pytest.raises(ScheduleError, match=r"file.json: "):
         parse_json(text, "file.json")
+
+
+def test_what_is_freed_is_said_in_order_and_only_where_there_is_something() -> None:
+    schedule = small_schedule()
+    assert json.loads(render_json(schedule))["frees"] == ["avgpool", "conv1", "layer1.0.conv1"]
+    nothing = replace(schedule, frees=frozenset())
+    assert "frees" not in json.loads(render_json(nothing))
+    assert parse_json(render_json(nothing), "file.json") == nothing
 
 
 def test_an_edit_counts(tmp_path: Path) -> None:

@@ -36,6 +36,13 @@ def test_an_export_from_before_folding_and_sliced_pools_is_read(tmp_path: Path) 
     assert load_schedule(path) == small_schedule()
 
 
+def test_json_from_before_schedules_said_what_is_freed_is_read() -> None:
+    old = Path(__file__).parent / "data" / "tiny_n150_flags.json"
+    assert '"deallocate_activation": true' in old.read_text()
+    assert load_schedule(old) == small_schedule()
+    assert load_schedule(old).frees
+
+
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(schedule=schedules())
 def test_any_legal_schedule_comes_back_equal_from_both_forms(
@@ -51,7 +58,11 @@ def test_any_legal_schedule_comes_back_equal_from_both_forms(
 @given(schedule=schedules())
 def test_equal_schedules_give_equal_bytes(schedule: Schedule) -> None:
     twin = Schedule(
-        schedule.provenance, dict(schedule.layers), dict(schedule.reshards), dict(schedule.moves)
+        schedule.provenance,
+        dict(schedule.layers),
+        dict(schedule.reshards),
+        dict(schedule.moves),
+        frozenset(sorted(schedule.frees, reverse=True)),
     )
     assert render_schedule(twin) == render_schedule(schedule)
     assert render_json(twin) == render_json(schedule)

@@ -12,6 +12,7 @@ from autosched.schedule.configurations import (
     MatmulConfig,
     PoolConfig,
 )
+from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import (
     CoreRange,
     DataType,
@@ -91,6 +92,6 @@ def test_a_schedule_made_for_something_else_names_the_way_out(
     ],
 )
 def test_an_illegal_value_is_named_with_the_legal_ones(config: LayerConfig, words: str) -> None:
-    schedule = replace(small_schedule(), layers={"it": config}, reshards={}, moves={})
+    schedule = Schedule(small_schedule().provenance, {"it": config})
     with pytest.raises(ScheduleError, match=f"^file.py: layer 'it': {words}"):
         validate_schedule(schedule, "file.py")

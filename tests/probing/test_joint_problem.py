@@ -14,7 +14,7 @@ from autosched.probing.joint_problem import (
     Selection,
     SharedBuffers,
     spill_edges,
-    with_liveness,
+    frees_input,
 )
 from autosched.probing.probe_book import ProbeBook, total_us
 from autosched.probing.reshard_tables import probe_reshards
@@ -103,8 +103,8 @@ def test_only_a_copy_or_the_last_reader_in_l1_frees_its_input(either: Studied, d
     schedule = joint.schedule(draw_selection(data, joint), NOWHERE)
     names = [layer.name for layer in joint.network]
     for layer in joint.network:
-        config = schedule.layers[layer.name]
-        if not isinstance(config, Conv2dConfig | PoolConfig):
+        if not isinstance(schedule.layers[layer.name], Conv2dConfig | PoolConfig):
+            assert layer.name not in schedule.frees
             continue
         (producer,) = layer.inputs
         later = names[names.index(layer.name) + 1 :]
@@ -112,11 +112,7 @@ def test_only_a_copy_or_the_last_reader_in_l1_frees_its_input(either: Studied, d
         taken = joint.tables[layer.name][joint.find(schedule).candidates[layer.name]]
         is_copy = Edge(producer, layer.name) in schedule.reshards
         in_l1 = taken.input_layouts[0].memory is Memory.L1
-        frees = (
-            config.deallocate_activation
-            if isinstance(config, Conv2dConfig)
-            else config.deallocate_input
-        )
+        frees = layer.name in schedule.frees
         assert frees == (is_copy or (in_l1 and not is_read_later))
 
 
@@ -132,10 +128,10 @@ def test_a_skip_connection_is_not_freed_early(skipped: Studied):
     chosen = {**dict.fromkeys(joint.tables, 0), "stem": stem, "conv1": conv1}
     kept = joint.schedule(Selection(chosen), NOWHERE)
     assert Edge("stem", "conv1") not in kept.reshards
-    assert kept.layers["conv1"].deallocate_activation is False
+    assert "conv1" not in kept.frees
     spilled = joint.schedule(Selection(chosen, frozenset({Edge("stem", "stem")})), NOWHERE)
     assert Edge("stem", "conv1") in spilled.reshards
-    assert spilled.layers["conv1"].deallocate_activation is True
+    assert "conv1" in spilled.frees
 
 
 def test_the_device_takes_as_long_as_the_solver_says(either: Studied):
@@ -331,9 +327,7 @@ def frees(net: Network, view_ops: tuple[DeviceOp, ...], reshards: dict[Edge, Ten
     buffers.add(view, Choice(FixedConfig(), (SHARDS,), SHARDS, 0.0, 0, view_ops), reshards)
     choice = Choice(Conv2dConfig(), (SHARDS,), SHARDS, 1.0, 0, RAN)
     buffers.add(conv, choice, reshards)
-    config = with_liveness(conv, choice, reshards, buffers)
-    assert isinstance(config, Conv2dConfig)
-    return config.deallocate_activation
+    return frees_input(conv, choice, reshards, buffers)
 
 
 @pytest.mark.parametrize(

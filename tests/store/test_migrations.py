@@ -124,15 +124,17 @@ def test_a_database_of_each_released_schema_is_upgraded(
         assert rejected.rejection == examples.REJECTION
         layers = ["layer a", "layer b"]
         unknown = probes.load_probes(store, layers, examples.N150, {""})
-        assert list(unknown.probes.values()) == [
-            examples.probe(revision=""),
-            examples.probe("layer b", outcome=examples.REJECTION, revision=""),
+        # Their keys are of configurations that said whether they free.
+        assert [(probe.config, probe.outcome) for probe in unknown.probes.values()] == [
+            (examples.CONFIGS[0], examples.OUTCOME),
+            (examples.CONFIGS[0], examples.REJECTION),
         ]
         found = probes.load_probes(store, layers, examples.N150, {examples.REVISION})
         assert (found.probes, found.stale) == ({}, 2)
         probes.save_probes(store, [examples.probe()])
         found = probes.load_probes(store, layers, examples.N150, {examples.REVISION})
-        assert (list(found.probes.values()), found.stale) == ([examples.probe()], 1)
+        assert (list(found.probes.values()), found.stale) == ([examples.probe()], 2)
+        assert probes.purge_stale(store, {examples.REVISION}) == 2
         with store.connection("BEGIN") as opened:
             assert schema.current_revision(opened) == schema.HEAD
             command.check(migrations.alembic_config(opened))

@@ -80,12 +80,16 @@ class Context:
 
 @dataclass(frozen=True)
 class Call:
-    """One layer to run: its configuration and its input tensors on the device."""
+    """One layer to run: its configuration and its input tensors on the device.
+
+    Where it ``frees`` the first of them, a convolution or a pool does so in its midst.
+    """
 
     context: Context
     layer: Layer
     config: LayerConfig
     inputs: Sequence[Tensor]
+    frees: bool
 
     def op(self, kind: type[_Type]) -> _Type:
         """Return the layer's operator, known to be a ``kind``."""

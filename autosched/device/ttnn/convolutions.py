@@ -1,7 +1,7 @@
 """The ttnn calls of convolutions, transposed ones included."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import ttnn
@@ -38,7 +38,7 @@ def _run_conv2d(call: Call) -> Tensor:
     config, op = call.config_of(Conv2dConfig), call.op(Conv2d)
     source = _Source(call.inputs[0], call.input_shape)
     if config.fold_input:
-        source = _folded(call, config, op)
+        source = _folded(call, op)
         assert source.stem is not None  # noqa: S101 - just folded
         op = source.stem.op
     fused, apart = _split_activation(op, config)
@@ -54,7 +54,7 @@ def _run_conv2d(call: Call) -> Tensor:
     return output if apart is None else ttnn.unary_chain(output, [unary(apart)])
 
 
-def _folded(call: Call, config: Conv2dConfig, op: Conv2d) -> _Source:
+def _folded(call: Call, op: Conv2d) -> _Source:
     """Move each stride's neighbourhood of pixels into the channels.
 
     Channels are counted as they lie in memory: shards pad them, and ttnn folds what is there.
@@ -78,7 +78,7 @@ def _folded(call: Call, config: Conv2dConfig, op: Conv2d) -> _Source:
         padding=[0, bottom, 0, right],
         collapse_output=True,
     )
-    if config.deallocate_activation:
+    if call.frees:
         ttnn.deallocate(tensor)
     return _Source(image, stem.folded, stem)
 
@@ -113,8 +113,6 @@ def _convolved(
     batch, channels, height, width = source.shape
     key = weights_key(call.layer, config, source.tensor)
     weight, bias = call.context.recall(key) or host_weights(_weights(call, source))
-    # The folded image is nobody else's, whoever reads the input.
-    own_input = replace(config, deallocate_activation=True) if source.stem else config
     output, prepared = function(
         input_tensor=source.tensor,
         weight_tensor=weight,
@@ -130,7 +128,8 @@ def _convolved(
         dilation=op.dilation,
         groups=op.groups,
         dtype=DATA_TYPES[config.output_dtype],
-        conv_config=conv2d_config(own_input, fused),
+        # The folded image is nobody else's, whoever reads the input.
+        conv_config=conv2d_config(config, fused, frees=call.frees or source.stem is not None),
         compute_config=compute_config(config.compute, call.context.board),
         return_weights_and_bias=True,
         **own,

@@ -42,7 +42,7 @@ from autosched.network.graph import Layer, Network
 from autosched.network.operators import Input, LayerOp
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RunOutcome
 from autosched.schedule.schedule import Schedule
-from autosched.schedule.tensors import PageLayout, ShardLayout, TensorLayout
+from autosched.schedule.tensors import Memory, PageLayout, ShardLayout, TensorLayout
 
 _TRACE_REGION_BYTES = 64 << 20
 
@@ -213,7 +213,7 @@ class LocalDevice:
         context, layer = self._context_of(request)
 
         def call(tensors: list[Any]) -> Any:
-            return run_layer(context, layer, request.config, tensors)
+            return run_layer(context, layer, request.config, tensors, frees=_frees(request))
 
         place = upload_shape if isinstance(request.op, Input) else device_shape
         shapes = [place(shape) for shape in request.input_shapes]
@@ -308,6 +308,15 @@ def _with_padded_rows(shape: TensorShape, layout: TensorLayout) -> TensorShape:
         return shape
     assert layout.shard_shape is not None  # noqa: S101 - it is sharded
     return (*shape[:-1], layout.shard_shape[1])
+
+
+def _frees(request: ProbeRequest) -> bool:
+    """Whether a convolution or pool frees its first input: wherever that may make room.
+
+    Given in DRAM it lies in nobody's way; where ttnn itself brings it into L1, its copy does.
+    """
+    given = request.input_layouts
+    return given is None or any(layout.memory is Memory.L1 for layout in given[:1])
 
 
 def _network_of(op: LayerOp, input_shapes: Sequence[TensorShape], shape: TensorShape) -> Network:

@@ -43,7 +43,7 @@ def _run_pool(call: Call) -> Tensor:
         else MEMORY_LAYOUTS[config.shard_layout],
         "memory_config": ttnn.DRAM_MEMORY_CONFIG if config.output_memory == "dram" else None,
         "dram_slice_config": slice_config(config),
-        "deallocate_input": config.deallocate_input,
+        "deallocate_input": call.frees,
         "reallocate_halo_output": config.reallocate_halo_output,
         "dtype": DATA_TYPES[config.output_dtype],
         "output_layout": PAGE_LAYOUTS[config.output_page],

@@ -68,9 +68,9 @@ class LayerFailedError(Exception):
 
 
 def run_layer(
-    context: Context, layer: Layer, config: LayerConfig, inputs: Sequence[Tensor]
+    context: Context, layer: Layer, config: LayerConfig, inputs: Sequence[Tensor], *, frees: bool
 ) -> Tensor:
-    """Run one layer by its configuration.
+    """Run one layer by its configuration; a convolution or pool ``frees`` its first input or not.
 
     Raises:
         RuntimeError: ttnn's own, when it rejects the configuration; with the legal values where
@@ -80,7 +80,7 @@ def run_layer(
     config = checked(layer, config)
     if not layer.op.takes_images:
         inputs = [flattened(tensor) for tensor in inputs]
-    output = CALLS[type(layer.op)](Call(context, layer, config, inputs))
+    output = CALLS[type(layer.op)](Call(context, layer, config, inputs, frees))
     if is_handed_back(layer):
         return output
     if isinstance(config, FixedConfig | EltwiseConfig):
@@ -193,6 +193,7 @@ class Runner:
                     layer,  # noqa: B023
                     self.schedule.layers[layer.name],  # noqa: B023
                     arguments,  # noqa: B023
+                    frees=layer.name in self.schedule.frees,  # noqa: B023
                 ),
             )
             arguments.clear()

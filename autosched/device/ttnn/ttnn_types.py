@@ -118,12 +118,14 @@ def slice_config(config: Conv2dConfig | PoolConfig) -> ttnn.Conv2dSliceConfig | 
     )
 
 
-def conv2d_config(config: Conv2dConfig, activation: Activation | None) -> ttnn.Conv2dConfig:
-    """Return ttnn's convolution configuration."""
+def conv2d_config(
+    config: Conv2dConfig, activation: Activation | None, *, frees: bool
+) -> ttnn.Conv2dConfig:
+    """Return ttnn's convolution configuration, of one that ``frees`` its input or not."""
     return ttnn.Conv2dConfig(
         weights_dtype=DATA_TYPES[config.weights_dtype],
         activation=None if activation is None else unary(activation),
-        deallocate_activation=config.deallocate_activation,
+        deallocate_activation=frees,
         reallocate_halo_output=config.reallocate_halo_output,
         config_tensors_in_dram=config.config_tensors_in_dram,
         act_block_h_override=config.act_block_h_override,

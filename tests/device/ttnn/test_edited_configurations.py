@@ -58,7 +58,7 @@ from autosched.schedule.tensors import (
     TensorLayout,
 )
 from autosched.space.convolutions import in_slices
-from tests.examples.device_layers import HEIGHT
+from tests.examples.device_layers import HEIGHT, POOLED
 from tests.examples.layouts import DRAM_8B, HALF_GRID, ONE_ROW, ROWS_IN_DRAM, height
 
 Shape = tuple[int, ...]
@@ -103,7 +103,6 @@ CONVOLUTION = {
     "transpose_shards": True,
     "enable_kernel_stride_folding": True,
     "reallocate_halo_output": True,
-    "deallocate_activation": False,
     "weights_dtype": DataType.BFLOAT16,
     "output_dtype": DataType.BFLOAT16,
     "output_memory": "dram",
@@ -111,8 +110,8 @@ CONVOLUTION = {
     "fold_input": True,
     **COMPUTE,
 }
-# A search gives these to all convolutions: what a matmul may free or move, there is none of.
-NOTHING_TO_FREE = {"reallocate_halo_output": None, "deallocate_activation": None}
+# A search gives it to all convolutions: a matmul has no halo to move.
+NO_HALO = {"reallocate_halo_output": None}
 IN_SLICES = {"slicing": "dram_width", "num_slices": 4, "output_memory": "sharded"}
 POOL = {
     "shard_layout": ShardLayout.BLOCK,
@@ -120,7 +119,6 @@ POOL = {
     "output_dtype": DataType.BFLOAT16,
     "output_memory": "dram",
     "reallocate_halo_output": True,
-    "deallocate_input": False,
     "slicing": "dram_height",
 }
 IN_DRAM = {
@@ -188,10 +186,10 @@ CASES = {
         IMAGE,
         HEIGHT,
         (SHARDS,),
-        {**CONVOLUTION, "shard_layout": ShardLayout.WIDTH, **NOTHING_TO_FREE},
+        {**CONVOLUTION, "shard_layout": ShardLayout.WIDTH, **NO_HALO},
     ),
     "transposed": Case(
-        ConvTranspose2d(64, 64, (2, 2), (2, 2)), (HALF,), IMAGE, HEIGHT, (DRAM_8B,), CONVOLUTION
+        ConvTranspose2d(64, 64, (2, 2), (2, 2)), (HALF,), IMAGE, HEIGHT, (POOLED,), CONVOLUTION
     ),
     "linear": Case(Linear(64, 256), (VECTOR,), (1, 256), MatmulConfig(), (DRAM_TILE,), MATMUL),
     "max pool": Case(
@@ -219,7 +217,7 @@ CASES = {
         ROW,
         PoolConfig(ShardLayout.WIDTH, output_dtype=DataType.BFLOAT8_B),
         (DRAM_8B,),
-        {**POOL, "deallocate_input": None},
+        POOL,
     ),
     "mean by reductions": Case(
         GlobalAvgPool2d(),

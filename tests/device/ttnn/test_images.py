@@ -262,7 +262,7 @@ def test_convolutions_and_pools_too_large_for_l1_run_from_dram(worker: WorkerDev
     parts = replace(in_slices(HEIGHT), slicing="dram_height", num_slices=8)
     outcome = probed(worker, convolution, [whole], whole, parts, DRAM_8B)
     assert codes(outcome).count("Conv2d") == 8
-    pool = PoolConfig(output_dtype=DataType.BFLOAT8_B, output_memory="dram", deallocate_input=False)
+    pool = PoolConfig(output_dtype=DataType.BFLOAT8_B, output_memory="dram")
     outcome = probed(worker, Pool2d("max", (2, 2), (2, 2)), [whole], half, pool, DRAM_8B)
     assert outcome.output_layout == DRAM_8B
 
