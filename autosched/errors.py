@@ -39,6 +39,10 @@ class SearchError(AutoschedError):
     """An unknown sampler or option, or a search that has no feasible schedule."""
 
 
+class NoScheduleError(SearchError):
+    """Nothing of what may be chosen fits: it was proven, not merely not found."""
+
+
 class ScheduleError(AutoschedError):
     """A schedule file that is broken, edited to an illegal value, or made for something else."""
 

@@ -22,6 +22,7 @@ OF_NO_MODULE = {
     "device/test_studies.py": "every ready-made network on the mock device",
     "device/ttnn/test_edited_configurations.py": "every value of a configuration, by any operator",
     "device/ttnn/test_folded_stems.py": "one trick through space, device and cost model",
+    "device/ttnn/test_freeing.py": "what layers free, from the schedule through the calls to ttnn",
     "device/ttnn/test_proposed_outputs.py": "what the search asks for is what ttnn leaves",
     "device/ttnn/test_tokens.py": "layers on tokens, of several families, on the mock device",
     "export/test_round_trip.py": "what is written is read again: all writers and the reader",

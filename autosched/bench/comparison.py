@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from autosched.bench.bench import Bench
 from autosched.bench.rule_baselines import RANKING_RULES, RuleBaseline
-from autosched.errors import SearchError
+from autosched.errors import SearchError, TimeUpError
 from autosched.schedule.outcomes import Rejection, TimeKind
 from autosched.schedule.schedule import Schedule
 from autosched.search.loop import Proposals
@@ -304,7 +304,10 @@ def _sampled(bench: Bench, name: str, trials: int, seed: int | None) -> Iterator
     proposals = Proposals(joint, name, seed)
     for _ in range(trials):
         clock = time.perf_counter()
-        found = proposals.next(bench.provenance)
+        try:
+            found = proposals.next(bench.provenance)
+        except TimeUpError:
+            return
         if found is None:
             return
         selection, schedule = found

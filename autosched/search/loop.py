@@ -271,6 +271,9 @@ def first_look(run: Run, limit: int) -> int:
         return int(run_asked(run, informed(run, joint, _JOINT)))
     except SearchError:
         return 0  # with all candidates, the network may fit after all
+    except TimeUpError:
+        run.budget.check()
+        return 0  # the solver's own time for a proposal
 
 
 def search(run: Run, limit: int, *, stops_at_bound: bool) -> StopReason:

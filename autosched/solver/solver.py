@@ -10,11 +10,12 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autosched.errors import SearchError
+from autosched.errors import NoScheduleError, SearchError
 from autosched.solver import frontier as rows
 from autosched.solver.bounds import PairTables, admissible_bounds, pair_tables
 from autosched.solver.evaluate import Assignment, evaluate, violates
@@ -79,8 +80,8 @@ def solve(
     when a pass of ``memory_limit_states`` rows was not wide enough for a proof.
 
     Raises:
-        SearchError: if no schedule fits, naming the layer, the bytes that lack and a way out; or
-            if the limits ended the search before any was found.
+        NoScheduleError: if no schedule fits, naming the layer, the bytes that lack and a way out.
+        SearchError: if the limits ended the search before any was found.
     """
     if k < 1 or (memory_limit_states is not None and memory_limit_states < 1):
         raise SearchError(f"{k} schedules within {memory_limit_states} states: both must be >= 1")
@@ -198,7 +199,7 @@ class _Search:
             width = min(width * WIDENING, self.max_width)
             done = self._pass(width)
         if not self.found:
-            raise SearchError(self._reason())
+            self._give_up()
         best = self._best()
         lower = best[0].cost_us if self.proven else min(self.lower_bound_us, best[0].cost_us)
         gap = best[0].cost_us / lower - 1 if lower > 0 else math.inf
@@ -216,10 +217,10 @@ class _Search:
         self.bounds = admissible_bounds(self.stages, self.pairs)
         self.lower_bound_us = max(self.lower_bound_us, self.bounds[0].constant)
 
-    def _reason(self) -> str:
+    def _give_up(self) -> NoReturn:
         if self.proven:
-            return explain_infeasible(self.problem, self.deadline)
-        return (
+            raise NoScheduleError(explain_infeasible(self.problem, self.deadline))
+        raise SearchError(
             f"no schedule found within {self.max_width} states and the time given, and none proven "
             "impossible; raise the limits, or allow more layers to spill to DRAM"
         )

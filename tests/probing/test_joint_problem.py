@@ -13,8 +13,8 @@ from autosched.probing.joint_problem import (
     JointProblem,
     Selection,
     SharedBuffers,
-    spill_edges,
     frees_input,
+    spill_edges,
 )
 from autosched.probing.probe_book import ProbeBook, total_us
 from autosched.probing.reshard_tables import probe_reshards

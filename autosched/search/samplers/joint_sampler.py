@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from autosched.budget import UNLIMITED, Budget
-from autosched.errors import ScheduleError, SearchError
+from autosched.errors import NoScheduleError, ScheduleError, SearchError, TimeUpError
 from autosched.network.graph import failing_layer
 from autosched.probing.joint_problem import JointProblem, Selection
 from autosched.schedule.outcomes import MEMORY_KINDS, DeviceOp, Rejection
@@ -71,16 +71,21 @@ class JointSampler:
     def propose(self, budget: Budget = UNLIMITED) -> Selection | None:
         """Return the next schedule to try, never one that was tried before.
 
-        None if what was learned leaves none, or the budget ends before one is found.
+        None if what was learned leaves none.
+
+        Raises:
+            TimeUpError: if time ends before it is known whether there is one.
         """
         try:
             for selection in self._proposals(budget):
                 if _key(selection) not in self._tried:
                     self._tried.add(_key(selection))
                     return selection
-        except SearchError:
+        except NoScheduleError:
             # The problem itself has a schedule, so the learned constraints leave none.
             return None
+        except SearchError as error:
+            raise TimeUpError(str(error)) from None
         return None
 
     def tell(self, selection: Selection, record: TrialRecord) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from autosched.budget import Budget
+from autosched.errors import SearchError, TimeUpError
 from autosched.probing.joint_problem import JointProblem, Selection
 from autosched.schedule.outcomes import DeviceOp, Rejection, RejectionKind
 from autosched.schedule.tensors import Edge, move_label
@@ -247,3 +248,17 @@ def test_times_are_summed_by_layer_and_edge_in_the_order_they_ran():
 
     ops = (op("b", 1_000.0), op("a -> c", 500.0), op("b", 250.0), op("a", None))
     assert list(times_by_layer(ops).items()) == [("b", 1.25), ("a -> c", 0.5)]
+
+
+def test_a_solver_out_of_time_is_not_a_search_without_proposals(
+    studied: Studied, monkeypatch: pytest.MonkeyPatch
+):
+    """Whether there is another schedule is not known then."""
+    sampler = JointSampler(studied.joint, seed=0)
+
+    def out_of_time(*_: object) -> None:
+        raise SearchError("no schedule found within the time given")
+
+    monkeypatch.setattr(sampler, "_solution", out_of_time)
+    with pytest.raises(TimeUpError, match="within the time given"):
+        sampler.propose()
