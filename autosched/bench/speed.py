@@ -38,12 +38,12 @@ _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 @dataclass(frozen=True)
 class Speed:
-    """Times of one network, batch and board.
+    """Times of one network, batch and board, with all libraries loaded.
 
-    ``empty_s`` is from capture to export with nothing stored and ``jobs`` workers, ``one_job_s``
-    the same with one; ``filled_s`` again with every probe stored. ``parent_rss_bytes`` and
-    ``worker_rss_bytes`` are the peaks of this process and of the largest worker, and
-    ``total_rss_bytes`` is that of all of them together (pages they share are counted in each).
+    ``empty_s`` is from capture to export with nothing stored and ``jobs`` workers, in ``trials``
+    trials, ``one_job_s`` the same with one; ``filled_s`` again with every probe stored.
+    ``parent_rss_bytes`` and ``worker_rss_bytes`` are the peaks of this process and of the largest
+    worker, ``total_rss_bytes`` that of all together (pages they share are counted in each).
     ``proposal_ms`` (the joint sampler's), ``add_trial_ms``, ``predict_ms`` (the device ops of one
     forward pass, not seen before) and ``parse_ms`` (its captured graph) are medians. None where
     there was nothing to time.
@@ -74,13 +74,14 @@ def measure_speed(
     capture: Callable[[], Network],
     board: str,
     settings: Settings,
-    trials: int,
+    trials: int | None = None,
     jobs: int | None = None,
 ) -> Speed:
     """Run the main job in databases of its own, then time its parts.
 
-    ``capture`` reads the network file anew; ``jobs`` None stands for one worker a core. Takes as
-    long as three searches. With one job, ``one_job_s`` is ``empty_s``.
+    ``capture`` reads the network file anew; ``trials`` None searches as ``autosched run`` does,
+    which stops at the proven bound, ``jobs`` None stands for one worker a core. Takes as long as
+    three searches. With one job, ``one_job_s`` is ``empty_s``.
 
     Raises:
         AutoschedError: whatever the search raises.
@@ -88,12 +89,13 @@ def measure_speed(
     with tempfile.TemporaryDirectory(prefix="autosched-speed-") as directory:
         place = Path(directory)
         jobs = default_jobs() if jobs is None else jobs
+        network = capture()  # loads PyTorch, which only the first of the jobs would pay for
         with watched_memory() as together:
-            empty_s, _ = _job(capture, board, settings, trials, _Place(place, "empty", jobs))
+            empty_s, ran = _job(capture, board, settings, trials, _Place(place, "empty", jobs))
         # Before the parts: they load ttnn into this process.
         parent = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
         worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _RSS_UNIT
-        filled_s, network = _job(capture, board, settings, trials, _Place(place, "filled", jobs))
+        filled_s, _ = _job(capture, board, settings, trials, _Place(place, "filled", jobs))
         one_job_s = empty_s
         if jobs > 1:
             (alone := place / "alone").mkdir()
@@ -114,7 +116,7 @@ def measure_speed(
             empty_s=empty_s,
             one_job_s=one_job_s,
             filled_s=filled_s,
-            trials=trials,
+            trials=ran,
             parent_rss_bytes=parent,
             worker_rss_bytes=worker,
             total_rss_bytes=together.rss_bytes,
@@ -141,14 +143,18 @@ class _Place:
 
 
 def _job(
-    capture: Callable[[], Network], board: str, settings: Settings, trials: int, place: _Place
-) -> tuple[float, Network]:
+    capture: Callable[[], Network],
+    board: str,
+    settings: Settings,
+    trials: int | None,
+    place: _Place,
+) -> tuple[float, int]:
+    """Search and export; return the seconds and how many trials ran."""
     begin = time.perf_counter()
     with open_pool(find_board(board), jobs=place.jobs) as pool:
         pool.start(1)
-        network = capture()
         with create_study(
-            network,
+            capture(),
             board,
             storage=_url(place.directory),
             name=place.name,
@@ -158,7 +164,8 @@ def _job(
             best = study.optimize(trials=trials)
             if best is not None and best.schedule is not None:
                 save_schedule(best.schedule, place.directory / f"{place.name}.py")
-    return time.perf_counter() - begin, network
+            ran = len(study.trials)
+    return time.perf_counter() - begin, ran
 
 
 def _add_trial_ms(study: Study, trial: TrialRecord, url: str) -> float:

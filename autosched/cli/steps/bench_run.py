@@ -291,7 +291,7 @@ def _measured_speed(output: Screen, request: BenchRequest, kind: str) -> dict[st
         lambda: captured_network(output, net, batch, allow_host=request.allow_host),
         request.boards[0],
         settings,
-        effort.trials if request.trials is None else request.trials,
+        request.trials,
         request.jobs,
     ).to_plain()
     for name, value in speed.items():
