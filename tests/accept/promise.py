@@ -80,7 +80,7 @@ def shortened(figure: float) -> str:
 
 def percent_above(figure: float, other: float) -> float:
     """By how many percent a figure is above another, below zero if it is below."""
-    return round(100 * (figure / other - 1), 6)
+    return round(100 * (figure / other - 1), 6) + 0.0  # no zero below zero
 
 
 def off_percent(figure: float, wanted: float) -> float:

@@ -9,7 +9,7 @@ from tests.accept.commands import STUDIES
 from tests.accept.promise import Figures, Kind, Limit, Promise
 
 NET = str(STUDIES / "resnet50.py")
-EMPTY = "file to exported schedule, empty database"
+EMPTY = "capture to exported schedule, empty database"
 FILLED = "the same with stored probes"
 AGAINST_ONE = "time over that with --jobs 1, in the same run"
 MEMORY = "memory of all processes together"
@@ -23,8 +23,7 @@ def captured() -> Network:
 
 
 def measure() -> Figures:
-    settings = Settings(NET, "mock")
-    speed = measure_speed(captured, "n150", settings, settings.effort.trials)
+    speed = measure_speed(captured, "n150", Settings(NET, "mock"))
     print(speed)  # noqa: T201 - the log
     return {
         EMPTY: speed.empty_s,
@@ -39,8 +38,8 @@ def measure() -> Figures:
 PROMISES = (
     Promise(
         "speed",
-        "ResNet-50, batch 1, default effort: from the network file to the exported schedule, on "
-        "two cores.",
+        "ResNet-50, batch 1, default effort, until a trial reaches the bound, as autosched run "
+        "does by itself: from the network file to the exported schedule, on two cores.",
         (
             Limit(EMPTY, Kind.MEASURED, "s", most=45),
             Limit(FILLED, Kind.MEASURED, "s", most=10),
