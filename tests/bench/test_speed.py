@@ -27,7 +27,7 @@ def test_all_searches_are_of_the_same_settings(monkeypatch: pytest.MonkeyPatch) 
     """Of others, the parts would be timed on what the jobs did not probe, or be refused."""
     asked: list[tuple[str, Settings]] = []
     opened: list[int | None] = []
-    study = SimpleNamespace(optimize=lambda **_: None, prepare=lambda: None, best=None)
+    study = SimpleNamespace(optimize=lambda **_: None, prepare=lambda: None, best=None, trials=[])
 
     def create_study(*_: object, name: str, settings: Settings, **_more: object) -> Any:
         asked.append((name, settings))
