@@ -1,6 +1,7 @@
 """Run promises and say which hold: ``python -m tests.accept [NAME...]``."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from autosched.report.output import opened_output, say
+from tests.accept.child import leave
 from tests.accept.frame import ROOT, find_promises, take
 from tests.accept.page import Circumstances, markdown, tally
 from tests.accept.promise import Promise, Result, Verdict
@@ -120,4 +122,5 @@ def main(
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, leave)
     typer.run(main)

@@ -11,7 +11,7 @@ from typing import Any
 from tests.accept.promise import NotMeasuredError
 
 
-def _leave(number: int, _frame: FrameType | None) -> None:
+def leave(number: int, _frame: FrameType | None) -> None:
     """Leave by an exception, so that servers and searches are ended on the way out."""
     raise SystemExit(128 + number)
 
@@ -27,7 +27,7 @@ def measured(module: str, name: str) -> dict[str, Any]:
 
 
 def main(module: str, name: str, result: str) -> None:
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, leave)
     Path(result).write_text(json.dumps(measured(module, name)), encoding="utf-8")
 
 
