@@ -96,7 +96,9 @@ def prove(joint: JointProblem, time_limit_s: float, budget: Budget = UNLIMITED) 
     return Proof(
         bound_us=solution.lower_bound_us,
         any_order_us=min(solution.lower_bound_us, roomy.lower_bound_us),
-        optimal=solution.optimal and not any(_left_out(joint, solution)),
+        optimal=solution.optimal
+        and not any(_left_out(joint, solution))
+        and not any(_unasked(joint, solution)),
         seconds=solution.seconds + roomy.seconds,
         kinds=joint.kinds,
         estimated_share=_estimated_share(joint, solution.best),
@@ -116,6 +118,7 @@ def widened(
     when the budget, or a minute, was up. A problem in which nothing fits is returned as it is.
     """
     budget = budget.part(_WIDENING_LIMIT_S)
+    asked: set[tuple[str, LayoutChange]] = set()
     while not budget.is_up:
         try:
             solutions = _solved(joint, _ROUND_LIMIT_S, budget)
@@ -125,7 +128,9 @@ def widened(
         for solution in solutions:
             for name, choice in _left_out(joint, solution):
                 wanted.setdefault(name, set()).add(choice.layouts)
-        unasked = set(_unasked(joint, solutions[-1]))
+        # A device that died over one has no answer the second time either.
+        unasked = {pair for solution in solutions for pair in _unasked(joint, solution)} - asked
+        asked |= unasked
         if not wanted and not unasked:
             break
         joint = _with_reshards(joint, unasked, book)

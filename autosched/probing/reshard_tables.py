@@ -7,7 +7,13 @@ from typing import TypeVar
 from autosched.device.interface import ReshardRequest
 from autosched.network.graph import Layer, Network
 from autosched.probing.candidates import Tables
-from autosched.probing.probe_book import LayerProgress, ProbeBook, Probed, reshard_signature
+from autosched.probing.probe_book import (
+    TRANSIENT,
+    LayerProgress,
+    ProbeBook,
+    Probed,
+    reshard_signature,
+)
 from autosched.schedule.outcomes import Rejection, TimeKind
 from autosched.schedule.tensors import Edge, Memory, TensorLayout
 
@@ -137,6 +143,8 @@ def _table(answers: Iterable[_Answered]) -> ReshardTable:
     times_us: dict[LayoutChange, float] = {}
     impossible, measured = set(), set()
     for pair, answer in answers:
+        if isinstance(answer, Rejection) and answer.kind in TRANSIENT:
+            continue  # nothing is known of it
         # ttnn may leave the tensor elsewhere than asked; such a reshard helps nobody.
         if isinstance(answer, Rejection) or answer.outcome.output_layout != pair[1]:
             impossible.add(pair)

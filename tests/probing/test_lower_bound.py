@@ -116,6 +116,7 @@ class Reshards:
     times_us: Mapping[LayoutChange, float | None] = field(default_factory=dict)
     otherwise_us: float | None = 50.0
     kind: TimeKind = TimeKind.ESTIMATED
+    refused: Rejection = REFUSED
     asked: list[LayoutChange] = field(default_factory=list)
     budget: Budget = UNLIMITED
 
@@ -127,7 +128,7 @@ class Reshards:
         self.asked.append((source, target))
         time_us = self.times_us.get((source, target), self.otherwise_us)
         if time_us is None:
-            return REFUSED
+            return self.refused
         return Probed(ProbeOutcome((), (source,), target), time_us, self.kind, 0.0)
 
     def problem(self, network: Network, tables: ProbedTables) -> JointProblem:
@@ -217,6 +218,22 @@ def test_a_slower_candidate_that_may_be_faster_in_place_counts() -> None:
     assert prove(book.problem(network, ProbedTables(tables, {})), 1.0).bound_us == 9.0
     left_out = ProbedTables({**tables, "conv0": (plain,)}, {"conv0": (moving,)})
     assert prove(book.problem(network, left_out), 1.0).bound_us == 9.0
+
+
+def test_a_reshard_over_which_the_device_died_may_be_possible_all_the_same() -> None:
+    """A crash is no answer: the bound takes the reshard to cost nothing, and is not tight."""
+    network = chain(1)
+    here, there = sharded(1, 1), sharded(2, 1)
+    end = Choice(Conv2dConfig(), (here,), here, 1.0, 0, ())
+    fast = replace(end, input_layouts=(there,), time_us=2.0)
+    slow = replace(end, time_us=50.0)
+    tables: Tables = {"x": (end,), "conv0": (fast, slow), "y": (end,)}
+    book = Reshards({(here, there): None}, refused=replace(REFUSED, kind=RejectionKind.CRASH))
+    joint = book.widened(book.problem(network, ProbedTables(tables, {})))
+    assert solve(joint.problem).best.cost_us == 52.0
+    proof = prove(joint, 1.0)
+    assert proof.bound_us == 4.0
+    assert not proof.optimal
 
 
 def test_only_what_the_bound_rests_on_is_brought_in() -> None:
