@@ -24,7 +24,7 @@ from autosched.store.probes import DeviceKey
 from autosched.store.trials import TrialRecord
 
 CountedProgress = Callable[[Phase, int, int, str, ProbeCounts], None]
-"""Called as :meth:`autosched.search.loop.Observer.on_phase`."""
+"""Called as :meth:`autosched.search.run.Observer.on_phase`."""
 _SOLVE_LIMIT_S = 60.0
 
 

@@ -18,7 +18,7 @@ from autosched.bench.rule_baselines import RANKING_RULES, RuleBaseline
 from autosched.errors import SearchError, TimeUpError
 from autosched.schedule.outcomes import Rejection, TimeKind
 from autosched.schedule.schedule import Schedule
-from autosched.search.loop import Proposals
+from autosched.search.samplers.proposals import Proposals
 from autosched.search.samplers.registry import SAMPLERS
 from autosched.store.trials import TrialRecord
 

@@ -17,7 +17,7 @@ from autosched.probing.joint_problem import JointProblem
 from autosched.probing.probe_book import ProbeBook, ProbeCounts
 from autosched.schedule.schedule import Schedule
 from autosched.search import loop
-from autosched.search.loop import Observer, Run, SilentObserver, StopReason
+from autosched.search.run import Observer, Run, SilentObserver, StopReason
 from autosched.search.settings import Settings
 from autosched.search.trial import run_trial
 from autosched.store.database import Store

@@ -15,8 +15,8 @@ from autosched.probing.probe_book import Phase, ProbeCounts
 from autosched.probing.problem_builder import build_problem
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome, TimeKind
 from autosched.schedule.schedule import Provenance, Schedule
-from autosched.search.loop import StopReason
 from autosched.search.open_study import open_study
+from autosched.search.run import StopReason
 from autosched.search.samplers.registry import SAMPLERS
 from autosched.search.settings import Settings
 from autosched.search.study import Study

@@ -1,4 +1,4 @@
-"""What a sampler proposes is run once; whole searches are run in test_study."""
+"""What a sampler proposes is proposed once."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 from autosched.budget import Budget
 from autosched.probing.joint_problem import Selection, spill_edges
 from autosched.schedule.schedule import Provenance
-from autosched.search.loop import Proposals
+from autosched.search.samplers.proposals import Proposals
 from autosched.search.samplers.registry import SAMPLERS
 from autosched.store.trials import TrialRecord
 from tests.examples.studied import Studied
@@ -33,7 +33,7 @@ class Stubborn:
 
 
 def proposals_of(studied: Studied, sampler: Stubborn, monkeypatch: pytest.MonkeyPatch) -> Proposals:
-    monkeypatch.setattr("autosched.search.loop.make_sampler", lambda *_: sampler)
+    monkeypatch.setattr("autosched.search.samplers.proposals.make_sampler", lambda *_: sampler)
     return Proposals(studied.joint, "stubborn", 0)
 
 

@@ -1,0 +1,150 @@
+"""One search of a study: what it works with, who watches it, and why it ended."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from autosched.boards import Board
+from autosched.budget import UNLIMITED, Budget
+from autosched.device.interface import Device
+from autosched.network.graph import Network
+from autosched.probing.joint_problem import JointProblem
+from autosched.probing.lower_bound import Proof
+from autosched.probing.probe_book import Phase, ProbeBook, ProbeCounts
+from autosched.schedule.schedule import Provenance, Schedule
+from autosched.search.settings import Settings
+from autosched.space.defaults import default_schedule
+from autosched.store.database import Store
+from autosched.store.studies import StudyRecord
+from autosched.store.trials import GIVEN_SAMPLER, TrialRecord, add_trial, best_of, list_trials
+
+
+class StopReason(Enum):
+    """Why a search ended; the value is what a person reads."""
+
+    BOUND = "bound reached"
+    TRIALS = "trials run"
+    TIME = "time up"
+    EXHAUSTED = "all proposals tried"
+    INTERRUPTED = "interrupted"
+
+
+class Observer(Protocol):
+    """Receives the progress of a search; every method may do nothing."""
+
+    def on_phase(
+        self, phase: Phase, done: int, total: int, detail: str, counts: ProbeCounts
+    ) -> None:
+        """The search is in a phase, of which ``done`` of ``total`` is done (0: nobody knows).
+
+        ``detail`` is the layer that comes next, or "".
+        """
+
+    def on_bound(self, proof: Proof) -> None:
+        """The solver proved how fast a schedule of the probed choices can be at best."""
+
+    def on_trial(self, trial: TrialRecord, best: TrialRecord | None) -> None:
+        """A trial has been stored."""
+
+    def on_warning(self, text: str) -> None:
+        """Something beside the search went wrong; the search has its result all the same."""
+
+
+class SilentObserver:
+    """Watches nothing."""
+
+    def on_phase(
+        self, phase: Phase, done: int, total: int, detail: str, counts: ProbeCounts
+    ) -> None:
+        """Do nothing."""
+
+    def on_bound(self, proof: Proof) -> None:
+        """Do nothing."""
+
+    def on_trial(self, trial: TrialRecord, best: TrialRecord | None) -> None:
+        """Do nothing."""
+
+    def on_warning(self, text: str) -> None:
+        """Do nothing."""
+
+
+class Mirror(Protocol):
+    """Shows finished trials elsewhere."""
+
+    def add(self, trial: TrialRecord) -> None:
+        """Show one trial."""
+
+
+@dataclass
+class Run:
+    """One search of a study.
+
+    Trials run on ``device``; ``book`` answers probes, and where it only ranks candidates,
+    ``measured`` answers for the best of them. ``joint`` and ``proof`` are None until all is probed,
+    ``stopped`` until the search has ended.
+    """
+
+    store: Store
+    record: StudyRecord
+    network: Network
+    settings: Settings
+    board: Board
+    device: Device
+    book: ProbeBook
+    measured: ProbeBook | None = None
+    budget: Budget = UNLIMITED
+    observer: Observer = field(default_factory=SilentObserver)
+    mirror: Mirror | None = None
+    joint: JointProblem | None = None
+    proof: Proof | None = None
+    stopped: StopReason | None = None
+
+    @property
+    def trials(self) -> list[TrialRecord]:
+        """All finished trials by number, without their device ops."""
+        return list_trials(self.store, self.record)
+
+    @property
+    def given(self) -> list[Schedule]:
+        """The schedules that the study was given to start from."""
+        given = [trial for trial in self.trials if trial.sampler == GIVEN_SAMPLER]
+        return [trial.schedule for trial in given if trial.schedule is not None]
+
+    @property
+    def default(self) -> Schedule:
+        """Ttnn's default schedule."""
+        record = self.record
+        formats = self.settings.formats
+        return default_schedule(self.network, record.board, record.ttnn_version, formats)
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where this study's schedules come from."""
+        return Provenance(
+            network=self.record.network,
+            network_signature=self.record.network_signature,
+            board=self.record.board,
+            ttnn_version=self.record.ttnn_version,
+            batch=self.record.batch,
+            study=self.record.name,
+        )
+
+    def enter(self, phase: Phase, done: int = 0, total: int = 0, detail: str = "") -> None:
+        """Tell the observer how far a phase is."""
+        self.observer.on_phase(phase, done, total, detail, self.book.counts)
+
+    def finish(self, trial: TrialRecord) -> TrialRecord:
+        """Store a trial and tell whoever watches; return it with its number."""
+        stored = add_trial(self.store, self.record, trial)
+        if self.mirror is not None:
+            self.mirror.add(stored)
+        self.observer.on_trial(stored, best_of(self.store, self.record))
+        return stored
+
+    @property
+    def is_at_bound(self) -> bool:
+        """Whether the best trial is as good as the proven bound."""
+        best = best_of(self.store, self.record)
+        return (
+            best is not None and self.proof is not None and self.proof.is_reached(best.latency_us)
+        )
