@@ -18,7 +18,7 @@ from autosched.export.module_text import (
     prose,
     quoted,
 )
-from autosched.export.ttnn_names import (
+from autosched.export.ttnn_values import (
     COMPUTE_TTNN_DEFAULTS,
     CONV2D_TTNN_DEFAULTS,
     MATMUL_MEMORY,

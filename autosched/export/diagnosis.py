@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from autosched.export.ttnn_names import dtype_name, fidelity_name, page_name, sharding_name
+from autosched.export.ttnn_values import dtype_name, fidelity_name, page_name, sharding_name
 from autosched.export.validation import ACT_BLOCK_STEP, FLOAT_TYPES, SHARDED_LAYOUTS, one_of
 from autosched.schedule.configurations import ComputeConfig, Conv2dConfig, Fidelity, PoolConfig
 from autosched.schedule.serialization import FREEING_FLAGS

@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Any, cast
 
 from autosched.errors import ScheduleError
-from autosched.export.ttnn_names import SLICE_TYPES
+from autosched.export.ttnn_values import SLICE_TYPES
 from autosched.network.legal_values import CONVERT_TO_HWC, Fault, eltwise_faults
 from autosched.schedule.configurations import (
     HOST_METHOD,

@@ -9,7 +9,7 @@ import ttnn
 
 from autosched.errors import ScheduleError
 from autosched.export.config_module import render_schedule
-from autosched.export.ttnn_names import COMPUTE_TTNN_DEFAULTS, CONV2D_TTNN_DEFAULTS
+from autosched.export.ttnn_values import COMPUTE_TTNN_DEFAULTS, CONV2D_TTNN_DEFAULTS
 from autosched.schedule.configurations import Conv2dConfig, FixedConfig, PoolConfig
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.schedule.serialization import with_freeing_flag
