@@ -5,14 +5,15 @@ A ``.json`` file is read as it is. Any other file is a Python module: it is run 
 """
 
 import ast
+import json
 import os
 import traceback
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from autosched.errors import ScheduleError
 from autosched.export.diagnosis import explain_schedule_error, first_words
-from autosched.export.json_form import parse_json
 from autosched.export.ttnn_values import layer_plain, layout_plain
 from autosched.export.validation import build_schedule, named_entries
 from autosched.quiet import import_quietly
@@ -47,6 +48,43 @@ def _read(path: Path) -> str:
         raise ScheduleError(f"{path}: not a schedule: it is not text") from None
     except OSError as error:
         raise ScheduleError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def parse_json(text: str, file: str) -> Schedule:
+    """Read what :func:`~autosched.export.saving.render_json` wrote.
+
+    Raises:
+        ScheduleError: naming ``file`` and the place, if it is not JSON, not a schedule or has an
+            illegal value.
+    """
+    try:
+        plain = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise ScheduleError(
+            f"{file}:{error.lineno}: not JSON: {error.msg}. Correct it, or export again."
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise ScheduleError(f"{file}: not a schedule: {error}") from None
+    if not isinstance(plain, dict) or not {"provenance", "layers"} <= set(plain):
+        raise ScheduleError(f"{file}: not a schedule: it needs a provenance and layers")
+    unknown = sorted(set(plain) - {item.name for item in fields(Schedule)})
+    if unknown:
+        raise ScheduleError(f"{file}: unknown field {', '.join(unknown)}")
+    return build_schedule(plain, file)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a key that is given twice, which JSON would silently take from the last."""
+    table: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in table:
+            raise ValueError(f"{key!r} is given twice")
+        table[key] = value
+    return table
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number")
 
 
 def _parse(text: str, file: str) -> ast.Module:

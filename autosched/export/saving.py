@@ -1,14 +1,19 @@
-"""A schedule written to a file, whole or not at all."""
+"""A schedule written to a file, whole or not at all.
+
+JSON has the same values as the Python module, for programs without ttnn.
+"""
 
 import contextlib
+import json
 import os
 import secrets
 from pathlib import Path
 
 from autosched.errors import ScheduleError
 from autosched.export.config_module import render_schedule
-from autosched.export.json_form import render_json
+from autosched.export.validation import validate_schedule
 from autosched.schedule.schedule import Schedule
+from autosched.schedule.serialization import to_plain
 
 
 def save_schedule(schedule: Schedule, path: str | os.PathLike[str]) -> Path:
@@ -31,6 +36,16 @@ def save_schedule(schedule: Schedule, path: str | os.PathLike[str]) -> Path:
             f"{target}: cannot be written: {error.strerror}. Name another place with -o."
         ) from None
     return target
+
+
+def render_json(schedule: Schedule) -> str:
+    """Return the schedule as JSON text; the same schedule gives the same text.
+
+    Raises:
+        ScheduleError: if the schedule has a value that could not be read back.
+    """
+    validate_schedule(schedule, f"schedule of {schedule.provenance.network}")
+    return json.dumps(to_plain(schedule), indent=2) + "\n"
 
 
 def _replace(target: Path, text: str) -> None:

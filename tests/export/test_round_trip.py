@@ -6,9 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from autosched.export.config_module import render_schedule
-from autosched.export.json_form import render_json
 from autosched.export.loading import load_schedule
-from autosched.export.saving import save_schedule
+from autosched.export.saving import render_json, save_schedule
 from autosched.schedule.schedule import Schedule
 from tests.examples.schedules import schedules, small_schedule
 
