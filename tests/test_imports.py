@@ -84,7 +84,7 @@ ONE_FILE = {
         "device/interface.py",
         "device/rejections.py",
     },
-    ("export", "network"): {"network/legal_values.py"},
+    ("export", "network"): {"export/validation.py"},
     ("probing", "device"): {"device/interface.py", "device/revisions.py"},
     ("device", "device/mock"): {"device/machine.py"},
 }

@@ -1,4 +1,4 @@
-"""What a schedule file may say: legal values of every field, and for whom it was made."""
+"""What a schedule file may say: legal values of every field, and for what it was made."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from autosched.errors import ScheduleError
 from autosched.export.ttnn_values import SLICE_TYPES
-from autosched.network.legal_values import CONVERT_TO_HWC, Fault, eltwise_faults
+from autosched.network.graph import Network, in_execution_order
+from autosched.network.legal_values import CONVERT_TO_HWC, Fault, eltwise_faults, layer_faults
 from autosched.schedule.configurations import (
     HOST_METHOD,
     Conv2dConfig,
@@ -50,7 +51,7 @@ def validate_schedule(schedule: Schedule, file: str) -> None:
     """
     _report(file, "PROVENANCE", _provenance_faults(schedule.provenance))
     for name, config in schedule.layers.items():
-        _report(file, f"layer {name!r}", _layer_faults(config))
+        _report(file, f"layer {name!r}", _config_faults(config))
     for noun, table in (("reshard", schedule.reshards), ("move", schedule.moves)):
         for edge, layout in table.items():
             place = f"{noun} {str(edge)!r}"
@@ -87,6 +88,58 @@ def check_provenance(
         )
 
 
+def check_layers(schedule: Schedule, file: str, network: Network) -> None:
+    """Check that a schedule has the layers of a network.
+
+    Raises:
+        ScheduleError: naming the file and the layer that is missing or too many, or has a value
+            that its operator has not.
+    """
+    for name in schedule.layers:
+        if name not in network.by_name:
+            raise ScheduleError(
+                f"{file}: layer {name!r} is not in network {network.name}; remove it, or export "
+                "the schedule again"
+            )
+    for layer in network:
+        if layer.name not in schedule.layers:
+            raise ScheduleError(
+                f"{file}: layer {layer.name!r} is missing; export the schedule again"
+            )
+    for layer in network:
+        for fault in layer_faults(layer, schedule.layers[layer.name]):
+            raise ScheduleError(
+                f"{file}: layer {layer.name!r}: {fault}. Correct it, or export the schedule again."
+            )
+    for edge in schedule.reshards:
+        if edge not in network.edges:
+            raise ScheduleError(
+                f"{file}: reshard {str(edge)!r} is of no edge of network {network.name}; correct "
+                "it, or remove it"
+            )
+    _check_order(schedule, file, network)
+
+
+def _check_order(schedule: Schedule, file: str, network: Network) -> None:
+    try:
+        last_uses = in_execution_order(network, schedule).last_uses
+    except ScheduleError as error:
+        raise ScheduleError(f"{file}: {error}") from None
+    place = {name: number for number, name in enumerate(schedule.layers)}
+    for edge in schedule.moves:
+        if place[edge.producer] > place[edge.consumer]:
+            raise ScheduleError(
+                f"{file}: move {str(edge)!r} is before its tensor is there; name a layer from "
+                f"{edge.producer} on"
+            )
+        last = last_uses.get(edge.producer)
+        if last is not None and place[edge.consumer] >= place[last]:
+            raise ScheduleError(
+                f"{file}: move {str(edge)!r} is after {last}, the last to read its tensor; name an "
+                "earlier layer, or remove it"
+            )
+
+
 def one_of(values: tuple[str, ...]) -> str:
     """Return the legal values as words."""
     shown = [str(value) or "none" for value in values]
@@ -114,7 +167,7 @@ def _provenance_faults(made_for: Provenance) -> Iterator[Fault]:
         yield Fault("latency_kind", "None", "measured or estimated where latency_us is given")
 
 
-def _layer_faults(config: LayerConfig) -> Iterator[Fault]:
+def _config_faults(config: LayerConfig) -> Iterator[Fault]:
     if isinstance(config, Conv2dConfig):
         yield from _conv2d_faults(config)
     elif isinstance(config, MatmulConfig):

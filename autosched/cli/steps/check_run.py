@@ -12,8 +12,7 @@ from autosched.device.machine import choose_device, ttnn_version
 from autosched.device.worker import WorkerDevice
 from autosched.errors import ScheduleError
 from autosched.export.loading import load_schedule
-from autosched.export.validation import check_provenance
-from autosched.network.schedule_checks import check_layers
+from autosched.export.validation import check_layers, check_provenance
 from autosched.probing.probe_book import total_us
 from autosched.report import words
 from autosched.report.layer_rows import host_rows

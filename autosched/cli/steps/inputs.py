@@ -6,9 +6,8 @@ from autosched.cli import exits
 from autosched.device.machine import ttnn_version
 from autosched.errors import ScheduleError
 from autosched.export.loading import load_schedule
-from autosched.export.validation import check_provenance
+from autosched.export.validation import check_layers, check_provenance
 from autosched.network.graph import Network
-from autosched.network.schedule_checks import check_layers
 from autosched.report import words
 from autosched.report.layer_rows import warn_of_host_layers
 from autosched.report.output import Screen, say
