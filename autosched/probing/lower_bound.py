@@ -18,8 +18,8 @@ from autosched.budget import UNLIMITED, Budget
 from autosched.errors import SearchError
 from autosched.probing.candidates import Choice
 from autosched.probing.joint_problem import JointProblem
+from autosched.probing.layer_tables import Timing, joined
 from autosched.probing.probe_book import LayerProgress, ProbeBook
-from autosched.probing.pruning import Timing, joined
 from autosched.probing.reshard_tables import LayoutChange, ReshardTable, probe_pairs, probe_reshards
 from autosched.schedule.outcomes import TimeKind
 from autosched.schedule.tensors import TensorLayout

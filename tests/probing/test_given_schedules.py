@@ -5,7 +5,7 @@ from dataclasses import replace
 from autosched.network.graph import Layer
 from autosched.probing.candidates import Choice
 from autosched.probing.given_schedules import known_choices
-from autosched.probing.pruning import joined
+from autosched.probing.layer_tables import joined
 from autosched.schedule.outcomes import Rejection, RejectionKind
 from autosched.schedule.schedule import Schedule
 from autosched.search.open_study import open_study
