@@ -221,11 +221,8 @@ def _prepare(store: Store) -> None:
         with store.connection("") as connection:
             # Kept in the file, so that Optuna's connections use it, too.
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-    # Opening a current database, the usual case, does without Alembic's import time.
-    from autosched.store import migrations  # noqa: PLC0415
-
     with store.connection("BEGIN IMMEDIATE") as connection:
-        migrations.upgrade(connection, store.describe())
+        schema.upgrade(connection, store.describe())
 
 
 def _create_engine(address: Address, lock_timeout_s: float) -> Engine:

@@ -1,11 +1,15 @@
-"""The tables. ``db/versions`` holds the migrations that make them; a test compares the two.
+"""The tables, and how a database comes to have those of the current schema.
+
+``db/versions`` holds the migrations that make them; a test compares the two.
 
 Every table starts with ``autosched_``, because Optuna's tables (``studies``, ``trials``,
 ``alembic_version`` ...) live in the same database.
 """
 
+import sys
 from datetime import datetime, timezone
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import (
     JSON,
@@ -24,10 +28,15 @@ from sqlalchemy import (
     inspect,
     select,
     table,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from autosched.errors import StoreError
+from autosched.store.address import PACKAGE, checkout_directory
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 TABLE_PREFIX = "autosched_"
 
@@ -224,3 +233,52 @@ def refuse_foreign(connection: Connection, place: str) -> None:
 def is_own_table(name: str) -> bool:
     """Whether autosched made a table, going by its name."""
     return name.startswith(TABLE_PREFIX)
+
+
+# Any number that other users of a PostgreSQL server are unlikely to lock.
+_UPGRADE_LOCK = 0x6175746F
+
+
+def upgrade(connection: Connection, place: str) -> None:
+    """Bring a database to :data:`HEAD` in the caller's write transaction.
+
+    Raises:
+        StoreError: if a newer autosched made it.
+    """
+    if connection.dialect.name == "postgresql":
+        # Two processes that meet an empty database would both create the tables.
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
+    found = current_revision(connection)
+    if found == HEAD:
+        return
+    _refuse_newer(found, place)
+    # Opening a current database, the usual case, does without Alembic's import time.
+    from alembic import command  # noqa: PLC0415
+
+    command.upgrade(alembic_config(connection), HEAD)
+
+
+def alembic_config(connection: Connection) -> "Config":
+    """Return the configuration that runs ``db/env.py`` on an open connection."""
+    from alembic.config import Config  # noqa: PLC0415 - as above
+
+    # By default it prints to what standard output was when Alembic was imported.
+    config = Config(stdout=sys.stdout)
+    config.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _refuse_newer(found: str | None, place: str) -> None:
+    # Revisions are numbered, and a released database is never at an unnumbered one.
+    if found is not None and not (found.isdigit() and int(found) < int(HEAD)):
+        raise StoreError(
+            f"{place} was made by a newer autosched (its schema is {found}, this one knows up to "
+            f"{HEAD}). Update autosched, or name another database"
+        )
+
+
+def migrations_directory() -> Path:
+    """Return the Alembic environment: beside the package in a wheel, ``db/`` in a checkout."""
+    return checkout_directory() or PACKAGE / "_db"

@@ -10,7 +10,7 @@ import autosched
 from autosched.errors import StoreError
 from autosched.store import address as location
 from autosched.store.address import parse_url
-from autosched.store.migrations import migrations_directory
+from autosched.store.models import migrations_directory
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])

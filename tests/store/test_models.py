@@ -13,10 +13,9 @@ from optuna.storages import RDBStorage
 from sqlalchemy import inspect, text
 
 from autosched.errors import StoreError
-from autosched.store import migrations, probes, studies, trials
 from autosched.store import models as schema
+from autosched.store import probes, studies, trials
 from autosched.store.database import Store, open_store
-from autosched.store.migrations import migrations_directory
 from tests.examples import records as examples
 
 _DATA = Path(__file__).parent / "data"
@@ -30,7 +29,7 @@ def _quiet_optuna() -> Iterator[None]:
 
 
 def test_the_head_is_the_newest_migration() -> None:
-    heads = ScriptDirectory(str(migrations_directory())).get_heads()
+    heads = ScriptDirectory(str(schema.migrations_directory())).get_heads()
     assert heads == [schema.HEAD]
 
 
@@ -38,12 +37,12 @@ def test_models_and_migrations_agree(store: Store) -> None:
     with store.writing() as session:
         session.execute(text("CREATE TABLE somebody_else (id INTEGER)"))
     with store.connection("BEGIN") as connection:
-        command.check(migrations.alembic_config(connection))
+        command.check(schema.alembic_config(connection))
 
 
 def test_a_downgrade_leaves_no_table_of_ours(store: Store) -> None:
     with store.connection("BEGIN IMMEDIATE") as connection:
-        command.downgrade(migrations.alembic_config(connection), "base")
+        command.downgrade(schema.alembic_config(connection), "base")
     with store.connection("BEGIN") as connection:
         names = inspect(connection).get_table_names()
     assert names == [schema.VERSION_TABLE]
@@ -77,7 +76,7 @@ def test_optuna_keeps_its_studies_in_the_same_database(url: str, optuna_first: b
     with open_store(url) as store:
         assert trials.best_trial(store, study) is not None
         with store.connection("BEGIN") as connection:
-            command.check(migrations.alembic_config(connection))
+            command.check(schema.alembic_config(connection))
     mirror = optuna.load_study(study_name="mirror", storage=RDBStorage(optuna_url))
     assert len(mirror.trials) == (3 if optuna_first else 2)
 
@@ -94,7 +93,7 @@ def test_a_newer_schema_is_refused(url: str, revision: str) -> None:
 
 def test_an_empty_version_table_is_filled(url: str) -> None:
     with open_store(url) as store, store.connection("BEGIN IMMEDIATE") as connection:
-        command.downgrade(migrations.alembic_config(connection), "base")
+        command.downgrade(schema.alembic_config(connection), "base")
     with open_store(url) as store:
         assert studies.list_studies(store) == []
 
@@ -137,4 +136,4 @@ def test_a_database_of_each_released_schema_is_upgraded(
         assert probes.purge_stale(store, {examples.REVISION}) == 2
         with store.connection("BEGIN") as opened:
             assert schema.current_revision(opened) == schema.HEAD
-            command.check(migrations.alembic_config(opened))
+            command.check(schema.alembic_config(opened))
