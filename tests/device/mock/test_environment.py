@@ -1,4 +1,5 @@
 import shutil
+import struct
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -10,7 +11,7 @@ from autosched.boards import BOARDS, Board
 from autosched.device.machine import cache_dir, mock_directory, silicon_devices
 from autosched.device.mock import environment as mock_setup
 from autosched.device.mock.environment import mock_environment as environment_in
-from autosched.device.mock.placeholder_elf import placeholder_elf
+from autosched.device.mock.environment import placeholder_elf
 from autosched.errors import DeviceError
 from tests.device.conftest import child_options
 from tests.examples.networks import BOARD
@@ -157,3 +158,29 @@ def test_the_cache_is_the_users_unless_told(monkeypatch: pytest.MonkeyPatch) -> 
 def test_no_cards_outside_linux(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     assert silicon_devices() == []
+
+
+def test_the_first_segment_starts_at_the_entry() -> None:
+    image = placeholder_elf()
+    assert image[:7] == b"\x7fELF\x01\x01\x01"
+    entry, program_at = struct.unpack_from("<II", image, 24)
+    kind, offset, address = struct.unpack_from("<III", image, program_at)
+    assert (kind, address) == (1, entry)
+    assert offset % 4 == entry % 4 == 0
+
+
+READELF = shutil.which("readelf")
+
+
+@pytest.mark.skipif(READELF is None, reason="binutils is not installed")
+def test_readelf_finds_nothing_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "kernel.elf"
+    path.write_bytes(placeholder_elf())
+    done = subprocess.run(
+        [str(READELF), "--wide", "--all", path], capture_output=True, text=True, check=True
+    )
+    assert not done.stderr
+    assert "RISC-V" in done.stdout
+    for section in (".text", ".rela.text", ".symtab", ".strtab", ".segments", ".shstrtab"):
+        assert f" {section} " in done.stdout
+    assert "_start" in done.stdout
