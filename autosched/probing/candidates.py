@@ -11,8 +11,7 @@ from autosched.probing.probe_book import Ask, ProbeBook, Probed
 from autosched.schedule.configurations import Conv2dConfig, LayerConfig
 from autosched.schedule.outcomes import DeviceOp, Rejection, TimeKind
 from autosched.schedule.tensors import ShardLayout, TensorLayout
-from autosched.space.defaults import conv2d_base
-from autosched.space.formats import LayerFormats
+from autosched.space.formats import LayerFormats, conv2d_base
 from autosched.space.layers import Option
 
 

@@ -13,7 +13,7 @@ from autosched.probing.lower_bound import Proof
 from autosched.probing.probe_book import Phase, ProbeBook, ProbeCounts
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.search.settings import Settings
-from autosched.space.defaults import default_schedule
+from autosched.space.formats import default_schedule
 from autosched.store.database import Store
 from autosched.store.studies import StudyRecord
 from autosched.store.trials import GIVEN_SAMPLER, TrialRecord, add_trial, best_of, list_trials

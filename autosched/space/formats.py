@@ -1,7 +1,11 @@
-"""Which number formats and fidelity each layer gets while accuracy does not judge them.
+"""Which number formats and fidelity each layer gets, and what ttnn does with nothing but these.
 
-The formats are a policy of the whole network, not a choice of the search: weights and inner
-activations in one format, the network's ends in another.
+The formats are a policy of the whole network, not a choice of the search, while accuracy does not
+judge them: weights and inner activations in one format, the network's ends in another.
+
+What ttnn does when nobody chooses is the schedule every search starts from. Every tensor waits in
+DRAM, interleaved; convolutions and pools get no configuration beyond the formats, so that ttnn
+picks the sharding and slices what it finds too large.
 """
 
 from dataclasses import dataclass
@@ -11,6 +15,7 @@ from autosched.errors import SearchError
 from autosched.network.graph import Layer, Network
 from autosched.network.left_layouts import is_mean, left_layout
 from autosched.network.operators import (
+    Binary,
     Concat,
     Conv2d,
     ConvTranspose2d,
@@ -22,8 +27,20 @@ from autosched.network.operators import (
     Slice,
     Unary,
 )
-from autosched.schedule.configurations import HOST_METHOD, ComputeConfig, Fidelity, FixedConfig
+from autosched.schedule.configurations import (
+    HOST_METHOD,
+    ComputeConfig,
+    Conv2dConfig,
+    EltwiseConfig,
+    Fidelity,
+    FixedConfig,
+    LayerConfig,
+    MatmulConfig,
+    PoolConfig,
+)
+from autosched.schedule.schedule import Provenance, Schedule
 from autosched.schedule.tensors import TILE, DataType, PageLayout, TensorLayout
+from autosched.space.convolutions import in_slices
 
 _Word = TypeVar("_Word", DataType, Fidelity)
 
@@ -179,3 +196,53 @@ def _end_layers(network: Network) -> frozenset[str]:
 
 def _passes_on(network: Network, name: str, marked: set[str]) -> bool:
     return name in marked or isinstance(network.by_name[name].op, Conv2d | ConvTranspose2d | Linear)
+
+
+def conv2d_base(layer: Layer, formats: LayerFormats) -> Conv2dConfig:
+    """Return a convolution's configuration with nothing but its formats."""
+    return Conv2dConfig(
+        weights_dtype=formats.weights_dtype(layer),
+        output_dtype=formats.output_dtype(layer),
+        compute=formats.compute(layer),
+    )
+
+
+def default_config(layer: Layer, formats: LayerFormats) -> LayerConfig:
+    """Return the configuration under which ttnn decides everything but the formats."""
+    dtype = formats.output_dtype(layer)
+    op = layer.op
+    if isinstance(op, HostOp):
+        return host_config(layer, formats)
+    if isinstance(op, Conv2d | ConvTranspose2d):
+        return in_slices(conv2d_base(layer, formats))
+    if isinstance(op, Linear):
+        return MatmulConfig(
+            weights_dtype=formats.weights_dtype(layer),
+            output_dtype=dtype,
+            compute=formats.compute(layer),
+        )
+    if isinstance(op, Pool2d | GlobalAvgPool2d):
+        return PoolConfig(
+            output_dtype=formats.left_in_dram(layer).dtype,
+            output_memory="dram",
+            reallocate_halo_output=True,
+        )
+    if isinstance(op, Binary | Unary):
+        dtype = formats.left_in_dram(layer).dtype
+        return EltwiseConfig(output_dtype=dtype, layout=TensorLayout(dtype=dtype))
+    return FixedConfig(output=formats.left_in_dram(layer))
+
+
+def default_schedule(network: Network, board: str, ttnn_version: str, formats: Formats) -> Schedule:
+    """Return ttnn's default schedule of a network."""
+    by_layer = LayerFormats(network, formats)
+    return Schedule(
+        Provenance(
+            network.name,
+            network.signature,
+            board,
+            ttnn_version,
+            network.batch,
+        ),
+        {layer.name: default_config(layer, by_layer) for layer in network},
+    )

@@ -20,8 +20,7 @@ from autosched.search.run import StopReason
 from autosched.search.samplers.registry import SAMPLERS
 from autosched.search.settings import Settings
 from autosched.search.study import Study
-from autosched.space.defaults import default_schedule
-from autosched.space.formats import Formats
+from autosched.space.formats import Formats, default_schedule
 from autosched.store import models
 from autosched.store.database import Store
 from autosched.store.trials import DEFAULT_SAMPLER, TrialRecord, list_trials

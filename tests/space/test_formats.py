@@ -3,12 +3,20 @@ import pytest
 from autosched.errors import SearchError
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Input, Output, Pool2d
-from autosched.schedule.configurations import Fidelity
+from autosched.schedule.configurations import (
+    Conv2dConfig,
+    EltwiseConfig,
+    Fidelity,
+    FixedConfig,
+    MatmulConfig,
+    PoolConfig,
+)
 from autosched.schedule.tensors import DataType
-from autosched.space.formats import Formats, LayerFormats, parse_formats
+from autosched.space.formats import Formats, LayerFormats, default_schedule, parse_formats
 from tests.examples.space_layers import FORMATS, IMAGE, NETWORK
 
 INNER = {"conv2", "sum", "pool", "mean", "flat"}
+SCHEDULE = default_schedule(NETWORK, "n150", "0.81.1", Formats())
 
 
 def test_inner_layers_lie_between_layers_with_weights() -> None:
@@ -73,3 +81,44 @@ def test_an_illegal_format_is_refused_with_the_legal_ones(
 ) -> None:
     with pytest.raises(SearchError, match=message):
         parse_formats(*words)
+
+
+def test_every_layer_of_the_default_schedule_is_configured_in_execution_order() -> None:
+    assert list(SCHEDULE.layers) == [layer.name for layer in NETWORK]
+    assert not SCHEDULE.reshards
+    assert not SCHEDULE.moves
+    kinds = {name: type(config) for name, config in SCHEDULE.layers.items()}
+    assert kinds == {
+        "x": FixedConfig,
+        "gate": EltwiseConfig,
+        "conv1": Conv2dConfig,
+        "conv2": Conv2dConfig,
+        "sum": EltwiseConfig,
+        "pool": PoolConfig,
+        "mean": PoolConfig,
+        "flat": FixedConfig,
+        "fc": MatmulConfig,
+        "soft": FixedConfig,
+        "y": FixedConfig,
+    }
+
+
+def test_the_default_schedules_provenance_is_the_networks() -> None:
+    provenance = SCHEDULE.provenance
+    assert provenance.network_signature == NETWORK.signature
+    assert (provenance.network, provenance.batch) == ("every kind", 1)
+    assert (provenance.board, provenance.ttnn_version) == ("n150", "0.81.1")
+    assert provenance.latency_us is None
+
+
+def test_ttnn_decides_everything_but_the_formats() -> None:
+    config = SCHEDULE.layers["conv2"]
+    assert isinstance(config, Conv2dConfig)
+    assert (config.shard_layout, config.core_grid, config.act_block_h_override) == (None, (), 0)
+    assert (config.slicing, config.output_memory) == ("auto", "dram")
+    assert config.output_dtype is DataType.BFLOAT8_B
+    assert config.compute.math_fidelity is Fidelity.LOFI
+
+
+def test_nothing_of_the_default_schedule_frees_a_tensor_that_may_be_read_again() -> None:
+    assert not SCHEDULE.frees

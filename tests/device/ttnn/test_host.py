@@ -17,8 +17,7 @@ from autosched.network.operators import HostOp
 from autosched.schedule.configurations import HOST_METHOD, FixedConfig
 from autosched.schedule.outcomes import HOST_READ, HOST_WRITE, ProbeOutcome, RunOutcome
 from autosched.schedule.tensors import DRAM_TILE, DataType, PageLayout, TensorInfo, TensorLayout
-from autosched.space.defaults import default_schedule
-from autosched.space.formats import Formats
+from autosched.space.formats import Formats, default_schedule
 from tests.device.conftest import child_options
 from tests.examples.networks import BOARD
 

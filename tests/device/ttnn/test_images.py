@@ -42,8 +42,7 @@ from autosched.schedule.tensors import (
     TensorLayout,
 )
 from autosched.space.convolutions import in_slices
-from autosched.space.defaults import default_schedule
-from autosched.space.formats import Formats
+from autosched.space.formats import Formats, default_schedule
 from tests.examples.device_layers import HEIGHT
 from tests.examples.layouts import DRAM_8B, ROWS_IN_DRAM, WHOLE_GRID, height
 from tests.examples.networks import BOARD
