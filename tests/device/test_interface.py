@@ -9,7 +9,6 @@ import pytest
 from autosched.budget import Budget
 from autosched.device.interface import Device, ReshardRequest, answers
 from autosched.device.pool import open_pool
-from autosched.device.replay import ReplayDevice
 from autosched.device.worker import WorkerDevice
 from autosched.errors import DeviceError, TimeUpError
 from autosched.network.graph import Network
@@ -17,6 +16,7 @@ from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, 
 from autosched.schedule.tensors import DRAM_TILE, Edge
 from tests.examples import device_layers as examples
 from tests.examples.device_layers import FITS, POOLED, sharded_schedule, ttnn_default
+from tests.examples.devices import ReplayDevice
 from tests.examples.layouts import DRAM_8B, ROWS_IN_DRAM
 from tests.examples.networks import BOARD
 

@@ -6,7 +6,6 @@ import pytest
 
 from autosched.cost.model import CostModel
 from autosched.device.interface import ProbeRequest
-from autosched.device.replay import ReplayDevice
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Conv2d, Input, Output, Pool2d
 from autosched.probing.candidates import Choice
@@ -19,7 +18,7 @@ from autosched.space.efforts import find_effort
 from autosched.space.formats import Formats, LayerFormats
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey
-from tests.examples.devices import Scripted
+from tests.examples.devices import ReplayDevice, Scripted
 from tests.examples.layouts import HALF_GRID, ROWS_IN_DRAM, height
 from tests.examples.networks import BOARD
 
