@@ -43,8 +43,8 @@ def calibrate(  # noqa: PLR0913, PLR0917 - one parameter per option
     from autosched.cost.calibration.calibration import fit_coefficients as fit_profiles
     from autosched.cost.calibration.calibration import shipped_coefficients, write_coefficients
     from autosched.cost.model_choice import keep_calibration
-    from autosched.report.calibration_tables import print_calibration
     from autosched.report.output import say
+    from autosched.report.tables import print_calibration
     from autosched.store.database import open_store
 
     with opened_output(as_json) as output:
@@ -77,7 +77,7 @@ def predict(
 ) -> None:
     """Compare predicted with measured times, op by op and in total."""
     from autosched.cost.calibration.prediction import predict_profile
-    from autosched.report.calibration_tables import print_prediction
+    from autosched.report.tables import print_prediction
 
     with opened_output(as_json) as output:
         report = predict_profile(file, arch=arch)
