@@ -12,8 +12,7 @@ from autosched.boards import Board
 from autosched.network.graph import Layer
 from autosched.network.operators import Conv2d, Convolution
 from autosched.network.stem_folding import fold_stem
-from autosched.probing.asking import Asking, Given
-from autosched.probing.candidates import Choice, LayerQuestions, choices_of
+from autosched.probing.candidates import Asking, Choice, Given, LayerQuestions, choices_of
 from autosched.probing.restrictions import Restriction
 from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.outcomes import Rejection

@@ -12,8 +12,16 @@ from autosched.boards import Board
 from autosched.errors import SearchError
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Convolution, Pool2d
-from autosched.probing.asking import Asking, Given, ask_together
-from autosched.probing.candidates import Choice, LayerQuestions, ProbedTables, Tables, undominated
+from autosched.probing.candidates import (
+    Asking,
+    Choice,
+    Given,
+    LayerQuestions,
+    ProbedTables,
+    Tables,
+    ask_together,
+    undominated,
+)
 from autosched.probing.convolution_stages import ConvolutionStages
 from autosched.probing.given_schedules import known_choices
 from autosched.probing.probe_book import LayerProgress, ProbeBook, Probed, reshard_signature

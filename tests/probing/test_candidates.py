@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from autosched.errors import SearchError
-from autosched.probing.asking import Asking, ask_together
+from autosched.probing.candidates import Asking, ask_together
 from autosched.probing.probe_book import Ask, ProbeBook
 
 
