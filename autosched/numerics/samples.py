@@ -1,0 +1,66 @@
+"""Seeded values to execute a layer on, within what its operator is meant for."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from autosched.network.graph import Layer, Weights
+from autosched.network.operators import (
+    Binary,
+    Constant,
+    GroupNorm,
+    LayerNorm,
+    LayerOp,
+    Unary,
+)
+
+_POSITIVE = ("sqrt", "rsqrt", "log")
+_NOT_ZERO = ("recip",)
+_AWAY_FROM_ZERO = 0.5
+_BIAS_SCALE = 0.3
+
+
+def sample_inputs(
+    op: LayerOp, shapes: Sequence[Sequence[int]], seed: int
+) -> tuple[torch.Tensor, ...]:
+    """Return normally distributed inputs, exact in bfloat16, of PyTorch's ``shapes``.
+
+    A divisor is kept away from 0, and the argument of a root or logarithm positive.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    drawn = [torch.randn(tuple(shape), generator=generator) for shape in shapes]
+    return tuple(
+        _allowed(op, index, values).bfloat16().float() for index, values in enumerate(drawn)
+    )
+
+
+def _allowed(op: LayerOp, index: int, values: torch.Tensor) -> torch.Tensor:
+    if isinstance(op, Unary) and op.activation.name in _POSITIVE:
+        return values.abs() + _AWAY_FROM_ZERO
+    is_divisor = isinstance(op, Binary) and op.function == "div" and index == 1
+    if is_divisor or (isinstance(op, Unary) and op.activation.name in _NOT_ZERO):
+        return values + _AWAY_FROM_ZERO * torch.where(values < 0, -1.0, 1.0)
+    return values
+
+
+def sample_weights(layer: Layer, seed: int) -> Weights | None:
+    """Return parameters with which a layer's output varies about as its input; None without any.
+
+    Products are scaled by the root of the fan-in (He et al., ICCV 2015, without the factor for a
+    rectifier); a norm's scales lie around 1.
+    """
+    shapes = layer.op.parameter_shapes(layer.shape)
+    if shapes is None:
+        return None
+    generator = torch.Generator().manual_seed(seed + 1)
+    weight_shape, bias_shape = shapes
+    weight = torch.randn(weight_shape, generator=generator)
+    if isinstance(layer.op, LayerNorm | GroupNorm):
+        weight = 1.0 + _BIAS_SCALE * weight
+    elif not isinstance(layer.op, Constant):
+        weight = weight / math.sqrt(max(1, math.prod(weight_shape[1:])))
+    bias = None
+    if bias_shape is not None:
+        bias = (_BIAS_SCALE * torch.randn(bias_shape, generator=generator)).bfloat16().float()
+    return Weights(weight.bfloat16().float(), bias)
