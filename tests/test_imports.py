@@ -25,9 +25,11 @@ MAY_IMPORT = {
     "network/capture": {"network", "network/rules", "errors", "quiet"},
     "export": {"network", *WORDS},
     "space": {"network", *WORDS, "boards"},
+    "numerics": {"network", "schedule", "errors"},
     "device/mock": {"boards", "errors"},
-    "device/ttnn": {"device", "network", *GROUND},
-    "device": {"device/ttnn", "device/mock", "network", *GROUND},
+    "device/simulator": {"device/mock", "boards", "errors"},
+    "device/ttnn": {"device", "network", "numerics", *GROUND},
+    "device": {"device/ttnn", "device/mock", "device/simulator", "network", *GROUND},
     "cost/ops": {"schedule"},
     "cost/profiles": {"cost/ops", *WORDS, "boards"},
     "cost": {"cost/ops", "store", *WORDS, "boards"},
@@ -87,6 +89,8 @@ ONE_FILE = {
     ("export", "network"): {"export/validation.py"},
     ("probing", "device"): {"device/interface.py", "device/revisions.py"},
     ("device", "device/mock"): {"device/machine.py"},
+    ("device", "device/simulator"): {"device/machine.py"},
+    ("device/ttnn", "numerics"): {"device/ttnn/execution.py"},
 }
 """Rooms of which one file alone may import, or alone be imported."""
 LARGEST_ROOM = 16

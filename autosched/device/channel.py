@@ -8,12 +8,20 @@ import math
 import pickle
 import socket
 import struct
+from dataclasses import dataclass
 from typing import Any
 
 from autosched.budget import UNLIMITED, Budget
 
 _LENGTH = struct.Struct("!Q")
 _CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class News:
+    """What is said before an answer, for whoever watches."""
+
+    value: Any
 
 
 class Channel:

@@ -3,17 +3,20 @@
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from autosched.boards import Board
 from autosched.budget import UNLIMITED, Budget
 from autosched.errors import TimeUpError
-from autosched.network.graph import Network
+from autosched.network.graph import Network, Weights
 from autosched.network.operators import LayerOp
 from autosched.schedule.configurations import LayerConfig
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RunOutcome
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import DRAM_TILE, TensorLayout
+
+if TYPE_CHECKING:
+    import torch
 
 
 def check_time(budget: Budget) -> None:
@@ -59,6 +62,21 @@ class ReshardRequest:
 
 
 Request = ProbeRequest | ReshardRequest
+
+
+@dataclass(frozen=True)
+class LayerTest:
+    """A layer or reshard to be executed alone and compared with PyTorch.
+
+    ``inputs`` (in PyTorch's order) and ``weights`` None: values drawn with ``seed``.
+    """
+
+    request: Request
+    seed: int = 0
+    inputs: "tuple[torch.Tensor, ...] | None" = None
+    weights: Weights | None = None
+
+
 Answer = ProbeOutcome | Rejection
 Answers = Generator[tuple[int, Answer], None, None]
 """Answers with the places of their requests, in any order; to be closed if it is left early."""

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from autosched.boards import Board
 from autosched.device.interface import TimingSettings
 from autosched.device.mock.environment import mock_environment
+from autosched.device.simulator.environment import LIBRARY_VARIABLE, simulator_environment
 from autosched.errors import BoardError
 
 if TYPE_CHECKING:
@@ -18,14 +19,24 @@ if TYPE_CHECKING:
 
 
 DEVICE_KINDS = ("auto", "mock", "silicon")
+SIMULATOR = "simulator"
+_QUIET = {"TT_METAL_LOGGER_LEVEL": "off", "LOGURU_LEVEL": "ERROR"}
+_OF_A_SIMULATOR = (LIBRARY_VARIABLE, "TT_METAL_SLOW_DISPATCH_MODE", "TT_METAL_DISABLE_SFPLOADMACRO")
 
 
 def choose_device(wanted: str) -> str:
     """Return "mock" or "silicon" for what the user asked: "auto" takes a card if there is one.
 
     Raises:
-        BoardError: for an unknown kind, or "silicon" on a machine without a card.
+        BoardError: for an unknown kind, the simulator, which knows no time, or "silicon" on a
+            machine without a card.
     """
+    if wanted == SIMULATOR:
+        raise BoardError(
+            "the simulator executes kernels but knows no time, so that nothing can be searched or "
+            "timed on it; search on the mock device or a card, then execute what was found with "
+            "autosched verify, or a schedule's file with autosched check --device simulator"
+        )
     if wanted not in DEVICE_KINDS:
         raise BoardError(f"unknown device {wanted!r}; it is one of {', '.join(DEVICE_KINDS)}")
     cards = silicon_devices()
@@ -37,31 +48,59 @@ def choose_device(wanted: str) -> str:
     return "silicon" if cards and wanted != "mock" else "mock"
 
 
+def choose_executing_device(wanted: str) -> str:
+    """Return "simulator" or "silicon", on which kernels execute; "auto": a card if there is one.
+
+    Raises:
+        BoardError: for another kind, or "silicon" on a machine without a card.
+    """
+    if wanted == "mock":
+        raise BoardError(
+            "the mock device executes no kernel; name --device simulator or --device silicon"
+        )
+    if wanted == SIMULATOR or (wanted == "auto" and not silicon_devices()):
+        return SIMULATOR
+    return choose_device(wanted)
+
+
 def open_local_device(
     board: Board, kind: str = "mock", timing: TimingSettings | None = None
 ) -> "LocalDevice":
     """Open a device in this process.
 
-    The mock device must be opened before anything else has opened a ttnn device here: tt-metal
-    reads the environment once, when ttnn is imported and its first device opened. Only then are
-    its variables set; the process's environment is afterwards as it was.
+    The mock device and the simulator must be opened before anything else has opened a ttnn device
+    here: tt-metal reads the environment once, when ttnn is imported and its first device opened.
+    Only then are its variables set; the process's environment is afterwards as it was.
 
     Raises:
         BoardError: if the card that is there is another board.
-        DeviceError: if the mock device's files cannot be written.
+        DeviceError: if the mock device's files cannot be written, or the simulator lacks
+            something.
     """
-    quiet = {"TT_METAL_LOGGER_LEVEL": "off", "LOGURU_LEVEL": "ERROR"}
-    with _environment(mock_environment(board, mock_directory()) if kind == "mock" else quiet):
-        # What it imports reads the environment.
+    with _environment(*_variables(board, kind)):
+        # What they import reads the environment.
+        from autosched.device.ttnn.execution import ExecutingDevice  # noqa: PLC0415
         from autosched.device.ttnn.local_device import LocalDevice  # noqa: PLC0415
 
-        return LocalDevice(board, kind, timing or TimingSettings())
+        make = LocalDevice if kind == "mock" else ExecutingDevice
+        return make(board, kind, timing or TimingSettings())
+
+
+def _variables(board: Board, kind: str) -> tuple[Mapping[str, str], Sequence[str]]:
+    """Return the variables that a kind of device needs, and those that would mean another."""
+    if kind == "mock":
+        return mock_environment(board, mock_directory()), _OF_A_SIMULATOR
+    if kind == SIMULATOR:
+        return simulator_environment(board, mock_directory()), ()
+    return _QUIET, (LIBRARY_VARIABLE, "TT_METAL_MOCK_CLUSTER_DESC_PATH")
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
+def _environment(variables: Mapping[str, str], without: Sequence[str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in (*variables, *without)}
     os.environ.update(variables)
+    for name in without:
+        os.environ.pop(name, None)
     try:
         yield
     finally:
@@ -81,7 +120,7 @@ def cache_dir() -> Path:
 
 
 def mock_directory() -> Path:
-    """Return the directory for the mock device's files, one for each ttnn version."""
+    """Return the directory for what ttnn needs without a card, one for each version of it."""
     return cache_dir() / f"ttnn-{ttnn_version()}"
 
 

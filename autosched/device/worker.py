@@ -7,29 +7,49 @@ next request starts a new one.
 
 import ctypes
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
 from autosched.boards import Board
 from autosched.budget import UNLIMITED, Budget
-from autosched.device.channel import Channel
-from autosched.device.interface import ProbeRequest, ReshardRequest, TimingSettings, check_time
-from autosched.device.machine import cache_dir, open_local_device
+from autosched.device.channel import Channel, News
+from autosched.device.interface import (
+    LayerTest,
+    ProbeRequest,
+    ReshardRequest,
+    TimingSettings,
+    check_time,
+)
+from autosched.device.machine import SIMULATOR, cache_dir, open_local_device
 from autosched.device.rejections import classify
 from autosched.errors import AutoschedError, DeviceError, TimeUpError
 from autosched.network.graph import Network
-from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome
+from autosched.schedule.outcomes import (
+    ExecutedLayer,
+    Execution,
+    LayerExecution,
+    ProbeOutcome,
+    Rejection,
+    RejectionKind,
+    RunOutcome,
+)
 from autosched.schedule.schedule import Schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    import torch
+
+    from autosched.device.ttnn.local_device import LocalDevice
 
 
 _START_DEADLINE_S = 120.0
@@ -37,6 +57,8 @@ _ANSWER_DEADLINE_S = 120.0
 # A new kernel compiles for about a second on a card, and a layer has up to ten of them: those of
 # a halo and a move, of reshards, and its own readers, writers and computations.
 _COMPILE_S_A_LAYER = 10.0
+# A simulated layer of a large image computes for minutes, after its kernels were compiled.
+_SIMULATED_LAYER_S = 900.0
 _EXIT_GRACE_S = 10.0
 _PR_SET_PDEATHSIG = 1
 
@@ -50,7 +72,12 @@ class _WorkerLostError(Exception):
 
 
 def answer_deadline_s(kind: str, layers: int) -> float:
-    """Return the seconds in which a healthy device has run so many layers for the first time."""
+    """Return the seconds in which a healthy device has run so many layers for the first time.
+
+    Of the simulator, whose layers are told one by one, those until the next one.
+    """
+    if kind == SIMULATOR:
+        return _SIMULATED_LAYER_S
     return _ANSWER_DEADLINE_S + (0.0 if kind == "mock" else _COMPILE_S_A_LAYER * layers)
 
 
@@ -111,9 +138,41 @@ class WorkerDevice:
         answer: RunOutcome | Rejection = self._ask("run", schedule, budget)
         return answer
 
+    def execute(
+        self,
+        schedule: Schedule,
+        inputs: "Sequence[torch.Tensor]",
+        report: "Callable[[ExecutedLayer], None]" = lambda _executed: None,
+        budget: Budget = UNLIMITED,
+    ) -> Execution | Rejection:
+        """Run the loaded network on ``inputs`` (in PyTorch's order), and compare every layer.
+
+        ``report`` is handed each layer as soon as it has been compared. A layer that the worker
+        does not survive, or that does not end, is named by the rejection.
+        """
+        done: list[ExecutedLayer] = []
+
+        def tell(executed: ExecutedLayer) -> None:
+            done.append(executed)
+            report(executed)
+
+        answer: Execution | Rejection = self._ask(
+            "execute", (schedule, tuple(inputs)), budget, tell
+        )
+        if isinstance(answer, Rejection) and not answer.layer:
+            return replace(answer, layer=_next_layer(schedule, len(done)))
+        return answer
+
+    def execute_layer(
+        self, test: LayerTest, budget: Budget = UNLIMITED
+    ) -> LayerExecution | Rejection:
+        """Execute a layer or reshard alone, and compare it with PyTorch."""
+        answer: LayerExecution | Rejection = self._ask("execute_layer", test, budget)
+        return answer
+
     def close(self) -> None:
         """End the worker process; a card is closed first."""
-        self._end(0.0 if self.kind == "mock" else _EXIT_GRACE_S)
+        self._end(_EXIT_GRACE_S if self.kind == "silicon" else 0.0)
 
     def kill(self) -> None:
         """Kill the worker process; whoever waits for its answer in another thread gets a crash."""
@@ -187,17 +246,24 @@ class WorkerDevice:
         if self._network is not None:
             self._ask("load", self._network, budget)
 
-    def _ask(self, method: str, argument: Any, budget: Budget) -> Any:
+    def _ask(
+        self,
+        method: str,
+        argument: Any,
+        budget: Budget,
+        report: "Callable[[Any], None]" = lambda _news: None,
+    ) -> Any:
         check_time(budget)
         if self._child is None:
             self.start(budget)
         if self._child is None:
             return Rejection(RejectionKind.CRASH, "the worker process died when it was started")
         try:
-            answer = self._exchange((method, argument), self._limit_s(method), budget)
+            answer = self._exchange((method, argument), self._limit_s(method), budget, report)
         except _WorkerLostError as error:
+            said = _fault_in(self._last_words())
             self._end()
-            return Rejection(error.kind, str(error))
+            return Rejection(error.kind, f"{error}: {said}" if said else str(error))
         except BaseException:
             # Ctrl-C or the caller's end of time while the answer is under way: the next request
             # must not be given that one.
@@ -211,22 +277,31 @@ class WorkerDevice:
         """Return how long a healthy device may take for a request."""
         if self.deadline_s is not None:
             return self.deadline_s
-        whole = self._network if method == "run" else None
+        whole = self._network if method in ("run", "execute") else None
         return answer_deadline_s(self.kind, 1 if whole is None else len(whole.layers))
 
-    def _exchange(self, message: Any, limit_s: float, budget: Budget) -> Any:
+    def _exchange(
+        self,
+        message: Any,
+        limit_s: float,
+        budget: Budget,
+        report: "Callable[[Any], None]" = lambda _news: None,
+    ) -> Any:
+        """Send a message and return its answer; every news on the way has the limit of its own."""
         assert self._channel is not None  # noqa: S101 - only called while a child lives
-        limit = Budget.of(limit_s)
-        until = Budget(min(limit.deadline_s, budget.deadline_s))
+        until = budget.part(limit_s)
         try:
             self._channel.send(message, until)
-            return self._channel.receive(until)
+            while isinstance(answer := self._channel.receive(until), News):
+                report(answer.value)
+                until = budget.part(limit_s)
         except TimeoutError:
-            if budget.deadline_s < limit.deadline_s:
+            if budget.is_up:
                 raise TimeUpError("the time was up before the device answered") from None
             raise _WorkerLostError(RejectionKind.HANG, f"no answer within {limit_s:g} s") from None
         except (EOFError, OSError):
             raise _WorkerLostError(RejectionKind.CRASH, self._cause_of_death()) from None
+        return answer
 
     def _cause_of_death(self) -> str:
         assert self._child is not None  # noqa: S101 - only called while a child lives
@@ -243,6 +318,20 @@ class WorkerDevice:
             return ""
         self._log.seek(0)
         return "\n".join(self._log.read().decode(errors="replace").splitlines()[-5:])
+
+
+_SIMULATOR_FAULT = re.compile(r"^ERROR: *(.+)$", re.MULTILINE)
+
+
+def _fault_in(words: str) -> str:
+    """Return what a simulator said when it stopped the process, "" where it said nothing."""
+    found = _SIMULATOR_FAULT.findall(words)
+    return found[-1] if found else ""
+
+
+def _next_layer(schedule: Schedule, done: int) -> str:
+    """Return the layer that comes after ``done`` layers of a schedule."""
+    return next(iter(list(schedule.layers)[done:]), "")
 
 
 def _scratch_dir() -> Path:
@@ -292,6 +381,8 @@ def serve(channel: Channel) -> None:
         "reshard": device.reshard,
         "run": device.run,
     }
+    if kind != "mock":
+        methods |= _executing_methods(device, lambda news: channel.send(News(news)))
     channel.send("ready")
     while True:
         try:
@@ -300,6 +391,18 @@ def serve(channel: Channel) -> None:
             device.close()
             return
         channel.send(_answer(methods[method], argument))
+
+
+def _executing_methods(
+    device: "LocalDevice", tell: "Callable[[ExecutedLayer], None]"
+) -> "dict[str, Callable[[Any], Any]]":
+    from autosched.device.ttnn.execution import ExecutingDevice  # noqa: PLC0415 - loads ttnn
+
+    assert isinstance(device, ExecutingDevice)  # noqa: S101 - what opens the device makes it one
+    return {
+        "execute": lambda asked: device.execute(asked[0], asked[1], tell),
+        "execute_layer": device.execute_layer,
+    }
 
 
 def _answer(method: "Callable[[Any], Any]", argument: Any) -> Any:

@@ -99,6 +99,57 @@ class RunOutcome:
     latency_std_us: float | None = None
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """How far an executed result agrees with PyTorch's in float32.
+
+    ``pcc`` is Pearson's correlation, ``concordance`` Lin's, which also sees a wrong scale or mean;
+    both are -1 where something is not finite. ``largest_error`` is relative to the truth's largest
+    value, ``top1`` the share of images whose largest element is the same.
+    """
+
+    pcc: float
+    concordance: float
+    largest_error: float
+    top1: float
+
+
+@dataclass(frozen=True)
+class ExecutedLayer:
+    """A layer whose kernels were executed.
+
+    ``alone`` compares it with PyTorch on the inputs that the device itself gave it, ``overall``
+    with the whole network in float32.
+    """
+
+    name: str
+    alone: Agreement
+    overall: Agreement
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A forward pass whose kernels were executed: the outputs by name, and every layer.
+
+    ``output_layouts`` are the effective ones by layer.
+    """
+
+    outputs: Mapping[str, Agreement]
+    layers: tuple[ExecutedLayer, ...]
+    output_layouts: Mapping[str, TensorLayout]
+
+
+@dataclass(frozen=True)
+class LayerExecution:
+    """A layer or reshard executed alone, twice: after two kinds of garbage in the device's memory.
+
+    ``varies`` says that the two results differ, ``agreement`` is that of the worse.
+    """
+
+    agreement: Agreement
+    varies: bool
+
+
 MEMORY_KINDS = (
     RejectionKind.L1_OVERFLOW,
     RejectionKind.CIRCULAR_BUFFER_CLASH,

@@ -136,7 +136,7 @@ def mock_environment(board: Board, root: Path) -> dict[str, str]:
             "set AUTOSCHED_CACHE to a directory without blanks or special characters"
         )
     try:
-        descriptor = _write_descriptor(root, board)
+        descriptor = write_descriptor(root, board)
         runtime_root = _write_runtime_root(root / "runtime-root", wheel)
         kernels = root / "kernels" / board.name
         kernels.mkdir(parents=True, exist_ok=True)
@@ -154,7 +154,8 @@ def mock_environment(board: Board, root: Path) -> dict[str, str]:
     }
 
 
-def _write_descriptor(root: Path, board: Board) -> Path:
+def write_descriptor(root: Path, board: Board) -> Path:
+    """Write what describes a board to tt-metal, a simulated one too, and return its place."""
     arch, tensix_mask, dram_mask, eth_mask, pcie_mask, board_type, product = _MOCK_CHIPS[board.name]
     path = root / f"{board.name}.yaml"
     text = _DESCRIPTOR.format(

@@ -221,7 +221,7 @@ class LocalDevice:
 
     def _context_of(self, request: ProbeRequest) -> tuple[Context, Layer]:
         """Return the context of the request's layer; consecutive probes of a layer share one."""
-        network = _network_of(request.op, request.input_shapes, request.shape)
+        network = network_of(request.op, request.input_shapes, request.shape)
         if self._probe_context is None or self._probe_context.network != network:
             self._probe_context = Context(self.device, self.board, network, runs_host_layers=False)
         return self._probe_context, network.layers[-1]
@@ -319,7 +319,8 @@ def _frees(request: ProbeRequest) -> bool:
     return given is None or any(layout.memory is Memory.L1 for layout in given[:1])
 
 
-def _network_of(op: LayerOp, input_shapes: Sequence[TensorShape], shape: TensorShape) -> Network:
+def network_of(op: LayerOp, input_shapes: Sequence[TensorShape], shape: TensorShape) -> Network:
+    """Return the network of one layer, which comes last, and its inputs; shapes are PyTorch's."""
     if isinstance(op, Input):
         return Network("probe", (Layer("probe", op, (), shape),))
     inputs = tuple(

@@ -57,6 +57,8 @@ CALLS: dict[type, Callable[[Call], Tensor]] = {
 """The function that runs a layer, by the type of its operator."""
 
 Marker = Callable[[str], None]
+Watcher = Callable[[Layer, Tensor], None]
+"""Is handed each layer with its output on the device, before the next one runs."""
 
 
 class LayerFailedError(Exception):
@@ -168,11 +170,12 @@ class Runner:
         inputs: Sequence[Tensor],
         mark: Marker = lambda _name: None,
         layouts: dict[str, TensorLayout] | None = None,
+        watch: Watcher = lambda _layer, _tensor: None,
     ) -> list[Tensor]:
         """Run once on tensors that :meth:`upload` returned, and return the outputs on the device.
 
         ``mark`` is called with the name of every layer and reshard before it runs; ``layouts``
-        receives the effective output layout of every layer.
+        receives the effective output layout of every layer; ``watch`` is handed its output.
 
         Raises:
             LayerFailedError: when ttnn rejects a layer.
@@ -199,6 +202,7 @@ class Runner:
             arguments.clear()
             if layouts is not None:
                 layouts[layer.name] = layout_of(tensors[layer.name])
+            watch(layer, tensors[layer.name])
             for name in set(layer.inputs):
                 if self._ordered.last_uses[name] == layer.name:
                     tensors.pop(name, None)

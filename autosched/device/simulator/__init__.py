@@ -1,0 +1,1 @@
+"""Files and environment that make ttnn open Tenstorrent's functional simulator."""

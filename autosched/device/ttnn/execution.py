@@ -1,0 +1,272 @@
+"""Executed kernels beside PyTorch: a whole network layer by layer, or one layer alone.
+
+Only where kernels execute, on a card and on the simulator: the mock device's tensors hold nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+import ttnn
+
+from autosched.budget import UNLIMITED, Budget
+from autosched.device.interface import LayerTest, ProbeRequest, check_time
+from autosched.device.rejections import classify
+from autosched.device.ttnn.calls import Context, Tensor, reshard, upload_shape
+from autosched.device.ttnn.local_device import LocalDevice, network_of
+from autosched.device.ttnn.runner import LayerFailedError, Runner, is_handed_back, run_layer
+from autosched.device.ttnn.ttnn_types import DATA_TYPES, PAGE_LAYOUTS, core_range_set, memory_config
+from autosched.errors import AutoschedError, DeviceError
+from autosched.network.graph import Layer, Network, in_execution_order
+from autosched.network.operators import Input, Output
+from autosched.network.reference import evaluate_layer
+from autosched.numerics.agreement import agreement
+from autosched.numerics.samples import sample_inputs, sample_weights
+from autosched.schedule.outcomes import (
+    Agreement,
+    ExecutedLayer,
+    Execution,
+    LayerExecution,
+    Rejection,
+    RunOutcome,
+)
+from autosched.schedule.schedule import Schedule
+from autosched.schedule.tensors import CoreRange, PageLayout, ShardLayout, TensorLayout
+
+Report = Callable[[ExecutedLayer], None]
+
+GARBAGE = (1000.0, -7.0)
+"""What memory holds before a layer runs alone, once each."""
+_GARBAGE_ROWS, _GARBAGE_COLUMNS = 512, 1024
+_GARBAGE_DRAM_ROWS = 4096
+
+
+class ExecutingDevice(LocalDevice):
+    """A device whose kernels execute: results are compared with PyTorch's.
+
+    On the simulator (``kind`` "simulator") nothing is ever timed.
+    """
+
+    def run(self, schedule: Schedule, budget: Budget = UNLIMITED) -> RunOutcome | Rejection:
+        """Run and time the loaded network once by ``schedule``, on a card.
+
+        Raises:
+            DeviceError: on the simulator, whose clock means nothing.
+        """
+        if self.kind == "simulator":
+            raise DeviceError("the simulator knows no time: execute a schedule instead")
+        return super().run(schedule, budget)
+
+    def execute(
+        self,
+        schedule: Schedule,
+        inputs: Sequence[torch.Tensor],
+        report: Report,
+        budget: Budget = UNLIMITED,
+    ) -> Execution | Rejection:
+        """Run the loaded network on ``inputs`` (in PyTorch's order), and compare every layer.
+
+        ``report`` is handed each layer as soon as it has been compared.
+        """
+        check_time(budget)
+        if self._context is None:
+            raise DeviceError("no network is loaded: call load() before execute()")
+        network = self._context.network
+        runner = Runner(network, schedule, self.device, self.board, self._context)
+        compared = LayerComparison(in_execution_order(network, schedule), inputs, report)
+        layouts: dict[str, TensorLayout] = {}
+        try:
+            runner.forward(runner.upload(inputs), layouts=layouts, watch=compared.see)
+        except LayerFailedError as error:
+            return error.rejection
+        except AutoschedError:
+            raise
+        except Exception as error:  # reading a tensor back, for one
+            return classify(error)
+        finally:
+            self._context.forget_unused_weights()
+        return Execution(compared.outputs, tuple(compared.layers), layouts)
+
+    def execute_layer(
+        self, test: LayerTest, budget: Budget = UNLIMITED
+    ) -> LayerExecution | Rejection:
+        """Execute a layer or reshard alone, and compare it with PyTorch."""
+        check_time(budget)
+        try:
+            return self._executed_alone(test)
+        except AutoschedError:
+            raise
+        except Exception as error:  # ttnn asserts and throws whatever it likes
+            return classify(error)
+
+    def _executed_alone(self, test: LayerTest) -> LayerExecution:
+        network = _network_of_test(test)
+        context = Context(self.device, self.board, network)
+        layer = network.layers[-1]
+        values = _values_of(test)
+        truth = _evaluated(network, layer, list(values))
+        results = []
+        for garbage in GARBAGE:
+            leave_garbage(context, garbage)
+            output = _run_test(context, layer, test, put_inputs(self.device, test, values))
+            results.append(on_host(layer, output))
+            del output
+        agreements = [agreement(result, truth) for result in results]
+        worse = min(agreements, key=lambda found: found.concordance)
+        return LayerExecution(worse, varies=not torch.equal(*results))
+
+
+def _network_of_test(test: LayerTest) -> Network:
+    """Return the network of the layer alone, with its weights; of a reshard, that of its tensor."""
+    request = test.request
+    if not isinstance(request, ProbeRequest):
+        return network_of(Input(), (), request.shape)
+    network = network_of(request.op, request.input_shapes, request.shape)
+    layer = network.layers[-1]
+    weights = test.weights or sample_weights(layer, test.seed)
+    return network if weights is None else replace(network, weights={layer.name: weights})
+
+
+def _values_of(test: LayerTest) -> tuple[torch.Tensor, ...]:
+    if test.inputs is not None:
+        return test.inputs
+    request = test.request
+    if isinstance(request, ProbeRequest):
+        return sample_inputs(request.op, request.input_shapes, test.seed)
+    return sample_inputs(Input(), (request.shape,), test.seed)
+
+
+def _run_test(context: Context, layer: Layer, test: LayerTest, tensors: list[Tensor]) -> Tensor:
+    request = test.request
+    if not isinstance(request, ProbeRequest):
+        return reshard(tensors.pop(), request.target)
+    return run_layer(context, layer, request.config, tensors, frees=True)
+
+
+class LayerComparison:
+    """Compares each layer of a forward pass, as it runs, and reports it.
+
+    ``inputs`` are the network's, in PyTorch's order. Tensors are dropped after their last reader.
+    """
+
+    def __init__(self, network: Network, inputs: Sequence[torch.Tensor], report: Report) -> None:
+        self._network = network
+        self._waiting = list(inputs)
+        self._report = report
+        self._truth: dict[str, torch.Tensor] = {}
+        self._seen: dict[str, torch.Tensor] = {}
+        self.layers: list[ExecutedLayer] = []
+        self.outputs: dict[str, Agreement] = {}
+
+    def see(self, layer: Layer, tensor: Tensor) -> None:
+        """Read a layer's output back from the device and compare it."""
+        result = on_host(layer, tensor)
+        given = [self._waiting.pop(0)] if isinstance(layer.op, Input) else []
+        truth = _evaluated(self._network, layer, given or self._of(self._truth, layer))
+        alone = _evaluated(self._network, layer, given or self._of(self._seen, layer))
+        executed = ExecutedLayer(layer.name, agreement(result, alone), agreement(result, truth))
+        self._truth[layer.name], self._seen[layer.name] = truth, result
+        self.layers.append(executed)
+        if isinstance(layer.op, Output):
+            self.outputs[layer.name] = executed.overall
+        self._forget(layer)
+        self._report(executed)
+
+    def _of(self, values: dict[str, torch.Tensor], layer: Layer) -> list[torch.Tensor]:
+        return [values[name] for name in layer.inputs]
+
+    def _forget(self, layer: Layer) -> None:
+        for name in set(layer.inputs):
+            if self._network.last_uses[name] == layer.name:
+                del self._truth[name], self._seen[name]
+
+
+def _evaluated(network: Network, layer: Layer, sources: list[torch.Tensor]) -> torch.Tensor:
+    if isinstance(layer.op, Input | Output):
+        return sources[0]
+    with torch.no_grad():
+        return evaluate_layer(layer, sources, network.weights.get(layer.name))
+
+
+def on_host(layer: Layer, tensor: Tensor) -> torch.Tensor:
+    """Return a layer's output as PyTorch has it: float32, in its order of elements."""
+    host = ttnn.to_torch(tensor).float()
+    return host.reshape(layer.shape) if is_handed_back(layer) else in_torch_order(host, layer.shape)
+
+
+def in_torch_order(host: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """Return what lies on the device as rows of channels in PyTorch's ``shape`` and order.
+
+    What only fills up rows and channels is dropped.
+    """
+    rows = host.reshape(-1, host.shape[-1])
+    if len(shape) != 4:
+        return rows[:, : shape[-1]].reshape(tuple(shape))
+    batch, channels, height, width = shape
+    pixels = rows[: batch * height * width, :channels]
+    return pixels.reshape(batch, height, width, channels).permute(0, 3, 1, 2).contiguous()
+
+
+def in_device_order(values: torch.Tensor) -> torch.Tensor:
+    """Return a tensor in PyTorch's order as the (1, 1, rows, channels) between layers."""
+    if values.dim() == 4:
+        values = values.permute(0, 2, 3, 1)
+    return values.reshape(1, 1, -1, values.shape[-1]).contiguous()
+
+
+def put(device: Any, values: torch.Tensor, layout: TensorLayout) -> Tensor:
+    """Put a tensor in PyTorch's order on the device as another layer would leave it.
+
+    Rows in height shards are as wide as the shard: what fills them up holds zeros.
+    """
+    rows = in_device_order(values)
+    if layout.page is PageLayout.ROW_MAJOR and layout.sharding is ShardLayout.HEIGHT:
+        assert layout.shard_shape is not None  # noqa: S101 - it is sharded
+        rows = torch.nn.functional.pad(rows, (0, layout.shard_shape[1] - rows.shape[-1]))
+    return _uploaded(device, rows, layout)
+
+
+def put_inputs(device: Any, test: LayerTest, values: Sequence[torch.Tensor]) -> list[Tensor]:
+    """Put what a layer reads on the device, each tensor in its layout."""
+    request = test.request
+    if not isinstance(request, ProbeRequest):
+        return [put(device, values[0], request.source)]
+    if isinstance(request.op, Input):
+        rows = values[0].reshape(upload_shape(tuple(values[0].shape)))
+        return [_uploaded(device, rows, TensorLayout(page=PageLayout.ROW_MAJOR))]
+    layouts = request.input_layouts or request.sources
+    return [put(device, one, layout) for one, layout in zip(values, layouts, strict=True)]
+
+
+def _uploaded(device: Any, rows: torch.Tensor, layout: TensorLayout) -> Tensor:
+    return ttnn.from_torch(
+        rows,
+        dtype=DATA_TYPES[layout.dtype],
+        layout=PAGE_LAYOUTS[layout.page],
+        device=device,
+        memory_config=memory_config(layout),
+    )
+
+
+def leave_garbage(context: Context, value: float) -> None:
+    """Fill free L1 of every core, and some of DRAM, with a value, and free it again.
+
+    Whoever reads what nobody wrote then shows: in a fresh simulator it would read zeros.
+    """
+    columns, rows = context.board.grid
+    grid = core_range_set([CoreRange(0, 0, columns - 1, rows - 1)])
+    spec = ttnn.ShardSpec(grid, [_GARBAGE_ROWS, _GARBAGE_COLUMNS], ttnn.ShardOrientation.ROW_MAJOR)
+    height = ttnn.TensorMemoryLayout.HEIGHT_SHARDED
+    in_l1 = ttnn.MemoryConfig(height, ttnn.BufferType.L1, spec)
+    for count, memory in (
+        (_GARBAGE_ROWS * context.board.cores, in_l1),
+        (_GARBAGE_DRAM_ROWS, ttnn.DRAM_MEMORY_CONFIG),
+    ):
+        tensor = ttnn.from_torch(
+            torch.full((1, 1, count, _GARBAGE_COLUMNS), value, dtype=torch.bfloat16),
+            layout=ttnn.ROW_MAJOR_LAYOUT,
+            device=context.device,
+            memory_config=memory,
+        )
+        ttnn.deallocate(tensor)
