@@ -31,6 +31,37 @@ DeviceOption = Annotated[
         help="mock (times are estimated), silicon (measured), or auto: a card if there is one.",
     ),
 ]
+ExecutingOption = Annotated[
+    str,
+    typer.Option(
+        metavar="KIND",
+        help="mock (times are estimated), silicon (measured), simulator (kernels are executed, "
+        "without a time), or auto: a card if there is one, else mock.",
+    ),
+]
+Simulator = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        envvar="TT_METAL_SIMULATOR",
+        help="ttsim's library for --device simulator: libttsim_wh.so or libttsim_bh.so.",
+    ),
+]
+Layers = Annotated[
+    bool,
+    typer.Option(
+        "--layers",
+        help="Also run every layer alone on PyTorch's own input of it, and show all of them.",
+    ),
+]
+MinPcc = Annotated[
+    float,
+    typer.Option(
+        min=-1.0,
+        max=1.0,
+        help="Exit code 1 below this PCC of an output, or this concordance of a layer alone.",
+    ),
+]
 Batch = Annotated[int | None, typer.Option(min=1, help="Images per inference.")]
 AllowHost = Annotated[
     bool,

@@ -8,7 +8,10 @@ import typer
 from autosched.cli import hints, options
 from autosched.report.output import opened_output
 
-CHECK_EXAMPLES = ("autosched check resnet50_n150.py --net studies/resnet50.py",)
+CHECK_EXAMPLES = (
+    "autosched check resnet50_n150.py --net studies/resnet50.py",
+    "autosched check resnet50_n150.py --net studies/resnet50.py --device simulator --layers",
+)
 
 
 def check(  # noqa: PLR0913 - one parameter per option
@@ -21,7 +24,10 @@ def check(  # noqa: PLR0913 - one parameter per option
     ],
     *,
     board: options.BoardOption = None,
-    device: options.DeviceOption = "auto",
+    device: options.ExecutingOption = "auto",
+    simulator: options.Simulator = None,
+    layers: options.Layers = False,
+    min_pcc: options.MinPcc = 0.99,
     batch: options.Batch = None,
     warm_ups: options.WarmUps = None,
     replays: options.Replays = None,
@@ -32,14 +38,23 @@ def check(  # noqa: PLR0913 - one parameter per option
 
     Board and batch are the schedule's own unless they are named. On the mock device the time is
     estimated by the shipped cost model, or by the calibration of a database named by --storage.
+
+    On a card and on the simulator the outputs, and every layer alone, are compared with PyTorch in
+    float32, on the network file's calibration_inputs() or its example's. The exit code is 1 if one
+    of them is wrong.
     """
     from autosched.cli.steps.check_run import CheckRequest, check_schedule
+    from autosched.cli.steps.execution_run import use_simulator
     from autosched.device.interface import TimingSettings
 
     named = {"warm_ups": warm_ups, "replays": replays}
     timing = TimingSettings(**{key: value for key, value in named.items() if value is not None})
+    use_simulator(device, simulator)
+    asked = CheckRequest(schedule, net, board, device, batch, timing, storage, layers, min_pcc)
     with opened_output(as_json) as output:
-        check_schedule(output, CheckRequest(schedule, net, board, device, batch, timing, storage))
+        is_right = check_schedule(output, asked)
+    if not is_right:
+        raise typer.Exit(1)
 
 
 EXPORT_EXAMPLES = (

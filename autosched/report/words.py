@@ -82,3 +82,8 @@ def gain(default_us: float | None, best_us: float | None, kind: TimeKind | None)
 
 WORTH_SAYING = 5e-4
 """Two bounds that differ by less, relatively, are the same to a reader."""
+
+
+def executed(kind: str) -> str:
+    """Return what stands beside numbers that kernels computed on a kind of device."""
+    return {"simulator": "simulated", "silicon": "executed on the card"}[kind]

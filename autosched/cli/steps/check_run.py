@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from autosched.boards import find_board
-from autosched.cli.steps.inputs import captured_network, describe_device
+from autosched.cli.steps.execution_run import Comparison, execute_schedule
+from autosched.cli.steps.inputs import captured_with_inputs, describe_device
 from autosched.cost.model import CostModel
 from autosched.cost.model_choice import choose_cost_model
 from autosched.device.interface import TimingSettings
-from autosched.device.machine import choose_device, ttnn_version
+from autosched.device.machine import SIMULATOR, choose_device, ttnn_version
 from autosched.device.worker import WorkerDevice
 from autosched.errors import ScheduleError
 from autosched.export.loading import load_schedule
@@ -34,10 +36,14 @@ class CheckRequest:
     batch: int | None
     timing: TimingSettings
     storage: str | None = None
+    layers: bool = False
+    min_pcc: float = 0.99
 
 
-def check_schedule(output: Screen, asked: CheckRequest) -> None:
-    """Run an exported schedule on the device, and print its time.
+def check_schedule(output: Screen, asked: CheckRequest) -> bool:
+    """Run an exported schedule on the device, and print its time and whether it computes right.
+
+    Returns whether it does; True on the mock device, which computes nothing.
 
     Raises:
         ScheduleError: if it cannot be read, was made for something else, or the device rejects
@@ -49,48 +55,69 @@ def check_schedule(output: Screen, asked: CheckRequest) -> None:
     schedule = load_schedule(file)
     made = schedule.provenance
     board = find_board(asked.board or made.board)
-    kind = choose_device(asked.device)
+    kind = SIMULATOR if asked.device == SIMULATOR else choose_device(asked.device)
     # What needs no network is refused before the network is captured.
     _check_made_for(schedule, file, made.network_signature, board.name)
     say(output.console, f"Device: {describe_device(kind, board.name, asked.device)}")
-    network = captured_network(
+    network, inputs = captured_with_inputs(
         output, asked.net, asked.batch or made.batch, allow_host=_has_host_layers(schedule)
     )
     _check_made_for(schedule, file, network.signature, board.name)
     check_layers(schedule, file, network)
-    cost = _cost_model(asked.storage, board.arch, made.cost_model)
+    plain: dict[str, Any] = {
+        "schedule_path": str(Path(file)),
+        "network": network.name,
+        "batch": network.batch,
+        "board": board.name,
+        "device": kind,
+        "host_layers": host_rows(network),
+    }
+    is_right = True
     with WorkerDevice(board, kind, asked.timing) as worker:
         worker.load(network)
-        answer = worker.run(schedule)
+        if kind != SIMULATOR:
+            cost = _cost_model(asked.storage, board.arch, made.cost_model)
+            plain |= _timed(output, asked, schedule, worker.run(schedule), cost)
+        if kind != "mock":
+            comparison = Comparison(file, network, schedule, inputs, kind, asked.min_pcc)
+            executed, is_right = execute_schedule(
+                output, worker, comparison, each_layer=asked.layers
+            )
+            plain |= executed
+    output.result(plain)
+    return is_right
+
+
+def _timed(
+    output: Screen,
+    asked: CheckRequest,
+    schedule: Schedule,
+    answer: RunOutcome | Rejection,
+    cost: CostModel,
+) -> dict[str, Any]:
+    """Print the time of a run, and return what ``--json`` says of it."""
+    made = schedule.provenance
     if isinstance(answer, Rejection):
         raise ScheduleError(
-            f"{file}: the device rejects {words.rejection(answer)}. Correct that layer, or export "
-            "the schedule again"
+            f"{asked.file}: the device rejects {words.rejection(answer)}. Correct that layer, or "
+            "export the schedule again"
         )
     latency_us, std_us, time_kind = _latency(answer, cost)
-    say(output.console, f"{file} runs: {words.latency(latency_us, time_kind, std_us)}")
+    say(output.console, f"{asked.file} runs: {words.latency(latency_us, time_kind, std_us)}")
     if time_kind is TimeKind.ESTIMATED and made.cost_model not in ("", cost.version):
         other = f"the recorded time by {made.cost_model}"
         say(output.console, f"Estimated by cost model {cost.version}, {other}")
     if made.latency_us is not None:
         recorded = words.latency(made.latency_us, made.latency_kind)
         say(output.console, f"Recorded when it was found: {recorded}")
-    output.result(
-        {
-            "schedule_path": str(Path(file)),
-            "network": network.name,
-            "batch": network.batch,
-            "board": board.name,
-            "device": kind,
-            "latency_us": latency_us,
-            "latency_kind": time_kind,
-            "latency_std_us": std_us,
-            "recorded_us": made.latency_us,
-            "recorded_kind": made.latency_kind,
-            "peak_l1_bytes": answer.peak_l1_bytes,
-            "host_layers": host_rows(network),
-        }
-    )
+    return {
+        "latency_us": latency_us,
+        "latency_kind": time_kind,
+        "latency_std_us": std_us,
+        "recorded_us": made.latency_us,
+        "recorded_kind": made.latency_kind,
+        "peak_l1_bytes": answer.peak_l1_bytes,
+    }
 
 
 def _has_host_layers(schedule: Schedule) -> bool:

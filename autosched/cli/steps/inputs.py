@@ -1,9 +1,10 @@
 """A network file captured, and the device named, as the screen says it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autosched.cli import exits
-from autosched.device.machine import ttnn_version
+from autosched.device.machine import SIMULATOR, ttnn_version
 from autosched.errors import ScheduleError
 from autosched.export.loading import load_schedule
 from autosched.export.validation import check_layers, check_provenance
@@ -16,6 +17,9 @@ from autosched.schedule.configurations import Conv2dConfig, MatmulConfig
 from autosched.schedule.schedule import Schedule
 from autosched.space.formats import Formats, LayerFormats
 
+if TYPE_CHECKING:
+    import torch
+
 
 def captured_network(
     output: Screen, net: str, batch: int | None, *, allow_host: bool = False
@@ -25,6 +29,13 @@ def captured_network(
     Raises:
         NetworkFileError, UnsupportedOperatorError: if it cannot be used.
     """
+    return captured_with_inputs(output, net, batch, allow_host=allow_host)[0]
+
+
+def captured_with_inputs(
+    output: Screen, net: str, batch: int | None, *, allow_host: bool = False
+) -> "tuple[Network, tuple[torch.Tensor, ...]]":
+    """Do that, and return the inputs to compare results on, too."""
     screen = SearchScreen(output.console, 0)
     with screen.shown():
         screen.begin("capture", f"{net}, with PyTorch")
@@ -41,11 +52,13 @@ def captured_network(
         f"{len(kinds)} kinds, batch {network.batch}",
     )
     warn_of_host_layers(output.console, network)
-    return network
+    return network, loaded.calibration_inputs
 
 
 def describe_device(kind: str, board: str, wanted: str) -> str:
     """Return which device was taken, and why."""
+    if kind == SIMULATOR:
+        return f"simulated {board}; ttnn's kernels are executed, and no time is known"
     if kind == "silicon":
         return f"{board}, a card on this machine; times are measured"
     why = "no card on this machine" if wanted == "auto" else "as asked"

@@ -3,7 +3,8 @@
 The file is ordinary Python. It defines a ``torch.nn.Module`` (an instance, a class, or a function
 without arguments) under the name ``model``, ``network`` or ``build_model``, or under another name
 given as ``net.py:name``; and ``example_inputs`` (a tensor or a tuple of tensors) or
-``input_shape`` (a tuple of integers, or a tuple of such tuples for several inputs).
+``input_shape`` (a tuple of integers, or a tuple of such tuples for several inputs). A function
+``calibration_inputs`` may return real ones, of the same shapes, to compare results on.
 """
 
 import importlib.util
@@ -30,12 +31,16 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class LoadedFile:
-    """What a network file defines: a module in eval mode, its inputs, and the file's stem."""
+    """What a network file defines: a module in eval mode, its inputs, and the file's stem.
+
+    ``calibration_inputs`` are those to compare results on: the example's, where the file has none.
+    """
 
     module: nn.Module
     example_inputs: tuple[torch.Tensor, ...]
     name: str
     path: Path
+    calibration_inputs: tuple[torch.Tensor, ...] = ()
 
 
 def load_network_file(path: str, batch: int | None = None) -> LoadedFile:
@@ -57,11 +62,13 @@ def load_network_file(path: str, batch: int | None = None) -> LoadedFile:
         namespace = vars(_imported(file))
         module = _module(file, namespace, attribute).eval()
     inputs = _inputs(file, namespace)
+    real = _calibration_inputs(file, namespace, inputs)
     if batch is not None:
         inputs = tuple(_with_batch(tensor, batch) for tensor in inputs)
+        real = tuple(_with_batch(tensor, batch) for tensor in real)
     check_tensors(module, inputs, file.name)
     _check_accepted(file, module, inputs)
-    return LoadedFile(module, inputs, file.stem, file)
+    return LoadedFile(module, inputs, file.stem, file, real)
 
 
 def split_path(path: str) -> tuple[Path, str | None]:
@@ -204,7 +211,25 @@ def _inputs(file: Path, namespace: dict[str, Any]) -> tuple[torch.Tensor, ...]:
     )
 
 
-def _given_inputs(file: Path, value: Any) -> tuple[torch.Tensor, ...]:
+def _calibration_inputs(
+    file: Path, namespace: dict[str, Any], inputs: tuple[torch.Tensor, ...]
+) -> tuple[torch.Tensor, ...]:
+    """Return what the file's function returns, the example's inputs where there is none."""
+    function = namespace.get("calibration_inputs")
+    if function is None:
+        return inputs
+    with _user_code(file, "raises when `calibration_inputs()` is called"):
+        found = _given_inputs(file, function(), "calibration_inputs()")
+    shapes, wanted = ([tuple(tensor.shape[1:]) for tensor in group] for group in (found, inputs))
+    if shapes != wanted:
+        raise NetworkFileError(
+            f"{file.name}: `calibration_inputs()` returns shapes {shapes} after the batch; the "
+            f"network takes {wanted}."
+        )
+    return found
+
+
+def _given_inputs(file: Path, value: Any, name: str = "example_inputs") -> tuple[torch.Tensor, ...]:
     inputs = (value,) if isinstance(value, torch.Tensor) else value
     if (
         not isinstance(inputs, (tuple, list))
@@ -212,7 +237,7 @@ def _given_inputs(file: Path, value: Any) -> tuple[torch.Tensor, ...]:
         or not all(isinstance(x, torch.Tensor) and x.dim() and x.numel() for x in inputs)
     ):
         raise NetworkFileError(
-            f"{file.name}: `example_inputs` must be a tensor or a tuple of tensors, "
+            f"{file.name}: `{name}` must be a tensor or a tuple of tensors, "
             "each with a batch dimension and at least one element."
         )
     return tuple(tensor.detach() for tensor in inputs)

@@ -1,0 +1,194 @@
+"""Executing a schedule's kernels, and comparing what they compute with PyTorch."""
+
+import os
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from autosched.cli import exits
+from autosched.device.interface import LayerTest, ProbeRequest
+from autosched.device.machine import SIMULATOR
+from autosched.device.simulator.environment import LIBRARY_VARIABLE
+from autosched.device.worker import WorkerDevice
+from autosched.errors import ScheduleError
+from autosched.network.graph import Layer, Network, in_execution_order
+from autosched.network.operators import Constant, Input, Output
+from autosched.report import words
+from autosched.report.execution_table import ExecutedRow, print_layers, print_outputs, worst
+from autosched.report.layer_rows import describe
+from autosched.report.output import Screen, say
+from autosched.report.progress import SearchScreen
+from autosched.schedule.outcomes import ExecutedLayer, Execution, LayerExecution, Rejection
+from autosched.schedule.schedule import Schedule
+from autosched.schedule.tensors import Edge, TensorLayout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A schedule to be executed on ``inputs`` (PyTorch's order); below ``min_pcc`` it is wrong."""
+
+    file: str
+    network: Network
+    schedule: Schedule
+    inputs: "Sequence[torch.Tensor]"
+    kind: str
+    min_pcc: float
+
+
+def use_simulator(device: str, path: str | None) -> None:
+    """Let the devices of this process find the simulator that the user names."""
+    if device == SIMULATOR and path is not None:
+        os.environ[LIBRARY_VARIABLE] = path
+
+
+def execute_schedule(
+    output: Screen, worker: WorkerDevice, asked: Comparison, *, each_layer: bool
+) -> tuple[dict[str, Any], bool]:
+    """Execute, print what agrees with PyTorch, and return it as JSON types, and whether all does.
+
+    Raises:
+        ScheduleError: if the device rejects a layer, or does not survive it.
+    """
+    execution = _executed(output, worker, asked)
+    rows = [_row(asked.schedule, layer) for layer in execution.layers]
+    if each_layer:
+        rows = _with_given(output, worker, asked, execution, rows)
+        print_layers(output.console, rows, asked.min_pcc)
+    print_outputs(output.console, execution.outputs, asked.kind)
+    blamed = worst(rows)
+    lowest = min(found.pcc for found in execution.outputs.values())
+    is_right = lowest >= asked.min_pcc and blamed.lowest >= asked.min_pcc
+    say(
+        output.console,
+        f"Layer that agrees least with PyTorch: {blamed.name} (concordance "
+        f"{blamed.lowest:.4f}), {blamed.configuration}",
+    )
+    verdict = "right" if is_right else "WRONG"
+    say(
+        output.console,
+        f"{asked.file} computes {verdict} ({words.executed(asked.kind)})",
+        "green" if is_right else "red",
+    )
+    return {
+        "executed": words.executed(asked.kind),
+        "is_right": is_right,
+        "outputs": {name: asdict(found) for name, found in execution.outputs.items()},
+        "worst_layer": blamed.to_plain(),
+        "layers": [row.to_plain() for row in rows],
+    }, is_right
+
+
+def _executed(output: Screen, worker: WorkerDevice, asked: Comparison) -> Execution:
+    total = len(asked.schedule.layers)
+    with _progress(output, "execute", total) as tell:
+        answer = worker.execute(asked.schedule, asked.inputs, lambda layer: tell(layer.name))
+    if isinstance(answer, Rejection):
+        config = asked.schedule.layers.get(answer.layer)
+        how = f" ({describe(config)})" if config is not None else ""
+        raise ScheduleError(
+            f"{asked.file}: the {asked.kind} does not run layer {answer.layer}{how}: "
+            f"{answer.kind}: {answer.message}"
+        )
+    return answer
+
+
+def _row(schedule: Schedule, layer: ExecutedLayer) -> ExecutedRow:
+    config = schedule.layers[layer.name]
+    return ExecutedRow(layer.name, describe(config), layer.overall, layer.alone)
+
+
+def _with_given(
+    output: Screen,
+    worker: WorkerDevice,
+    asked: Comparison,
+    execution: Execution,
+    rows: Sequence[ExecutedRow],
+) -> list[ExecutedRow]:
+    """Execute each layer on PyTorch's own input of it, too."""
+    by_name = {row.name: row for row in rows}
+    network = in_execution_order(asked.network, asked.schedule)
+    truths: dict[str, torch.Tensor] = {}
+    waiting = list(asked.inputs)
+    with _progress(output, "each layer alone", len(rows)) as tell:
+        for layer in network:
+            tell(layer.name)
+            if isinstance(layer.op, Input):
+                truths[layer.name] = waiting.pop(0)
+            elif not isinstance(layer.op, Output):
+                sources = tuple(truths[name] for name in layer.inputs)
+                truths[layer.name] = _truth(network, layer, sources)
+                if not isinstance(layer.op, Constant):
+                    layouts = input_layouts(asked.schedule, execution, layer)
+                    test = LayerTest(
+                        _request(network, asked.schedule, layer, layouts),
+                        inputs=sources,
+                        weights=network.weights.get(layer.name),
+                    )
+                    by_name[layer.name] = _given(by_name[layer.name], worker.execute_layer(test))
+            for name in set(layer.inputs):
+                if network.last_uses[name] == layer.name:
+                    del truths[name]
+    return list(by_name.values())
+
+
+def _given(row: ExecutedRow, answer: LayerExecution | Rejection) -> ExecutedRow:
+    if isinstance(answer, Rejection):
+        return row.failed(f"{answer.kind}: {answer.message}")
+    return row.given(answer.agreement, varies=answer.varies)
+
+
+def _truth(network: Network, layer: Layer, sources: "Sequence[torch.Tensor]") -> "torch.Tensor":
+    import torch
+
+    from autosched.network.reference import evaluate_layer
+
+    with torch.no_grad():
+        return evaluate_layer(layer, sources, network.weights.get(layer.name))
+
+
+def _request(
+    network: Network, schedule: Schedule, layer: Layer, layouts: tuple[TensorLayout, ...]
+) -> ProbeRequest:
+    shapes = network.input_shapes(layer)
+    return ProbeRequest(layer.op, shapes, layer.shape, schedule.layers[layer.name], layouts)
+
+
+def input_layouts(
+    schedule: Schedule, execution: Execution, layer: Layer
+) -> tuple[TensorLayout, ...]:
+    """Return in which layouts a layer reads its inputs: as left, moved or resharded."""
+    order = {name: number for number, name in enumerate(schedule.layers)}
+    found = []
+    for index, producer in enumerate(layer.inputs):
+        moved = [
+            (order[edge.consumer], target)
+            for edge, target in schedule.moves.items()
+            if edge.producer == producer and order[edge.consumer] < order[layer.name]
+        ]
+        left = max(moved, key=lambda item: item[0])[1] if moved else None
+        target = schedule.reshards.get(Edge(producer, layer.name, index))
+        found.append(target or left or execution.output_layouts[producer])
+    return tuple(found)
+
+
+@contextmanager
+def _progress(output: Screen, phase: str, total: int) -> "Iterator[Any]":
+    """Show how many layers are done; the body calls what it is given with each layer's name."""
+    screen = SearchScreen(output.console)
+    done = 0
+
+    def tell(name: str) -> None:
+        nonlocal done
+        done += 1
+        screen.begin(phase, f"{done} of {total}, {name}")
+        exits.check_interrupt()
+
+    with screen.shown():
+        screen.begin(phase, f"{total} layers; kernels are compiled at their first use")
+        yield tell

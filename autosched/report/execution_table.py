@@ -1,0 +1,96 @@
+"""What executed kernels computed, beside PyTorch: tables of outputs and layers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from autosched.report import words
+from autosched.report.output import say
+from autosched.schedule.outcomes import Agreement
+
+
+@dataclass(frozen=True)
+class ExecutedRow:
+    """One layer: against the whole network, alone on the device's inputs and on PyTorch's.
+
+    ``on_given`` is None where it was not run on PyTorch's inputs, ``fault`` what it ended with
+    there.
+    """
+
+    name: str
+    configuration: str
+    overall: Agreement
+    alone: Agreement
+    on_given: Agreement | None = None
+    varies: bool = False
+    fault: str = ""
+
+    @property
+    def lowest(self) -> float:
+        """The lowest concordance of the layer alone; -1 where it failed or varies."""
+        if self.fault or self.varies:
+            return -1.0
+        given = [] if self.on_given is None else [self.on_given.concordance]
+        return min([self.alone.concordance, *given])
+
+    def given(self, agreement: Agreement, *, varies: bool) -> "ExecutedRow":
+        """Return the row with what the layer computed of PyTorch's own inputs."""
+        return replace(self, on_given=agreement, varies=varies)
+
+    def failed(self, fault: str) -> "ExecutedRow":
+        """Return the row of a layer that did not run on PyTorch's own inputs."""
+        return replace(self, fault=fault)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the row as JSON types."""
+        return {**asdict(self), "concordance": self.lowest}
+
+
+def worst(rows: Sequence[ExecutedRow]) -> ExecutedRow:
+    """Return the layer that agrees least with PyTorch, judged alone."""
+    return min(rows, key=lambda row: row.lowest)
+
+
+def print_outputs(console: Console, outputs: Mapping[str, Agreement], kind: str) -> None:
+    """Print how far each output of the network agrees with PyTorch in float32."""
+    table = Table(title=f"Outputs against PyTorch in float32 ({words.executed(kind)})")
+    table.add_column("Output")
+    for title in ("PCC", "Concordance", "Largest error", "Top-1"):
+        table.add_column(title, justify="right")
+    for name, found in outputs.items():
+        table.add_row(
+            name,
+            f"{found.pcc:.5f}",
+            f"{found.concordance:.5f}",
+            f"{found.largest_error:.1%}",
+            f"{found.top1:.0%}",
+        )
+    console.print(table)
+
+
+def print_layers(console: Console, rows: Sequence[ExecutedRow], limit: float) -> None:
+    """Print every layer; those below the limit stand out."""
+    table = Table(title="Layers: PCC in the network, concordance alone")
+    for title in ("Layer", "Configuration"):
+        table.add_column(title)
+    for title in ("PCC", "On its own input", "On PyTorch's"):
+        table.add_column(title, justify="right")
+    for row in rows:
+        on_given = "" if row.on_given is None else f"{row.on_given.concordance:.5f}"
+        style = "red" if row.lowest < limit else ""
+        table.add_row(
+            Text(row.name, style),
+            row.configuration,
+            f"{row.overall.pcc:.5f}",
+            f"{row.alone.concordance:.5f}",
+            "varies" if row.varies else row.fault.partition(":")[0] or on_given,
+            style=style,
+        )
+    console.print(table)
+    for row in rows:
+        if row.fault:
+            say(console, f"{row.name}: {row.fault}", "red")
