@@ -72,7 +72,7 @@ def print_outputs(console: Console, outputs: Mapping[str, Agreement], kind: str)
     console.print(table)
 
 
-def print_layers(console: Console, rows: Sequence[ExecutedRow], limit: float) -> None:
+def print_executed_layers(console: Console, rows: Sequence[ExecutedRow], limit: float) -> None:
     """Print every layer; those below the limit stand out."""
     table = Table(title="Layers: PCC in the network, concordance alone")
     for title in ("Layer", "Configuration"):

@@ -15,7 +15,12 @@ from autosched.errors import ScheduleError
 from autosched.network.graph import Layer, Network, in_execution_order
 from autosched.network.operators import Constant, Input, Output
 from autosched.report import words
-from autosched.report.execution_table import ExecutedRow, print_layers, print_outputs, worst
+from autosched.report.execution_table import (
+    ExecutedRow,
+    print_executed_layers,
+    print_outputs,
+    worst,
+)
 from autosched.report.layer_rows import describe
 from autosched.report.output import Screen, say
 from autosched.report.progress import SearchScreen
@@ -59,7 +64,7 @@ def execute_schedule(
     rows = [_row(asked.schedule, layer) for layer in execution.layers]
     if each_layer:
         rows = _with_given(output, worker, asked, execution, rows)
-        print_layers(output.console, rows, asked.min_pcc)
+        print_executed_layers(output.console, rows, asked.min_pcc)
     print_outputs(output.console, execution.outputs, asked.kind)
     blamed = worst(rows)
     lowest = min(found.pcc for found in execution.outputs.values())

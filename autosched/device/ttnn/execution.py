@@ -110,7 +110,7 @@ class ExecutingDevice(LocalDevice):
         for garbage in GARBAGE:
             leave_garbage(context, garbage)
             output = _run_test(context, layer, test, put_inputs(self.device, test, values))
-            results.append(on_host(layer, output))
+            results.append(read_back(layer, output))
             del output
         agreements = [agreement(result, truth) for result in results]
         worse = min(agreements, key=lambda found: found.concordance)
@@ -161,7 +161,7 @@ class LayerComparison:
 
     def see(self, layer: Layer, tensor: Tensor) -> None:
         """Read a layer's output back from the device and compare it."""
-        result = on_host(layer, tensor)
+        result = read_back(layer, tensor)
         given = [self._waiting.pop(0)] if isinstance(layer.op, Input) else []
         truth = _evaluated(self._network, layer, given or self._of(self._truth, layer))
         alone = _evaluated(self._network, layer, given or self._of(self._seen, layer))
@@ -189,7 +189,7 @@ def _evaluated(network: Network, layer: Layer, sources: list[torch.Tensor]) -> t
         return evaluate_layer(layer, sources, network.weights.get(layer.name))
 
 
-def on_host(layer: Layer, tensor: Tensor) -> torch.Tensor:
+def read_back(layer: Layer, tensor: Tensor) -> torch.Tensor:
     """Return a layer's output as PyTorch has it: float32, in its order of elements."""
     host = ttnn.to_torch(tensor).float()
     return host.reshape(layer.shape) if is_handed_back(layer) else in_torch_order(host, layer.shape)

@@ -57,7 +57,7 @@ CALLS: dict[type, Callable[[Call], Tensor]] = {
 """The function that runs a layer, by the type of its operator."""
 
 Marker = Callable[[str], None]
-Watcher = Callable[[Layer, Tensor], None]
+OutputWatcher = Callable[[Layer, Tensor], None]
 """Is handed each layer with its output on the device, before the next one runs."""
 
 
@@ -170,7 +170,7 @@ class Runner:
         inputs: Sequence[Tensor],
         mark: Marker = lambda _name: None,
         layouts: dict[str, TensorLayout] | None = None,
-        watch: Watcher = lambda _layer, _tensor: None,
+        watch: OutputWatcher = lambda _layer, _tensor: None,
     ) -> list[Tensor]:
         """Run once on tensors that :meth:`upload` returned, and return the outputs on the device.
 
