@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from autosched.device import machine as opening
-from autosched.device.machine import choose_device
+from autosched.device.machine import choose_device, choose_executing_device
 from autosched.errors import BoardError
 
 
@@ -38,3 +38,17 @@ def test_a_device_in_this_process_leaves_the_environment_as_it_was(
 def test_an_unknown_kind_is_refused_with_those_there_are() -> None:
     with pytest.raises(BoardError, match="unknown device 'gpu'; it is one of auto, mock, silicon"):
         choose_device("gpu")
+
+
+def test_nothing_is_timed_on_the_simulator() -> None:
+    with pytest.raises(BoardError, match=r"knows no time.*autosched check --device simulator"):
+        choose_device("simulator")
+
+
+def test_kernels_execute_on_a_card_or_the_simulator(cards: list[Path]) -> None:
+    assert choose_executing_device("auto") == choose_executing_device("simulator") == "simulator"
+    cards.append(Path("/dev/tenstorrent/0"))
+    assert choose_executing_device("auto") == choose_executing_device("silicon") == "silicon"
+    assert choose_executing_device("simulator") == "simulator"
+    with pytest.raises(BoardError, match="the mock device executes no kernel"):
+        choose_executing_device("mock")

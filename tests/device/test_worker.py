@@ -61,6 +61,23 @@ end.settimeout(None)
 end.sendall(struct.pack("!Q", len(data)) + data[:100])
 {half_way}
 """
+
+# A worker without ttnn that tells two layers as executed, and then does what it is told.
+TELLING = """\
+#!{python}
+import os, signal, socket, sys, time
+from autosched.device.channel import Channel, News
+from autosched.schedule.outcomes import Agreement, ExecutedLayer
+channel = Channel(socket.socket(fileno=int(sys.argv[3])))
+channel.receive()
+channel.send("ready")
+channel.receive()
+right = Agreement(1.0, 1.0, 0.0, 1.0)
+for name in ("x", "stem"):
+    channel.send(News(ExecutedLayer(name, right, right)))
+    time.sleep({pause})
+{then}
+"""
 STOP = "os.kill(os.getpid(), signal.SIGSTOP)"
 DIE = "os.kill(os.getpid(), signal.SIGKILL)"
 
@@ -77,6 +94,21 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Worke
         monkeypatch.setenv("PYTHONPATH", str(ROOT))
         monkeypatch.setattr(sys, "executable", str(script))
         return WorkerDevice(BOARD, deadline_s=deadline_s)
+
+    return make
+
+
+@pytest.fixture
+def telling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., WorkerDevice]:
+    """A simulator's worker that tells two layers of a network, and ends in some way."""
+
+    def make(then: str, *, pause: float = 0.0, deadline_s: float | None = None) -> WorkerDevice:
+        script = tmp_path / "worker"
+        script.write_text(TELLING.format(python=sys.executable, then=then, pause=pause))
+        script.chmod(0o755)
+        monkeypatch.setenv("PYTHONPATH", str(ROOT))
+        monkeypatch.setattr(sys, "executable", str(script))
+        return WorkerDevice(BOARD, "simulator", deadline_s=deadline_s)
 
     return make
 
@@ -290,3 +322,47 @@ def test_a_schedule_for_another_network_is_the_callers_error(
     with pytest.raises(DeviceError, match="fc is a Linear and takes a MatmulConfig"):
         worker.run(replace(schedule, layers=swapped))
     assert isinstance(worker.run(schedule), RunOutcome)
+
+
+def executed(device: WorkerDevice, network: Network) -> tuple[object, list[str]]:
+    """Execute ttnn's default schedule; return the answer, and the layers that were told."""
+    told: list[str] = []
+    schedule = ttnn_default(network)
+    with device:
+        answer = device.execute(schedule, (), lambda layer: told.append(layer.name))
+    return answer, told
+
+
+def test_layers_are_told_as_they_are_executed(
+    telling: Callable[..., WorkerDevice], network: Network
+) -> None:
+    answer, told = executed(telling("channel.send('all of it')"), network)
+    assert answer == "all of it"
+    assert told == ["x", "stem"]
+
+
+def test_the_layer_that_stops_the_simulator_is_named_with_its_words(
+    telling: Callable[..., WorkerDevice], network: Network
+) -> None:
+    stops = "print('ERROR: UndefinedBehavior: tensix_unpacr', flush=True); sys.exit(1)"
+    answer, told = executed(telling(stops), network)
+    assert told == ["x", "stem"]
+    assert isinstance(answer, Rejection)
+    assert (answer.kind, answer.layer) == (RejectionKind.CRASH, "pool")
+    assert answer.message.endswith("exit code 1: UndefinedBehavior: tensix_unpacr")
+
+
+def test_the_layer_that_does_not_end_is_named(
+    telling: Callable[..., WorkerDevice], network: Network
+) -> None:
+    """Every layer has the whole deadline: together they take longer."""
+    answer, told = executed(telling("time.sleep(60)", pause=0.8, deadline_s=1.0), network)
+    assert told == ["x", "stem"]
+    assert isinstance(answer, Rejection)
+    assert (answer.kind, answer.layer) == (RejectionKind.HANG, "pool")
+
+
+def test_the_mock_device_executes_nothing(worker: WorkerDevice, network: Network) -> None:
+    with pytest.raises(DeviceError, match="the mock device executes no kernel"):
+        worker.execute(ttnn_default(network), ())
+    assert isinstance(worker.probe(FITS), ProbeOutcome)

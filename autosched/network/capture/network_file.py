@@ -65,7 +65,7 @@ def load_network_file(path: str, batch: int | None = None) -> LoadedFile:
     real = _calibration_inputs(file, namespace, inputs)
     if batch is not None:
         inputs = tuple(_with_batch(tensor, batch) for tensor in inputs)
-        real = tuple(_with_batch(tensor, batch) for tensor in real)
+    real = tuple(_with_batch(tensor, len(one)) for tensor, one in zip(real, inputs, strict=True))
     check_tensors(module, inputs, file.name)
     _check_accepted(file, module, inputs)
     return LoadedFile(module, inputs, file.stem, file, real)

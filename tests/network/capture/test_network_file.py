@@ -92,6 +92,19 @@ def test_the_batch_repeats_or_cuts_the_examples(write):
         assert tensor[:, 0, 0, 0].tolist() == values
 
 
+def test_results_are_compared_on_the_examples_inputs(write):
+    loaded = load_network_file(write(MODEL + SHAPE))
+    assert torch.equal(loaded.calibration_inputs[0], loaded.example_inputs[0])
+
+
+@pytest.mark.parametrize(("batch", "values"), [(None, [0, 1]), (1, [0]), (4, [0, 1, 2, 0])])
+def test_real_inputs_are_as_many_as_the_network_takes(write, batch, values):
+    text = "def calibration_inputs(): return torch.arange(3.).view(3, 1, 1, 1).expand(3, 3, 8, 8)\n"
+    loaded = load_network_file(write(MODEL + "input_shape = (2, 3, 8, 8)\n" + text), batch)
+    (tensor,) = loaded.calibration_inputs
+    assert tensor[:, 0, 0, 0].tolist() == values
+
+
 def test_weights_and_inputs_are_the_same_every_time(write):
     path = write(MODEL + SHAPE)
     before = torch.get_rng_state()
@@ -185,6 +198,12 @@ def test_a_given_name_that_is_not_there(write):
         ("example_inputs = torch.ones(1, 3, 8, 8).half()\n", "example input 0 is torch.float16"),
         ("example_inputs = torch.ones(1, 3, 8, 8) * 1j\n", "example input 0 is torch.complex64"),
         ("example_inputs = torch.ones(1, 3, 8, 8, device='meta')\n", "on device 'meta'"),
+        (SHAPE + "def calibration_inputs(): return 3\n", "`calibration_inputs()` must be a tensor"),
+        (
+            SHAPE + "def calibration_inputs(): return torch.ones(1, 3, 9, 9)\n",
+            "returns shapes [(3, 9",
+        ),
+        (SHAPE + "def calibration_inputs(): raise OSError('gone')\n", "OSError: gone"),
         ("input_shape = (1, 5, 8, 8)\n", "rejects inputs of shape (1, 5, 8, 8), at "),
         ("input_shape = ((1, 3, 8, 8), (1, 3, 8, 8))\n", "rejects inputs of shape"),
     ],
