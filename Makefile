@@ -1,6 +1,6 @@
 # Everything a person or a machine types; `make` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint soak bench accept clean
+.PHONY: help setup run test lint soak simulate bench accept clean
 
 BIN := .venv/bin
 # Two workers fill two cores, and each keeps one ttnn process of about 1.3 GB; tests of one file
@@ -30,6 +30,11 @@ test: lint ## Lint, then the quick tests
 
 soak: setup ## The tests that take minutes
 	$(BIN)/pytest -m soak $(ARGS)
+
+simulate: setup ## Execute ttnn's kernels on the simulator: tests, then random candidates
+	@$(BIN)/autosched doctor --device simulator
+	$(BIN)/pytest -m simulator
+	@$(BIN)/autosched simulate $(ARGS)
 
 bench: setup ## Compare baselines and samplers on ready-made studies
 	@$(BIN)/autosched bench studies/resnet18.py studies/resnet50.py $(ARGS)

@@ -26,7 +26,7 @@ _restore_signals()
 hypothesis.settings.register_profile("autosched", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("autosched")
 
-pytest_plugins = ["tests.examples.studied"]
+pytest_plugins = ["tests.examples.studied", "tests.examples.simulator"]
 
 
 @pytest.fixture(scope="session")

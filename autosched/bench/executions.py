@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from types import TracebackType
+from typing import Protocol
 
 from autosched.bench.random_networks import random_network
 from autosched.boards import Board
@@ -29,7 +30,7 @@ from autosched.device.machine import ttnn_version
 from autosched.errors import SearchError
 from autosched.evidence.kinds import kind_of, reshard_kind
 from autosched.network.graph import Network
-from autosched.network.operators import Input, Output
+from autosched.network.operators import Conv2d, Input, Output
 from autosched.probing.probe_book import ProbeBook
 from autosched.probing.problem_builder import build_problem
 from autosched.schedule.outcomes import LayerExecution, ProbeOutcome, Rejection, RunOutcome
@@ -39,9 +40,11 @@ from autosched.space.formats import Formats
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey
 
+_FEW = 32
+
 
 @dataclass(frozen=True)
-class Candidate:
+class Accepted:
     """Something the mock device accepted: the request in its effective layouts, and its kind."""
 
     network_seed: int
@@ -53,7 +56,7 @@ class Candidate:
 class Executed:
     """A candidate that was executed, and what became of it; ``seconds`` of this machine."""
 
-    candidate: Candidate
+    candidate: Accepted
     answer: LayerExecution | Rejection
     seconds: float
 
@@ -65,17 +68,16 @@ class Executed:
         return not answer.varies and answer.agreement.concordance >= least
 
 
-class Executing:
+class Executing(Protocol):
     """What executes a layer alone: a worker on the simulator or a card."""
 
     def execute_layer(self, test: LayerTest) -> LayerExecution | Rejection:
         """Execute it, and compare it with PyTorch."""
-        raise NotImplementedError
 
 
 def accepted_candidates(
     seed: int, board: Board, device: Device, store: Store, effort: Effort
-) -> list[Candidate]:
+) -> list[Accepted]:
     """Probe the random network of a seed, and return all that the device accepts of its search.
 
     Nothing where no schedule fits; ``store`` is best one of its own.
@@ -89,7 +91,7 @@ def accepted_candidates(
     except SearchError:
         return []
     return [
-        Candidate(seed, _as_run(request, outcome), _kind(request, outcome))
+        Accepted(seed, _as_run(request, outcome), _kind(request, outcome))
         for request, outcome in watched.accepted
         if not isinstance(request, ProbeRequest) or not isinstance(request.op, Output)
     ]
@@ -114,8 +116,8 @@ def _kind(request: Request, outcome: ProbeOutcome) -> str:
 
 
 def rarest(
-    candidates: Sequence[Candidate], executed: Counter[str], count: int, random: Random
-) -> list[Candidate]:
+    candidates: Sequence[Accepted], executed: Counter[str], count: int, random: Random
+) -> list[Accepted]:
     """Return ``count`` candidates of different kinds, those executed least often first."""
     shuffled = random.sample(candidates, len(candidates))
     first_of = {candidate.kind: candidate for candidate in reversed(shuffled)}
@@ -123,7 +125,7 @@ def rarest(
 
 
 def execute_candidates(
-    candidates: Sequence[Candidate], worker: Executing, clock: Callable[[], float] = time.monotonic
+    candidates: Sequence[Accepted], worker: Executing, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Executed]:
     """Execute candidates one after the other."""
     for candidate in candidates:
@@ -131,6 +133,55 @@ def execute_candidates(
         test = LayerTest(candidate.request, seed=candidate.network_seed)
         answer = worker.execute_layer(test)
         yield Executed(candidate, answer, clock() - began)
+
+
+def minimised(found: Executed, worker: Executing, device: Device, least: float) -> Executed:
+    """Return a simpler candidate that is wrong as well, as simple as a few steps find it.
+
+    ``device`` says whether a simpler one is accepted at all.
+    """
+    for request in _simpler(found.candidate.request):
+        outcome = device.probe(request)
+        if isinstance(outcome, Rejection):
+            continue
+        candidate = Accepted(
+            found.candidate.network_seed, _as_run(request, outcome), _kind(request, outcome)
+        )
+        (smaller,) = execute_candidates([candidate], worker)
+        if not smaller.is_right(least):
+            return minimised(smaller, worker, device, least)
+    return found
+
+
+def _simpler(request: Request) -> Iterator[ProbeRequest]:
+    """Yield a convolution without its extras, or of half the channels or pixels."""
+    if not isinstance(request, ProbeRequest) or not isinstance(request.op, Conv2d):
+        return
+    op, ((batch, channels, *sides), *_) = request.op, request.input_shapes
+    if op.activation is not None:
+        yield _of(request, replace(op, activation=None), (batch, channels, *sides))
+    if batch > 1:
+        yield _of(request, op, (1, channels, *sides))
+    if op.groups == 1 and op.out_channels > _FEW:
+        half = replace(op, out_channels=op.out_channels // 2)
+        yield _of(request, half, (batch, channels, *sides))
+    if op.groups == 1 and channels > _FEW:
+        half = replace(op, in_channels=channels // 2)
+        yield _of(request, half, (batch, channels // 2, *sides))
+    for axis, size in enumerate(sides):
+        if size >= 2 * max(op.kernel):
+            smaller = [size // 2 if axis == other else side for other, side in enumerate(sides)]
+            yield _of(request, op, (batch, channels, *smaller))
+
+
+def _of(request: ProbeRequest, op: Conv2d, shape: tuple[int, ...]) -> ProbeRequest:
+    """Return the request of another convolution, in the layouts that suit it."""
+    top, bottom, left, right = op.padding
+    reach = [dilation * (size - 1) for dilation, size in zip(op.dilation, op.kernel, strict=True)]
+    height = (shape[2] + top + bottom - reach[0] - 1) // op.stride[0] + 1
+    width = (shape[3] + left + right - reach[1] - 1) // op.stride[1] + 1
+    output = (shape[0], op.out_channels, height, width)
+    return replace(request, op=op, input_shapes=(shape,), shape=output, input_layouts=None)
 
 
 class Watched:

@@ -18,13 +18,12 @@ from autosched.network.operators import (
     Output,
     Pool2d,
     Reshape,
+    Shape,
     Slice,
     Softmax,
     Unary,
     Upsample,
 )
-
-Shape = tuple[int, ...]
 
 _CHANNELS = (8, 16, 24, 32, 48, 64, 96, 128, 160, 288)
 _SIDES = (1, 4, 7, 8, 10, 14, 16, 20, 28, 32, 33)

@@ -25,22 +25,33 @@ def boards(as_json: options.Json = False) -> None:
         output.result({"boards": [board_plain(board) for board in BOARDS.values()], "cards": cards})
 
 
-DOCTOR_EXAMPLES = ("autosched doctor", "autosched doctor --board p150 --json")
+DOCTOR_EXAMPLES = (
+    "autosched doctor",
+    "autosched doctor --board p150 --json",
+    "autosched doctor --device simulator --simulator libttsim_wh.so",
+)
 
 
 def doctor(
     board: options.BoardOption = None,
-    device: options.DeviceOption = "auto",
+    device: options.ExecutingOption = "auto",
+    simulator: options.Simulator = None,
     storage: options.Storage = None,
     as_json: options.Json = False,
 ) -> None:
     """Check this machine: Python, ttnn, device, compiler, cache and database.
 
-    The exit code is 0 if a search can run, 2 if not.
+    The exit code is 0 if a search can run (with --device simulator: if kernels can be executed),
+    2 if not.
     """
     from autosched.boards import find_board
+    from autosched.cli.steps.execution_run import use_simulator
     from autosched.cli.steps.machine_checks import checks
+    from autosched.device.machine import SIMULATOR
     from autosched.report.output import say
+
+    use_simulator(device, simulator)
+    purpose = "execute kernels" if device == SIMULATOR else "search"
 
     known = find_board(board or "n150")
     found = []
@@ -51,7 +62,7 @@ def doctor(
             if check.advice:
                 say(output.console, f"{'':<19}{check.advice}")
         well = all(check.state != "failed" for check in found)
-        say(output.console, "Ready to search." if well else "Not ready: see what failed above.")
+        say(output.console, f"Ready to {purpose}." if well else "Not ready: see what failed above.")
         output.result({"ok": well, "checks": [vars(check) for check in found]})
     if not well:
         raise typer.Exit(2)

@@ -49,8 +49,8 @@ def kind_of(
         [
             " ".join(_operator(op)),
             *_configuration(config),
-            *(f"in {place(layout)}" for layout in dict.fromkeys(inputs)),
-            f"out {place(output)}",
+            *(f"in {lies(layout)}" for layout in dict.fromkeys(inputs)),
+            f"out {lies(output)}",
             *_shape_properties(op, input_shapes),
         ]
     )
@@ -58,10 +58,10 @@ def kind_of(
 
 def reshard_kind(source: TensorLayout, target: TensorLayout) -> str:
     """Return the kind of a change of layout."""
-    return f"reshard, in {place(source)}, out {place(target)}"
+    return f"reshard, in {lies(source)}, out {lies(target)}"
 
 
-def place(layout: TensorLayout) -> str:
+def lies(layout: TensorLayout) -> str:
     """Return memory, sharding, format and page of a layout."""
     turned = " transposed" if layout.transposed else ""
     return f"{layout.memory} {layout.sharding} {layout.dtype} {layout.page}{turned}"

@@ -90,3 +90,42 @@ def test_what_the_device_rejects_is_told_in_its_words(
     done = invoke("check", str(path), "--net", str(studied.net))
     assert done.code == 2
     assert "impossible.json: the device rejects 2: " in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--simulator", "gone.so"), "there is no simulator gone.so"),
+        (("--simulator", ""), "no simulator: set TT_METAL_SIMULATOR"),
+        (("--min-pcc", "2"), "--min-pcc"),
+    ],
+)
+def test_a_simulator_that_cannot_be_opened_is_one_message(
+    studied: Studied,
+    invoke: Invoke,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    words: str,
+) -> None:
+    monkeypatch.setenv("TT_METAL_SIMULATOR", "")
+    files = (str(studied.schedule), "--net", str(studied.net))
+    done = invoke("check", *files, "--device", "simulator", *arguments)
+    assert done.code == 2
+    assert words in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.simulator
+def test_a_schedule_is_executed_and_compared(
+    studied: Studied, invoke: Invoke, simulated: str
+) -> None:
+    files = (str(studied.schedule), "--net", str(studied.net))
+    done = invoke("check", *files, "--device", simulated, "--layers", "--json")
+    assert done.code == 0, done.err
+    assert done.json["executed"] == "simulated"
+    assert done.json["is_right"] is True
+    assert "latency_us" not in done.json
+    assert {row["name"] for row in done.json["layers"]} == set(
+        autosched.load_schedule(studied.schedule).layers
+    )
+    assert done.json["worst_layer"]["concordance"] > 0.99

@@ -29,3 +29,18 @@ def test_what_fails_says_the_way_out(
     assert "there is no directory" in found["database"]["detail"]
     assert found["compiler"]["state"] == "warning"
     assert found["device"]["state"] == "failed"
+
+
+def test_what_the_simulator_lacks_is_told_in_a_line_each(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TT_METAL_SIMULATOR", "")
+    monkeypatch.setenv("TT_METAL_RUNTIME_ROOT", str(tmp_path))
+    url = f"sqlite:///{tmp_path}/a.sqlite3"
+    done = invoke("doctor", "--storage", url, "--device", "simulator", "--json")
+    assert done.code == 2
+    found = {check["name"]: check for check in done.json["checks"]}
+    assert found["simulator"]["detail"].startswith("no simulator: set TT_METAL_SIMULATOR")
+    assert "no SFPI compiler" in found["sfpi"]["detail"]
+    assert found["device"]["state"] == "failed"
+    assert "Traceback" not in done.err

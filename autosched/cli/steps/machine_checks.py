@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from autosched.boards import Board
-from autosched.device.machine import cache_dir, choose_device, silicon_devices
+from autosched.device.machine import SIMULATOR, cache_dir, choose_device, silicon_devices
+from autosched.device.simulator.environment import (
+    check_simulates,
+    installed_toolchain,
+    simulator_library,
+)
 from autosched.device.worker import WorkerDevice
 from autosched.errors import AutoschedError
 from autosched.report import words
@@ -45,6 +50,9 @@ def checks(board: Board, device: str, storage: str | None) -> Iterator[Check]:
     yield from (_package(name) for name in ("ttnn", "torch", "optuna"))
     yield _card()
     yield _compiler()
+    if device == SIMULATOR:
+        yield _simulator(board)
+        yield _sfpi()
     yield _cache()
     yield _database(storage)
     yield _dashboard(storage)
@@ -78,6 +86,24 @@ def _compiler() -> Check:
         return Check("compiler", "ok", found)
     advice = "probing a new network takes about twice as long; install gcc or clang"
     return Check("compiler", "warning", "no C compiler for the mock device's kernels", advice)
+
+
+def _simulator(board: Board) -> Check:
+    try:
+        library = simulator_library()
+        check_simulates(library, board)
+    except AutoschedError as error:
+        return Check("simulator", "failed", str(error))
+    return Check("simulator", "ok", f"{library}, a {board.arch}")
+
+
+def _sfpi() -> Check:
+    """The compiler of kernels, which the simulator executes."""
+    try:
+        found = installed_toolchain()
+    except AutoschedError as error:
+        return Check("sfpi", "failed", str(error))
+    return Check("sfpi", "ok", f"{found.compiler} ({found.version})")
 
 
 def _cache() -> Check:
@@ -114,7 +140,7 @@ def _dashboard(storage: str | None) -> Check:
 def _device(board: Board, wanted: str) -> Check:
     began = time.monotonic()
     try:
-        kind = choose_device(wanted)
+        kind = SIMULATOR if wanted == SIMULATOR else choose_device(wanted)
         with WorkerDevice(board, kind) as worker:
             worker.start()
     except (AutoschedError, OSError) as error:

@@ -140,6 +140,22 @@ def toolchain(wheel: Path, environment: Mapping[str, str] = os.environ) -> Toolc
     return Toolchain(root, compiler, _version_of(compiler))
 
 
+def installed_toolchain() -> Toolchain:
+    """Return the compiler that the installed ttnn will call.
+
+    Raises:
+        DeviceError: as :func:`toolchain`, or if ttnn is not installed.
+    """
+    return toolchain(_wheel())
+
+
+def _wheel() -> Path:
+    spec = find_spec("ttnn")
+    if spec is None or spec.origin is None:
+        raise DeviceError("ttnn is not installed; run 'make setup', or 'pip install ttnn'")
+    return Path(spec.origin).parent
+
+
 def _version_of(compiler: Path) -> str:
     try:
         done = subprocess.run(
@@ -168,11 +184,7 @@ def simulator_environment(board: Board, root: Path) -> dict[str, str]:
             written.
         BoardError: if the simulator is of another architecture.
     """
-    spec = find_spec("ttnn")
-    if spec is None or spec.origin is None:
-        raise DeviceError("ttnn is not installed; run 'make setup', or 'pip install ttnn'")
-    wheel = Path(spec.origin).parent
-    library = simulator_library()
+    wheel, library = _wheel(), simulator_library()
     check_simulates(library, board)
     tools = toolchain(wheel)
     place = root / "simulator" / board.arch

@@ -1,0 +1,50 @@
+"""``autosched simulate``: random candidates, executed."""
+
+from typing import Annotated
+
+import typer
+
+from autosched.cli import options
+from autosched.report.output import opened_output
+
+SIMULATE_EXAMPLES = (
+    "autosched simulate --timeout 10m",
+    "autosched simulate --board p150 --seed 1000 --effort full --json",
+)
+
+
+def simulate(  # noqa: PLR0913 - one parameter per option
+    board: options.BoardOption = None,
+    *,
+    simulator: options.Simulator = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first random network.")] = 0,
+    timeout: Annotated[
+        str, typer.Option("--timeout", metavar="TIME", help="Stop after 90s, 10m or 1h30m.")
+    ] = "10m",
+    each: Annotated[
+        int, typer.Option(min=1, help="Candidates executed of each network, rare kinds first.")
+    ] = 4,
+    effort: options.EffortOption = None,
+    min_concordance: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="A candidate below it is wrong.")
+    ] = 0.99,
+    as_json: options.Json = False,
+) -> None:
+    """Execute candidates of small random networks on the simulator, and compare with PyTorch.
+
+    The candidates are those that a search of the network is given, each alone. Every network has
+    a seed, with which it is found again; what is wrong is shown as small as it can be made. The
+    exit code is 1 if anything is.
+    """
+    from autosched.cli.steps.execution_run import use_simulator
+    from autosched.cli.steps.simulate_run import SimulateRequest, simulate_candidates
+    from autosched.device.machine import SIMULATOR
+
+    use_simulator(SIMULATOR, simulator)
+    asked = SimulateRequest(
+        board or "n150", seed, timeout, each, effort or "default", min_concordance
+    )
+    with opened_output(as_json) as output:
+        is_right = simulate_candidates(output, asked)
+    if not is_right:
+        raise typer.Exit(1)

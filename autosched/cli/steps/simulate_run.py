@@ -1,0 +1,133 @@
+"""The steps of ``autosched simulate``."""
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from autosched.bench.executions import (
+    Executed,
+    accepted_candidates,
+    execute_candidates,
+    minimised,
+    rarest,
+)
+from autosched.boards import Board, find_board
+from autosched.cli import exits
+from autosched.cli.steps.search_request import parse_duration
+from autosched.device.machine import SIMULATOR
+from autosched.device.worker import WorkerDevice
+from autosched.report import words
+from autosched.report.output import Screen, say
+from autosched.report.progress import SearchScreen
+from autosched.schedule.outcomes import Rejection
+from autosched.schedule.serialization import to_plain
+from autosched.space.efforts import find_effort
+from autosched.store.database import open_store
+
+
+@dataclass(frozen=True)
+class SimulateRequest:
+    """What to execute, and for how long, as the user typed it."""
+
+    board: str
+    seed: int
+    timeout: str
+    each: int
+    effort: str
+    min_concordance: float
+
+
+def simulate_candidates(output: Screen, asked: SimulateRequest) -> bool:
+    """Execute candidates until the time is up; return whether all of them were right.
+
+    Raises:
+        BoardError, DeviceError, SearchError: if the board, the simulator or the effort is not
+            there, or the time is no duration.
+    """
+    board, deadline = find_board(asked.board), time.monotonic() + parse_duration(asked.timeout)
+    counts: Counter[str] = Counter()
+    wrong: list[Executed] = []
+    find_effort(asked.effort)
+    with ExitStack() as devices:
+        simulator = devices.enter_context(WorkerDevice(board, SIMULATOR))
+        simulator.start()
+        mock = devices.enter_context(WorkerDevice(board))
+        for done in _executed(output, asked, board, (simulator, mock), deadline, counts):
+            if not done.is_right(asked.min_concordance):
+                wrong.append(minimised(done, simulator, mock, asked.min_concordance))
+                _show(output, wrong[-1])
+    total = sum(counts.values())
+    say(
+        output.console,
+        f"{words.count(total, 'candidate')} of {words.count(len(counts), 'kind')} executed on the "
+        f"simulated {board.name}: {len(wrong)} wrong",
+        "red" if wrong else "green",
+    )
+    output.result(
+        {
+            "board": board.name,
+            "executed": words.executed(SIMULATOR),
+            "candidates": total,
+            "kinds": len(counts),
+            "wrong": [_plain(found) for found in wrong],
+        }
+    )
+    return not wrong
+
+
+def _executed(
+    output: Screen,
+    asked: SimulateRequest,
+    board: Board,
+    devices: tuple[WorkerDevice, WorkerDevice],
+    deadline: float,
+    counts: Counter[str],
+) -> Iterator[Executed]:
+    """Yield what was executed, network by network."""
+    simulator, mock = devices
+    screen = SearchScreen(output.console, deadline)
+    seed = asked.seed
+    with screen.shown():
+        while time.monotonic() < deadline:
+            screen.begin("simulate", f"network of seed {seed}, {sum(counts.values())} executed")
+            with (
+                tempfile.TemporaryDirectory() as place,
+                open_store(f"sqlite:///{place}/probes.sqlite3") as store,
+            ):
+                found = accepted_candidates(seed, board, mock, store, find_effort(asked.effort))
+            chosen = rarest(found, counts, asked.each, Random(seed))  # noqa: S311 - no secret
+            for done in execute_candidates(chosen, simulator):
+                counts[done.candidate.kind] += 1
+                yield done
+                exits.check_interrupt()
+                if time.monotonic() > deadline:
+                    break
+            seed += 1
+
+
+def _show(output: Screen, found: Executed) -> None:
+    say(output.console, f"WRONG, seed {found.candidate.network_seed}: {_words(found)}", "red")
+    say(output.console, f"  {found.candidate.kind}")
+    say(output.console, f"  {found.candidate.request}")
+
+
+def _words(found: Executed) -> str:
+    answer = found.answer
+    if isinstance(answer, Rejection):
+        return f"{answer.kind}: {answer.message}"
+    varies = ", and varies with what memory held" if answer.varies else ""
+    return f"concordance {answer.agreement.concordance:.4f}{varies}"
+
+
+def _plain(found: Executed) -> dict[str, Any]:
+    return {
+        "seed": found.candidate.network_seed,
+        "kind": found.candidate.kind,
+        "result": _words(found),
+        "request": to_plain(found.candidate.request),
+    }
