@@ -26,6 +26,7 @@ OF_NO_MODULE = {
     "device/ttnn/test_proposed_outputs.py": "what the search asks for is what ttnn leaves",
     "device/ttnn/test_tokens.py": "layers on tokens, of several families, on the mock device",
     "export/test_round_trip.py": "what is written is read again: all writers and the reader",
+    "numerics/test_golden.py": "outputs that kernels computed, recorded on the simulator",
     "network/capture/test_studies.py": "every ready-made network file, captured",
     "search/test_killing.py": "a whole search that is killed",
     "search/test_python_api.py": "the library as the README shows it",
