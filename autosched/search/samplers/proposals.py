@@ -1,14 +1,19 @@
 """What a sampler proposes of one joint problem, each schedule once."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
 
 from autosched.budget import UNLIMITED, Budget
 from autosched.probing.joint_problem import JointProblem, Selection
+from autosched.probing.probe_book import TRANSIENT
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.search.samplers.registry import make_sampler
 from autosched.store.trials import TrialRecord
 
 _REPEATS = 50
+# A machine that was short of memory, or a card that was reset, says nothing of a schedule; what is
+# lost twice, in as many runs, is taken to be its own fault.
+_LOSSES = 2
 
 
 class Proposals:
@@ -19,13 +24,13 @@ class Proposals:
         joint: JointProblem,
         sampler: str,
         seed: int | None,
-        trials: Iterable[TrialRecord] = (),
+        trials: Sequence[TrialRecord] = (),
     ) -> None:
         self.joint = joint
         self.sampler = sampler
         self._proposer = make_sampler(sampler, joint, seed)
         self._known: dict[str, TrialRecord] = {}
-        for record in trials:
+        for record in _conclusive(trials):
             selection = None if record.schedule is None else joint.find(record.schedule)
             if selection is not None and record.schedule is not None:
                 # The one that ran may have been repaired.
@@ -57,3 +62,15 @@ class Proposals:
             # Repaired, it may be what another proposal is from the start.
             self._known.setdefault(record.schedule.fingerprint(), record)
         self._proposer.tell(selection, record)
+
+
+def _conclusive(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return the trials that say something of their schedules: what was lost may be repeated."""
+    losses = Counter(trial.fingerprint for trial in trials if _is_lost(trial))
+    return [
+        trial for trial in trials if not _is_lost(trial) or losses[trial.fingerprint] >= _LOSSES
+    ]
+
+
+def _is_lost(trial: TrialRecord) -> bool:
+    return trial.rejection is not None and trial.rejection.kind in TRANSIENT

@@ -6,6 +6,7 @@ import pytest
 
 from autosched.budget import Budget
 from autosched.probing.joint_problem import Selection, spill_edges
+from autosched.schedule.outcomes import Rejection, RejectionKind
 from autosched.schedule.schedule import Provenance
 from autosched.search.samplers.proposals import Proposals
 from autosched.search.samplers.registry import SAMPLERS
@@ -106,3 +107,24 @@ def test_every_sampler_learns_from_stored_trials(studied: Studied, name: str):
         assert schedule.fingerprint() not in ran
         ran.add(schedule.fingerprint())
         proposals.tell(selection, schedule, record_of(1e6, None))
+
+
+@pytest.mark.parametrize("kind", [RejectionKind.CRASH, RejectionKind.HANG])
+@pytest.mark.parametrize(("losses", "is_proposed"), [(1, True), (2, False)])
+def test_a_schedule_that_was_lost_once_is_proposed_again(
+    studied: Studied,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: RejectionKind,
+    losses: int,
+    is_proposed: bool,
+):
+    sampler = Stubborn(Selection(dict.fromkeys(studied.joint.tables, 0)))
+    schedule = studied.joint.schedule(sampler.choices[0], WHERE)
+    lost = replace(
+        record_of(0.0, Rejection(kind, "no answer")),
+        schedule=schedule,
+        fingerprint=schedule.fingerprint(),
+    )
+    monkeypatch.setattr("autosched.search.samplers.proposals.make_sampler", lambda *_: sampler)
+    proposals = Proposals(studied.joint, "stubborn", 0, [lost] * losses)
+    assert (proposals.next(WHERE) is not None) is is_proposed
