@@ -9,7 +9,7 @@ from autosched.report.output import opened_output
 
 SIMULATE_EXAMPLES = (
     "autosched simulate --timeout 10m",
-    "autosched simulate --board p150 --seed 1000 --effort full --json",
+    "autosched simulate --board p150 --seed 1000 --effort full --write executed.json",
 )
 
 
@@ -28,6 +28,10 @@ def simulate(  # noqa: PLR0913 - one parameter per option
     min_concordance: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="A candidate below it is wrong.")
     ] = 0.99,
+    write: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Add what was executed to a table of kinds (.json)."),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Execute candidates of small random networks on the simulator, and compare with PyTorch.
@@ -42,7 +46,7 @@ def simulate(  # noqa: PLR0913 - one parameter per option
 
     use_simulator(SIMULATOR, simulator)
     asked = SimulateRequest(
-        board or "n150", seed, timeout, each, effort or "default", min_concordance
+        board or "n150", seed, timeout, each, effort or "default", min_concordance, write
     )
     with opened_output(as_json) as output:
         is_right = simulate_candidates(output, asked)

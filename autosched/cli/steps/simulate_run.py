@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -19,12 +20,13 @@ from autosched.bench.executions import (
 from autosched.boards import Board, find_board
 from autosched.cli import exits
 from autosched.cli.steps.search_request import parse_duration
-from autosched.device.machine import SIMULATOR
+from autosched.device.machine import SIMULATOR, ttnn_version
 from autosched.device.worker import WorkerDevice
+from autosched.evidence.table import Case, Evidence, read_evidence, write_evidence
 from autosched.report import words
 from autosched.report.output import Screen, say
 from autosched.report.progress import SearchScreen
-from autosched.schedule.outcomes import Rejection
+from autosched.schedule.outcomes import LayerExecution, Rejection
 from autosched.schedule.serialization import to_plain
 from autosched.space.efforts import find_effort
 from autosched.store.database import open_store
@@ -40,6 +42,7 @@ class SimulateRequest:
     each: int
     effort: str
     min_concordance: float
+    write: str | None = None
 
 
 def simulate_candidates(output: Screen, asked: SimulateRequest) -> bool:
@@ -53,11 +56,13 @@ def simulate_candidates(output: Screen, asked: SimulateRequest) -> bool:
     counts: Counter[str] = Counter()
     wrong: list[Executed] = []
     find_effort(asked.effort)
+    table = _Table(asked.write, board)
     with ExitStack() as devices:
         simulator = devices.enter_context(WorkerDevice(board, SIMULATOR))
         simulator.start()
         mock = devices.enter_context(WorkerDevice(board))
         for done in _executed(output, asked, board, (simulator, mock), deadline, counts):
+            table.add(done)
             if not done.is_right(asked.min_concordance):
                 wrong.append(minimised(done, simulator, mock, asked.min_concordance))
                 _show(output, wrong[-1])
@@ -78,6 +83,32 @@ def simulate_candidates(output: Screen, asked: SimulateRequest) -> bool:
         }
     )
     return not wrong
+
+
+class _Table:
+    """The table of kinds that the user names, kept as far as it is; without one, nothing."""
+
+    def __init__(self, file: str | None, board: Board) -> None:
+        self._path = None if file is None else Path(file)
+        self._arch = board.arch
+        self._evidence = Evidence(ttnn_version())
+        if self._path is not None:
+            known = read_evidence(self._path)
+            # What another ttnn computed says nothing of this one.
+            if known is not None and known.ttnn_version == self._evidence.ttnn_version:
+                self._evidence = known
+
+    def add(self, done: Executed) -> None:
+        """Add a candidate, and write the table."""
+        if self._path is None:
+            return
+        concordance = -1.0
+        if isinstance(done.answer, LayerExecution) and not done.answer.varies:
+            concordance = round(done.answer.agreement.concordance, 4)
+        found = done.candidate
+        case = Case(found.kind, self._arch, 1, concordance, found.network_seed)
+        self._evidence = self._evidence.with_case(case)
+        write_evidence(self._evidence, self._path)
 
 
 def _executed(
