@@ -35,11 +35,12 @@ MAY_IMPORT = {
     "cost/profiles": {"cost/ops", *WORDS, "boards"},
     "cost": {"cost/ops", "store", *WORDS, "boards"},
     "cost/calibration": {"cost", "cost/profiles", "cost/ops", *WORDS, "boards"},
-    "probing": {"space", "device", "cost", "solver", "network", "store", *GROUND},
+    "probing": {"space", "device", "evidence", "cost", "solver", "network", "store", *GROUND},
     "search/samplers": {"probing", "solver", "network", "store", *GROUND},
     "search": {
         "search/samplers",
         "probing",
+        "evidence",
         "cost",
         "device",
         "space",

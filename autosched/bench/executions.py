@@ -31,7 +31,7 @@ from autosched.errors import SearchError
 from autosched.evidence.kinds import kind_of, reshard_kind
 from autosched.network.graph import Network
 from autosched.network.operators import Conv2d, Input, Output
-from autosched.probing.probe_book import ProbeBook
+from autosched.probing.probe_book import ProbeBook, known_fault
 from autosched.probing.problem_builder import build_problem
 from autosched.schedule.outcomes import LayerExecution, ProbeOutcome, Rejection, RunOutcome
 from autosched.schedule.schedule import Schedule
@@ -93,8 +93,15 @@ def accepted_candidates(
     return [
         Accepted(seed, _as_run(request, outcome), _kind(request, outcome))
         for request, outcome in watched.accepted
-        if not isinstance(request, ProbeRequest) or not isinstance(request.op, Output)
+        if not _is_left_out(request, outcome, board)
     ]
+
+
+def _is_left_out(request: Request, outcome: ProbeOutcome, board: Board) -> bool:
+    """Whether a search would not choose it, or there is nothing to execute."""
+    if isinstance(request, ProbeRequest) and isinstance(request.op, Output):
+        return True
+    return known_fault(request, outcome, board.arch, ttnn_version()) is not None
 
 
 def _as_run(request: Request, outcome: ProbeOutcome) -> Request:

@@ -31,6 +31,22 @@ def choose_device(wanted: str) -> str:
         BoardError: for an unknown kind, the simulator, which knows no time, or "silicon" on a
             machine without a card.
     """
+    check_kind(wanted)
+    cards = silicon_devices()
+    if wanted == "silicon" and not cards:
+        raise BoardError(
+            "no Tenstorrent card on this machine (nothing in /dev/tenstorrent); "
+            "use --device mock for estimated times"
+        )
+    return "silicon" if cards and wanted != "mock" else "mock"
+
+
+def check_kind(wanted: str) -> None:
+    """Refuse a kind of device that cannot be searched on.
+
+    Raises:
+        BoardError: if it is unknown, or the simulator, which knows no time.
+    """
     if wanted == SIMULATOR:
         raise BoardError(
             "the simulator executes kernels but knows no time, so that nothing can be searched or "
@@ -39,13 +55,6 @@ def choose_device(wanted: str) -> str:
         )
     if wanted not in DEVICE_KINDS:
         raise BoardError(f"unknown device {wanted!r}; it is one of {', '.join(DEVICE_KINDS)}")
-    cards = silicon_devices()
-    if wanted == "silicon" and not cards:
-        raise BoardError(
-            "no Tenstorrent card on this machine (nothing in /dev/tenstorrent); "
-            "use --device mock for estimated times"
-        )
-    return "silicon" if cards and wanted != "mock" else "mock"
 
 
 def choose_executing_device(wanted: str) -> str:

@@ -20,6 +20,7 @@ from autosched.schedule.tensors import PageLayout, ShardLayout
 from autosched.space.convolutions import (
     folded_structures,
     in_slices,
+    narrow_slices,
     rare_switches,
     refinements,
     slicings,
@@ -73,6 +74,9 @@ class ConvolutionStages:
         sliced = [*last_resorts, *([] if found else slicings(base, self._effort))]
         in_dram = [Option(config, (source,)) for config in sliced]
         found += yield from self._questions.accepted(layer, in_dram, answers)
+        if not found:
+            narrow = [Option(config, (source,)) for config in narrow_slices(base)]
+            found += yield from self._questions.accepted(layer, narrow, answers)
         return found, answers
 
     def _structured(self, op: Convolution, asked: Sequence[Option]) -> Asking[list[Choice]]:

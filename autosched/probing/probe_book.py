@@ -16,6 +16,7 @@ from autosched.device.interface import (
     answers,
 )
 from autosched.device.revisions import current_revisions, reshard_revision, revision_of
+from autosched.evidence.known_faults import Executable, faults_of
 from autosched.network.graph import Layer
 from autosched.schedule.configurations import FixedConfig, LayerConfig
 from autosched.schedule.outcomes import DeviceOp, ProbeOutcome, Rejection, RejectionKind, TimeKind
@@ -101,11 +102,20 @@ class ProbeBook:
 
     A new answer is written when it comes, which takes about half a millisecond: whatever ends the
     process loses the probes in flight at most. An answer of other code than today's is stale: it is
-    asked for again and replaced. ``counts`` says how many were run and reused; ``budget`` is that
+    asked for again and replaced. What is known to go wrong on a card is a rejection, unless the
+    book ``allows_known_faults``. ``counts`` says how many were run and reused; ``budget`` is that
     of :meth:`within`.
     """
 
-    def __init__(self, store: Store, device: Device, key: DeviceKey, cost: CostModel) -> None:
+    def __init__(
+        self,
+        store: Store,
+        device: Device,
+        key: DeviceKey,
+        cost: CostModel,
+        *,
+        allows_known_faults: bool = False,
+    ) -> None:
         self.counts = ProbeCounts()
         self.cost = cost
         self.budget = UNLIMITED
@@ -116,6 +126,8 @@ class ProbeBook:
         self._stored: set[ProbeKey] = set()
         self._asked: set[ProbeKey] = set()
         self._loaded: set[str] = set()
+        self._allows_known_faults = allows_known_faults
+        self._faults: dict[ProbeKey, Rejection | None] = {}
 
     def load(self, signatures: Iterable[str]) -> None:
         """Read what the store knows of some layers, once."""
@@ -185,7 +197,7 @@ class ProbeBook:
             for number, outcome in answered:
                 self._keep(questions[places[number]], outcome)
                 arrived(places[number])
-        return [self._answer(question.key) for question in questions]
+        return [self._answer(question) for question in questions]
 
     def estimate(self, ops: tuple[DeviceOp, ...]) -> tuple[DeviceOp, ...]:
         """Return ops with a time each: as measured, or by the cost model."""
@@ -215,19 +227,31 @@ class ProbeBook:
             probe = StoredProbe(asked.key, asked.config, asked.layouts, outcome)
             save_probes(self._store, [probe])
         self._known[asked.key] = outcome
-        self._note(asked.key)
+        self._note(asked.key, self._judged(asked))
 
-    def _note(self, key: ProbeKey) -> None:
+    def _note(self, key: ProbeKey, outcome: ProbeOutcome | Rejection) -> None:
         """Count a probe at its first use."""
         if key not in self._asked:
             self._asked.add(key)
-            self._count(key, self._known[key])
+            self._count(key, outcome)
 
-    def _answer(self, key: ProbeKey) -> Probed | Rejection:
-        self._note(key)
-        outcome = self._known[key]
-        if isinstance(outcome, Rejection):
+    def _judged(self, asked: _Question) -> ProbeOutcome | Rejection:
+        """Return what the device answered, a rejection where that is known to go wrong."""
+        outcome = self._known[asked.key]
+        if isinstance(outcome, Rejection) or self._allows_known_faults:
             return outcome
+        if asked.key not in self._faults:
+            self._faults[asked.key] = known_fault(
+                asked.request, outcome, self._device.board.arch, self._key.ttnn_version
+            )
+        return self._faults[asked.key] or outcome
+
+    def _answer(self, asked: _Question) -> Probed | Rejection:
+        outcome = self._judged(asked)
+        if isinstance(outcome, Rejection):
+            self._note(asked.key, outcome)
+            return outcome
+        self._note(asked.key, outcome)
         if outcome.time_us is not None:
             return Probed(outcome, outcome.time_us, TimeKind.MEASURED, _REPEAT_NOISE)
         ops = self.estimate(outcome.ops)
@@ -247,6 +271,19 @@ class ProbeBook:
         if isinstance(outcome, Rejection):
             rejected = self.counts.rejected
             rejected[outcome.kind] = rejected.get(outcome.kind, 0) + 1
+
+
+def known_fault(
+    request: Request, outcome: ProbeOutcome, arch: str, ttnn_version: str
+) -> Rejection | None:
+    """Return a rejection if what a device took of a layer is known to go wrong when it runs."""
+    if not isinstance(request, ProbeRequest):
+        return None
+    candidate = Executable(
+        request.op, request.input_shapes, request.shape, request.config, outcome.ops
+    )
+    faults = faults_of(candidate, arch, ttnn_version)
+    return Rejection(RejectionKind.ACCURACY, faults[0].words) if faults else None
 
 
 def reshard_signature(shape: TensorShape) -> str:

@@ -57,7 +57,8 @@ def run_default(run: Run) -> int:
     ):
         return 0
     run.enter(Phase.DEFAULT)
-    run.finish(run_trial(run.device, run.book, run.default, DEFAULT_SAMPLER, run.budget))
+    trial = run_trial(run.device, run.book, run.default, DEFAULT_SAMPLER, run.budget)
+    run.finish(run.judged(trial))
     return 1
 
 
@@ -71,7 +72,8 @@ def run_given(run: Run, schedule: Schedule | None) -> int:
     run.enter(Phase.GIVEN)
     run.joint = None
     own = replace(schedule, provenance=run.provenance)
-    run.finish(run_trial(run.device, run.book, own, GIVEN_SAMPLER, run.budget))
+    trial = run_trial(run.device, run.book, own, GIVEN_SAMPLER, run.budget)
+    run.finish(run.judged(trial))
     return 1
 
 

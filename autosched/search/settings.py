@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from autosched.device.interface import TimingSettings
-from autosched.device.machine import DEVICE_KINDS
-from autosched.errors import AutoschedError, BoardError, StudyError
+from autosched.device.machine import check_kind
+from autosched.errors import AutoschedError, StudyError
 from autosched.probing.restrictions import Restriction
 from autosched.schedule.serialization import from_plain, to_plain
 from autosched.search.samplers.registry import check_sampler
@@ -21,7 +21,8 @@ class Settings:
     ``network_file`` is the path of the user's ``net.py``, "" for a network made in Python;
     ``device`` is "mock", "silicon", or "auto" for a card if there is one. With ``allow_host`` the
     network is captured so that what ttnn lacks runs on the host. ``pinned`` and ``forbidden`` are
-    restrictions of the candidates. One that exists is a checked one: nobody asks again.
+    restrictions of the candidates; with ``allow_known_faults`` those that are known to go wrong on
+    a card are left in. One that exists is a checked one: nobody asks again.
     """
 
     network_file: str
@@ -34,6 +35,7 @@ class Settings:
     allow_host: bool
     pinned: tuple[Restriction, ...]
     forbidden: tuple[Restriction, ...]
+    allow_known_faults: bool
 
     def __init__(  # noqa: PLR0913, PLR0917 - one argument for each wish
         self,
@@ -47,6 +49,7 @@ class Settings:
         allow_host: bool = False,
         pinned: Iterable[str | Restriction] = (),
         forbidden: Iterable[str | Restriction] = (),
+        allow_known_faults: bool = False,
     ) -> None:
         """Check the words of a user: names, and texts as ``Restriction.parse`` reads them.
 
@@ -55,9 +58,7 @@ class Settings:
             BoardError: for an unknown kind of device.
         """
         check_sampler(sampler)
-        if device not in DEVICE_KINDS:
-            kinds = ", ".join(DEVICE_KINDS)
-            raise BoardError(f"unknown device {device!r}; it is one of {kinds}")
+        check_kind(device)
         values = {
             "network_file": network_file,
             "device": device,
@@ -69,6 +70,7 @@ class Settings:
             "allow_host": allow_host,
             "pinned": _parsed(pinned, pins=True),
             "forbidden": _parsed(forbidden, pins=False),
+            "allow_known_faults": allow_known_faults,
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -91,6 +93,7 @@ class Settings:
             "allow_host": self.allow_host,
             "pinned": [rule.text for rule in self.pinned],
             "forbidden": [rule.text for rule in self.forbidden],
+            "allow_known_faults": self.allow_known_faults,
         }
 
     @classmethod

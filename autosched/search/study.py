@@ -77,7 +77,8 @@ class Study:
 
     def _book_of(self, device: Device) -> ProbeBook:
         key = DeviceKey(self.record.board, device.kind, self.record.ttnn_version)
-        return ProbeBook(self._store, device, key, self.cost)
+        allows = self.settings.allow_known_faults
+        return ProbeBook(self._store, device, key, self.cost, allows_known_faults=allows)
 
     @property
     def name(self) -> str:

@@ -5,14 +5,22 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 
+from autosched.boards import Board
 from autosched.budget import UNLIMITED, Budget
 from autosched.device.interface import Device
 from autosched.errors import TimeUpError
-from autosched.network.graph import failing_layer
+from autosched.evidence.known_faults import known_faults
+from autosched.network.graph import Network, failing_layer
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.probe_book import TRANSIENT, ProbeBook, total_us
 from autosched.schedule.configurations import Conv2dConfig, PoolConfig
-from autosched.schedule.outcomes import MEMORY_KINDS, DeviceOp, Rejection, TimeKind
+from autosched.schedule.outcomes import (
+    MEMORY_KINDS,
+    DeviceOp,
+    Rejection,
+    RejectionKind,
+    TimeKind,
+)
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import Edge, Memory, move_label
 from autosched.store.trials import TrialRecord
@@ -72,6 +80,26 @@ def run_trial(
         cost_model="" if measured else book.cost.version,
         ops=ops,
         duration_s=time.perf_counter() - begin,
+    )
+
+
+def judged_by_faults(trial: TrialRecord, network: Network, board: Board) -> TrialRecord:
+    """Return a trial as it is, or as rejected where a layer is known to go wrong on a card."""
+    if trial.schedule is None or trial.rejection is not None:
+        return trial
+    version = trial.schedule.provenance.ttnn_version
+    found = known_faults(trial.schedule, network, trial.ops, board.arch, version)
+    if not found:
+        return trial
+    layer, fault = next(iter(found.items()))
+    return replace(
+        trial,
+        rejection=Rejection(RejectionKind.ACCURACY, fault.words, layer),
+        latency_us=None,
+        latency_kind=None,
+        latency_std_us=None,
+        peak_l1_bytes=None,
+        ops=(),
     )
 
 

@@ -20,6 +20,7 @@ from autosched.schedule.tensors import TILE, CoreRange, ShardLayout
 from autosched.space.efforts import Effort
 
 _SLICE_BLOCKS = (64, 32, 128, 256)
+_NARROW_COUNTS = (2, 3, 4, 6, 8, 16)
 _SLICE_COUNTS = (4, 2, 8, 16, 3, 32)
 _LAYOUTS = (ShardLayout.HEIGHT, ShardLayout.BLOCK, ShardLayout.WIDTH)
 
@@ -182,6 +183,20 @@ def slicings(base: Conv2dConfig, effort: Effort) -> list[Conv2dConfig]:
                 for count in counts
             ]
     return found
+
+
+def narrow_slices(base: Conv2dConfig) -> list[Conv2dConfig]:
+    """Return ways to take an image of which each row of the output needs all rows of the input.
+
+    Slices of its height are then the whole image each; those of its width are not, with the lowest
+    activation block.
+    """
+    low = replace(in_slices(base), act_block_h_override=TILE, slicing="dram_width")
+    return [
+        replace(low, shard_layout=layout, num_slices=count)
+        for count in _NARROW_COUNTS
+        for layout in (None, ShardLayout.BLOCK)
+    ]
 
 
 def slice_counts(effort: Effort) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from autosched.network.operators import (
     Binary,
     Concat,
     Conv2d,
+    Convolution,
     ConvTranspose2d,
     GlobalAvgPool2d,
     HostOp,
@@ -26,6 +27,7 @@ from autosched.network.operators import (
     Pool2d,
     Slice,
     Unary,
+    is_pointwise,
 )
 from autosched.schedule.configurations import (
     HOST_METHOD,
@@ -43,6 +45,12 @@ from autosched.schedule.tensors import TILE, DataType, PageLayout, TensorLayout
 from autosched.space.convolutions import in_slices
 
 _Word = TypeVar("_Word", DataType, Fidelity)
+
+_SHARED_EXPONENT = 16
+_ZERO_AT_ZERO = (
+    "relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "leaky_relu", "mish", "tanh", "elu",
+    "selu", "abs", "sqrt", "square", "softsign", "sin",
+)  # fmt: skip
 
 WEIGHT_TYPES = (DataType.BFLOAT16, DataType.BFLOAT8_B, DataType.BFLOAT4_B)
 ACTIVATION_TYPES = (DataType.BFLOAT16, DataType.BFLOAT8_B)
@@ -103,6 +111,9 @@ class LayerFormats:
         self._ends = _end_layers(network)
         self._left: dict[str, TensorLayout] = {}
         self._ragged = frozenset(layer.name for layer in network if _is_ragged(network, layer))
+        self._unsafe = frozenset(
+            layer.name for layer in network if _may_share_exponents(network, layer)
+        )
 
     def input_shapes(self, layer: Layer) -> tuple[tuple[int, ...], ...]:
         """Return PyTorch's shapes of what a layer reads."""
@@ -146,7 +157,9 @@ class LayerFormats:
         host hands on bfloat16.
         """
         formats = self._formats
-        if leaves_rows(layer) or layer.name in self._ragged or isinstance(layer.op, HostOp):
+        if leaves_rows(layer) or isinstance(layer.op, HostOp):
+            return DataType.BFLOAT16
+        if layer.name in self._ragged or layer.name in self._unsafe:
             return DataType.BFLOAT16
         return formats.end_activations if layer.name in self._ends else formats.activations
 
@@ -178,6 +191,44 @@ def _is_ragged(network: Network, layer: Layer) -> bool:
     if isinstance(layer.op, Concat):
         return any(shape[1] % TILE for shape in network.input_shapes(layer))
     return isinstance(layer.op, Slice) and bool(layer.op.start % TILE or layer.op.stop % TILE)
+
+
+def _may_share_exponents(network: Network, layer: Layer) -> bool:
+    """Return whether a convolution may read something from the channels that fill up a tile.
+
+    With block floats as its output it tilizes its input into block floats, too, of which 16
+    channels share an exponent: what lies beyond the last channel would make them 0.
+    """
+    if not isinstance(layer.op, Convolution) or is_pointwise(layer.op):
+        return False
+    ragged = bool(layer.op.in_channels % _SHARED_EXPONENT)
+    return ragged and not leaves_zeros(network, network.by_name[layer.inputs[0]])
+
+
+def leaves_zeros(network: Network, layer: Layer) -> bool:
+    """Return whether the channels that fill up a layer's last tile hold zeros.
+
+    Seen on the simulator: convolutions, sums, products and concatenations write zeros there, if
+    their activation makes 0 of 0. Rows, pools, reshapes and slices may leave anything.
+    """
+    if isinstance(layer.op, Conv2d | ConvTranspose2d | Unary | Binary):
+        activation = layer.op.activation
+        if activation is not None and activation.name not in _ZERO_AT_ZERO:
+            return False
+    if isinstance(layer.op, Conv2d | ConvTranspose2d):
+        return True
+    if isinstance(layer.op, Binary) and (
+        layer.op.function == "div" or _is_per_image(network, layer)
+    ):
+        return False
+    sources = [network.by_name[name] for name in layer.inputs]
+    is_plain = isinstance(layer.op, Binary | Unary | Concat)
+    return is_plain and all(leaves_zeros(network, source) for source in sources)
+
+
+def _is_per_image(network: Network, layer: Layer) -> bool:
+    """Whether each image of a batch has a small operand of its own, which costs a reshape."""
+    return layer.shape[0] > 1 and len(set(network.input_shapes(layer))) > 1
 
 
 def _end_layers(network: Network) -> frozenset[str]:

@@ -16,14 +16,23 @@ import ttnn
 from autosched.boards import Board
 from autosched.device.asked_layouts import check_brought
 from autosched.device.rejections import LayoutMismatchError
-from autosched.device.ttnn.ttnn_types import DATA_TYPES, PAGE_LAYOUTS, layout_of, memory_config
+from autosched.device.ttnn.ttnn_types import (
+    DATA_TYPES,
+    PAGE_LAYOUTS,
+    layout_of,
+    memory_config,
+    unary,
+)
 from autosched.errors import DeviceError
 from autosched.network.graph import Layer, Network, Weights
 from autosched.network.left_layouts import is_image
+from autosched.network.operators import Activation
 from autosched.schedule.configurations import SLICINGS, Conv2dConfig, LayerConfig, PoolConfig
 from autosched.schedule.tensors import Memory, TensorLayout
 
 Tensor = Any
+# ttnn 0.81.1 generates nothing in their place, in convolutions and functions of two tensors.
+_LEFT_OUT_WHEN_FUSED = ("hardswish",)
 _Type = TypeVar("_Type")
 
 
@@ -141,6 +150,20 @@ def _refuse_other_shards(config: PoolConfig, layout: TensorLayout) -> None:
     """Refuse to pool in another sharding than the input's, which ttnn keeps in silence."""
     if layout.is_sharded and config.shard_layout not in (None, layout.sharding):
         raise LayoutMismatchError(f"asked {config.shard_layout}, got {layout}, the input's")
+
+
+def split_activation(
+    activation: Activation | None,
+) -> tuple[Activation | None, Activation | None]:
+    """Return the activation that an operation fuses and the one that runs after it."""
+    if activation is not None and activation.name in _LEFT_OUT_WHEN_FUSED:
+        return None, activation
+    return activation, None
+
+
+def activated(tensor: Tensor, activation: Activation | None) -> Tensor:
+    """Return a tensor with an activation, in its own place and format."""
+    return tensor if activation is None else ttnn.unary_chain(tensor, [unary(activation)])
 
 
 def flattened(tensor: Tensor) -> Tensor:

@@ -6,14 +6,19 @@ from typing import Any
 
 import ttnn
 
-from autosched.device.ttnn.calls import Call, Tensor, refuse_slices_of_l1
+from autosched.device.ttnn.calls import (
+    Call,
+    Tensor,
+    activated,
+    refuse_slices_of_l1,
+    split_activation,
+)
 from autosched.device.ttnn.ttnn_types import (
     DATA_TYPES,
     compute_config,
     conv2d_config,
     layout_of,
     slice_config,
-    unary,
 )
 from autosched.network.graph import Layer, Weights
 from autosched.network.operators import Activation, Conv2d, ConvTranspose2d, is_pointwise
@@ -22,7 +27,7 @@ from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.tensors import ShardLayout
 
 # A pointwise convolution runs as a matmul, which cannot fuse these: they run after it.
-_NOT_FUSED_BY_MATMUL = ("elu", "hardswish", "leaky_relu", "mish")
+_NOT_FUSED_BY_MATMUL = ("elu", "leaky_relu", "mish")
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def _run_conv2d(call: Call) -> Tensor:
         padding=op.padding,
         slice_config=slice_config(config),
     )
-    return output if apart is None else ttnn.unary_chain(output, [unary(apart)])
+    return activated(output, apart)
 
 
 def _folded(call: Call, op: Conv2d) -> _Source:
@@ -85,18 +90,20 @@ def _folded(call: Call, op: Conv2d) -> _Source:
 
 def _run_conv_transpose2d(call: Call) -> Tensor:
     config, op = call.config_of(Conv2dConfig), call.op(ConvTranspose2d)
-    return _convolved(
+    fused, apart = split_activation(op.activation)
+    output = _convolved(
         call,
         op,
         _Source(call.inputs[0], call.input_shape),
         ttnn.conv_transpose2d,
-        op.activation,
+        fused,
         padding=op.padding,
         output_padding=op.output_padding,
         dram_slice_config=slice_config(config),
         # ttnn turns the kernel round itself; PyTorch's weights come as they are.
         mirror_kernel=True,
     )
+    return activated(output, apart)
 
 
 def _convolved(
@@ -152,7 +159,7 @@ def _split_activation(
     is_matmul = is_pointwise(op) and config.shard_layout is not ShardLayout.WIDTH
     if is_matmul and op.activation is not None and op.activation.name in _NOT_FUSED_BY_MATMUL:
         return None, op.activation
-    return op.activation, None
+    return split_activation(op.activation)
 
 
 def weights_key(layer: Layer, config: Conv2dConfig, tensor: Tensor) -> tuple[object, ...]:

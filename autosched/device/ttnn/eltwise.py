@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import ttnn
 
-from autosched.device.ttnn.calls import Call, Tensor
+from autosched.device.ttnn.calls import Call, Tensor, activated, split_activation
 from autosched.device.ttnn.ttnn_types import DATA_TYPES, memory_config, unary
 from autosched.network.operators import Binary, Unary
 from autosched.schedule.configurations import EltwiseConfig
@@ -27,13 +27,15 @@ def _run_binary(call: Call) -> Tensor:
         # Each image has its own row of the second tensor, to be repeated for all of its pixels.
         first = ttnn.reshape(first, (batch, 1, shape[2] // batch, shape[3]))
         second = ttnn.reshape(second, (batch, 1, 1, shape[3]))
+    fused, apart = split_activation(op.activation)
     output = _BINARY[op.function](
         first,
         second,
         dtype=DATA_TYPES[config.output_dtype],
         memory_config=memory_config(config.layout),
-        activations=[] if op.activation is None else [unary(op.activation)],
+        activations=[] if fused is None else [unary(fused)],
     )
+    output = activated(output, apart)
     return ttnn.reshape(output, shape) if per_image else output
 
 
