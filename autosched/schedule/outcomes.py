@@ -150,6 +150,67 @@ class LayerExecution:
     varies: bool
 
 
+class Verdict(TextEnum):
+    """What executing a configuration or a schedule showed.
+
+    Only what is in :data:`AGAINST` speaks against a configuration: where the simulator lacks
+    something, or a compiler that stands in for SFPI's, nobody knows what a card does.
+    """
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    VARIES = "varies"
+    HANG = "hang"
+    ABORT = "abort"
+    DOES_NOT_COMPILE = "does not compile"
+    NOT_SIMULATED = "not simulated"
+    REJECTED = "rejected"
+
+
+AGAINST = (Verdict.WRONG, Verdict.VARIES, Verdict.HANG, Verdict.ABORT)
+"""What a configuration is left out of a search for."""
+
+# ttnn's words where a kernel's binary cannot be made.
+_NOT_COMPILED = ("build failed", "Failed to generate binaries")
+# ttsim's kinds of errors that are its own limits.
+_SIMULATOR_LACKS = (
+    "UnimplementedFunctionality",
+    "UnsupportedFunctionality",
+    "UntestedFunctionality",
+    "MissingSpecification",
+)
+_PROCESS_ENDED = "the worker process"
+
+
+def judged(concordance: float, min_concordance: float) -> Verdict:
+    """Return the verdict on results that agree so far with PyTorch's."""
+    return Verdict.RIGHT if concordance >= min_concordance else Verdict.WRONG
+
+
+def verdict_of(answer: LayerExecution | Rejection, min_concordance: float) -> Verdict:
+    """Return the verdict on a layer or reshard that was executed alone.
+
+    An exception that the worker survived is a rejection, whatever kind it has.
+    """
+    if isinstance(answer, Rejection):
+        return _verdict_of_rejection(answer)
+    if answer.varies:
+        return Verdict.VARIES
+    return judged(answer.agreement.concordance, min_concordance)
+
+
+def _verdict_of_rejection(answer: Rejection) -> Verdict:
+    if any(words in answer.message for words in _NOT_COMPILED):
+        return Verdict.DOES_NOT_COMPILE
+    if any(words in answer.message for words in _SIMULATOR_LACKS):
+        return Verdict.NOT_SIMULATED
+    if answer.kind is RejectionKind.HANG:
+        return Verdict.HANG
+    if answer.kind is RejectionKind.CRASH and answer.message.startswith(_PROCESS_ENDED):
+        return Verdict.ABORT
+    return Verdict.REJECTED
+
+
 MEMORY_KINDS = (
     RejectionKind.L1_OVERFLOW,
     RejectionKind.CIRCULAR_BUFFER_CLASH,
