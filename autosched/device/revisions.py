@@ -40,6 +40,13 @@ BESIDE = {
     "convolutions": ("../network/operators.py:is_pointwise", "../network/stem_folding.py"),
 }
 """What decides the probes of a family of operators beside its file and what all share."""
+EXECUTION = (
+    "ttnn/execution.py",
+    "../network/reference.py",
+    "../numerics/agreement.py",
+    "../numerics/samples.py",
+)
+"""What decides a verdict on executed kernels beside what decides a probe."""
 OPERATORS: tuple[type[Operator], ...] = get_args(LayerOp)
 
 
@@ -51,6 +58,21 @@ def revision_of(op: type[Operator]) -> str:
 def reshard_revision() -> str:
     """Return the revision of what brings a tensor from one layout into another."""
     return _revision(SHARED)
+
+
+def execution_revision_of(op: type[Operator]) -> str:
+    """Return the revision of what executes a class of operators and compares the result."""
+    return digest([revision_of(op), _revision(EXECUTION)])
+
+
+def reshard_execution_revision() -> str:
+    """Return the revision of what executes a change of layout and compares the result."""
+    return digest([reshard_revision(), _revision(EXECUTION)])
+
+
+def current_execution_revisions() -> frozenset[str]:
+    """Return all revisions that this code can give a verdict: one of any other is stale."""
+    return frozenset([reshard_execution_revision(), *map(execution_revision_of, OPERATORS)])
 
 
 def current_revisions() -> frozenset[str]:

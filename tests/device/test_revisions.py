@@ -222,3 +222,11 @@ def test_revisions_load_neither_ttnn_nor_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_verdict_has_a_revision_beside_that_of_probes() -> None:
+    executed = revisions.current_execution_revisions()
+    assert executed.isdisjoint(revisions.current_revisions())
+    assert revisions.execution_revision_of(Conv2d) != revisions.execution_revision_of(Pool2d)
+    assert revisions.reshard_execution_revision() in executed
+    assert [path for path in files(revisions.EXECUTION) if not path.is_file()] == []

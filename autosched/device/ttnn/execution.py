@@ -101,15 +101,15 @@ class ExecutingDevice(LocalDevice):
             return classify(error)
 
     def _executed_alone(self, test: LayerTest) -> LayerExecution:
-        network = _network_of_test(test)
+        network = network_of_test(test)
         context = Context(self.device, self.board, network)
         layer = network.layers[-1]
-        values = _values_of(test)
-        truth = _evaluated(network, layer, list(values))
+        values = values_of(test)
+        truth = evaluated(network, layer, list(values))
         results = []
         for garbage in GARBAGE:
             leave_garbage(context, garbage)
-            output = _run_test(context, layer, test, put_inputs(self.device, test, values))
+            output = run_test(context, layer, test, put_inputs(self.device, test, values))
             results.append(read_back(layer, output))
             del output
         agreements = [agreement(result, truth) for result in results]
@@ -117,7 +117,7 @@ class ExecutingDevice(LocalDevice):
         return LayerExecution(worse, varies=not torch.equal(*results))
 
 
-def _network_of_test(test: LayerTest) -> Network:
+def network_of_test(test: LayerTest) -> Network:
     """Return the network of the layer alone, with its weights; of a reshard, that of its tensor."""
     request = test.request
     if not isinstance(request, ProbeRequest):
@@ -128,7 +128,8 @@ def _network_of_test(test: LayerTest) -> Network:
     return network if weights is None else replace(network, weights={layer.name: weights})
 
 
-def _values_of(test: LayerTest) -> tuple[torch.Tensor, ...]:
+def values_of(test: LayerTest) -> tuple[torch.Tensor, ...]:
+    """Return the inputs of a layer alone, in PyTorch's order."""
     if test.inputs is not None:
         return test.inputs
     request = test.request
@@ -137,7 +138,8 @@ def _values_of(test: LayerTest) -> tuple[torch.Tensor, ...]:
     return sample_inputs(Input(), (request.shape,), test.seed)
 
 
-def _run_test(context: Context, layer: Layer, test: LayerTest, tensors: list[Tensor]) -> Tensor:
+def run_test(context: Context, layer: Layer, test: LayerTest, tensors: list[Tensor]) -> Tensor:
+    """Run a layer or reshard on tensors that are on the device."""
     request = test.request
     if not isinstance(request, ProbeRequest):
         return reshard(tensors.pop(), request.target)
@@ -163,8 +165,8 @@ class LayerComparison:
         """Read a layer's output back from the device and compare it."""
         result = read_back(layer, tensor)
         given = [self._waiting.pop(0)] if isinstance(layer.op, Input) else []
-        truth = _evaluated(self._network, layer, given or self._of(self._truth, layer))
-        alone = _evaluated(self._network, layer, given or self._of(self._seen, layer))
+        truth = evaluated(self._network, layer, given or self._of(self._truth, layer))
+        alone = evaluated(self._network, layer, given or self._of(self._seen, layer))
         executed = ExecutedLayer(layer.name, agreement(result, alone), agreement(result, truth))
         self._truth[layer.name], self._seen[layer.name] = truth, result
         self.layers.append(executed)
@@ -182,7 +184,8 @@ class LayerComparison:
                 del self._truth[name], self._seen[name]
 
 
-def _evaluated(network: Network, layer: Layer, sources: list[torch.Tensor]) -> torch.Tensor:
+def evaluated(network: Network, layer: Layer, sources: list[torch.Tensor]) -> torch.Tensor:
+    """Return what a layer computes in PyTorch; an input or output hands on what it is given."""
     if isinstance(layer.op, Input | Output):
         return sources[0]
     with torch.no_grad():
