@@ -44,6 +44,7 @@ def render_json(schedule: Schedule) -> str:
     Raises:
         ScheduleError: if the schedule has a value that could not be read back.
     """
+    schedule = schedule.with_own_execution()
     validate_schedule(schedule, f"schedule of {schedule.provenance.network}")
     return json.dumps(to_plain(schedule), indent=2) + "\n"
 

@@ -276,7 +276,7 @@ def build_schedule(tables: Mapping[str, Any], file: str) -> Schedule:
         _frees(tables, file),
     )
     validate_schedule(schedule, file)
-    return schedule
+    return schedule.with_own_execution()
 
 
 def _frees(tables: Mapping[str, Any], file: str) -> frozenset[str]:

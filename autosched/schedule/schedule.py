@@ -1,7 +1,8 @@
 """A schedule: one joint choice for a whole network, and where it comes from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from autosched.schedule.configurations import LayerConfig
 from autosched.schedule.outcomes import TimeKind
@@ -11,7 +12,19 @@ from autosched.schedule.tensors import Edge, TensorLayout
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a schedule comes from; every exported file carries it."""
+    """Where a schedule comes from; every exported file carries it.
+
+    ``executed_on`` is "simulator" or "card" where the schedule of ``executed_fingerprint`` was
+    executed beside PyTorch, with what came of it: a verdict, and the PCC of its worst output.
+    """
+
+    LATER_FIELDS: ClassVar[Mapping[str, object]] = {
+        "executed_on": "",
+        "executed_verdict": "",
+        "executed_pcc": None,
+        "executed_fingerprint": "",
+    }
+    """Written only where they say something, as older files and records do not have them."""
 
     network: str
     network_signature: str
@@ -24,6 +37,16 @@ class Provenance:
     latency_kind: TimeKind | None = None
     cost_model: str = ""
     date: str = ""
+    executed_on: str = ""
+    executed_verdict: str = ""
+    executed_pcc: float | None = None
+    executed_fingerprint: str = ""
+
+    def unexecuted(self) -> "Provenance":
+        """Return it without what came of an execution."""
+        return replace(
+            self, executed_on="", executed_verdict="", executed_pcc=None, executed_fingerprint=""
+        )
 
 
 @dataclass(frozen=True)
@@ -45,6 +68,13 @@ class Schedule:
     reshards: Mapping[Edge, TensorLayout] = field(default_factory=dict)
     moves: Mapping[Edge, TensorLayout] = field(default_factory=dict)
     frees: frozenset[str] = frozenset()
+
+    def with_own_execution(self) -> "Schedule":
+        """Return it without the execution of another schedule, such as this one before an edit."""
+        made = self.provenance
+        if not made.executed_on or made.executed_fingerprint == self.fingerprint():
+            return self
+        return replace(self, provenance=made.unexecuted())
 
     def fingerprint(self) -> str:
         """Return a digest of the choices and the execution order, the same for equal ones.

@@ -79,7 +79,8 @@ def _form(cls: Any) -> tuple[str | None, tuple[str, ...], tuple[str, ...], Mappi
     origins = {field.name: typing.get_origin(hints[field.name]) for field in fields(cls)}
     mappings = tuple(name for name, origin in origins.items() if origin is Mapping)
     sets = tuple(name for name, origin in origins.items() if origin is frozenset)
-    return _KIND_OF_CONFIG.get(cls), mappings, sets, _LATER_FIELDS.get(cls, {})
+    late = _LATER_FIELDS.get(cls) or getattr(cls, "LATER_FIELDS", {})
+    return _KIND_OF_CONFIG.get(cls), mappings, sets, late
 
 
 def with_freeing_flag(config: LayerConfig, *, frees: bool) -> dict[str, Any]:
@@ -210,7 +211,8 @@ def _layout_reader(read: _Reader) -> _Reader:
 
 
 def _dataclass_reader(target: type[Any]) -> _Reader:
-    hints = typing.get_type_hints(target)
+    own = {item.name for item in fields(target)}
+    hints = {name: hint for name, hint in typing.get_type_hints(target).items() if name in own}
     reads = {name: _reader_of(hint) for name, hint in hints.items()}
 
     def read_fields(plain: Any, layouts: Sequence[TensorLayout]) -> Any:

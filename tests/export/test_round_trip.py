@@ -1,5 +1,7 @@
 """A schedule that leaves and comes back is the same, whatever it says."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,46 @@ def test_equal_schedules_give_equal_bytes(schedule: Schedule) -> None:
     )
     assert render_schedule(twin) == render_schedule(schedule)
     assert render_json(twin) == render_json(schedule)
+
+
+def executed(schedule: Schedule, fingerprint: str = "") -> Schedule:
+    made = replace(
+        schedule.provenance,
+        executed_on="simulator",
+        executed_verdict="right",
+        executed_pcc=0.99891,
+        executed_fingerprint=fingerprint or schedule.fingerprint(),
+    )
+    return replace(schedule, provenance=made)
+
+
+@pytest.mark.parametrize("ending", ["py", "json"])
+def test_what_came_of_executing_it_stays_with_the_schedule(tmp_path: Path, ending: str) -> None:
+    schedule = executed(small_schedule())
+    path = save_schedule(schedule, tmp_path / f"tiny.{ending}")
+    assert load_schedule(path) == schedule
+
+
+def test_the_head_says_what_came_of_executing_it() -> None:
+    schedule = executed(small_schedule())
+    assert "\nverified:   simulator, PCC 0.9989\n" in render_schedule(schedule)
+    wrong = replace(schedule.provenance, executed_verdict="wrong", executed_pcc=0.5)
+    assert "simulator, WRONG, PCC 0.5000\n" in render_schedule(replace(schedule, provenance=wrong))
+
+
+@pytest.mark.parametrize("render", [render_schedule, render_json])
+def test_another_schedule_is_not_written_as_executed(render: Callable[[Schedule], str]) -> None:
+    assert render(executed(small_schedule(), "of another")) == render(small_schedule())
+
+
+@pytest.mark.parametrize("ending", ["py", "json"])
+def test_an_edited_schedule_was_not_executed(tmp_path: Path, ending: str) -> None:
+    path = save_schedule(executed(small_schedule()), tmp_path / f"tiny.{ending}")
+    text = path.read_text()
+    old, new = {
+        "py": ("act_block_h_override=64", "act_block_h_override=96"),
+        "json": ('"act_block_h_override": 64', '"act_block_h_override": 96'),
+    }[ending]
+    assert old in text
+    path.write_text(text.replace(old, new))
+    assert load_schedule(path).provenance == small_schedule().provenance

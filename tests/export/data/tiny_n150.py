@@ -3,6 +3,7 @@
 network:    tiny, signature 0123456789abcdef, batch 1
 board:      n150, ttnn 0.81.1
 latency:    812.2 us (estimated)
+verified:   not executed
 found by:   autosched, study tiny-n150, trial 41
 cost model: 1-2f6c
 date:       2026-11-22
