@@ -27,7 +27,7 @@ def merge(
     storage: options.Storage = None,
     as_json: options.Json = False,
 ) -> None:
-    """Bring the probes, studies, trials and calibrations of another database into this one.
+    """Bring what another database remembers into this one: probes, executions, studies, trials.
 
     Searches then reuse the probes of both. Nothing that is of use here is changed, and merging
     again adds only what is new there. A study whose name another one has here is renamed.
@@ -52,6 +52,8 @@ def print_merged(console: "Console", source: str, target: str, merged: "Merged")
     say(console, f"From:   {source}")
     say(console, f"Into:   {target}")
     say(console, f"Probes: {_tally(merged.probes)}")
+    if merged.executions.added or merged.executions.known:
+        say(console, f"Executions: {_tally(merged.executions)}")
     if merged.calibrations.added or merged.calibrations.known:
         say(console, f"Calibrations: {_tally(merged.calibrations)}")
     if merged.calibrations.added:
@@ -94,7 +96,8 @@ def purge(
     _stale: Annotated[
         bool,
         typer.Option(
-            "--stale", help="Probes of another revision of the lowering: no search uses them."
+            "--stale",
+            help="Probes and executions of another revision of the lowering: no search uses them.",
         ),
         # Required, so that the command says what it deletes; there is nothing else to purge.
     ],
@@ -103,16 +106,26 @@ def purge(
 ) -> None:
     """Delete what is of no more use; studies and trials stay.
 
-    A probe is stale where the code that ran it has changed since: a search probes again what it
-    needs of these. A file does not become smaller, but what is freed is used again.
+    A probe or execution is stale where the code that ran it has changed since: it is run again
+    where it is needed. A file does not become smaller, but what is freed is used again.
     """
-    from autosched.device.revisions import current_revisions
+    from autosched.device.revisions import current_execution_revisions, current_revisions
     from autosched.report import words
     from autosched.store.database import open_store
+    from autosched.store.executions import purge_executions
     from autosched.store.probes import purge_stale
 
     with opened_output(as_json) as output, open_store(storage) as store:
         deleted = purge_stale(store, current_revisions())
+        executions = purge_executions(store, current_execution_revisions())
         say(output.console, f"Database: {store.describe()}")
         say(output.console, f"Deleted: {words.count(deleted, 'stale probe')}")
-        output.result({"database": store.describe(), "stale_probes": deleted})
+        if executions:
+            say(output.console, f"Deleted: {words.count(executions, 'stale execution')}")
+        output.result(
+            {
+                "database": store.describe(),
+                "stale_probes": deleted,
+                "stale_executions": executions,
+            }
+        )

@@ -1,9 +1,9 @@
 """Bringing what another database remembers into this one.
 
 Nothing that is of use here is changed, and merging the same database again adds nothing. A probe
-is the same under the same key, a calibration with the same coefficients, a study with the same
-network, device and moment of creation, a trial of it with the same schedule and moment. A probe
-that is stale here is replaced by one that is not.
+or execution is the same under the same key, a calibration with the same coefficients, a study with
+the same network, device and moment of creation, a trial of it with the same schedule and moment.
+A probe that is stale here is replaced by one that is not.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -18,6 +18,7 @@ from autosched.store import models
 from autosched.store import models as schema
 from autosched.store.address import parse_url
 from autosched.store.database import Store, insert_missing, insert_or_replace, open_store
+from autosched.store.executions import EXECUTION_KEY
 from autosched.store.probes import KEY_COLUMNS
 
 _Row = dict[str, Any]
@@ -64,6 +65,7 @@ class Merged:
     probes: Tally
     calibrations: Tally
     studies: tuple[MergedStudy, ...]
+    executions: Tally = Tally()
 
 
 def open_other(place: str) -> Store:
@@ -90,7 +92,7 @@ def open_other(place: str) -> Store:
 
 
 def merge_databases(source: Store, target: Store, revisions: Collection[str]) -> Merged:
-    """Copy probes, calibrations, studies and trials that ``target`` lacks, all or nothing.
+    """Copy all that ``target`` lacks and can use, all or nothing.
 
     A probe of one of the ``revisions`` also takes the place of one that is of none of them.
     A study whose name is taken here by another one gets a number after it. Trials of a study that
@@ -106,6 +108,7 @@ def merge_databases(source: Store, target: Store, revisions: Collection[str]) ->
             _probes(theirs, ours, revisions),
             _copied(theirs, ours, models.CalibrationRow, _CALIBRATION_KEY),
             tuple(_studies(theirs, ours)),
+            _copied(theirs, ours, models.ExecutionRow, EXECUTION_KEY),
         )
 
 
@@ -162,6 +165,7 @@ def _studies(theirs: Session, ours: Session) -> Iterator[MergedStudy]:
         found = here.get(_key(row, _STUDY_KEY))
         study_id, name = found or _new_study(ours, row)
         trials = _trials(theirs, ours, row["id"], study_id)
+        _verifications(theirs, ours, row["id"], study_id)
         yield MergedStudy(row["name"], name, found is None, trials)
 
 
@@ -198,6 +202,16 @@ def _trials(theirs: Session, ours: Session, their_id: int, our_id: int) -> Tally
         insert_missing(ours, trial, [values])
         tally = Tally(tally.added + 1, tally.known)
     return tally
+
+
+def _verifications(theirs: Session, ours: Session, their_id: int, our_id: int) -> None:
+    table = models.VerificationRow
+    rows = [
+        {**_without_id(row), "study_id": our_id}
+        for row in _rows(theirs, table, "id", table.study_id == their_id)
+    ]
+    if rows:
+        insert_missing(ours, table, rows)
 
 
 def _keys(session: Session, table: type[models.Base], names: Sequence[str]) -> set[tuple[Any, ...]]:

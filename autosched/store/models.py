@@ -178,7 +178,70 @@ class CalibrationRow(Base):
     created_at: Mapped[datetime]
 
 
-HEAD = "0002"
+class ExecutionRow(Base):
+    """What the executed kernels of one layer or reshard computed, alone, beside PyTorch.
+
+    ``kind`` is "simulated" or "executed" (on a card), ``toolchain`` the compiler's key or "card".
+    ``pcc`` and ``concordance`` are None where nothing was computed. There is no time.
+    """
+
+    __tablename__ = "autosched_execution"
+    __table_args__ = (
+        UniqueConstraint(
+            "arch",
+            "ttnn_version",
+            "kind",
+            "toolchain",
+            "layer_signature",
+            "config_digest",
+            "inputs_digest",
+            "revision",
+            name="uq_autosched_execution_key",
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    arch: Mapped[str] = mapped_column(String(64))
+    ttnn_version: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(16))
+    toolchain: Mapped[str] = mapped_column(String(64))
+    layer_signature: Mapped[str] = mapped_column(String(255))
+    config_digest: Mapped[str] = mapped_column(String(64))
+    inputs_digest: Mapped[str] = mapped_column(String(64))
+    revision: Mapped[str] = mapped_column(String(64))
+    verdict: Mapped[str] = mapped_column(String(32))
+    pcc: Mapped[float | None]
+    concordance: Mapped[float | None]
+    message: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+
+
+class VerificationRow(Base):
+    """What a whole schedule computed beside PyTorch, on the network's own weights and inputs.
+
+    It is of a schedule, whichever trials ran it: ``fingerprint`` is the schedule's.
+    """
+
+    __tablename__ = "autosched_verification"
+    __table_args__ = (
+        UniqueConstraint(
+            "study_id", "fingerprint", "kind", "toolchain", name="uq_autosched_verification_key"
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("autosched_study.id", ondelete="CASCADE"))
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(16))
+    toolchain: Mapped[str] = mapped_column(String(64))
+    verdict: Mapped[str] = mapped_column(String(32))
+    pcc: Mapped[float | None]
+    concordance: Mapped[float | None]
+    message: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+
+
+HEAD = "0003"
 """The newest revision in ``db/versions``."""
 VERSION_TABLE = "autosched_alembic_version"
 OPTUNA_TABLES = frozenset(

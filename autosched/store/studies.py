@@ -125,6 +125,9 @@ def delete_study(store: Store, name: str) -> None:
     """
     study = get_study(store, name)
     with store.writing() as session:
+        session.execute(
+            delete(models.VerificationRow).where(models.VerificationRow.study_id == study.id)
+        )
         session.execute(delete(models.TrialRow).where(models.TrialRow.study_id == study.id))
         session.execute(delete(models.StudyRow).where(models.StudyRow.id == study.id))
 

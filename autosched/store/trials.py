@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, case, func, insert, select
+from sqlalchemy import Row, Select, bindparam, case, func, insert, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from autosched.errors import StudyError
@@ -14,6 +14,7 @@ from autosched.schedule.schedule import Schedule
 from autosched.store import models
 from autosched.store.codec import collector_paused, pack, unpack
 from autosched.store.database import Store
+from autosched.store.executions import with_verification
 from autosched.store.studies import StudyRecord
 
 _Column = InstrumentedAttribute[Any]
@@ -214,6 +215,26 @@ def _rejection(row: Row[Any]) -> Rejection | None:
     return Rejection(RejectionKind(row.rejection_kind), row.rejection_message, row.rejection_layer)
 
 
+def reject_trial(store: Store, study: StudyRecord, number: int, rejection: Rejection) -> None:
+    """Note of a stored trial that it is rejected after all; its latency stays with it.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    trial = models.TrialRow
+    with store.connection("BEGIN IMMEDIATE") as connection:
+        connection.execute(
+            update(trial)
+            .where(trial.study_id == study.id, trial.number == number)
+            .values(
+                state=REJECTED,
+                rejection_kind=rejection.kind.value,
+                rejection_message=rejection.message,
+                rejection_layer=rejection.layer,
+            )
+        )
+
+
 DEFAULT_SAMPLER = "default"
 """What trials of ttnn's default schedule carry in place of a sampler's name."""
 GIVEN_SAMPLER = "given"
@@ -242,7 +263,8 @@ def finished_trial(
         )
     trial = with_provenance(found, study)
     assert trial.schedule is not None  # noqa: S101 - both queries read it
-    return trial, trial.schedule
+    schedule = with_verification(store, study, trial.schedule)
+    return replace(trial, schedule=schedule), schedule
 
 
 def best_of(store: Store, record: StudyRecord) -> TrialRecord | None:

@@ -36,7 +36,11 @@ def test_a_purge_deletes_stale_probes_alone(
     assert f"Deleted: {before:,} stale probes" in first.out
     assert probes(outdated) == 0
     again = invoke("db", "purge", "--stale", "--storage", outdated, "--json").json
-    assert again == {"database": outdated.removeprefix("sqlite:///"), "stale_probes": 0}
+    assert again == {
+        "database": outdated.removeprefix("sqlite:///"),
+        "stale_probes": 0,
+        "stale_executions": 0,
+    }
     assert len(invoke("list", "--storage", outdated, "--json").json["studies"]) == 1
     fresh = invoke("db", "purge", "--stale", "--storage", studied.url, "--json").json
     assert fresh["stale_probes"] == 0

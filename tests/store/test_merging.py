@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from autosched.errors import StoreError
-from autosched.store import calibrations, merging, probes, studies, trials
+from autosched.schedule.outcomes import Verdict
+from autosched.store import calibrations, executions, merging, probes, studies, trials
 from autosched.store.database import Store, open_store
 from autosched.store.merging import Merged, MergedStudy, Tally, open_other
 from tests.examples import records as examples
@@ -200,3 +201,19 @@ def test_a_newer_database_is_refused(other: Store) -> None:
         session.execute(text("UPDATE autosched_alembic_version SET version_num = '9999'"))
     with pytest.raises(StoreError, match="newer autosched"):
         open_other(other.url)
+
+
+def test_executions_and_verifications_come_once(store: Store, other: Store) -> None:
+    site = executions.ExecutionSite("wormhole_b0", "0.81.1", executions.SIMULATED, "0123")
+    key = executions.ExecutionKey("layer a", "config", "inputs", "revision", site)
+    right = executions.ExecutionRecord(Verdict.RIGHT, 1.0, 1.0)
+    executions.save_execution(other, key, right)
+    theirs = studies.add_study(other, examples.study())
+    trial = trials.add_trial(other, theirs, examples.trial())
+    made = executions.Verification(trial.fingerprint, executions.SIMULATED, "0123", right)
+    executions.save_verification(other, theirs, made)
+    assert merge(other, store).executions == Tally(added=1)
+    assert merge(other, store).executions == Tally(known=1)
+    assert executions.find_executions(store, site, {"revision"}) == {key: right}
+    study = studies.get_study(store, theirs.name)
+    assert executions.find_verification(store, study, trial.fingerprint) == made
