@@ -4,14 +4,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from autosched.network.graph import Layer, Network, in_execution_order
+from autosched.network.read_layouts import UPLOADED
 from autosched.probing.candidates import Choice, Tables
 from autosched.schedule.configurations import Conv2dConfig, LayerConfig, PoolConfig
 from autosched.schedule.schedule import Schedule
-from autosched.schedule.tensors import Edge, Memory, PageLayout, TensorLayout
+from autosched.schedule.tensors import Edge, Memory, TensorLayout
 from autosched.space.layers import Option
-
-UPLOADED = TensorLayout(page=PageLayout.ROW_MAJOR)
-"""How a network's inputs come from the host."""
 
 
 def known_choices(

@@ -1,5 +1,6 @@
 """What executed kernels computed, beside PyTorch: tables of outputs and layers."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -11,6 +12,9 @@ from rich.text import Text
 from autosched.report import words
 from autosched.report.output import say
 from autosched.schedule.outcomes import Agreement
+
+_ABSURD = 100.0
+"""A largest error, relative to the truth's largest value, of which no figure is of use."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,19 @@ class ExecutedRow:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the row as JSON types."""
-        return {**asdict(self), "concordance": self.lowest}
+        return finite({**asdict(self), "concordance": self.lowest})
+
+
+def finite(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping of JSON types without infinities, which JSON has not: None stands there."""
+    return {
+        key: finite(value)
+        if isinstance(value, Mapping)
+        else None
+        if isinstance(value, float) and not math.isfinite(value)
+        else value
+        for key, value in plain.items()
+    }
 
 
 def worst(rows: Sequence[ExecutedRow]) -> ExecutedRow:
@@ -66,7 +82,7 @@ def print_outputs(console: Console, outputs: Mapping[str, Agreement], kind: str)
             name,
             f"{found.pcc:.5f}",
             f"{found.concordance:.5f}",
-            f"{found.largest_error:.1%}",
+            f"{found.largest_error:.1%}" if found.largest_error < _ABSURD else "huge",
             f"{found.top1:.0%}",
         )
     console.print(table)

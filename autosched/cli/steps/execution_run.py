@@ -14,9 +14,11 @@ from autosched.device.worker import WorkerDevice
 from autosched.errors import ScheduleError
 from autosched.network.graph import Layer, Network, in_execution_order
 from autosched.network.operators import Constant, Input, Output
+from autosched.network.read_layouts import read_layouts
 from autosched.report import words
 from autosched.report.execution_table import (
     ExecutedRow,
+    finite,
     print_executed_layers,
     print_outputs,
     worst,
@@ -26,7 +28,7 @@ from autosched.report.output import Screen, say
 from autosched.report.progress import SearchScreen
 from autosched.schedule.outcomes import ExecutedLayer, Execution, LayerExecution, Rejection
 from autosched.schedule.schedule import Schedule
-from autosched.schedule.tensors import Edge, TensorLayout
+from autosched.schedule.tensors import TensorLayout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +62,21 @@ def execute_schedule(
     Raises:
         ScheduleError: if the device rejects a layer, or does not survive it.
     """
-    execution = _executed(output, worker, asked)
+    execution = executed_network(output, worker, asked)
+    if isinstance(execution, Rejection):
+        raise ScheduleError(not_run(asked, execution))
+    return report_execution(output, worker, asked, execution, each_layer=each_layer)
+
+
+def report_execution(
+    output: Screen,
+    worker: WorkerDevice,
+    asked: Comparison,
+    execution: Execution,
+    *,
+    each_layer: bool,
+) -> tuple[dict[str, Any], bool]:
+    """Print what of an execution agrees with PyTorch, as :func:`execute_schedule` does."""
     rows = [_row(asked.schedule, layer) for layer in execution.layers]
     if each_layer:
         rows = _with_given(output, worker, asked, execution, rows)
@@ -83,24 +99,29 @@ def execute_schedule(
     return {
         "executed": words.executed(asked.kind),
         "is_right": is_right,
-        "outputs": {name: asdict(found) for name, found in execution.outputs.items()},
+        "outputs": {name: finite(asdict(found)) for name, found in execution.outputs.items()},
         "worst_layer": blamed.to_plain(),
         "layers": [row.to_plain() for row in rows],
     }, is_right
 
 
-def _executed(output: Screen, worker: WorkerDevice, asked: Comparison) -> Execution:
+def executed_network(
+    output: Screen, worker: WorkerDevice, asked: Comparison
+) -> Execution | Rejection:
+    """Execute the schedule, showing how far it is; a rejection names its layer."""
     total = len(asked.schedule.layers)
-    with _progress(output, "execute", total) as tell:
-        answer = worker.execute(asked.schedule, asked.inputs, lambda layer: tell(layer.name))
-    if isinstance(answer, Rejection):
-        config = asked.schedule.layers.get(answer.layer)
-        how = f" ({describe(config)})" if config is not None else ""
-        raise ScheduleError(
-            f"{asked.file}: the {asked.kind} does not run layer {answer.layer}{how}: "
-            f"{answer.kind}: {answer.message}"
-        )
-    return answer
+    with layer_progress(output, "execute", total) as tell:
+        return worker.execute(asked.schedule, asked.inputs, lambda layer: tell(layer.name))
+
+
+def not_run(asked: Comparison, answer: Rejection) -> str:
+    """Return which layer of a schedule did not run, with the device's words."""
+    config = asked.schedule.layers.get(answer.layer)
+    how = f" ({describe(config)})" if config is not None else ""
+    return (
+        f"{asked.file}: the {asked.kind} does not run layer {answer.layer}{how}: "
+        f"{answer.kind}: {answer.message}"
+    )
 
 
 def _row(schedule: Schedule, layer: ExecutedLayer) -> ExecutedRow:
@@ -118,9 +139,10 @@ def _with_given(
     """Execute each layer on PyTorch's own input of it, too."""
     by_name = {row.name: row for row in rows}
     network = in_execution_order(asked.network, asked.schedule)
+    read = read_layouts(network, asked.schedule, execution.output_layouts)
     truths: dict[str, torch.Tensor] = {}
     waiting = list(asked.inputs)
-    with _progress(output, "each layer alone", len(rows)) as tell:
+    with layer_progress(output, "each layer alone", len(rows)) as tell:
         for layer in network:
             tell(layer.name)
             if isinstance(layer.op, Input):
@@ -129,7 +151,7 @@ def _with_given(
                 sources = tuple(truths[name] for name in layer.inputs)
                 truths[layer.name] = _truth(network, layer, sources)
                 if not isinstance(layer.op, Constant):
-                    layouts = input_layouts(asked.schedule, execution, layer)
+                    layouts = read.inputs[layer.name]
                     test = LayerTest(
                         _request(network, asked.schedule, layer, layouts),
                         inputs=sources,
@@ -164,33 +186,18 @@ def _request(
     return ProbeRequest(layer.op, shapes, layer.shape, schedule.layers[layer.name], layouts)
 
 
-def input_layouts(
-    schedule: Schedule, execution: Execution, layer: Layer
-) -> tuple[TensorLayout, ...]:
-    """Return in which layouts a layer reads its inputs: as left, moved or resharded."""
-    order = {name: number for number, name in enumerate(schedule.layers)}
-    found = []
-    for index, producer in enumerate(layer.inputs):
-        moved = [
-            (order[edge.consumer], target)
-            for edge, target in schedule.moves.items()
-            if edge.producer == producer and order[edge.consumer] < order[layer.name]
-        ]
-        left = max(moved, key=lambda item: item[0])[1] if moved else None
-        target = schedule.reshards.get(Edge(producer, layer.name, index))
-        found.append(target or left or execution.output_layouts[producer])
-    return tuple(found)
-
-
 @contextmanager
-def _progress(output: Screen, phase: str, total: int) -> "Iterator[Any]":
-    """Show how many layers are done; the body calls what it is given with each layer's name."""
+def layer_progress(output: Screen, phase: str, total: int) -> "Iterator[Any]":
+    """Show how many layers are done; the body calls what it is given with each layer's name.
+
+    It may say how many were done before, where it does not tell of each.
+    """
     screen = SearchScreen(output.console)
     done = 0
 
-    def tell(name: str) -> None:
+    def tell(name: str, before: int | None = None) -> None:
         nonlocal done
-        done += 1
+        done = (done if before is None else before) + 1
         screen.begin(phase, f"{done} of {total}, {name}")
         exits.check_interrupt()
 
