@@ -1,9 +1,10 @@
 """Probes of one study: asked of the store first, of the device otherwise, and kept."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import Protocol
 
 from autosched.budget import UNLIMITED, Budget
 from autosched.cost.model import CostModel
@@ -19,7 +20,15 @@ from autosched.device.revisions import current_revisions, reshard_revision, revi
 from autosched.evidence.known_faults import Executable, faults_of
 from autosched.network.graph import Layer
 from autosched.schedule.configurations import FixedConfig, LayerConfig
-from autosched.schedule.outcomes import DeviceOp, ProbeOutcome, Rejection, RejectionKind, TimeKind
+from autosched.schedule.outcomes import (
+    DeviceOp,
+    ProbeOutcome,
+    Rejection,
+    RejectionKind,
+    TimeKind,
+    Verdict,
+)
+from autosched.schedule.schedule import Schedule
 from autosched.schedule.serialization import digest, to_plain
 from autosched.schedule.tensors import TensorLayout
 from autosched.store.database import Store
@@ -54,13 +63,32 @@ Progress = Callable[[Phase, int, int, str], None]
 class ProbeCounts:
     """How many probes were run on the device, how many were known, and what was rejected.
 
-    ``stale`` is how many are stored of these layers that other code answered: of no use today.
+    ``stale`` is how many are stored of these layers that other code answered: of no use today;
+    ``left_out`` how many were turned down for what they computed when they were executed.
     """
 
     run: int = 0
     reused: int = 0
     stale: int = 0
     rejected: dict[RejectionKind, int] = field(default_factory=dict)
+    left_out: Mapping[Verdict, int] = field(default_factory=dict)
+
+
+class Executions(Protocol):
+    """What is known against candidates and schedules because their kernels were executed."""
+
+    @property
+    def left_out(self) -> Mapping[Verdict, int]:
+        """How many candidates were turned down, by verdict."""
+
+    def against_probe(self, key: ProbeKey, outcome: ProbeOutcome) -> Rejection | None:
+        """Return the rejection of what a device accepted, None if nothing is known against it."""
+
+    def against_run(self, schedule: Schedule, left: Mapping[str, TensorLayout]) -> Rejection | None:
+        """Return the rejection of a schedule that ran and left outputs so."""
+
+    def suspects(self, schedule: Schedule) -> bool:
+        """Whether a schedule may have a step that is known to be wrong."""
 
 
 Ask = tuple[str, Request]
@@ -103,8 +131,8 @@ class ProbeBook:
     A new answer is written when it comes, which takes about half a millisecond: whatever ends the
     process loses the probes in flight at most. An answer of other code than today's is stale: it is
     asked for again and replaced. What is known to go wrong on a card is a rejection, unless the
-    book ``allows_known_faults``. ``counts`` says how many were run and reused; ``budget`` is that
-    of :meth:`within`.
+    book ``allows_known_faults``; so is what ``executions`` speak against. Both stay what they are in
+    the store. ``counts`` says how many were run and reused; ``budget`` is that of :meth:`within`.
     """
 
     def __init__(
@@ -119,6 +147,7 @@ class ProbeBook:
         self.counts = ProbeCounts()
         self.cost = cost
         self.budget = UNLIMITED
+        self.executions: Executions | None = None
         self._store = store
         self._device = device
         self._key = key
@@ -248,10 +277,14 @@ class ProbeBook:
 
     def _answer(self, asked: _Question) -> Probed | Rejection:
         outcome = self._judged(asked)
-        if isinstance(outcome, Rejection):
-            self._note(asked.key, outcome)
-            return outcome
         self._note(asked.key, outcome)
+        if isinstance(outcome, Rejection):
+            return outcome
+        if self.executions is not None:
+            against = self.executions.against_probe(asked.key, outcome)
+            if against is not None:
+                self.counts.left_out = self.executions.left_out
+                return against
         if outcome.time_us is not None:
             return Probed(outcome, outcome.time_us, TimeKind.MEASURED, _REPEAT_NOISE)
         ops = self.estimate(outcome.ops)

@@ -82,6 +82,8 @@ class SearchScreen:
         """Say how the probing ended, and what no schedule can beat."""
         self.proof = proof
         self._say(f"Probed: {self._probes()}")
+        if self._counts.left_out:
+            self._say(f"  {words.left_out(self._counts.left_out)}")
         note = "" if proof.optimal else ", not tight"
         self._say(
             f"Lower bound: no schedule of the probed choices takes less than {_bound(proof)}{note}"

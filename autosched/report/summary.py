@@ -12,7 +12,7 @@ from autosched.report import words
 from autosched.report.layer_rows import layer_rows, reshard_rows
 from autosched.report.output import say
 from autosched.report.tables import layer_table, reshard_table
-from autosched.schedule.outcomes import RejectionKind, TimeKind
+from autosched.schedule.outcomes import RejectionKind, TimeKind, Verdict
 from autosched.store.studies import StudyRecord, StudySummary
 from autosched.store.trials import TrialRecord, default_trial
 
@@ -27,10 +27,11 @@ class SearchResult:
 
     ``proof`` is None as long as not everything is probed. ``rejected_probes`` counts those this
     search asked for, stored ones included, and ``stale_probes`` the stored ones that it found to be
-    of another revision of the lowering; ``wall_s`` is the time of the whole command,
-    ``outside_share`` the part of an estimate that lies far outside the calibration data,
-    ``host_layers`` the rows of :func:`autosched.report.layer_rows.host_rows`, ``stopped`` why the
-    search ended, "" where nobody asked.
+    of another revision of the lowering, ``left_out`` the candidates that executed wrong; ``wall_s``
+    is the time of the whole command, ``outside_share`` the part of an estimate that lies far
+    outside the calibration data, ``host_layers`` the rows of
+    :func:`autosched.report.layer_rows.host_rows`, ``stopped`` why the search ended, "" where nobody
+    asked.
     """
 
     study: StudyRecord
@@ -39,6 +40,7 @@ class SearchResult:
     proof: Proof | None = None
     rejected_probes: Mapping[RejectionKind, int] = field(default_factory=dict)
     stale_probes: int = 0
+    left_out: Mapping[Verdict, int] = field(default_factory=dict)
     wall_s: float = 0.0
     outside_share: float | None = None
     schedule_path: Path | None = None
@@ -90,6 +92,7 @@ class SearchResult:
             "rejected": _by_name(together),
             "rejected_trials": _by_name(self.rejected_trials),
             "stale_probes": self.stale_probes,
+            "left_out": {verdict.value: number for verdict, number in self.left_out.items()},
             "stopped": self.stopped or None,
             "wall_s": round(self.wall_s, 3),
             "schedule_path": None if self.schedule_path is None else str(self.schedule_path),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from autosched.probing.lower_bound import MIXED
-from autosched.schedule.outcomes import Rejection, RejectionKind, TimeKind
+from autosched.schedule.outcomes import Rejection, RejectionKind, TimeKind, Verdict
 
 MICRO = "µs"
 
@@ -78,6 +78,26 @@ def gain(default_us: float | None, best_us: float | None, kind: TimeKind | None)
     if best_us >= default_us:
         return f"no faster than ttnn's default ({kind})"
     return f"{default_us / best_us:.2f}x faster than ttnn's default ({kind})"
+
+
+_LEFT_OUT = {
+    Verdict.WRONG: "executed wrong",
+    Verdict.VARIES: "executed with results that vary",
+    Verdict.HANG: "hung when executed",
+    Verdict.ABORT: "aborted when executed",
+}
+
+
+def left_out(counts: Mapping[Verdict, int]) -> str:
+    """Return "3 candidates left out: executed wrong", with numbers where there are several."""
+    total = sum(counts.values())
+    several = len(counts) > 1
+    reasons = [
+        f"{counts[verdict]:,} {text}" if several else text
+        for verdict, text in _LEFT_OUT.items()
+        if verdict in counts
+    ]
+    return f"{count(total, 'candidate')} left out: {', '.join(reasons)}"
 
 
 WORTH_SAYING = 5e-4

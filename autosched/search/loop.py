@@ -13,12 +13,13 @@ from autosched.probing.lower_bound import Proof, prove
 from autosched.probing.probe_book import TRANSIENT, Phase
 from autosched.probing.problem_builder import build_problem
 from autosched.probing.restrictions import Restriction
+from autosched.schedule.outcomes import RunOutcome
 from autosched.schedule.schedule import Schedule
 from autosched.search.run import Run, StopReason
 from autosched.search.samplers.proposals import Proposals
 from autosched.search.trial import run_repaired, run_trial
 from autosched.space.efforts import FIRST_LOOK, QUICK, Effort
-from autosched.store.trials import DEFAULT_SAMPLER, GIVEN_SAMPLER, list_trials
+from autosched.store.trials import DEFAULT_SAMPLER, GIVEN_SAMPLER, list_trials, reject_trial
 
 _JOINT = "joint"
 _PROOF_LIMIT_S = 20.0
@@ -34,6 +35,7 @@ def optimize(run: Run, trials: int | None, start: Schedule | None = None) -> Non
     """
     limit = run.settings.effort.trials if trials is None else trials
     try:
+        dismiss_wrong(run)
         limit -= run_default(run)
         limit -= run_given(run, start)
         limit -= first_look(run, limit)
@@ -43,6 +45,24 @@ def optimize(run: Run, trials: int | None, start: Schedule | None = None) -> Non
     except KeyboardInterrupt:
         run.stopped = StopReason.INTERRUPTED
         raise
+
+
+def dismiss_wrong(run: Run) -> None:
+    """Reject stored trials with a step that computed wrong when it was executed since.
+
+    They are run again, since what their layers left is not stored.
+    """
+    known = run.book.executions
+    for trial in run.trials if known is not None else ():
+        if trial.rejection is not None or trial.schedule is None or trial.number is None:
+            continue
+        if known is None or not known.suspects(trial.schedule):
+            continue
+        outcome = run.device.run(trial.schedule, run.budget)
+        if isinstance(outcome, RunOutcome):
+            against = known.against_run(trial.schedule, outcome.output_layouts)
+            if against is not None:
+                reject_trial(run.store, run.record, trial.number, against)
 
 
 def run_default(run: Run) -> int:

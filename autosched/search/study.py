@@ -13,6 +13,7 @@ from autosched.device.interface import Device
 from autosched.device.pool import open_pool
 from autosched.errors import StudyError
 from autosched.network.graph import Network
+from autosched.probing.execution_filter import load_filter
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.probe_book import ProbeBook, ProbeCounts
 from autosched.schedule.schedule import Schedule
@@ -21,6 +22,7 @@ from autosched.search.run import Observer, Run, SilentObserver, StopReason
 from autosched.search.settings import Settings
 from autosched.search.trial import run_trial
 from autosched.store.database import Store
+from autosched.store.executions import with_verification
 from autosched.store.optuna_mirror import OptunaMirror
 from autosched.store.probes import DeviceKey
 from autosched.store.studies import StudyRecord
@@ -73,6 +75,9 @@ class Study:
             self._measured = self._book
             self._scout = open_pool(self.board, jobs=jobs)
             self._book = self._book_of(self._scout)
+        executions = load_filter(store, network, self.board.arch, record.ttnn_version)
+        for book in filter(None, (self._book, self._measured)):
+            book.executions = executions
         self._joint: JointProblem | None = None
 
     def _book_of(self, device: Device) -> ProbeBook:
@@ -104,7 +109,13 @@ class Study:
     def best(self) -> TrialRecord | None:
         """The fastest trial, with its device ops; its schedule carries the full provenance."""
         found = best_of(self._store, self.record)
-        return None if found is None else with_provenance(found, self.record)
+        if found is None:
+            return None
+        best = with_provenance(found, self.record)
+        if best.schedule is None:
+            return best
+        schedule = with_verification(self._store, self.record, best.schedule)
+        return replace(best, schedule=schedule)
 
     def close(self) -> None:
         """End the worker process, then do what :meth:`on_close` was given."""
@@ -164,6 +175,11 @@ class Study:
         """Probe the layers and reshards of the network and return the joint problem."""
         self._joint = loop.prepared(self._new_run(observer))
         return self._joint
+
+    def ignore_executions(self) -> None:
+        """Count what computed wrong when it was executed among the candidates, too."""
+        for book in filter(None, (self._book, self._measured)):
+            book.executions = None
 
     def run(self, schedule: Schedule, sampler: str) -> TrialRecord:
         """Run one schedule as a trial of this study, and store it."""

@@ -41,7 +41,8 @@ def run_trial(
     On silicon the latency is the measured one, and ops have times only from ttnn's profiler; on
     the mock device it is the sum of estimated op times. Its standard deviation is the spread of the
     repeats on silicon, otherwise the cost model's standard error. Whatever the mock device says
-    of a schedule carries the version of the cost model that led to it, a rejection too.
+    of a schedule carries the version of the cost model that led to it, a rejection too. One that
+    runs, and has a step which computed wrong when it was executed, is rejected for its accuracy.
 
     Raises:
         TimeUpError: if the device does not answer before the budget ends.
@@ -65,6 +66,8 @@ def run_trial(
     if isinstance(outcome, Rejection):
         return record
     measured = outcome.latency_us is not None
+    known = book.executions
+    against = None if known is None else known.against_run(schedule, outcome.output_layouts)
     if measured:
         ops, latency_us, std_us = outcome.ops, outcome.latency_us, outcome.latency_std_us
     else:
@@ -73,6 +76,7 @@ def run_trial(
         std_us = latency_us * book.cost.total_std_error(ops)
     return replace(
         record,
+        rejection=against,
         latency_us=latency_us,
         latency_kind=TimeKind.MEASURED if measured else TimeKind.ESTIMATED,
         latency_std_us=std_us,

@@ -37,14 +37,16 @@ class GoingOn:
 
 
 @contextmanager
-def interruptible(output: Screen, going_on: GoingOn) -> Iterator[None]:
+def interruptible(
+    output: Screen, going_on: GoingOn, kept: str = "finished trial and probe"
+) -> Iterator[None]:
     """Say how to go on if a signal ends the body, whatever a library made of it."""
     try:
         yield
     except BaseException:
         if not exits.received():
             raise
-        say(output.console, "\nInterrupted; every finished trial and probe is stored. Go on with:")
+        say(output.console, f"\nInterrupted; every {kept} is stored. Go on with:")
         say(output.console, f"  {going_on.command}", "cyan")
         raise exits.Interrupted from None
 
@@ -94,6 +96,7 @@ def search_and_report(
         proof=study.proof,
         rejected_probes=study.probe_counts.rejected,
         stale_probes=study.probe_counts.stale,
+        left_out=study.probe_counts.left_out,
         wall_s=time.monotonic() - began,
         outside_share=_outside_share(study, best),
         schedule_path=path,
