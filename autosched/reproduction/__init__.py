@@ -1,0 +1,1 @@
+"""A script for a bug report: the calls of one layer, as they were made."""
