@@ -36,6 +36,8 @@ MAY_IMPORT = {
     "cost": {"cost/ops", "store", *WORDS, "boards"},
     "cost/calibration": {"cost", "cost/profiles", "cost/ops", *WORDS, "boards"},
     "probing": {"space", "device", "evidence", "cost", "solver", "network", "store", *GROUND},
+    "verification": {"probing", "device", "network", "store", *GROUND},
+    "reproduction": {"device", "device/ttnn", "network", *GROUND},
     "search/samplers": {"probing", "solver", "network", "store", *GROUND},
     "search": {
         "search/samplers",
@@ -79,6 +81,7 @@ MAY_IMPORT = {
 INSIDE_FUNCTIONS = {
     ("device", "device/ttnn"),
     ("bench", "device/ttnn"),
+    ("reproduction", "device/ttnn"),
     ("search", "network/capture"),
 }
 """What is imported inside a function only: it loads ttnn, or torch."""

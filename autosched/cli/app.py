@@ -5,7 +5,17 @@ from typing import Annotated, Any
 
 import typer
 
-from autosched.cli import bench, calibration, database, machine, run, schedules, simulate, studies
+from autosched.cli import (
+    bench,
+    calibration,
+    database,
+    machine,
+    run,
+    schedules,
+    simulate,
+    studies,
+    verify,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,6 +60,7 @@ _add("resume", run.resume, run.RESUME_EXAMPLES)
 _add("export", schedules.export, schedules.EXPORT_EXAMPLES)
 _add("check", schedules.check, schedules.CHECK_EXAMPLES)
 _add("simulate", simulate.simulate, simulate.SIMULATE_EXAMPLES)
+_add("verify", verify.verify, verify.VERIFY_EXAMPLES)
 _add("list", studies.list_all, studies.LIST_EXAMPLES)
 _add("show", studies.show, studies.SHOW_EXAMPLES)
 _add("delete", studies.delete, studies.DELETE_EXAMPLES)

@@ -42,6 +42,19 @@ def after_search(
     return lines
 
 
+def after_verifying(study: str, storage: str | None, wrong: str, *, stands: bool) -> list[str]:
+    """Return what to type once a study is verified; ``wrong`` is a layer to report, "" for none."""
+    if stands:
+        file = module_name(study)
+        return [command("export", study, "-o", file, storage=storage)]
+    lines = [command("resume", study, storage=storage)]
+    if wrong:
+        lines.append(
+            command("verify", study, "--reproduce", wrong, "-o", "wrong.py", storage=storage)
+        )
+    return lines
+
+
 def short_path(path: str) -> str:
     """Return a path as it is shortest from here."""
     relative = os.path.relpath(path)

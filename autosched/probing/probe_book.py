@@ -131,8 +131,8 @@ class ProbeBook:
     A new answer is written when it comes, which takes about half a millisecond: whatever ends the
     process loses the probes in flight at most. An answer of other code than today's is stale: it is
     asked for again and replaced. What is known to go wrong on a card is a rejection, unless the
-    book ``allows_known_faults``; so is what ``executions`` speak against. Both stay what they are in
-    the store. ``counts`` says how many were run and reused; ``budget`` is that of :meth:`within`.
+    book ``allows_known_faults``; so is what ``executions`` speak against. The store keeps both as
+    they are. ``counts`` says how many were run and reused; ``budget`` is that of :meth:`within`.
     """
 
     def __init__(

@@ -40,3 +40,11 @@ def test_after_a_search() -> None:
         "autosched resume net-n150",
     ]
     assert hints.after_search("net-n150", None, settings, "best.py")[0].startswith("autosched ch")
+
+
+def test_what_is_wrong_is_searched_without_and_reported() -> None:
+    assert hints.after_verifying("net", None, "", stands=True) == ["autosched export net -o net.py"]
+    assert hints.after_verifying("net", None, "a -> b", stands=False) == [
+        "autosched resume net",
+        "autosched verify net --reproduce 'a -> b' -o wrong.py",
+    ]

@@ -1,0 +1,130 @@
+"""The steps of ``autosched verify --reproduce``: a script for a bug report."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from autosched.cli.steps.execution_run import layer_progress
+from autosched.cli.steps.verify_run import (
+    Subject,
+    VerifyRequest,
+    own_steps,
+    row_of,
+    site_of,
+    study_subject,
+)
+from autosched.device.interface import LayerTest
+from autosched.device.machine import ttnn_version
+from autosched.device.revisions import current_revisions
+from autosched.device.worker import WorkerDevice
+from autosched.errors import ScheduleError, StudyError
+from autosched.report import words
+from autosched.report.output import Screen, say
+from autosched.reproduction.recorder import script_of
+from autosched.reproduction.script import Finding, is_script
+from autosched.store.database import Store, open_writable
+from autosched.store.probes import DeviceKey, load_probes
+from autosched.verification.steps import ExecutionStep, stored_steps
+from autosched.verification.verifier import StepVerdict, Verifier
+
+
+def write_reproduction(
+    output: Screen, asked: VerifyRequest, place: str, file: str | None
+) -> StepVerdict:
+    """Write a script that shows what a layer or edge of a study computes; return the verdict.
+
+    Of a layer, the best schedule's configuration, or another stored one that something is known
+    against. One that was not executed yet is executed first.
+
+    Raises:
+        StudyError: if the study's best schedule has no such layer or edge.
+        ScheduleError: if the file cannot be written.
+        DeviceError: if a call of the layer cannot be written as Python.
+    """
+    target = _checked_target(file)
+    with open_writable(asked.storage) as store:
+        subject = study_subject(output, store, asked)
+        steps = [step for step in own_steps(subject) if place in step.places]
+        if not steps:
+            raise StudyError(
+                f"trial {subject.trial} of study {asked.study!r} executes no layer or reshard "
+                f"{place!r}; name one that autosched verify {asked.study} shows"
+            )
+        with closing(WorkerDevice(subject.board, asked.kind)) as worker:
+            verifier = Verifier(
+                store, site_of(asked.kind, subject.board), worker, asked.min_concordance
+            )
+            found = _chosen(output, verifier, steps, _stored(store, subject, place))
+    finding = _finding(found, subject, asked.kind)
+    source = script_of(subject.board, LayerTest(found.step.request), finding)
+    _write(target, source)
+    say(output.console, f"{place}: {found.result.verdict}; script: {target}")
+    output.result(
+        {"study": asked.study, "script": str(target), "verdict": row_of(found).to_plain()}
+    )
+    return found
+
+
+def _chosen(
+    output: Screen,
+    verifier: Verifier,
+    steps: Sequence[ExecutionStep],
+    others: Sequence[ExecutionStep],
+) -> StepVerdict:
+    known = [item for item in map(verifier.known, [*steps, *others]) if item is not None]
+    against = next((item for item in known if item.speaks_against), None)
+    if against is not None:
+        return against
+    with layer_progress(output, "execute alone", 1) as tell:
+        return next(verifier.verdicts(steps, lambda step: tell(step.places[0])))
+
+
+def _stored(store: Store, subject: Subject, place: str) -> list[ExecutionStep]:
+    """Return what is stored of a layer; nothing of an edge."""
+    layer = subject.network.by_name.get(place)
+    if layer is None:
+        return []
+    record = subject.record
+    key = DeviceKey(record.board, record.device_kind, record.ttnn_version)
+    signature = subject.network.layer_signature(layer)
+    probes = load_probes(store, [signature], key, current_revisions()).probes.values()
+    return stored_steps(subject.network, layer, probes)
+
+
+def _finding(found: StepVerdict, subject: Subject, kind: str) -> Finding:
+    row = row_of(found)
+    operator = getattr(found.step.request, "op", None)
+    what = "A change of layout" if operator is None else type(operator).__name__
+    seen = row.verdict.value
+    if row.concordance is not None:
+        seen += f", concordance {row.concordance:.4f}, PCC {row.pcc:.4f}"
+    elif row.message:
+        seen += f": {' '.join(row.message.split())}"
+    board = subject.board
+    return Finding(
+        title=f"{what}: {row.configuration}",
+        where=f"ttnn {ttnn_version()}, {board.arch} ({board.name}), {words.executed(kind)}",
+        seen=seen,
+    )
+
+
+def _checked_target(file: str | None) -> Path:
+    if file is None:
+        raise ScheduleError("--reproduce writes a script; name its file with -o FILE.py")
+    target = Path(file)
+    if target.suffix != ".py" or not target.parent.is_dir():
+        raise ScheduleError(f"{target}: name a .py file in a directory that is there")
+    if target.exists() and not is_script(target):
+        raise ScheduleError(
+            f"{target}: this file is there and is no such script; name another, or remove it"
+        )
+    return target
+
+
+def _write(target: Path, source: str) -> None:
+    try:
+        target.write_text(source, encoding="utf-8")
+    except OSError as error:
+        raise ScheduleError(
+            f"{target}: cannot be written: {error.strerror}. Name another place with -o."
+        ) from None

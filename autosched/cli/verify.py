@@ -1,0 +1,73 @@
+"""``autosched verify``: what a study's layers compute, beside PyTorch."""
+
+from typing import Annotated
+
+import typer
+
+from autosched.cli import hints, options
+from autosched.report.output import opened_output
+
+VERIFY_EXAMPLES = (
+    "autosched verify resnet50-n150",
+    "autosched verify resnet50-n150 --candidates 3 --json",
+    "autosched verify resnet50-n150 --reproduce layer1.0.conv1 -o wrong.py",
+)
+
+
+def verify(  # noqa: PLR0913 - one parameter per option
+    study: options.StudyOption,
+    *,
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND",
+            help="simulator, silicon, or auto: a card if there is one, else the simulator.",
+        ),
+    ] = "auto",
+    simulator: options.Simulator = None,
+    candidates: Annotated[
+        int,
+        typer.Option(min=0, metavar="K", help="Also the K fastest candidates of each layer."),
+    ] = 0,
+    min_concordance: Annotated[
+        float,
+        typer.Option(min=-1.0, max=1.0, help="Below this concordance with PyTorch it is wrong."),
+    ] = 0.99,
+    reproduce: Annotated[
+        str | None,
+        typer.Option(
+            "--reproduce",
+            metavar="LAYER",
+            help="Write a script for a bug report on this layer or edge, instead of executing.",
+        ),
+    ] = None,
+    output_file: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE.PY", help="Where --reproduce writes."),
+    ] = None,
+    jobs: options.Jobs = None,
+    storage: options.Storage = None,
+    as_json: options.Json = False,
+) -> None:
+    """Execute each distinct layer and reshard of a study's best schedule alone, and compare it.
+
+    Then the whole schedule. Each verdict is stored as it comes, and used again by every study. A
+    later search leaves out what computes wrong. Exit code 1 if anything is wrong, hangs or aborts.
+    """
+    from autosched.cli.steps.execution_run import use_simulator
+    from autosched.cli.steps.reproduce_run import write_reproduction
+    from autosched.cli.steps.search_session import GoingOn, interruptible
+    from autosched.cli.steps.verify_run import VerifyRequest, verify_study
+    from autosched.device.machine import SIMULATOR, choose_executing_device
+
+    kind = choose_executing_device(device)
+    use_simulator(SIMULATOR if kind == SIMULATOR else "", simulator)
+    asked = VerifyRequest(study, kind, candidates, min_concordance, storage, jobs)
+    going_on = GoingOn(hints.command("verify", study, storage=storage))
+    with opened_output(as_json) as output, interruptible(output, going_on, "verdict"):
+        if reproduce is not None:
+            write_reproduction(output, asked, reproduce, output_file)
+            return
+        stands = verify_study(output, asked)
+    if not stands:
+        raise typer.Exit(1)

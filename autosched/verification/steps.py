@@ -1,0 +1,109 @@
+"""What of a schedule, or of a search's candidates, is to be executed: each distinct thing once."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from autosched.device.interface import ProbeRequest, Request, ReshardRequest
+from autosched.device.revisions import execution_revision_of, reshard_execution_revision
+from autosched.network.graph import Layer, Network
+from autosched.network.operators import Constant, HostOp, Input
+from autosched.network.read_layouts import UPLOADED, LayoutStep, read_layouts
+from autosched.probing.execution_filter import layer_config, reshard_config
+from autosched.probing.joint_problem import JointProblem
+from autosched.schedule.configurations import LayerConfig
+from autosched.schedule.outcomes import ProbeOutcome
+from autosched.schedule.schedule import Schedule
+from autosched.schedule.tensors import TensorLayout
+from autosched.store.executions import ExecutedConfig, ExecutionKey, ExecutionSite
+from autosched.store.probes import StoredProbe
+
+
+@dataclass(frozen=True)
+class ExecutionStep:
+    """A layer or change of layout to be executed alone.
+
+    ``places`` are the layers that have it, or the edges (see ``str(Edge)`` and ``move_label``).
+    """
+
+    request: Request
+    config: ExecutedConfig
+    places: tuple[str, ...]
+
+    def key(self, site: ExecutionSite) -> ExecutionKey:
+        """Return what identifies its execution at a site."""
+        request = self.request
+        revision = (
+            execution_revision_of(type(request.op))
+            if isinstance(request, ProbeRequest)
+            else reshard_execution_revision()
+        )
+        return ExecutionKey(*self.config, revision, site)
+
+
+def schedule_steps(
+    network: Network, schedule: Schedule, left: Mapping[str, TensorLayout]
+) -> list[ExecutionStep]:
+    """Return the distinct steps of a schedule whose layers leave their outputs in ``left``.
+
+    In execution order, the changes of layout last. What the host computes is left out, and so are
+    constants, which compute nothing.
+    """
+    read = read_layouts(network, schedule, left)
+    layers = (
+        _layer_step(network, layer, schedule.layers[layer.name], read.inputs[layer.name])
+        for layer in network
+        if _is_executed(layer)
+    )
+    return distinct_steps([*layers, *map(_change_step, read.changes)])
+
+
+def candidate_steps(joint: JointProblem, count: int) -> list[ExecutionStep]:
+    """Return the ``count`` fastest candidates of each layer's table, each distinct one once."""
+    return distinct_steps(
+        _layer_step(joint.network, layer, choice.config, choice.input_layouts)
+        for layer in joint.network
+        if _is_executed(layer)
+        for choice in joint.tables[layer.name][:count]
+    )
+
+
+def distinct_steps(steps: Iterable[ExecutionStep]) -> list[ExecutionStep]:
+    """Return the steps, each once with all its places, in the order of their first places."""
+    found: dict[ExecutedConfig, ExecutionStep] = {}
+    for step in steps:
+        known = found.setdefault(step.config, step)
+        places = dict.fromkeys((*known.places, *step.places))
+        found[step.config] = replace(known, places=tuple(places))
+    return list(found.values())
+
+
+def stored_steps(
+    network: Network, layer: Layer, probes: Iterable[StoredProbe]
+) -> list[ExecutionStep]:
+    """Return the distinct steps that stored probes of a layer are, of those that ran."""
+    return distinct_steps(
+        _layer_step(network, layer, probe.config, probe.outcome.input_layouts)
+        for probe in probes
+        if isinstance(probe.outcome, ProbeOutcome)
+    )
+
+
+def _is_executed(layer: Layer) -> bool:
+    return not isinstance(layer.op, Constant | HostOp)
+
+
+def _layer_step(
+    network: Network, layer: Layer, config: LayerConfig, layouts: tuple[TensorLayout, ...]
+) -> ExecutionStep:
+    is_input = isinstance(layer.op, Input)
+    inputs = (UPLOADED,) if is_input else layouts
+    shapes = (layer.shape,) if is_input else network.input_shapes(layer)
+    request = ProbeRequest(layer.op, shapes, layer.shape, config, inputs)
+    return ExecutionStep(request, layer_config(network, layer, config, inputs), (layer.name,))
+
+
+def _change_step(change: LayoutStep) -> ExecutionStep:
+    shape = change.producer.shape
+    request = ReshardRequest(shape, change.source, change.target)
+    config = reshard_config(shape, change.source, change.target)
+    return ExecutionStep(request, config, (change.label,))
