@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from autosched.boards import Board
+from autosched.cli import exits
 from autosched.device.interface import LayerTest, ProbeRequest
 from autosched.device.simulator.environment import LIBRARY_VARIABLE
 from autosched.device.worker import WorkerDevice
@@ -158,6 +160,30 @@ def test_what_does_not_run_spares_the_whole(
     assert answer.message in done.err
     search = invoke("resume", "tiny-n150", "--trials", "1", "--storage", url, "--json")
     assert ("left out" in search.err) is bool(code)
+
+
+def test_ctrl_c_keeps_every_verdict(
+    worker: type[ToldWorker], url: str, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    def interrupted(test: LayerTest) -> Answer:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            monkeypatch.setattr(exits, "_seen", [signal.SIGINT])
+            raise exits.Interrupted
+        return right(test)
+
+    worker.says = interrupted
+    done = verify(invoke, url)
+    assert done.code == 130
+    assert "every verdict is stored" in done.out
+    assert "autosched verify tiny-n150" in done.out
+    monkeypatch.setattr(exits, "_seen", [])
+    worker.says = right
+    rows = verify(invoke, url, "--json").json["verdicts"]
+    assert sum(row["is_stored"] for row in rows) == 2
 
 
 def test_candidates_are_executed_too(worker: type[ToldWorker], url: str, invoke: Invoke) -> None:
