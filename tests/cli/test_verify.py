@@ -12,7 +12,7 @@ import pytest
 from autosched.boards import Board
 from autosched.cli import exits
 from autosched.device.interface import LayerTest, ProbeRequest
-from autosched.device.simulator.environment import LIBRARY_VARIABLE
+from autosched.device.simulator.environment import LIBRARY_VARIABLE, Toolchain
 from autosched.device.worker import WorkerDevice
 from autosched.network.graph import Network
 from autosched.network.operators import Conv2d
@@ -82,6 +82,10 @@ class ToldWorker:
         pass
 
 
+def toolchain() -> Toolchain:
+    return Toolchain(Path(), Path(), "of nobody")
+
+
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> type[ToldWorker]:
     """Stands for the simulator, and is told what to say by its attribute ``says``."""
@@ -95,7 +99,7 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> type[ToldWorker]:
     for name in ("verify_run", "reproduce_run"):
         monkeypatch.setattr(f"autosched.cli.steps.{name}.WorkerDevice", made)
     monkeypatch.setattr("autosched.cli.steps.verify_run.check_can_execute", lambda *_: None)
-    monkeypatch.setattr("autosched.cli.steps.verify_run.toolchain_key", lambda: "0123")
+    monkeypatch.setattr("autosched.cli.steps.verify_run.installed_toolchain", toolchain)
     return Told
 
 

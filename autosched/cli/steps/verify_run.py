@@ -20,8 +20,8 @@ from autosched.device.machine import SIMULATOR, ttnn_version
 from autosched.device.pool import open_pool
 from autosched.device.simulator.environment import (
     check_simulates,
+    installed_toolchain,
     simulator_library,
-    toolchain_key,
 )
 from autosched.device.worker import WorkerDevice
 from autosched.errors import StudyError
@@ -190,13 +190,13 @@ def check_can_execute(kind: str, board: Board) -> None:
     """
     if kind == SIMULATOR:
         check_simulates(simulator_library(), board)
-        toolchain_key()
+        installed_toolchain()
 
 
 def site_of(kind: str, board: Board) -> ExecutionSite:
     """Return where kernels are executed on this machine."""
     if kind == SIMULATOR:
-        return ExecutionSite(board.arch, ttnn_version(), SIMULATED, toolchain_key())
+        return ExecutionSite(board.arch, ttnn_version(), SIMULATED, installed_toolchain().key)
     return ExecutionSite(board.arch, ttnn_version(), EXECUTED, CARD)
 
 

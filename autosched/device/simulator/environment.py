@@ -210,15 +210,6 @@ def simulator_environment(board: Board, root: Path) -> dict[str, str]:
     }
 
 
-def toolchain_key() -> str:
-    """Return the key of the compiler that the simulator's kernels are made with here.
-
-    Raises:
-        DeviceError: if ttnn or the compiler is missing.
-    """
-    return toolchain(_wheel()).key
-
-
 def _link_beside_descriptor(library: Path, place: Path, wheel: Path, arch: str) -> Path:
     """Put a link to the simulator beside its chip's description, where tt-metal looks for it."""
     place.mkdir(parents=True, exist_ok=True)
