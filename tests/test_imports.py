@@ -68,6 +68,7 @@ MAY_IMPORT = {
     },
     "report": {
         "bench",
+        "evidence",
         "probing",
         "cost",
         "cost/calibration",

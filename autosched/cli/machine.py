@@ -1,5 +1,7 @@
 """``autosched boards``, ``doctor`` and ``version``: what is there."""
 
+from typing import Annotated
+
 import typer
 
 from autosched import __version__
@@ -29,6 +31,7 @@ DOCTOR_EXAMPLES = (
     "autosched doctor",
     "autosched doctor --board p150 --json",
     "autosched doctor --device simulator --simulator libttsim_wh.so",
+    "autosched doctor --known-bad",
 )
 
 
@@ -37,6 +40,10 @@ def doctor(
     device: options.ExecutingOption = "auto",
     simulator: options.Simulator = None,
     storage: options.Storage = None,
+    known_bad: Annotated[
+        bool,
+        typer.Option("--known-bad", help="List what is known to go wrong in ttnn, and stop."),
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Check this machine: Python, ttnn, device, compiler, cache and database.
@@ -50,6 +57,13 @@ def doctor(
     from autosched.device.machine import SIMULATOR
     from autosched.report.output import say
 
+    if known_bad:
+        from autosched.report.fault_table import fault_plain, print_faults
+
+        with opened_output(as_json) as output:
+            print_faults(output.console)
+            output.result({"known_bad": fault_plain()})
+        return
     use_simulator(device, simulator)
     purpose = "execute kernels" if device == SIMULATOR else "search"
 

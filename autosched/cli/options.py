@@ -70,6 +70,13 @@ AllowHost = Annotated[
         help="Run operators that ttnn lacks on the host; the transfers there and back count.",
     ),
 ]
+AllowKnownFaults = Annotated[
+    bool,
+    typer.Option(
+        "--allow-known-faults",
+        help="Leave in what is known to compute wrong or hang; see autosched doctor --known-bad.",
+    ),
+]
 StudyName = Annotated[
     str | None,
     typer.Option("--study", metavar="NAME", help="The study's name; default: network and board."),

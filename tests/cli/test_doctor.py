@@ -44,3 +44,14 @@ def test_what_the_simulator_lacks_is_told_in_a_line_each(
     assert "no SFPI compiler" in found["sfpi"]["detail"]
     assert found["device"]["state"] == "failed"
     assert "Traceback" not in done.err
+
+
+def test_what_is_known_to_go_wrong_is_listed_with_its_source(invoke: Invoke) -> None:
+    done = invoke("doctor", "--known-bad")
+    assert done.code == 0
+    assert "wide-concat" in done.out
+    assert "tt-metal 42667" in done.out
+    assert "--allow-known-faults" in done.out
+    plain = invoke("doctor", "--known-bad", "--json").json["known_bad"]
+    assert {item["name"] for item in plain if not item["is_left_out"]} >= {"fused-hardswish"}
+    assert all(item["source"] and item["archs"] for item in plain)

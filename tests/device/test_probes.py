@@ -11,6 +11,7 @@ from autosched.network.operators import (
     Activation,
     Binary,
     Conv2d,
+    ConvTranspose2d,
     GlobalAvgPool2d,
     Input,
     LayerOp,
@@ -235,6 +236,24 @@ def test_every_activation_runs_wherever_it_is_fused(
         ProbeRequest(Unary(activation), (IMAGE,), IMAGE, EltwiseConfig()),
     ):
         accepted(worker, request)
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        Conv2d(64, 64, (3, 3), padding=(1, 1, 1, 1), activation=Activation("hardswish")),
+        ConvTranspose2d(64, 64, (1, 1), activation=Activation("hardswish")),
+        Binary("mul", Activation("hardswish")),
+    ],
+)
+def test_hardswish_is_not_fused_where_ttnn_would_leave_it_out(
+    worker: WorkerDevice, op: LayerOp
+) -> None:
+    config = EltwiseConfig() if isinstance(op, Binary) else HEIGHT
+    shapes = (IMAGE,) * (2 if isinstance(op, Binary) else 1)
+    done = accepted(worker, ProbeRequest(op, shapes, IMAGE, config))
+    assert done.ops[-1].code.startswith("Unary")
+    assert not any("HARDSWISH" in step.attributes for step in done.ops[:-1])
 
 
 PLACES = {"height": POOLED, "block": BLOCKS, "width": WIDTHS, "dram": DRAM_8B}

@@ -2,7 +2,16 @@ import pytest
 
 from autosched.errors import SearchError
 from autosched.network.graph import Layer, Network
-from autosched.network.operators import Input, Output, Pool2d
+from autosched.network.operators import (
+    Activation,
+    Binary,
+    Conv2d,
+    Input,
+    LayerOp,
+    Output,
+    Pool2d,
+    Unary,
+)
 from autosched.schedule.configurations import (
     Conv2dConfig,
     EltwiseConfig,
@@ -122,3 +131,41 @@ def test_ttnn_decides_everything_but_the_formats() -> None:
 
 def test_nothing_of_the_default_schedule_frees_a_tensor_that_may_be_read_again() -> None:
     assert not SCHEDULE.frees
+
+
+def ragged(first: LayerOp, *, kernel: int = 3) -> DataType:
+    """The format of a convolution of 24 channels inside a network, after some layer."""
+    shape, padding = (1, 24, 16, 16), (kernel // 2,) * 4
+    stem = Layer("stem", Conv2d(3, 24, (3, 3), padding=(1, 1, 1, 1)), ("x",), shape)
+    before = Layer("before", first, ("stem",) * (2 if isinstance(first, Binary) else 1), shape)
+    wide, op = (1, 32, 16, 16), Conv2d(24, 32, (kernel, kernel), padding=padding)
+    layer = Layer("conv", op, ("before",), wide)
+    last = Layer("last", Conv2d(32, 32, (1, 1)), ("conv",), wide)
+    ends = Layer("x", Input(), (), (1, 3, 16, 16)), Layer("y", Output(), ("last",), wide)
+    network = Network("ragged", (ends[0], stem, before, layer, last, ends[1]))
+    return LayerFormats(network, Formats()).output_dtype(layer)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        Conv2d(24, 24, (1, 1), activation=Activation("relu")),
+        Binary("add", Activation("hardswish")),
+        Unary(Activation("silu")),
+    ],
+)
+def test_channels_that_fill_up_a_tile_hold_zeros_after_most_layers(first: LayerOp) -> None:
+    assert ragged(first) is DataType.BFLOAT8_B
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        Conv2d(24, 24, (1, 1), activation=Activation("sigmoid")),
+        Binary("div"),
+        Pool2d("max", (3, 3), (1, 1), (1, 1, 1, 1)),
+    ],
+)
+def test_a_convolution_that_may_read_something_there_leaves_bfloat16(first: LayerOp) -> None:
+    assert ragged(first) is DataType.BFLOAT16
+    assert ragged(first, kernel=1) is DataType.BFLOAT8_B  # a matmul

@@ -13,8 +13,10 @@ from autosched.device.interface import TimingSettings
 from autosched.device.machine import SIMULATOR, choose_device, ttnn_version
 from autosched.device.worker import WorkerDevice
 from autosched.errors import ScheduleError
+from autosched.evidence.known_faults import known_faults
 from autosched.export.loading import load_schedule
 from autosched.export.validation import check_layers, check_provenance
+from autosched.network.graph import Network
 from autosched.probing.probe_book import total_us
 from autosched.report import words
 from autosched.report.layer_rows import host_rows
@@ -77,7 +79,9 @@ def check_schedule(output: Screen, asked: CheckRequest) -> bool:
         worker.load(network)
         if kind != SIMULATOR:
             cost = _cost_model(asked.storage, board.arch, made.cost_model)
-            plain |= _timed(output, asked, schedule, worker.run(schedule), cost)
+            answer = worker.run(schedule)
+            plain |= _timed(output, asked, schedule, answer, cost)
+            plain["known_faults"] = _warn_of_faults(output, schedule, network, answer, board.arch)
         if kind != "mock":
             comparison = Comparison(file, network, schedule, inputs, kind, asked.min_pcc)
             executed, is_right = execute_schedule(
@@ -118,6 +122,21 @@ def _timed(
         "recorded_kind": made.latency_kind,
         "peak_l1_bytes": answer.peak_l1_bytes,
     }
+
+
+def _warn_of_faults(
+    output: Screen,
+    schedule: Schedule,
+    network: Network,
+    answer: RunOutcome | Rejection,
+    arch: str,
+) -> dict[str, str]:
+    """Name the layers that are known to go wrong on a card, and return their faults."""
+    ops = () if isinstance(answer, Rejection) else answer.ops
+    faults = known_faults(schedule, network, ops, arch, schedule.provenance.ttnn_version)
+    for layer, fault in faults.items():
+        say(output.console, f"Layer {layer} is known to go wrong: {fault.words}", "red")
+    return {layer: fault.name for layer, fault in faults.items()}
 
 
 def _has_host_layers(schedule: Schedule) -> bool:

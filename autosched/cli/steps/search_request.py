@@ -32,6 +32,7 @@ class Target:
     formats: Mapping[str, str]
     timing: Mapping[str, int | None]
     jobs: int | None = None
+    allow_known_faults: bool = False
 
     def settings(self, found: StudyRecord | None) -> Settings:
         """Return the settings of a new study, or of one that is there with what the user named.
@@ -46,6 +47,7 @@ class Target:
             formats=parse_formats(**self.formats),
             timing=TimingSettings(**timing),
             allow_host=self.allow_host,
+            allow_known_faults=self.allow_known_faults,
         )
         if found is None:
             return replace(base, network_file=hints.absolute_path(self.net))
@@ -61,6 +63,7 @@ class Target:
             device=device,
             timing=replace(stored.timing, **timing),
             allow_host=stored.allow_host or self.allow_host,
+            allow_known_faults=stored.allow_known_faults or self.allow_known_faults,
         )
 
 
