@@ -7,7 +7,7 @@ from autosched.budget import Budget
 from autosched.cost.model import CostModel
 from autosched.errors import TimeUpError
 from autosched.evidence.known_faults import KNOWN_FAULTS
-from autosched.network.operators import Pool2d
+from autosched.network.operators import Conv2d
 from autosched.probing.probe_book import ProbeBook
 from autosched.schedule.outcomes import DeviceOp, Rejection, RejectionKind, RunOutcome, TimeKind
 from autosched.schedule.schedule import Schedule
@@ -141,13 +141,13 @@ def test_a_schedule_with_a_layer_that_is_known_to_go_wrong_is_rejected(
     device = fits(skipped, lambda _: True, OVERFLOW)
     trial = run_trial(device, book, in_l1(skipped.joint), "sampler")
     assert judged_by_faults(trial, skipped.network, BOARD) is trial
-    fault = replace(KNOWN_FAULTS[0], applies=lambda found: isinstance(found.op, Pool2d))
+    fault = replace(KNOWN_FAULTS[0], applies=lambda found: isinstance(found.op, Conv2d))
     monkeypatch.setattr("autosched.evidence.known_faults.KNOWN_FAULTS", (fault,))
     judged = judged_by_faults(trial, skipped.network, BOARD)
     assert judged.rejection is not None
     assert judged.rejection.kind is RejectionKind.ACCURACY
     assert judged.rejection.message == fault.words
-    assert isinstance(skipped.network.by_name[judged.rejection.layer].op, Pool2d)
+    assert isinstance(skipped.network.by_name[judged.rejection.layer].op, Conv2d)
     assert (judged.latency_us, judged.latency_kind, judged.ops) == (None, None, ())
 
 
