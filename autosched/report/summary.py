@@ -147,7 +147,9 @@ def print_gain(console: Console, result: SearchResult) -> None:
                 "yellow",
             )
     if default is not None and default.rejection is not None:
-        say(console, f"ttnn's default does not run: {words.rejection(default.rejection)}")
+        is_wrong = default.rejection.kind is RejectionKind.ACCURACY
+        what = "would go wrong on a card" if is_wrong else "does not run"
+        say(console, f"ttnn's default {what}: {words.rejection(default.rejection)}")
     elif default is not None:
         latency = words.latency(default.latency_us, default.latency_kind, default.latency_std_us)
         say(console, f"ttnn's default: {latency}")

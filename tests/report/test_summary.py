@@ -108,3 +108,11 @@ def test_a_default_that_does_not_run_is_explained() -> None:
 
 def test_nothing_has_run() -> None:
     assert "No trial has run on the device yet." in printed(SearchResult(STUDY, [], None))
+
+
+def test_a_default_that_is_known_to_go_wrong_is_not_said_to_be_refused() -> None:
+    default = trial(0, None, "default")
+    assert default.rejection is not None
+    wrong = replace(default, rejection=replace(default.rejection, kind=RejectionKind.ACCURACY))
+    text = printed(SearchResult(STUDY, [wrong, BEST], BEST))
+    assert "ttnn's default would go wrong on a card: conv: accuracy" in text
