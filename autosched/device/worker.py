@@ -5,7 +5,6 @@ parent, and it is killed when it has not taken a request and answered it within 
 next request starts a new one.
 """
 
-import ctypes
 import os
 import re
 import signal
@@ -29,10 +28,10 @@ from autosched.device.interface import (
     TimingSettings,
     check_time,
 )
-from autosched.device.machine import SIMULATOR, cache_dir, open_local_device
-from autosched.device.rejections import classify
+from autosched.device.machine import SIMULATOR, cache_dir
 from autosched.errors import AutoschedError, DeviceError, TimeUpError
 from autosched.network.graph import Network
+from autosched.network.multiplications import multiplications
 from autosched.schedule.outcomes import (
     ExecutedLayer,
     Execution,
@@ -49,18 +48,17 @@ if TYPE_CHECKING:
 
     import torch
 
-    from autosched.device.ttnn.local_device import LocalDevice
-
 
 _START_DEADLINE_S = 120.0
 _ANSWER_DEADLINE_S = 120.0
 # A new kernel compiles for about a second on a card, and a layer has up to ten of them: those of
 # a halo and a move, of reshards, and its own readers, writers and computations.
 _COMPILE_S_A_LAYER = 10.0
-# A simulated layer of a large image computes for minutes, after its kernels were compiled.
+# Kernels are compiled within the first. ResNet-18's 1.8 billion multiplications took 20 s each on a
+# busy machine; three times that is left for a busier one.
 _SIMULATED_LAYER_S = 900.0
+_SIMULATED_S_A_BILLION = 60.0
 _EXIT_GRACE_S = 10.0
-_PR_SET_PDEATHSIG = 1
 
 
 class _WorkerLostError(Exception):
@@ -72,13 +70,16 @@ class _WorkerLostError(Exception):
 
 
 def answer_deadline_s(kind: str, layers: int) -> float:
-    """Return the seconds in which a healthy device has run so many layers for the first time.
-
-    Of the simulator, whose layers are told one by one, those until the next one.
-    """
-    if kind == SIMULATOR:
-        return _SIMULATED_LAYER_S
+    """Return the seconds in which a healthy device has run so many layers for the first time."""
     return _ANSWER_DEADLINE_S + (0.0 if kind == "mock" else _COMPILE_S_A_LAYER * layers)
+
+
+def simulated_deadline_s(products: int) -> float:
+    """Return the seconds in which the simulator has executed a layer of so many multiplications.
+
+    A kernel that does not end is told from a slow one by nothing else.
+    """
+    return _SIMULATED_LAYER_S + _SIMULATED_S_A_BILLION * products / 1e9
 
 
 class WorkerDevice:
@@ -216,7 +217,7 @@ class WorkerDevice:
         here, there = socket.socketpair()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "autosched.device.worker", str(there.fileno())],
+            [sys.executable, "-m", "autosched.device.worker_process", str(there.fileno())],
             pass_fds=[there.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
@@ -259,7 +260,9 @@ class WorkerDevice:
         if self._child is None:
             return Rejection(RejectionKind.CRASH, "the worker process died when it was started")
         try:
-            answer = self._exchange((method, argument), self._limit_s(method), budget, report)
+            answer = self._exchange(
+                (method, argument), self._limit_s(method, argument), budget, report
+            )
         except _WorkerLostError as error:
             said = _fault_in(self._last_words())
             self._end()
@@ -273,12 +276,27 @@ class WorkerDevice:
             raise answer
         return answer
 
-    def _limit_s(self, method: str) -> float:
+    def _limit_s(self, method: str, argument: Any) -> float:
         """Return how long a healthy device may take for a request."""
         if self.deadline_s is not None:
             return self.deadline_s
+        if self.kind == SIMULATOR:
+            return simulated_deadline_s(self._largest_layer(method, argument))
         whole = self._network if method in ("run", "execute") else None
         return answer_deadline_s(self.kind, 1 if whole is None else len(whole.layers))
+
+    def _largest_layer(self, method: str, argument: Any) -> int:
+        """Return the most multiplications of a layer before the next answer, or the next news."""
+        network = self._network
+        if method == "execute" and network is not None:
+            return max(
+                multiplications(layer.op, network.input_shapes(layer), layer.shape)
+                for layer in network
+            )
+        if method == "execute_layer" and isinstance(argument.request, ProbeRequest):
+            request = argument.request
+            return multiplications(request.op, request.input_shapes, request.shape)
+        return 0
 
     def _exchange(
         self,
@@ -360,64 +378,3 @@ def _end_process(child: "subprocess.Popen[bytes]", grace_s: float) -> None:
 def _kill_group(child: "subprocess.Popen[bytes]") -> None:
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-
-
-def _die_with_parent() -> None:
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def serve(channel: Channel) -> None:
-    """Open the device the parent names and answer its requests until it hangs up."""
-    board, kind, timing = channel.receive()
-    try:
-        device = open_local_device(board, kind, timing)
-    except AutoschedError as error:
-        channel.send(error)
-        return
-    methods: dict[str, Callable[[Any], Any]] = {
-        "load": device.load,
-        "probe": device.probe,
-        "reshard": device.reshard,
-        "run": device.run,
-    }
-    methods |= _executing_methods(device, lambda news: channel.send(News(news)))
-    channel.send("ready")
-    while True:
-        try:
-            method, argument = channel.receive()
-        except EOFError:
-            device.close()
-            return
-        channel.send(_answer(methods[method], argument))
-
-
-def _executing_methods(
-    device: "LocalDevice", tell: "Callable[[ExecutedLayer], None]"
-) -> "dict[str, Callable[[Any], Any]]":
-    from autosched.device.ttnn.execution import ExecutingDevice  # noqa: PLC0415 - loads ttnn
-
-    if not isinstance(device, ExecutingDevice):
-        return {"execute": _refuse, "execute_layer": _refuse}
-    return {
-        "execute": lambda asked: device.execute(asked[0], asked[1], tell),
-        "execute_layer": device.execute_layer,
-    }
-
-
-def _refuse(_asked: object) -> None:
-    raise DeviceError("the mock device executes no kernel: take the simulator or a card")
-
-
-def _answer(method: "Callable[[Any], Any]", argument: Any) -> Any:
-    try:
-        return method(argument)
-    except AutoschedError as error:
-        return error.with_traceback(None)
-    except Exception as error:  # a defect must not end the search without a word
-        return classify(error)
-
-
-if __name__ == "__main__":
-    _die_with_parent()
-    serve(Channel(socket.socket(fileno=int(sys.argv[1]))))

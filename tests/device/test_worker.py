@@ -15,7 +15,7 @@ import torch
 
 from autosched.budget import Budget
 from autosched.device.channel import Channel
-from autosched.device.worker import WorkerDevice, answer_deadline_s
+from autosched.device.worker import WorkerDevice, answer_deadline_s, simulated_deadline_s
 from autosched.errors import BoardError, DeviceError, ScheduleError, TimeUpError
 from autosched.network.graph import Layer, Network, Weights
 from autosched.network.operators import Input
@@ -366,3 +366,9 @@ def test_the_mock_device_executes_nothing(worker: WorkerDevice, network: Network
     with pytest.raises(DeviceError, match="the mock device executes no kernel"):
         worker.execute(ttnn_default(network), ())
     assert isinstance(worker.probe(FITS), ProbeOutcome)
+
+
+def test_a_simulated_layer_has_time_for_its_work() -> None:
+    small, large = simulated_deadline_s(0), simulated_deadline_s(20_000_000_000)
+    assert large - small > 1000
+    assert small >= 600
