@@ -6,39 +6,37 @@ device accepts, kinds that were executed least come first.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from types import TracebackType
-from typing import Protocol
 
 from autosched.bench.random_networks import random_network
 from autosched.boards import Board
-from autosched.budget import UNLIMITED, Budget
 from autosched.cost.model import CostModel
-from autosched.device.interface import (
-    Answer,
-    Answers,
-    Device,
-    LayerTest,
-    ProbeRequest,
-    Request,
-    ReshardRequest,
-    answers,
-)
+from autosched.device.interface import Device, LayerTest, ProbeRequest, Request, ReshardRequest
 from autosched.device.machine import ttnn_version
+from autosched.device.revisions import current_revisions
 from autosched.errors import SearchError
 from autosched.evidence.kinds import kind_of, reshard_kind
-from autosched.network.graph import Network
-from autosched.network.operators import Conv2d, Input, Output
-from autosched.probing.probe_book import ProbeBook, known_fault
+from autosched.network.graph import Layer, Network
+from autosched.network.operators import Conv2d, Output
+from autosched.probing.known_wrong import KnownWrong
+from autosched.probing.probe_book import ProbeBook, reshard_signature
 from autosched.probing.problem_builder import build_problem
-from autosched.schedule.outcomes import LayerExecution, ProbeOutcome, Rejection, RunOutcome
-from autosched.schedule.schedule import Schedule
+from autosched.schedule.outcomes import (
+    AGAINST,
+    LayerExecution,
+    ProbeOutcome,
+    Rejection,
+    Verdict,
+    verdict_of,
+)
 from autosched.space.efforts import Effort
 from autosched.space.formats import Formats
 from autosched.store.database import Store
-from autosched.store.probes import DeviceKey
+from autosched.store.probes import DeviceKey, StoredProbe, load_probes
+from autosched.verification.steps import layer_step
+from autosched.verification.verifier import LayerExecutor
 
 _FEW = 32
 
@@ -60,54 +58,62 @@ class Executed:
     answer: LayerExecution | Rejection
     seconds: float
 
-    def is_right(self, least: float) -> bool:
-        """Whether its concordance is at least ``least``, twice the same."""
-        answer = self.answer
-        if isinstance(answer, Rejection):
-            return False
-        return not answer.varies and answer.agreement.concordance >= least
+    def verdict(self, min_concordance: float) -> Verdict:
+        """Return what its execution showed."""
+        return verdict_of(self.answer, min_concordance)
 
-
-class Executing(Protocol):
-    """What executes a layer alone: a worker on the simulator or a card."""
-
-    def execute_layer(self, test: LayerTest) -> LayerExecution | Rejection:
-        """Execute it, and compare it with PyTorch."""
+    def is_wrong(self, min_concordance: float) -> bool:
+        """Whether it speaks against offering the candidate."""
+        return self.verdict(min_concordance) in AGAINST
 
 
 def accepted_candidates(
     seed: int, board: Board, device: Device, store: Store, effort: Effort
 ) -> list[Accepted]:
-    """Probe the random network of a seed, and return all that the device accepts of its search.
+    """Probe the random network of a seed, and return all that a search of it may choose from.
 
     Nothing where no schedule fits; ``store`` is best one of its own.
     """
-    network = random_network(seed)
-    watched = Watched(device)
-    cost = CostModel.load(board.arch)
-    book = ProbeBook(store, watched, DeviceKey(board.name, device.kind, ttnn_version()), cost)
+    network, version = random_network(seed), ttnn_version()
+    judge = KnownWrong(network, {}, board.arch, version)
+    key = DeviceKey(board.name, device.kind, version)
+    book = ProbeBook(store, device, key, CostModel.load(board.arch), judge)
     try:
         build_problem(network, Formats(), board, effort, book, progress=lambda *_: None)
     except SearchError:
         return []
+    layers = {network.layer_signature(layer): layer for layer in network}
+    shapes = {reshard_signature(layer.shape): layer.shape for layer in network}
+    found = load_probes(store, {*layers, *shapes}, key, current_revisions()).probes
     return [
-        Accepted(seed, _as_run(request, outcome), _kind(request, outcome))
-        for request, outcome in watched.accepted
-        if not _is_left_out(request, outcome, board)
+        Accepted(seed, request, _kind(request, outcome))
+        for place, probe in found.items()
+        if (outcome := _outcome(probe)) is not None
+        and (request := _request(network, layers, shapes, place.layer_signature, probe)) is not None
+        and judge.against_probe(request, place, outcome) is None
     ]
 
 
-def _is_left_out(request: Request, outcome: ProbeOutcome, board: Board) -> bool:
-    """Whether a search would not choose it, or there is nothing to execute."""
-    if isinstance(request, ProbeRequest) and isinstance(request.op, Output):
-        return True
-    return known_fault(request, outcome, board.arch, ttnn_version()) is not None
+def _outcome(probe: StoredProbe) -> ProbeOutcome | None:
+    return probe.outcome if isinstance(probe.outcome, ProbeOutcome) else None
 
 
-def _as_run(request: Request, outcome: ProbeOutcome) -> Request:
-    if isinstance(request, ProbeRequest) and not isinstance(request.op, Input):
-        return replace(request, input_layouts=outcome.input_layouts)
-    return request
+def _request(
+    network: Network,
+    layers: Mapping[str, Layer],
+    shapes: Mapping[str, tuple[int, ...]],
+    signature: str,
+    probe: StoredProbe,
+) -> Request | None:
+    """Return what a stored probe asked, in effective layouts; None where nothing is computed."""
+    assert isinstance(probe.outcome, ProbeOutcome)  # noqa: S101 - asked of those only
+    if signature in shapes:
+        (source,) = probe.outcome.input_layouts
+        return ReshardRequest(shapes[signature], source, probe.outcome.output_layout)
+    layer = layers[signature]
+    if isinstance(layer.op, Output):
+        return None
+    return layer_step(network, layer, probe.config, probe.outcome.input_layouts).request
 
 
 def _kind(request: Request, outcome: ProbeOutcome) -> str:
@@ -132,7 +138,9 @@ def rarest(
 
 
 def execute_candidates(
-    candidates: Sequence[Accepted], worker: Executing, clock: Callable[[], float] = time.monotonic
+    candidates: Sequence[Accepted],
+    worker: LayerExecutor,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Executed]:
     """Execute candidates one after the other."""
     for candidate in candidates:
@@ -142,7 +150,9 @@ def execute_candidates(
         yield Executed(candidate, answer, clock() - began)
 
 
-def minimised(found: Executed, worker: Executing, device: Device, least: float) -> Executed:
+def minimised(
+    found: Executed, worker: LayerExecutor, device: Device, min_concordance: float
+) -> Executed:
     """Return a simpler candidate that is wrong as well, as simple as a few steps find it.
 
     ``device`` says whether a simpler one is accepted at all.
@@ -151,12 +161,11 @@ def minimised(found: Executed, worker: Executing, device: Device, least: float) 
         outcome = device.probe(request)
         if isinstance(outcome, Rejection):
             continue
-        candidate = Accepted(
-            found.candidate.network_seed, _as_run(request, outcome), _kind(request, outcome)
-        )
+        asked = replace(request, input_layouts=outcome.input_layouts)
+        candidate = Accepted(found.candidate.network_seed, asked, _kind(asked, outcome))
         (smaller,) = execute_candidates([candidate], worker)
-        if not smaller.is_right(least):
-            return minimised(smaller, worker, device, least)
+        if smaller.is_wrong(min_concordance):
+            return minimised(smaller, worker, device, min_concordance)
     return found
 
 
@@ -189,54 +198,3 @@ def _of(request: ProbeRequest, op: Conv2d, shape: tuple[int, ...]) -> ProbeReque
     width = (shape[3] + left + right - reach[1] - 1) // op.stride[1] + 1
     output = (shape[0], op.out_channels, height, width)
     return replace(request, op=op, input_shapes=(shape,), shape=output, input_layouts=None)
-
-
-class Watched:
-    """A device that remembers what it accepted."""
-
-    def __init__(self, device: Device) -> None:
-        self.board, self.kind = device.board, device.kind
-        self.accepted: list[tuple[Request, ProbeOutcome]] = []
-        self._device = device
-
-    def answers(self, requests: Sequence[Request], budget: Budget = UNLIMITED) -> Answers:
-        """Yield the answers as they come."""
-        for place, answer in answers(self._device, requests, budget):
-            self._remember(requests[place], answer)
-            yield place, answer
-
-    def probe(self, request: ProbeRequest, budget: Budget = UNLIMITED) -> Answer:
-        """Run one candidate of a layer alone."""
-        return self._remember(request, self._device.probe(request, budget))
-
-    def reshard(self, request: ReshardRequest, budget: Budget = UNLIMITED) -> Answer:
-        """Bring a tensor from one layout into another, alone."""
-        return self._remember(request, self._device.reshard(request, budget))
-
-    def load(self, network: Network, budget: Budget = UNLIMITED) -> None:
-        """Take the network that :meth:`run` executes."""
-        self._device.load(network, budget)
-
-    def run(self, schedule: Schedule, budget: Budget = UNLIMITED) -> RunOutcome | Rejection:
-        """Run the loaded network once by ``schedule``."""
-        return self._device.run(schedule, budget)
-
-    def close(self) -> None:
-        """Release the device."""
-        self._device.close()
-
-    def __enter__(self) -> "Watched":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _remember(self, request: Request, answer: Answer) -> Answer:
-        if isinstance(answer, ProbeOutcome):
-            self.accepted.append((request, answer))
-        return answer

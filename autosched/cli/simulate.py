@@ -4,13 +4,15 @@ from typing import Annotated
 
 import typer
 
-from autosched.cli import options
+from autosched.cli import hints, options
 from autosched.report.output import opened_output
 
 SIMULATE_EXAMPLES = (
     "autosched simulate --timeout 10m",
     "autosched simulate --board p150 --seed 1000 --effort full --write executed.json",
 )
+
+_KEPT = "candidate in the table of --write"
 
 
 def simulate(  # noqa: PLR0913 - one parameter per option
@@ -41,6 +43,7 @@ def simulate(  # noqa: PLR0913 - one parameter per option
     exit code is 1 if anything is.
     """
     from autosched.cli.steps.execution_run import use_simulator
+    from autosched.cli.steps.search_session import GoingOn, interruptible
     from autosched.cli.steps.simulate_run import SimulateRequest, simulate_candidates
     from autosched.device.machine import SIMULATOR
 
@@ -48,7 +51,8 @@ def simulate(  # noqa: PLR0913 - one parameter per option
     asked = SimulateRequest(
         board or "n150", seed, timeout, each, effort or "default", min_concordance, write
     )
-    with opened_output(as_json) as output:
+    again = hints.command("simulate", "--seed", str(seed))
+    with opened_output(as_json) as output, interruptible(output, GoingOn(again), _KEPT):
         is_right = simulate_candidates(output, asked)
     if not is_right:
         raise typer.Exit(1)

@@ -84,7 +84,11 @@ def read_evidence(path: Path) -> Evidence | None:
     """
     if not path.exists():
         return None
-    return parse_evidence(path.read_text(encoding="utf-8"), str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path} cannot be read as a table of executed kinds: {error}") from None
+    return parse_evidence(text, str(path))
 
 
 def parse_evidence(text: str, place: str) -> Evidence:
@@ -106,11 +110,18 @@ def parse_evidence(text: str, place: str) -> Evidence:
 
 
 def write_evidence(evidence: Evidence, path: Path) -> None:
-    """Write a table, a case a line; the same cases always as the same bytes."""
+    """Write a table, a case a line; the same cases always as the same bytes.
+
+    Raises:
+        StoreError: if the file cannot be written; it is then as it was.
+    """
     cases = (evidence.cases[key] for key in sorted(evidence.cases))
     lines = ",\n".join(json.dumps(asdict(case)) for case in cases)
     version = json.dumps(evidence.ttnn_version)
     text = f'{{"ttnn_version": {version}, "cases": [\n{lines}\n]}}\n'
     temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}") from None

@@ -154,7 +154,8 @@ class Verdict(TextEnum):
     """What executing a configuration or a schedule showed.
 
     Only what is in :data:`AGAINST` speaks against a configuration: where the simulator lacks
-    something, or a compiler that stands in for SFPI's, nobody knows what a card does.
+    something, or a compiler that stands in for SFPI's, nobody knows what a card does. One that is
+    lost was killed from outside, as by a system short of memory.
     """
 
     RIGHT = "right"
@@ -165,6 +166,7 @@ class Verdict(TextEnum):
     DOES_NOT_COMPILE = "does not compile"
     NOT_SIMULATED = "not simulated"
     REJECTED = "rejected"
+    LOST = "lost"
 
 
 AGAINST = (Verdict.WRONG, Verdict.VARIES, Verdict.HANG, Verdict.ABORT)
@@ -180,6 +182,7 @@ _SIMULATOR_LACKS = (
     "MissingSpecification",
 )
 _PROCESS_ENDED = "the worker process"
+_KILLED = ("SIGKILL", "SIGTERM")
 
 
 def judged(concordance: float, min_concordance: float) -> Verdict:
@@ -207,7 +210,8 @@ def _verdict_of_rejection(answer: Rejection) -> Verdict:
     if answer.kind is RejectionKind.HANG:
         return Verdict.HANG
     if answer.kind is RejectionKind.CRASH and answer.message.startswith(_PROCESS_ENDED):
-        return Verdict.ABORT
+        is_killed = any(signal in answer.message for signal in _KILLED)
+        return Verdict.LOST if is_killed else Verdict.ABORT
     return Verdict.REJECTED
 
 

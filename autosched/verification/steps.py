@@ -8,8 +8,8 @@ from autosched.device.revisions import execution_revision_of, reshard_execution_
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Constant, HostOp, Input
 from autosched.network.read_layouts import UPLOADED, LayoutStep, read_layouts
-from autosched.probing.execution_filter import layer_config, reshard_config
 from autosched.probing.joint_problem import JointProblem
+from autosched.probing.known_wrong import layer_config, reshard_config
 from autosched.schedule.configurations import LayerConfig
 from autosched.schedule.outcomes import ProbeOutcome
 from autosched.schedule.schedule import Schedule
@@ -50,7 +50,7 @@ def schedule_steps(
     """
     read = read_layouts(network, schedule, left)
     layers = (
-        _layer_step(network, layer, schedule.layers[layer.name], read.inputs[layer.name])
+        layer_step(network, layer, schedule.layers[layer.name], read.inputs[layer.name])
         for layer in network
         if _is_executed(layer)
     )
@@ -60,7 +60,7 @@ def schedule_steps(
 def candidate_steps(joint: JointProblem, count: int) -> list[ExecutionStep]:
     """Return the ``count`` fastest candidates of each layer's table, each distinct one once."""
     return distinct_steps(
-        _layer_step(joint.network, layer, choice.config, choice.input_layouts)
+        layer_step(joint.network, layer, choice.config, choice.input_layouts)
         for layer in joint.network
         if _is_executed(layer)
         for choice in joint.tables[layer.name][:count]
@@ -82,7 +82,7 @@ def stored_steps(
 ) -> list[ExecutionStep]:
     """Return the distinct steps that stored probes of a layer are, of those that ran."""
     return distinct_steps(
-        _layer_step(network, layer, probe.config, probe.outcome.input_layouts)
+        layer_step(network, layer, probe.config, probe.outcome.input_layouts)
         for probe in probes
         if isinstance(probe.outcome, ProbeOutcome)
     )
@@ -92,9 +92,10 @@ def _is_executed(layer: Layer) -> bool:
     return not isinstance(layer.op, Constant | HostOp)
 
 
-def _layer_step(
+def layer_step(
     network: Network, layer: Layer, config: LayerConfig, layouts: tuple[TensorLayout, ...]
 ) -> ExecutionStep:
+    """Return a layer in a configuration as a step; ``layouts`` are those in which it reads."""
     is_input = isinstance(layer.op, Input)
     inputs = (UPLOADED,) if is_input else layouts
     shapes = (layer.shape,) if is_input else network.input_shapes(layer)

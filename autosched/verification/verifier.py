@@ -24,9 +24,6 @@ from autosched.store.executions import (
 )
 from autosched.verification.steps import ExecutionStep
 
-# A process that the system killed for its memory says nothing about what it ran.
-_KILLED = "SIGKILL"
-
 
 class LayerExecutor(Protocol):
     """Executes a layer alone; whatever goes wrong is a rejection."""
@@ -105,7 +102,7 @@ class Verifier:
     def _executed(self, step: ExecutionStep) -> ExecutionRecord:
         answer = self._executor.execute_layer(LayerTest(step.request))
         result = result_of(answer, self._min_concordance)
-        if _KILLED not in result.message:
+        if result.verdict is not Verdict.LOST:
             save_execution(self._store, step.key(self._site), result)
         return result
 

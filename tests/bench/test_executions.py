@@ -68,10 +68,14 @@ class Faulty:
         (WRONG, False),
         (replace(RIGHT, varies=True), False),
         (Rejection(RejectionKind.HANG, "no answer"), False),
+        (Rejection(RejectionKind.CRASH, "the worker process died of SIGKILL"), True),
+        (Rejection(RejectionKind.INVALID, "trisc1 build failed"), True),
     ],
 )
-def test_what_counts_as_right(answer: LayerExecution | Rejection, right: bool):
-    assert Executed(candidate("a"), answer, 0.0).is_right(0.99) is right
+def test_only_what_speaks_against_a_candidate_is_wrong(
+    answer: LayerExecution | Rejection, right: bool
+):
+    assert Executed(candidate("a"), answer, 0.0).is_wrong(0.99) is not right
 
 
 def test_kinds_that_were_executed_least_come_first():

@@ -108,6 +108,6 @@ def test_a_process_that_the_system_killed_says_nothing(
     steps: list[ExecutionStep], verify: Verify
 ) -> None:
     killed = Rejection(RejectionKind.CRASH, "the worker process died of SIGKILL")
-    assert told(verify(Executor(killed), chosen=steps[:1])) == [(Verdict.ABORT, False)]
+    assert told(verify(Executor(killed), chosen=steps[:1])) == [(Verdict.LOST, False)]
     again = verify(Executor(agreeing(0.999)), chosen=steps[:1])
     assert told(again) == [(Verdict.RIGHT, False)]

@@ -22,11 +22,12 @@ from autosched.cli import exits
 from autosched.cli.steps.search_request import parse_duration
 from autosched.device.machine import SIMULATOR, ttnn_version
 from autosched.device.worker import WorkerDevice
-from autosched.evidence.table import Case, Evidence, read_evidence, write_evidence
+from autosched.errors import StoreError
+from autosched.evidence.table import RIGHT, Case, Evidence, read_evidence, write_evidence
 from autosched.report import words
 from autosched.report.output import Screen, say
 from autosched.report.progress import SearchScreen
-from autosched.schedule.outcomes import LayerExecution, Rejection
+from autosched.schedule.outcomes import AGAINST, LayerExecution, Rejection, Verdict
 from autosched.schedule.serialization import to_plain
 from autosched.space.efforts import find_effort
 from autosched.store.database import open_store
@@ -63,7 +64,7 @@ def simulate_candidates(output: Screen, asked: SimulateRequest) -> bool:
         mock = devices.enter_context(WorkerDevice(board))
         for done in _executed(output, asked, board, (simulator, mock), deadline, counts):
             table.add(done)
-            if not done.is_right(asked.min_concordance):
+            if done.is_wrong(asked.min_concordance):
                 wrong.append(minimised(done, simulator, mock, asked.min_concordance))
                 _show(output, wrong[-1])
     total = sum(counts.values())
@@ -93,22 +94,37 @@ class _Table:
         self._arch = board.arch
         self._evidence = Evidence(ttnn_version())
         if self._path is not None:
-            known = read_evidence(self._path)
-            # What another ttnn computed says nothing of this one.
-            if known is not None and known.ttnn_version == self._evidence.ttnn_version:
-                self._evidence = known
+            self._evidence = _known(self._path) or self._evidence
 
     def add(self, done: Executed) -> None:
         """Add a candidate, and write the table."""
-        if self._path is None:
-            return
+        verdict = done.verdict(RIGHT)
+        if self._path is None or verdict not in (Verdict.RIGHT, *AGAINST):
+            return  # what the simulator or its compiler lacks says nothing
         concordance = -1.0
-        if isinstance(done.answer, LayerExecution) and not done.answer.varies:
+        if isinstance(done.answer, LayerExecution) and verdict is not Verdict.VARIES:
             concordance = round(done.answer.agreement.concordance, 4)
         found = done.candidate
         case = Case(found.kind, self._arch, 1, concordance, found.network_seed)
         self._evidence = self._evidence.with_case(case)
         write_evidence(self._evidence, self._path)
+
+
+def _known(path: Path) -> Evidence | None:
+    """Return the table to add to, None where there is none yet.
+
+    Raises:
+        StoreError: if it is damaged, of another ttnn, or could not be written.
+    """
+    if not path.parent.is_dir():
+        raise StoreError(f"--write {path}: there is no such directory; create it first")
+    known = read_evidence(path)
+    if known is not None and known.ttnn_version != ttnn_version():
+        raise StoreError(
+            f"--write {path}: this table is of ttnn {known.ttnn_version}, and {ttnn_version()} is "
+            "installed; name another file"
+        )
+    return known
 
 
 def _executed(
