@@ -57,6 +57,7 @@ MAY_IMPORT = {
         "probing",
         "solver",
         "evidence",
+        "verification",
         "cost",
         "device",
         "device/ttnn",

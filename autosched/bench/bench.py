@@ -10,6 +10,7 @@ from autosched.device.interface import Device
 from autosched.device.machine import ttnn_version
 from autosched.network.graph import Network
 from autosched.probing.joint_problem import JointProblem
+from autosched.probing.known_wrong import load_known_wrong
 from autosched.probing.lower_bound import Proof, prove
 from autosched.probing.probe_book import Phase, ProbeBook, ProbeCounts
 from autosched.probing.problem_builder import build_problem
@@ -63,6 +64,13 @@ class Bench:
         self.probing_s = 0.0
         self._device = device
         self._device.load(network)
+        self._judge = load_known_wrong(
+            store,
+            network,
+            self.board.arch,
+            ttnn_version(),
+            uses_rules=not settings.allow_known_faults,
+        )
         self._measured = None if scout is None else self._book_of(store, device)
         self.book = self._book_of(store, scout or device)
         self._joint: JointProblem | None = None
@@ -70,7 +78,7 @@ class Bench:
 
     def _book_of(self, store: Store, device: Device) -> ProbeBook:
         key = DeviceKey(self.board.name, device.kind, ttnn_version())
-        return ProbeBook(store, device, key, self.cost)
+        return ProbeBook(store, device, key, self.cost, self._judge)
 
     @property
     def provenance(self) -> Provenance:

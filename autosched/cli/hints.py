@@ -37,6 +37,7 @@ def after_search(
     if settings.network_file:
         net = short_path(settings.network_file)
         lines.append(command("check", file, "--net", net, storage=storage))
+        lines.append(command("verify", study, storage=storage))
     lines.append(command("show", study, "--layers", storage=storage))
     lines.append(command("resume", study, storage=storage))
     return lines

@@ -41,7 +41,6 @@ from autosched.schedule.configurations import (
     MatmulConfig,
     PoolConfig,
 )
-from autosched.schedule.outcomes import Verdict
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.schedule.serialization import to_plain, with_freeing_flag
 from autosched.schedule.tensors import (
@@ -97,7 +96,7 @@ def _docstring(made: Provenance) -> str:
         "network": f"{made.network}, signature {made.network_signature}, batch {made.batch}",
         "board": f"{made.board}, ttnn {made.ttnn_version}",
         "latency": latency,
-        "verified": _verified(made),
+        "verified": made.verified,
         "found by": f"autosched, {study}{trial}",
         "cost model": made.cost_model,
         "date": made.date,
@@ -105,15 +104,6 @@ def _docstring(made: Provenance) -> str:
     lines = [f"{name + ':':<12}{prose(fact)}" for name, fact in facts.items() if fact]
     title = prose(f"Schedule of {made.network} on {made.board}, for ttnn {made.ttnn_version}.")
     return f'"""{title}\n\n' + "\n".join(lines) + f'\n\n{_USE}"""\n'
-
-
-def _verified(made: Provenance) -> str:
-    """Return what came of executing the schedule beside PyTorch, on what."""
-    if not made.executed_on:
-        return "not executed"
-    pcc = "" if made.executed_pcc is None else f", PCC {made.executed_pcc:.4f}"
-    wrong = "" if made.executed_verdict == Verdict.RIGHT else f", {made.executed_verdict.upper()}"
-    return f"{made.executed_on}{wrong}{pcc}"
 
 
 _USE = """\

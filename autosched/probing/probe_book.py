@@ -17,7 +17,6 @@ from autosched.device.interface import (
     answers,
 )
 from autosched.device.revisions import current_revisions, reshard_revision, revision_of
-from autosched.evidence.known_faults import Executable, faults_of
 from autosched.network.graph import Layer
 from autosched.schedule.configurations import FixedConfig, LayerConfig
 from autosched.schedule.outcomes import (
@@ -25,8 +24,8 @@ from autosched.schedule.outcomes import (
     ProbeOutcome,
     Rejection,
     RejectionKind,
+    RunOutcome,
     TimeKind,
-    Verdict,
 )
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.serialization import digest, to_plain
@@ -64,31 +63,36 @@ class ProbeCounts:
     """How many probes were run on the device, how many were known, and what was rejected.
 
     ``stale`` is how many are stored of these layers that other code answered: of no use today;
-    ``left_out`` how many were turned down for what they computed when they were executed.
+    ``left_out`` how many go wrong on a card as far as is known, by the reason.
     """
 
     run: int = 0
     reused: int = 0
     stale: int = 0
     rejected: dict[RejectionKind, int] = field(default_factory=dict)
-    left_out: Mapping[Verdict, int] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
-class Executions(Protocol):
-    """What is known against candidates and schedules because their kernels were executed."""
+class Judge(Protocol):
+    """Knows which candidates and schedules go wrong on a card, though a device accepts them."""
 
     @property
-    def left_out(self) -> Mapping[Verdict, int]:
-        """How many candidates were turned down, by verdict."""
+    def left_out(self) -> Mapping[str, int]:
+        """How many candidates were turned down, by the reason."""
 
-    def against_probe(self, key: ProbeKey, outcome: ProbeOutcome) -> Rejection | None:
+    def against_probe(
+        self, request: Request, key: ProbeKey, outcome: ProbeOutcome
+    ) -> Rejection | None:
         """Return the rejection of what a device accepted, None if nothing is known against it."""
 
-    def against_run(self, schedule: Schedule, left: Mapping[str, TensorLayout]) -> Rejection | None:
-        """Return the rejection of a schedule that ran and left outputs so."""
+    def against_run(self, schedule: Schedule, outcome: RunOutcome) -> Rejection | None:
+        """Return the rejection of a schedule that ran, naming the layer or change of layout."""
+
+    def against_ops(self, schedule: Schedule, ops: Iterable[DeviceOp]) -> Rejection | None:
+        """Return the rejection of a schedule by the device ops of its run alone."""
 
     def suspects(self, schedule: Schedule) -> bool:
-        """Whether a schedule may have a step that is known to be wrong."""
+        """Whether a schedule may have a step that was executed wrong."""
 
 
 Ask = tuple[str, Request]
@@ -130,9 +134,9 @@ class ProbeBook:
 
     A new answer is written when it comes, which takes about half a millisecond: whatever ends the
     process loses the probes in flight at most. An answer of other code than today's is stale: it is
-    asked for again and replaced. What is known to go wrong on a card is a rejection, unless the
-    book ``allows_known_faults``; so is what ``executions`` speak against. The store keeps both as
-    they are. ``counts`` says how many were run and reused; ``budget`` is that of :meth:`within`.
+    asked for again and replaced. What its ``judge`` knows to go wrong on a card is a rejection, and
+    stays what it is in the store; without one, nothing is. ``counts`` says how many were run and
+    reused; ``budget`` is that of :meth:`within`.
     """
 
     def __init__(
@@ -141,13 +145,12 @@ class ProbeBook:
         device: Device,
         key: DeviceKey,
         cost: CostModel,
-        *,
-        allows_known_faults: bool = False,
+        judge: Judge | None = None,
     ) -> None:
         self.counts = ProbeCounts()
         self.cost = cost
         self.budget = UNLIMITED
-        self.executions: Executions | None = None
+        self.judge = judge
         self._store = store
         self._device = device
         self._key = key
@@ -155,8 +158,6 @@ class ProbeBook:
         self._stored: set[ProbeKey] = set()
         self._asked: set[ProbeKey] = set()
         self._loaded: set[str] = set()
-        self._allows_known_faults = allows_known_faults
-        self._faults: dict[ProbeKey, Rejection | None] = {}
 
     def load(self, signatures: Iterable[str]) -> None:
         """Read what the store knows of some layers, once."""
@@ -256,34 +257,23 @@ class ProbeBook:
             probe = StoredProbe(asked.key, asked.config, asked.layouts, outcome)
             save_probes(self._store, [probe])
         self._known[asked.key] = outcome
-        self._note(asked.key, self._judged(asked))
+        self._note(asked.key)
 
-    def _note(self, key: ProbeKey, outcome: ProbeOutcome | Rejection) -> None:
+    def _note(self, key: ProbeKey) -> None:
         """Count a probe at its first use."""
         if key not in self._asked:
             self._asked.add(key)
-            self._count(key, outcome)
-
-    def _judged(self, asked: _Question) -> ProbeOutcome | Rejection:
-        """Return what the device answered, a rejection where that is known to go wrong."""
-        outcome = self._known[asked.key]
-        if isinstance(outcome, Rejection) or self._allows_known_faults:
-            return outcome
-        if asked.key not in self._faults:
-            self._faults[asked.key] = known_fault(
-                asked.request, outcome, self._device.board.arch, self._key.ttnn_version
-            )
-        return self._faults[asked.key] or outcome
+            self._count(key, self._known[key])
 
     def _answer(self, asked: _Question) -> Probed | Rejection:
-        outcome = self._judged(asked)
-        self._note(asked.key, outcome)
+        self._note(asked.key)
+        outcome = self._known[asked.key]
         if isinstance(outcome, Rejection):
             return outcome
-        if self.executions is not None:
-            against = self.executions.against_probe(asked.key, outcome)
+        if self.judge is not None:
+            against = self.judge.against_probe(asked.request, asked.key, outcome)
             if against is not None:
-                self.counts.left_out = self.executions.left_out
+                self.counts.left_out = self.judge.left_out
                 return against
         if outcome.time_us is not None:
             return Probed(outcome, outcome.time_us, TimeKind.MEASURED, _REPEAT_NOISE)
@@ -304,19 +294,6 @@ class ProbeBook:
         if isinstance(outcome, Rejection):
             rejected = self.counts.rejected
             rejected[outcome.kind] = rejected.get(outcome.kind, 0) + 1
-
-
-def known_fault(
-    request: Request, outcome: ProbeOutcome, arch: str, ttnn_version: str
-) -> Rejection | None:
-    """Return a rejection if what a device took of a layer is known to go wrong when it runs."""
-    if not isinstance(request, ProbeRequest):
-        return None
-    candidate = Executable(
-        request.op, request.input_shapes, request.shape, request.config, outcome.ops
-    )
-    faults = faults_of(candidate, arch, ttnn_version)
-    return Rejection(RejectionKind.ACCURACY, faults[0].words) if faults else None
 
 
 def reshard_signature(shape: TensorShape) -> str:

@@ -12,7 +12,7 @@ from autosched.report import words
 from autosched.report.layer_rows import layer_rows, reshard_rows
 from autosched.report.output import say
 from autosched.report.tables import layer_table, reshard_table
-from autosched.schedule.outcomes import RejectionKind, TimeKind, Verdict
+from autosched.schedule.outcomes import RejectionKind, TimeKind
 from autosched.store.studies import StudyRecord, StudySummary
 from autosched.store.trials import TrialRecord, default_trial
 
@@ -27,7 +27,7 @@ class SearchResult:
 
     ``proof`` is None as long as not everything is probed. ``rejected_probes`` counts those this
     search asked for, stored ones included, and ``stale_probes`` the stored ones that it found to be
-    of another revision of the lowering, ``left_out`` the candidates that executed wrong; ``wall_s``
+    of another revision of the lowering, ``left_out`` the candidates known to go wrong; ``wall_s``
     is the time of the whole command, ``outside_share`` the part of an estimate that lies far
     outside the calibration data, ``host_layers`` the rows of
     :func:`autosched.report.layer_rows.host_rows`, ``stopped`` why the search ended, "" where nobody
@@ -40,7 +40,7 @@ class SearchResult:
     proof: Proof | None = None
     rejected_probes: Mapping[RejectionKind, int] = field(default_factory=dict)
     stale_probes: int = 0
-    left_out: Mapping[Verdict, int] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
     wall_s: float = 0.0
     outside_share: float | None = None
     schedule_path: Path | None = None
@@ -84,6 +84,7 @@ class SearchResult:
             "latency_us": best_us,
             "latency_kind": best.latency_kind.value if best and best.latency_kind else None,
             "latency_std_us": None if best is None else best.latency_std_us,
+            "verified": best.schedule.provenance.verified if best and best.schedule else None,
             "default_latency_us": self.default_us,
             "outside_calibration": self.outside_share,
             **(_NO_PROOF if self.proof is None else self.proof.to_plain()),
@@ -92,7 +93,7 @@ class SearchResult:
             "rejected": _by_name(together),
             "rejected_trials": _by_name(self.rejected_trials),
             "stale_probes": self.stale_probes,
-            "left_out": {verdict.value: number for verdict, number in self.left_out.items()},
+            "left_out": dict(self.left_out),
             "stopped": self.stopped or None,
             "wall_s": round(self.wall_s, 3),
             "schedule_path": None if self.schedule_path is None else str(self.schedule_path),
@@ -139,6 +140,8 @@ def print_gain(console: Console, result: SearchResult) -> None:
     else:
         latency = words.latency(best.latency_us, best.latency_kind, best.latency_std_us)
         say(console, f"Best: {latency}, trial {best.number}", "bold")
+        if best.schedule is not None:
+            say(console, f"Its kernels: {best.schedule.provenance.verified}")
         if result.outside_share:
             say(
                 console,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from autosched.probing.known_wrong import BY_RULE
 from autosched.probing.lower_bound import MIXED
 from autosched.schedule.outcomes import Rejection, RejectionKind, TimeKind, Verdict
 
@@ -81,21 +82,22 @@ def gain(default_us: float | None, best_us: float | None, kind: TimeKind | None)
 
 
 _LEFT_OUT = {
-    Verdict.WRONG: "executed wrong",
-    Verdict.VARIES: "executed with results that vary",
-    Verdict.HANG: "hung when executed",
-    Verdict.ABORT: "aborted when executed",
+    BY_RULE: BY_RULE,
+    Verdict.WRONG.value: "executed wrong",
+    Verdict.VARIES.value: "executed with results that vary",
+    Verdict.HANG.value: "hung when executed",
+    Verdict.ABORT.value: "aborted when executed",
 }
 
 
-def left_out(counts: Mapping[Verdict, int]) -> str:
+def left_out(counts: Mapping[str, int]) -> str:
     """Return "3 candidates left out: executed wrong", with numbers where there are several."""
     total = sum(counts.values())
     several = len(counts) > 1
     reasons = [
-        f"{counts[verdict]:,} {text}" if several else text
-        for verdict, text in _LEFT_OUT.items()
-        if verdict in counts
+        f"{counts[reason]:,} {text}" if several else text
+        for reason, text in _LEFT_OUT.items()
+        if reason in counts
     ]
     return f"{count(total, 'candidate')} left out: {', '.join(reasons)}"
 

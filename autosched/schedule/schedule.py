@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from autosched.schedule.configurations import LayerConfig
-from autosched.schedule.outcomes import TimeKind
+from autosched.schedule.outcomes import TimeKind, Verdict
 from autosched.schedule.serialization import digest, fields_of, with_freeing_flag
 from autosched.schedule.tensors import Edge, TensorLayout
 
@@ -41,6 +41,15 @@ class Provenance:
     executed_verdict: str = ""
     executed_pcc: float | None = None
     executed_fingerprint: str = ""
+
+    @property
+    def verified(self) -> str:
+        """What came of executing the schedule beside PyTorch, on what: "simulator, PCC 0.9989"."""
+        if not self.executed_on:
+            return "not executed"
+        pcc = "" if self.executed_pcc is None else f", PCC {self.executed_pcc:.4f}"
+        is_right = self.executed_verdict == Verdict.RIGHT
+        return f"{self.executed_on}{'' if is_right else f', {self.executed_verdict.upper()}'}{pcc}"
 
     def unexecuted(self) -> "Provenance":
         """Return it without what came of an execution."""

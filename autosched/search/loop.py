@@ -19,7 +19,16 @@ from autosched.search.run import Run, StopReason
 from autosched.search.samplers.proposals import Proposals
 from autosched.search.trial import run_repaired, run_trial
 from autosched.space.efforts import FIRST_LOOK, QUICK, Effort
-from autosched.store.trials import DEFAULT_SAMPLER, GIVEN_SAMPLER, list_trials, reject_trial
+from autosched.store.trials import (
+    DEFAULT_SAMPLER,
+    GIVEN_SAMPLER,
+    TrialRecord,
+    best_of,
+    default_trial,
+    get_trial,
+    list_trials,
+    reject_trial,
+)
 
 _JOINT = "joint"
 _PROOF_LIMIT_S = 20.0
@@ -35,8 +44,8 @@ def optimize(run: Run, trials: int | None, start: Schedule | None = None) -> Non
     """
     limit = run.settings.effort.trials if trials is None else trials
     try:
-        dismiss_wrong(run)
-        limit -= run_default(run)
+        is_default_gone = dismiss_wrong(run)
+        limit -= run_default(run, again=is_default_gone)
         limit -= run_given(run, start)
         limit -= first_look(run, limit)
         run.stopped = search(run, limit, stops_at_bound=trials is None)
@@ -47,38 +56,48 @@ def optimize(run: Run, trials: int | None, start: Schedule | None = None) -> Non
         raise
 
 
-def dismiss_wrong(run: Run) -> None:
-    """Reject stored trials with a step that computed wrong when it was executed since.
+def dismiss_wrong(run: Run) -> bool:
+    """Reject ttnn's default and the best trials as far as they are known to go wrong since.
 
-    They are run again, since what their layers left is not stored.
+    Other trials are of no consequence: what is known to go wrong is no candidate any more. Returns
+    whether the default was rejected: by today's lowering it may be right.
     """
-    known = run.book.executions
-    for trial in run.trials if known is not None else ():
-        if trial.rejection is not None or trial.schedule is None or trial.number is None:
-            continue
-        if known is None or not known.suspects(trial.schedule):
-            continue
-        outcome = run.device.run(trial.schedule, run.budget)
+    default = default_trial(run.trials)
+    is_default_gone = default is not None and _dismissed(run, default)
+    while (best := best_of(run.store, run.record)) is not None and _dismissed(run, best):
+        pass
+    return is_default_gone
+
+
+def _dismissed(run: Run, trial: TrialRecord) -> bool:
+    """Reject a trial that goes wrong; where its layouts decide, which are not stored, run it."""
+    judge, schedule = run.book.judge, trial.schedule
+    if judge is None or schedule is None or trial.rejection is not None or trial.number is None:
+        return False
+    ops = trial.ops or get_trial(run.store, run.record, trial.number).ops
+    against = judge.against_ops(schedule, ops)
+    if against is None and judge.suspects(schedule):
+        outcome = run.device.run(schedule, run.budget)
         if isinstance(outcome, RunOutcome):
-            against = known.against_run(trial.schedule, outcome.output_layouts)
-            if against is not None:
-                reject_trial(run.store, run.record, trial.number, against)
+            against = judge.against_run(schedule, outcome)
+    if against is not None:
+        reject_trial(run.store, run.record, trial.number, against)
+    return against is not None
 
 
-def run_default(run: Run) -> int:
+def run_default(run: Run, *, again: bool = False) -> int:
     """Run ttnn's default schedule if the study has no such trial; return how many trials ran.
 
     One that hung or crashed is tried again when the study goes on.
     """
-    if any(
+    if not again and any(
         trial.sampler == DEFAULT_SAMPLER
         and (trial.rejection is None or trial.rejection.kind not in TRANSIENT)
         for trial in run.trials
     ):
         return 0
     run.enter(Phase.DEFAULT)
-    trial = run_trial(run.device, run.book, run.default, DEFAULT_SAMPLER, run.budget)
-    run.finish(run.judged(trial))
+    run.finish(run_trial(run.device, run.book, run.default, DEFAULT_SAMPLER, run.budget))
     return 1
 
 
@@ -92,8 +111,7 @@ def run_given(run: Run, schedule: Schedule | None) -> int:
     run.enter(Phase.GIVEN)
     run.joint = None
     own = replace(schedule, provenance=run.provenance)
-    trial = run_trial(run.device, run.book, own, GIVEN_SAMPLER, run.budget)
-    run.finish(run.judged(trial))
+    run.finish(run_trial(run.device, run.book, own, GIVEN_SAMPLER, run.budget))
     return 1
 
 

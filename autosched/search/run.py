@@ -13,7 +13,6 @@ from autosched.probing.lower_bound import Proof
 from autosched.probing.probe_book import Phase, ProbeBook, ProbeCounts
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.search.settings import Settings
-from autosched.search.trial import judged_by_faults
 from autosched.space.formats import default_schedule
 from autosched.store.database import Store
 from autosched.store.studies import StudyRecord
@@ -133,12 +132,6 @@ class Run:
     def enter(self, phase: Phase, done: int = 0, total: int = 0, detail: str = "") -> None:
         """Tell the observer how far a phase is."""
         self.observer.on_phase(phase, done, total, detail, self.book.counts)
-
-    def judged(self, trial: TrialRecord) -> TrialRecord:
-        """Return a trial that nobody has chosen layer by layer; rejected if a layer goes wrong."""
-        if self.settings.allow_known_faults:
-            return trial
-        return judged_by_faults(trial, self.network, self.board)
 
     def finish(self, trial: TrialRecord) -> TrialRecord:
         """Store a trial and tell whoever watches; return it with its number."""

@@ -13,8 +13,8 @@ from autosched.device.interface import Device
 from autosched.device.pool import open_pool
 from autosched.errors import StudyError
 from autosched.network.graph import Network
-from autosched.probing.execution_filter import load_filter
 from autosched.probing.joint_problem import JointProblem
+from autosched.probing.known_wrong import load_known_wrong
 from autosched.probing.probe_book import ProbeBook, ProbeCounts
 from autosched.schedule.schedule import Schedule
 from autosched.search import loop
@@ -67,6 +67,13 @@ class Study:
         self._store = store
         self._device = device or open_pool(self.board, settings.device, settings.timing, jobs)
         self._device.load(network)
+        self._judge = load_known_wrong(
+            store,
+            network,
+            self.board.arch,
+            record.ttnn_version,
+            uses_rules=not settings.allow_known_faults,
+        )
         self._book = self._book_of(self._device)
         self._measured: ProbeBook | None = None
         self._scout: Device | None = None
@@ -75,15 +82,11 @@ class Study:
             self._measured = self._book
             self._scout = open_pool(self.board, jobs=jobs)
             self._book = self._book_of(self._scout)
-        executions = load_filter(store, network, self.board.arch, record.ttnn_version)
-        for book in filter(None, (self._book, self._measured)):
-            book.executions = executions
         self._joint: JointProblem | None = None
 
     def _book_of(self, device: Device) -> ProbeBook:
         key = DeviceKey(self.record.board, device.kind, self.record.ttnn_version)
-        allows = self.settings.allow_known_faults
-        return ProbeBook(self._store, device, key, self.cost, allows_known_faults=allows)
+        return ProbeBook(self._store, device, key, self.cost, self._judge)
 
     @property
     def name(self) -> str:
@@ -176,10 +179,10 @@ class Study:
         self._joint = loop.prepared(self._new_run(observer))
         return self._joint
 
-    def ignore_executions(self) -> None:
-        """Count what computed wrong when it was executed among the candidates, too."""
+    def ignore_known_wrong(self) -> None:
+        """Count what is known to go wrong among the candidates, too."""
         for book in filter(None, (self._book, self._measured)):
-            book.executions = None
+            book.judge = None
 
     def run(self, schedule: Schedule, sampler: str) -> TrialRecord:
         """Run one schedule as a trial of this study, and store it."""

@@ -5,12 +5,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 
-from autosched.boards import Board
 from autosched.budget import UNLIMITED, Budget
 from autosched.device.interface import Device
 from autosched.errors import TimeUpError
-from autosched.evidence.known_faults import known_faults
-from autosched.network.graph import Network, failing_layer
+from autosched.network.graph import failing_layer
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.probe_book import TRANSIENT, ProbeBook, total_us
 from autosched.schedule.configurations import Conv2dConfig, PoolConfig
@@ -18,7 +16,6 @@ from autosched.schedule.outcomes import (
     MEMORY_KINDS,
     DeviceOp,
     Rejection,
-    RejectionKind,
     TimeKind,
 )
 from autosched.schedule.schedule import Schedule
@@ -42,7 +39,7 @@ def run_trial(
     the mock device it is the sum of estimated op times. Its standard deviation is the spread of the
     repeats on silicon, otherwise the cost model's standard error. Whatever the mock device says
     of a schedule carries the version of the cost model that led to it, a rejection too. One that
-    runs, and has a step which computed wrong when it was executed, is rejected for its accuracy.
+    runs, and has a step which is known to go wrong on a card, is rejected for its accuracy.
 
     Raises:
         TimeUpError: if the device does not answer before the budget ends.
@@ -53,6 +50,8 @@ def run_trial(
     if isinstance(outcome, Rejection) and outcome.kind in TRANSIENT:
         # Where the time is up, this may be no more than an answer cut short.
         budget.check()
+    elif not isinstance(outcome, Rejection) and book.judge is not None:
+        outcome = book.judge.against_run(schedule, outcome) or outcome
     record = TrialRecord(
         schedule=schedule,
         sampler=sampler,
@@ -66,8 +65,6 @@ def run_trial(
     if isinstance(outcome, Rejection):
         return record
     measured = outcome.latency_us is not None
-    known = book.executions
-    against = None if known is None else known.against_run(schedule, outcome.output_layouts)
     if measured:
         ops, latency_us, std_us = outcome.ops, outcome.latency_us, outcome.latency_std_us
     else:
@@ -76,7 +73,6 @@ def run_trial(
         std_us = latency_us * book.cost.total_std_error(ops)
     return replace(
         record,
-        rejection=against,
         latency_us=latency_us,
         latency_kind=TimeKind.MEASURED if measured else TimeKind.ESTIMATED,
         latency_std_us=std_us,
@@ -84,26 +80,6 @@ def run_trial(
         cost_model="" if measured else book.cost.version,
         ops=ops,
         duration_s=time.perf_counter() - begin,
-    )
-
-
-def judged_by_faults(trial: TrialRecord, network: Network, board: Board) -> TrialRecord:
-    """Return a trial as it is, or as rejected where a layer is known to go wrong on a card."""
-    if trial.schedule is None or trial.rejection is not None:
-        return trial
-    version = trial.schedule.provenance.ttnn_version
-    found = known_faults(trial.schedule, network, trial.ops, board.arch, version)
-    if not found:
-        return trial
-    layer, fault = next(iter(found.items()))
-    return replace(
-        trial,
-        rejection=Rejection(RejectionKind.ACCURACY, fault.words, layer),
-        latency_us=None,
-        latency_kind=None,
-        latency_std_us=None,
-        peak_l1_bytes=None,
-        ops=(),
     )
 
 

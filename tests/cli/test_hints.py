@@ -36,6 +36,7 @@ def test_after_a_search() -> None:
     assert lines == [
         "autosched export net-n150 -o net_n150.py",
         "autosched check net_n150.py --net /far/away/net.py",
+        "autosched verify net-n150",
         "autosched show net-n150 --layers",
         "autosched resume net-n150",
     ]

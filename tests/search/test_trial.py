@@ -8,11 +8,12 @@ from autosched.cost.model import CostModel
 from autosched.errors import TimeUpError
 from autosched.evidence.known_faults import KNOWN_FAULTS
 from autosched.network.operators import Conv2d
+from autosched.probing.known_wrong import KnownWrong
 from autosched.probing.probe_book import ProbeBook
 from autosched.schedule.outcomes import DeviceOp, Rejection, RejectionKind, RunOutcome, TimeKind
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import Edge, move_label
-from autosched.search.trial import judged_by_faults, run_repaired, run_trial
+from autosched.search.trial import run_repaired, run_trial
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey
 from tests.examples.devices import Scripted
@@ -138,17 +139,19 @@ def test_a_measured_latency_stays_measured(skipped: Studied, book: ProbeBook):
 def test_a_schedule_with_a_layer_that_is_known_to_go_wrong_is_rejected(
     skipped: Studied, book: ProbeBook, monkeypatch: pytest.MonkeyPatch
 ):
-    device = fits(skipped, lambda _: True, OVERFLOW)
-    trial = run_trial(device, book, in_l1(skipped.joint), "sampler")
-    assert judged_by_faults(trial, skipped.network, BOARD) is trial
+    device, schedule = fits(skipped, lambda _: True, OVERFLOW), in_l1(skipped.joint)
     fault = replace(KNOWN_FAULTS[0], applies=lambda found: isinstance(found.op, Conv2d))
     monkeypatch.setattr("autosched.evidence.known_faults.KNOWN_FAULTS", (fault,))
-    judged = judged_by_faults(trial, skipped.network, BOARD)
-    assert judged.rejection is not None
-    assert judged.rejection.kind is RejectionKind.ACCURACY
-    assert judged.rejection.message == fault.words
-    assert isinstance(skipped.network.by_name[judged.rejection.layer].op, Conv2d)
-    assert (judged.latency_us, judged.latency_kind, judged.ops) == (None, None, ())
+    assert run_trial(device, book, schedule, "sampler").rejection is None
+    book.judge = KnownWrong(skipped.network, {}, BOARD.arch, "0.81.1")
+    trial = run_trial(device, book, schedule, "sampler")
+    assert trial.rejection is not None
+    assert trial.rejection.kind is RejectionKind.ACCURACY
+    assert trial.rejection.message == fault.words
+    assert isinstance(skipped.network.by_name[trial.rejection.layer].op, Conv2d)
+    assert (trial.latency_us, trial.latency_kind, trial.ops) == (None, None, ())
+    book.judge = KnownWrong(skipped.network, {}, BOARD.arch, "0.81.1", uses_rules=False)
+    assert run_trial(device, book, schedule, "sampler").rejection is None
 
 
 def test_an_estimate_has_the_cost_models_error(skipped: Studied, book: ProbeBook):

@@ -244,7 +244,7 @@ def _candidates(store: Store, asked: VerifyRequest, subject: Subject) -> list[Ex
         open_pool(subject.board, record.device_kind, settings.timing, asked.jobs) as pool,
         open_study(store, subject.network, record.board, settings, record.name, pool) as study,
     ):
-        study.ignore_executions()
+        study.ignore_known_wrong()
         return candidate_steps(study.prepare(), asked.candidates)
 
 

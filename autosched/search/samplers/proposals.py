@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from autosched.budget import UNLIMITED, Budget
 from autosched.probing.joint_problem import JointProblem, Selection
 from autosched.probing.probe_book import TRANSIENT
+from autosched.schedule.outcomes import RejectionKind
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.search.samplers.registry import make_sampler
 from autosched.store.trials import TrialRecord
@@ -65,12 +66,22 @@ class Proposals:
 
 
 def _conclusive(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Return the trials that say something of their schedules: what was lost may be repeated."""
+    """Return the trials that say something of their schedules: what was lost may be repeated.
+
+    What was known to go wrong was so by what was known then, and by the lowering of then.
+    """
     losses = Counter(trial.fingerprint for trial in trials if _is_lost(trial))
     return [
-        trial for trial in trials if not _is_lost(trial) or losses[trial.fingerprint] >= _LOSSES
+        trial
+        for trial in trials
+        if not _has(trial, RejectionKind.ACCURACY)
+        and (not _is_lost(trial) or losses[trial.fingerprint] >= _LOSSES)
     ]
 
 
 def _is_lost(trial: TrialRecord) -> bool:
-    return trial.rejection is not None and trial.rejection.kind in TRANSIENT
+    return _has(trial, *TRANSIENT)
+
+
+def _has(trial: TrialRecord, *kinds: RejectionKind) -> bool:
+    return trial.rejection is not None and trial.rejection.kind in kinds

@@ -1,9 +1,11 @@
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from autosched.device.revisions import execution_revision_of, reshard_execution_revision
-from autosched.probing.execution_filter import executed_configs, layer_config, reshard_config
+from autosched.evidence.known_faults import KNOWN_FAULTS
+from autosched.probing.known_wrong import BY_RULE, executed_configs, layer_config, reshard_config
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome, Verdict
 from autosched.search.open_study import open_study
 from autosched.search.study import Study
@@ -64,7 +66,7 @@ def test_a_candidate_that_executed_wrong_is_no_candidate(studied: Studied, probe
         counts = study.probe_counts
     assert config not in left
     assert left
-    assert counts.left_out == {Verdict.WRONG: 1}
+    assert counts.left_out == {Verdict.WRONG.value: 1}
 
 
 @pytest.mark.parametrize(
@@ -104,7 +106,7 @@ def test_a_reshard_that_executed_wrong_cannot_be_chosen(studied: Studied, probed
     note(probed, config, reshard_execution_revision())
     with opened(probed, studied) as study:
         tables = [*study.prepare().reshards.values(), *study.prepare().spills.values()]
-        assert study.probe_counts.left_out == {Verdict.WRONG: 1}
+        assert study.probe_counts.left_out == {Verdict.WRONG.value: 1}
     shapes = {
         edge.producer: studied.network.by_name[edge.producer].shape
         for edge in studied.network.edges
@@ -156,4 +158,43 @@ def test_ttnns_default_counts_only_as_far_as_it_computes_right(
         (found,) = [trial for trial in study.trials if trial.sampler == DEFAULT_SAMPLER]
     assert isinstance(found.rejection, Rejection)
     assert found.rejection.kind is RejectionKind.ACCURACY
-    assert found.latency_us is not None
+    assert found.latency_us is None  # a time of wrong numbers is no time to compare with
+
+
+def test_a_best_trial_that_is_known_to_go_wrong_since_is_rejected_by_its_ops(
+    studied: Studied, probed: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is run for that: the stored device ops tell."""
+    name = convolution(studied)
+    assert studied.best.schedule is not None
+    op, config = studied.network.by_name[name].op, studied.best.schedule.layers[name]
+    fault = replace(KNOWN_FAULTS[0], applies=lambda found: (found.op, found.config) == (op, config))
+    monkeypatch.setattr("autosched.evidence.known_faults.KNOWN_FAULTS", (fault,))
+    with opened(probed, studied, studied.record.name) as study:
+        best = study.optimize(trials=1)
+        rejected = [trial for trial in study.trials if trial.rejection is not None]
+        assert study.probe_counts.left_out[BY_RULE] >= 1
+    assert studied.best.number in [trial.number for trial in rejected]
+    assert {trial.rejection.message for trial in rejected if trial.rejection} == {fault.words}
+    assert best is not None
+    assert best.schedule is not None
+    assert best.schedule.layers[name] != config
+
+
+def test_ttnns_default_that_went_wrong_by_a_former_lowering_runs_again(
+    studied: Studied, probed: Store
+) -> None:
+    default = next(trial for trial in studied.trials if trial.sampler == DEFAULT_SAMPLER)
+    assert default.number is not None
+    with opened(probed, studied, studied.record.name) as study:
+        before = len(study.trials)
+        reject = Rejection(RejectionKind.ACCURACY, "left out", "conv1")
+        verdicts = iter([reject])
+        judge = study._book.judge
+        assert judge is not None
+        judge.against_ops = lambda _schedule, _ops: next(verdicts, None)  # type: ignore[method-assign]
+        study.optimize(trials=1)
+        trials = study.trials
+    assert trials[default.number].rejection == reject
+    again = [trial for trial in trials[before:] if trial.sampler == DEFAULT_SAMPLER]
+    assert [trial.rejection for trial in again] == [None]

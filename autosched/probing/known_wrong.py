@@ -1,0 +1,172 @@
+"""What is known to go wrong of a search's candidates: by a rule, or because it was executed."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from autosched.device.interface import ProbeRequest, Request
+from autosched.device.revisions import current_execution_revisions
+from autosched.evidence.fault_rules import Executable
+from autosched.evidence.known_faults import faults_of, known_faults
+from autosched.network.graph import Layer, Network
+from autosched.network.operators import Input
+from autosched.network.read_layouts import UPLOADED, read_layouts
+from autosched.probing.probe_book import reshard_signature
+from autosched.schedule.configurations import FixedConfig, LayerConfig
+from autosched.schedule.outcomes import (
+    AGAINST,
+    DeviceOp,
+    ProbeOutcome,
+    Rejection,
+    RejectionKind,
+    RunOutcome,
+)
+from autosched.schedule.schedule import Schedule
+from autosched.schedule.serialization import digest
+from autosched.schedule.tensors import TensorLayout
+from autosched.store.database import Store
+from autosched.store.executions import ExecutedConfig, ExecutionRecord, find_verdicts
+from autosched.store.probes import ProbeKey
+
+BY_RULE = "known to go wrong"
+"""How candidates are counted that a rule turns down; others by their verdict."""
+
+
+class KnownWrong:
+    """Turns down candidates, reshards and runs that go wrong on a card, as far as is known.
+
+    ``executed`` has the kind of execution and the result, by what was executed. ``network`` is the
+    one of the search, whatever the order of its layers; ``uses_rules`` off leaves in what only a
+    rule speaks against.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        executed: Mapping[ExecutedConfig, tuple[str, ExecutionRecord]],
+        arch: str,
+        ttnn_version: str,
+        *,
+        uses_rules: bool = True,
+    ) -> None:
+        self._network = network
+        self._executed = executed
+        self._arch = arch
+        self._ttnn_version = ttnn_version
+        self._uses_rules = uses_rules
+        self._suspects = {config[:2] for config in executed}
+        self._met: dict[ExecutedConfig, str] = {}
+        self._known: dict[ProbeKey, Rejection | None] = {}
+
+    @property
+    def left_out(self) -> Mapping[str, int]:
+        """How many distinct candidates and reshards were turned down, by verdict or by rule."""
+        return Counter(self._met.values())
+
+    def against_probe(
+        self, request: Request, key: ProbeKey, outcome: ProbeOutcome
+    ) -> Rejection | None:
+        """Return the rejection of what a device accepted, None if nothing is known against it."""
+        if key not in self._known:
+            self._known[key] = self._against(request, key, outcome)
+        return self._known[key]
+
+    def _against(self, request: Request, key: ProbeKey, outcome: ProbeOutcome) -> Rejection | None:
+        config = (key.layer_signature, key.config_digest, digest(outcome.input_layouts))
+        found = self._by_rule(request, outcome)
+        if found is not None:
+            self._met[config] = BY_RULE
+            return found
+        found = self._by_execution(config)
+        if found is not None:
+            self._met[config] = self._executed[config][1].verdict.value
+        return found
+
+    def _by_rule(self, request: Request, outcome: ProbeOutcome) -> Rejection | None:
+        if not self._uses_rules or not isinstance(request, ProbeRequest):
+            return None
+        candidate = Executable(
+            request.op, request.input_shapes, request.shape, request.config, outcome.ops
+        )
+        faults = faults_of(candidate, self._arch, self._ttnn_version)
+        return Rejection(RejectionKind.ACCURACY, faults[0].words) if faults else None
+
+    def against_run(self, schedule: Schedule, outcome: RunOutcome) -> Rejection | None:
+        """Return the rejection of a schedule that ran, naming the layer or change of layout."""
+        found = self.against_ops(schedule, outcome.ops)
+        if found is not None or not self.suspects(schedule):
+            return found
+        for place, config in executed_configs(self._network, schedule, outcome.output_layouts):
+            found = self._by_execution(config, place)
+            if found is not None:
+                return found
+        return None
+
+    def against_ops(self, schedule: Schedule, ops: Iterable[DeviceOp]) -> Rejection | None:
+        """Return the rejection of a schedule by the rules alone, from the device ops of its run."""
+        if not self._uses_rules:
+            return None
+        faults = known_faults(schedule, self._network, ops, self._arch, self._ttnn_version)
+        for layer, fault in faults.items():
+            return Rejection(RejectionKind.ACCURACY, fault.words, layer)
+        return None
+
+    def suspects(self, schedule: Schedule) -> bool:
+        """Whether a schedule may have a step that was executed wrong; its layouts decide."""
+        reshards = {signature for signature, _ in self._suspects} & {
+            reshard_signature(layer.shape) for layer in self._network
+        }
+        changes = schedule.reshards or schedule.moves
+        return (bool(reshards) and bool(changes)) or any(
+            (self._network.layer_signature(layer), digest(schedule.layers[layer.name]))
+            in self._suspects
+            for layer in self._network
+            if layer.name in schedule.layers
+        )
+
+    def _by_execution(self, config: ExecutedConfig, place: str = "") -> Rejection | None:
+        if config not in self._executed:
+            return None
+        kind, result = self._executed[config]
+        words = f"{kind} alone: {result.verdict}"
+        if result.message:
+            words = f"{words}, {result.message}"
+        return Rejection(RejectionKind.ACCURACY, words, place)
+
+
+def load_known_wrong(
+    store: Store, network: Network, arch: str, ttnn_version: str, *, uses_rules: bool = True
+) -> KnownWrong:
+    """Read what is known against configurations, once a run.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    executed = find_verdicts(store, arch, ttnn_version, current_execution_revisions(), AGAINST)
+    return KnownWrong(network, executed, arch, ttnn_version, uses_rules=uses_rules)
+
+
+def layer_config(
+    network: Network, layer: Layer, config: LayerConfig, inputs: Sequence[TensorLayout]
+) -> ExecutedConfig:
+    """Return what identifies a layer in a configuration and the layouts that it reads."""
+    return network.layer_signature(layer), digest(config), digest(tuple(inputs))
+
+
+def reshard_config(
+    shape: tuple[int, ...], source: TensorLayout, target: TensorLayout
+) -> ExecutedConfig:
+    """Return what identifies a change of layout, as its probe does."""
+    config = FixedConfig(output=target, method="reshard")
+    return reshard_signature(shape), digest(config), digest((source,))
+
+
+def executed_configs(
+    network: Network, schedule: Schedule, left: Mapping[str, TensorLayout]
+) -> Iterator[tuple[str, ExecutedConfig]]:
+    """Yield every layer and change of layout of a schedule by its place."""
+    read = read_layouts(network, schedule, left)
+    for layer in network:
+        inputs = (UPLOADED,) if isinstance(layer.op, Input) else read.inputs[layer.name]
+        yield layer.name, layer_config(network, layer, schedule.layers[layer.name], inputs)
+    for change in read.changes:
+        yield change.label, reshard_config(change.producer.shape, change.source, change.target)
