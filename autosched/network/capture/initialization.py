@@ -41,7 +41,8 @@ def init_unit_variance(
     channel, drawn evenly from ``rectified_mean`` - 0.5 to ``rectified_mean`` + 0.5. At zero, small
     differences grow with every layer (Yang et al., "A Mean Field Theory of Batch Normalization",
     ICLR 2019); the more values are positive, the less rounding adds up, but the less a wrong layer
-    shows, too.
+    shows, too. These means come from torch's own generator: a seed repeats the weights, to the last
+    bit where PyTorch computes with as many threads.
 
     Args:
         module: A module with random weights, changed in place. A layer that the pass does not call
