@@ -18,6 +18,7 @@ _HOMES = {
     "Study": "autosched.search.study",
     "capture": "autosched.network.capture.capture",
     "create_study": "autosched.search.open_study",
+    "init_unit_variance": "autosched.network.capture.initialization",
     "find_board": "autosched.boards",
     "load_network_file": "autosched.network.capture.network_file",
     "load_schedule": "autosched.export.loading",

@@ -2,14 +2,16 @@
 
 Architecture: Sandler, Howard, Zhu, Zhmoginov, Chen, "MobileNetV2: Inverted Residuals and Linear
 Bottlenecks", CVPR 2018.
-The speed of a schedule does not depend on the weights; pass ``weights="DEFAULT"`` to torchvision
-for trained ones.
+The weights are scaled so that a wrong layer shows in the outputs; the speed of a schedule does not
+depend on them. ``mobilenet_v2(weights="DEFAULT")`` alone has trained ones.
 """
 
 import torch
 from torchvision.models import mobilenet_v2
 
+from autosched import init_unit_variance
+
 torch.manual_seed(0)
 
-model = mobilenet_v2(weights=None).eval()
+model = init_unit_variance(mobilenet_v2(weights=None), torch.randn(2, 3, 224, 224))
 input_shape = (1, 3, 224, 224)

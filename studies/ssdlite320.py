@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 
+from autosched import init_unit_variance
+
 
 class Detector(nn.Module):
     """Backbone and heads, without the box selection."""
@@ -32,5 +34,5 @@ class Detector(nn.Module):
 
 torch.manual_seed(0)
 
-model = Detector().eval()
+model = init_unit_variance(Detector(), torch.randn(2, 3, 320, 320))
 input_shape = (1, 3, 320, 320)

@@ -8,18 +8,23 @@ layers and with the ReLU of PyTorch's own example.
 import torch
 from torch import nn
 
+from autosched import init_unit_variance
+
 FACTOR = 3
 
 torch.manual_seed(0)
 
-model = nn.Sequential(
-    nn.Conv2d(1, 64, 5, padding=2),
-    nn.ReLU(inplace=True),
-    nn.Conv2d(64, 64, 3, padding=1),
-    nn.ReLU(inplace=True),
-    nn.Conv2d(64, 32, 3, padding=1),
-    nn.ReLU(inplace=True),
-    nn.Conv2d(32, FACTOR**2, 3, padding=1),
-    nn.PixelShuffle(FACTOR),
-).eval()
+model = init_unit_variance(
+    nn.Sequential(
+        nn.Conv2d(1, 64, 5, padding=2),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(64, 64, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(64, 32, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(32, FACTOR**2, 3, padding=1),
+        nn.PixelShuffle(FACTOR),
+    ),
+    torch.randn(2, 1, 224, 224),
+)
 input_shape = (1, 1, 224, 224)

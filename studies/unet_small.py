@@ -8,6 +8,8 @@ channels, padded convolutions with batch norms, nearest-neighbour enlargement on
 import torch
 from torch import nn
 
+from autosched import init_unit_variance
+
 WIDTHS = (16, 16, 32, 32)
 BOTTOM = 64
 
@@ -54,5 +56,5 @@ class SmallUNet(nn.Module):
 
 torch.manual_seed(0)
 
-model = SmallUNet().eval()
+model = init_unit_variance(SmallUNet(), torch.randn(2, 4, 528, 80))
 input_shape = (1, 4, 1056, 160)

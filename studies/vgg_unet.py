@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torchvision.models import vgg16_bn
 
+from autosched import init_unit_variance
+
 WIDTHS = (64, 128, 256, 512, 512)
 
 
@@ -56,5 +58,6 @@ class VggUNet(nn.Module):
 
 torch.manual_seed(0)
 
-model = VggUNet().eval()
+# What came through the lower levels counts for more than what skipped them.
+model = init_unit_variance(VggUNet(), torch.randn(2, 3, 128, 128), gains={"widen.*": 1.5})
 input_shape = (1, 3, 256, 256)

@@ -10,6 +10,8 @@ heads: the distributions of box distances and the class scores of each cell, whi
 import torch
 from torch import nn
 
+from autosched import init_unit_variance
+
 CLASSES = 80
 BINS = 16
 
@@ -123,5 +125,5 @@ class Detector(nn.Module):
 
 torch.manual_seed(0)
 
-model = Detector().eval()
+model = init_unit_variance(Detector(), torch.randn(2, 3, 320, 320))
 input_shape = (1, 3, 640, 640)

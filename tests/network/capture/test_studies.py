@@ -4,11 +4,16 @@ import time
 
 import pytest
 import torch
+from torchvision.models import resnet18
 
 from autosched.network.capture.capture import capture
 from autosched.network.capture.network_file import load_network_file
 from autosched.network.operators import Conv2d
+from tests.examples.replaced_layers import correlation, least_correlations
 from tests.examples.small_studies import CASES, SMALL, STUDIES, study_module
+
+REPLACED = ("efficientnet_b0", "unet_small", "yolo")
+"""Gates, skips and heads; of the others, ``make soak`` replaces the layers."""
 
 
 @pytest.mark.parametrize(
@@ -27,7 +32,38 @@ def test_studies_load_and_capture_quickly(name, layers, convolutions):
 
 def test_studies_have_the_same_weights_every_time():
     first, second = (load_network_file(str(STUDIES / "resnet18.py")).module for _ in range(2))
-    assert torch.equal(first.fc.weight, second.fc.weight)
+    one, other = first.state_dict(), second.state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in REPLACED else [pytest.mark.soak])
+        for name in sorted(SMALL)
+    ],
+)
+def test_a_wrong_layer_of_a_study_shows_in_an_output(name):
+    inputs = (torch.randn(SMALL[name], generator=torch.Generator().manual_seed(7)),)
+    network = capture(study_module(name), inputs, name)
+    shown = least_correlations(network, inputs)
+    assert len(shown) > 4
+    assert {layer: value for layer, value in shown.items() if not value < 0.98} == {}
+
+
+@pytest.mark.parametrize("name", ["unet_small", "vgg_unet", "yolo"])
+def test_outputs_of_studies_are_not_lost_in_rounding(name):
+    with torch.no_grad():
+        outputs = study_module(name)(torch.randn(SMALL[name]))
+    for output in (outputs,) if isinstance(outputs, torch.Tensor) else outputs:
+        assert correlation(output.to(torch.bfloat16).float(), output) > 0.9999
+
+
+def test_weights_are_no_part_of_a_signature():
+    name, image = "resnet18", torch.zeros(SMALL["resnet18"])
+    study = capture(study_module(name), (image,), name)
+    plain = capture(resnet18(weights=None).eval(), (image,), name)
+    assert study.signature == plain.signature
 
 
 @pytest.mark.parametrize(("name", "shape"), CASES)
