@@ -25,6 +25,8 @@ from autosched.schedule.tensors import TILE, DataType, Memory, PageLayout, Shard
 _CONVOLUTION, _POOL, _CONCAT = "Conv2dDeviceOperation", "Pool2D", "ConcatDeviceOperation"
 _UPSAMPLE, _SLICE = "UpsampleOperation", "PaddedSliceDeviceOperation"
 _WRITTEN = "SliceWriteDeviceOperation"
+_REUSED_WIDTH = 20
+_SHARED_EXPONENT = 16
 _CORNERS = re.compile(r"Shape\(\[([\d, ]+)\]\)")
 
 
@@ -174,6 +176,28 @@ def upsampled_wide_shards(candidate: Executable) -> bool:
     )
 
 
+def reshaped_padding(candidate: Executable) -> bool:
+    """Whether ttnn reshapes tiles before a convolution whose channels share exponents with padding.
+
+    What a reshape leaves in the channels that fill up a tile is anything; with bfloat16 output it
+    meets zero weights.
+    """
+    op = candidate.op
+    return (
+        isinstance(op, Convolution)
+        and bool(op.in_channels % _SHARED_EXPONENT)
+        and any(
+            step.outputs[0].layout.page is PageLayout.TILE
+            for step in candidate.ops_of("ReshapeViewDeviceOperation")
+        )
+        and any(
+            step.outputs[0].layout.dtype is DataType.BFLOAT8_B
+            and step.inputs[0].layout.page is PageLayout.ROW_MAJOR
+            for step in candidate.ops_of(_CONVOLUTION)
+        )
+    )
+
+
 def _is_depthwise_row(candidate: Executable) -> bool:
     op = candidate.op
     return (
@@ -202,18 +226,18 @@ def depthwise_row_of_tables(candidate: Executable) -> bool:
 
 
 def reuse_in_parts(candidate: Executable) -> bool:
-    """Whether activations are reused in blocks that are a part of the shard.
+    """Whether activations are reused in blocks that are a part of the shard, or in a narrow image.
 
-    A block that is the whole shard, or ttnn's own choice, is right.
+    A block that is the whole shard, or ttnn's own choice, is right in rows of 20 pixels and more;
+    of those up to 16 some are wrong.
     """
     config = candidate.config
-    return (
-        isinstance(config, Conv2dConfig)
-        and config.enable_activation_reuse
-        and any(
-            0 < config.act_block_h_override < _rows(step.outputs[0].layout)
-            for step in candidate.ops_of(_CONVOLUTION)
-        )
+    if not isinstance(config, Conv2dConfig) or not config.enable_activation_reuse:
+        return False
+    steps = candidate.ops_of(_CONVOLUTION)
+    is_narrow = bool(steps) and candidate.shape[3] < _REUSED_WIDTH
+    return is_narrow or any(
+        0 < config.act_block_h_override < _rows(step.outputs[0].layout) for step in steps
     )
 
 

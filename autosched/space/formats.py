@@ -8,7 +8,7 @@ DRAM, interleaved; convolutions and pools get no configuration beyond the format
 picks the sharding and slices what it finds too large.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from autosched.errors import SearchError
@@ -138,6 +138,8 @@ class LayerFormats:
                 found = inputs[0]
             elif isinstance(layer.op, Pool2d | GlobalAvgPool2d):
                 found = self._pooled_in_dram(layer, inputs[0].dtype)
+            elif isinstance(layer.op, Convolution):
+                found = TensorLayout(dtype=self.dtype_from_dram(layer))
             else:
                 found = left_layout(layer.op, shapes, layer.shape, inputs)
             self._left[layer.name] = found = found or self.dram_layout(layer)
@@ -162,6 +164,14 @@ class LayerFormats:
         if layer.name in self._ragged or layer.name in self._unsafe:
             return DataType.BFLOAT16
         return formats.end_activations if layer.name in self._ends else formats.activations
+
+    def dtype_from_dram(self, layer: Layer) -> DataType:
+        """Return the format of a layer's output where it reads tiles in DRAM.
+
+        ttnn reshapes a convolution's input there, which leaves anything in the channels that fill
+        up a tile.
+        """
+        return DataType.BFLOAT16 if _shares_exponents(layer) else self.output_dtype(layer)
 
     def weights_dtype(self, layer: Layer) -> DataType:  # noqa: ARG002 - one format for all, so far
         """Return the format of a layer's weights."""
@@ -199,10 +209,15 @@ def _may_share_exponents(network: Network, layer: Layer) -> bool:
     With block floats as its output it tilizes its input into block floats, too, of which 16
     channels share an exponent: what lies beyond the last channel would make them 0.
     """
-    if not isinstance(layer.op, Convolution) or is_pointwise(layer.op):
+    return _shares_exponents(layer) and not leaves_zeros(network, network.by_name[layer.inputs[0]])
+
+
+def _shares_exponents(layer: Layer) -> bool:
+    """Return whether a convolution tilizes channels that fill up a tile beside its own."""
+    op = layer.op
+    if not isinstance(op, Convolution) or is_pointwise(op):
         return False
-    ragged = bool(layer.op.in_channels % _SHARED_EXPONENT)
-    return ragged and not leaves_zeros(network, network.by_name[layer.inputs[0]])
+    return bool(op.in_channels % _SHARED_EXPONENT)
 
 
 def leaves_zeros(network: Network, layer: Layer) -> bool:
@@ -265,7 +280,8 @@ def default_config(layer: Layer, formats: LayerFormats) -> LayerConfig:
     if isinstance(op, HostOp):
         return host_config(layer, formats)
     if isinstance(op, Conv2d | ConvTranspose2d):
-        return in_slices(conv2d_base(layer, formats))
+        base = conv2d_base(layer, formats)
+        return in_slices(replace(base, output_dtype=formats.dtype_from_dram(layer)))
     if isinstance(op, Linear):
         return MatmulConfig(
             weights_dtype=formats.weights_dtype(layer),

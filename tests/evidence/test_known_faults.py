@@ -124,6 +124,23 @@ def upsampled(channels: int, columns: int = 64) -> Case:
     return op, ((1, channels, 10, 24),), shape, FixedConfig(left), (source,)
 
 
+def reusing(sides: tuple[int, int], block: int) -> Case:
+    return conv(
+        32,
+        (3, 3),
+        sides=sides,
+        shard_layout=HEIGHT,
+        act_block_h_override=block,
+        enable_activation_reuse=True,
+    )
+
+
+def from_dram(inner: int, width: int = 10, dtype: DataType = BF8) -> Case:
+    case = conv(inner, (3, 3), sides=(10, width), output_dtype=dtype, shard_layout=None)
+    config = replace(case[3], slicing="auto", output_memory="dram", reallocate_halo_output=True)  # type: ignore[call-arg]
+    return *case[:3], config, (DRAM_TILE,)
+
+
 ROW = {"groups": 64, "outer": 64, "inner": 64, "sides": (1, 64)}
 
 
@@ -147,6 +164,9 @@ ROW = {"groups": 64, "outer": 64, "inner": 64, "sides": (1, 64)}
             conv(bias=False, **ROW, shard_layout=HEIGHT, config_tensors_in_dram=True),  # type: ignore[arg-type]
             "depthwise-row-tables",
         ),
+        (reusing((10, 4), 64), "activation-reuse-in-parts"),
+        (reusing((24, 16), 96), "activation-reuse-in-parts"),
+        (from_dram(40), "reshaped-padding-channels"),
     ],
 )
 def test_what_goes_wrong_is_known(device: WorkerDevice, case: Case, name: str):
@@ -182,6 +202,10 @@ def test_what_goes_wrong_is_known(device: WorkerDevice, case: Case, name: str):
         conv(**ROW),  # type: ignore[arg-type]
         conv(bias=False, **ROW, shard_layout=HEIGHT),  # type: ignore[arg-type]
         conv(bias=False, output_dtype=BF16, **{**ROW, "sides": (2, 32)}),  # type: ignore[arg-type]
+        reusing((20, 20), 160),
+        from_dram(48),
+        from_dram(40, width=32),
+        from_dram(40, dtype=BF16),
     ],
 )
 def test_what_was_executed_right_beside_it_is_left_in(device: WorkerDevice, case: Case):
