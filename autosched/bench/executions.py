@@ -1,26 +1,25 @@
 """Random candidates, as the search makes them, executed alone: what is offered computes right.
 
 A small random network is probed on the mock device as a study probes it. Of everything that the
-device accepts, kinds that were executed least come first.
+device accepts, what tells most about kinds of candidates comes first.
 """
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from autosched.bench.random_networks import random_network
+from autosched.bench.random_networks import random_formats, random_network
 from autosched.boards import Board
 from autosched.cost.model import CostModel
 from autosched.device.interface import Device, LayerTest, ProbeRequest, Request, ReshardRequest
 from autosched.device.machine import ttnn_version
 from autosched.device.revisions import current_revisions
 from autosched.errors import SearchError
-from autosched.evidence.kinds import kind_of, reshard_kind
+from autosched.evidence.table import Meeting, meetings
 from autosched.network.graph import Layer, Network
-from autosched.network.operators import Conv2d, Output
-from autosched.probing.known_wrong import KnownWrong
+from autosched.network.operators import Constant, Conv2d, HostOp, Output
+from autosched.probing.known_wrong import KnownWrong, kind_of_request
 from autosched.probing.probe_book import ProbeBook, reshard_signature
 from autosched.probing.problem_builder import build_problem
 from autosched.schedule.outcomes import (
@@ -32,7 +31,7 @@ from autosched.schedule.outcomes import (
     verdict_of,
 )
 from autosched.space.efforts import Effort
-from autosched.space.formats import Formats
+from autosched.space.formats import Formats, default_schedule
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey, StoredProbe, load_probes
 from autosched.verification.steps import layer_step
@@ -42,10 +41,29 @@ _FEW = 32
 
 
 @dataclass(frozen=True)
-class Accepted:
-    """Something the mock device accepted: the request in its effective layouts, and its kind."""
+class SampleNetwork:
+    """A network whose candidates are executed: ``source`` says what it is, ``seed`` fills it."""
 
-    network_seed: int
+    network: Network
+    formats: Formats
+    source: str
+    seed: int
+
+
+def random_sample(seed: int) -> SampleNetwork:
+    """Return the random network of a seed."""
+    return SampleNetwork(random_network(seed), random_formats(seed), f"random network {seed}", seed)
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """Something the mock device accepted: the request in its effective layouts, and its kind.
+
+    ``source`` says of which network it is, ``seed`` what its tensors are filled with.
+    """
+
+    source: str
+    seed: int
     request: Request
     kind: str
 
@@ -68,25 +86,28 @@ class Executed:
 
 
 def accepted_candidates(
-    seed: int, board: Board, device: Device, store: Store, effort: Effort
+    sample: SampleNetwork, board: Board, device: Device, store: Store, effort: Effort
 ) -> list[Accepted]:
-    """Probe the random network of a seed, and return all that a search of it may choose from.
+    """Probe a network, and return all that a search of it may choose from.
 
     Nothing where no schedule fits; ``store`` is best one of its own.
     """
-    network, version = random_network(seed), ttnn_version()
+    network, formats, version = sample.network, sample.formats, ttnn_version()
     judge = KnownWrong(network, {}, board.arch, version)
     key = DeviceKey(board.name, device.kind, version)
     book = ProbeBook(store, device, key, CostModel.load(board.arch), judge)
     try:
-        build_problem(network, Formats(), board, effort, book, progress=lambda *_: None)
+        default = default_schedule(network, board.name, version, formats)
+        build_problem(
+            network, formats, board, effort, book, known=[default], progress=lambda *_: None
+        )
     except SearchError:
         return []
     layers = {network.layer_signature(layer): layer for layer in network}
     shapes = {reshard_signature(layer.shape): layer.shape for layer in network}
     found = load_probes(store, {*layers, *shapes}, key, current_revisions()).probes
     return [
-        Accepted(seed, request, _kind(request, outcome))
+        Accepted(sample.source, sample.seed, request, kind_of_request(request, outcome))
         for place, probe in found.items()
         if (outcome := _outcome(probe)) is not None
         and (request := _request(network, layers, shapes, place.layer_signature, probe)) is not None
@@ -111,30 +132,30 @@ def _request(
         (source,) = probe.outcome.input_layouts
         return ReshardRequest(shapes[signature], source, probe.outcome.output_layout)
     layer = layers[signature]
-    if isinstance(layer.op, Output):
+    if isinstance(layer.op, Constant | HostOp | Output):
         return None
     return layer_step(network, layer, probe.config, probe.outcome.input_layouts).request
 
 
-def _kind(request: Request, outcome: ProbeOutcome) -> str:
-    if isinstance(request, ReshardRequest):
-        return reshard_kind(request.source, request.target)
-    return kind_of(
-        request.op,
-        request.input_shapes,
-        request.config,
-        outcome.input_layouts,
-        outcome.output_layout,
-    )
-
-
-def rarest(
-    candidates: Sequence[Accepted], executed: Counter[str], count: int, random: Random
+def most_telling(
+    candidates: Sequence[Accepted], met: Collection[Meeting], count: int, random: Random
 ) -> list[Accepted]:
-    """Return ``count`` candidates of different kinds, those executed least often first."""
-    shuffled = random.sample(candidates, len(candidates))
-    first_of = {candidate.kind: candidate for candidate in reversed(shuffled)}
-    return sorted(first_of.values(), key=lambda candidate: executed[candidate.kind])[:count]
+    """Return at most ``count`` candidates, those first whose words meet as none have ``met`` yet.
+
+    One at least, if there are any, whatever it tells.
+    """
+    left = random.sample(candidates, len(candidates))
+    chosen: list[Accepted] = []
+    known = set(met)
+    news = {kind: set(meetings(kind)) - known for kind in {item.kind for item in left}}
+    while left and len(chosen) < count:
+        best = max(left, key=lambda item: len(news[item.kind] - known))
+        if chosen and not news[best.kind] - known:
+            break
+        left.remove(best)
+        chosen.append(best)
+        known |= news[best.kind]
+    return chosen
 
 
 def execute_candidates(
@@ -145,7 +166,7 @@ def execute_candidates(
     """Execute candidates one after the other."""
     for candidate in candidates:
         began = clock()
-        test = LayerTest(candidate.request, seed=candidate.network_seed)
+        test = LayerTest(candidate.request, seed=candidate.seed)
         answer = worker.execute_layer(test)
         yield Executed(candidate, answer, clock() - began)
 
@@ -162,7 +183,8 @@ def minimised(
         if isinstance(outcome, Rejection):
             continue
         asked = replace(request, input_layouts=outcome.input_layouts)
-        candidate = Accepted(found.candidate.network_seed, asked, _kind(asked, outcome))
+        kind = kind_of_request(asked, outcome)
+        candidate = replace(found.candidate, request=asked, kind=kind)
         (smaller,) = execute_candidates([candidate], worker)
         if smaller.is_wrong(min_concordance):
             return minimised(smaller, worker, device, min_concordance)

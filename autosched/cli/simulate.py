@@ -9,6 +9,7 @@ from autosched.report.output import opened_output
 
 SIMULATE_EXAMPLES = (
     "autosched simulate --timeout 10m",
+    "autosched simulate net.py --side 64 --each 30",
     "autosched simulate --board p150 --seed 1000 --effort full --write executed.json",
 )
 
@@ -16,6 +17,12 @@ _KEPT = "candidate in the table of --write"
 
 
 def simulate(  # noqa: PLR0913 - one parameter per option
+    networks: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NETWORK.py]...", help="Take their layers, not those of random networks."
+        ),
+    ] = None,
     board: options.BoardOption = None,
     *,
     simulator: options.Simulator = None,
@@ -24,9 +31,13 @@ def simulate(  # noqa: PLR0913 - one parameter per option
         str, typer.Option("--timeout", metavar="TIME", help="Stop after 90s, 10m or 1h30m.")
     ] = "10m",
     each: Annotated[
-        int, typer.Option(min=1, help="Candidates executed of each network, rare kinds first.")
+        int,
+        typer.Option(min=1, help="Candidates executed of each network, the most telling first."),
     ] = 4,
     effort: options.EffortOption = None,
+    side: Annotated[
+        int, typer.Option(min=1, help="Rows and columns that images of networks are cut to.")
+    ] = 64,
     min_concordance: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="A candidate below it is wrong.")
     ] = 0.99,
@@ -38,9 +49,9 @@ def simulate(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Execute candidates of small random networks on the simulator, and compare with PyTorch.
 
-    The candidates are those that a search of the network is given, each alone. Every network has
-    a seed, with which it is found again; what is wrong is shown as small as it can be made. The
-    exit code is 1 if anything is.
+    The candidates are those that a search of the network is given, each alone. Every random network
+    has a seed, with which it is found again; networks of yours are taken with small images. What is
+    wrong is shown as small as it can be made. The exit code is 1 if anything is.
     """
     from autosched.cli.steps.execution_run import use_simulator
     from autosched.cli.steps.search_session import GoingOn, interruptible
@@ -49,7 +60,15 @@ def simulate(  # noqa: PLR0913 - one parameter per option
 
     use_simulator(SIMULATOR, simulator)
     asked = SimulateRequest(
-        board or "n150", seed, timeout, each, effort or "default", min_concordance, write
+        board or "n150",
+        seed,
+        timeout,
+        each,
+        effort or "default",
+        min_concordance,
+        write,
+        tuple(networks or ()),
+        side,
     )
     again = hints.command("simulate", "--seed", str(seed))
     with opened_output(as_json) as output, interruptible(output, GoingOn(again), _KEPT):

@@ -1,26 +1,39 @@
 """Kinds of candidates: what one executed case says about others.
 
-A kind is written out as words: the operator and what it is a case of, how its tensors lie, the
+A kind is written out as words: the operator, then what it is a case of, how its tensors lie, the
 switches that are on, formats, slicing, and the shape properties on which ttnn's programs branch.
-Sizes are no part of it.
+Sizes are no part of it, but whether a core's shard is one tile wide, a few, or so many that
+programs take them in parts.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
 from autosched.network.operators import (
     Activation,
+    Attention,
     Binary,
     Concat,
     Conv2d,
     ConvTranspose2d,
+    Crop,
     Input,
     LayerOp,
+    Matmul,
     Pool2d,
+    Softmax,
+    Unary,
     Upsample,
     is_pointwise,
 )
-from autosched.schedule.configurations import Conv2dConfig, FixedConfig, LayerConfig, PoolConfig
+from autosched.schedule.configurations import (
+    Conv2dConfig,
+    FixedConfig,
+    LayerConfig,
+    MatmulConfig,
+    PoolConfig,
+)
 from autosched.schedule.tensors import TILE, TensorLayout
 
 _SAID_APART = (
@@ -35,6 +48,9 @@ _SAID_APART = (
     "core_grid",
 )
 _DEFAULT_CONV = Conv2dConfig()
+_FEW_TILES = 8
+FUNCTION = "function "
+"""How the word begins that names a function of single values: the same code, wherever it runs."""
 
 
 def kind_of(
@@ -47,11 +63,12 @@ def kind_of(
     """Return the kind of a candidate; shapes are PyTorch's, layouts the effective ones."""
     return ", ".join(
         [
-            " ".join(_operator(op)),
+            _operator(op),
+            *_traits(op),
             *_configuration(config),
             *(f"in {lies(layout)}" for layout in dict.fromkeys(inputs)),
             f"out {lies(output)}",
-            *_shape_properties(op, input_shapes),
+            *_shape_properties(op, input_shapes, output),
         ]
     )
 
@@ -67,41 +84,91 @@ def lies(layout: TensorLayout) -> str:
     return f"{layout.memory} {layout.sharding} {layout.dtype} {layout.page}{turned}"
 
 
-def _operator(op: LayerOp) -> Iterator[str]:
-    yield type(op).__name__
+def _operator(op: LayerOp) -> str:
+    name = type(op).__name__
     if isinstance(op, Conv2d | ConvTranspose2d):
-        yield from _convolution(op)
+        if is_pointwise(op):
+            return f"{name} pointwise"
+        if op.groups > 1:
+            return f"{name} {'depthwise' if op.groups == op.in_channels else 'grouped'}"
     elif isinstance(op, Pool2d | Upsample):
-        yield op.mode
+        return f"{name} {op.mode}"
     elif isinstance(op, Binary):
-        yield op.function
-    activation: Activation | None = getattr(op, "activation", None)
-    if activation is not None:
-        yield f"with {activation.name}"
+        return f"{name} {op.function}"
+    return name
 
 
-def _convolution(op: Conv2d | ConvTranspose2d) -> Iterator[str]:
-    if is_pointwise(op):
-        yield "pointwise"
-    elif op.groups > 1:
-        yield "depthwise" if op.groups == op.in_channels else "grouped"
-    if max(op.stride) > 1:
-        yield "strided"
-    if max(op.dilation) > 1:
-        yield "dilated"
-    if not op.has_bias:
+def _traits(op: LayerOp) -> Iterator[str]:
+    match op:
+        case Conv2d() | ConvTranspose2d():
+            yield from _convolved(op)
+        case Pool2d():
+            yield from _true({"padded": max(op.padding) > 0, "ceil_mode": op.ceil_mode})
+        case Crop():
+            yield from _true({"strided": max(op.rows[2], op.columns[2]) > 1})
+        case Matmul():
+            yield from _true({"transposed": op.transposed})
+        case Softmax():
+            yield f"dim {op.dim}"
+    if not getattr(op, "has_bias", True):
         yield "without bias"
+    yield from _activated(op)
+
+
+def _true(words: Mapping[str, bool]) -> Iterator[str]:
+    return (word for word, holds in words.items() if holds)
+
+
+def _convolved(op: Conv2d | ConvTranspose2d) -> Iterator[str]:
+    return _true(
+        {
+            "strided": max(op.stride) > 1,
+            "dilated": max(op.dilation) > 1,
+            "ragged output channels": bool(op.out_channels % TILE),
+        }
+    )
+
+
+def _activated(op: LayerOp) -> Iterator[str]:
+    activation: Activation | None = getattr(op, "activation", None)
+    if activation is None:
+        return
+    if isinstance(op, Unary):
+        yield f"{FUNCTION}{activation.name}"
+    elif activation.name == "relu":
+        yield "relu"  # which the packer does, not a function of the vector unit
+    else:
+        yield "fused"
+        yield f"{FUNCTION}{activation.name}"
 
 
 def _configuration(config: LayerConfig) -> Iterator[str]:
-    if isinstance(config, Conv2dConfig):
-        yield f"asked {config.shard_layout or 'nothing'}"
-        yield from _switches(config)
-        yield f"weights {config.weights_dtype}"
-    if isinstance(config, Conv2dConfig | PoolConfig):
-        yield config.slicing + (" in several" if config.num_slices > 1 else "")
-    if isinstance(config, FixedConfig) and config.method:
-        yield config.method
+    match config:
+        case Conv2dConfig():
+            yield f"asked {config.shard_layout or 'nothing'}"
+            yield from _switches(config)
+            yield from _products(config)
+            yield config.slicing + (" in several" if config.num_slices > 1 else "")
+        case MatmulConfig():
+            yield from _products(config)
+        case PoolConfig():
+            yield f"asked {config.shard_layout or 'nothing'}"
+            if config.reallocate_halo_output:
+                yield "reallocate_halo_output"
+            yield config.slicing + (" in several" if config.num_slices > 1 else "")
+        case FixedConfig(method=method) if method:
+            yield method
+
+
+def _products(config: Conv2dConfig | MatmulConfig) -> Iterator[str]:
+    yield f"weights {config.weights_dtype}"
+    yield f"{config.compute.math_fidelity}"
+    if config.compute.packer_l1_acc:
+        yield "packer_l1_acc"
+    if config.compute.fp32_dest_acc_en:
+        yield "fp32_dest_acc_en"
+    if config.core_grid:
+        yield "core grid"
 
 
 def _switches(config: Conv2dConfig) -> Iterator[str]:
@@ -111,24 +178,50 @@ def _switches(config: Conv2dConfig) -> Iterator[str]:
             yield item.name if value is True else f"{item.name}={value}"
     if config.act_block_h_override:
         yield "act block"
-    if config.core_grid:
-        yield "core grid"
-    yield f"{config.compute.math_fidelity}"
-    if config.compute.packer_l1_acc:
-        yield "packer_l1_acc"
 
 
-def _shape_properties(op: LayerOp, input_shapes: tuple[tuple[int, ...], ...]) -> Iterator[str]:
+def _shape_properties(
+    op: LayerOp, input_shapes: tuple[tuple[int, ...], ...], output: TensorLayout
+) -> Iterator[str]:
     if isinstance(op, Input) or not input_shapes:
         return
+    yield from _several(op, input_shapes)
+    if output.shard_shape is not None and output.shard_shape[1] > TILE:
+        tiles = -(-output.shard_shape[1] // TILE)
+        yield "few tiles wide" if tiles <= _FEW_TILES else "many tiles wide"
     shape = input_shapes[0]
-    if shape[1] % TILE:
-        yield "ragged channels"
-    if isinstance(op, Concat):
-        yield "two" if len(input_shapes) == 2 else "several"
     if len(shape) != 4:
+        yield from _true({"ragged channels": bool(shape[-1] % TILE)})
         return
-    if shape[2] == 1 or shape[3] == 1:
-        yield "one row" if shape[2] == 1 else "one column"
-    if shape[3] % TILE:
-        yield "ragged width"
+    images, channels, height, width = shape
+    yield from _true(
+        {
+            "ragged channels": bool(channels % TILE),
+            "several images": images > 1,
+            "one row": height == 1,
+            "one column": width == 1,
+            "ragged width": bool(width % TILE),
+        }
+    )
+
+
+def _several(op: LayerOp, input_shapes: tuple[tuple[int, ...], ...]) -> Iterator[str]:
+    match op:
+        case Concat():
+            yield "two" if len(input_shapes) == 2 else "several"
+        case Attention():
+            yield f"{len(input_shapes)} inputs"
+        case Binary() if len(set(input_shapes)) > 1:
+            yield from _broadcasts(input_shapes)
+
+
+def _broadcasts(input_shapes: tuple[tuple[int, ...], ...]) -> Iterator[str]:
+    smaller = min(input_shapes, key=math.prod)
+    larger = max(input_shapes, key=math.prod)
+    if len(smaller) != len(larger):
+        yield "broadcast"
+        return
+    axes = ("images", "channels", "rows", "columns") if len(larger) == 4 else range(len(larger))
+    for axis, small, large in zip(axes, smaller, larger, strict=True):
+        if small < large:
+            yield f"broadcast {axis}"

@@ -3,27 +3,31 @@
 It is a file made by ``autosched simulate --write`` and never edited. A kind is a list of words
 (:mod:`autosched.evidence.kinds`). Faults show where two or three of them meet, seldom
 more (Kuhn, Wallace and Gallo, "Software fault interactions and implications for software testing",
-IEEE Transactions on Software Engineering 30, 2004): a candidate counts as executed where each pair
-of its words was executed, in some case, right.
+IEEE Transactions on Software Engineering 30, 2004): a candidate counts as executed where its
+operator was executed right with each pair of its other words, in some case or other. A function of
+single values is the same code wherever it runs, and needs one case with the operator.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 
 from autosched.errors import StoreError
+from autosched.evidence.kinds import FUNCTION
 
 RIGHT = 0.99
 """The concordance from which on a case counts as right."""
 
-_Pair = frozenset[str]
+Meeting = tuple[str, str, str]
+"""An operator with two words of a kind, in order; "" where there is no second."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """What was executed of one kind: how often, its lowest concordance, and a seed that has it.
+    """What was executed of one kind: how often, its lowest concordance, and of which network.
 
     The concordance is -1 where something did not run to its end.
     """
@@ -32,7 +36,7 @@ class Case:
     arch: str
     executed: int
     concordance: float
-    seed: int
+    source: str
 
     @property
     def is_right(self) -> bool:
@@ -55,10 +59,13 @@ class Evidence:
             case = replace(worse, executed=known.executed + case.executed)
         return replace(self, cases={**self.cases, (case.arch, case.kind): case})
 
-    def pairs(self, arch: str) -> frozenset[_Pair]:
-        """Return the pairs of words that were executed right on an architecture."""
-        right = (case for case in self.cases.values() if case.arch == arch and case.is_right)
-        return frozenset(pair for case in right for pair in pairs_of(case.kind))
+    def executed_kinds(self, arch: str) -> "ExecutedKinds":
+        """Return the kinds that the cases of an architecture stand for."""
+        mine = [case for case in self.cases.values() if case.arch == arch]
+        return ExecutedKinds(
+            frozenset(meeting for case in mine if case.is_right for meeting in meetings(case.kind)),
+            frozenset(case.kind for case in mine if not case.is_right),
+        )
 
     def count(self, arch: str) -> tuple[int, int]:
         """Return how many kinds were executed on an architecture, and how many of them wrong."""
@@ -66,14 +73,47 @@ class Evidence:
         return len(mine), sum(not case.is_right for case in mine)
 
 
-def pairs_of(kind: str) -> Iterable[_Pair]:
-    """Return all pairs of a kind's words, the first of which names the operator."""
-    return map(frozenset, combinations(kind.split(", "), 2))
+@dataclass(frozen=True)
+class ExecutedKinds:
+    """The kinds that right cases stand for: those all of whose words have met in such.
+
+    A kind that has a wrong case itself is none of them.
+    """
+
+    met: frozenset[Meeting]
+    wrong: frozenset[str] = frozenset()
+
+    def __contains__(self, kind: str) -> bool:
+        """Return whether a kind counts as executed."""
+        return kind not in self.wrong and all(found in self.met for found in meetings(kind))
 
 
-def is_executed(kind: str, pairs: frozenset[_Pair]) -> bool:
-    """Return whether each pair of a kind's words is among ``pairs``."""
-    return all(pair in pairs for pair in pairs_of(kind))
+def meetings(kind: str) -> Iterator[Meeting]:
+    """Yield what has to be executed right for a kind: its operator, and what it meets."""
+    operator, *words = kind.split(", ")
+    functions = [word for word in words if word.startswith(FUNCTION)]
+    others = sorted(word for word in words if not word.startswith(FUNCTION))
+    for word in functions:
+        yield operator, word, ""
+    for first, second in combinations([*others, "", ""][: max(2, len(others))], 2):
+        yield operator, first, second
+
+
+SHIPPED_TABLE = Path(__file__).with_name("executed_kinds.json")
+"""The table that comes with the project."""
+
+
+@cache
+def shipped_kinds(arch: str, ttnn_version: str) -> ExecutedKinds:
+    """Return the kinds of candidates that were executed with a ttnn, none with one of another."""
+    evidence = shipped_evidence(ttnn_version)
+    return ExecutedKinds(frozenset()) if evidence is None else evidence.executed_kinds(arch)
+
+
+def shipped_evidence(ttnn_version: str) -> Evidence | None:
+    """Return the shipped table, None if it is of another ttnn."""
+    evidence = read_evidence(SHIPPED_TABLE)
+    return evidence if evidence is not None and evidence.ttnn_version == ttnn_version else None
 
 
 def read_evidence(path: Path) -> Evidence | None:

@@ -19,6 +19,7 @@ _POSITIVE = ("sqrt", "rsqrt", "log")
 _NOT_ZERO = ("recip",)
 _AWAY_FROM_ZERO = 0.5
 _BIAS_SCALE = 0.3
+_STEPS, _LARGEST = 2.0, 7.0
 
 
 def sample_inputs(
@@ -47,8 +48,9 @@ def _allowed(op: LayerOp, index: int, values: torch.Tensor) -> torch.Tensor:
 def sample_weights(layer: Layer, seed: int) -> Weights | None:
     """Return parameters with which a layer's output varies about as its input; None without any.
 
-    Products are scaled by the root of the fan-in (He et al., ICCV 2015, without the factor for a
-    rectifier); a norm's scales lie around 1.
+    Products are scaled by about the root of the fan-in (He et al., ICCV 2015, without the factor
+    for a rectifier), and exact in every format of weights, so that what differs is not rounding:
+    bfloat4_b has three bits beside sign and exponent. A norm's scales lie around 1.
     """
     shapes = layer.op.parameter_shapes(layer.shape)
     if shapes is None:
@@ -59,7 +61,9 @@ def sample_weights(layer: Layer, seed: int) -> Weights | None:
     if isinstance(layer.op, LayerNorm | GroupNorm):
         weight = 1.0 + _BIAS_SCALE * weight
     elif not isinstance(layer.op, Constant):
-        weight = weight / math.sqrt(max(1, math.prod(weight_shape[1:])))
+        fan_in = max(1, math.prod(weight_shape[1:]))
+        scale = 2.0 ** -round(math.log2(_STEPS * math.sqrt(fan_in)))
+        weight = (_STEPS * weight).round().clamp(-_LARGEST, _LARGEST) * scale
     bias = None
     if bias_shape is not None:
         bias = (_BIAS_SCALE * torch.randn(bias_shape, generator=generator)).bfloat16().float()

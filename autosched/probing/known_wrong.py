@@ -1,14 +1,17 @@
-"""What is known to go wrong of a search's candidates: by a rule, or because it was executed."""
+"""What is known of a search's candidates by execution: what goes wrong, and what was right."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from autosched.device.interface import ProbeRequest, Request
+from autosched.device.interface import ProbeRequest, Request, ReshardRequest
 from autosched.device.revisions import current_execution_revisions
 from autosched.evidence.fault_rules import Executable
+from autosched.evidence.kinds import kind_of, reshard_kind
 from autosched.evidence.known_faults import faults_of, known_faults
+from autosched.evidence.table import ExecutedKinds, shipped_kinds
 from autosched.network.graph import Layer, Network
-from autosched.network.operators import Input
+from autosched.network.operators import Constant, HostOp, Input, LayerOp, Output
 from autosched.network.read_layouts import UPLOADED, read_layouts
 from autosched.probing.probe_book import reshard_signature
 from autosched.schedule.configurations import FixedConfig, LayerConfig
@@ -19,6 +22,7 @@ from autosched.schedule.outcomes import (
     Rejection,
     RejectionKind,
     RunOutcome,
+    Verdict,
 )
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.serialization import digest
@@ -36,7 +40,8 @@ class KnownWrong:
 
     ``executed`` has the kind of execution and the result, by what was executed. ``network`` is the
     one of the search, whatever the order of its layers; ``uses_rules`` off leaves in what only a
-    rule speaks against.
+    rule speaks against. What is of the ``kinds`` was executed right with small layers, what is
+    among ``right`` itself; without kinds, all counts as executed.
     """
 
     def __init__(
@@ -47,7 +52,11 @@ class KnownWrong:
         ttnn_version: str,
         *,
         uses_rules: bool = True,
+        kinds: ExecutedKinds | None = None,
+        right: Collection[ExecutedConfig] = frozenset(),
     ) -> None:
+        self._kinds = kinds
+        self._right = right
         self._network = network
         self._executed = executed
         self._arch = arch
@@ -56,6 +65,7 @@ class KnownWrong:
         self._suspects = {config[:2] for config in executed}
         self._met: dict[ExecutedConfig, str] = {}
         self._known: dict[ProbeKey, Rejection | None] = {}
+        self._executed_right: dict[ProbeKey, bool] = {}
 
     @property
     def left_out(self) -> Mapping[str, int]:
@@ -95,8 +105,8 @@ class KnownWrong:
         found = self.against_ops(schedule, outcome.ops)
         if found is not None or not self.suspects(schedule):
             return found
-        for place, config in executed_configs(self._network, schedule, outcome.output_layouts):
-            found = self._by_execution(config, place)
+        for step in executed_steps(self._network, schedule, outcome.output_layouts):
+            found = self._by_execution(step.config, step.place)
             if found is not None:
                 return found
         return None
@@ -123,6 +133,30 @@ class KnownWrong:
             if layer.name in schedule.layers
         )
 
+    def is_executed(self, request: Request, key: ProbeKey, outcome: ProbeOutcome) -> bool:
+        """Whether a candidate, or its kind, was executed right; what computes nothing is.
+
+        Where nothing was ever executed with this ttnn, that is held against nobody.
+        """
+        if self._kinds is None or not self._kinds.met:
+            return True
+        if key not in self._executed_right:
+            config = (key.layer_signature, key.config_digest, digest(outcome.input_layouts))
+            kind = kind_of_request(request, outcome)
+            self._executed_right[key] = self._was_right(config, kind)
+        return self._executed_right[key]
+
+    def unexecuted(self, schedule: Schedule, outcome: RunOutcome) -> tuple[str, ...]:
+        """Return the layers and changes of layout of a run of whose kind none was executed."""
+        return tuple(
+            step.place
+            for step in executed_steps(self._network, schedule, outcome.output_layouts)
+            if not self._was_right(step.config, step.kind)
+        )
+
+    def _was_right(self, config: ExecutedConfig, kind: str) -> bool:
+        return not kind or self._kinds is None or config in self._right or kind in self._kinds
+
     def _by_execution(self, config: ExecutedConfig, place: str = "") -> Rejection | None:
         if config not in self._executed:
             return None
@@ -136,13 +170,23 @@ class KnownWrong:
 def load_known_wrong(
     store: Store, network: Network, arch: str, ttnn_version: str, *, uses_rules: bool = True
 ) -> KnownWrong:
-    """Read what is known against configurations, once a run.
+    """Read what is known of configurations, once a run.
 
     Raises:
         StoreError: if the database refuses.
     """
-    executed = find_verdicts(store, arch, ttnn_version, current_execution_revisions(), AGAINST)
-    return KnownWrong(network, executed, arch, ttnn_version, uses_rules=uses_rules)
+    revisions = current_execution_revisions()
+    executed = find_verdicts(store, arch, ttnn_version, revisions, AGAINST)
+    right = find_verdicts(store, arch, ttnn_version, revisions, [Verdict.RIGHT])
+    return KnownWrong(
+        network,
+        executed,
+        arch,
+        ttnn_version,
+        uses_rules=uses_rules,
+        kinds=shipped_kinds(arch, ttnn_version),
+        right=right.keys(),
+    )
 
 
 def layer_config(
@@ -160,13 +204,57 @@ def reshard_config(
     return reshard_signature(shape), digest(config), digest((source,))
 
 
-def executed_configs(
+@dataclass(frozen=True)
+class ExecutedStep:
+    """A layer or change of layout of a schedule, by its place, and what its kind is.
+
+    The kind is "" for a layer that computes nothing on the device.
+    """
+
+    place: str
+    config: ExecutedConfig
+    kind: str
+
+
+def executed_steps(
     network: Network, schedule: Schedule, left: Mapping[str, TensorLayout]
-) -> Iterator[tuple[str, ExecutedConfig]]:
-    """Yield every layer and change of layout of a schedule by its place."""
+) -> Iterator[ExecutedStep]:
+    """Yield every layer and change of layout of a schedule whose layers leave ``left``."""
     read = read_layouts(network, schedule, left)
     for layer in network:
-        inputs = (UPLOADED,) if isinstance(layer.op, Input) else read.inputs[layer.name]
-        yield layer.name, layer_config(network, layer, schedule.layers[layer.name], inputs)
+        config = schedule.layers[layer.name]
+        is_input = isinstance(layer.op, Input)
+        inputs = (UPLOADED,) if is_input else read.inputs[layer.name]
+        shapes = (layer.shape,) if is_input else network.input_shapes(layer)
+        kind = (
+            ""
+            if _is_idle(layer.op)
+            else kind_of(layer.op, shapes, config, inputs, left[layer.name])
+        )
+        yield ExecutedStep(layer.name, layer_config(network, layer, config, inputs), kind)
     for change in read.changes:
-        yield change.label, reshard_config(change.producer.shape, change.source, change.target)
+        layouts = change.source, change.target
+        changed = reshard_config(change.producer.shape, *layouts)
+        yield ExecutedStep(change.label, changed, reshard_kind(*layouts))
+
+
+def _is_idle(op: LayerOp) -> bool:
+    return isinstance(op, Constant | HostOp | Output)
+
+
+def kind_of_request(request: Request, outcome: ProbeOutcome) -> str:
+    """Return the kind of what a device accepted (:mod:`autosched.evidence.kinds`).
+
+    It is "" for a layer that computes nothing on the device.
+    """
+    if isinstance(request, ReshardRequest):
+        return reshard_kind(request.source, request.target)
+    if _is_idle(request.op):
+        return ""
+    return kind_of(
+        request.op,
+        request.input_shapes,
+        request.config,
+        outcome.input_layouts,
+        outcome.output_layout,
+    )

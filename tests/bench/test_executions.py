@@ -1,4 +1,3 @@
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
@@ -11,10 +10,12 @@ from autosched.bench.executions import (
     accepted_candidates,
     execute_candidates,
     minimised,
-    rarest,
+    most_telling,
+    random_sample,
 )
 from autosched.device.interface import LayerTest, ProbeRequest, ReshardRequest
 from autosched.device.worker import WorkerDevice
+from autosched.evidence.table import meetings
 from autosched.network.operators import Activation, Conv2d, Output
 from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.outcomes import (
@@ -45,7 +46,7 @@ def worker() -> Iterator[WorkerDevice]:
 
 
 def candidate(kind: str) -> Accepted:
-    return Accepted(0, ReshardRequest((1, 8, 8, 8), DRAM_TILE, DRAM_TILE), kind)
+    return Accepted("random network 0", 0, ReshardRequest((1, 8, 8, 8), DRAM_TILE, DRAM_TILE), kind)
 
 
 class Faulty:
@@ -78,15 +79,21 @@ def test_only_what_speaks_against_a_candidate_is_wrong(
     assert Executed(candidate("a"), answer, 0.0).is_wrong(0.99) is not right
 
 
-def test_kinds_that_were_executed_least_come_first():
-    executed = Counter({"often": 5, "once": 1})
-    offered = [candidate(kind) for kind in ("often", "once", "never", "never")]
-    chosen = rarest(offered, executed, 2, Random(0))
-    assert [item.kind for item in chosen] == ["never", "once"]
+def test_what_tells_most_comes_first_and_what_tells_nothing_not_at_all():
+    met = set(meetings("conv, a, b"))
+    offered = [candidate(kind) for kind in ("conv, a, b", "conv, a, c", "conv, a, c, d")]
+    chosen = most_telling(offered, met, 5, Random(0))
+    assert [item.kind for item in chosen] == ["conv, a, c, d"]
+
+
+def test_one_candidate_is_executed_whatever_it_tells():
+    offered = [candidate("conv, a, b"), candidate("conv, a, b")]
+    assert len(most_telling(offered, set(meetings("conv, a, b")), 5, Random(0))) == 1
+    assert most_telling([], set(), 5, Random(0)) == []
 
 
 def test_the_candidates_are_those_of_a_search(worker: WorkerDevice, store: Store):
-    found = accepted_candidates(2, BOARD, worker, store, FIRST_LOOK)
+    found = accepted_candidates(random_sample(2), BOARD, worker, store, FIRST_LOOK)
     requests = [item.request for item in found]
     assert any(isinstance(request, ReshardRequest) for request in requests)
     probes = [request for request in requests if isinstance(request, ProbeRequest)]
@@ -97,11 +104,11 @@ def test_the_candidates_are_those_of_a_search(worker: WorkerDevice, store: Store
 
 def test_what_is_wrong_is_made_small(worker: WorkerDevice):
     faulty = Faulty()
-    (found,) = execute_candidates([Accepted(3, CONV, "conv")], faulty)
+    (found,) = execute_candidates([Accepted("random network 3", 3, CONV, "conv")], faulty)
     small = minimised(found, faulty, worker, 0.99).candidate
     assert isinstance(small.request, ProbeRequest)
     assert isinstance(small.request.op, Conv2d)
-    assert small.network_seed == 3
+    assert small.seed == 3
     assert small.request.op.activation is None
     assert small.request.op.in_channels == 32
     assert small.request.op.out_channels == 64

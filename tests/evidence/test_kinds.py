@@ -3,8 +3,25 @@ from dataclasses import replace
 import pytest
 
 from autosched.evidence.kinds import kind_of, reshard_kind
-from autosched.network.operators import Activation, Concat, Conv2d, Input, LayerOp
-from autosched.schedule.configurations import Conv2dConfig, FixedConfig, LayerConfig
+from autosched.network.operators import (
+    Activation,
+    Binary,
+    Concat,
+    Conv2d,
+    Input,
+    LayerOp,
+    Linear,
+    Unary,
+)
+from autosched.schedule.configurations import (
+    ComputeConfig,
+    Conv2dConfig,
+    EltwiseConfig,
+    Fidelity,
+    FixedConfig,
+    LayerConfig,
+    MatmulConfig,
+)
 from autosched.schedule.tensors import (
     DRAM_TILE,
     CoreRange,
@@ -39,7 +56,7 @@ def kind(
 
 def test_a_kind_reads_like_a_sentence():
     assert kind() == (
-        "Conv2d, asked block, LoFi, packer_l1_acc, weights bfloat8_b, l1_full, "
+        "Conv2d, asked block, weights bfloat8_b, LoFi, packer_l1_acc, l1_full, "
         "in l1 block bfloat8_b tile, out l1 block bfloat8_b tile"
     )
 
@@ -48,6 +65,7 @@ def test_a_kind_reads_like_a_sentence():
     "other",
     [
         kind(replace(OP, activation=Activation("hardswish"))),
+        kind(replace(OP, activation=Activation("relu"))),
         kind(replace(OP, has_bias=False)),
         kind(replace(OP, stride=(2, 2))),
         kind(replace(OP, dilation=(2, 2))),
@@ -57,6 +75,10 @@ def test_a_kind_reads_like_a_sentence():
         kind(shape=(1, 64, 1, 32)),
         kind(shape=(1, 64, 32, 33)),
         kind(shape=(1, 48, 32, 32)),
+        kind(shape=(2, 64, 32, 32)),
+        kind(replace(OP, out_channels=48)),
+        kind(output=replace(SHARDS, shard_shape=(32, 64))),
+        kind(output=replace(SHARDS, shard_shape=(32, 288))),
         kind(config=replace(CONFIG, full_inner_dim=True)),
         kind(config=replace(CONFIG, act_block_h_override=64)),
         kind(config=replace(CONFIG, core_grid=(CoreRange(0, 0, 1, 1),))),
@@ -74,8 +96,8 @@ def test_what_changes_a_program_changes_the_kind(other: str):
     "other",
     [
         kind(replace(OP, out_channels=128)),
-        kind(shape=(2, 128, 16, 64)),
-        kind(output=replace(SHARDS, grid=(CoreRange(0, 0, 7, 7),), shard_shape=(64, 64))),
+        kind(shape=(1, 128, 16, 64)),
+        kind(output=replace(SHARDS, grid=(CoreRange(0, 0, 7, 7),), shard_shape=(64, 32))),
     ],
 )
 def test_sizes_do_not(other: str):
@@ -89,6 +111,22 @@ def test_two_tensors_and_more_are_concatenated_by_other_kernels():
     )
     assert two != three
     assert two.endswith("two")
+
+
+def test_a_function_is_named_and_what_it_is_fused_into():
+    gelu = Activation("gelu")
+    fused, alone = (
+        kind_of(op, (SHAPE,), EltwiseConfig(), (DRAM_TILE,), DRAM_TILE)
+        for op in (Binary("add", gelu), Unary(gelu))
+    )
+    assert fused.startswith("Binary add, fused, function gelu, ")
+    assert alone.startswith("Unary, function gelu, ")
+
+
+def test_products_say_their_formats_and_fidelity():
+    config = MatmulConfig(compute=ComputeConfig(Fidelity.HIFI4))
+    found = kind_of(Linear(64, 10), ((1, 64),), config, (DRAM_TILE,), DRAM_TILE)
+    assert found.startswith("Linear, weights bfloat8_b, HiFi4, packer_l1_acc, ")
 
 
 def test_the_way_an_input_is_converted_is_named():

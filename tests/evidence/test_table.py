@@ -6,8 +6,7 @@ from autosched.errors import StoreError
 from autosched.evidence.table import (
     Case,
     Evidence,
-    is_executed,
-    pairs_of,
+    meetings,
     read_evidence,
     write_evidence,
 )
@@ -16,7 +15,7 @@ WORMHOLE = "wormhole_b0"
 
 
 def case(kind: str, concordance: float = 0.9999, arch: str = WORMHOLE) -> Case:
-    return Case(kind, arch, 1, concordance, 7)
+    return Case(kind, arch, 1, concordance, "random network 7")
 
 
 def evidence(*cases: Case) -> Evidence:
@@ -26,22 +25,46 @@ def evidence(*cases: Case) -> Evidence:
     return table
 
 
-def test_a_kind_counts_as_executed_where_all_pairs_of_its_words_were():
-    pairs = evidence(
+def test_a_kind_counts_as_executed_where_all_pairs_of_its_words_met_with_its_operator():
+    executed = evidence(
         case("conv, block, double"), case("conv, block, full"), case("conv, double, full")
-    ).pairs(WORMHOLE)
-    assert is_executed("conv, block, double, full", pairs)
-    assert not is_executed("conv, height, double", pairs)
+    ).executed_kinds(WORMHOLE)
+    assert "conv, block, double, full" in executed
+    assert "conv, height, double" not in executed
+    assert "transposed, block, double" not in executed
+
+
+def test_a_function_meets_its_operator_alone():
+    executed = evidence(
+        case("conv, block, fused, function gelu"), case("conv, block, double")
+    ).executed_kinds(WORMHOLE)
+    assert "conv, block, function gelu, double" in executed
+    assert "conv, block, function tanh" not in executed
+    assert "mul, function gelu" not in executed
+
+
+@pytest.mark.parametrize("kind", ["sum", "sum, in dram"])
+def test_few_words_are_executed_as_they_are(kind: str):
+    assert kind in evidence(case(kind)).executed_kinds(WORMHOLE)
+    assert kind not in evidence(case(f"{kind} rows")).executed_kinds(WORMHOLE)
 
 
 def test_what_was_wrong_stands_for_nothing():
-    pairs = evidence(case("conv, block", 0.5), case("conv, height")).pairs(WORMHOLE)
-    assert pairs == frozenset(pairs_of("conv, height"))
+    executed = evidence(case("conv, block", 0.5), case("conv, height")).executed_kinds(WORMHOLE)
+    assert executed.met == frozenset(meetings("conv, height"))
+
+
+def test_what_was_wrong_is_not_made_right_by_its_parts():
+    executed = evidence(
+        case("conv, a, b, c", 0.5), case("conv, a, b"), case("conv, a, c"), case("conv, b, c")
+    ).executed_kinds(WORMHOLE)
+    assert "conv, a, b, c" not in executed
+    assert "conv, a, b" in executed
 
 
 def test_an_architecture_does_not_stand_for_the_other():
     table = evidence(case("conv, block"))
-    assert table.pairs("blackhole") == frozenset()
+    assert "conv, block" not in table.executed_kinds("blackhole")
     assert (table.count(WORMHOLE), table.count("blackhole")) == ((1, 0), (0, 0))
 
 

@@ -52,3 +52,13 @@ def test_outputs_vary_about_as_inputs_do(op: Conv2d | LayerNorm):
 
 def test_a_layer_without_parameters_gets_none():
     assert sample_weights(Layer("x", Unary(Activation("relu")), ("y",), SHAPE), 0) is None
+
+
+def test_the_weights_of_a_product_are_exact_in_three_bits():
+    layer = Layer("conv", Conv2d(24, 40, (3, 3)), ("x",), (1, 40, 6, 6))
+    weights = sample_weights(layer, 3)
+    assert weights is not None
+    sizes = weights.weight.abs().unique()
+    steps = sizes / sizes[sizes > 0].min()
+    assert torch.equal(steps, steps.round())
+    assert 4 <= steps.max() <= 7

@@ -3,19 +3,23 @@
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from autosched.bench.executions import (
+    Accepted,
     Executed,
+    SampleNetwork,
     accepted_candidates,
     execute_candidates,
     minimised,
-    rarest,
+    most_telling,
+    random_sample,
 )
 from autosched.boards import Board, find_board
 from autosched.cli import exits
@@ -23,14 +27,25 @@ from autosched.cli.steps.search_request import parse_duration
 from autosched.device.machine import SIMULATOR, ttnn_version
 from autosched.device.worker import WorkerDevice
 from autosched.errors import StoreError
-from autosched.evidence.table import RIGHT, Case, Evidence, read_evidence, write_evidence
+from autosched.evidence.kinds import FUNCTION
+from autosched.evidence.table import (
+    RIGHT,
+    Case,
+    Evidence,
+    meetings,
+    read_evidence,
+    write_evidence,
+)
 from autosched.report import words
 from autosched.report.output import Screen, say
 from autosched.report.progress import SearchScreen
 from autosched.schedule.outcomes import AGAINST, LayerExecution, Rejection, Verdict
 from autosched.schedule.serialization import to_plain
 from autosched.space.efforts import find_effort
+from autosched.space.formats import Formats
 from autosched.store.database import open_store
+
+_IMAGE = 4
 
 
 @dataclass(frozen=True)
@@ -44,6 +59,8 @@ class SimulateRequest:
     effort: str
     min_concordance: float
     write: str | None = None
+    networks: tuple[str, ...] = ()
+    side: int = 64
 
 
 def simulate_candidates(output: Screen, asked: SimulateRequest) -> bool:
@@ -54,7 +71,6 @@ def simulate_candidates(output: Screen, asked: SimulateRequest) -> bool:
             there, or the time is no duration.
     """
     board, deadline = find_board(asked.board), time.monotonic() + parse_duration(asked.timeout)
-    counts: Counter[str] = Counter()
     wrong: list[Executed] = []
     find_effort(asked.effort)
     table = _Table(asked.write, board)
@@ -62,15 +78,16 @@ def simulate_candidates(output: Screen, asked: SimulateRequest) -> bool:
         simulator = devices.enter_context(WorkerDevice(board, SIMULATOR))
         simulator.start()
         mock = devices.enter_context(WorkerDevice(board))
-        for done in _executed(output, asked, board, (simulator, mock), deadline, counts):
+        both = (simulator, mock)
+        for done in _executed(output, asked, board, both, deadline, table):
             table.add(done)
             if done.is_wrong(asked.min_concordance):
                 wrong.append(minimised(done, simulator, mock, asked.min_concordance))
                 _show(output, wrong[-1])
-    total = sum(counts.values())
+    total, kinds = table.counts.total(), len(table.counts)
     say(
         output.console,
-        f"{words.count(total, 'candidate')} of {words.count(len(counts), 'kind')} executed on the "
+        f"{words.count(total, 'candidate')} of {words.count(kinds, 'kind')} executed on the "
         f"simulated {board.name}: {len(wrong)} wrong",
         "red" if wrong else "green",
     )
@@ -79,7 +96,7 @@ def simulate_candidates(output: Screen, asked: SimulateRequest) -> bool:
             "board": board.name,
             "executed": words.executed(SIMULATOR),
             "candidates": total,
-            "kinds": len(counts),
+            "kinds": kinds,
             "wrong": [_plain(found) for found in wrong],
         }
     )
@@ -87,27 +104,47 @@ def simulate_candidates(output: Screen, asked: SimulateRequest) -> bool:
 
 
 class _Table:
-    """The table of kinds that the user names, kept as far as it is; without one, nothing."""
+    """The table of kinds that the user names, written as it grows; without one, of this run.
+
+    ``counts`` says how often each kind was executed in this run.
+    """
 
     def __init__(self, file: str | None, board: Board) -> None:
         self._path = None if file is None else Path(file)
         self._arch = board.arch
         self._evidence = Evidence(ttnn_version())
+        self._lacking: set[str] = set()
+        self.counts: Counter[str] = Counter()
         if self._path is not None:
             self._evidence = _known(self._path) or self._evidence
 
+    def telling(self, candidates: Sequence[Accepted], count: int, seed: int) -> list[Accepted]:
+        """Return the candidates that add most to the table, as far as they can be executed."""
+        able = [item for item in candidates if not self._lacking & {item.kind, *_functions(item)}]
+        met = self._evidence.executed_kinds(self._arch).met
+        return most_telling(able, met, count, Random(seed))  # noqa: S311 - no secret
+
     def add(self, done: Executed) -> None:
         """Add a candidate, and write the table."""
-        verdict = done.verdict(RIGHT)
-        if self._path is None or verdict not in (Verdict.RIGHT, *AGAINST):
-            return  # what the simulator or its compiler lacks says nothing
+        found, verdict = done.candidate, done.verdict(RIGHT)
+        self.counts[found.kind] += 1
+        if verdict not in (Verdict.RIGHT, *AGAINST):
+            # What the simulator or its compiler lacks says nothing, and is not tried again.
+            self._lacking |= {found.kind, *_functions(found)}
+            return
         concordance = -1.0
         if isinstance(done.answer, LayerExecution) and verdict is not Verdict.VARIES:
             concordance = round(done.answer.agreement.concordance, 4)
-        found = done.candidate
-        case = Case(found.kind, self._arch, 1, concordance, found.network_seed)
+        case = Case(found.kind, self._arch, 1, concordance, found.source)
         self._evidence = self._evidence.with_case(case)
-        write_evidence(self._evidence, self._path)
+        if self._path is not None:
+            write_evidence(self._evidence, self._path)
+
+
+def _functions(candidate: Accepted) -> set[str]:
+    """Return a candidate's function of single values with its operator, if it has one."""
+    found = meetings(candidate.kind)
+    return {f"{operator} {word}" for operator, word, _ in found if word.startswith(FUNCTION)}
 
 
 def _known(path: Path) -> Evidence | None:
@@ -133,32 +170,57 @@ def _executed(
     board: Board,
     devices: tuple[WorkerDevice, WorkerDevice],
     deadline: float,
-    counts: Counter[str],
+    table: _Table,
 ) -> Iterator[Executed]:
     """Yield what was executed, network by network."""
     simulator, mock = devices
     screen = SearchScreen(output.console, deadline)
-    seed = asked.seed
     with screen.shown():
-        while time.monotonic() < deadline:
-            screen.begin("simulate", f"network of seed {seed}, {sum(counts.values())} executed")
+        for sample in _samples(asked):
+            screen.begin("simulate", f"{sample.source}, {table.counts.total()} executed")
             with (
                 tempfile.TemporaryDirectory() as place,
                 open_store(f"sqlite:///{place}/probes.sqlite3") as store,
             ):
-                found = accepted_candidates(seed, board, mock, store, find_effort(asked.effort))
-            chosen = rarest(found, counts, asked.each, Random(seed))  # noqa: S311 - no secret
+                found = accepted_candidates(sample, board, mock, store, find_effort(asked.effort))
+            chosen = table.telling(found, asked.each, sample.seed)
             for done in execute_candidates(chosen, simulator):
-                counts[done.candidate.kind] += 1
                 yield done
                 exits.check_interrupt()
                 if time.monotonic() > deadline:
-                    break
-            seed += 1
+                    return
+            if time.monotonic() > deadline:
+                return
+
+
+def _samples(asked: SimulateRequest) -> Iterator[SampleNetwork]:
+    """Yield the networks that were named, with small images; random ones where none was."""
+    for file in asked.networks:
+        yield _small_network(file, asked)
+    if not asked.networks:
+        yield from map(random_sample, count(asked.seed))
+
+
+def _small_network(file: str, asked: SimulateRequest) -> SampleNetwork:
+    """Capture a network file with images of at most so many rows and columns.
+
+    Raises:
+        NetworkFileError, CaptureError: if it cannot be captured so.
+    """
+    from autosched.network.capture.capture import capture
+    from autosched.network.capture.network_file import load_network_file
+
+    loaded = load_network_file(file)
+    inputs = tuple(
+        tensor[..., : asked.side, : asked.side] if tensor.dim() == _IMAGE else tensor
+        for tensor in loaded.example_inputs
+    )
+    network = capture(loaded.module, inputs, loaded.name)
+    return SampleNetwork(network, Formats(), f"{loaded.name} at {asked.side} pixels", asked.seed)
 
 
 def _show(output: Screen, found: Executed) -> None:
-    say(output.console, f"WRONG, seed {found.candidate.network_seed}: {_words(found)}", "red")
+    say(output.console, f"WRONG, {found.candidate.source}: {_words(found)}", "red")
     say(output.console, f"  {found.candidate.kind}")
     say(output.console, f"  {found.candidate.request}")
 
@@ -173,7 +235,7 @@ def _words(found: Executed) -> str:
 
 def _plain(found: Executed) -> dict[str, Any]:
     return {
-        "seed": found.candidate.network_seed,
+        "source": found.candidate.source,
         "kind": found.candidate.kind,
         "result": _words(found),
         "request": to_plain(found.candidate.request),
