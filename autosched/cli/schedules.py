@@ -95,14 +95,18 @@ def export(
         latency = words.latency(chosen.latency_us, chosen.latency_kind)
         say(output.console, f"Trial {chosen.number} of {study}, {latency}: {path}")
         net = str(record.settings.get("network_file") or "NET.PY")
+        made = schedule.provenance
+        say(output.console, f"Its kernels: {made.verified}", "red" if made.went_wrong else "")
         check = hints.command("check", str(path), "--net", hints.short_path(net))
-        print_next(output.console, [check])
+        resume = hints.command("resume", study, storage=storage)
+        print_next(output.console, [resume] if made.went_wrong else [check])
         output.result(
             {
                 "study": record.name,
                 "trial": chosen.number,
                 "latency_us": chosen.latency_us,
                 "latency_kind": chosen.latency_kind,
+                "verified": made.verified,
                 "schedule_path": str(path),
             }
         )

@@ -10,6 +10,7 @@ from autosched.report.output import opened_output
 VERIFY_EXAMPLES = (
     "autosched verify resnet50-n150",
     "autosched verify resnet50-n150 --candidates 3 --json",
+    "autosched verify resnet50-n150 --table docs/verified.md",
     "autosched verify resnet50-n150 --reproduce layer1.0.conv1 -o wrong.py",
 )
 
@@ -45,6 +46,10 @@ def verify(  # noqa: PLR0913 - one parameter per option
         str | None,
         typer.Option("--output", "-o", metavar="FILE.PY", help="Where --reproduce writes."),
     ] = None,
+    table: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.md", help="Add the result to a page of verified schedules."),
+    ] = None,
     jobs: options.Jobs = None,
     storage: options.Storage = None,
     as_json: options.Json = False,
@@ -62,7 +67,7 @@ def verify(  # noqa: PLR0913 - one parameter per option
 
     kind = choose_executing_device(device)
     use_simulator(SIMULATOR if kind == SIMULATOR else "", simulator)
-    asked = VerifyRequest(study, kind, candidates, min_concordance, storage, jobs)
+    asked = VerifyRequest(study, kind, candidates, min_concordance, storage, jobs, table)
     going_on = GoingOn(hints.command("verify", study, storage=storage))
     with opened_output(as_json) as output, interruptible(output, going_on, "verdict"):
         if reproduce is not None:

@@ -122,13 +122,15 @@ def test_what_is_right_is_stored_and_said_in_the_export(
     assert first.json["whole"]["verdict"] == "right"
     assert "latency" not in first.out
     worker.says = convolutions(ABORT)
-    again = verify(invoke, url)
+    again = verify(invoke, url, "--table", "verified.md")
     assert again.code == 0
     assert "stored" in again.out
     for name in ("tiny.py", "tiny.json"):
         invoke("export", "tiny-n150", "-o", name, "--storage", url)
     assert "\nverified:   simulator, PCC 0.9989\n" in (tmp_path / "tiny.py").read_text()
     assert '"executed_on": "simulator"' in (tmp_path / "tiny.json").read_text()
+    page = (tmp_path / "verified.md").read_text()
+    assert "| right | 0.9989 |" in page
 
 
 def test_what_is_wrong_is_left_out_of_the_next_search(
@@ -138,6 +140,9 @@ def test_what_is_wrong_is_left_out_of_the_next_search(
     done = verify(invoke, url)
     assert done.code == 1, done.err
     assert "wrong" in done.out
+    exported = invoke("export", "tiny-n150", "--storage", url)
+    assert "Its kernels: simulator, WRONG" in exported.out
+    assert "autosched resume tiny-n150" in exported.out
     assert "1 wrong" in done.out
     before = invoke("show", "tiny-n150", "--storage", url, "--json").json["best"]
     search = invoke("resume", "tiny-n150", "--trials", "2", "--storage", url, "--json")

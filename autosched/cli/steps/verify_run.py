@@ -1,8 +1,11 @@
 """The steps of ``autosched verify``."""
 
+import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autosched.boards import Board, find_board
@@ -31,6 +34,7 @@ from autosched.report.layer_rows import describe, describe_change
 from autosched.report.output import Screen, say
 from autosched.report.summary import print_next
 from autosched.report.verdict_table import VerdictRow, print_verdicts, tally_of
+from autosched.report.verification_table import VerifiedSchedule, add_verified, check_page
 from autosched.schedule.outcomes import AGAINST, Rejection, RunOutcome, Verdict, verdict_of
 from autosched.schedule.schedule import Schedule
 from autosched.search.open_study import open_study
@@ -78,6 +82,7 @@ class VerifyRequest:
     min_concordance: float = 0.99
     storage: str | None = None
     jobs: int | None = None
+    table: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,9 @@ def verify_study(output: Screen, asked: VerifyRequest) -> bool:
         DeviceError, BoardError: if a device is missing, or of another board.
         StoreError: if the database refuses.
     """
+    began = time.monotonic()
+    if asked.table is not None:
+        check_page(Path(asked.table))
     with open_writable(asked.storage) as store:
         subject = study_subject(output, store, asked)
         site = site_of(asked.kind, subject.board)
@@ -114,17 +122,14 @@ def verify_study(output: Screen, asked: VerifyRequest) -> bool:
             print_verdicts(output.console, rows, asked.kind)
             say(output.console, f"{words.count(len(rows), 'configuration')}: {tally_of(rows)}")
             configs = {step.config for step in own}
-            ended = [
-                item
-                for item in found
-                if item.step.config in configs and item.result.verdict in _ENDS_THE_RUN
-            ]
+            mine = [item for item in found if item.step.config in configs]
+            ended = [item for item in mine if item.result.verdict in _ENDS_THE_RUN]
             whole = None if _said(output, ended) else _whole(output, asked, subject, worker)
         if whole is not None:
-            result, plain = whole
+            whole = _with_layers(whole[0], mine), whole[1]
             fingerprint = subject.schedule.fingerprint()
-            made = Verification(fingerprint, site.kind, site.toolchain, result)
-            save_verification(store, subject.record, made)
+            kept = Verification(fingerprint, site.kind, site.toolchain, whole[0])
+            save_verification(store, subject.record, kept)
         stands = not any(item.speaks_against for item in found)
         if whole is not None:
             stands = stands and whole[0].verdict not in AGAINST
@@ -132,6 +137,11 @@ def verify_study(output: Screen, asked: VerifyRequest) -> bool:
         print_next(
             output.console, hints.after_verifying(asked.study, asked.storage, wrong, stands=stands)
         )
+    if asked.table is not None:
+        own_rows = [row_of(item) for item in mine]
+        made = _verified(subject, site, own_rows, whole, time.monotonic() - began)
+        add_verified(Path(asked.table), made)
+        say(output.console, f"Written: {asked.table}")
     output.result(
         {
             "study": asked.study,
@@ -140,10 +150,42 @@ def verify_study(output: Screen, asked: VerifyRequest) -> bool:
             "toolchain": site.toolchain,
             "stands": stands,
             "verdicts": [row.to_plain() for row in rows],
-            "whole": None if whole is None else plain,
+            "whole": None if whole is None else {**whole[1], "verdict": whole[0].verdict.value},
         }
     )
     return stands
+
+
+def _with_layers(whole: ExecutionRecord, alone: Sequence[StepVerdict]) -> ExecutionRecord:
+    """Return what a whole schedule came to: outputs may hide a layer that is wrong alone."""
+    if whole.verdict is Verdict.RIGHT and any(item.speaks_against for item in alone):
+        return replace(whole, verdict=Verdict.WRONG)
+    return whole
+
+
+def _verified(
+    subject: Subject,
+    site: ExecutionSite,
+    rows: Sequence[VerdictRow],
+    whole: tuple[ExecutionRecord, dict[str, Any]] | None,
+    wall_s: float,
+) -> VerifiedSchedule:
+    """Return the row of a page; ``rows`` are those of the schedule's own steps."""
+    made = subject.schedule.provenance
+    outputs = {} if whole is None else whole[1].get("outputs", {})
+    agreed = [found["top1"] for found in outputs.values() if found["top1"] is not None]
+    return VerifiedSchedule(
+        made.network,
+        made.batch,
+        made.board,
+        words.latency(made.latency_us, made.latency_kind),
+        None if whole is None else whole[0].verdict,
+        None if whole is None else whole[0].pcc,
+        min(agreed) if agreed else None,
+        rows,
+        wall_s,
+        f"{site.kind}, ttnn {site.ttnn_version}, autosched {version('autosched')}",
+    )
 
 
 def study_subject(output: Screen, store: Store, asked: VerifyRequest) -> Subject:

@@ -1,0 +1,124 @@
+"""What was verified, schedule by schedule, as a page that each verification adds its row to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autosched.errors import StoreError
+from autosched.report import words
+from autosched.report.verdict_table import VerdictRow
+from autosched.schedule.outcomes import AGAINST, Verdict
+
+_COLUMNS = (
+    "network",
+    "batch",
+    "board",
+    "best",
+    "verdict",
+    "PCC",
+    "top-1",
+    "layers alone",
+    "lowest",
+    "not executed",
+    "took",
+    "with",
+)
+_KEY = 3
+_TITLE = "# Verified schedules"
+_LEGEND = (
+    "Made by `autosched verify STUDY --table FILE`, which adds or replaces the study's row. The "
+    "best schedule of a study, executed and compared with PyTorch in float32: the PCC of the "
+    "output that agrees least, the share of images whose largest output is the same (top-1), how "
+    "many distinct configurations of layers and reshards are right when each is executed alone, "
+    "and the lowest concordance among them. What a simulator or its compiler cannot run is named. "
+    "What it took is the time of the verification on the machine that made it, never that of the "
+    "network; verdicts that were stored take none."
+)
+
+
+@dataclass(frozen=True)
+class VerifiedSchedule:
+    """A study's best schedule with what its execution came to.
+
+    ``whole`` is its verdict as a whole, None where it was not executed, with the ``pcc`` and
+    ``top1`` of the output that agrees least; ``latency`` as words, ``made_with`` says what ran it.
+    """
+
+    network: str
+    batch: int
+    board: str
+    latency: str
+    whole: Verdict | None
+    pcc: float | None
+    top1: float | None
+    rows: Sequence[VerdictRow]
+    wall_s: float
+    made_with: str
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The row of the page."""
+        judged = [row for row in self.rows if row.verdict in (Verdict.RIGHT, *AGAINST)]
+        right = [row for row in judged if row.verdict is Verdict.RIGHT]
+        lowest = [row.concordance for row in judged if row.concordance is not None]
+        lacking = [f"{row.place} ({row.verdict})" for row in self.rows if row not in judged]
+        return (
+            self.network,
+            str(self.batch),
+            self.board,
+            self.latency,
+            "not executed as a whole" if self.whole is None else self.whole.value,
+            "-" if self.pcc is None else f"{self.pcc:.4f}",
+            "-" if self.top1 is None else words.share(self.top1),
+            f"{len(right)} of {len(judged)}",
+            f"{min(lowest):.4f}" if lowest else "-",
+            ", ".join(lacking) or "-",
+            words.seconds(self.wall_s),
+            self.made_with,
+        )
+
+
+def add_verified(path: Path, made: VerifiedSchedule) -> None:
+    """Add a schedule's row to a page, in place of an earlier one of its network and board.
+
+    Raises:
+        StoreError: if the file cannot be read or written, or is another page.
+    """
+    rows = {row[:_KEY]: row for row in _read(path)}
+    rows[made.cells[:_KEY]] = made.cells
+    lines = [_line(_COLUMNS), _line(["---"] * len(_COLUMNS)), *map(_line, sorted(rows.values()))]
+    text = "\n\n".join([_TITLE, _LEGEND, "\n".join(lines)]) + "\n"
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def check_page(path: Path) -> None:
+    """Refuse a file that :func:`add_verified` could not add to, before anything is executed.
+
+    Raises:
+        StoreError: if it is another page, or its directory is missing.
+    """
+    if not path.parent.is_dir():
+        raise StoreError(f"--table {path}: there is no such directory; create it first")
+    _read(path)
+
+
+def _read(path: Path) -> list[tuple[str, ...]]:
+    if not path.exists():
+        return []
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path} cannot be read: {error}") from None
+    if not text.startswith(_TITLE):
+        raise StoreError(f"{path} is no page of verified schedules; name another file")
+    table = [line for line in text.splitlines() if line.startswith("| ")]
+    return [tuple(cell.strip() for cell in line.strip("|").split(" | ")) for line in table[2:]]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
