@@ -5,6 +5,7 @@ import signal
 import hypothesis
 import pytest
 
+from autosched.evidence import table
 from tests.once import OncePerRun, directory_of_run
 
 
@@ -25,6 +26,9 @@ _restore_signals()
 # examples, so that one that fails can be repeated.
 hypothesis.settings.register_profile("autosched", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("autosched")
+
+# What tests expect of a search is not of the cases that happen to be in the shipped table.
+table.SHIPPED_TABLE = table.SHIPPED_TABLE.with_name("none.json")
 
 pytest_plugins = ["tests.examples.studied", "tests.examples.simulator"]
 

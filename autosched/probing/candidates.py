@@ -4,7 +4,7 @@ Several layers are asked together, so that no worker waits for what one layer wa
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -16,6 +16,7 @@ from autosched.probing.probe_book import Ask, ProbeBook, Probed
 from autosched.schedule.configurations import Conv2dConfig, LayerConfig
 from autosched.schedule.outcomes import DeviceOp, Rejection, TimeKind
 from autosched.schedule.tensors import ShardLayout, TensorLayout
+from autosched.space.efforts import Effort
 from autosched.space.formats import LayerFormats, conv2d_base
 from autosched.space.layers import Option
 
@@ -34,7 +35,8 @@ class Choice:
     ``scratch_bytes`` is the peak per core beside inputs and output, ``saved_by_freeing_bytes`` what
     it is lower by where the layer may free its first input. ``move_us`` is the part
     of the time that ``ttnn.move`` took, which runs nothing where a tensor lies well already.
-    ``stderr_log`` is the standard error of log time, ``kind`` says where the time is from.
+    ``stderr_log`` is the standard error of log time, ``kind`` says where the time is from,
+    ``is_executed`` whether something of its kind was executed right.
     """
 
     config: LayerConfig
@@ -47,6 +49,7 @@ class Choice:
     saved_by_freeing_bytes: int = 0
     move_us: float = 0.0
     kind: TimeKind = TimeKind.ESTIMATED
+    is_executed: bool = True
 
     @property
     def layouts(self) -> tuple[TensorLayout, ...]:
@@ -111,6 +114,15 @@ def undominated(choices: Iterable[Choice], beside: Iterable[Choice] = ()) -> tup
     return tuple(left)
 
 
+def offered(choices: Sequence[Choice], effort: Effort) -> Sequence[Choice]:
+    """Return the candidates whose kind was executed; all where an effort offers the others, too.
+
+    A layer of which nothing was executed has nothing else to choose from.
+    """
+    executed = [choice for choice in choices if choice.is_executed]
+    return choices if effort.unexecuted or not executed else executed
+
+
 def choices_of(answers: Sequence[Probed | Rejection], config: LayerConfig) -> list[Choice]:
     """Return the answers that are no rejections as candidates of one configuration."""
     return [
@@ -125,6 +137,7 @@ def choices_of(answers: Sequence[Probed | Rejection], config: LayerConfig) -> li
             answer.outcome.saved_by_freeing_bytes,
             answer.move_us,
             answer.kind,
+            answer.is_executed,
         )
         for answer in answers
         if isinstance(answer, Probed)
@@ -162,6 +175,11 @@ class LayerQuestions:
     def conv2d_base(self, layer: Layer) -> Conv2dConfig:
         """Return a convolution's configuration in the formats of its layer."""
         return conv2d_base(layer, self._formats)
+
+    def sliced_base(self, layer: Layer) -> Conv2dConfig:
+        """Return the same for a convolution that reads tiles in DRAM."""
+        dtype = self._formats.dtype_from_dram(layer)
+        return replace(self.conv2d_base(layer), output_dtype=dtype)
 
     def ask(self, layer: Layer, option: Option) -> Ask:
         """Return the question that an option is."""

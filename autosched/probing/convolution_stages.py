@@ -12,7 +12,7 @@ from autosched.boards import Board
 from autosched.network.graph import Layer
 from autosched.network.operators import Conv2d, Convolution
 from autosched.network.stem_folding import fold_stem
-from autosched.probing.candidates import Asking, Choice, Given, LayerQuestions, choices_of
+from autosched.probing.candidates import Asking, Choice, Given, LayerQuestions, choices_of, offered
 from autosched.probing.restrictions import Restriction
 from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.outcomes import Rejection
@@ -62,7 +62,8 @@ class ConvolutionStages:
         base, source = self._questions.conv2d_base(layer), self._questions.source(layer)
         asked = structures(op, layer.shape, base, self._board, self._effort)
         found = yield from self._structured(op, [Option(config, None) for config in asked])
-        last_resorts = [in_slices(base)]
+        sliced_base = self._questions.sliced_base(layer)
+        last_resorts = [in_slices(sliced_base)]
         stem = self._folded_op()
         if stem is not None:
             found += yield from self._structured(stem, self._folded_options(base, found))
@@ -71,11 +72,11 @@ class ConvolutionStages:
         rare = [Option(config, None) for config in self._rare(op, found)]
         found += yield from self._questions.accepted(layer, rare, answers)
         # The last resort for an image that is too large for L1.
-        sliced = [*last_resorts, *([] if found else slicings(base, self._effort))]
+        sliced = [*last_resorts, *([] if found else slicings(sliced_base, self._effort))]
         in_dram = [Option(config, (source,)) for config in sliced]
         found += yield from self._questions.accepted(layer, in_dram, answers)
         if not found:
-            narrow = [Option(config, (source,)) for config in narrow_slices(base)]
+            narrow = [Option(config, (source,)) for config in narrow_slices(sliced_base)]
             found += yield from self._questions.accepted(layer, narrow, answers)
         return found, answers
 
@@ -84,7 +85,7 @@ class ConvolutionStages:
         found = yield from self._halo_moved(asked)
         legal = [c for c in found if all(rule.leaves(c) for rule in self._rules)]
         refined = []
-        for structure in self._promising(legal or found):
+        for structure in self._promising(offered(legal or found, self._effort)):
             assert isinstance(structure.config, Conv2dConfig)  # noqa: S101 - made of structures
             refined += [
                 Option(config, structure.input_layouts)

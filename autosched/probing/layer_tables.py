@@ -20,6 +20,7 @@ from autosched.probing.candidates import (
     ProbedTables,
     Tables,
     ask_together,
+    offered,
     undominated,
 )
 from autosched.probing.convolution_stages import ConvolutionStages
@@ -173,7 +174,14 @@ class TableBuilder:
         self, layer: Layer, found: Sequence[Choice], answers: Sequence[Probed | Rejection]
     ) -> Split:
         kept = self._effort.kept_layouts
-        return selected(layer, found, answers, self._rules, kept, self.questions.timed)
+        executed = offered(found, self._effort)
+        if len(executed) < len(found):
+            signature = self._network.layer_signature(layer)
+            left = (choice for choice in found if not choice.is_executed)
+            self._book.leave_out(
+                (signature, choice.config, choice.input_layouts) for choice in left
+            )
+        return selected(layer, executed, answers, self._rules, kept, self.questions.timed)
 
 
 def _alike(layers: Iterable[Layer], key: Callable[[Layer], Hashable]) -> list[list[Layer]]:

@@ -1,6 +1,6 @@
 """Probes of one study: asked of the store first, of the device otherwise, and kept."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -35,6 +35,11 @@ from autosched.store.probes import DeviceKey, ProbeKey, StoredProbe, load_probes
 
 _REPEAT_NOISE = 0.01
 _MOVE = "MoveDeviceOperation"
+NEVER_EXECUTED = "never executed"
+"""How candidates are counted that are left out as nothing of their kind was executed right."""
+UNEXECUTED = Rejection(
+    RejectionKind.ACCURACY, "nothing of its kind was executed; effort full offers it"
+)
 # What a busy or dying machine caused says nothing about the configuration: asked again next time.
 TRANSIENT = (RejectionKind.HANG, RejectionKind.CRASH)
 
@@ -63,7 +68,8 @@ class ProbeCounts:
     """How many probes were run on the device, how many were known, and what was rejected.
 
     ``stale`` is how many are stored of these layers that other code answered: of no use today;
-    ``left_out`` how many go wrong on a card as far as is known, by the reason.
+    ``left_out`` how many go wrong on a card as far as is known, by the reason, or are of a kind
+    that was never executed.
     """
 
     run: int = 0
@@ -94,6 +100,12 @@ class Judge(Protocol):
     def suspects(self, schedule: Schedule) -> bool:
         """Whether a schedule may have a step that was executed wrong."""
 
+    def is_executed(self, request: Request, key: ProbeKey, outcome: ProbeOutcome) -> bool:
+        """Whether a candidate, or its kind, was executed right."""
+
+    def unexecuted(self, schedule: Schedule, outcome: RunOutcome) -> tuple[str, ...]:
+        """Return the layers and changes of layout of a run of whose kind none was executed."""
+
 
 Ask = tuple[str, Request]
 """The signature of a layer (or :func:`reshard_signature`), and what is asked of the device."""
@@ -115,6 +127,7 @@ class Probed:
 
     ``stderr_log`` is the standard error of log time: the cost model's, or a card's repeat noise.
     ``move_us`` is what of the time ``ttnn.move`` takes; 0 where a card timed the whole layer.
+    ``is_executed`` says whether something of its kind was executed right.
     """
 
     outcome: ProbeOutcome
@@ -122,6 +135,7 @@ class Probed:
     kind: TimeKind
     stderr_log: float
     move_us: float = 0.0
+    is_executed: bool = True
 
 
 def total_us(ops: Iterable[DeviceOp]) -> float:
@@ -136,7 +150,8 @@ class ProbeBook:
     process loses the probes in flight at most. An answer of other code than today's is stale: it is
     asked for again and replaced. What its ``judge`` knows to go wrong on a card is a rejection, and
     stays what it is in the store; without one, nothing is. ``counts`` says how many were run and
-    reused; ``budget`` is that of :meth:`within`.
+    reused; ``budget`` is that of :meth:`within`. Unless it ``offers_unexecuted``, a reshard of a
+    kind that the judge says nobody has executed is a rejection, too.
     """
 
     def __init__(
@@ -151,6 +166,7 @@ class ProbeBook:
         self.cost = cost
         self.budget = UNLIMITED
         self.judge = judge
+        self.offers_unexecuted = True
         self._store = store
         self._device = device
         self._key = key
@@ -158,6 +174,7 @@ class ProbeBook:
         self._stored: set[ProbeKey] = set()
         self._asked: set[ProbeKey] = set()
         self._loaded: set[str] = set()
+        self._unexecuted: set[Hashable] = set()
 
     def load(self, signatures: Iterable[str]) -> None:
         """Read what the store knows of some layers, once."""
@@ -270,13 +287,15 @@ class ProbeBook:
         outcome = self._known[asked.key]
         if isinstance(outcome, Rejection):
             return outcome
-        if self.judge is not None:
-            against = self.judge.against_probe(asked.request, asked.key, outcome)
-            if against is not None:
-                self.counts.left_out = self.judge.left_out
-                return against
+        against = self._against(asked, outcome)
+        if against is not None:
+            return against
+        is_executed = self._is_executed(asked, outcome)
         if outcome.time_us is not None:
-            return Probed(outcome, outcome.time_us, TimeKind.MEASURED, _REPEAT_NOISE)
+            time_us = outcome.time_us
+            return Probed(
+                outcome, time_us, TimeKind.MEASURED, _REPEAT_NOISE, is_executed=is_executed
+            )
         ops = self.estimate(outcome.ops)
         return Probed(
             outcome,
@@ -284,7 +303,34 @@ class ProbeBook:
             TimeKind.ESTIMATED,
             self.cost.stderr_log(outcome.ops),
             total_us(op for op in ops if op.code == _MOVE),
+            is_executed,
         )
+
+    def _against(self, asked: _Question, outcome: ProbeOutcome) -> Rejection | None:
+        if self.judge is None:
+            return None
+        found = self.judge.against_probe(asked.request, asked.key, outcome)
+        if found is not None:
+            self._count_left_out()
+            return found
+        is_reshard = isinstance(asked.request, ReshardRequest)
+        if is_reshard and not self.offers_unexecuted and not self._is_executed(asked, outcome):
+            self.leave_out([asked.key])
+            return UNEXECUTED
+        return None
+
+    def _is_executed(self, asked: _Question, outcome: ProbeOutcome) -> bool:
+        return self.judge is None or self.judge.is_executed(asked.request, asked.key, outcome)
+
+    def leave_out(self, unexecuted: Iterable[Hashable]) -> None:
+        """Count what is not offered, each once, since nothing of its kind was executed right."""
+        self._unexecuted |= set(unexecuted)
+        self._count_left_out()
+
+    def _count_left_out(self) -> None:
+        known = {} if self.judge is None else self.judge.left_out
+        own = {NEVER_EXECUTED: len(self._unexecuted)} if self._unexecuted else {}
+        self.counts.left_out = {**known, **own}
 
     def _count(self, key: ProbeKey, outcome: ProbeOutcome | Rejection) -> None:
         if key in self._stored:

@@ -50,6 +50,7 @@ def build_problem(  # noqa: PLR0913 - what it is of, and who answers
     with ExitStack() as limits:
         for asked in filter(None, (book, measured)):
             limits.enter_context(asked.within(budget))
+            asked.offers_unexecuted = effort.unexecuted
         layers = LayerFormats(network, formats)
         builder = TableBuilder(
             network, layers, board, effort, book, measured, known=known, rules=rules
@@ -89,18 +90,24 @@ def ordered_problem(
     order = best_order(joint.problem, book.budget)
     # What was found in haste may be another order than the study's trials have.
     book.budget.check()
-    if order == joint.problem.order:
+    if order is None and not book.offers_unexecuted:
+        book.offers_unexecuted = True  # rather a reshard that nobody has executed than no schedule
+        return ordered_problem(network, tables, board, book, progress)
+    if order in {None, joint.problem.order}:
         return joint
     # Other tensors wait now, so that other spills are worth a probe.
     return probed(replace(network, layers=tuple(network.layers[index] for index in order)))
 
 
-def best_order(problem: Problem, budget: Budget = UNLIMITED) -> tuple[int, ...]:
-    """Return the execution order with the cheapest schedule, the problem's own among equals."""
+def best_order(problem: Problem, budget: Budget = UNLIMITED) -> tuple[int, ...] | None:
+    """Return the execution order with the cheapest schedule, the problem's own among equals.
+
+    None if no schedule is found in any.
+    """
     try:
         ordered, _ = solve_best_order(
             problem, memory_limit_states=_STATES, total_limit_s=budget.left_s
         )
     except SearchError:
-        return problem.order
+        return None
     return ordered.order

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from autosched.probing.known_wrong import BY_RULE
 from autosched.probing.lower_bound import MIXED
+from autosched.probing.probe_book import NEVER_EXECUTED
 from autosched.schedule.outcomes import Rejection, RejectionKind, TimeKind, Verdict
 
 MICRO = "µs"
@@ -83,6 +84,7 @@ def gain(default_us: float | None, best_us: float | None, kind: TimeKind | None)
 
 _LEFT_OUT = {
     BY_RULE: BY_RULE,
+    NEVER_EXECUTED: "of kinds never executed",
     Verdict.WRONG.value: "executed wrong",
     Verdict.VARIES.value: "executed with results that vary",
     Verdict.HANG.value: "hung when executed",

@@ -1,6 +1,6 @@
 """A schedule: one joint choice for a whole network, and where it comes from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -9,6 +9,8 @@ from autosched.schedule.outcomes import TimeKind, Verdict
 from autosched.schedule.serialization import digest, fields_of, with_freeing_flag
 from autosched.schedule.tensors import Edge, TensorLayout
 
+_NAMED = 3
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -16,6 +18,8 @@ class Provenance:
 
     ``executed_on`` is "simulator" or "card" where the schedule of ``executed_fingerprint`` was
     executed beside PyTorch, with what came of it: a verdict, and the PCC of its worst output.
+    ``unexecuted`` are the layers and changes of layout of that schedule whose kind was never
+    executed right, with whatever small layers; None where nobody has looked.
     """
 
     LATER_FIELDS: ClassVar[Mapping[str, object]] = {
@@ -23,6 +27,7 @@ class Provenance:
         "executed_verdict": "",
         "executed_pcc": None,
         "executed_fingerprint": "",
+        "unexecuted": None,
     }
     """Written only where they say something, as older files and records do not have them."""
 
@@ -41,20 +46,41 @@ class Provenance:
     executed_verdict: str = ""
     executed_pcc: float | None = None
     executed_fingerprint: str = ""
+    unexecuted: tuple[str, ...] | None = None
 
     @property
     def verified(self) -> str:
         """What came of executing the schedule beside PyTorch, on what: "simulator, PCC 0.9989"."""
         if not self.executed_on:
-            return "not executed"
+            return f"not executed{self._of_kinds}"
         pcc = "" if self.executed_pcc is None else f", PCC {self.executed_pcc:.4f}"
-        is_right = self.executed_verdict == Verdict.RIGHT
-        return f"{self.executed_on}{'' if is_right else f', {self.executed_verdict.upper()}'}{pcc}"
+        wrong = f", {self.executed_verdict.upper()}" if self.went_wrong else ""
+        return f"{self.executed_on}{wrong}{pcc}"
 
-    def unexecuted(self) -> "Provenance":
-        """Return it without what came of an execution."""
+    @property
+    def went_wrong(self) -> bool:
+        """Whether the schedule was executed, and not right."""
+        return bool(self.executed_on) and self.executed_verdict != Verdict.RIGHT
+
+    @property
+    def _of_kinds(self) -> str:
+        if self.unexecuted is None:
+            return ""
+        if not self.unexecuted:
+            return ", but its kinds of layers were, alone (simulator)"
+        named = ", ".join(self.unexecuted[:_NAMED])
+        more = len(self.unexecuted) - _NAMED
+        return f"; kinds of layers never executed: {named}{f' and {more} more' if more > 0 else ''}"
+
+    def of_an_edit(self) -> "Provenance":
+        """Return it without what was known of the schedule before an edit."""
         return replace(
-            self, executed_on="", executed_verdict="", executed_pcc=None, executed_fingerprint=""
+            self,
+            executed_on="",
+            executed_verdict="",
+            executed_pcc=None,
+            executed_fingerprint="",
+            unexecuted=None,
         )
 
 
@@ -81,9 +107,16 @@ class Schedule:
     def with_own_execution(self) -> "Schedule":
         """Return it without the execution of another schedule, such as this one before an edit."""
         made = self.provenance
-        if not made.executed_on or made.executed_fingerprint == self.fingerprint():
+        if made.executed_fingerprint in ("", self.fingerprint()):
             return self
-        return replace(self, provenance=made.unexecuted())
+        return replace(self, provenance=made.of_an_edit())
+
+    def with_unexecuted(self, places: Iterable[str]) -> "Schedule":
+        """Return it with the layers and changes of layout whose kind was never executed."""
+        made = replace(
+            self.provenance, unexecuted=tuple(places), executed_fingerprint=self.fingerprint()
+        )
+        return replace(self, provenance=made)
 
     def fingerprint(self) -> str:
         """Return a digest of the choices and the execution order, the same for equal ones.

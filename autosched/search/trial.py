@@ -64,6 +64,9 @@ def run_trial(
     )
     if isinstance(outcome, Rejection):
         return record
+    if book.judge is not None:
+        unexecuted = book.judge.unexecuted(schedule, outcome)
+        record = replace(record, schedule=schedule.with_unexecuted(unexecuted))
     measured = outcome.latency_us is not None
     if measured:
         ops, latency_us, std_us = outcome.ops, outcome.latency_us, outcome.latency_std_us

@@ -15,7 +15,8 @@ class Effort:
     seldom pay. ``kept_layouts`` is how many combinations of a layer's layouts the joint search
     keeps beyond the best of each sharding, ``grids`` whether explicit core grids are probed.
     ``slices`` bounds how many numbers of slices are probed for an image too large for L1.
-    ``trials`` is the default number of whole-network trials.
+    ``unexecuted`` says whether kinds of candidates that nobody has executed right are offered where
+    there are others. ``trials`` is the default number of whole-network trials.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Effort:
     grids: bool
     rare_switches: bool
     slices: int
+    unexecuted: bool
     trials: int
 
 
@@ -32,13 +34,13 @@ QUICK = "quick"
 EFFORTS = {
     effort.name: effort
     for effort in (
-        Effort(QUICK, 3, 2, 4, False, False, 0, 10),
-        Effort("default", 6, 4, 8, False, False, 3, 30),
-        Effort("full", 64, 12, 24, True, True, 6, 200),
+        Effort(QUICK, 3, 2, 4, False, False, 0, False, 10),
+        Effort("default", 6, 4, 8, False, False, 3, False, 30),
+        Effort("full", 64, 12, 24, True, True, 6, True, 200),
     )
 }
 
-FIRST_LOOK = Effort("first look", 1, 1, 2, False, False, 0, 1)
+FIRST_LOOK = Effort("first look", 1, 1, 2, False, False, 0, False, 1)
 """So few candidates that a new study soon has a schedule to improve on."""
 
 

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -5,10 +6,23 @@ import pytest
 
 from autosched.device.revisions import execution_revision_of, reshard_execution_revision
 from autosched.evidence.known_faults import KNOWN_FAULTS
-from autosched.probing.known_wrong import BY_RULE, executed_configs, layer_config, reshard_config
+from autosched.evidence.table import ExecutedKinds, meetings
+from autosched.probing.known_wrong import (
+    BY_RULE,
+    executed_steps,
+    kind_of_request,
+    layer_config,
+    reshard_config,
+)
+from autosched.probing.probe_book import NEVER_EXECUTED, ProbeCounts
+from autosched.report import words
+from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome, Verdict
+from autosched.schedule.tensors import ShardLayout
 from autosched.search.open_study import open_study
+from autosched.search.settings import Settings
 from autosched.search.study import Study
+from autosched.space.efforts import find_effort
 from autosched.store.database import Store
 from autosched.store.executions import (
     SIMULATED,
@@ -33,9 +47,11 @@ def note(
     save_execution(store, ExecutionKey(*config, revision, SITE), result)
 
 
-def opened(store: Store, studied: Studied, name: str = "judging") -> Study:
+def opened(
+    store: Store, studied: Studied, name: str = "judging", settings: Settings = QUICK
+) -> Study:
     device = Scripted(studied.device())
-    return open_study(store, residual(), "n150", QUICK, name, device)
+    return open_study(store, residual(), "n150", settings, name, device)
 
 
 def best_config(studied: Studied, layer: str) -> tuple[ExecutedConfig, str]:
@@ -44,8 +60,14 @@ def best_config(studied: Studied, layer: str) -> tuple[ExecutedConfig, str]:
     assert schedule is not None
     outcome = studied.records.runs[schedule.fingerprint()]
     assert isinstance(outcome, RunOutcome)
-    configs = dict(executed_configs(network, schedule, outcome.output_layouts))
+    steps = executed_steps(network, schedule, outcome.output_layouts)
+    configs = {step.place: step.config for step in steps}
     return configs[layer], execution_revision_of(type(network.by_name[layer].op))
+
+
+def by_execution(counts: ProbeCounts) -> dict[str, int]:
+    """What was left out as executed, not by a rule."""
+    return {reason: number for reason, number in counts.left_out.items() if reason != BY_RULE}
 
 
 def convolution(studied: Studied) -> str:
@@ -66,7 +88,7 @@ def test_a_candidate_that_executed_wrong_is_no_candidate(studied: Studied, probe
         counts = study.probe_counts
     assert config not in left
     assert left
-    assert counts.left_out == {Verdict.WRONG.value: 1}
+    assert by_execution(counts) == {Verdict.WRONG.value: 1}
 
 
 @pytest.mark.parametrize(
@@ -93,7 +115,7 @@ def test_what_does_not_count_leaves_nothing_out(
     save_execution(probed, key, result)
     with opened(probed, studied) as study:
         study.prepare()
-        assert study.probe_counts.left_out == {}
+        assert by_execution(study.probe_counts) == {}
 
 
 def test_a_reshard_that_executed_wrong_cannot_be_chosen(studied: Studied, probed: Store) -> None:
@@ -106,7 +128,7 @@ def test_a_reshard_that_executed_wrong_cannot_be_chosen(studied: Studied, probed
     note(probed, config, reshard_execution_revision())
     with opened(probed, studied) as study:
         tables = [*study.prepare().reshards.values(), *study.prepare().spills.values()]
-        assert study.probe_counts.left_out == {Verdict.WRONG.value: 1}
+        assert by_execution(study.probe_counts) == {Verdict.WRONG.value: 1}
     shapes = {
         edge.producer: studied.network.by_name[edge.producer].shape
         for edge in studied.network.edges
@@ -151,7 +173,8 @@ def test_ttnns_default_counts_only_as_far_as_it_computes_right(
     outcome = studied.records.runs[default.fingerprint]
     assert isinstance(outcome, RunOutcome)
     name = convolution(studied)
-    configs = dict(executed_configs(studied.network, default.schedule, outcome.output_layouts))
+    steps = executed_steps(studied.network, default.schedule, outcome.output_layouts)
+    configs = {step.place: step.config for step in steps}
     note(probed, configs[name], execution_revision_of(type(studied.network.by_name[name].op)))
     with opened(probed, studied) as study:
         study.optimize(trials=2)
@@ -198,3 +221,122 @@ def test_ttnns_default_that_went_wrong_by_a_former_lowering_runs_again(
     assert trials[default.number].rejection == reject
     again = [trial for trial in trials[before:] if trial.sampler == DEFAULT_SAMPLER]
     assert [trial.rejection for trial in again] == [None]
+
+
+def kinds_but(studied: Studied, pattern: str) -> ExecutedKinds:
+    """All kinds of the studied network's candidates as executed, but those of a pattern."""
+    outcomes = [
+        (request, answer)
+        for answers in (studied.records.probes, studied.records.reshards)
+        for request, answer in answers.items()
+        if isinstance(answer, ProbeOutcome)
+    ]
+    kinds = {kind_of_request(request, outcome) for request, outcome in outcomes} - {""}
+    left = [kind for kind in kinds if not re.match(pattern, kind)]
+    assert len(left) < len(kinds)
+    return ExecutedKinds(frozenset(found for kind in left for found in meetings(kind)))
+
+
+def with_kinds(monkeypatch: pytest.MonkeyPatch, kinds: ExecutedKinds) -> None:
+    monkeypatch.setattr("autosched.probing.known_wrong.shipped_kinds", lambda *_: kinds)
+
+
+def shardings(study: Study) -> set[ShardLayout | None]:
+    joint = study.prepare()
+    return {
+        choice.config.shard_layout
+        for name in joint.tables
+        for choice in joint.everything(name)
+        if isinstance(choice.config, Conv2dConfig)
+    }
+
+
+def test_a_kind_that_nobody_executed_is_left_out_and_said_to_be(
+    studied: Studied, probed: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_kinds(monkeypatch, kinds_but(studied, "Conv2d.*asked block"))
+    with opened(probed, studied) as study:
+        best = study.optimize(trials=2)
+        found = shardings(study)
+        left_out = study.probe_counts.left_out[NEVER_EXECUTED]
+    assert ShardLayout.BLOCK not in found
+    assert ShardLayout.HEIGHT in found
+    assert left_out > 0
+    assert words.left_out({NEVER_EXECUTED: 3}) == "3 candidates left out: of kinds never executed"
+    assert best is not None
+    assert best.schedule is not None
+    assert best.schedule.provenance.unexecuted == ()
+
+
+def test_at_effort_full_it_is_offered(
+    studied: Studied, probed: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_kinds(monkeypatch, kinds_but(studied, "Conv2d.*asked block"))
+    settings = replace(QUICK, effort=replace(find_effort("quick"), unexecuted=True))
+    with opened(probed, studied, settings=settings) as study:
+        assert ShardLayout.BLOCK in shardings(study)
+        assert NEVER_EXECUTED not in study.probe_counts.left_out
+
+
+def test_a_layer_of_which_nothing_was_executed_is_named(
+    studied: Studied, probed: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_kinds(monkeypatch, kinds_but(studied, "Linear"))
+    with opened(probed, studied) as study:
+        best = study.optimize(trials=2)
+    assert best is not None
+    assert best.schedule is not None
+    assert best.schedule.provenance.unexecuted == ("fc",)
+    assert best.schedule.provenance.verified == "not executed; kinds of layers never executed: fc"
+
+
+def test_what_was_executed_itself_needs_no_kind(
+    studied: Studied, probed: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_kinds(monkeypatch, kinds_but(studied, "Linear"))
+    with opened(probed, studied) as study:
+        best = study.optimize(trials=2)
+    assert best is not None
+    assert best.schedule is not None
+    network = studied.network
+    layer = network.by_name["fc"]
+    device = studied.device()
+    device.load(network)
+    outcome = device.run(best.schedule)
+    assert isinstance(outcome, RunOutcome)
+    steps = executed_steps(network, best.schedule, outcome.output_layouts)
+    config = next(step.config for step in steps if step.place == "fc")
+    right = ExecutionRecord(Verdict.RIGHT, 1.0, 1.0)
+    note(probed, config, execution_revision_of(type(layer.op)), right)
+    with opened(probed, studied, "again") as study:
+        best = study.optimize(trials=2)
+    assert best is not None
+    assert best.schedule is not None
+    assert best.schedule.provenance.unexecuted == ()
+
+
+def test_rather_a_reshard_that_nobody_executed_than_no_schedule(
+    studied: Studied, probed: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_kinds(monkeypatch, kinds_but(studied, "reshard"))
+    with opened(probed, studied) as study:
+        joint = study.prepare()
+        offered = [pair for table in joint.reshards.values() for pair in table.times_us]
+        best = study.optimize(trials=2)
+    assert best is not None
+    assert best.schedule is not None
+    named = best.schedule.provenance.unexecuted
+    assert named is not None
+    assert bool(offered) is bool(named)
+
+
+def test_without_a_table_nothing_is_left_out(
+    studied: Studied, probed: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_kinds(monkeypatch, ExecutedKinds(frozenset()))
+    with opened(probed, studied) as study:
+        best = study.optimize(trials=2)
+        assert NEVER_EXECUTED not in study.probe_counts.left_out
+    assert best is not None
+    assert best.schedule is not None
+    assert set(best.schedule.provenance.unexecuted or ()) >= {"conv1", "fc"}

@@ -119,6 +119,7 @@ class Reshards:
     refused: Rejection = REFUSED
     asked: list[LayoutChange] = field(default_factory=list)
     budget: Budget = UNLIMITED
+    offers_unexecuted: bool = True
 
     def ask_all(self, asks: Sequence[Ask], **_: object) -> list[Probed | Rejection]:
         requests = [cast("ReshardRequest", request) for _, request in asks]

@@ -14,9 +14,11 @@ from autosched.device.machine import SIMULATOR, choose_device, ttnn_version
 from autosched.device.worker import WorkerDevice
 from autosched.errors import ScheduleError
 from autosched.evidence.known_faults import known_faults
+from autosched.evidence.table import shipped_kinds
 from autosched.export.loading import load_schedule
 from autosched.export.validation import check_layers, check_provenance
 from autosched.network.graph import Network
+from autosched.probing.known_wrong import KnownWrong
 from autosched.probing.probe_book import total_us
 from autosched.report import words
 from autosched.report.layer_rows import host_rows
@@ -82,6 +84,8 @@ def check_schedule(output: Screen, asked: CheckRequest) -> bool:
             answer = worker.run(schedule)
             plain |= _timed(output, asked, schedule, answer, cost)
             plain["known_faults"] = _warn_of_faults(output, schedule, network, answer, board.arch)
+        if kind == "mock":
+            plain |= _say_verified(output, schedule, network, answer, board.arch)
         if kind != "mock":
             comparison = Comparison(file, network, schedule, inputs, kind, asked.min_pcc)
             executed, is_right = execute_schedule(
@@ -137,6 +141,24 @@ def _warn_of_faults(
     for layer, fault in faults.items():
         say(output.console, f"Layer {layer} is known to go wrong: {fault.words}", "red")
     return {layer: fault.name for layer, fault in faults.items()}
+
+
+def _say_verified(
+    output: Screen,
+    schedule: Schedule,
+    network: Network,
+    answer: RunOutcome | Rejection,
+    arch: str,
+) -> dict[str, Any]:
+    """Say whether the kernels of a schedule were executed, or others of their kinds."""
+    schedule = schedule.with_own_execution()
+    if not schedule.provenance.executed_on and isinstance(answer, RunOutcome):
+        ttnn = ttnn_version()
+        judge = KnownWrong(network, {}, arch, ttnn, kinds=shipped_kinds(arch, ttnn))
+        schedule = schedule.with_unexecuted(judge.unexecuted(schedule, answer))
+    made = schedule.provenance
+    say(output.console, f"Its kernels: {made.verified}")
+    return {"verified": made.verified, "unexecuted": made.unexecuted}
 
 
 def _has_host_layers(schedule: Schedule) -> bool:

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from autosched.boards import Board
-from autosched.device.machine import SIMULATOR, cache_dir, choose_device, silicon_devices
+from autosched.device.machine import (
+    SIMULATOR,
+    cache_dir,
+    choose_device,
+    silicon_devices,
+    ttnn_version,
+)
 from autosched.device.simulator.environment import (
     check_simulates,
     installed_toolchain,
@@ -18,6 +24,7 @@ from autosched.device.simulator.environment import (
 )
 from autosched.device.worker import WorkerDevice
 from autosched.errors import AutoschedError
+from autosched.evidence.table import shipped_evidence
 from autosched.report import words
 from autosched.store.database import open_writable
 
@@ -53,6 +60,7 @@ def checks(board: Board, device: str, storage: str | None) -> Iterator[Check]:
     if device == SIMULATOR:
         yield _simulator(board)
         yield _sfpi()
+    yield _kinds(board)
     yield _cache()
     yield _database(storage)
     yield _dashboard(storage)
@@ -104,6 +112,19 @@ def _sfpi() -> Check:
     except AutoschedError as error:
         return Check("sfpi", "failed", str(error))
     return Check("sfpi", "ok", f"{found.compiler} ({found.version})")
+
+
+def _kinds(board: Board) -> Check:
+    ttnn = ttnn_version()
+    evidence = shipped_evidence(ttnn)
+    executed, wrong = (0, 0) if evidence is None else evidence.count(board.arch)
+    if not executed:
+        advice = "autosched simulate --write executes some; until then nothing is left out for it"
+        text = f"no kind of candidate was executed on a {board.arch} with ttnn {ttnn}"
+        return Check("kinds", "warning", text, advice)
+    note = f", {wrong} more wrong" if wrong else ""
+    right = executed - wrong
+    return Check("kinds", "ok", f"{right} of candidates executed right on a {board.arch}{note}")
 
 
 def _cache() -> Check:
