@@ -155,10 +155,12 @@ class Verdict(TextEnum):
 
     Only what is in :data:`AGAINST` speaks against a configuration: where the simulator lacks
     something, or a compiler that stands in for SFPI's, nobody knows what a card does. One that is
-    lost was killed from outside, as by a system short of memory.
+    lost was killed from outside, as by a system short of memory. A schedule is imprecise if each
+    layer is right alone, on what the device gave it, but rounding adds up to outputs that differ.
     """
 
     RIGHT = "right"
+    IMPRECISE = "imprecise"
     WRONG = "wrong"
     VARIES = "varies"
     HANG = "hang"

@@ -10,6 +10,7 @@ from autosched.schedule.serialization import digest, fields_of, with_freeing_fla
 from autosched.schedule.tensors import Edge, TensorLayout
 
 _NAMED = 3
+_SOUND = (Verdict.RIGHT, Verdict.IMPRECISE)
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,13 @@ class Provenance:
         if not self.executed_on:
             return f"not executed{self._of_kinds}"
         pcc = "" if self.executed_pcc is None else f", PCC {self.executed_pcc:.4f}"
-        wrong = f", {self.executed_verdict.upper()}" if self.went_wrong else ""
-        return f"{self.executed_on}{wrong}{pcc}"
+        is_right = self.executed_verdict == Verdict.RIGHT
+        return f"{self.executed_on}{'' if is_right else f', {self.executed_verdict.upper()}'}{pcc}"
 
     @property
     def went_wrong(self) -> bool:
-        """Whether the schedule was executed, and not right."""
-        return bool(self.executed_on) and self.executed_verdict != Verdict.RIGHT
+        """Whether the schedule was executed, and something in it was not right."""
+        return bool(self.executed_on) and self.executed_verdict not in _SOUND
 
     @property
     def _of_kinds(self) -> str:

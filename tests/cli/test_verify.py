@@ -57,6 +57,7 @@ class ToldWorker:
     """Executes nothing, and says what it is told."""
 
     says: Says = staticmethod(right)
+    output: Agreement = agreement(0.9988)
     tests: list[LayerTest]
 
     def __init__(self, _board: Board, _kind: str) -> None:
@@ -76,7 +77,7 @@ class ToldWorker:
         )
         for layer in layers:
             report(layer)
-        return Execution({"output": agreement(0.9988)}, layers, {})
+        return Execution({"output": type(self).output}, layers, {})
 
     def close(self) -> None:
         pass
@@ -131,6 +132,20 @@ def test_what_is_right_is_stored_and_said_in_the_export(
     assert '"executed_on": "simulator"' in (tmp_path / "tiny.json").read_text()
     page = (tmp_path / "verified.md").read_text()
     assert "| right | 0.9989 |" in page
+
+
+def test_rounding_that_adds_up_is_no_fault(
+    worker: type[ToldWorker], url: str, invoke: Invoke
+) -> None:
+    worker.output = Agreement(0.95, 0.95, 0.3, 1.0)
+    done = verify(invoke, url, "--json")
+    assert done.code == 0, done.err
+    assert done.json["whole"]["verdict"] == "imprecise"
+    assert not done.json["whole"]["is_right"]
+    assert "each layer is right alone, but rounding adds up" in done.err
+    exported = invoke("export", "tiny-n150", "-o", "tiny.py", "--storage", url)
+    assert "Its kernels: simulator, IMPRECISE, PCC 0.9500" in exported.out
+    assert "autosched check tiny.py" in exported.out
 
 
 def test_what_is_wrong_is_left_out_of_the_next_search(

@@ -24,7 +24,7 @@ from autosched.report import words
 from autosched.report.layer_rows import host_rows
 from autosched.report.output import Screen, say
 from autosched.schedule.configurations import HOST_METHOD, FixedConfig
-from autosched.schedule.outcomes import Rejection, RunOutcome, TimeKind
+from autosched.schedule.outcomes import Rejection, RunOutcome, TimeKind, Verdict
 from autosched.schedule.schedule import Schedule
 from autosched.store.database import open_store
 
@@ -88,9 +88,10 @@ def check_schedule(output: Screen, asked: CheckRequest) -> bool:
             plain |= _say_verified(output, schedule, network, answer, board.arch)
         if kind != "mock":
             comparison = Comparison(file, network, schedule, inputs, kind, asked.min_pcc)
-            executed, is_right = execute_schedule(
+            executed, verdict = execute_schedule(
                 output, worker, comparison, each_layer=asked.layers
             )
+            is_right = verdict is Verdict.RIGHT
             plain |= executed
     output.result(plain)
     return is_right

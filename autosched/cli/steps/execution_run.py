@@ -26,7 +26,13 @@ from autosched.report.execution_table import (
 from autosched.report.layer_rows import describe
 from autosched.report.output import Screen, say
 from autosched.report.progress import SearchScreen
-from autosched.schedule.outcomes import ExecutedLayer, Execution, LayerExecution, Rejection
+from autosched.schedule.outcomes import (
+    ExecutedLayer,
+    Execution,
+    LayerExecution,
+    Rejection,
+    Verdict,
+)
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import TensorLayout
 
@@ -56,8 +62,8 @@ def use_simulator(device: str, path: str | None) -> None:
 
 def execute_schedule(
     output: Screen, worker: WorkerDevice, asked: Comparison, *, each_layer: bool
-) -> tuple[dict[str, Any], bool]:
-    """Execute, print what agrees with PyTorch, and return it as JSON types, and whether all does.
+) -> tuple[dict[str, Any], Verdict]:
+    """Execute, print what agrees with PyTorch, and return it as JSON types, and the verdict.
 
     Raises:
         ScheduleError: if the device rejects a layer, or does not survive it.
@@ -75,7 +81,7 @@ def report_execution(
     execution: Execution,
     *,
     each_layer: bool,
-) -> tuple[dict[str, Any], bool]:
+) -> tuple[dict[str, Any], Verdict]:
     """Print what of an execution agrees with PyTorch, as :func:`execute_schedule` does."""
     rows = [_row(asked.schedule, layer) for layer in execution.layers]
     if each_layer:
@@ -84,25 +90,40 @@ def report_execution(
     print_outputs(output.console, execution.outputs, asked.kind)
     blamed = worst(rows)
     lowest = min(found.pcc for found in execution.outputs.values())
-    is_right = lowest >= asked.min_pcc and blamed.lowest >= asked.min_pcc
+    verdict = _verdict(lowest, blamed.lowest, asked.min_pcc)
     say(
         output.console,
         f"Layer that agrees least with PyTorch: {blamed.name} (concordance "
         f"{blamed.lowest:.4f}), {blamed.configuration}",
     )
-    verdict = "right" if is_right else "WRONG"
-    say(
-        output.console,
-        f"{asked.file} computes {verdict} ({words.executed(asked.kind)})",
-        "green" if is_right else "red",
-    )
+    how, style = _SAID[verdict]
+    say(output.console, f"{asked.file} computes {how} ({words.executed(asked.kind)})", style)
     return {
         "executed": words.executed(asked.kind),
-        "is_right": is_right,
+        "is_right": verdict is Verdict.RIGHT,
+        "verdict": verdict.value,
         "outputs": {name: finite(asdict(found)) for name, found in execution.outputs.items()},
         "worst_layer": blamed.to_plain(),
         "layers": [row.to_plain() for row in rows],
-    }, is_right
+    }, verdict
+
+
+_SAID = {
+    Verdict.RIGHT: ("right", "green"),
+    Verdict.IMPRECISE: (
+        "imprecisely: each layer is right alone, but rounding adds up in the outputs; "
+        "--activations bfloat16 and a higher --fidelity round less",
+        "yellow",
+    ),
+    Verdict.WRONG: ("WRONG", "red"),
+}
+
+
+def _verdict(output: float, layer: float, least: float) -> Verdict:
+    """Return the verdict by the lowest PCC of an output and concordance of a layer alone."""
+    if layer < least:
+        return Verdict.WRONG
+    return Verdict.RIGHT if output >= least else Verdict.IMPRECISE
 
 
 def executed_network(

@@ -70,6 +70,7 @@ _ENDS_THE_RUN = (
     Verdict.NOT_SIMULATED,
     Verdict.REJECTED,
 )
+_RAN = (Verdict.RIGHT, Verdict.IMPRECISE)
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def verify_study(output: Screen, asked: VerifyRequest) -> bool:
 
 def _with_layers(whole: ExecutionRecord, alone: Sequence[StepVerdict]) -> ExecutionRecord:
     """Return what a whole schedule came to: outputs may hide a layer that is wrong alone."""
-    if whole.verdict is Verdict.RIGHT and any(item.speaks_against for item in alone):
+    if whole.verdict in _RAN and any(item.speaks_against for item in alone):
         return replace(whole, verdict=Verdict.WRONG)
     return whole
 
@@ -348,8 +349,7 @@ def _whole(
         say(output.console, not_run(comparison, answer), "red")
         result = ExecutionRecord(verdict_of(answer, asked.min_concordance), message=answer.message)
         return result, {"verdict": result.verdict.value, "message": result.message}
-    plain, is_right = report_execution(output, worker, comparison, answer, each_layer=False)
-    verdict = Verdict.RIGHT if is_right else Verdict.WRONG
+    plain, verdict = report_execution(output, worker, comparison, answer, each_layer=False)
     worst = min(answer.outputs.values(), key=lambda found: found.pcc)
     result = ExecutionRecord(verdict, worst.pcc, worst.concordance)
-    return result, {"verdict": verdict.value, **plain}
+    return result, plain
