@@ -226,18 +226,18 @@ def depthwise_row_of_tables(candidate: Executable) -> bool:
 
 
 def reuse_in_parts(candidate: Executable) -> bool:
-    """Whether activations are reused in blocks that are a part of the shard, or in a narrow image.
+    """Whether activations are reused in blocks that are a part of the shard, or of ragged rows.
 
-    A block that is the whole shard, or ttnn's own choice, is right in rows of 20 pixels and more;
-    of those up to 16 some are wrong.
+    A block that is the whole shard, or ttnn's own choice, is right where it is whole rows of the
+    image, of 20 pixels and more. Of narrower rows some are wrong, and of parts of rows some hang.
     """
     config = candidate.config
     if not isinstance(config, Conv2dConfig) or not config.enable_activation_reuse:
         return False
     steps = candidate.ops_of(_CONVOLUTION)
-    is_narrow = bool(steps) and candidate.shape[3] < _REUSED_WIDTH
-    return is_narrow or any(
-        0 < config.act_block_h_override < _rows(step.outputs[0].layout) for step in steps
+    width, rows = candidate.shape[3], [_rows(step.outputs[0].layout) for step in steps]
+    return (bool(steps) and width < _REUSED_WIDTH) or any(
+        0 < config.act_block_h_override < count or count % width for count in rows
     )
 
 

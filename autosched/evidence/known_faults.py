@@ -175,9 +175,9 @@ KNOWN_FAULTS = (
     ),
     KnownFault(
         "activation-reuse-in-parts",
-        "convolution with activation reuse whose activation block is a part of the shard, or whose "
-        "output is narrower than 20",
-        "wrong numbers, or reads beyond L1: the simulator stops",
+        "convolution with activation reuse whose activation block is a part of the shard or no "
+        "whole rows of the image, or whose output is narrower than 20",
+        "wrong numbers, a hang, or reads beyond L1: the simulator stops",
         _EXECUTED,
         ("", ""),
         _BOTH,

@@ -166,6 +166,7 @@ ROW = {"groups": 64, "outer": 64, "inner": 64, "sides": (1, 64)}
         ),
         (reusing((10, 4), 64), "activation-reuse-in-parts"),
         (reusing((24, 16), 96), "activation-reuse-in-parts"),
+        (reusing((96, 96), 160), "activation-reuse-in-parts"),
         (from_dram(40), "reshaped-padding-channels"),
     ],
 )
