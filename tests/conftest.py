@@ -5,7 +5,7 @@ import signal
 import hypothesis
 import pytest
 
-from autosched.evidence import table
+from tests import set_shipped_table_aside
 from tests.once import OncePerRun, directory_of_run
 
 
@@ -21,14 +21,12 @@ def _restore_signals() -> None:
 
 
 _restore_signals()
+set_shipped_table_aside()
 
 # No test has a time limit of its own, since a loaded machine is no mistake; each run tries the same
 # examples, so that one that fails can be repeated.
 hypothesis.settings.register_profile("autosched", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("autosched")
-
-# What tests expect of a search is not of the cases that happen to be in the shipped table.
-table.SHIPPED_TABLE = table.SHIPPED_TABLE.with_name("none.json")
 
 pytest_plugins = ["tests.examples.studied", "tests.examples.simulator"]
 

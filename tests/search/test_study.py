@@ -197,9 +197,9 @@ def test_the_probes_are_asked_for_once(studied: Studied, probed: Store):
 
 def test_time_that_is_up_ends_the_probing(studied: Studied, store: Store):
     """What was probed until then is kept."""
-    device = sluggish(studied, 0.05)
+    device = sluggish(studied, 0.5)
     with fresh(studied, store, device) as study:
-        best = study.optimize(timeout_s=0.04)
+        best = study.optimize(timeout_s=0.4)
         assert best is not None
         assert best.sampler == DEFAULT_SAMPLER
         assert study.bound_us is None
