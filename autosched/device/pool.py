@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
@@ -38,6 +39,8 @@ _MOST_JOBS = 4
 # A mock device answers within this; what takes longer is not waited for when nobody wants it.
 _GRACE_S = 1.0
 _END_S = 30.0
+# A signal that the system gave to another thread is seen by the main one when it next wakes up.
+_SIGNALS_S = 0.5
 
 
 class KillableDevice(Device, Protocol):
@@ -142,7 +145,7 @@ class DevicePool:
         }
         try:
             for _ in requests:
-                item = arrived.get()
+                item = _next_of(arrived)
                 if isinstance(item, Exception):
                     raise item
                 yield item
@@ -172,6 +175,8 @@ class DevicePool:
         lane = self._lanes[0]
         future = lane.submit(job)
         try:
+            while not future.done():
+                wait([future], _SIGNALS_S)
             return future.result()
         finally:
             _settle({lane: future})
@@ -257,6 +262,13 @@ def _layer_of(request: Request) -> Hashable:
     if isinstance(request, ProbeRequest):
         return request.op, request.input_shapes, request.shape
     return request.shape
+
+
+def _next_of(arrived: "queue.SimpleQueue[T]") -> T:
+    while arrived.empty():
+        with suppress(queue.Empty):
+            return arrived.get(timeout=_SIGNALS_S)
+    return arrived.get()
 
 
 def _settle(under_way: "dict[_Lane, Future[Any]]") -> None:
