@@ -5,6 +5,13 @@ import pytest
 
 from tests.cli.conftest import Invoke
 
+TINY = """
+from torch import nn
+
+model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+input_shape = (1, 3, 32, 32)
+"""
+
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
@@ -18,6 +25,8 @@ from tests.cli.conftest import Invoke
         (("--write", "damaged.json"), "damaged.json is no table of executed kinds"),
         (("--write", "old.json"), "this table is of ttnn 0.1"),
         (("--write", "."), "cannot be read"),
+        (("gone.py",), "gone.py does not exist"),
+        (("tiny.py", "--side", "1"), "a larger --side may do"),
     ],
 )
 def test_what_cannot_be_done_is_one_message_before_anything_runs(
@@ -29,6 +38,7 @@ def test_what_cannot_be_done_is_one_message_before_anything_runs(
 ) -> None:
     monkeypatch.setenv("TT_METAL_SIMULATOR", "")
     (tmp_path / "damaged.json").write_text("{")
+    (tmp_path / "tiny.py").write_text(TINY)
     (tmp_path / "old.json").write_text(json.dumps({"ttnn_version": "0.1", "cases": []}))
     done = invoke("simulate", *arguments)
     assert done.code == 2

@@ -26,7 +26,7 @@ from autosched.cli import exits
 from autosched.cli.steps.search_request import parse_duration
 from autosched.device.machine import SIMULATOR, ttnn_version
 from autosched.device.worker import WorkerDevice
-from autosched.errors import StoreError
+from autosched.errors import NetworkFileError, StoreError
 from autosched.evidence.kinds import FUNCTION
 from autosched.evidence.table import (
     RIGHT,
@@ -69,17 +69,20 @@ def simulate_candidates(output: Screen, asked: SimulateRequest) -> bool:
     Raises:
         BoardError, DeviceError, SearchError: if the board, the simulator or the effort is not
             there, or the time is no duration.
+        NetworkFileError, UnsupportedOperatorError: if a network cannot be used.
     """
     board, deadline = find_board(asked.board), time.monotonic() + parse_duration(asked.timeout)
     wrong: list[Executed] = []
     find_effort(asked.effort)
     table = _Table(asked.write, board)
+    networks = [_small_network(file, asked) for file in asked.networks]
+    samples = iter(networks) if networks else map(random_sample, count(asked.seed))
     with ExitStack() as devices:
         simulator = devices.enter_context(WorkerDevice(board, SIMULATOR))
         simulator.start()
         mock = devices.enter_context(WorkerDevice(board))
         both = (simulator, mock)
-        for done in _executed(output, asked, board, both, deadline, table):
+        for done in _executed(output, asked, samples, both, deadline, table):
             table.add(done)
             if done.is_wrong(asked.min_concordance):
                 wrong.append(minimised(done, simulator, mock, asked.min_concordance))
@@ -118,11 +121,11 @@ class _Table:
         if self._path is not None:
             self._evidence = _known(self._path) or self._evidence
 
-    def telling(self, candidates: Sequence[Accepted], count: int, seed: int) -> list[Accepted]:
+    def telling(self, candidates: Sequence[Accepted], most: int, seed: int) -> list[Accepted]:
         """Return the candidates that add most to the table, as far as they can be executed."""
         able = [item for item in candidates if not self._lacking & {item.kind, *_functions(item)}]
         met = self._evidence.executed_kinds(self._arch).met
-        return most_telling(able, met, count, Random(seed))  # noqa: S311 - no secret
+        return most_telling(able, met, most, Random(seed))  # noqa: S311 - no secret
 
     def add(self, done: Executed) -> None:
         """Add a candidate, and write the table."""
@@ -167,7 +170,7 @@ def _known(path: Path) -> Evidence | None:
 def _executed(
     output: Screen,
     asked: SimulateRequest,
-    board: Board,
+    samples: Iterator[SampleNetwork],
     devices: tuple[WorkerDevice, WorkerDevice],
     deadline: float,
     table: _Table,
@@ -176,13 +179,14 @@ def _executed(
     simulator, mock = devices
     screen = SearchScreen(output.console, deadline)
     with screen.shown():
-        for sample in _samples(asked):
+        for sample in samples:
             screen.begin("simulate", f"{sample.source}, {table.counts.total()} executed")
             with (
                 tempfile.TemporaryDirectory() as place,
                 open_store(f"sqlite:///{place}/probes.sqlite3") as store,
             ):
-                found = accepted_candidates(sample, board, mock, store, find_effort(asked.effort))
+                effort = find_effort(asked.effort)
+                found = accepted_candidates(sample, mock.board, mock, store, effort)
             chosen = table.telling(found, asked.each, sample.seed)
             for done in execute_candidates(chosen, simulator):
                 yield done
@@ -193,19 +197,11 @@ def _executed(
                 return
 
 
-def _samples(asked: SimulateRequest) -> Iterator[SampleNetwork]:
-    """Yield the networks that were named, with small images; random ones where none was."""
-    for file in asked.networks:
-        yield _small_network(file, asked)
-    if not asked.networks:
-        yield from map(random_sample, count(asked.seed))
-
-
 def _small_network(file: str, asked: SimulateRequest) -> SampleNetwork:
     """Capture a network file with images of at most so many rows and columns.
 
     Raises:
-        NetworkFileError, CaptureError: if it cannot be captured so.
+        NetworkFileError, UnsupportedOperatorError: if it cannot be captured so.
     """
     from autosched.network.capture.capture import capture
     from autosched.network.capture.network_file import load_network_file
@@ -215,7 +211,12 @@ def _small_network(file: str, asked: SimulateRequest) -> SampleNetwork:
         tensor[..., : asked.side, : asked.side] if tensor.dim() == _IMAGE else tensor
         for tensor in loaded.example_inputs
     )
-    network = capture(loaded.module, inputs, loaded.name)
+    try:
+        network = capture(loaded.module, inputs, loaded.name)
+    except NetworkFileError as error:
+        raise NetworkFileError(
+            f"{error} Its images were cut to {asked.side} pixels: a larger --side may do."
+        ) from None
     return SampleNetwork(network, Formats(), f"{loaded.name} at {asked.side} pixels", asked.seed)
 
 
