@@ -48,7 +48,7 @@ class TableBuilder:
     With ``measured``, the probes of ``book`` (the mock device's) only rank the candidates, and the
     best are measured on the card: there each new kernel costs a second to compile. What is left out
     keeps its estimated time. What the schedules in ``known`` chose is always among the candidates,
-    unless the ``rules`` forbid it.
+    unless the ``rules`` forbid it or the effort does not offer its kind.
     """
 
     def __init__(  # noqa: PLR0913 - what the tables are of, and who answers
@@ -94,8 +94,9 @@ class TableBuilder:
             others = [layer for layer in others if layer.name not in tables]
         for schedule in self._known:
             for name, choice in known_choices(network, schedule, self.questions.answered):
-                if all(rule.leaves(choice) for rule in self._rules_of(name)):
-                    tables[name] = joined(tables[name], choice)
+                left = offered([*tables[name], choice], self._effort)
+                if choice in left and all(rule.leaves(choice) for rule in self._rules_of(name)):
+                    tables[name] = joined([other for other in left if other is not choice], choice)
         check_effect(self._rules, tables)
         return ProbedTables(
             {layer.name: tables[layer.name] for layer in network},

@@ -68,7 +68,7 @@ class Provenance:
         if self.unexecuted is None:
             return ""
         if not self.unexecuted:
-            return ", but its kinds of layers were, alone (simulator)"
+            return ", but its kinds of layers were, alone"
         named = ", ".join(self.unexecuted[:_NAMED])
         more = len(self.unexecuted) - _NAMED
         return f"; kinds of layers never executed: {named}{f' and {more} more' if more > 0 else ''}"

@@ -18,6 +18,7 @@ from autosched.probing.probe_book import NEVER_EXECUTED, ProbeCounts
 from autosched.report import words
 from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome, Verdict
+from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import ShardLayout
 from autosched.search.open_study import open_study
 from autosched.search.settings import Settings
@@ -251,6 +252,14 @@ def shardings(study: Study) -> set[ShardLayout | None]:
     }
 
 
+def searched(store: Store, studied: Studied, name: str = "judging") -> Schedule:
+    with opened(store, studied, name) as study:
+        best = study.optimize(trials=2)
+    assert best is not None
+    assert best.schedule is not None
+    return best.schedule
+
+
 def test_a_kind_that_nobody_executed_is_left_out_and_said_to_be(
     studied: Studied, probed: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,37 +291,37 @@ def test_a_layer_of_which_nothing_was_executed_is_named(
     studied: Studied, probed: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_kinds(monkeypatch, kinds_but(studied, "Linear"))
-    with opened(probed, studied) as study:
-        best = study.optimize(trials=2)
-    assert best is not None
-    assert best.schedule is not None
-    assert best.schedule.provenance.unexecuted == ("fc",)
-    assert best.schedule.provenance.verified == "not executed; kinds of layers never executed: fc"
+    made = searched(probed, studied).provenance
+    assert made.unexecuted == ("fc",)
+    assert made.verified == "not executed; kinds of layers never executed: fc"
+
+
+@pytest.mark.parametrize("offers", [True, False])
+def test_what_ttnns_default_chose_is_no_exception(
+    studied: Studied, probed: Store, monkeypatch: pytest.MonkeyPatch, offers: bool
+) -> None:
+    with_kinds(monkeypatch, kinds_but(studied, "Conv2d.*asked nothing"))
+    effort = replace(find_effort("quick"), unexecuted=offers)
+    with opened(probed, studied, settings=replace(QUICK, effort=effort)) as study:
+        assert (None in shardings(study)) is offers
 
 
 def test_what_was_executed_itself_needs_no_kind(
     studied: Studied, probed: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_kinds(monkeypatch, kinds_but(studied, "Linear"))
-    with opened(probed, studied) as study:
-        best = study.optimize(trials=2)
-    assert best is not None
-    assert best.schedule is not None
+    schedule = searched(probed, studied)
     network = studied.network
     layer = network.by_name["fc"]
     device = studied.device()
     device.load(network)
-    outcome = device.run(best.schedule)
+    outcome = device.run(schedule)
     assert isinstance(outcome, RunOutcome)
-    steps = executed_steps(network, best.schedule, outcome.output_layouts)
+    steps = executed_steps(network, schedule, outcome.output_layouts)
     config = next(step.config for step in steps if step.place == "fc")
     right = ExecutionRecord(Verdict.RIGHT, 1.0, 1.0)
     note(probed, config, execution_revision_of(type(layer.op)), right)
-    with opened(probed, studied, "again") as study:
-        best = study.optimize(trials=2)
-    assert best is not None
-    assert best.schedule is not None
-    assert best.schedule.provenance.unexecuted == ()
+    assert searched(probed, studied, "again").provenance.unexecuted == ()
 
 
 def test_rather_a_reshard_that_nobody_executed_than_no_schedule(
