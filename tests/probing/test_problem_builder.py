@@ -47,11 +47,29 @@ class NoReshards:
     """Answers as a book of probes in which no reshard works."""
 
     budget = UNLIMITED
+    offers_unexecuted = True
 
     def ask_all(self, asks: Sequence[Ask], arrived: Callable[[int], object]) -> list[Rejection]:
         for index in range(len(asks)):
             arrived(index)
         return [Rejection(RejectionKind.INVALID, "no") for _ in asks]
+
+
+class UnexecutedReshards(NoReshards):
+    """In which every reshard works, and the kind of none was ever executed."""
+
+    offers_unexecuted = False
+
+    def ask_all(
+        self, asks: Sequence[Ask], arrived: Callable[[int], object]
+    ) -> list[Probed | Rejection]:
+        if not self.offers_unexecuted:
+            return [*super().ask_all(asks, arrived)]
+        requests = [cast("ReshardRequest", request) for _, request in asks]
+        return [
+            Probed(ProbeOutcome((), (it.source,), it.target), 5.0, TimeKind.ESTIMATED, 0.0)
+            for it in requests
+        ]
 
 
 def layout(tiles: int) -> TensorLayout:
@@ -185,3 +203,14 @@ def test_an_order_found_in_haste_is_not_taken(monkeypatch: pytest.MonkeyPatch) -
             lambda phase, *_: phases.append(phase),
         )
     assert phases[-1] is Phase.ORDERING
+
+
+def test_rather_a_reshard_that_nobody_executed_than_no_schedule() -> None:
+    apart = {**tables(0.2), "y": (choice((layout(2),), layout(2), 0),)}
+    for found, offered in ((tables(0.2), False), (apart, True)):
+        book = UnexecutedReshards()
+        joint = ordered_problem(
+            fork(), ProbedTables(found, {}), BOARD, cast("ProbeBook", book), lambda *_: None
+        )
+        assert book.offers_unexecuted is offered
+        assert bool(joint.reshards[Edge("sum", "y")].times_us) is offered
