@@ -9,8 +9,8 @@ from autosched.cost.model_choice import choose_cost_model
 from autosched.device.interface import Device
 from autosched.device.machine import ttnn_version
 from autosched.network.graph import Network
+from autosched.probing.execution_judge import load_judge
 from autosched.probing.joint_problem import JointProblem
-from autosched.probing.known_wrong import load_known_wrong
 from autosched.probing.lower_bound import Proof, prove
 from autosched.probing.probe_book import Phase, ProbeBook, ProbeCounts
 from autosched.probing.problem_builder import build_problem
@@ -64,7 +64,7 @@ class Bench:
         self.probing_s = 0.0
         self._device = device
         self._device.load(network)
-        self._judge = load_known_wrong(
+        self._judge = load_judge(
             store,
             network,
             self.board.arch,

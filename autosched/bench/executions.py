@@ -19,7 +19,8 @@ from autosched.errors import SearchError
 from autosched.evidence.table import Meeting, meetings
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Constant, Conv2d, HostOp, Output
-from autosched.probing.known_wrong import KnownWrong, kind_of_request
+from autosched.probing.executed_steps import kind_of_request, layer_request
+from autosched.probing.execution_judge import ExecutionJudge
 from autosched.probing.probe_book import ProbeBook, reshard_signature
 from autosched.probing.problem_builder import build_problem
 from autosched.schedule.outcomes import (
@@ -34,7 +35,6 @@ from autosched.space.efforts import Effort
 from autosched.space.formats import Formats, default_schedule
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey, StoredProbe, load_probes
-from autosched.verification.steps import layer_step
 from autosched.verification.verifier import LayerExecutor
 
 _FEW = 32
@@ -93,7 +93,7 @@ def accepted_candidates(
     Nothing where no schedule fits; ``store`` is best one of its own.
     """
     network, formats, version = sample.network, sample.formats, ttnn_version()
-    judge = KnownWrong(network, {}, board.arch, version)
+    judge = ExecutionJudge(network, {}, board.arch, version)
     key = DeviceKey(board.name, device.kind, version)
     book = ProbeBook(store, device, key, CostModel.load(board.arch), judge)
     try:
@@ -107,7 +107,7 @@ def accepted_candidates(
     shapes = {reshard_signature(layer.shape): layer.shape for layer in network}
     found = load_probes(store, {*layers, *shapes}, key, current_revisions()).probes
     return [
-        Accepted(sample.source, sample.seed, request, kind_of_request(request, outcome))
+        Accepted(sample.source, sample.seed, request, _kind(request, outcome))
         for place, probe in found.items()
         if (outcome := _outcome(probe)) is not None
         and (request := _request(network, layers, shapes, place.layer_signature, probe)) is not None
@@ -134,7 +134,11 @@ def _request(
     layer = layers[signature]
     if isinstance(layer.op, Constant | HostOp | Output):
         return None
-    return layer_step(network, layer, probe.config, probe.outcome.input_layouts).request
+    return layer_request(network, layer, probe.config, probe.outcome.input_layouts)
+
+
+def _kind(request: Request, outcome: ProbeOutcome) -> str:
+    return kind_of_request(request, outcome.input_layouts, outcome.output_layout)
 
 
 def most_telling(
@@ -183,8 +187,7 @@ def minimised(
         if isinstance(outcome, Rejection):
             continue
         asked = replace(request, input_layouts=outcome.input_layouts)
-        kind = kind_of_request(asked, outcome)
-        candidate = replace(found.candidate, request=asked, kind=kind)
+        candidate = replace(found.candidate, request=asked, kind=_kind(asked, outcome))
         (smaller,) = execute_candidates([candidate], worker)
         if smaller.is_wrong(min_concordance):
             return minimised(smaller, worker, device, min_concordance)

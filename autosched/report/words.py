@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from autosched.probing.known_wrong import BY_RULE
+from autosched.probing.execution_judge import BY_RULE
 from autosched.probing.lower_bound import MIXED
 from autosched.probing.probe_book import NEVER_EXECUTED
 from autosched.schedule.outcomes import Rejection, RejectionKind, TimeKind, Verdict

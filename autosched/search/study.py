@@ -13,8 +13,8 @@ from autosched.device.interface import Device
 from autosched.device.pool import open_pool
 from autosched.errors import StudyError
 from autosched.network.graph import Network
+from autosched.probing.execution_judge import load_judge
 from autosched.probing.joint_problem import JointProblem
-from autosched.probing.known_wrong import load_known_wrong
 from autosched.probing.probe_book import ProbeBook, ProbeCounts
 from autosched.schedule.schedule import Schedule
 from autosched.search import loop
@@ -67,7 +67,7 @@ class Study:
         self._store = store
         self._device = device or open_pool(self.board, settings.device, settings.timing, jobs)
         self._device.load(network)
-        self._judge = load_known_wrong(
+        self._judge = load_judge(
             store,
             network,
             self.board.arch,

@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from autosched.device.interface import ProbeRequest, Request, ReshardRequest
 from autosched.device.revisions import execution_revision_of, reshard_execution_revision
 from autosched.network.graph import Layer, Network
-from autosched.network.operators import Constant, HostOp, Input
-from autosched.network.read_layouts import UPLOADED, LayoutStep, read_layouts
+from autosched.network.operators import Constant, HostOp, LayerOp
+from autosched.probing.executed_steps import executed_steps, layer_config, layer_request
 from autosched.probing.joint_problem import JointProblem
-from autosched.probing.known_wrong import layer_config, reshard_config
 from autosched.schedule.configurations import LayerConfig
 from autosched.schedule.outcomes import ProbeOutcome
 from autosched.schedule.schedule import Schedule
@@ -48,13 +47,11 @@ def schedule_steps(
     In execution order, the changes of layout last. What the host computes is left out, and so are
     constants, which compute nothing.
     """
-    read = read_layouts(network, schedule, left)
-    layers = (
-        layer_step(network, layer, schedule.layers[layer.name], read.inputs[layer.name])
-        for layer in network
-        if _is_executed(layer)
+    return distinct_steps(
+        ExecutionStep(step.request, step.config, (step.place,))
+        for step in executed_steps(network, schedule, left)
+        if isinstance(step.request, ReshardRequest) or _is_executed(step.request.op)
     )
-    return distinct_steps([*layers, *map(_change_step, read.changes)])
 
 
 def candidate_steps(joint: JointProblem, count: int) -> list[ExecutionStep]:
@@ -62,7 +59,7 @@ def candidate_steps(joint: JointProblem, count: int) -> list[ExecutionStep]:
     return distinct_steps(
         layer_step(joint.network, layer, choice.config, choice.input_layouts)
         for layer in joint.network
-        if _is_executed(layer)
+        if _is_executed(layer.op)
         for choice in joint.tables[layer.name][:count]
     )
 
@@ -88,23 +85,14 @@ def stored_steps(
     )
 
 
-def _is_executed(layer: Layer) -> bool:
-    return not isinstance(layer.op, Constant | HostOp)
+def _is_executed(op: LayerOp) -> bool:
+    return not isinstance(op, Constant | HostOp)
 
 
 def layer_step(
     network: Network, layer: Layer, config: LayerConfig, layouts: tuple[TensorLayout, ...]
 ) -> ExecutionStep:
     """Return a layer in a configuration as a step; ``layouts`` are those in which it reads."""
-    is_input = isinstance(layer.op, Input)
-    inputs = (UPLOADED,) if is_input else layouts
-    shapes = (layer.shape,) if is_input else network.input_shapes(layer)
-    request = ProbeRequest(layer.op, shapes, layer.shape, config, inputs)
-    return ExecutionStep(request, layer_config(network, layer, config, inputs), (layer.name,))
-
-
-def _change_step(change: LayoutStep) -> ExecutionStep:
-    shape = change.producer.shape
-    request = ReshardRequest(shape, change.source, change.target)
-    config = reshard_config(shape, change.source, change.target)
-    return ExecutionStep(request, config, (change.label,))
+    request = layer_request(network, layer, config, layouts)
+    found = layer_config(network, layer, config, request.input_layouts or ())
+    return ExecutionStep(request, found, (layer.name,))

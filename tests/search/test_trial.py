@@ -8,7 +8,7 @@ from autosched.cost.model import CostModel
 from autosched.errors import TimeUpError
 from autosched.evidence.known_faults import KNOWN_FAULTS
 from autosched.network.operators import Conv2d
-from autosched.probing.known_wrong import KnownWrong
+from autosched.probing.execution_judge import ExecutionJudge
 from autosched.probing.probe_book import ProbeBook
 from autosched.schedule.outcomes import DeviceOp, Rejection, RejectionKind, RunOutcome, TimeKind
 from autosched.schedule.schedule import Schedule
@@ -143,14 +143,14 @@ def test_a_schedule_with_a_layer_that_is_known_to_go_wrong_is_rejected(
     fault = replace(KNOWN_FAULTS[0], applies=lambda found: isinstance(found.op, Conv2d))
     monkeypatch.setattr("autosched.evidence.known_faults.KNOWN_FAULTS", (fault,))
     assert run_trial(device, book, schedule, "sampler").rejection is None
-    book.judge = KnownWrong(skipped.network, {}, BOARD.arch, "0.81.1")
+    book.judge = ExecutionJudge(skipped.network, {}, BOARD.arch, "0.81.1")
     trial = run_trial(device, book, schedule, "sampler")
     assert trial.rejection is not None
     assert trial.rejection.kind is RejectionKind.ACCURACY
     assert trial.rejection.message == fault.words
     assert isinstance(skipped.network.by_name[trial.rejection.layer].op, Conv2d)
     assert (trial.latency_us, trial.latency_kind, trial.ops) == (None, None, ())
-    book.judge = KnownWrong(skipped.network, {}, BOARD.arch, "0.81.1", uses_rules=False)
+    book.judge = ExecutionJudge(skipped.network, {}, BOARD.arch, "0.81.1", uses_rules=False)
     assert run_trial(device, book, schedule, "sampler").rejection is None
 
 

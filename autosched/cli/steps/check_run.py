@@ -18,7 +18,7 @@ from autosched.evidence.table import shipped_kinds
 from autosched.export.loading import load_schedule
 from autosched.export.validation import check_layers, check_provenance
 from autosched.network.graph import Network
-from autosched.probing.known_wrong import KnownWrong
+from autosched.probing.execution_judge import ExecutionJudge
 from autosched.probing.probe_book import total_us
 from autosched.report import words
 from autosched.report.layer_rows import host_rows
@@ -155,7 +155,7 @@ def _say_verified(
     schedule = schedule.with_own_execution()
     if not schedule.provenance.executed_on and isinstance(answer, RunOutcome):
         ttnn = ttnn_version()
-        judge = KnownWrong(network, {}, arch, ttnn, kinds=shipped_kinds(arch, ttnn))
+        judge = ExecutionJudge(network, {}, arch, ttnn, kinds=shipped_kinds(arch, ttnn))
         schedule = schedule.with_unexecuted(judge.unexecuted(schedule, answer))
     made = schedule.provenance
     say(output.console, f"Its kernels: {made.verified}")

@@ -1,20 +1,16 @@
 """What is known of a search's candidates by execution: what goes wrong, and what was right."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
 
-from autosched.device.interface import ProbeRequest, Request, ReshardRequest
+from autosched.device.interface import ProbeRequest, Request
 from autosched.device.revisions import current_execution_revisions
 from autosched.evidence.fault_rules import Executable
-from autosched.evidence.kinds import kind_of, reshard_kind
 from autosched.evidence.known_faults import faults_of, known_faults
 from autosched.evidence.table import ExecutedKinds, shipped_kinds
-from autosched.network.graph import Layer, Network
-from autosched.network.operators import Constant, HostOp, Input, LayerOp, Output
-from autosched.network.read_layouts import UPLOADED, read_layouts
+from autosched.network.graph import Network
+from autosched.probing.executed_steps import executed_steps, kind_of_request
 from autosched.probing.probe_book import reshard_signature
-from autosched.schedule.configurations import FixedConfig, LayerConfig
 from autosched.schedule.outcomes import (
     AGAINST,
     DeviceOp,
@@ -26,7 +22,6 @@ from autosched.schedule.outcomes import (
 )
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.serialization import digest
-from autosched.schedule.tensors import TensorLayout
 from autosched.store.database import Store
 from autosched.store.executions import ExecutedConfig, ExecutionRecord, find_verdicts
 from autosched.store.probes import ProbeKey
@@ -35,7 +30,7 @@ BY_RULE = "known to go wrong"
 """How candidates are counted that a rule turns down; others by their verdict."""
 
 
-class KnownWrong:
+class ExecutionJudge:
     """Turns down candidates, reshards and runs that go wrong on a card, as far as is known.
 
     ``executed`` has the kind of execution and the result, by what was executed. ``network`` is the
@@ -142,7 +137,7 @@ class KnownWrong:
             return True
         if key not in self._executed_right:
             config = (key.layer_signature, key.config_digest, digest(outcome.input_layouts))
-            kind = kind_of_request(request, outcome)
+            kind = kind_of_request(request, outcome.input_layouts, outcome.output_layout)
             self._executed_right[key] = self._was_right(config, kind)
         return self._executed_right[key]
 
@@ -167,9 +162,9 @@ class KnownWrong:
         return Rejection(RejectionKind.ACCURACY, words, place)
 
 
-def load_known_wrong(
+def load_judge(
     store: Store, network: Network, arch: str, ttnn_version: str, *, uses_rules: bool = True
-) -> KnownWrong:
+) -> ExecutionJudge:
     """Read what is known of configurations, once a run.
 
     Raises:
@@ -178,7 +173,7 @@ def load_known_wrong(
     revisions = current_execution_revisions()
     executed = find_verdicts(store, arch, ttnn_version, revisions, AGAINST)
     right = find_verdicts(store, arch, ttnn_version, revisions, [Verdict.RIGHT])
-    return KnownWrong(
+    return ExecutionJudge(
         network,
         executed,
         arch,
@@ -186,75 +181,4 @@ def load_known_wrong(
         uses_rules=uses_rules,
         kinds=shipped_kinds(arch, ttnn_version),
         right=right.keys(),
-    )
-
-
-def layer_config(
-    network: Network, layer: Layer, config: LayerConfig, inputs: Sequence[TensorLayout]
-) -> ExecutedConfig:
-    """Return what identifies a layer in a configuration and the layouts that it reads."""
-    return network.layer_signature(layer), digest(config), digest(tuple(inputs))
-
-
-def reshard_config(
-    shape: tuple[int, ...], source: TensorLayout, target: TensorLayout
-) -> ExecutedConfig:
-    """Return what identifies a change of layout, as its probe does."""
-    config = FixedConfig(output=target, method="reshard")
-    return reshard_signature(shape), digest(config), digest((source,))
-
-
-@dataclass(frozen=True)
-class ExecutedStep:
-    """A layer or change of layout of a schedule, by its place, and what its kind is.
-
-    The kind is "" for a layer that computes nothing on the device.
-    """
-
-    place: str
-    config: ExecutedConfig
-    kind: str
-
-
-def executed_steps(
-    network: Network, schedule: Schedule, left: Mapping[str, TensorLayout]
-) -> Iterator[ExecutedStep]:
-    """Yield every layer and change of layout of a schedule whose layers leave ``left``."""
-    read = read_layouts(network, schedule, left)
-    for layer in network:
-        config = schedule.layers[layer.name]
-        is_input = isinstance(layer.op, Input)
-        inputs = (UPLOADED,) if is_input else read.inputs[layer.name]
-        shapes = (layer.shape,) if is_input else network.input_shapes(layer)
-        kind = (
-            ""
-            if _is_idle(layer.op)
-            else kind_of(layer.op, shapes, config, inputs, left[layer.name])
-        )
-        yield ExecutedStep(layer.name, layer_config(network, layer, config, inputs), kind)
-    for change in read.changes:
-        layouts = change.source, change.target
-        changed = reshard_config(change.producer.shape, *layouts)
-        yield ExecutedStep(change.label, changed, reshard_kind(*layouts))
-
-
-def _is_idle(op: LayerOp) -> bool:
-    return isinstance(op, Constant | HostOp | Output)
-
-
-def kind_of_request(request: Request, outcome: ProbeOutcome) -> str:
-    """Return the kind of what a device accepted (:mod:`autosched.evidence.kinds`).
-
-    It is "" for a layer that computes nothing on the device.
-    """
-    if isinstance(request, ReshardRequest):
-        return reshard_kind(request.source, request.target)
-    if _is_idle(request.op):
-        return ""
-    return kind_of(
-        request.op,
-        request.input_shapes,
-        request.config,
-        outcome.input_layouts,
-        outcome.output_layout,
     )

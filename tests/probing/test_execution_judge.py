@@ -7,13 +7,13 @@ import pytest
 from autosched.device.revisions import execution_revision_of, reshard_execution_revision
 from autosched.evidence.known_faults import KNOWN_FAULTS
 from autosched.evidence.table import ExecutedKinds, meetings
-from autosched.probing.known_wrong import (
-    BY_RULE,
+from autosched.probing.executed_steps import (
     executed_steps,
     kind_of_request,
     layer_config,
     reshard_config,
 )
+from autosched.probing.execution_judge import BY_RULE
 from autosched.probing.probe_book import NEVER_EXECUTED, ProbeCounts
 from autosched.report import words
 from autosched.schedule.configurations import Conv2dConfig
@@ -232,14 +232,17 @@ def kinds_but(studied: Studied, pattern: str) -> ExecutedKinds:
         for request, answer in answers.items()
         if isinstance(answer, ProbeOutcome)
     ]
-    kinds = {kind_of_request(request, outcome) for request, outcome in outcomes} - {""}
+    kinds = {
+        kind_of_request(request, outcome.input_layouts, outcome.output_layout)
+        for request, outcome in outcomes
+    } - {""}
     left = [kind for kind in kinds if not re.match(pattern, kind)]
     assert len(left) < len(kinds)
     return ExecutedKinds(frozenset(found for kind in left for found in meetings(kind)))
 
 
 def with_kinds(monkeypatch: pytest.MonkeyPatch, kinds: ExecutedKinds) -> None:
-    monkeypatch.setattr("autosched.probing.known_wrong.shipped_kinds", lambda *_: kinds)
+    monkeypatch.setattr("autosched.probing.execution_judge.shipped_kinds", lambda *_: kinds)
 
 
 def shardings(study: Study) -> set[ShardLayout | None]:
