@@ -5,12 +5,11 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from autosched.schedule.configurations import LayerConfig
-from autosched.schedule.outcomes import TimeKind, Verdict
+from autosched.schedule.outcomes import AGAINST, TimeKind, Verdict
 from autosched.schedule.serialization import digest, fields_of, with_freeing_flag
 from autosched.schedule.tensors import Edge, TensorLayout
 
 _NAMED = 3
-_SOUND = (Verdict.RIGHT, Verdict.IMPRECISE)
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,8 @@ class Provenance:
 
     @property
     def went_wrong(self) -> bool:
-        """Whether the schedule was executed, and something in it was not right."""
-        return bool(self.executed_on) and self.executed_verdict not in _SOUND
+        """Whether the schedule was executed, and that speaks against it."""
+        return self.executed_verdict in AGAINST
 
     @property
     def _of_kinds(self) -> str:

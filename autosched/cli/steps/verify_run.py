@@ -130,7 +130,10 @@ def verify_study(output: Screen, asked: VerifyRequest) -> bool:
             whole = _with_layers(whole[0], mine), whole[1]
             fingerprint = subject.schedule.fingerprint()
             kept = Verification(fingerprint, site.kind, site.toolchain, whole[0])
-            save_verification(store, subject.record, kept)
+            if whole[0].verdict is Verdict.LOST:
+                whole = None  # the machine's failure, and no word about the schedule
+            else:
+                save_verification(store, subject.record, kept)
         stands = not any(item.speaks_against for item in found)
         if whole is not None:
             stands = stands and whole[0].verdict not in AGAINST
