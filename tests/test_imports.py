@@ -13,7 +13,7 @@ import pytest
 import autosched
 
 SOURCE = Path(autosched.__file__).parent
-WORDS = {"schedule", "errors", "quiet"}
+WORDS = {"schedule", "errors", "quiet", "whole_files"}
 """What almost every room may import."""
 GROUND = {*WORDS, "boards", "budget"}
 MAY_IMPORT = {
@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "export": {"network", *WORDS},
     "space": {"network", *WORDS, "boards"},
     "numerics": {"network", "schedule", "errors"},
-    "evidence": {"network", "schedule", "errors"},
+    "evidence": {"network", "schedule", "errors", "whole_files"},
     "device/mock": {"boards", "errors"},
     "device/simulator": {"device/mock", "boards", "errors"},
     "device/ttnn": {"device", "network", "numerics", *GROUND},

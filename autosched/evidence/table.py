@@ -17,6 +17,7 @@ from pathlib import Path
 
 from autosched.errors import StoreError
 from autosched.evidence.kinds import FUNCTION
+from autosched.whole_files import replace_file
 
 RIGHT = 0.99
 """The concordance from which on a case counts as right."""
@@ -159,9 +160,7 @@ def write_evidence(evidence: Evidence, path: Path) -> None:
     lines = ",\n".join(json.dumps(asdict(case)) for case in cases)
     version = json.dumps(evidence.ttnn_version)
     text = f'{{"ttnn_version": {version}, "cases": [\n{lines}\n]}}\n'
-    temporary = path.with_name(f".{path.name}.new")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        replace_file(path, text)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}") from None

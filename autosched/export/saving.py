@@ -3,10 +3,8 @@
 JSON has the same values as the Python module, for programs without ttnn.
 """
 
-import contextlib
 import json
 import os
-import secrets
 from pathlib import Path
 
 from autosched.errors import ScheduleError
@@ -14,6 +12,7 @@ from autosched.export.config_module import render_schedule
 from autosched.export.validation import validate_schedule
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.serialization import to_plain
+from autosched.whole_files import replace_file
 
 
 def save_schedule(schedule: Schedule, path: str | os.PathLike[str]) -> Path:
@@ -30,7 +29,7 @@ def save_schedule(schedule: Schedule, path: str | os.PathLike[str]) -> Path:
         raise ScheduleError(f"{target}: a schedule is exported as .py or .json; name it so")
     text = render_json(schedule) if target.suffix == ".json" else render_schedule(schedule)
     try:
-        _replace(target, text)
+        replace_file(target, text)
     except OSError as error:
         raise ScheduleError(
             f"{target}: cannot be written: {error.strerror}. Name another place with -o."
@@ -47,22 +46,6 @@ def render_json(schedule: Schedule) -> str:
     schedule = schedule.with_own_execution()
     validate_schedule(schedule, f"schedule of {schedule.provenance.network}")
     return json.dumps(to_plain(schedule), indent=2) + "\n"
-
-
-def _replace(target: Path, text: str) -> None:
-    draft = target.parent / f".{target.name}.{secrets.token_hex(8)}"
-    # Unlike tempfile's, an ordinary file that everybody may read whom the umask lets.
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(draft)
-        raise
 
 
 _MARKS = ("PROVENANCE", '"provenance"')

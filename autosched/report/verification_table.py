@@ -8,6 +8,7 @@ from autosched.errors import StoreError
 from autosched.report import words
 from autosched.report.verdict_table import VerdictRow
 from autosched.schedule.outcomes import AGAINST, Verdict
+from autosched.whole_files import replace_file
 
 _COLUMNS = (
     "network",
@@ -88,10 +89,8 @@ def add_verified(path: Path, made: VerifiedSchedule) -> None:
     rows[made.cells[:_KEY]] = made.cells
     lines = [_line(_COLUMNS), _line(["---"] * len(_COLUMNS)), *map(_line, sorted(rows.values()))]
     text = "\n\n".join([_TITLE, _LEGEND, "\n".join(lines)]) + "\n"
-    temporary = path.with_name(f".{path.name}.new")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        replace_file(path, text)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}") from None
 

@@ -1,0 +1,27 @@
+"""Files that are written whole or not at all."""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+
+def replace_file(target: Path, text: str) -> None:
+    """Write a text file, in place of an existing one only when the new one is complete.
+
+    Raises:
+        OSError: if it cannot be written; whatever was there is there still, and nothing else.
+    """
+    draft = target.parent / f".{target.name}.{secrets.token_hex(8)}"
+    # Unlike tempfile's, an ordinary file that everybody may read whom the umask lets.
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        raise
