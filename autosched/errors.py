@@ -27,6 +27,10 @@ class DeviceError(AutoschedError):
     """The device or its worker process cannot be started or keeps failing."""
 
 
+class MachineError(DeviceError):
+    """The machine failed, not what was asked of it: its disk, memory, kernel cache or compiler."""
+
+
 class StoreError(AutoschedError):
     """A database that cannot be opened, is locked, full, read-only, newer or not ours."""
 

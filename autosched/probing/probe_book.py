@@ -19,7 +19,9 @@ from autosched.device.interface import (
 from autosched.device.revisions import current_revisions, reshard_revision, revision_of
 from autosched.network.graph import Layer
 from autosched.schedule.configurations import FixedConfig, LayerConfig
+from autosched.schedule.machine_failures import is_machine_failure
 from autosched.schedule.outcomes import (
+    INCONCLUSIVE,
     DeviceOp,
     ProbeOutcome,
     Rejection,
@@ -31,7 +33,14 @@ from autosched.schedule.schedule import Schedule
 from autosched.schedule.serialization import digest, to_plain
 from autosched.schedule.tensors import TensorLayout
 from autosched.store.database import Store
-from autosched.store.probes import DeviceKey, ProbeKey, StoredProbe, load_probes, save_probes
+from autosched.store.probes import (
+    DeviceKey,
+    ProbeKey,
+    StoredProbe,
+    delete_probes,
+    load_probes,
+    save_probes,
+)
 
 _REPEAT_NOISE = 0.01
 _MOVE = "MoveDeviceOperation"
@@ -40,8 +49,9 @@ NEVER_EXECUTED = "never executed"
 UNEXECUTED = Rejection(
     RejectionKind.ACCURACY, "nothing of its kind was executed; effort full offers it"
 )
-# What a busy or dying machine caused says nothing about the configuration: asked again next time.
-TRANSIENT = (RejectionKind.HANG, RejectionKind.CRASH)
+# Asked again by the next study. What hung is remembered all the same: to find out once more would
+# take its whole deadline.
+_NOT_KEPT = (RejectionKind.CRASH, RejectionKind.UNCLASSIFIED)
 
 
 class Phase(Enum):
@@ -67,7 +77,9 @@ Progress = Callable[[Phase, int, int, str], None]
 class ProbeCounts:
     """How many probes were run on the device, how many were known, and what was rejected.
 
-    ``stale`` is how many are stored of these layers that other code answered: of no use today;
+    ``unclassified`` has the words of the rejections of that kind, and how often each was said.
+    ``stale`` is how many are stored of these layers that are of no use today: other code answered
+    them, or a machine that failed;
     ``left_out`` how many go wrong on a card as far as is known, by the reason, or are of a kind
     that was never executed.
     """
@@ -76,6 +88,7 @@ class ProbeCounts:
     reused: int = 0
     stale: int = 0
     rejected: dict[RejectionKind, int] = field(default_factory=dict)
+    unclassified: dict[str, int] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -177,14 +190,22 @@ class ProbeBook:
         self._unexecuted: set[Hashable] = set()
 
     def load(self, signatures: Iterable[str]) -> None:
-        """Read what the store knows of some layers, once."""
+        """Read what the store knows of some layers, once.
+
+        Failures of the machine that former versions stored as rejections are forgotten.
+        """
         wanted = set(signatures) - self._loaded
         self._loaded |= wanted
         found = load_probes(self._store, wanted, self._key, current_revisions())
         self.counts.stale += found.stale
+        failures = {key for key, probe in found.probes.items() if _was_the_machine(probe.outcome)}
+        if failures:
+            delete_probes(self._store, failures)
+            self.counts.stale += len(failures)
         for key, probe in found.probes.items():
-            self._known.setdefault(key, probe.outcome)
-            self._stored.add(key)
+            if key not in failures:
+                self._known.setdefault(key, probe.outcome)
+                self._stored.add(key)
 
     @contextmanager
     def within(self, budget: Budget) -> Iterator[None]:
@@ -267,10 +288,11 @@ class ProbeBook:
         return _Question(key, request.config, layouts, request)
 
     def _keep(self, asked: _Question, outcome: ProbeOutcome | Rejection) -> None:
-        if isinstance(outcome, Rejection) and outcome.kind in TRANSIENT:
+        kind = outcome.kind if isinstance(outcome, Rejection) else None
+        if kind in INCONCLUSIVE:
             # Where the time is up, this may be no more than an answer cut short.
             self.budget.check()
-        else:
+        if kind not in _NOT_KEPT:
             probe = StoredProbe(asked.key, asked.config, asked.layouts, outcome)
             save_probes(self._store, [probe])
         self._known[asked.key] = outcome
@@ -340,6 +362,18 @@ class ProbeBook:
         if isinstance(outcome, Rejection):
             rejected = self.counts.rejected
             rejected[outcome.kind] = rejected.get(outcome.kind, 0) + 1
+            if outcome.kind is RejectionKind.UNCLASSIFIED:
+                said = self.counts.unclassified
+                said[outcome.message] = said.get(outcome.message, 0) + 1
+
+
+def _was_the_machine(outcome: ProbeOutcome | Rejection) -> bool:
+    """Whether a failure of the machine was stored as a rejection, as former versions did."""
+    return (
+        isinstance(outcome, Rejection)
+        and outcome.kind is RejectionKind.INVALID
+        and is_machine_failure(outcome.message)
+    )
 
 
 def reshard_signature(shape: TensorShape) -> str:

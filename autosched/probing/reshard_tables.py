@@ -8,13 +8,12 @@ from autosched.device.interface import ReshardRequest
 from autosched.network.graph import Layer, Network
 from autosched.probing.candidates import Tables
 from autosched.probing.probe_book import (
-    TRANSIENT,
     LayerProgress,
     ProbeBook,
     Probed,
     reshard_signature,
 )
-from autosched.schedule.outcomes import Rejection, TimeKind
+from autosched.schedule.outcomes import INCONCLUSIVE, Rejection, TimeKind
 from autosched.schedule.tensors import Edge, Memory, TensorLayout
 
 LayoutChange = tuple[TensorLayout, TensorLayout]
@@ -143,7 +142,7 @@ def _table(answers: Iterable[_Answered]) -> ReshardTable:
     times_us: dict[LayoutChange, float] = {}
     impossible, measured = set(), set()
     for pair, answer in answers:
-        if isinstance(answer, Rejection) and answer.kind in TRANSIENT:
+        if isinstance(answer, Rejection) and answer.kind in INCONCLUSIVE:
             continue  # nothing is known of it
         # ttnn may leave the tensor elsewhere than asked; such a reshard helps nobody.
         if isinstance(answer, Rejection) or answer.outcome.output_layout != pair[1]:

@@ -120,8 +120,8 @@ class SearchScreen:
         """Say once why what is stored takes its time again."""
         self._stale = stale
         self._say(
-            f"Stale: {words.count(stale, 'stored probe')} of another revision of the lowering; "
-            "what is needed of them is probed again"
+            f"Stale: {words.count(stale, 'stored probe')} of another revision of the lowering, "
+            "or of a machine that failed; what is needed of them is probed again"
         )
 
     def _outcome(self, trial: TrialRecord) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from autosched.probing.lower_bound import Proof, relative_gap
+from autosched.probing.probe_book import ProbeCounts
 from autosched.report import words
 from autosched.report.layer_rows import layer_rows, reshard_rows
 from autosched.report.output import say
@@ -25,11 +26,9 @@ _NO_PROOF = dict.fromkeys(
 class SearchResult:
     """A study after a search.
 
-    ``proof`` is None as long as not everything is probed. ``rejected_probes`` counts those this
-    search asked for, stored ones included, and ``stale_probes`` the stored ones that it found to be
-    of another revision of the lowering, ``left_out`` the candidates known to go wrong; ``wall_s``
-    is the time of the whole command, ``outside_share`` the part of an estimate that lies far
-    outside the calibration data, ``host_layers`` the rows of
+    ``proof`` is None as long as not everything is probed. ``counts`` is of the probes that this
+    search asked for; ``wall_s`` is the time of the whole command, ``outside_share`` the part of an
+    estimate that lies far outside the calibration data, ``host_layers`` the rows of
     :func:`autosched.report.layer_rows.host_rows`, ``stopped`` why the search ended, "" where nobody
     asked.
     """
@@ -38,9 +37,7 @@ class SearchResult:
     trials: Sequence[TrialRecord]
     best: TrialRecord | None
     proof: Proof | None = None
-    rejected_probes: Mapping[RejectionKind, int] = field(default_factory=dict)
-    stale_probes: int = 0
-    left_out: Mapping[str, int] = field(default_factory=dict)
+    counts: ProbeCounts = field(default_factory=ProbeCounts)
     wall_s: float = 0.0
     outside_share: float | None = None
     schedule_path: Path | None = None
@@ -71,7 +68,7 @@ class SearchResult:
         """Return the object that ``--json`` prints."""
         best = self.best
         best_us = None if best is None else best.latency_us
-        together = dict(self.rejected_probes)
+        together = dict(self.counts.rejected)
         for kind, number in self.rejected_trials.items():
             together[kind] = together.get(kind, 0) + number
         return {
@@ -92,8 +89,9 @@ class SearchResult:
             "trials": len(self.trials),
             "rejected": _by_name(together),
             "rejected_trials": _by_name(self.rejected_trials),
-            "stale_probes": self.stale_probes,
-            "left_out": dict(self.left_out),
+            "unclassified": dict(self.counts.unclassified),
+            "stale_probes": self.counts.stale,
+            "left_out": dict(self.counts.left_out),
             "stopped": self.stopped or None,
             "wall_s": round(self.wall_s, 3),
             "schedule_path": None if self.schedule_path is None else str(self.schedule_path),
@@ -168,9 +166,27 @@ def print_gain(console: Console, result: SearchResult) -> None:
     trials = words.count(len(result.trials), "trial")
     rejected = words.rejections(result.rejected_trials)
     say(console, f"{trials} in the study{f', rejected: {rejected}' if rejected else ''}")
+    print_doubtful(console, result.counts)
     if result.stopped:
         early = "" if result.bound_us is not None else ", before the bound was proven"
         say(console, f"The search ended: {result.stopped}{early}")
+
+
+def print_doubtful(console: Console, counts: ProbeCounts) -> None:
+    """Print which probes were rejected for no reason that is known to be the candidate's own."""
+    hung = counts.rejected.get(RejectionKind.HANG, 0)
+    if hung:
+        text = (
+            f"{words.count(hung, 'probe')} hung, and will not be tried again on this board with "
+            "this ttnn; autosched db purge --kind hang forgets that"
+        )
+        say(console, text, "yellow")
+    for said, number in counts.unclassified.items():
+        text = (
+            f"{words.count(number, 'probe')} ended in words of ttnn's that autosched does not "
+            f"know; nothing was stored of that, it will be asked again: {said}"
+        )
+        say(console, text, "yellow")
 
 
 def print_next(console: Console, commands: Sequence[str]) -> None:

@@ -19,7 +19,10 @@ class TimeKind(TextEnum):
 
 
 class RejectionKind(TextEnum):
-    """Why a device did not run a configuration."""
+    """Why a device did not run a configuration.
+
+    What is in :data:`INCONCLUSIVE` says nothing for certain about it.
+    """
 
     INVALID = "invalid configuration"
     L1_OVERFLOW = "L1 overflow"
@@ -28,7 +31,12 @@ class RejectionKind(TextEnum):
     LAYOUT_MISMATCH = "layout mismatch"
     HANG = "hang"
     CRASH = "crash"
+    UNCLASSIFIED = "unclassified"
     ACCURACY = "accuracy"
+
+
+INCONCLUSIVE = (RejectionKind.HANG, RejectionKind.CRASH, RejectionKind.UNCLASSIFIED)
+"""What a busy or dying machine may have caused, or words of ttnn's that nobody knows yet."""
 
 
 @dataclass(frozen=True)
@@ -155,9 +163,8 @@ class Verdict(TextEnum):
 
     Only what is in :data:`AGAINST` speaks against a configuration: where the simulator lacks
     something, or a compiler that stands in for SFPI's, nobody knows what a card does. One that is
-    lost was killed from outside, or the machine had no room left for it. A schedule is imprecise if
-    each layer is right alone, on what the device gave it, but rounding adds up to outputs that
-    differ.
+    lost was killed from outside. A schedule is imprecise if each layer is right alone, on what the
+    device gave it, but rounding adds up to outputs that differ.
     """
 
     RIGHT = "right"
@@ -185,16 +192,6 @@ _SIMULATOR_LACKS = (
     "MissingSpecification",
 )
 _PROCESS_ENDED = "the worker process"
-# Words of the system and of GCC where a disk is full or memory is short, while kernels compile.
-_MACHINE_FAILED = (
-    "No space left on device",
-    "Cannot allocate memory",
-    "out of memory allocating",
-    "Killed signal terminated program",
-    "Too many open files",
-    "Read-only file system",
-    "Input/output error",
-)
 _KILLED = ("SIGKILL", "SIGTERM")
 
 
@@ -216,8 +213,6 @@ def verdict_of(answer: LayerExecution | Rejection, min_concordance: float) -> Ve
 
 
 def _verdict_of_rejection(answer: Rejection) -> Verdict:
-    if any(words in answer.message for words in _MACHINE_FAILED):
-        return Verdict.LOST
     if any(words in answer.message for words in _NOT_COMPILED):
         return Verdict.DOES_NOT_COMPILE
     if any(words in answer.message for words in _SIMULATOR_LACKS):

@@ -10,10 +10,10 @@ from dataclasses import replace
 from autosched.errors import SearchError, TimeUpError
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.lower_bound import Proof, prove
-from autosched.probing.probe_book import TRANSIENT, Phase
+from autosched.probing.probe_book import Phase
 from autosched.probing.problem_builder import build_problem
 from autosched.probing.restrictions import Restriction
-from autosched.schedule.outcomes import RunOutcome
+from autosched.schedule.outcomes import INCONCLUSIVE, RunOutcome
 from autosched.schedule.schedule import Schedule
 from autosched.search.run import Run, StopReason
 from autosched.search.samplers.proposals import Proposals
@@ -92,7 +92,7 @@ def run_default(run: Run, *, again: bool = False) -> int:
     """
     if not again and any(
         trial.sampler == DEFAULT_SAMPLER
-        and (trial.rejection is None or trial.rejection.kind not in TRANSIENT)
+        and (trial.rejection is None or trial.rejection.kind not in INCONCLUSIVE)
         for trial in run.trials
     ):
         return 0

@@ -10,9 +10,10 @@ from autosched.device.interface import Device
 from autosched.errors import TimeUpError
 from autosched.network.graph import failing_layer
 from autosched.probing.joint_problem import JointProblem
-from autosched.probing.probe_book import TRANSIENT, ProbeBook, total_us
+from autosched.probing.probe_book import ProbeBook, total_us
 from autosched.schedule.configurations import Conv2dConfig, PoolConfig
 from autosched.schedule.outcomes import (
+    INCONCLUSIVE,
     MEMORY_KINDS,
     DeviceOp,
     Rejection,
@@ -47,7 +48,7 @@ def run_trial(
     started_at = datetime.now(timezone.utc)
     begin = time.perf_counter()
     outcome = device.run(schedule, budget)
-    if isinstance(outcome, Rejection) and outcome.kind in TRANSIENT:
+    if isinstance(outcome, Rejection) and outcome.kind in INCONCLUSIVE:
         # Where the time is up, this may be no more than an answer cut short.
         budget.check()
     elif not isinstance(outcome, Rejection) and book.judge is not None:

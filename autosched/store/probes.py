@@ -156,6 +156,26 @@ def load_probes(
     return LoadedProbes({probe.key: probe for probe in probes}, len(rows) - len(current))
 
 
+def delete_probes(store: Store, keys: Iterable[ProbeKey]) -> None:
+    """Forget some probes, all or none of them.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    with store.writing() as session:
+        for key in keys:
+            session.execute(
+                delete(models.ProbeRow).where(
+                    models.ProbeRow.board == key.device.board,
+                    models.ProbeRow.device_kind == key.device.device_kind,
+                    models.ProbeRow.ttnn_version == key.device.ttnn_version,
+                    models.ProbeRow.layer_signature == key.layer_signature,
+                    models.ProbeRow.config_digest == key.config_digest,
+                    models.ProbeRow.inputs_digest == key.inputs_digest,
+                )
+            )
+
+
 def purge_stale(store: Store, revisions: Collection[str]) -> int:
     """Delete every probe that is of none of the ``revisions``; return how many there were.
 

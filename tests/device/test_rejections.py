@@ -1,6 +1,7 @@
 import pytest
 
-from autosched.device.rejections import classify
+from autosched.device.rejections import LayoutMismatchError, classify
+from autosched.errors import MachineError
 from autosched.schedule.outcomes import Rejection, RejectionKind
 
 TEXTS = {
@@ -25,27 +26,77 @@ TEXTS = {
 }
 
 
+FRAME = "TT_FATAL @ /project/ttnn/cpp/x.cpp:1: x\ninfo:\n{}\nbacktrace:\n --- frame"
+
+
 @pytest.mark.parametrize(
     ("kind", "text"), [(k, text) for k, texts in TEXTS.items() for text in texts]
 )
 def test_texts_have_their_kind(kind: RejectionKind, text: str) -> None:
-    framed = RuntimeError(f"TT_FATAL @ file.cpp:1: x\ninfo:\n{text}\nbacktrace:\n --- frame")
-    assert classify(framed, "conv1") == Rejection(kind, text, "conv1")
-    assert classify(RuntimeError(text)) == Rejection(kind, text)
+    assert classify(RuntimeError(FRAME.format(text)), "conv1") == Rejection(kind, text, "conv1")
+    if kind is not RejectionKind.INVALID:
+        assert classify(RuntimeError(text)) == Rejection(kind, text)
+
+
+def test_an_assertion_without_words_of_its_own_is_a_refusal() -> None:
+    bare = "TT_FATAL @ /project/ttnn/cpp/x.cpp:7: a == b\nbacktrace:\n --- frame"
+    assert classify(RuntimeError(bare)).kind is RejectionKind.INVALID
 
 
 def test_bindings_that_take_no_such_argument_are_invalid() -> None:
-    assert classify(TypeError("incompatible function arguments")).kind is RejectionKind.INVALID
+    text = "conv2d(): incompatible function arguments. The following argument types are supported"
+    assert classify(TypeError(text)).kind is RejectionKind.INVALID
+
+
+def test_another_layout_than_asked_is_a_mismatch() -> None:
+    rejection = classify(LayoutMismatchError("asked L1 height, got DRAM"), "conv1")
+    assert rejection == Rejection(
+        RejectionKind.LAYOUT_MISMATCH, "asked L1 height, got DRAM", "conv1"
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("an op nobody has heard of failed"),
+        RuntimeError("Config Error"),
+        ValueError("math domain error"),
+        TypeError("unsupported operand"),
+    ],
+)
+def test_words_that_nobody_knows_are_unclassified_and_kept(error: Exception) -> None:
+    rejection = classify(error, "conv1")
+    assert (rejection.kind, rejection.layer) == (RejectionKind.UNCLASSIFIED, "conv1")
+    assert rejection.message == f"{type(error).__name__}: {error}"
+
+
+def test_an_error_without_words_has_its_name() -> None:
     assert classify(ValueError("")).message == "ValueError"
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError(FRAME.format("trisc0 build failed. Log: x.o: No space left on device")),
+        RuntimeError("filesystem error: cannot create directories: Permission denied [/cache]"),
+        OSError(28, "No space left on device"),
+        FileNotFoundError(2, "No such file or directory"),
+        MemoryError("std::bad_alloc"),
+    ],
+)
+def test_a_failure_of_the_machine_is_no_rejection(error: Exception) -> None:
+    with pytest.raises(MachineError, match="the machine failed at layer conv1"):
+        classify(error, "conv1")
+
+
 def test_what_is_no_refusal_is_a_crash() -> None:
-    for error in (AssertionError("x"), AttributeError("x"), KeyError("x"), MemoryError("x")):
+    for error in (AssertionError("x"), AttributeError("x"), KeyError("x")):
         rejection = classify(error)
         assert rejection.kind is RejectionKind.CRASH
         assert rejection.message.startswith(type(error).__name__)
 
 
 def test_long_texts_are_cut() -> None:
+    assert len(classify(RuntimeError(FRAME.format("x" * 10_000))).message) == 600
     assert len(classify(RuntimeError("x" * 10_000)).message) == 600
     assert len(classify(AssertionError("x" * 10_000)).message) == 600

@@ -231,8 +231,8 @@ def test_an_answer_the_store_refused_is_not_taken_for_known(
     assert (len(device.probes), stored_probes(store)) == (2, 1)
 
 
-@pytest.mark.parametrize("kind", [RejectionKind.HANG, RejectionKind.CRASH])
-def test_what_a_dying_machine_says_is_asked_again_next_time(
+@pytest.mark.parametrize("kind", [RejectionKind.UNCLASSIFIED, RejectionKind.CRASH])
+def test_what_says_nothing_of_a_candidate_is_asked_again_next_time(
     studied: Studied, store: Store, cost: CostModel, kind: RejectionKind
 ):
     request = a_request(studied)
@@ -242,8 +242,40 @@ def test_what_a_dying_machine_says_is_asked_again_next_time(
         assert book.probe(SIGNATURE, request) == Rejection(kind, "gone")
     assert len(dying.probes) == 1
     assert book.counts.rejected == {kind: 1}
+    assert book.counts.unclassified == ({"gone": 1} if kind is RejectionKind.UNCLASSIFIED else {})
     assert stored_probes(store) == 0
     assert isinstance(book_of(store, studied.device(), cost).probe(SIGNATURE, request), Probed)
+
+
+def test_what_hung_is_not_waited_for_again(studied: Studied, store: Store, cost: CostModel):
+    request = a_request(studied)
+    hanging = Rejection(RejectionKind.HANG, "no answer within 120 s")
+    first = book_of(store, Scripted(studied.device(), probe=lambda _: hanging), cost)
+    assert first.probe(SIGNATURE, request) == hanging
+    again = book_of(store, silent(studied), cost)
+    assert again.probe(SIGNATURE, request) == hanging
+    assert (again.counts.reused, again.counts.rejected) == (1, {RejectionKind.HANG: 1})
+
+
+def test_a_machine_that_failed_is_forgotten_where_it_was_stored(
+    studied: Studied, store: Store, cost: CostModel
+):
+    """Former versions took it for an invalid configuration."""
+    request = a_request(studied)
+    words = (
+        "Failed to generate binaries for halo_gather TT_THROW @ build.cpp:149: tt::exception\n"
+        "info:\nncrisc build failed. Log:"
+    )
+    poisoned = Rejection(RejectionKind.INVALID, words)
+    book_of(store, Scripted(studied.device(), probe=lambda _: poisoned), cost).probe(
+        SIGNATURE, request
+    )
+    assert stored_probes(store) == 1
+    healthy = book_of(store, studied.device(), cost)
+    assert stored_probes(store) == 0
+    assert (healthy.counts.stale, healthy.counts.reused) == (1, 0)
+    assert isinstance(healthy.probe(SIGNATURE, request), Probed)
+    assert isinstance(book_of(store, silent(studied), cost).probe(SIGNATURE, request), Probed)
 
 
 def test_without_time_nothing_is_asked_and_an_answer_cut_short_is_forgotten(

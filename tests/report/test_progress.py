@@ -138,6 +138,6 @@ def test_stale_probes_are_told_once() -> None:
     for layer in range(3):
         shown.on_phase(Phase.LAYERS, layer, 3, f"conv{layer}", replace(counts, run=layer))
     assert file.getvalue().splitlines() == [
-        "Stale: 1,312 stored probes of another revision of the lowering; what is needed of them is "
-        "probed again"
+        "Stale: 1,312 stored probes of another revision of the lowering, or of a machine that "
+        "failed; what is needed of them is probed again"
     ]

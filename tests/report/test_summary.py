@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from autosched.probing.lower_bound import Proof
+from autosched.probing.probe_book import ProbeCounts
 from autosched.report.summary import SearchResult, print_result
 from autosched.schedule.outcomes import RejectionKind, TimeKind
 from tests.examples.trials import STUDY, trial
@@ -18,8 +19,9 @@ RESULT = SearchResult(
     trials=[trial(0, 175.0, "default"), BEST, trial(2, None)],
     best=BEST,
     proof=PROOF,
-    rejected_probes={RejectionKind.L1_OVERFLOW: 2, RejectionKind.INVALID: 5},
-    stale_probes=312,
+    counts=ProbeCounts(
+        rejected={RejectionKind.L1_OVERFLOW: 2, RejectionKind.INVALID: 5}, stale=312
+    ),
     wall_s=1.25,
     schedule_path=Path("net.py"),
     stopped="trials run",
@@ -55,6 +57,20 @@ def test_a_bound_of_both_kinds_says_how_much_of_it_is_estimated() -> None:
     assert (plain["bound_kind"], plain["bound_estimated_share"]) == ("mixed", 0.125)
     measured = replace(PROOF, kinds=frozenset({TimeKind.MEASURED}), estimated_share=0.0)
     assert "95.0 µs (measured); gap" in printed(replace(RESULT, proof=measured))
+
+
+def test_what_says_nothing_for_certain_is_told_with_its_words() -> None:
+    words = "RuntimeError: an op that nobody knows"
+    counts = ProbeCounts(
+        rejected={RejectionKind.HANG: 2, RejectionKind.UNCLASSIFIED: 1}, unclassified={words: 1}
+    )
+    result = replace(RESULT, counts=counts)
+    told = " ".join(printed(result).split())
+    assert "2 probes hung, and will not be tried again" in told
+    assert "autosched db purge --kind hang" in told
+    assert "1 probe ended in words of ttnn's that autosched does not know; nothing was" in told
+    assert words in told
+    assert result.to_plain()["unclassified"] == {words: 1}
 
 
 def test_op_times_of_a_card_are_not_called_estimates() -> None:

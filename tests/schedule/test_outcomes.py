@@ -43,13 +43,6 @@ def test_what_was_computed_is_judged(concordance: float, varies: bool, verdict: 
             Verdict.NOT_SIMULATED,
         ),
         (INVALID, "brisc build failed. Log: ...", Verdict.DOES_NOT_COMPILE),
-        (INVALID, "brisc build failed. Log: x.o: No space left on device", Verdict.LOST),
-        (
-            INVALID,
-            "build failed. Log: cc1plus: out of memory allocating 65536",
-            Verdict.LOST,
-        ),
-        (CRASH, "OSError: [Errno 24] Too many open files", Verdict.LOST),
         (CRASH, "KeyError: Failed to generate binaries for x", Verdict.DOES_NOT_COMPILE),
         (CRASH, "AssertionError: a defect of ours", Verdict.REJECTED),
         (RejectionKind.L1_OVERFLOW, "Out of Memory", Verdict.REJECTED),

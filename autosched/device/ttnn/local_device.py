@@ -23,7 +23,7 @@ from autosched.device.interface import (
     TimingSettings,
     check_time,
 )
-from autosched.device.rejections import classify
+from autosched.device.rejections import classify, refusal_words
 from autosched.device.ttnn.calls import Context, reshard, upload_shape
 from autosched.device.ttnn.graph_capture import (
     MARK_PREFIX,
@@ -74,7 +74,7 @@ class LocalDevice:
             self.device = ttnn.open_device(device_id=0, l1_small_size=L1_SMALL_BYTES, **extra)
         except RuntimeError as error:
             raise DeviceError(
-                f"ttnn cannot open the {kind} device {board.name}: {classify(error).message}"
+                f"ttnn cannot open the {kind} device {board.name}: {refusal_words(error)}"
             ) from None
         grid = self.device.compute_with_storage_grid_size()
         if (grid.x, grid.y) != board.grid:

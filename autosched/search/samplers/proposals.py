@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from autosched.budget import UNLIMITED, Budget
 from autosched.probing.joint_problem import JointProblem, Selection
-from autosched.probing.probe_book import TRANSIENT
-from autosched.schedule.outcomes import RejectionKind
+from autosched.schedule.outcomes import INCONCLUSIVE, RejectionKind
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.search.samplers.registry import make_sampler
 from autosched.store.trials import TrialRecord
@@ -80,7 +79,7 @@ def _conclusive(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 
 def _is_lost(trial: TrialRecord) -> bool:
-    return _has(trial, *TRANSIENT)
+    return _has(trial, *INCONCLUSIVE)
 
 
 def _has(trial: TrialRecord, *kinds: RejectionKind) -> bool:
