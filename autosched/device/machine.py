@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from autosched.device.ttnn.local_device import LocalDevice
 
 
+CACHE_VARIABLE = "AUTOSCHED_CACHE"
 DEVICE_KINDS = ("auto", "mock", "silicon")
 SIMULATOR = "simulator"
 _QUIET = {"TT_METAL_LOGGER_LEVEL": "off", "LOGURU_LEVEL": "ERROR"}
@@ -121,11 +122,14 @@ def _environment(variables: Mapping[str, str], without: Sequence[str]) -> Iterat
 
 
 def cache_dir() -> Path:
-    """Return the directory for files that can be made again (``AUTOSCHED_CACHE`` moves it)."""
-    if explicit := os.environ.get("AUTOSCHED_CACHE"):
-        return Path(explicit)
+    """Return the directory for files that can be made again (``AUTOSCHED_CACHE`` moves it).
+
+    It is absolute: the worker process has a working directory of its own.
+    """
+    if explicit := os.environ.get(CACHE_VARIABLE):
+        return Path(explicit).absolute()
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "autosched"
+    return Path(base).absolute() / "autosched"
 
 
 def mock_directory() -> Path:

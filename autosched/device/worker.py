@@ -7,6 +7,7 @@ next request starts a new one.
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,17 +22,18 @@ from typing import IO, TYPE_CHECKING, Any
 from autosched.boards import Board
 from autosched.budget import UNLIMITED, Budget
 from autosched.device.channel import Channel, News
+from autosched.device.deadlines import answer_deadline_s, simulated_deadline_s
 from autosched.device.interface import (
     LayerTest,
     ProbeRequest,
+    Request,
     ReshardRequest,
     TimingSettings,
     check_time,
 )
-from autosched.device.machine import SIMULATOR, cache_dir
-from autosched.errors import AutoschedError, DeviceError, TimeUpError
+from autosched.device.machine import CACHE_VARIABLE, SIMULATOR, cache_dir
+from autosched.errors import AutoschedError, DeviceError, MachineError, TimeUpError
 from autosched.network.graph import Network
-from autosched.network.multiplications import multiplications
 from autosched.schedule.outcomes import (
     ExecutedLayer,
     Execution,
@@ -50,15 +52,12 @@ if TYPE_CHECKING:
 
 
 _START_DEADLINE_S = 120.0
-_ANSWER_DEADLINE_S = 120.0
-# A new kernel compiles for about a second on a card, and a layer has up to ten of them: those of
-# a halo and a move, of reshards, and its own readers, writers and computations.
-_COMPILE_S_A_LAYER = 10.0
-# Kernels are compiled within the first. ResNet-18's 1.8 billion multiplications took 20 s each on a
-# busy machine; three times that is left for a busier one.
-_SIMULATED_LAYER_S = 900.0
-_SIMULATED_S_A_BILLION = 60.0
 _EXIT_GRACE_S = 10.0
+# A worker that dies while it starts is started again so often.
+_STARTS = 3
+# So many requests that cost a worker in a row are no accident of single candidates. One that hangs
+# takes minutes to find out.
+_MOST_LOSSES = {RejectionKind.CRASH: 10, RejectionKind.HANG: 3}
 
 
 class _WorkerLostError(Exception):
@@ -69,19 +68,6 @@ class _WorkerLostError(Exception):
         self.kind = kind
 
 
-def answer_deadline_s(kind: str, layers: int) -> float:
-    """Return the seconds in which a healthy device has run so many layers for the first time."""
-    return _ANSWER_DEADLINE_S + (0.0 if kind == "mock" else _COMPILE_S_A_LAYER * layers)
-
-
-def simulated_deadline_s(products: int) -> float:
-    """Return the seconds in which the simulator has executed a layer of so many multiplications.
-
-    A kernel that does not end is told from a slow one by nothing else.
-    """
-    return _SIMULATED_LAYER_S + _SIMULATED_S_A_BILLION * products / 1e9
-
-
 class WorkerDevice:
     """A device that lives in a worker process.
 
@@ -90,9 +76,11 @@ class WorkerDevice:
     that started it, so keep that one alive.
 
     ``deadline_s`` bounds every single request, from its first byte to the answer's last; what
-    takes longer is a rejection as a hang. By default it leaves a card the time to compile all of a
-    network's kernels. A caller's budget that ends earlier is a TimeUpError instead, and ends the
-    worker as well.
+    takes longer is a rejection as a hang. By default it follows the work there is
+    (:mod:`autosched.device.deadlines`). A caller's budget that ends earlier is a TimeUpError
+    instead, and ends the worker as well.
+
+    A device that costs a worker again and again, with no answer in between, is a DeviceError.
     """
 
     def __init__(
@@ -110,6 +98,7 @@ class WorkerDevice:
         self._child: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self._log: IO[bytes] | None = None
+        self._losses = dict.fromkeys(_MOST_LOSSES, 0)
 
     @property
     def pid(self) -> int | None:
@@ -206,13 +195,33 @@ class WorkerDevice:
     def start(self, budget: Budget = UNLIMITED) -> None:
         """Start the worker now instead of at the first request, if there is none.
 
+        One that dies meanwhile is started again, twice.
+
         Raises:
             DeviceError: if it cannot open the device; the message carries its last words.
             BoardError: if the card that is there is another board.
             TimeUpError: if the budget is up before the device is open.
         """
-        if self._child is not None:
-            return
+        for left in reversed(range(_STARTS)):
+            if self._child is not None:
+                return
+            try:
+                self._start(budget)
+            except _WorkerLostError as error:
+                words = self._last_words()
+                self._end()
+                if left == 0 or error.kind is RejectionKind.HANG:
+                    raise self._unusable("cannot be opened", error, words) from None
+            except BaseException:
+                self._end()
+                raise
+
+    def _start(self, budget: Budget) -> None:
+        """Start a worker and hand it the network.
+
+        Raises:
+            _WorkerLostError: if it dies or hangs.
+        """
         directory = _scratch_dir()
         here, there = socket.socketpair()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
@@ -224,28 +233,25 @@ class WorkerDevice:
             stderr=self._log,
             start_new_session=True,
             cwd=directory,
+            # What is relative to our directory is not to the worker's.
+            env={**os.environ, CACHE_VARIABLE: str(cache_dir())},
         )
         there.close()
         self._channel = Channel(here)
-        try:
-            answer = self._exchange(
-                (self.board, self.kind, self._timing), _START_DEADLINE_S, budget
-            )
-        except _WorkerLostError as error:
-            words = self._last_words()
-            self._end()
-            raise DeviceError(
-                f"the {self.kind} device {self.board.name} cannot be opened: {error}"
-                + (f"\n{words}" if words else "")
-            ) from None
-        except BaseException:
-            self._end()
-            raise
+        answer = self._exchange((self.board, self.kind, self._timing), _START_DEADLINE_S, budget)
         if isinstance(answer, AutoschedError):
-            self._end()
             raise answer
         if self._network is not None:
-            self._ask("load", self._network, budget)
+            limit_s = self._limit_s("load", self._network)
+            answer = self._exchange(("load", self._network), limit_s, budget)
+            if isinstance(answer, AutoschedError):
+                raise answer
+
+    def _unusable(self, what: str, error: _WorkerLostError, words: str) -> DeviceError:
+        return DeviceError(
+            f"the {self.kind} device {self.board.name} {what}: {error}"
+            + (f"\n{words}" if words else "")
+        )
 
     def _ask(
         self,
@@ -255,48 +261,53 @@ class WorkerDevice:
         report: "Callable[[Any], None]" = lambda _news: None,
     ) -> Any:
         check_time(budget)
-        if self._child is None:
-            self.start(budget)
-        if self._child is None:
-            return Rejection(RejectionKind.CRASH, "the worker process died when it was started")
+        self.start(budget)
         try:
             answer = self._exchange(
                 (method, argument), self._limit_s(method, argument), budget, report
             )
         except _WorkerLostError as error:
-            said = _fault_in(self._last_words())
+            words = self._last_words()
             self._end()
+            self._lose(error, words)
+            said = _fault_in(words)
             return Rejection(error.kind, f"{error}: {said}" if said else str(error))
         except BaseException:
             # Ctrl-C or the caller's end of time while the answer is under way: the next request
             # must not be given that one.
             self._end()
             raise
+        self._losses = dict.fromkeys(_MOST_LOSSES, 0)
+        if isinstance(answer, MachineError):
+            raise MachineError(f"{answer}\n{_advice()}")
         if isinstance(answer, AutoschedError):
             raise answer
         return answer
+
+    def _lose(self, error: _WorkerLostError, words: str) -> None:
+        """Count the loss of a worker.
+
+        Raises:
+            DeviceError: if there were too many with no answer in between.
+        """
+        self._losses[error.kind] += 1
+        if self._losses[error.kind] >= _MOST_LOSSES[error.kind]:
+            lost = f"was lost {self._losses[error.kind]} times in a row, the last time"
+            self._losses = dict.fromkeys(_MOST_LOSSES, 0)
+            raise self._unusable(lost, error, words)
 
     def _limit_s(self, method: str, argument: Any) -> float:
         """Return how long a healthy device may take for a request."""
         if self.deadline_s is not None:
             return self.deadline_s
+        asked: Network | Request | None = None
+        if method in ("run", "execute"):
+            asked = self._network
+        elif method != "load":
+            asked = argument.request if isinstance(argument, LayerTest) else argument
         if self.kind == SIMULATOR:
-            return simulated_deadline_s(self._largest_layer(method, argument))
-        whole = self._network if method in ("run", "execute") else None
-        return answer_deadline_s(self.kind, 1 if whole is None else len(whole.layers))
-
-    def _largest_layer(self, method: str, argument: Any) -> int:
-        """Return the most multiplications of a layer before the next answer, or the next news."""
-        network = self._network
-        if method == "execute" and network is not None:
-            return max(
-                multiplications(layer.op, network.input_shapes(layer), layer.shape)
-                for layer in network
-            )
-        if method == "execute_layer" and isinstance(argument.request, ProbeRequest):
-            request = argument.request
-            return multiplications(request.op, request.input_shapes, request.shape)
-        return 0
+            return simulated_deadline_s(asked)
+        return answer_deadline_s(self.kind, asked)
 
     def _exchange(
         self,
@@ -328,7 +339,7 @@ class WorkerDevice:
         except subprocess.TimeoutExpired:
             return "the worker process hung up"
         if code < 0:
-            return f"the worker process died of {signal.Signals(-code).name}"
+            return f"the worker process died of {_signal_name(-code)}"
         return f"the worker process ended with exit code {code}"
 
     def _last_words(self) -> str:
@@ -345,6 +356,26 @@ def _fault_in(words: str) -> str:
     """Return what a simulator said when it stopped the process, "" where it said nothing."""
     found = _SIMULATOR_FAULT.findall(words)
     return found[-1] if found else ""
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals but the first and last have none
+        return f"signal {number}"
+
+
+def _advice() -> str:
+    path = cache_dir()
+    try:
+        free = f"{shutil.disk_usage(path).free / 2**30:.1f} GiB free"
+    except OSError as error:
+        free = str(error.strerror)
+    return (
+        f"Compiled kernels are kept in {path} ({free}): make room there, or set AUTOSCHED_CACHE to "
+        "another directory; autosched doctor looks at it. Nothing of this was stored, and what was "
+        "answered before is: resume the study"
+    )
 
 
 def _next_layer(schedule: Schedule, done: int) -> str:
