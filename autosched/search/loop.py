@@ -16,7 +16,7 @@ from autosched.probing.restrictions import Restriction
 from autosched.schedule.outcomes import INCONCLUSIVE, RunOutcome
 from autosched.schedule.schedule import Schedule
 from autosched.search.run import Run, StopReason
-from autosched.search.samplers.proposals import Proposals
+from autosched.search.samplers.proposals import Proposals, most_telling
 from autosched.search.trial import run_repaired, run_trial
 from autosched.space.efforts import FIRST_LOOK, QUICK, Effort
 from autosched.store.trials import (
@@ -32,6 +32,7 @@ from autosched.store.trials import (
 
 _JOINT = "joint"
 _PROOF_LIMIT_S = 20.0
+_TOLD_AT_ONCE = 300
 
 
 def optimize(run: Run, trials: int | None, start: Schedule | None = None) -> None:
@@ -71,11 +72,13 @@ def dismiss_wrong(run: Run) -> bool:
 
 def _dismissed(run: Run, trial: TrialRecord) -> bool:
     """Reject a trial that goes wrong; where its layouts decide, which are not stored, run it."""
-    judge, schedule = run.book.judge, trial.schedule
-    if judge is None or schedule is None or trial.rejection is not None or trial.number is None:
+    judge = run.book.judge
+    if judge is None or trial.rejection is not None or trial.number is None:
         return False
-    ops = trial.ops or get_trial(run.store, run.record, trial.number).ops
-    against = judge.against_ops(schedule, ops)
+    whole = trial if trial.ops else get_trial(run.store, run.record, trial.number)
+    schedule = whole.schedule
+    assert schedule is not None  # noqa: S101 - both queries read it
+    against = judge.against_ops(schedule, whole.ops)
     if against is None and judge.suspects(schedule):
         outcome = run.device.run(schedule, run.budget)
         if isinstance(outcome, RunOutcome):
@@ -206,9 +209,23 @@ def _fits_without(run: Run, rule: Restriction) -> bool:
 
 
 def informed(run: Run, joint: JointProblem, sampler: str) -> Proposals:
-    """Return what a sampler proposes that knows every stored trial of these tables."""
-    trials = list_trials(run.store, run.record, with_ops=True)
-    return Proposals(joint, sampler, run.settings.seed + len(trials), trials)
+    """Return what a sampler proposes that knows every stored trial of these tables.
+
+    It learns from the most telling of them at once, from the others if it proposes them again: to
+    read a trial takes milliseconds.
+    """
+    trials = run.trials
+    telling = list_trials(
+        run.store, run.record, with_ops=True, numbers=most_telling(trials, _TOLD_AT_ONCE)
+    )
+    whole = {trial.number: trial for trial in telling}
+    return Proposals(
+        joint,
+        sampler,
+        run.settings.seed + len(trials),
+        [whole.get(trial.number, trial) for trial in trials],
+        recall=lambda number: get_trial(run.store, run.record, number),
+    )
 
 
 def run_asked(run: Run, proposals: Proposals) -> bool:

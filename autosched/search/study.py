@@ -109,6 +109,11 @@ class Study:
         return list_trials(self._store, self.record)
 
     @property
+    def summaries(self) -> list[TrialRecord]:
+        """All finished trials by number, without their schedules and device ops."""
+        return list_trials(self._store, self.record, with_schedules=False)
+
+    @property
     def best(self) -> TrialRecord | None:
         """The fastest trial, with its device ops; its schedule carries the full provenance."""
         found = best_of(self._store, self.record)

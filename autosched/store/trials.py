@@ -1,6 +1,6 @@
 """Trials: whole-network runs of one schedule each."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -107,14 +107,26 @@ def add_trial(store: Store, study: StudyRecord, trial: TrialRecord) -> TrialReco
 
 
 def list_trials(
-    store: Store, study: StudyRecord, *, with_schedules: bool = True, with_ops: bool = False
+    store: Store,
+    study: StudyRecord,
+    *,
+    with_schedules: bool = True,
+    with_ops: bool = False,
+    sampler: str | None = None,
+    numbers: Collection[int] | None = None,
 ) -> list[TrialRecord]:
     """Return a study's trials by number; schedules and device ops only where asked for.
+
+    Only those of a ``sampler``, or with one of some ``numbers``, where these are given.
 
     Raises:
         StoreError: if the database refuses, or a row is damaged.
     """
     query = _select(study, with_schedules, with_ops).order_by(models.TrialRow.number)
+    if sampler is not None:
+        query = query.where(models.TrialRow.sampler == sampler)
+    if numbers is not None:
+        query = query.where(models.TrialRow.number.in_(numbers))
     with collector_paused():
         with store.reading() as session:
             rows = session.execute(query).all()

@@ -45,6 +45,14 @@ def test_a_list_leaves_out_what_is_not_asked_for(store: Store, study: StudyRecor
     ]
 
 
+def test_a_list_has_those_of_a_sampler_or_some_numbers(store: Store, study: StudyRecord) -> None:
+    for sampler in ("default", "given", "joint", "given"):
+        add_trial(store, study, replace(examples.trial(), sampler=sampler))
+    assert [item.number for item in list_trials(store, study, sampler="given")] == [1, 3]
+    assert [item.number for item in list_trials(store, study, numbers=[3, 0, 9])] == [0, 3]
+    assert list_trials(store, study, numbers=[]) == []
+
+
 def test_a_moment_of_another_time_zone_is_the_same_moment(store: Store, study: StudyRecord) -> None:
     local = examples.MOMENT.astimezone(timezone(timedelta(hours=5, minutes=30)))
     add_trial(store, study, replace(examples.trial(), started_at=local))

@@ -91,7 +91,7 @@ def search_and_report(
         path = save_schedule(best.schedule, wishes.export)
     result = SearchResult(
         study=study.record,
-        trials=study.trials,
+        trials=study.summaries,
         best=best,
         proof=study.proof,
         counts=study.probe_counts,
@@ -205,7 +205,7 @@ def run_search(
 
 def introduce(output: Screen, store: Store, study: Study) -> None:
     """Say which study this is, and on what its numbers rest."""
-    before = len(study.trials)
+    before = len(study.summaries)
     state = f"goes on after {words.count(before, 'trial')}" if before else "is new"
     settings = study.settings
     say(

@@ -7,6 +7,7 @@ sampling) and the optimum of the draw is tried. Where no draw has a new one eith
 of the tables is.
 """
 
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -31,7 +32,7 @@ _SEEN_SHARE = 0.1
 _DRAWS = 8
 _SOLVE_LIMIT_S = 20.0
 
-_Key = tuple[frozenset[tuple[str, int]], frozenset[Edge]]
+_Key = tuple[bytes, frozenset[Edge]]
 
 
 @dataclass
@@ -78,8 +79,8 @@ class JointSampler:
         """
         try:
             for selection in self._proposals(budget):
-                if _key(selection) not in self._tried:
-                    self._tried.add(_key(selection))
+                if self._key(selection) not in self._tried:
+                    self._tried.add(self._key(selection))
                     return selection
         except NoScheduleError:
             # The problem itself has a schedule, so the learned constraints leave none.
@@ -90,11 +91,16 @@ class JointSampler:
 
     def tell(self, selection: Selection, record: TrialRecord) -> None:
         """Learn from a trial: op times by layer, or which combination was rejected."""
-        self._tried.add(_key(selection))
+        self._tried.add(self._key(selection))
         if record.rejection is None:
             self.learn_times(selection, times_by_layer(record.ops))
         else:
             self._learn_rejection(selection, record.rejection)
+
+    def _key(self, selection: Selection) -> _Key:
+        """Identify a joint choice in few bytes: there may be tens of thousands."""
+        chosen = (selection.candidates.get(name, 0) for name in self._number)
+        return array("H", chosen).tobytes(), selection.spills
 
     def solve(self, budget: Budget = UNLIMITED) -> Solution:
         """Solve the joint problem as it is known now: the best schedule and its lower bound.
@@ -239,7 +245,3 @@ def _is_move(place: str) -> bool:
         return place == move_label(labelled_edge(place))
     except ScheduleError:
         return False
-
-
-def _key(selection: Selection) -> _Key:
-    return frozenset(selection.candidates.items()), selection.spills

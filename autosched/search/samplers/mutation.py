@@ -1,5 +1,6 @@
 """Local search: change the best schedule so far in a few neighbouring layers."""
 
+from array import array
 from dataclasses import replace
 
 import numpy as np
@@ -36,7 +37,7 @@ class MutationSampler:
         self._random = np.random.default_rng(seed)
         self._best: tuple[float, Genes] | None = None
         self._last: tuple[Genes, Rejection | None] | None = None
-        self._tried: set[Genes] = set()
+        self._tried: set[bytes] = set()
 
     def propose(self, budget: Budget = UNLIMITED) -> Selection | None:
         """Return the best schedule so far with a few adjacent layers changed, a new one.
@@ -53,14 +54,14 @@ class MutationSampler:
                 break
             # Around the fault there may be nothing new left.
             child = self._mutated(parent, place if attempt < _ATTEMPTS // 2 else None)
-            if child not in self._tried:
+            if _key(child) not in self._tried:
                 return self._proposed(child)
         return None
 
     def tell(self, selection: Selection, record: TrialRecord) -> None:
         """Learn which schedule is the best so far, or where the last one was rejected."""
         genes = self._genes(selection)
-        self._tried.add(genes)
+        self._tried.add(_key(genes))
         self._last = genes, record.rejection
         if record.rejection is None and record.latency_us is not None:
             mine = record.latency_us, genes
@@ -68,7 +69,7 @@ class MutationSampler:
                 self._best = mine
 
     def _proposed(self, genes: Genes) -> Selection:
-        self._tried.add(genes)
+        self._tried.add(_key(genes))
         values = dict(zip(self._places, genes, strict=True))
         first = Selection(dict.fromkeys(self._joint.tables, 0))
         chosen = {name: int(value) for name, value in values.items() if isinstance(name, str)}
@@ -99,3 +100,7 @@ class MutationSampler:
         for index in range(start, min(start + length, len(genes))):
             mutated[index] = int(self._random.integers(self._sizes[index]))
         return tuple(mutated)
+
+
+def _key(genes: Genes) -> bytes:
+    return array("H", genes).tobytes()

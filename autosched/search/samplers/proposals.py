@@ -1,7 +1,8 @@
 """What a sampler proposes of one joint problem, each schedule once."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from autosched.budget import UNLIMITED, Budget
 from autosched.probing.joint_problem import JointProblem, Selection
@@ -17,7 +18,12 @@ _LOSSES = 2
 
 
 class Proposals:
-    """What a sampler proposes of one joint problem; no schedule twice."""
+    """What a sampler proposes of one joint problem; no schedule twice.
+
+    The sampler learns at once from those of the ``trials`` that come with their schedules. From one
+    that comes without it learns when it proposes it again: then ``recall`` returns it whole, by its
+    number. What has been learned is kept without schedules and device ops.
+    """
 
     def __init__(
         self,
@@ -25,14 +31,20 @@ class Proposals:
         sampler: str,
         seed: int | None,
         trials: Sequence[TrialRecord] = (),
+        recall: Callable[[int], TrialRecord] | None = None,
     ) -> None:
         self.joint = joint
         self.sampler = sampler
+        self._recall = recall
         self._proposer = make_sampler(sampler, joint, seed)
         self._known: dict[str, TrialRecord] = {}
+        self._unread: set[int] = set()
         for record in _conclusive(trials):
-            selection = None if record.schedule is None else joint.find(record.schedule)
-            if selection is not None and record.schedule is not None:
+            if record.schedule is None:
+                self._note_unread(record)
+                continue
+            selection = joint.find(record.schedule)
+            if selection is not None:
                 # The one that ran may have been repaired.
                 proposed = joint.schedule(selection, record.schedule.provenance)
                 self.tell(selection, proposed, record)
@@ -44,7 +56,8 @@ class Proposals:
 
         A sampler that repeats itself is told once more what is known, a bounded number of times.
         """
-        for _ in range(_REPEATS):
+        repeats = 0
+        while repeats < _REPEATS:
             selection = None if budget.is_up else self._proposer.propose(budget)
             if selection is None:
                 return None
@@ -52,16 +65,45 @@ class Proposals:
             known = self._known.get(schedule.fingerprint())
             if known is None:
                 return selection, schedule
+            if known.number in self._unread:
+                known = self._read(known.number)
+            else:
+                repeats += 1
             self._proposer.tell(selection, known)
         return None
 
     def tell(self, selection: Selection, schedule: Schedule, record: TrialRecord) -> None:
         """Let the sampler learn from a trial of a proposed schedule."""
-        self._known[schedule.fingerprint()] = record
+        kept = replace(record, schedule=None, ops=())
+        self._known[schedule.fingerprint()] = kept
         if record.schedule is not None:
             # Repaired, it may be what another proposal is from the start.
-            self._known.setdefault(record.schedule.fingerprint(), record)
+            self._known.setdefault(record.fingerprint or record.schedule.fingerprint(), kept)
         self._proposer.tell(selection, record)
+
+    def _note_unread(self, record: TrialRecord) -> None:
+        self._known.setdefault(record.fingerprint, record)
+        if record.number is not None and self._recall is not None:
+            self._unread.add(record.number)
+
+    def _read(self, number: int | None) -> TrialRecord:
+        assert number is not None  # noqa: S101 - only numbers are unread
+        assert self._recall is not None  # noqa: S101 - otherwise none is
+        self._unread.remove(number)
+        return self._recall(number)
+
+
+def most_telling(trials: Sequence[TrialRecord], most: int) -> list[int]:
+    """Return the numbers of the trials a sampler learns most from: the newest, then the best."""
+    numbered = [(trial.number, trial) for trial in trials if trial.number is not None]
+    newest = dict.fromkeys(number for number, _ in numbered[-(most - most // 3) :])
+    complete = [
+        (trial.latency_us, number)
+        for number, trial in numbered
+        if trial.rejection is None and trial.latency_us is not None and number not in newest
+    ]
+    best = [number for _, number in sorted(complete)[: most - len(newest)]]
+    return sorted([*newest, *best])
 
 
 def _conclusive(trials: Sequence[TrialRecord]) -> list[TrialRecord]:

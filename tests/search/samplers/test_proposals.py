@@ -8,7 +8,7 @@ from autosched.budget import Budget
 from autosched.probing.joint_problem import Selection, spill_edges
 from autosched.schedule.outcomes import Rejection, RejectionKind
 from autosched.schedule.schedule import Provenance
-from autosched.search.samplers.proposals import Proposals
+from autosched.search.samplers.proposals import Proposals, most_telling
 from autosched.search.samplers.registry import SAMPLERS
 from autosched.store.trials import TrialRecord
 from tests.examples.studied import Studied
@@ -128,3 +128,40 @@ def test_a_schedule_that_was_lost_once_is_proposed_again(
     monkeypatch.setattr("autosched.search.samplers.proposals.make_sampler", lambda *_: sampler)
     proposals = Proposals(studied.joint, "stubborn", 0, [lost] * losses)
     assert (proposals.next(WHERE) is not None) is is_proposed
+
+
+def test_a_trial_that_was_not_read_is_read_when_it_is_proposed_again(
+    studied: Studied, monkeypatch: pytest.MonkeyPatch
+):
+    ran = [trial for trial in studied.trials if trial.rejection is None]
+    whole = ran[-1]
+    assert whole.schedule is not None
+    selection = studied.joint.find(whole.schedule)
+    assert selection is not None
+    sampler = Stubborn(selection)
+    monkeypatch.setattr("autosched.search.samplers.proposals.make_sampler", lambda *_: sampler)
+    recalled: list[int] = []
+
+    def recall(number: int) -> TrialRecord:
+        recalled.append(number)
+        return next(trial for trial in ran if trial.number == number)
+
+    summaries = [replace(trial, schedule=None, ops=()) for trial in studied.trials]
+    proposals = Proposals(studied.joint, "stubborn", 0, summaries, recall)
+    assert sampler.told == []
+    assert proposals.next(WHERE) is None
+    assert recalled == [whole.number]
+    light = replace(whole, schedule=None, ops=())
+    assert sampler.told == [(selection, whole), *[(selection, light)] * 50]
+
+
+def test_the_newest_trials_tell_most_then_the_best() -> None:
+    trials = [
+        replace(record_of(1000.0 - number, None), number=number)
+        if number % 2
+        else replace(record_of(0.0, Rejection(RejectionKind.INVALID, "x")), number=number)
+        for number in range(100)
+    ]
+    assert most_telling(trials, 6) == [93, 95, 96, 97, 98, 99]
+    assert most_telling(trials, 1000) == list(range(100))
+    assert most_telling([], 6) == []
