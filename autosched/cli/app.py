@@ -1,14 +1,17 @@
 """The command line's commands; none of them loads torch or ttnn before it runs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from autosched.cli import (
     bench,
     calibration,
     database,
+    exits,
     machine,
     run,
     schedules,
@@ -17,7 +20,34 @@ from autosched.cli import (
     verify,
 )
 
+
+class _Commands(TyperGroup):
+    """The commands, whose errors of usage repeat no password that was typed in a wrong place."""
+
+    def make_context(self, *args: Any, **more: Any) -> Any:
+        """Parse the words before the command."""
+        with _without_passwords():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Parse the words after it, and run it."""
+        with _without_passwords():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _without_passwords() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        # Errors of usage have no public class in common; these two are what they are shown by.
+        if hasattr(error, "format_message") and hasattr(error, "message"):
+            error.message = exits.without_passwords(str(error.message))
+        raise
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -1,17 +1,22 @@
 """``autosched merge`` and ``db``: another database brought into this one, and its upkeep."""
 
+import re
 from dataclasses import asdict
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from autosched.cli import options
+from autosched.cli.studies import confirm_deletion
+from autosched.errors import StudyError
 from autosched.report.output import opened_output, say
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from autosched.store.merging import Merged, MergedStudy, Tally
+    from autosched.store.purging import Purged
 
 MERGE_EXAMPLES = (
     "autosched merge colleague.sqlite3",
@@ -88,27 +93,62 @@ def _study(study: "MergedStudy") -> str:
 
 PURGE_EXAMPLES = (
     "autosched db purge --stale",
-    "autosched db purge --stale --storage sqlite:///trials.sqlite3 --json",
+    "autosched db purge --kind 'invalid configuration' --since 2d",
+    "autosched db purge --kind hang --kind crash --board n150 --since 2026-11-01 --yes --json",
 )
 
 
-def purge(
-    _stale: Annotated[
+def purge(  # noqa: PLR0917 - one parameter per option
+    stale: Annotated[
         bool,
         typer.Option(
             "--stale",
             help="Probes and executions of another revision of the lowering: no search uses them.",
         ),
-        # Required, so that the command says what it deletes; there is nothing else to purge.
-    ],
+    ] = False,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--kind",
+            metavar="KIND",
+            help="Probes, executions and trials that were turned down so, such as 'invalid "
+            "configuration', hang or wrong; may be given several times.",
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="With --kind: only what was stored since a date, a moment (2026-11-20T08:00) or "
+            "for so long (30m, 12h, 2d).",
+        ),
+    ] = None,
+    board: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --kind: only of this board.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="With --kind: do not ask.")] = False,
     storage: options.Storage = None,
     as_json: options.Json = False,
 ) -> None:
-    """Delete what is of no more use; studies and trials stay.
+    """Delete what is of no more use (--stale), or what was wrongly turned down (--kind).
 
     A probe or execution is stale where the code that ran it has changed since: it is run again
-    where it is needed. A file does not become smaller, but what is freed is used again.
+    where it is needed. What was turned down because of a full disk or a broken compiler is stored
+    as a fact: --kind forgets it, trials included, as a study neither tries one of them twice nor
+    chooses what failed in it. Trials that ran stay, and so do studies. A file does not become
+    smaller, but what is freed is used again.
     """
+    if stale == bool(kind):
+        raise StudyError("say what to delete: --stale or --kind KIND, one at a time")
+    if stale and (since is not None or board is not None):
+        raise StudyError("--since and --board go with --kind: what is stale is of no use anywhere")
+    if stale:
+        _purge_stale(storage, as_json)
+    else:
+        _purge_turned_down(kind or [], since, board, yes, storage, as_json)
+
+
+def _purge_stale(storage: str | None, as_json: bool) -> None:
     from autosched.device.revisions import current_execution_revisions, current_revisions
     from autosched.report import words
     from autosched.store.database import open_store
@@ -129,3 +169,82 @@ def purge(
                 "stale_executions": executions,
             }
         )
+
+
+def _purge_turned_down(
+    kinds: list[str],
+    since: str | None,
+    board: str | None,
+    yes: bool,
+    storage: str | None,
+    as_json: bool,
+) -> None:
+    from autosched.boards import find_board
+    from autosched.store.database import open_store
+    from autosched.store.purging import Turned, count_turned_down, purge_turned_down
+
+    names = {_kind(text) for text in kinds}
+    found = None if board is None else find_board(board)
+    what = Turned(
+        names,
+        None if since is None else moment(since),
+        None if found is None else found.name,
+        None if found is None else found.arch,
+    )
+    with opened_output(as_json) as output, open_store(storage) as store:
+        deleted = count_turned_down(store, what)
+        text = f"{_purged(deleted)} turned down as {', '.join(sorted(names))}"
+        if not yes and any(vars(deleted).values()):
+            confirm_deletion(f"{text} in {store.describe()}")
+        deleted = purge_turned_down(store, what)
+        say(output.console, f"Database: {store.describe()}")
+        say(output.console, f"Deleted: {text}")
+        output.result({"database": store.describe(), **asdict(deleted)})
+
+
+def _purged(purged: "Purged") -> str:
+    from autosched.report import words
+
+    counts = (words.count(number, name[:-1]) for name, number in asdict(purged).items())
+    return ", ".join(counts)
+
+
+def _kind(text: str) -> str:
+    from autosched.schedule.outcomes import RejectionKind, Verdict
+
+    fine = {Verdict.RIGHT, Verdict.IMPRECISE}
+    names = [kind.value for kind in RejectionKind]
+    names += [verdict.value for verdict in Verdict if verdict not in fine]
+    known: dict[str, str] = {_plain(name): name for name in names}
+    if _plain(text) not in known:
+        raise StudyError(
+            f"--kind {text!r} is no kind of rejection; there are {', '.join(known.values())}"
+        )
+    return known[_plain(text)]
+
+
+def _plain(text: str) -> str:
+    return text.lower().replace("-", " ").replace("_", " ").strip()
+
+
+_AGE = re.compile(r"(\d+)\s*([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def moment(text: str) -> datetime:
+    """Return the moment of "30m", "12h" or "2d" ago, of a date, or of a date and time.
+
+    What names no time zone is local time.
+
+    Raises:
+        StudyError: if it is none of these.
+    """
+    try:
+        if age := _AGE.fullmatch(text.strip().lower()):
+            return datetime.now(timezone.utc) - timedelta(**{_UNITS[age[2]]: int(age[1])})
+        return datetime.fromisoformat(text.strip().replace("Z", "+00:00")).astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        raise StudyError(
+            f"--since {text!r} is no moment; write an age (30m, 12h, 2d), a date (2026-11-20), or "
+            "a date and time (2026-11-20T08:00)"
+        ) from None

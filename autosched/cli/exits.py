@@ -7,6 +7,7 @@ that is only noted, a third ends the process.
 
 import errno
 import os
+import secrets
 import signal
 import sys
 import tempfile
@@ -83,15 +84,17 @@ def report_failure(error: BaseException) -> int:
         )
         return AutoschedError.exit_code
     _print(
-        f"error: autosched failed where it should not: {_headline(error)}\n"
+        f"error: autosched failed where it should not: {without_passwords(_headline(error))}\n"
         f"Please report it with {_write_traceback(error)}; every finished trial is kept"
     )
     return _BUG
 
 
 def _print(message: str) -> None:
+    from autosched.store.passwords import hide_passwords
+
     sys.stdout.flush()
-    print(message, file=sys.stderr, flush=True)  # noqa: T201 - the last words of the program
+    print(hide_passwords(message), file=sys.stderr, flush=True)  # noqa: T201 - the last words of the program
 
 
 def _headline(error: BaseException) -> str:
@@ -101,17 +104,35 @@ def _headline(error: BaseException) -> str:
 
 def _write_traceback(error: BaseException) -> str:
     """Write the traceback to a file of its own and return where it is."""
-    text = "".join(traceback.format_exception(error))
+    text = without_passwords("".join(traceback.format_exception(error)))
+    command = " ".join(without_passwords(word) for word in sys.argv)
     stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
     for directory in (_reports_dir(), Path(tempfile.gettempdir())):
-        path = directory / f"autosched-failure-{stamp}-{os.getpid()}.txt"
+        path = directory / f"autosched-failure-{stamp}-{os.getpid()}-{secrets.token_hex(4)}.txt"
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"{' '.join(sys.argv)}\n\n{text}", encoding="utf-8")
+            _write_private(path, f"{command}\n\n{text}")
         except OSError:
             continue
         return f"the details in {path}"
     return f"these details:\n{text}"
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a new file that nobody else may read, whatever it is that a password was missed in."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(text)
+
+
+def without_passwords(text: str) -> str:
+    """Return a text without the passwords of this command line and its environment."""
+    from autosched.store.passwords import hide_passwords, passwords_in
+
+    known = {os.environ.get("PGPASSWORD", "")} - {""}
+    for word in (*sys.argv, os.environ.get("AUTOSCHED_STORAGE", "")):
+        known |= passwords_in(word)
+    return hide_passwords(text, known)
 
 
 def _reports_dir() -> Path:

@@ -10,14 +10,13 @@ if TYPE_CHECKING:
     from autosched.search.settings import Settings
 
 
-_PASSWORD = re.compile(r"(://[^:/@]*:)[^@]*(@)")
-
-
 def command(*words: str, storage: str | None = None) -> str:
     """Return an ``autosched`` command line, with ``--storage`` where the user had to name it."""
+    from autosched.store.passwords import hide_passwords
+
     parts = ["autosched", *words]
     if storage and storage != os.environ.get("AUTOSCHED_STORAGE"):
-        parts += ["--storage", _PASSWORD.sub(r"\1***\2", storage)]
+        parts += ["--storage", hide_passwords(storage)]
     return shlex.join(parts)
 
 

@@ -121,13 +121,18 @@ def delete(
         trials = len(list_trials(store, record, with_schedules=False))
         what = f"study {study} and its {words.count(trials, 'trial')} in {store.describe()}"
         if not yes:
-            _ask(what)
+            confirm_deletion(what)
         forget_study(store, study)
         say(output.console, f"Deleted: {what}")
         output.result({"database": store.describe(), "study": study, "trials": trials})
 
 
-def _ask(what: str) -> None:
+def confirm_deletion(what: str) -> None:
+    """Ask whether to delete something.
+
+    Raises:
+        StudyError: if there is nobody to ask.
+    """
     if not sys.stdin.isatty():
         raise StudyError(f"deleting {what} cannot be undone; confirm it with --yes")
     typer.confirm(f"Delete {what}? This cannot be undone.", abort=True, err=True)

@@ -9,6 +9,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from autosched.errors import StoreError
+from autosched.store.passwords import check_unambiguous, hide_passwords
 
 _EXAMPLES = "sqlite:////path/to/file.sqlite3 or postgresql://user@host/database"
 
@@ -22,16 +23,27 @@ class Address:
 
     def __str__(self) -> str:
         """Return the file, or the URL without its password."""
-        return str(self.path or self.url)
+        return str(self.path or self.shown_url)
+
+    @property
+    def shown_url(self) -> str:
+        """The URL as it may be printed: without its password, wherever that stands in it."""
+        return shown(self.url)
+
+
+def shown(url: URL) -> str:
+    """Return a URL without its password."""
+    return hide_passwords(url.render_as_string(hide_password=True))
 
 
 def parse_url(text: str) -> Address:
     """Check a database URL.
 
     Raises:
-        StoreError: if it is no URL, has an unsupported scheme, names an in-memory database, or
-            needs a driver that is not installed.
+        StoreError: if it is no URL, is ambiguous, has an unsupported scheme or option, names an
+            in-memory database, or needs a driver that is not installed.
     """
+    check_unambiguous(text)
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
@@ -41,12 +53,12 @@ def parse_url(text: str) -> Address:
     if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
         return _postgresql_address(url)
     raise StoreError(
-        f"{url}: databases of kind {url.drivername!r} are not supported; use {_EXAMPLES}"
+        f"{shown(url)}: databases of kind {url.drivername!r} are not supported; use {_EXAMPLES}"
     )
 
 
 def _malformed(text: str) -> str:
-    if "://" in text:
+    if "://" in text or "@" in text:
         # The text may hold a password, so it is not repeated.
         return f"the database URL cannot be read; write it as {_EXAMPLES}"
     return f"{text!r} is not a database URL; for a file write sqlite:///{text}"
@@ -56,12 +68,12 @@ def _sqlite_address(url: URL) -> Address:
     name = url.database or ""
     if url.host:
         raise StoreError(
-            f"{url}: a file needs three slashes, an absolute path four: sqlite:///{url.host}/{name}"
+            f"{shown(url)}: a file needs three slashes, an absolute path four: sqlite:///{url.host}/{name}"
         )
     if name in ("", ":memory:") or name.startswith("file:"):
         raise StoreError(
-            f"{url}: name a file, as in sqlite:///autosched.sqlite3; a database in memory would "
-            "forget everything and cannot be shared with Optuna"
+            f"{shown(url)}: name a file, as in sqlite:///autosched.sqlite3; a database in memory "
+            "would forget everything and cannot be shared with Optuna"
         )
     path = Path(name).expanduser().absolute()
     return Address(url.set(drivername="sqlite", database=str(path)), path)
@@ -70,7 +82,8 @@ def _sqlite_address(url: URL) -> Address:
 def _postgresql_address(url: URL) -> Address:
     if importlib.util.find_spec("psycopg") is None:
         raise StoreError(
-            f"{url}: PostgreSQL needs the psycopg driver; run `pip install 'autosched[postgresql]'`"
+            f"{shown(url)}: PostgreSQL needs the psycopg driver; run "
+            "`pip install 'autosched[postgresql]'`"
         )
     return Address(url.set(drivername="postgresql+psycopg"), None)
 

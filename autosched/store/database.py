@@ -59,6 +59,11 @@ class Store:
         """Return the file, or the URL without its password."""
         return str(self._address)
 
+    @property
+    def shown_url(self) -> str:
+        """The URL without its password."""
+        return self._address.shown_url
+
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()

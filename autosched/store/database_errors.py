@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from autosched.errors import StoreError
+from autosched.store.passwords import hide_passwords
 
 # Texts of SQLite's result codes and of PostgreSQL's SQLSTATE conditions, and what to do.
 _CAUSES: tuple[tuple[tuple[str, ...], str], ...] = (
@@ -66,7 +67,7 @@ def explain_database_error(
     first_line = text.partition("\n")[0]
     if path is None and getattr(error, "connection_invalidated", False):
         return StoreError(f"{place}: the connection was lost ({first_line}). Run again")
-    return StoreError(f"{place}: the database refuses: {first_line}")
+    return StoreError(f"{place}: the database refuses: {hide_passwords(first_line)}")
 
 
 def unreachable(error: SQLAlchemyError, place: str) -> StoreError:
@@ -107,4 +108,4 @@ def _command(pid: int) -> str:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return "ended"
-    return b" ".join(words).decode(errors="replace").strip()[:80]
+    return hide_passwords(b" ".join(words).decode(errors="replace")).strip()[:80]

@@ -2,18 +2,21 @@
 
 Our own tables are the truth; the mirror has the value, the constraint and a few summary figures of
 each trial. Optuna needs tens of milliseconds for a trial, so a thread of its own writes them.
+
+A mirror is told from a user's own Optuna study by an attribute, whatever both are called.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 from threading import Event, Lock
 from types import TracebackType
-from typing import Any
 
 import optuna
 from optuna.exceptions import OptunaError
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -22,10 +25,16 @@ from autosched.errors import StoreError
 from autosched.store.address import parse_url
 from autosched.store.database import LOCK_TIMEOUT_S, Store
 from autosched.store.database_errors import explain_database_error
+from autosched.store.optuna_tables import opened_optuna
 from autosched.store.studies import delete_study
 from autosched.store.trials import TrialRecord
 
 NUMBER = "trial"
+MIRROR_PREFIX = "autosched:"
+"""What the name of a new mirror begins with; the study's name follows."""
+_ATTRIBUTES = frozenset({NUMBER, "sampler", "latency_kind", "peak_l1_bytes", "reshards"})
+_REJECTION = "rejection"
+_MARK = "autosched_study"  # the attribute of a mirror: the name of the study it is of
 _CONSTRAINTS = "constraints"  # the system attribute under which Optuna's samplers keep theirs
 # A limited search still waits so long for its last trials to be mirrored.
 _PATIENCE_S = 1.0
@@ -57,11 +66,11 @@ def quiet_optuna() -> Iterator[None]:
 
 
 class OptunaMirror:
-    """Writes trials to the Optuna study ``name`` behind the search's back.
+    """Writes trials of the study ``name`` to an Optuna study behind the search's back.
 
     Leaving its context writes all that is left, as far as the ``budget`` lasts, and raises nothing:
-    ``trouble`` says what kept it from writing. An exception from within does not wait. What is
-    missing is written when the study is opened again.
+    ``trouble`` says what kept it from writing. After the first trouble it writes no more. An
+    exception from within does not wait. What is missing is written when the study is opened again.
     """
 
     def __init__(self, url: str, name: str, budget: Budget = UNLIMITED) -> None:
@@ -73,6 +82,7 @@ class OptunaMirror:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="optuna-mirror")
         self._pending: list[Future[None]] = []
         self._abandoned = Event()
+        self._failure: Exception | None = None
 
     def __enter__(self) -> "OptunaMirror":
         return self
@@ -92,11 +102,11 @@ class OptunaMirror:
 
     def catch_up(self, trials: Iterable[TrialRecord]) -> None:
         """Write what an earlier run stored but did not mirror."""
-        self._pending.append(self._thread.submit(self._catch_up, list(trials)))
+        self._submit(partial(self._catch_up, list(trials)))
 
     def add(self, trial: TrialRecord) -> None:
         """Write one trial, soon."""
-        self._pending.append(self._thread.submit(self._add, trial))
+        self._submit(partial(self._add, trial))
 
     def close(self) -> None:
         """Write all that is left, or what the budget leaves time for.
@@ -109,36 +119,35 @@ class OptunaMirror:
             wait(self._pending, self._budget.left_s + _PATIENCE_S)
             self.abandon()
         self._thread.shutdown(wait=True)
-        pending, self._pending = self._pending, []
-        try:
-            for future in pending:
-                future.result()
-        except Exception as error:  # whatever Optuna raises, the trials are stored
-            raise explained(error, self._url, "Optuna cannot mirror the trials") from error
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise explained(failure, self._url, "Optuna cannot mirror the trials") from failure
 
     def abandon(self) -> None:
         """Leave what is not written yet to the next time the study is opened."""
         self._abandoned.set()
         for future in self._pending:
             future.cancel()
-        self._pending = [future for future in self._pending if not future.cancelled()]
+
+    def _submit(self, write: Callable[[], None]) -> None:
+        self._pending = [future for future in self._pending if not future.done()]
+        self._pending.append(self._thread.submit(self._attempt, write))
+
+    def _attempt(self, write: Callable[[], None]) -> None:
+        if self._abandoned.is_set():
+            return
+        try:
+            write()
+        except Exception as error:  # whatever Optuna raises, the trials are stored
+            # What is wrong with one is wrong with the next, each after the time a lock takes.
+            self._failure = error
+            self._abandoned.set()
 
     def _opened(self) -> optuna.Study:
         if self._study is None:
-            storage = optuna.storages.RDBStorage(self._url, engine_kwargs=self._engine_kwargs())
-            with quiet_optuna():
-                self._study = optuna.create_study(
-                    storage=storage,
-                    study_name=self._name,
-                    load_if_exists=True,
-                    direction="minimize",
-                )
+            with quiet_optuna(), opened_optuna(self._url, LOCK_TIMEOUT_S) as storage:
+                self._study = _mirror(storage, self._name)
         return self._study
-
-    def _engine_kwargs(self) -> dict[str, Any]:
-        """Let SQLite wait for other writers as long as our own connections do."""
-        is_file = parse_url(self._url).path is not None
-        return {"connect_args": {"timeout": LOCK_TIMEOUT_S}} if is_file else {}
 
     def _catch_up(self, trials: list[TrialRecord]) -> None:
         there = {
@@ -152,6 +161,56 @@ class OptunaMirror:
 
     def _add(self, trial: TrialRecord) -> None:
         self._opened().add_trial(frozen(trial))
+
+
+def _mirror(storage: BaseStorage, name: str) -> optuna.Study:
+    """Return the mirror of a study, made where there is none; nobody else is making it."""
+    found = find_mirror(storage, name)
+    if found is not None:
+        study = optuna.load_study(study_name=found, storage=storage)
+    else:
+        free = _free_name(storage, MIRROR_PREFIX + name)
+        study = optuna.create_study(storage=storage, study_name=free, direction="minimize")
+    if study.user_attrs.get(_MARK) != name:
+        study.set_user_attr(_MARK, name)
+    return study
+
+
+def find_mirror(storage: BaseStorage, name: str) -> str | None:
+    """Return what the mirror of a study is called, None where it has none.
+
+    One that an earlier version made has no mark, and is called as the study is.
+    """
+    studies = {study.study_name: study for study in storage.get_all_studies()}
+    for called, study in studies.items():
+        if study.user_attrs.get(_MARK) == name:
+            return called
+    for called in (MIRROR_PREFIX + name, name):
+        if called in studies and _MARK not in studies[called].user_attrs:
+            trials = storage.get_all_trials(storage.get_study_id_from_name(called), deepcopy=False)
+            if _is_made_here(trials):
+                return called
+    return None
+
+
+def _is_made_here(trials: list[FrozenTrial]) -> bool:
+    """Whether all trials, and there are some, have what :func:`frozen` gives them and no more."""
+    ours = (
+        _ATTRIBUTES <= trial.user_attrs.keys() <= {*_ATTRIBUTES, _REJECTION}
+        and not trial.params
+        and not trial.intermediate_values
+        for trial in trials
+    )
+    return bool(trials) and all(ours)
+
+
+def _free_name(storage: BaseStorage, name: str) -> str:
+    taken = {study.study_name for study in storage.get_all_studies()}
+    free, number = name, 1
+    while free in taken:
+        number += 1
+        free = f"{name}-{number}"
+    return free
 
 
 def explained(error: Exception, url: str, what: str) -> StoreError:
@@ -173,7 +232,7 @@ def frozen(trial: TrialRecord) -> FrozenTrial:
         "reshards": len(trial.schedule.reshards) if trial.schedule else None,
     }
     if trial.rejection is not None:
-        attributes["rejection"] = f"{trial.rejection.kind}: {trial.rejection.layer}"
+        attributes[_REJECTION] = f"{trial.rejection.kind}: {trial.rejection.layer}"
         return create_trial(state=TrialState.FAIL, user_attrs=attributes)
     return create_trial(
         state=TrialState.COMPLETE,
@@ -186,15 +245,18 @@ def frozen(trial: TrialRecord) -> FrozenTrial:
 def forget_study(store: Store, name: str) -> None:
     """Delete a study, its trials and its mirror; probes stay, as other studies use them.
 
+    An Optuna study that is no mirror stays, whatever it is called.
+
     Raises:
         StudyError: if there is none.
         StoreError: if the database refuses.
     """
     delete_study(store, name)
     try:
-        # A study that was never searched has no mirror.
-        with quiet_optuna(), suppress(KeyError):
-            optuna.delete_study(study_name=name, storage=store.url)
+        with quiet_optuna(), opened_optuna(store.url, LOCK_TIMEOUT_S) as storage:
+            mirror = find_mirror(storage, name)
+            if mirror is not None:  # a study that was never searched has none
+                optuna.delete_study(study_name=mirror, storage=storage)
     # Optuna raises RuntimeError for tables of another version of it.
     except (SQLAlchemyError, OptunaError, RuntimeError) as error:
         what = f"study {name!r} is deleted, but Optuna cannot delete its mirror"

@@ -54,6 +54,94 @@ def test_a_purge_says_of_what(outdated: str, invoke: Invoke) -> None:
     assert probes(outdated) == before
 
 
+@pytest.fixture
+def poisoned(studied: Studied, tmp_path: Path) -> str:
+    """The database of the studied network after a full disk: three probes and a trial of it."""
+    path = tmp_path / "poisoned.sqlite3"
+    shutil.copy(studied.url.removeprefix("sqlite:///"), path)
+    with closing(sqlite3.connect(path)) as connection:
+        ran = "SELECT id FROM autosched_probe WHERE rejection IS NULL ORDER BY id LIMIT 3"
+        connection.execute("UPDATE autosched_probe SET created_at = '2026-01-01 00:00:00.000000'")
+        connection.execute("UPDATE autosched_probe SET rejection = NULL")
+        connection.execute(
+            f"UPDATE autosched_probe SET rejection = 'invalid configuration' WHERE id IN ({ran})"  # noqa: S608
+        )
+        connection.execute(
+            "UPDATE autosched_probe SET created_at = '2026-03-01 12:00:00.000000' "
+            "WHERE id = (SELECT max(id) FROM autosched_probe WHERE rejection IS NOT NULL)"
+        )
+        connection.execute(
+            "UPDATE autosched_trial SET rejection_kind = 'invalid configuration', "
+            "state = 'rejected', started_at = '2026-03-01 12:00:00.000000' WHERE number = 1"
+        )
+        connection.commit()
+    return f"sqlite:///{path}"
+
+
+@pytest.mark.parametrize(
+    ("words", "probes_left", "trials"),
+    [
+        (("--kind", "invalid configuration"), 3, 1),
+        (("--kind", "Invalid-Configuration", "--kind", "hang"), 3, 1),
+        (("--kind", "invalid configuration", "--since", "2026-02-01"), 1, 1),
+        (("--kind", "invalid configuration", "--since", "2026-03-01T11:59Z"), 1, 1),
+        (("--kind", "invalid configuration", "--since", "2026-03-01T12:01Z"), 0, 0),
+        (("--kind", "invalid configuration", "--since", "1m"), 0, 0),
+        (("--kind", "invalid configuration", "--board", "n150"), 3, 1),
+        (("--kind", "invalid configuration", "--board", "p150"), 0, 0),
+        (("--kind", "hang"), 0, 0),
+    ],
+)
+def test_what_was_turned_down_wrongly_is_forgotten(
+    poisoned: str, invoke: Invoke, words: tuple[str, ...], probes_left: int, trials: int
+) -> None:
+    before = probes(poisoned)
+    done = invoke("db", "purge", *words, "--yes", "--storage", poisoned, "--json")
+    assert done.code == 0, done.err
+    path = poisoned.removeprefix("sqlite:///")
+    assert done.json == {
+        "database": path,
+        "probes": probes_left,
+        "executions": 0,
+        "trials": trials,
+    }
+    assert probes(poisoned) == before - probes_left
+    (study,) = invoke("list", "--storage", poisoned, "--json").json["studies"]
+    assert study["trials"] == 3 - trials
+
+
+def test_forgetting_is_asked_for(poisoned: str, invoke: Invoke) -> None:
+    before = probes(poisoned)
+    done = invoke("db", "purge", "--kind", "invalid configuration", "--storage", poisoned)
+    assert done.code == 2
+    assert "3 probes, 0 executions, 1 trial turned down as invalid configuration" in done.err
+    assert "confirm it with --yes" in done.err
+    assert probes(poisoned) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--kind", "poison"), "there are "),
+        (("--kind", "right"), "is no kind of rejection"),
+        (("--kind", "hang", "--since", "yesterday"), "2026-11-20T08:00"),
+        (("--kind", "hang", "--since", "99999999999999d"), "is no moment"),
+        (("--kind", "hang", "--board", "n999"), "n999"),
+        (("--kind", "hang", "--stale"), "one at a time"),
+        (("--stale", "--since", "2d"), "go with --kind"),
+    ],
+)
+def test_a_purge_that_is_not_understood_deletes_nothing(
+    poisoned: str, invoke: Invoke, words: tuple[str, ...], message: str
+) -> None:
+    before = probes(poisoned)
+    done = invoke("db", "purge", *words, "--yes", "--storage", poisoned)
+    assert done.code == 2
+    assert message.lower() in done.err.lower()
+    assert "Traceback" not in done.err
+    assert probes(poisoned) == before
+
+
 def test_a_search_tells_once_what_it_probes_again(outdated: str, invoke: Invoke) -> None:
     before = probes(outdated)
     done = invoke("resume", "tiny-n150", "--trials", "1", "--storage", outdated, "--json")

@@ -12,6 +12,12 @@ def test_a_password_is_never_printed() -> None:
     assert "me:***@host" in line
 
 
+def test_nor_one_among_the_options() -> None:
+    line = hints.command("resume", "a", storage="postgresql://me@host/db?password=secret")
+    assert "secret" not in line
+    assert "password=***" in line
+
+
 def test_storage_from_the_environment_need_not_be_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTOSCHED_STORAGE", "sqlite:///a.sqlite3")
     assert hints.command("list", storage="sqlite:///a.sqlite3") == "autosched list"

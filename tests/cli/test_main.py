@@ -1,3 +1,4 @@
+import os
 import subprocess
 from pathlib import Path
 
@@ -23,6 +24,69 @@ def test_a_bug_is_one_message_and_a_file(
     (report,) = (tmp_path / "cache" / "failures").iterdir()
     assert str(report) in done.err
     assert "in broken" in report.read_text()
+
+
+def test_a_report_to_send_has_no_password(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls = (
+        "postgresql://me:hid den1@host/x",
+        "postgresql://me@host/x?password=hidden2",
+        "postgresql://me:hidden3%40@host/x",
+    )
+    words = ["autosched", "merge", urls[0], f"--storage={urls[1]}", "caf\udce9"]
+    monkeypatch.setattr("sys.argv", words)
+    monkeypatch.setenv("AUTOSCHED_STORAGE", urls[2])
+    monkeypatch.setenv("AUTOSCHED_CACHE", str(tmp_path / "cache"))
+
+    def refused(*_: object) -> None:
+        raise ZeroDivisionError(f"{urls} connect(password='hidden3@') hid den1 hidden2")
+
+    monkeypatch.setattr(version, "_line", refused)
+    done = invoke("version")
+    assert done.code == 1
+    (report,) = (tmp_path / "cache" / "failures").iterdir()
+    text = report.read_text()
+    assert "autosched merge postgresql://me:***@host/x --storage=postgresql://me@host/x?" in text
+    assert "in refused" in text
+    for shown in (text, done.err):
+        assert "hidden" not in shown
+        assert "den1" not in shown
+    assert report.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_report_is_never_readable_to_others(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even between its creation and a change of its mode."""
+    monkeypatch.setenv("AUTOSCHED_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(version, "_line", broken)
+    monkeypatch.setattr("os.chmod", broken)
+    before = os.umask(0)
+    try:
+        assert invoke("version").code == 1
+    finally:
+        os.umask(before)
+    (report,) = (tmp_path / "cache" / "failures").iterdir()
+    assert report.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("words", [("list", "{url}"), ("{url}",), ("show", "a", "{url}")])
+def test_wrong_usage_repeats_no_password(words: tuple[str, ...], invoke: Invoke) -> None:
+    url = "postgresql://me:hidden@host/x"
+    done = invoke(*(word.format(url=url) for word in words))
+    assert done.code == 2
+    assert "postgresql://me:***@host/x" in done.err
+    assert "hidden" not in done.err
+
+
+def test_an_ambiguous_url_says_how_to_write_it(invoke: Invoke) -> None:
+    url = "postgresql://me:p@hidden@host/x"
+    for words in (("list",), ("merge", url), ("run", "net.py"), ("doctor", "--json")):
+        done = invoke(*words, "--storage", url)
+        assert done.code == 2
+        assert "p%40ss" in done.err + done.out
+        assert "hidden" not in done.err + done.out
 
 
 def test_a_full_disk_outside_the_database_is_no_bug(

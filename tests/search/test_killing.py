@@ -12,7 +12,7 @@ import pytest
 
 from autosched.search.open_study import load_study, open_study
 from autosched.store.database import open_store
-from autosched.store.optuna_mirror import NUMBER
+from autosched.store.optuna_mirror import MIRROR_PREFIX, NUMBER
 from autosched.store.trials import DEFAULT_SAMPLER, list_trials
 from tests.examples.devices import Scripted
 from tests.examples.networks import residual
@@ -88,5 +88,5 @@ def test_killed_while_it_tries(studied: Studied, pickled: Path, url: str):
     assert [trial.sampler for trial in trials].count(DEFAULT_SAMPLER) == 1
     assert len({trial.fingerprint for trial in trials}) == len(trials)
     assert all(trial.ops for trial in trials if trial.rejection is None)
-    mirrored = optuna.load_study(study_name=NAME, storage=url).trials
+    mirrored = optuna.load_study(study_name=MIRROR_PREFIX + NAME, storage=url).trials
     assert sorted(item.user_attrs[NUMBER] for item in mirrored) == list(range(len(trials)))

@@ -24,6 +24,12 @@ def test_a_printed_address_hides_the_password() -> None:
     assert "secret" not in str(parse_url("postgresql://me:secret@host/trials"))
 
 
+def test_nor_does_it_show_one_among_the_options() -> None:
+    address = parse_url("postgresql://me@host/trials?password=secret&sslmode=require")
+    assert str(address) == "postgresql+psycopg://me@host/trials?password=***&sslmode=require"
+    assert "secret" in address.url.render_as_string(hide_password=False)
+
+
 def test_a_relative_file_keeps_its_place_when_the_directory_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -39,6 +45,9 @@ def test_a_relative_file_keeps_its_place_when_the_directory_changes(
     [
         ("results.sqlite3", "for a file write sqlite:///results.sqlite3"),
         ("postgresql://me:secret@host:port/x", "cannot be read"),
+        ("postgresql:/me:secret@host/x", "cannot be read"),
+        ("postgresql://me:p@secret@host/x", "ambiguous.*p%40ss"),
+        ("mysql://me@host/x?password=secret", "'mysql' are not supported"),
         ("mysql://me:secret@host/x", "'mysql' are not supported"),
         ("postgresql+psycopg2://me@host/x", r"'postgresql\+psycopg2' are not supported"),
         ("sqlite://", "name a file"),

@@ -25,10 +25,18 @@ from autosched.schedule.outcomes import Rejection, RejectionKind, TimeKind
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.schedule.tensors import DRAM_TILE, Edge
 from autosched.store.database import Store
-from autosched.store.optuna_mirror import NUMBER, OptunaMirror, forget_study, quiet_optuna
+from autosched.store.optuna_mirror import (
+    MIRROR_PREFIX,
+    NUMBER,
+    OptunaMirror,
+    forget_study,
+    frozen,
+    quiet_optuna,
+)
 from autosched.store.probes import load_probes
-from autosched.store.studies import list_studies
+from autosched.store.studies import add_study, list_studies
 from autosched.store.trials import TrialRecord
+from tests.examples import records as examples
 from tests.examples.studied import Studied
 from tests.search.test_study import fresh
 
@@ -56,7 +64,7 @@ def rejected(number: int) -> TrialRecord:
 
 
 def mirrored(url: str, name: str = "net-n150") -> list[optuna.trial.FrozenTrial]:
-    return optuna.load_study(study_name=name, storage=url).get_trials()
+    return optuna.load_study(study_name=MIRROR_PREFIX + name, storage=url).get_trials()
 
 
 def path_of(url: str) -> str:
@@ -78,7 +86,7 @@ def test_finished_trials_have_their_value_and_figures(store: Store):
         "reshards": 1,
     }
     assert second.system_attrs["constraints"] == [0.0]
-    study = optuna.load_study(study_name="net-n150", storage=store.url)
+    study = optuna.load_study(study_name=MIRROR_PREFIX + "net-n150", storage=store.url)
     assert study.direction is optuna.study.StudyDirection.MINIMIZE
     assert study.best_value == 125.5
 
@@ -108,6 +116,102 @@ def test_studies_of_one_database_are_mirrored_apart(store: Store):
         with OptunaMirror(store.url, name) as mirror:
             mirror.add(trial(0))
     assert [len(mirrored(store.url, name)) for name in ("net-n150", "net-p150")] == [1, 1]
+
+
+def own_study(url: str, name: str, trials: int = 2) -> None:
+    """What a user made with Optuna itself."""
+    with quiet_optuna():
+        study = optuna.create_study(storage=url, study_name=name)
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=trials)
+
+
+def own_trials(url: str, name: str) -> list[dict[str, object]]:
+    return [trial.params for trial in optuna.load_study(study_name=name, storage=url).trials]
+
+
+def old_mirror(url: str, name: str, *numbers: int) -> None:
+    """What autosched made before its mirrors had a mark: called as the study is."""
+    with quiet_optuna():
+        study = optuna.create_study(storage=url, study_name=name)
+        for number in numbers:
+            study.add_trial(frozen(rejected(number) if number % 2 else trial(number)))
+
+
+@pytest.mark.parametrize("name", ["net-n150", MIRROR_PREFIX + "net-n150"])
+@pytest.mark.parametrize("trials", [0, 2])
+def test_a_users_own_study_is_left_alone(store: Store, name: str, trials: int):
+    """Whatever it is called: no trial is added to it, and it stays when the study is deleted."""
+    own_study(store.url, name, trials)
+    before = own_trials(store.url, name)
+    add_study(store, replace(examples.study(), name="net-n150"))
+    for number in (0, 1):
+        with OptunaMirror(store.url, "net-n150") as mirror:
+            mirror.catch_up([trial(earlier) for earlier in range(number + 1)])
+        assert mirror.trouble is None
+    assert own_trials(store.url, name) == before
+    (made,) = set(optuna.get_all_study_names(store.url)) - {name}
+    assert made.startswith(MIRROR_PREFIX + "net-n150")
+    assert [
+        item.user_attrs[NUMBER]
+        for item in optuna.load_study(study_name=made, storage=store.url).trials
+    ] == [0, 1]
+    forget_study(store, "net-n150")
+    assert optuna.get_all_study_names(store.url) == [name]
+    assert own_trials(store.url, name) == before
+
+
+def test_one_that_an_earlier_version_added_trials_to_is_the_users_still(store: Store):
+    own_study(store.url, "net-n150")
+    with quiet_optuna():
+        optuna.load_study(study_name="net-n150", storage=store.url).add_trial(frozen(trial(0)))
+    with OptunaMirror(store.url, "net-n150") as mirror:
+        mirror.catch_up([trial(0), trial(1)])
+    assert len(own_trials(store.url, "net-n150")) == 3
+    assert [item.user_attrs[NUMBER] for item in mirrored(store.url)] == [0, 1]
+
+
+def test_a_mirror_of_an_earlier_version_goes_on(store: Store):
+    old_mirror(store.url, "net-n150", 0, 1)
+    add_study(store, replace(examples.study(), name="net-n150"))
+    for numbers in ((0, 1, 2), (0, 1, 2, 3)):
+        with OptunaMirror(store.url, "net-n150") as mirror:
+            mirror.catch_up([trial(number) for number in numbers])
+    assert optuna.get_all_study_names(store.url) == ["net-n150"]
+    study = optuna.load_study(study_name="net-n150", storage=store.url)
+    assert [item.user_attrs[NUMBER] for item in study.trials] == [0, 1, 2, 3]
+    forget_study(store, "net-n150")
+    assert optuna.get_all_study_names(store.url) == []
+
+
+def test_and_goes_with_its_study_when_nothing_went_on(store: Store):
+    old_mirror(store.url, "net-n150", 0, 1)
+    own_study(store.url, "other")
+    add_study(store, replace(examples.study(), name="net-n150"))
+    forget_study(store, "net-n150")
+    assert optuna.get_all_study_names(store.url) == ["other"]
+
+
+def test_after_the_first_trouble_nothing_is_waited_for_again(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    """Each of a thousand trials would wait as long as a lock is waited for."""
+    tried: list[int] = []
+
+    def locked(_: OptunaMirror, trial: TrialRecord) -> None:
+        tried.append(trial.number or 0)
+        raise OperationalError("", {}, Exception("database is locked"))
+
+    monkeypatch.setattr(OptunaMirror, "_add", locked)
+    with OptunaMirror(sqlite_store.url, "net-n150") as mirror:
+        for number in range(20):
+            mirror.add(trial(number))
+    assert tried == [0]
+    assert "is locked: another process" in str(mirror.trouble)
+    monkeypatch.undo()
+    with OptunaMirror(sqlite_store.url, "net-n150") as later:
+        later.catch_up([trial(number) for number in range(20)])
+    assert later.trouble is None
+    assert len(mirrored(sqlite_store.url)) == 20
 
 
 def test_a_locked_database_is_a_clear_error_at_the_end(
@@ -250,7 +354,9 @@ def test_optuna_dashboard_shows_the_study(studied: Studied, tmp_path: Path):
     with dashboard(studied.url, tmp_path) as address:
         studies = get(f"{address}/api/studies")["study_summaries"]
         assert isinstance(studies, list)
-        ours = next(item for item in studies if item["study_name"] == studied.record.name)
+        ours = next(
+            item for item in studies if item["study_name"] == MIRROR_PREFIX + studied.record.name
+        )
         assert ours["directions"] == ["minimize"]
         detail = get(f"{address}/api/studies/{ours['study_id']}?after=0")
     trials = detail["trials"]
@@ -263,9 +369,9 @@ def test_a_study_goes_with_its_mirror_and_leaves_its_probes(studied: Studied, pr
     with fresh(studied, probed) as study:
         study.optimize(trials=2)
         signatures = [study.network.layer_signature(layer) for layer in study.network]
-    assert "fresh" in optuna.get_all_study_names(probed.url)
+    assert MIRROR_PREFIX + "fresh" in optuna.get_all_study_names(probed.url)
     forget_study(probed, "fresh")
-    assert "fresh" not in optuna.get_all_study_names(probed.url)
+    assert MIRROR_PREFIX + "fresh" not in optuna.get_all_study_names(probed.url)
     assert "fresh" not in [item.study.name for item in list_studies(probed)]
     assert load_probes(probed, signatures, study._book._key, current_revisions()).probes
     with pytest.raises(StudyError, match="there is no study 'fresh'"):
@@ -286,6 +392,8 @@ def test_a_locked_mirror_is_a_clear_error(
     studied: Studied, probed: Store, monkeypatch: pytest.MonkeyPatch
 ):
     fresh(studied, probed).close()
+    with OptunaMirror(probed.url, "fresh") as mirror:
+        mirror.add(trial(0))
 
     def locked(**_: object) -> None:
         raise StorageInternalError from OperationalError("", {}, Exception("database is locked"))

@@ -1,6 +1,7 @@
 """The checks of ``autosched doctor``; each answers instead of raising."""
 
 import platform
+import shlex
 import shutil
 import sys
 import tempfile
@@ -26,6 +27,7 @@ from autosched.device.worker import WorkerDevice
 from autosched.errors import AutoschedError
 from autosched.evidence.table import shipped_evidence
 from autosched.report import words
+from autosched.store.address import default_url, parse_url
 from autosched.store.database import open_writable
 
 _PYTHONS = ((3, 10), (3, 12))
@@ -149,13 +151,11 @@ def _database(storage: str | None) -> Check:
 
 def _dashboard(storage: str | None) -> Check:
     command = shutil.which("optuna-dashboard", path=f"{sys.prefix}/bin") or "optuna-dashboard"
-    if storage is None:
-        from autosched.store.address import default_url
-
-        storage = default_url()
-    if storage.startswith("sqlite"):
-        return Check("dashboard", "ok", f"{command} {storage}")
-    return Check("dashboard", "ok", f"{command} URL, with the URL of --storage")
+    try:
+        address = parse_url(storage or default_url())
+    except AutoschedError:  # the check of the database says why
+        return Check("dashboard", "ok", f"{command} URL, with the URL of --storage")
+    return Check("dashboard", "ok", shlex.join([command, address.shown_url]))
 
 
 def _device(board: Board, wanted: str) -> Check:

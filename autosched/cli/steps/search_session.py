@@ -1,5 +1,6 @@
 """What ``run`` and ``resume`` share: a search with its screen, its result and its way out."""
 
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -221,4 +222,4 @@ def introduce(output: Screen, store: Store, study: Study) -> None:
         say(output.console, f"Times: estimated by cost model {chosen.model.version}")
         say(output.console, f"  {chosen.source}")
     if store.describe().startswith("/"):
-        say(output.console, f"Dashboard: optuna-dashboard sqlite:///{store.describe()}")
+        say(output.console, f"Dashboard: {shlex.join(['optuna-dashboard', store.shown_url])}")

@@ -1,0 +1,60 @@
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+from autosched.schedule.outcomes import Rejection, RejectionKind, Verdict
+from autosched.store.database import Store
+from autosched.store.executions import (
+    ExecutionKey,
+    ExecutionRecord,
+    ExecutionSite,
+    find_executions,
+    save_execution,
+)
+from autosched.store.probes import load_probes, save_probes
+from autosched.store.purging import Purged, Turned, count_turned_down, purge_turned_down
+from autosched.store.studies import add_study
+from autosched.store.trials import add_trial, list_trials
+from tests.examples import records as examples
+
+SITE = ExecutionSite("wormhole_b0", "0.81.1", "simulated", "sfpi")
+INVALID = Rejection(RejectionKind.INVALID, "No space left on device")
+
+
+def fill(store: Store) -> None:
+    probe = examples.probe()
+    for number, outcome in enumerate((INVALID, probe.outcome, examples.REJECTION)):
+        key = replace(probe.key, config_digest=f"{number}")
+        save_probes(store, [replace(probe, key=key, outcome=outcome)])
+    for number, verdict in enumerate((Verdict.RIGHT, Verdict.WRONG)):
+        save_execution(
+            store, ExecutionKey("layer", f"{number}", "", "r", SITE), ExecutionRecord(verdict)
+        )
+    study = add_study(store, examples.study())
+    add_trial(store, study, examples.trial())
+    add_trial(store, study, replace(examples.rejected_trial(), rejection=INVALID))
+
+
+def test_what_was_turned_down_goes_and_what_ran_stays(store: Store) -> None:
+    fill(store)
+    what = Turned({RejectionKind.INVALID.value, Verdict.WRONG.value})
+    assert count_turned_down(store, what) == Purged(1, 1, 1)
+    assert purge_turned_down(store, what) == Purged(1, 1, 1)
+    assert count_turned_down(store, what) == Purged()
+    key = examples.probe().key
+    left = load_probes(store, [key.layer_signature], key.device, [key.revision])
+    assert sorted(probe.config_digest for probe in left.probes) == ["1", "2"]
+    assert len(find_executions(store, SITE, ["r"])) == 1
+    study = replace(examples.study(), id=1)
+    assert [trial.rejection for trial in list_trials(store, study)] == [None]
+
+
+def test_only_since_a_moment_and_of_a_board(store: Store) -> None:
+    fill(store)
+    kinds = {RejectionKind.INVALID.value, Verdict.WRONG.value}
+    hour = timedelta(hours=1)
+    now = datetime.now(timezone.utc)
+    assert count_turned_down(store, Turned(kinds, since=now + hour)) == Purged()
+    assert count_turned_down(store, Turned(kinds, since=now - hour)) == Purged(1, 1, 0)
+    assert count_turned_down(store, Turned(kinds, since=examples.MOMENT)) == Purged(1, 1, 1)
+    assert count_turned_down(store, Turned(kinds, None, "p150", "blackhole")) == Purged()
+    assert purge_turned_down(store, Turned(kinds, None, "n150", "wormhole_b0")) == Purged(1, 1, 1)
