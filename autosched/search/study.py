@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,14 @@ from autosched.store.executions import with_verification
 from autosched.store.optuna_mirror import OptunaMirror
 from autosched.store.probes import DeviceKey
 from autosched.store.studies import StudyRecord
-from autosched.store.trials import TrialRecord, add_trial, best_of, list_trials, with_provenance
+from autosched.store.trials import (
+    TrialRecord,
+    add_trial,
+    best_of,
+    get_trial,
+    list_trials,
+    with_provenance,
+)
 
 if TYPE_CHECKING:
     from autosched.probing.lower_bound import Proof
@@ -171,7 +179,7 @@ class Study:
         run = replace(self._new_run(observer), budget=budget, mirror=mirror)
         try:
             with mirror:
-                mirror.catch_up(run.trials)
+                mirror.catch_up(run.trials, partial(get_trial, self._store, self.record))
                 loop.optimize(run, trials, start)
         finally:
             self._joint, self.proof, self.stopped = run.joint, run.proof or self.proof, run.stopped

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from threading import Event, Lock
 from types import TracebackType
+from typing import Any
 
 import optuna
 from optuna.exceptions import OptunaError
@@ -35,6 +36,7 @@ MIRROR_PREFIX = "autosched:"
 _ATTRIBUTES = frozenset({NUMBER, "sampler", "latency_kind", "peak_l1_bytes", "reshards"})
 _REJECTION = "rejection"
 _MARK = "autosched_study"  # the attribute of a mirror: the name of the study it is of
+_DONE = "mirrored"  # the attribute of a mirror: up to which number it has all trials
 _CONSTRAINTS = "constraints"  # the system attribute under which Optuna's samplers keep theirs
 # A limited search still waits so long for its last trials to be mirrored.
 _PATIENCE_S = 1.0
@@ -78,7 +80,7 @@ class OptunaMirror:
         self._budget = budget
         self._url = url
         self._name = name
-        self._study: optuna.Study | None = None
+        self._study: _MirroredStudy | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="optuna-mirror")
         self._pending: list[Future[None]] = []
         self._abandoned = Event()
@@ -100,9 +102,14 @@ class OptunaMirror:
         except StoreError as trouble:
             self.trouble = trouble
 
-    def catch_up(self, trials: Iterable[TrialRecord]) -> None:
-        """Write what an earlier run stored but did not mirror."""
-        self._submit(partial(self._catch_up, list(trials)))
+    def catch_up(
+        self, trials: Iterable[TrialRecord], recall: Callable[[int], TrialRecord] | None = None
+    ) -> None:
+        """Write what an earlier run stored but did not mirror.
+
+        ``recall`` returns, by its number, one that comes without its schedule.
+        """
+        self._submit(partial(self._catch_up, list(trials), recall))
 
     def add(self, trial: TrialRecord) -> None:
         """Write one trial, soon."""
@@ -118,6 +125,7 @@ class OptunaMirror:
         if math.isfinite(self._budget.deadline_s):
             wait(self._pending, self._budget.left_s + _PATIENCE_S)
             self.abandon()
+        self._thread.submit(self._note_progress)
         self._thread.shutdown(wait=True)
         failure, self._failure = self._failure, None
         if failure is not None:
@@ -143,37 +151,86 @@ class OptunaMirror:
             self._failure = error
             self._abandoned.set()
 
-    def _opened(self) -> optuna.Study:
+    def _opened(self) -> "_MirroredStudy":
         if self._study is None:
             with quiet_optuna(), opened_optuna(self._url, LOCK_TIMEOUT_S) as storage:
                 self._study = _mirror(storage, self._name)
         return self._study
 
-    def _catch_up(self, trials: list[TrialRecord]) -> None:
-        there = {
-            trial.user_attrs.get(NUMBER) for trial in self._opened().get_trials(deepcopy=False)
-        }
-        for trial in trials:
+    def _catch_up(
+        self, trials: list[TrialRecord], recall: Callable[[int], TrialRecord] | None
+    ) -> None:
+        study = self._opened()
+        new = [trial for trial in trials if trial.number is None or trial.number >= study.done]
+        there = study.numbers() if new else set()
+        for trial in new:
             if self._abandoned.is_set():
                 return
             if trial.number not in there:
-                self._add(trial)
+                study.add(_whole(trial, recall))
+                there.add(trial.number)
+        while study.done in there:
+            study.done += 1
 
     def _add(self, trial: TrialRecord) -> None:
-        self._opened().add_trial(frozen(trial))
+        self._opened().add(trial)
+
+    def _note_progress(self) -> None:
+        if self._study is None or self._failure is not None:
+            return
+        try:
+            self._study.note_progress()
+        except Exception as error:  # as above
+            self._failure = error
 
 
-def _mirror(storage: BaseStorage, name: str) -> optuna.Study:
+def _whole(trial: TrialRecord, recall: Callable[[int], TrialRecord] | None) -> TrialRecord:
+    if trial.schedule is not None or trial.number is None or recall is None:
+        return trial
+    return recall(trial.number)
+
+
+class _MirroredStudy:
+    """A mirror in Optuna's storage; what is written is not kept in memory, as Optuna would.
+
+    Trials of numbers below ``done`` are all there. That is noted in the study, so that not all of
+    Optuna's trials have to be read to know.
+    """
+
+    def __init__(self, storage: BaseStorage, study_id: int) -> None:
+        self._storage = storage
+        self._id = study_id
+        self._noted = int(storage.get_study_user_attrs(study_id).get(_DONE, 0))
+        self.done = self._noted
+
+    def numbers(self) -> set[Any]:
+        """Return the numbers of the trials that are there."""
+        trials = self._storage.get_all_trials(self._id, deepcopy=False)
+        return {trial.user_attrs.get(NUMBER) for trial in trials}
+
+    def add(self, trial: TrialRecord) -> None:
+        """Write a trial."""
+        self._storage.create_new_trial(self._id, frozen(trial))
+        if trial.number == self.done:
+            self.done += 1
+
+    def note_progress(self) -> None:
+        """Write down up to where all trials are there."""
+        if self.done != self._noted:
+            self._storage.set_study_user_attr(self._id, _DONE, self.done)
+            self._noted = self.done
+
+
+def _mirror(storage: BaseStorage, name: str) -> _MirroredStudy:
     """Return the mirror of a study, made where there is none; nobody else is making it."""
-    found = find_mirror(storage, name)
-    if found is not None:
-        study = optuna.load_study(study_name=found, storage=storage)
-    else:
-        free = _free_name(storage, MIRROR_PREFIX + name)
-        study = optuna.create_study(storage=storage, study_name=free, direction="minimize")
-    if study.user_attrs.get(_MARK) != name:
-        study.set_user_attr(_MARK, name)
-    return study
+    called = find_mirror(storage, name)
+    if called is None:
+        called = _free_name(storage, MIRROR_PREFIX + name)
+        optuna.create_study(storage=storage, study_name=called, direction="minimize")
+    study_id = storage.get_study_id_from_name(called)
+    if storage.get_study_user_attrs(study_id).get(_MARK) != name:
+        storage.set_study_user_attr(study_id, _MARK, name)
+    return _MirroredStudy(storage, study_id)
 
 
 def find_mirror(storage: BaseStorage, name: str) -> str | None:

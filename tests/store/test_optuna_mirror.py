@@ -99,6 +99,29 @@ def test_rejected_trials_have_failed(store: Store):
     assert failed.user_attrs["rejection"] == "L1 overflow: conv1"
 
 
+def test_what_is_mirrored_is_not_read_again(store: Store, monkeypatch: pytest.MonkeyPatch):
+    recalled: list[int] = []
+
+    def recall(number: int) -> TrialRecord:
+        recalled.append(number)
+        return trial(number)
+
+    summaries = [replace(trial(number), schedule=None) for number in range(5)]
+    with OptunaMirror(store.url, "net-n150") as mirror:
+        mirror.catch_up(summaries[:3], recall)
+        mirror.add(trial(3))
+    assert recalled == [0, 1, 2]
+    with monkeypatch.context() as patched:
+        patched.setattr(optuna.storages.RDBStorage, "get_all_trials", None)
+        with OptunaMirror(store.url, "net-n150") as mirror:
+            mirror.catch_up(summaries[:4], recall)
+        assert mirror.trouble is None
+    with OptunaMirror(store.url, "net-n150") as mirror:
+        mirror.catch_up(summaries, recall)
+    assert recalled == [0, 1, 2, 4]
+    assert [item.user_attrs["reshards"] for item in mirrored(store.url)] == [1] * 5
+
+
 def test_what_a_crash_kept_from_being_mirrored_is_caught_up(store: Store):
     """Trial 1 was stored, but not mirrored, when the process died."""
     with OptunaMirror(store.url, "net-n150") as mirror:
