@@ -30,6 +30,7 @@ OF_NO_MODULE = {
     "export/test_round_trip.py": "what is written is read again: all writers and the reader",
     "numerics/test_golden.py": "outputs that kernels computed, recorded on the simulator",
     "network/capture/test_studies.py": "every ready-made network file, captured",
+    "search/test_attack.py": "a whole search whose device fails, or that is killed, over and over",
     "search/test_killing.py": "a whole search that is killed",
     "search/test_python_api.py": "the library as the README shows it",
 }
