@@ -8,7 +8,6 @@ from pathlib import Path
 from autosched.cli import hints
 from autosched.device.interface import TimingSettings
 from autosched.errors import SearchError, StudyError
-from autosched.export.loading import load_schedule
 from autosched.export.saving import check_target
 from autosched.search.settings import Settings
 from autosched.space.formats import parse_formats
@@ -19,7 +18,8 @@ from autosched.store.studies import StudyRecord
 class Target:
     """What is to be searched, as the user typed it.
 
-    ``formats`` and ``timing`` map option to value, "" or None where the user named none.
+    ``formats`` and ``timing`` map option to value, "" or None where the user named none. ``start``
+    is the file of a schedule to start from, which is read as data where ``safe`` is set.
     """
 
     net: str
@@ -33,6 +33,8 @@ class Target:
     timing: Mapping[str, int | None]
     jobs: int | None = None
     allow_known_faults: bool = False
+    start: str | None = None
+    safe: bool = False
 
     def settings(self, found: StudyRecord | None) -> Settings:
         """Return the settings of a new study, or of one that is there with what the user named.
@@ -95,7 +97,6 @@ class Wishes:
     trials: int | None = None
     timeout: str | None = None
     export: str | None = None
-    start: str | None = None
     pinned: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
 
@@ -105,16 +106,13 @@ class Wishes:
         Raises:
             SearchError: for an unknown sampler or effort, a timeout that is no duration, or a pin
                 or prohibition that is none.
-            ScheduleError: if the schedule could not be written where it is wanted, or the one to
-                start from cannot be read.
+            ScheduleError: if the schedule could not be written where it is wanted.
         """
         self.over(Settings())
         if self.timeout is not None:
             parse_duration(self.timeout)
         if self.export is not None:
             check_target(Path(self.export))
-        if self.start is not None:
-            load_schedule(self.start)
 
     def over(self, settings: Settings) -> Settings:
         """Return settings with what the user named.
