@@ -13,7 +13,7 @@ import pytest
 import autosched
 
 SOURCE = Path(autosched.__file__).parent
-WORDS = {"schedule", "errors", "quiet", "whole_files"}
+WORDS = {"schedule", "errors", "quiet", "whole_files", "user_code"}
 """What almost every room may import."""
 GROUND = {*WORDS, "boards", "budget"}
 MAY_IMPORT = {
@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "store": {*WORDS, "budget"},
     "network": WORDS,
     "network/rules": {"network", "errors"},
-    "network/capture": {"network", "network/rules", "errors", "quiet"},
+    "network/capture": {"network", "network/rules", "errors", "quiet", "user_code"},
     "export": {"network", *WORDS},
     "space": {"network", *WORDS, "boards"},
     "numerics": {"network", "schedule", "errors"},

@@ -22,6 +22,8 @@ _SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 _EXIT_BASE = 128
+# Taken here, since code of others is executed with another one.
+_end_at_once = os._exit
 _GIVE_UP = 3
 _seen: list[int] = []
 
@@ -59,12 +61,13 @@ def _handle(number: int, _frame: FrameType | None) -> None:
     if len(_seen) == 1:
         raise Interrupted
     if len(_seen) >= _GIVE_UP:
-        os._exit(exit_code())
+        _end_at_once(exit_code())
     os.write(2, b"\nsaving; once more to end at once\n")
 
 
 _BUG = 1
 _ENVIRONMENT = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+_UNUSABLE_NAME = (errno.ENAMETOOLONG, errno.EISDIR, errno.ELOOP)
 
 
 def report_failure(error: BaseException) -> int:
@@ -76,6 +79,9 @@ def report_failure(error: BaseException) -> int:
         # Whoever read the output has left; Python would complain once more when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BUG
+    if isinstance(error, OSError) and error.errno in _UNUSABLE_NAME:
+        _print(f"error: {error.filename or 'a file'}: {error.strerror}. Name another file")
+        return AutoschedError.exit_code
     if isinstance(error, OSError) and error.errno in _ENVIRONMENT:
         place = error.filename or "the system"
         _print(

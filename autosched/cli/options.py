@@ -4,6 +4,9 @@ from typing import Annotated
 
 import typer
 
+MOST = 2**31 - 1
+"""The largest number that both databases count to."""
+
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object; all else goes to standard error.")
 ]
@@ -87,7 +90,7 @@ Sampler = Annotated[
 ]
 Trials = Annotated[
     int | None,
-    typer.Option(min=0, help="Whole-network trials; default: as the effort has it."),
+    typer.Option(min=0, max=MOST, help="Whole-network trials; default: as the effort has it."),
 ]
 Timeout = Annotated[str | None, typer.Option(metavar="TIME", help="Stop after 90s, 10m or 1h30m.")]
 EffortOption = Annotated[

@@ -63,7 +63,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     )
     target = Target(
         net=net,
-        board=board or "n150",
+        board="n150" if board is None else board,
         device=device,
         batch=batch,
         allow_host=allow_host,

@@ -82,7 +82,8 @@ def export(
         ),
     ] = None,
     trial: Annotated[
-        int | None, typer.Option(min=0, help="Number of the trial; default: the fastest.")
+        int | None,
+        typer.Option(min=0, max=options.MOST, help="Number of the trial; default: the fastest."),
     ] = None,
     storage: options.Storage = None,
     as_json: options.Json = False,
@@ -96,7 +97,7 @@ def export(
     from autosched.store.studies import get_study
     from autosched.store.trials import finished_trial
 
-    target = Path(output_file or hints.module_name(study))
+    target = Path(hints.module_name(study) if output_file is None else output_file)
     check_target(target)
     with opened_output(as_json) as output, open_store(storage) as store:
         record = get_study(store, study)

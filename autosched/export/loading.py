@@ -21,6 +21,7 @@ from autosched.export.ttnn_values import layer_plain, layout_plain
 from autosched.export.validation import build_schedule, named_entries
 from autosched.quiet import import_quietly
 from autosched.schedule.schedule import Schedule
+from autosched.user_code import is_of_the_user, process_kept
 
 _TABLES = ("PROVENANCE", "LAYERS", "RESHARDS", "MOVES")
 
@@ -140,8 +141,11 @@ def _check_tables(tree: ast.Module, file: str) -> None:
 def _run(tree: ast.Module, file: str) -> dict[str, Any]:
     namespace: dict[str, Any] = {"__name__": "autosched_schedule", "__file__": file}
     try:
-        exec(compile(tree, file, "exec"), namespace)  # noqa: S102 - the file is a Python module
-    except (Exception, SystemExit) as error:
+        with process_kept():
+            exec(compile(tree, file, "exec"), namespace)  # noqa: S102 - the file is a Python module
+    except BaseException as error:
+        if not is_of_the_user(error):
+            raise
         words = explain_schedule_error(tree, namespace, error, _line_of(error, file))
         raise ScheduleError(f"{file}: {words}. Correct it, or export the schedule again.") from None
     return namespace

@@ -58,13 +58,16 @@ def check_schedule(output: Screen, asked: CheckRequest) -> bool:
     file = asked.file
     schedule = read_schedule(output, file, safe=asked.safe)
     made = schedule.provenance
-    board = find_board(asked.board or made.board)
+    board = find_board(made.board if asked.board is None else asked.board)
     kind = SIMULATOR if asked.device == SIMULATOR else choose_device(asked.device)
     # What needs no network is refused before the network is captured.
     _check_made_for(schedule, file, made.network_signature, board.name)
     say(output.console, f"Device: {describe_device(kind, board.name, asked.device)}")
     network, inputs = captured_with_inputs(
-        output, asked.net, asked.batch or made.batch, allow_host=_has_host_layers(schedule)
+        output,
+        asked.net,
+        made.batch if asked.batch is None else asked.batch,
+        allow_host=_has_host_layers(schedule),
     )
     _check_made_for(schedule, file, network.signature, board.name)
     check_layers(schedule, file, network)

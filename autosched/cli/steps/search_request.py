@@ -1,6 +1,7 @@
 """The steps of ``autosched run``: check, capture, open the study, search."""
 
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,17 +75,24 @@ _FORM = re.compile(
 )
 
 
+# A clock of the system that is waited on takes no more than about three centuries.
+_LONGEST_S = 10 * 365.25 * 86400
+
+
 def parse_duration(text: str) -> float:
     """Return the seconds of "90s", "10m", "1h30m" or plain seconds.
 
     Raises:
-        SearchError: if it is none of these.
+        SearchError: if it is none of these, or longer than ten years.
     """
     found = _FORM.fullmatch(text.strip().lower().replace(" ", ""))
     if found is None or not any(found.groups()):
-        raise SearchError(f"--timeout {text!r} is no duration; write 90s, 10m or 1h30m")
+        raise SearchError(f"--timeout {reprlib.repr(text)} is no duration; write 90s, 10m or 1h30m")
     hours, minutes, seconds = (float(part or 0) for part in found.group("h", "m", "s"))
-    return hours * 3600 + minutes * 60 + seconds
+    duration_s = hours * 3600 + minutes * 60 + seconds
+    if duration_s > _LONGEST_S:
+        raise SearchError("--timeout is longer than ten years; leave it out to search to the end")
+    return duration_s
 
 
 @dataclass(frozen=True)

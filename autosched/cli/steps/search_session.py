@@ -18,7 +18,7 @@ from autosched.cli.steps.inputs import (
 from autosched.cli.steps.search_request import Target, Wishes, parse_duration
 from autosched.device.machine import choose_device
 from autosched.device.pool import open_pool
-from autosched.errors import NetworkFileError
+from autosched.errors import NetworkFileError, StudyError
 from autosched.export.saving import save_schedule
 from autosched.network.graph import Network
 from autosched.probing.probe_book import Phase, ProbeCounts
@@ -194,7 +194,11 @@ def run_search(
     if target.start is not None:
         start = read_schedule(output, target.start, safe=target.safe)
     with open_writable(target.storage) as store:
-        name = target.name or default_study_name(hints.network_name(target.net), board.name)
+        name = target.name
+        if name == "":
+            raise StudyError("--study '' is no name; give one, or leave the option out")
+        if name is None:
+            name = default_study_name(hints.network_name(target.net), board.name)
         found = find_study(store, name)
         settings = wishes.over(target.settings(found))
         kind = choose_device(settings.device)
