@@ -45,7 +45,7 @@ def test_network_files(text: str, words: tuple[str, ...], invoke: Invoke, tmp_pa
     url = f"sqlite:///{tmp_path}/a.sqlite3"
     done = invoke("run", "net.py", "--storage", url, "--json")
     refused(done, *words)
-    assert done.out == ""
+    assert done.json == {"error": done.err.partition("error: ")[2].strip(), "exit_code": 2}
 
 
 def test_a_missing_network_file(invoke: Invoke, tmp_path: Path) -> None:
