@@ -24,7 +24,9 @@ def import_quietly(name: str) -> ModuleType:
 
 @contextmanager
 def _quiet_environment() -> Iterator[None]:
-    added = {name: value for name, value in QUIET.items() if name not in os.environ}
+    # ttnn 0.81.1 ends the process where there is no HOME, as in services.
+    needed = {**QUIET, "HOME": os.path.abspath(os.path.expanduser("~"))}
+    added = {name: value for name, value in needed.items() if name not in os.environ}
     os.environ.update(added)
     try:
         yield

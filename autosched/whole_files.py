@@ -6,13 +6,24 @@ import secrets
 from pathlib import Path
 
 
+def check_name(target: Path) -> None:
+    """Refuse a name that no file can have, before the work whose result is to be written there.
+
+    Raises:
+        OSError: if it is too long, or leads through what is no directory.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        target.lstat()
+
+
 def replace_file(target: Path, text: str) -> None:
     """Write a text file, in place of an existing one only when the new one is complete.
 
     Raises:
         OSError: if it cannot be written; whatever was there is there still, and nothing else.
     """
-    draft = target.parent / f".{target.name}.{secrets.token_hex(8)}"
+    # Cut, so that the longest name that a file can have is none too long for its draft.
+    draft = target.parent / f".{target.name[:32]}.{secrets.token_hex(8)}"
     # Unlike tempfile's, an ordinary file that everybody may read whom the umask lets.
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:

@@ -13,7 +13,7 @@ import pytest
 import autosched
 
 SOURCE = Path(autosched.__file__).parent
-WORDS = {"schedule", "errors", "quiet", "whole_files"}
+WORDS = {"schedule", "errors", "quiet", "whole_files", "user_code"}
 """What almost every room may import."""
 GROUND = {*WORDS, "boards", "budget"}
 MAY_IMPORT = {
@@ -22,15 +22,22 @@ MAY_IMPORT = {
     "store": {*WORDS, "budget"},
     "network": WORDS,
     "network/rules": {"network", "errors"},
-    "network/capture": {"network", "network/rules", "errors", "quiet"},
+    "network/capture": {"network", "network/rules", "errors", "quiet", "user_code"},
     "export": {"network", *WORDS},
     "space": {"network", *WORDS, "boards"},
     "numerics": {"network", "schedule", "errors"},
     "evidence": {"network", "schedule", "errors", "whole_files"},
-    "device/mock": {"boards", "errors"},
-    "device/simulator": {"device/mock", "boards", "errors"},
+    "device/mock": {"boards", "errors", "private_files"},
+    "device/simulator": {"device/mock", "boards", "errors", "private_files"},
     "device/ttnn": {"device", "network", "numerics", *GROUND},
-    "device": {"device/ttnn", "device/mock", "device/simulator", "network", *GROUND},
+    "device": {
+        "device/ttnn",
+        "device/mock",
+        "device/simulator",
+        "network",
+        "private_files",
+        *GROUND,
+    },
     "cost/ops": {"schedule"},
     "cost/profiles": {"cost/ops", *WORDS, "boards"},
     "cost": {"cost/ops", "store", *WORDS, "boards"},

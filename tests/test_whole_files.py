@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from autosched import whole_files
-from autosched.whole_files import replace_file
+from autosched.whole_files import check_name, replace_file
 
 
 def test_a_file_is_replaced(tmp_path: Path) -> None:
@@ -29,3 +29,12 @@ def test_a_failure_leaves_what_was_there_and_no_draft(
     with pytest.raises(OSError, match="No space left on device"):
         replace_file(path, "new")
     assert [file.read_text() for file in tmp_path.iterdir()] == ([] if before is None else ["old"])
+
+
+def test_the_longest_name_that_a_file_can_have_will_do(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 255)
+    check_name(path)
+    replace_file(path, "text")
+    assert path.read_text() == "text"
+    with pytest.raises(OSError, match="File name too long"):
+        check_name(tmp_path / ("n" * 256))

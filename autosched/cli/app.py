@@ -43,6 +43,7 @@ def _without_passwords() -> Iterator[None]:
         # Errors of usage have no public class in common; these two are what they are shown by.
         if hasattr(error, "format_message") and hasattr(error, "message"):
             error.message = exits.without_passwords(str(error.message))
+            exits.note_failure(error.format_message())
         raise
 
 

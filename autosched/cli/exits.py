@@ -22,6 +22,8 @@ _SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 _EXIT_BASE = 128
+# Taken here, since code of others is executed with another one.
+_end_at_once = os._exit
 _GIVE_UP = 3
 _seen: list[int] = []
 
@@ -59,12 +61,15 @@ def _handle(number: int, _frame: FrameType | None) -> None:
     if len(_seen) == 1:
         raise Interrupted
     if len(_seen) >= _GIVE_UP:
-        os._exit(exit_code())
+        _end_at_once(exit_code())
     os.write(2, b"\nsaving; once more to end at once\n")
 
 
 _BUG = 1
 _ENVIRONMENT = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+# A name that is bytes, or one that a locale of ASCII alone has no bytes for.
+_NOT_UTF8 = ("surrogates not allowed", "ordinal not in range(128)")
+_UNUSABLE_NAME = (errno.ENAMETOOLONG, errno.EISDIR, errno.ELOOP)
 
 
 def report_failure(error: BaseException) -> int:
@@ -73,9 +78,17 @@ def report_failure(error: BaseException) -> int:
         _print(f"error: {error}")
         return error.exit_code
     if isinstance(error, BrokenPipeError):
-        # Whoever read the output has left; Python would complain once more when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        leave_output()
         return _BUG
+    if isinstance(error, UnicodeEncodeError) and error.reason in _NOT_UTF8:
+        _print(
+            f"error: {str(error.object)[:200]}: this name is not UTF-8 in this locale. Name the "
+            "file or directory so, and if it is, set the locale: LC_ALL=C.UTF-8"
+        )
+        return AutoschedError.exit_code
+    if isinstance(error, OSError) and error.errno in _UNUSABLE_NAME:
+        _print(f"error: {error.filename or 'a file'}: {error.strerror}. Name another file")
+        return AutoschedError.exit_code
     if isinstance(error, OSError) and error.errno in _ENVIRONMENT:
         place = error.filename or "the system"
         _print(
@@ -90,11 +103,37 @@ def report_failure(error: BaseException) -> int:
     return _BUG
 
 
+_told: list[str] = []
+
+
+def forget_failures() -> None:
+    """Begin a command, of which nothing has failed yet."""
+    _told.clear()
+
+
+def note_failure(message: str) -> None:
+    """Remember what was said of a failure, for the JSON object of ``--json``."""
+    _told.append(message)
+
+
+def told_failure() -> str:
+    """Return what was said of a failure, "interrupted" after a signal."""
+    return "interrupted" if received() or not _told else _told[-1]
+
+
 def _print(message: str) -> None:
+    from autosched.report.output import clean
     from autosched.store.passwords import hide_passwords
 
+    shown = hide_passwords(message)
+    note_failure(shown.removeprefix("error: "))
     sys.stdout.flush()
-    print(hide_passwords(message), file=sys.stderr, flush=True)  # noqa: T201 - the last words of the program
+    print(clean(shown), file=sys.stderr, flush=True)  # noqa: T201 - the last words of the program
+
+
+def leave_output() -> None:
+    """Write nowhere from here on: whoever read the output has left, and Python flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _headline(error: BaseException) -> str:

@@ -67,7 +67,7 @@ def doctor(
     use_simulator(device, simulator)
     purpose = "execute kernels" if device == SIMULATOR else "search"
 
-    known = find_board(board or "n150")
+    known = find_board("n150" if board is None else board)
     found = []
     with opened_output(as_json) as output:
         for check in checks(known, device, storage):

@@ -21,13 +21,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run_command_line(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
+    """Run the command line and return its exit code.
+
+    With ``--json`` there is one object on standard output in any case: what the command came to, or
+    why it failed.
+    """
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    code = _code_of(words)
+    if code and "--json" in words:
+        from autosched.report.output import write_failure
+
+        try:
+            write_failure(exits.told_failure(), code)
+        except BrokenPipeError:
+            exits.leave_output()
+    return code
+
+
+def _code_of(words: Sequence[str]) -> int:
     try:
+        exits.forget_failures()
+        _check_encoding(words)
         silence_libraries()
         # Imported here, so that a Ctrl-C during the imports is handled, too.
         from autosched.cli.app import app
+        from autosched.report.output import forget_results
 
-        app(args=arguments, prog_name="autosched")
+        forget_results()
+        app(args=words, prog_name="autosched")
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 0
     except BaseException as error:
@@ -35,6 +56,16 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
 
         return exits.exit_code() if exits.received() else report_failure(error)
     return 0
+
+
+def _check_encoding(words: Sequence[str]) -> None:
+    """Refuse arguments that neither a database nor a terminal could take.
+
+    Raises:
+        UnicodeEncodeError: for one that is not UTF-8, or is not read as that in this locale.
+    """
+    for word in words:
+        word.encode()
 
 
 def silence_libraries() -> None:

@@ -4,6 +4,9 @@ from typing import Annotated
 
 import typer
 
+MOST = 2**31 - 1
+"""The largest number that both databases count to."""
+
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object; all else goes to standard error.")
 ]
@@ -87,7 +90,7 @@ Sampler = Annotated[
 ]
 Trials = Annotated[
     int | None,
-    typer.Option(min=0, help="Whole-network trials; default: as the effort has it."),
+    typer.Option(min=0, max=MOST, help="Whole-network trials; default: as the effort has it."),
 ]
 Timeout = Annotated[str | None, typer.Option(metavar="TIME", help="Stop after 90s, 10m or 1h30m.")]
 EffortOption = Annotated[
@@ -126,7 +129,27 @@ Start = Annotated[
         "--start",
         metavar="SCHEDULE",
         help="A schedule (.py or .json) to start from: it runs first, and its choices join the "
-        "candidates.",
+        "candidates. A .py is executed, unless --safe is given.",
+    ),
+]
+Safe = Annotated[
+    bool,
+    typer.Option(
+        "--safe", help="Read a schedule's .py as data, and refuse it where it is no mere export."
+    ),
+]
+SafeStudy = Annotated[
+    bool,
+    typer.Option(
+        "--safe", help="Execute no file that the database names: the network is that of --net."
+    ),
+]
+OtherNetwork = Annotated[
+    str | None,
+    typer.Option(
+        "--net",
+        metavar="NET.PY",
+        help="Network file to execute in place of the one that the study names.",
     ),
 ]
 WeightsOption = Annotated[
@@ -148,7 +171,9 @@ Replays = Annotated[
 ]
 NetworkOption = Annotated[
     str,
-    typer.Argument(metavar="NET.PY", show_default=False, help="Network file, or NET.PY:name."),
+    typer.Argument(
+        metavar="NET.PY", show_default=False, help="Network file, or NET.PY:name; it is executed."
+    ),
 ]
 StudyOption = Annotated[
     str, typer.Argument(metavar="STUDY", show_default=False, help="Name; see autosched list.")

@@ -35,6 +35,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     warm_ups: options.WarmUps = None,
     replays: options.Replays = None,
     start: options.Start = None,
+    safe: options.Safe = False,
     pin: options.Pin = None,
     forbid: options.Forbid = None,
     export: options.Export = None,
@@ -45,6 +46,9 @@ def run(  # noqa: PLR0913 - one parameter per option
     Captures the network, runs ttnn's default schedule, probes what can be chosen for each layer,
     and runs the most promising schedules of the whole network. Every finished probe and trial is
     stored at once; Ctrl-C loses nothing.
+
+    The network file is executed, and so is the .py of --start unless --safe is given. From others,
+    take schedules as JSON, which is only read.
     """
     began = time.monotonic()
     from autosched.cli.steps.search_request import Target, Wishes
@@ -55,11 +59,11 @@ def run(  # noqa: PLR0913 - one parameter per option
     )
 
     wishes = Wishes(
-        sampler, effort, seed, trials, timeout, export, start, tuple(pin or ()), tuple(forbid or ())
+        sampler, effort, seed, trials, timeout, export, tuple(pin or ()), tuple(forbid or ())
     )
     target = Target(
         net=net,
-        board=board or "n150",
+        board="n150" if board is None else board,
         device=device,
         batch=batch,
         allow_host=allow_host,
@@ -69,13 +73,19 @@ def run(  # noqa: PLR0913 - one parameter per option
         formats={"weights": weights, "activations": activations, "fidelity": fidelity},
         timing={"warm_ups": warm_ups, "replays": replays},
         jobs=jobs,
+        start=start,
+        safe=safe,
     )
     going_on = GoingOn(hints.command("run", net, storage=storage))
     with opened_output(as_json) as output, interruptible(output, going_on):
         run_search(output, target, wishes, going_on, began)
 
 
-RESUME_EXAMPLES = ("autosched resume resnet50-n150", "autosched resume resnet50-n150 --trials 50")
+RESUME_EXAMPLES = (
+    "autosched resume resnet50-n150",
+    "autosched resume resnet50-n150 --trials 50",
+    "autosched resume colleagues-n150 --safe --net studies/resnet50.py",
+)
 
 
 def resume(  # noqa: PLR0913 - one parameter per option
@@ -88,6 +98,8 @@ def resume(  # noqa: PLR0913 - one parameter per option
     timeout: options.Timeout = None,
     seed: options.Seed = None,
     jobs: options.Jobs = None,
+    net: options.OtherNetwork = None,
+    safe: options.SafeStudy = False,
     export: options.Export = None,
     as_json: options.Json = False,
 ) -> None:
@@ -95,11 +107,15 @@ def resume(  # noqa: PLR0913 - one parameter per option
 
     The network file, board, device and formats are the study's own; sampler, effort and seed too,
     unless they are named.
+
+    The network file is executed: of a database from others, look at the file that its study names,
+    or name your own with --net.
     """
     began = time.monotonic()
     from autosched.cli.steps.search_request import Wishes
     from autosched.cli.steps.search_session import (
         GoingOn,
+        Resumed,
         interruptible,
         resume_search,
     )
@@ -107,4 +123,4 @@ def resume(  # noqa: PLR0913 - one parameter per option
     wishes = Wishes(sampler, effort, seed, trials, timeout, export)
     going_on = GoingOn(hints.command("resume", study, storage=storage))
     with opened_output(as_json) as output, interruptible(output, going_on):
-        resume_search(output, study, storage, wishes, began, jobs)
+        resume_search(output, Resumed(study, storage, net, safe, jobs), wishes, began)

@@ -11,6 +11,7 @@ from autosched.report.output import opened_output
 CHECK_EXAMPLES = (
     "autosched check resnet50_n150.py --net studies/resnet50.py",
     "autosched check resnet50_n150.py --net studies/resnet50.py --device simulator --layers",
+    "autosched check from_a_colleague.py --safe --net studies/resnet50.py",
 )
 
 
@@ -20,9 +21,13 @@ def check(  # noqa: PLR0913 - one parameter per option
         typer.Argument(metavar="SCHEDULE", show_default=False, help="Exported .py or .json file."),
     ],
     net: Annotated[
-        str, typer.Option("--net", metavar="NET.PY", help="Network file, or NET.PY:name.")
+        str,
+        typer.Option(
+            "--net", metavar="NET.PY", help="Network file, or NET.PY:name; it is executed."
+        ),
     ],
     *,
+    safe: options.Safe = False,
     board: options.BoardOption = None,
     device: options.ExecutingOption = "auto",
     simulator: options.Simulator = None,
@@ -42,6 +47,9 @@ def check(  # noqa: PLR0913 - one parameter per option
     On a card and on the simulator the outputs, and every layer alone, are compared with PyTorch in
     float32, on the network file's calibration_inputs() or its example's. The exit code is 1 if one
     of them is wrong.
+
+    A schedule's .py is executed, as the network file is. From others, take JSON, which is only
+    read, or give --safe.
     """
     from autosched.cli.steps.check_run import CheckRequest, check_schedule
     from autosched.cli.steps.execution_run import use_simulator
@@ -50,7 +58,9 @@ def check(  # noqa: PLR0913 - one parameter per option
     named = {"warm_ups": warm_ups, "replays": replays}
     timing = TimingSettings(**{key: value for key, value in named.items() if value is not None})
     use_simulator(device, simulator)
-    asked = CheckRequest(schedule, net, board, device, batch, timing, storage, layers, min_pcc)
+    asked = CheckRequest(
+        schedule, net, board, device, batch, timing, storage, layers, min_pcc, safe
+    )
     with opened_output(as_json) as output:
         is_right = check_schedule(output, asked)
     if not is_right:
@@ -72,7 +82,8 @@ def export(
         ),
     ] = None,
     trial: Annotated[
-        int | None, typer.Option(min=0, help="Number of the trial; default: the fastest.")
+        int | None,
+        typer.Option(min=0, max=options.MOST, help="Number of the trial; default: the fastest."),
     ] = None,
     storage: options.Storage = None,
     as_json: options.Json = False,
@@ -86,7 +97,7 @@ def export(
     from autosched.store.studies import get_study
     from autosched.store.trials import finished_trial
 
-    target = Path(output_file or hints.module_name(study))
+    target = Path(hints.module_name(study) if output_file is None else output_file)
     check_target(target)
     with opened_output(as_json) as output, open_store(storage) as store:
         record = get_study(store, study)

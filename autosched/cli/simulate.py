@@ -26,7 +26,9 @@ def simulate(  # noqa: PLR0913 - one parameter per option
     board: options.BoardOption = None,
     *,
     simulator: options.Simulator = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the first random network.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Of the first random network.")
+    ] = 0,
     timeout: Annotated[
         str, typer.Option("--timeout", metavar="TIME", help="Stop after 90s, 10m or 1h30m.")
     ] = "10m",
@@ -60,11 +62,11 @@ def simulate(  # noqa: PLR0913 - one parameter per option
 
     use_simulator(SIMULATOR, simulator)
     asked = SimulateRequest(
-        board or "n150",
+        "n150" if board is None else board,
         seed,
         timeout,
         each,
-        effort or "default",
+        "default" if effort is None else effort,
         min_concordance,
         write,
         tuple(networks or ()),

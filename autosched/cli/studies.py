@@ -135,4 +135,6 @@ def confirm_deletion(what: str) -> None:
     """
     if not sys.stdin.isatty():
         raise StudyError(f"deleting {what} cannot be undone; confirm it with --yes")
-    typer.confirm(f"Delete {what}? This cannot be undone.", abort=True, err=True)
+    from autosched.report.output import clean
+
+    typer.confirm(clean(f"Delete {what}? This cannot be undone."), abort=True, err=True)

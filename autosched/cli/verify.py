@@ -50,6 +50,8 @@ def verify(  # noqa: PLR0913 - one parameter per option
         str | None,
         typer.Option(metavar="FILE.md", help="Add the result to a page of verified schedules."),
     ] = None,
+    net: options.OtherNetwork = None,
+    safe: options.SafeStudy = False,
     jobs: options.Jobs = None,
     storage: options.Storage = None,
     as_json: options.Json = False,
@@ -58,6 +60,8 @@ def verify(  # noqa: PLR0913 - one parameter per option
 
     Then the whole schedule. Each verdict is stored as it comes, and used again by every study. A
     later search leaves out what computes wrong. Exit code 1 if anything is wrong, hangs or aborts.
+
+    The network file that the study names is executed, or the one of --net.
     """
     from autosched.cli.steps.execution_run import use_simulator
     from autosched.cli.steps.reproduce_run import write_reproduction
@@ -67,7 +71,7 @@ def verify(  # noqa: PLR0913 - one parameter per option
 
     kind = choose_executing_device(device)
     use_simulator(SIMULATOR if kind == SIMULATOR else "", simulator)
-    asked = VerifyRequest(study, kind, candidates, min_concordance, storage, jobs, table)
+    asked = VerifyRequest(study, kind, candidates, min_concordance, storage, jobs, table, net, safe)
     going_on = GoingOn(hints.command("verify", study, storage=storage))
     with opened_output(as_json) as output, interruptible(output, going_on, "verdict"):
         if reproduce is not None:

@@ -1,7 +1,9 @@
 """Opening a device: which one there is, and the environment it needs."""
 
 import os
+import pwd
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -12,7 +14,8 @@ from autosched.boards import Board
 from autosched.device.interface import TimingSettings
 from autosched.device.mock.environment import mock_environment
 from autosched.device.simulator.environment import LIBRARY_VARIABLE, simulator_environment
-from autosched.errors import BoardError
+from autosched.errors import BoardError, DeviceError
+from autosched.private_files import private_directory
 
 if TYPE_CHECKING:
     from autosched.device.ttnn.local_device import LocalDevice
@@ -87,7 +90,8 @@ def open_local_device(
         DeviceError: if the mock device's files cannot be written, or the simulator lacks
             something.
     """
-    with _environment(*_variables(board, kind)):
+    variables, without = _variables(board, kind)
+    with _environment({**variables, **home_for_ttnn()}, without):
         # What they import reads the environment.
         from autosched.device.ttnn.execution import ExecutingDevice  # noqa: PLC0415
         from autosched.device.ttnn.local_device import LocalDevice  # noqa: PLC0415
@@ -128,8 +132,52 @@ def cache_dir() -> Path:
     """
     if explicit := os.environ.get(CACHE_VARIABLE):
         return Path(explicit).absolute()
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    base = os.environ.get("XDG_CACHE_HOME") or _cache_of_user()
     return Path(base).absolute() / "autosched"
+
+
+def _cache_of_user() -> Path:
+    """Return where this user's caches are: services often run without HOME, or without a home."""
+    for home in (os.environ.get("HOME", ""), _home_of_account()):
+        if home and Path(home).is_dir():
+            return Path(home) / ".cache"
+    return Path(tempfile.gettempdir()) / f"autosched-{os.geteuid()}"
+
+
+def _home_of_account() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        return ""
+
+
+def home_for_ttnn() -> dict[str, str]:
+    """Return the variable that ttnn needs where the user's environment lacks it.
+
+    Without HOME, importing ttnn (0.81.1) ends the process.
+
+    Raises:
+        DeviceError: if a directory for it cannot be made.
+    """
+    if os.path.isdir(os.environ.get("HOME", "")):
+        return {}
+    return {"HOME": str(own_directory("home"))}
+
+
+def own_directory(name: str) -> Path:
+    """Return a directory of the cache that nobody else can write into.
+
+    Raises:
+        DeviceError: if it cannot be made, or belongs to another user.
+    """
+    path = cache_dir() / name
+    try:
+        return private_directory(path)
+    except OSError as error:
+        raise DeviceError(
+            f"cannot make {path}: {error.strerror}; "
+            "free some space there, or set AUTOSCHED_CACHE to another directory"
+        ) from None
 
 
 def mock_directory() -> Path:

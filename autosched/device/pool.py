@@ -53,6 +53,10 @@ class KillableDevice(Device, Protocol):
         """Kill the process, from any thread; a request under way is then a crash."""
 
 
+LARGEST_POOL = 256
+"""Workers of a pool: each is a process of about 1.3 GB."""
+
+
 def default_jobs() -> int:
     """Return how many workers suit this machine: the cores it lets us use, 4 at most."""
     affinity = getattr(os, "sched_getaffinity", None)
@@ -71,10 +75,12 @@ def open_pool(
     They start as they are needed. A card has room for one process only.
 
     Raises:
-        DeviceError: if there are to be none.
+        DeviceError: if there are to be none, or more than any machine has room for.
     """
     if jobs is not None and jobs < 1:
         raise DeviceError(f"{jobs} workers answer nothing; name at least one")
+    if jobs is not None and jobs > LARGEST_POOL:
+        raise DeviceError(f"one pool has at most {LARGEST_POOL} workers, not {jobs}")
     number = 1 if kind != "mock" else default_jobs() if jobs is None else jobs
     return DevicePool([WorkerDevice(board, kind, timing) for _ in range(number)])
 

@@ -15,7 +15,6 @@ import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
@@ -31,7 +30,13 @@ from autosched.device.interface import (
     TimingSettings,
     check_time,
 )
-from autosched.device.machine import CACHE_VARIABLE, SIMULATOR, cache_dir
+from autosched.device.machine import (
+    CACHE_VARIABLE,
+    SIMULATOR,
+    cache_dir,
+    home_for_ttnn,
+    own_directory,
+)
 from autosched.errors import AutoschedError, DeviceError, MachineError, TimeUpError
 from autosched.network.graph import Network
 from autosched.schedule.outcomes import (
@@ -222,19 +227,19 @@ class WorkerDevice:
         Raises:
             _WorkerLostError: if it dies or hangs.
         """
-        directory = _scratch_dir()
+        # tt-metal leaves a directory "generated" where it runs.
+        directory = own_directory("worker")
         here, there = socket.socketpair()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "autosched.device.worker_process", str(there.fileno())],
+            [sys.executable, "-c", _WORKER, str(there.fileno())],
             pass_fds=[there.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
             start_new_session=True,
             cwd=directory,
-            # What is relative to our directory is not to the worker's.
-            env={**os.environ, CACHE_VARIABLE: str(cache_dir())},
+            env={**os.environ, **_environment()},
         )
         there.close()
         self._channel = Channel(here)
@@ -383,17 +388,28 @@ def _next_layer(schedule: Schedule, done: int) -> str:
     return next(iter(list(schedule.layers)[done:]), "")
 
 
-def _scratch_dir() -> Path:
-    """Return where the worker runs: tt-metal leaves a directory ``generated`` there."""
-    path = cache_dir() / "worker"
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DeviceError(
-            f"cannot make {path}: {error.strerror}; "
-            "free some space there, or set AUTOSCHED_CACHE to another directory"
-        ) from None
-    return path
+# The directory in which it runs is not one to import from, as it would be with "-m"; Python 3.10
+# lacks the option for that.
+_WORKER = (
+    "import sys; sys.path = [place for place in sys.path if place]; "
+    "from autosched.device.worker_process import serve_parent; serve_parent()"
+)
+
+
+def _environment() -> dict[str, str]:
+    """Return what of the environment is another one for the worker, in its own directory.
+
+    Raises:
+        DeviceError: if ttnn needs a home directory, and none can be made.
+    """
+    return {**_python_path(), **home_for_ttnn(), CACHE_VARIABLE: str(cache_dir())}
+
+
+def _python_path() -> dict[str, str]:
+    """Return PYTHONPATH as it is meant here: relative to our directory, not to the worker's."""
+    if not (given := os.environ.get("PYTHONPATH", "")):
+        return {}
+    return {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, given.split(os.pathsep)))}
 
 
 def _end_process(child: "subprocess.Popen[bytes]", grace_s: float) -> None:

@@ -79,6 +79,7 @@ def _answer(method: "Callable[[Any], Any]", argument: Any) -> Any:
         return classify(error)
 
 
-if __name__ == "__main__":
+def serve_parent() -> None:
+    """Serve the parent at the other end of the socket whose number is the first argument."""
     _die_with_parent()
     serve(Channel(socket.socket(fileno=int(sys.argv[1]))))

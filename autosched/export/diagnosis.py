@@ -15,6 +15,7 @@ from autosched.export.validation import ACT_BLOCK_STEP, FLOAT_TYPES, SHARDED_LAY
 from autosched.schedule.configurations import ComputeConfig, Conv2dConfig, Fidelity, PoolConfig
 from autosched.schedule.serialization import FREEING_FLAGS
 from autosched.schedule.tensors import DataType, PageLayout
+from autosched.user_code import is_of_the_user, process_kept
 
 Namespace = dict[str, Any]
 
@@ -92,8 +93,11 @@ def _failure(node: ast.expr, namespace: Namespace) -> BaseException | None:
     code = compile(ast.Expression(node), "<schedule>", "eval")
     try:
         # The whole module was just run; this runs a part of it once more.
-        eval(code, namespace)  # noqa: S307
-    except (Exception, SystemExit) as error:
+        with process_kept():
+            eval(code, namespace)  # noqa: S307
+    except BaseException as error:
+        if not is_of_the_user(error):
+            raise
         return error
     return None
 

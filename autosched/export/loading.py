@@ -1,7 +1,8 @@
 """An exported schedule read back: by value equal to what was exported, edits included.
 
 A ``.json`` file is read as it is. Any other file is a Python module: it is run with ttnn imported
-(no device is opened), and its objects are read, so what a person sees in it is what counts.
+(no device is opened), and its objects are read, so what a person sees in it is what counts. One
+from somebody else is read as data instead (``safe``), or asked for as JSON.
 """
 
 import ast
@@ -10,20 +11,26 @@ import os
 import traceback
 from dataclasses import fields
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from autosched.errors import ScheduleError
 from autosched.export.diagnosis import explain_schedule_error, first_words
+from autosched.export.safe_reading import read_safely
 from autosched.export.ttnn_values import layer_plain, layout_plain
 from autosched.export.validation import build_schedule, named_entries
 from autosched.quiet import import_quietly
 from autosched.schedule.schedule import Schedule
+from autosched.user_code import is_of_the_user, process_kept
 
 _TABLES = ("PROVENANCE", "LAYERS", "RESHARDS", "MOVES")
 
 
-def load_schedule(path: str | os.PathLike[str]) -> Schedule:
+def load_schedule(path: str | os.PathLike[str], *, safe: bool = False) -> Schedule:
     """Read a schedule from the file that ``autosched export`` wrote, or that was edited since.
+
+    A Python module is executed for that, as importing it would; with ``safe`` it is read as data
+    and refused where it is more than an export with edited values. JSON is never executed.
 
     Raises:
         ScheduleError: if the file cannot be read, is no schedule, or has an illegal value; the
@@ -31,10 +38,16 @@ def load_schedule(path: str | os.PathLike[str]) -> Schedule:
     """
     file = os.fspath(path)
     text = _read(Path(file))
-    if file.endswith(".json"):
+    if not is_executed(file):
         return parse_json(text, file)
     tree = _parse(text, file)
-    return _from_objects(_run(tree, file), file)
+    ttnn = _imported_ttnn(file)
+    return _from_objects(read_safely(tree, file, ttnn) if safe else _run(tree, file), file)
+
+
+def is_executed(file: str) -> bool:
+    """Return whether reading a file of this name executes it, unless that is done safely."""
+    return not file.endswith(".json")
 
 
 def _read(path: Path) -> str:
@@ -126,19 +139,21 @@ def _check_tables(tree: ast.Module, file: str) -> None:
 
 
 def _run(tree: ast.Module, file: str) -> dict[str, Any]:
-    _import_ttnn(file)
     namespace: dict[str, Any] = {"__name__": "autosched_schedule", "__file__": file}
     try:
-        exec(compile(tree, file, "exec"), namespace)  # noqa: S102 - the file is a Python module
-    except (Exception, SystemExit) as error:
+        with process_kept():
+            exec(compile(tree, file, "exec"), namespace)  # noqa: S102 - the file is a Python module
+    except BaseException as error:
+        if not is_of_the_user(error):
+            raise
         words = explain_schedule_error(tree, namespace, error, _line_of(error, file))
         raise ScheduleError(f"{file}: {words}. Correct it, or export the schedule again.") from None
     return namespace
 
 
-def _import_ttnn(file: str) -> None:
+def _imported_ttnn(file: str) -> ModuleType:
     try:
-        import_quietly("ttnn")  # only this form of file needs it
+        return import_quietly("ttnn")  # only this form of file needs it
     except ImportError as error:
         raise ScheduleError(
             f"{file}: needs ttnn, which cannot be imported: {first_words(error)}. Install it, or "

@@ -184,11 +184,16 @@ _CLASSES = {
 _NEEDS_PLACEMENT = ("Eltwise", "Fixed")
 
 
+def known_definitions() -> dict[str, str]:
+    """Return the source of every function and class that an exported module may have, by name."""
+    return {name: source.lstrip("\n") for name, source in {**_HELPERS, **_CLASSES}.items()}
+
+
 def definitions(used: set[str]) -> Iterator[str]:
     """Yield the source of the functions and classes named in ``used`` and of what they need."""
     wanted = set(used)
     if wanted.intersection(_NEEDS_PLACEMENT):
         wanted.add("Placement")
-    for name, source in (*_HELPERS.items(), *_CLASSES.items()):
+    for name, source in known_definitions().items():
         if name in wanted:
-            yield source.lstrip("\n")
+            yield source

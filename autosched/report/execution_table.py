@@ -6,11 +6,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from autosched.report import words
 from autosched.report.output import say
+from autosched.report.readable_table import ReadableTable
 from autosched.schedule.outcomes import Agreement
 
 _ABSURD = 100.0
@@ -73,7 +72,7 @@ def worst(rows: Sequence[ExecutedRow]) -> ExecutedRow:
 
 def print_outputs(console: Console, outputs: Mapping[str, Agreement], kind: str) -> None:
     """Print how far each output of the network agrees with PyTorch in float32."""
-    table = Table(title=f"Outputs against PyTorch in float32 ({words.executed(kind)})")
+    table = ReadableTable(title=f"Outputs against PyTorch in float32 ({words.executed(kind)})")
     table.add_column("Output")
     for title in ("PCC", "Concordance", "Largest error", "Top-1"):
         table.add_column(title, justify="right")
@@ -90,7 +89,7 @@ def print_outputs(console: Console, outputs: Mapping[str, Agreement], kind: str)
 
 def print_executed_layers(console: Console, rows: Sequence[ExecutedRow], limit: float) -> None:
     """Print every layer; those below the limit stand out."""
-    table = Table(title="Layers: PCC in the network, concordance alone")
+    table = ReadableTable(title="Layers: PCC in the network, concordance alone")
     for title in ("Layer", "Configuration"):
         table.add_column(title)
     for title in ("PCC", "On its own input", "On PyTorch's"):
@@ -99,7 +98,7 @@ def print_executed_layers(console: Console, rows: Sequence[ExecutedRow], limit: 
         on_given = "" if row.on_given is None else f"{row.on_given.concordance:.5f}"
         style = "red" if row.lowest < limit else ""
         table.add_row(
-            Text(row.name, style),
+            row.name,
             row.configuration,
             f"{row.overall.pcc:.5f}",
             f"{row.alone.concordance:.5f}",

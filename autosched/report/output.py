@@ -1,7 +1,13 @@
-"""Where words go: standard output, or standard error beside a JSON object."""
+"""Where words go: standard output, or standard error beside a JSON object.
 
+Names of studies, layers and files, notes and ttnn's words come from others. Whatever of them would
+control a terminal is shown as an escape, here alone.
+"""
+
+import codecs
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
@@ -10,19 +16,91 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+# C0 and C1 but tab and line feed, what changes the direction of text or ends a line, and what
+# stands for bytes that are no UTF-8.
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def clean(text: str) -> str:
+    """Return a text in which nothing controls a terminal: control characters become escapes."""
+    return _CONTROLS.sub(lambda found: _escape(found[0]), text)
+
+
+def _escape(character: str) -> str:
+    number = ord(character)
+    if 0xDC80 <= number <= 0xDCFF:
+        number -= 0xDC00  # a byte that is no UTF-8, as Python reads arguments and names of files
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+
+
+_IN_ASCII = {"µ": "u", "±": "+-", "…": "...", "─": "-", "→": "->"}
+
+
+def _for_terminal(error: UnicodeError) -> tuple[str, int]:
+    """Return what stands for characters that a terminal does not have."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    shown = (
+        _IN_ASCII.get(item) or item.encode("ascii", "backslashreplace").decode() for item in missing
+    )
+    return "".join(shown), error.end
+
+
+_HANDLER = "autosched_terminal"
+codecs.register_error(_HANDLER, _for_terminal)
+
+
+class _CleanConsole(Console):
+    """A console that prints every text clean, those in tables included."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(clean(text), **options)
+
 
 def make_console(*, stderr: bool = False) -> Console:
     """Return a console; colours and live lines only on a terminal, and none with NO_COLOR."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            # A terminal that cannot show a character gets a question mark, not a traceback.
-            stream.reconfigure(errors="replace")
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+            # A terminal that cannot show a character gets another one, not a traceback.
+            stream.reconfigure(errors=_HANDLER)
+    return _CleanConsole(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def styled(text: str, style: str = "", **options: Any) -> Text:
+    """Return a text in one style, clean: the only way that texts of rich are made."""
+    return Text(clean(text), style, **options)
 
 
 def say(console: Console, text: str = "", style: str = "") -> None:
     """Print a line as it is: file names and ttnn's words are neither wrapped nor interpreted."""
-    console.print(Text(text, style), soft_wrap=True)
+    console.print(styled(text, style), soft_wrap=True)
+
+
+_results: list[str] = []
+"""The JSON objects that were written since :func:`forget_results`."""
+
+
+def forget_results() -> None:
+    """Begin a command, which has written nothing yet."""
+    _results.clear()
+
+
+def write_failure(message: str, exit_code: int) -> None:
+    """Write the JSON object of a command that failed, unless it has written its result before."""
+    if _results:
+        return
+    text = _json({"error": message, "exit_code": exit_code})
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _json(plain: Mapping[str, Any]) -> str:
+    text = json.dumps(plain, indent=2, allow_nan=False) + "\n"
+    _results.append(text)
+    return text
 
 
 class Screen:
@@ -36,7 +114,7 @@ class Screen:
         """Write the command's JSON object, if it is asked for."""
         if self._descriptor is None:
             return
-        text = json.dumps(plain, indent=2, allow_nan=False) + "\n"
+        text = _json(plain)
         with open(self._descriptor, "w", encoding="utf-8", closefd=False) as file:
             file.write(text)
 

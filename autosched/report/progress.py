@@ -10,12 +10,11 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
-from rich.text import Text
 
 from autosched.probing.lower_bound import Proof, relative_gap
 from autosched.probing.probe_book import Phase, ProbeCounts
 from autosched.report import words
-from autosched.report.output import say
+from autosched.report.output import say, styled
 from autosched.store.trials import DEFAULT_SAMPLER, GIVEN_SAMPLER, TrialRecord
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 _PROBING = (Phase.LAYERS, Phase.RESHARDS)
 _PLAIN_EVERY_S = 10.0
 _BAR_WIDTH = 24
+_WIDTH_FOR_BAR = 72
 
 
 class SearchScreen:
@@ -45,7 +45,7 @@ class SearchScreen:
         self._best: TrialRecord | None = None
         self._rejected: dict[RejectionKind, int] = {}
         self._stale = 0
-        self._spinner = Spinner("dots")
+        self._spinner = Spinner("dots" if console.encoding.startswith("utf") else "line")
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -145,11 +145,14 @@ class SearchScreen:
 
     def _status(self) -> Group:
         row = Table.grid(padding=(0, 1))
+        for _ in range(5):
+            row.add_column(no_wrap=True, overflow="ellipsis")
         place = f"{self._done} of {self._total}" if self._total else ""
-        bar = ProgressBar(self._total, self._done, width=_BAR_WIDTH) if self._total else ""
+        has_bar = self._total and self._console.width >= _WIDTH_FOR_BAR
+        bar = ProgressBar(self._total, self._done, width=_BAR_WIDTH) if has_bar else ""
         row.add_row(self._spinner, self._phase, bar, place, self._left())
         lines = [
-            Text(f"  {line}", "dim", no_wrap=True, overflow="ellipsis") for line in self._facts()
+            styled(f"  {line}", "dim", no_wrap=True, overflow="ellipsis") for line in self._facts()
         ]
         return Group(row, *lines)
 

@@ -11,6 +11,7 @@ from autosched.boards import Board
 from autosched.report import words
 from autosched.report.layer_rows import LayerRow, ReshardRow
 from autosched.report.output import say
+from autosched.report.readable_table import ReadableTable
 from autosched.store.studies import StudySummary
 from autosched.store.trials import TrialRecord
 
@@ -25,7 +26,7 @@ def simple_table(title: str, columns: Sequence[str], *, right: Sequence[str] = (
 
     The columns in ``right`` hold numbers and are never wrapped.
     """
-    table = Table(
+    table = ReadableTable(
         title=title or None,
         title_justify="left",
         box=box.SIMPLE_HEAD,

@@ -5,11 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from autosched.report import words
-from autosched.report.output import say
+from autosched.report.output import say, styled
+from autosched.report.readable_table import ReadableTable
 from autosched.schedule.outcomes import AGAINST, Verdict
 
 _STYLES = {Verdict.RIGHT: "green"} | dict.fromkeys(AGAINST, "red")
@@ -45,16 +44,16 @@ class VerdictRow:
 
 def print_verdicts(console: Console, rows: Sequence[VerdictRow], kind: str) -> None:
     """Print every row, and below the table the device's words where nothing was computed."""
-    table = Table(title=f"Alone beside PyTorch in float32 ({words.executed(kind)})")
+    table = ReadableTable(title=f"Alone beside PyTorch in float32 ({words.executed(kind)})")
     for title in ("Layer", "Configuration", "Verdict"):
         table.add_column(title)
     table.add_column("Concordance", justify="right")
     table.add_column("From")
     for row in rows:
         found = "-" if row.concordance is None else f"{row.concordance:.5f}"
-        verdict = Text(row.verdict.value, _STYLES.get(row.verdict, "yellow"))
+        verdict = styled(row.verdict.value, _STYLES.get(row.verdict, "yellow"))
         origin = "stored" if row.is_stored else "new"
-        table.add_row(Text(row.place), Text(row.configuration), verdict, found, origin)
+        table.add_row(row.place, row.configuration, verdict, found, origin)
     console.print(table)
     for row in rows:
         if row.concordance is None and row.message:

@@ -6,7 +6,7 @@ from typing import Any
 
 from autosched.device.interface import TimingSettings
 from autosched.device.machine import check_kind
-from autosched.errors import AutoschedError, StudyError
+from autosched.errors import AutoschedError, SearchError, StudyError
 from autosched.probing.restrictions import Restriction
 from autosched.schedule.serialization import from_plain, to_plain
 from autosched.search.samplers.registry import check_sampler
@@ -54,11 +54,13 @@ class Settings:
         """Check the words of a user: names, and texts as ``Restriction.parse`` reads them.
 
         Raises:
-            SearchError: for an unknown sampler or effort, or a text that is no restriction.
+            SearchError: for an unknown sampler or effort, a seed out of range, or a text that is
+                no restriction.
             BoardError: for an unknown kind of device.
         """
         check_sampler(sampler)
         check_kind(device)
+        _check_seed(seed)
         values = {
             "network_file": network_file,
             "device": device,
@@ -113,6 +115,16 @@ class Settings:
                 f"the study's settings are those of another version of autosched ({error}); go on "
                 "with that version, or start a new study with --study NAME"
             ) from error
+
+
+LARGEST_SEED = 2**32 - 1
+"""NumPy's generators, which samplers draw from, take no larger one."""
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed <= LARGEST_SEED:
+        shown = str(seed) if abs(seed) < 10**30 else "one of more than 30 digits"
+        raise SearchError(f"the seed is {shown}; it is from 0 to {LARGEST_SEED}")
 
 
 def _parsed(texts: Iterable[str | Restriction], *, pins: bool) -> tuple[Restriction, ...]:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError
 from autosched.errors import StoreError
 from autosched.store.passwords import check_unambiguous, hide_passwords
 
+_LONGEST_TIMEOUT_S = 86400.0
 _EXAMPLES = "sqlite:////path/to/file.sqlite3 or postgresql://user@host/database"
 
 
@@ -75,8 +76,30 @@ def _sqlite_address(url: URL) -> Address:
             f"{shown(url)}: name a file, as in sqlite:///autosched.sqlite3; a database in memory "
             "would forget everything and cannot be shared with Optuna"
         )
+    _check_options(url)
     path = Path(name).expanduser().absolute()
     return Address(url.set(drivername="sqlite", database=str(path)), path)
+
+
+def _check_options(url: URL) -> None:
+    """Refuse what SQLite's driver would refuse only when the file is opened."""
+    for name, value in url.query.items():
+        if name != "timeout":
+            raise StoreError(
+                f"sqlite:///{url.database}: a file takes the option timeout alone, not {name!r}; "
+                "write a question mark of the file's name as %3F"
+            )
+        if not isinstance(value, str) or not _is_duration(value):
+            raise StoreError(
+                f"sqlite:///{url.database}: timeout is {value!r}; write seconds, as in ?timeout=30"
+            )
+
+
+def _is_duration(text: str) -> bool:
+    try:
+        return 0 <= float(text) <= _LONGEST_TIMEOUT_S
+    except ValueError:
+        return False
 
 
 def _postgresql_address(url: URL) -> Address:

@@ -45,7 +45,7 @@ def test_network_files(text: str, words: tuple[str, ...], invoke: Invoke, tmp_pa
     url = f"sqlite:///{tmp_path}/a.sqlite3"
     done = invoke("run", "net.py", "--storage", url, "--json")
     refused(done, *words)
-    assert done.out == ""
+    assert done.json == {"error": done.err.partition("error: ")[2].strip(), "exit_code": 2}
 
 
 def test_a_missing_network_file(invoke: Invoke, tmp_path: Path) -> None:
@@ -226,3 +226,50 @@ def test_profiles_that_are_none(command: str, invoke: Invoke) -> None:
     refused(invoke(command, "gone.csv"), "gone.csv", "cannot be read")
     Path("table.csv").write_text("a,b\n1,2\n")
     refused(invoke(command, "table.csv"), "table.csv", "OP CODE")
+
+
+# Values that no machine has room for, and names that no file can have.
+
+LONG = "n" * 300
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "net.py", "--board", ""), "unknown board ''"),
+        (("run", "net.py", "--study", ""), "--study '' is no name"),
+        (("run", "net.py", "--effort", ""), "unknown effort ''"),
+        (("run", "net.py", "--seed", "4294967296"), "from 0 to 4294967295"),
+        (("run", "net.py", "--seed", "-1"), "from 0 to 4294967295"),
+        (("run", "net.py", "--timeout", "9" * 400), "ten years"),
+        (("run", "net.py", "--jobs", "9" * 30), "at most 256 workers"),
+        (("run", "net.py", "--export", f"{LONG}.py"), "File name too long"),
+        (("run", "net.py", "--start", f"{LONG}.json"), "File name too long"),
+        (("run", f"{LONG}.py"), "File name too long"),
+        (("check", f"{LONG}.json", "--net", "net.py"), "File name too long"),
+        (("bench", "net.py", "--board", ""), "unknown board ''"),
+        (("bench", "net.py", "--plot", f"{LONG}.html"), "File name too long"),
+        (("coverage", "net.py", "-o", f"{LONG}.md"), "File name too long"),
+        (("simulate", "--effort", ""), "unknown effort ''"),
+        (("merge", LONG), "File name too long"),
+        (("list", "--storage", f"sqlite:////tmp/{LONG}/a.sqlite3"), "File name too long"),
+        (("list", "--storage", "sqlite:///f?timeout=abc"), "timeout is 'abc'; write seconds"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else "",
+)
+def test_values_out_of_range(
+    arguments: tuple[str, ...],
+    words: str,
+    invoke: Invoke,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AUTOSCHED_STORAGE", f"sqlite:///{tmp_path}/a.sqlite3")
+    Path("net.py").write_text(TINY)
+    refused(invoke(*arguments), words)
+
+
+def test_a_number_that_no_database_counts_to(studied: Studied, invoke: Invoke) -> None:
+    done = invoke("export", studied.name, "--trial", "9" * 30, "--storage", studied.url)
+    assert done.code == 2
+    assert "less than or equal to 2147483647" in done.err

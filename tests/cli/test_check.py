@@ -129,3 +129,29 @@ def test_a_schedule_is_executed_and_compared(
         autosched.load_schedule(studied.schedule).layers
     )
     assert done.json["worst_layer"]["concordance"] > 0.99
+
+
+def test_a_module_that_is_executed_is_named_before(
+    studied: Studied, invoke: Invoke, tmp_path: Path
+) -> None:
+    file = edited(studied, tmp_path, "import ttnn\n", "import ttnn\nraise ValueError('ran')\n")
+    done = invoke("check", file, "--net", str(studied.net), "--json")
+    told, _, refusal = done.err.partition("error: ")
+    assert f"Reading schedule {file} (it is executed)" in told
+    assert "ran" in refusal
+
+
+def test_safe_executes_nothing_of_a_schedule(
+    studied: Studied, invoke: Invoke, tmp_path: Path
+) -> None:
+    done = invoke("check", str(studied.schedule), "--net", str(studied.net), "--safe")
+    assert done.code == 0, done.err
+    assert f"Reading schedule {studied.schedule} (as data)" in done.out
+    assert f"Reading network file {studied.net} (it is executed)" in done.out
+    harmful = 'open("witness", "w").close()'
+    file = edited(studied, tmp_path, "import ttnn\n", f"import ttnn\n{harmful}\n")
+    done = invoke("check", file, "--net", str(studied.net), "--safe")
+    assert done.code == 2
+    line = Path(file).read_text().splitlines().index(harmful) + 1
+    assert f"error: {file}:{line}: open('witness', 'w').close() is no value" in done.err
+    assert not (tmp_path / "witness").exists()

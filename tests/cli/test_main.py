@@ -1,11 +1,12 @@
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from autosched.cli import machine as version
-from tests.cli.conftest import Invoke, command, in_process_of_its_own
+from tests.cli.conftest import Invoke, Studied, command, in_process_of_its_own
 
 
 def broken(*_: object) -> None:
@@ -124,3 +125,101 @@ def test_the_environment_reaches_the_commands(
 ) -> None:
     monkeypatch.setenv("AUTOSCHED_STORAGE", f"sqlite:///{tmp_path}/env.sqlite3")
     assert "env.sqlite3" in invoke("list").out
+
+
+def test_with_json_a_failure_is_an_object_on_standard_output(invoke: Invoke) -> None:
+    for words, said in (
+        (("list", "--storage", "mysql://h/d", "--json"), "not supported"),
+        (("list", "--bogus", "--json"), "No such option: --bogus"),
+        (("run", "gone.py", "--json"), "gone.py does not exist"),
+        (("doctor", "--board", "n151", "--json"), "unknown board 'n151'"),
+    ):
+        done = invoke(*words)
+        assert done.code == 2
+        assert set(done.json) == {"error", "exit_code"}
+        assert done.json["exit_code"] == 2
+        assert said in done.json["error"]
+        assert said in done.err
+
+
+def test_with_json_a_failure_repeats_no_password(invoke: Invoke) -> None:
+    for words in (("list", "--storage", "mysql://me:hidden@h/d"), ("postgresql://me:hidden@h/d",)):
+        done = invoke(*words, "--json")
+        assert "me:***@h/d" in done.json["error"]
+        assert "hidden" not in done.out + done.err
+
+
+POSIX = {
+    "LC_ALL": "C",
+    "PYTHONUTF8": "0",
+    "PYTHONCOERCECLOCALE": "0",
+    "PYTHONIOENCODING": "ascii",
+}
+
+
+@pytest.mark.parametrize("locale", [{}, POSIX], ids=["utf-8", "posix"])
+def test_an_argument_that_is_not_utf8_is_one_message(
+    locale: dict[str, str], tmp_path: Path
+) -> None:
+    for words in ((b"run", b"caf\xe9.py"), (b"show", b"caf\xe9", b"--json")):
+        done = subprocess.run(
+            [*command(), *words],
+            capture_output=True, timeout=120, check=False,
+            cwd=tmp_path, env={**os.environ, **locale},
+        )  # fmt: skip
+        assert done.returncode == 2
+        assert done.stderr.startswith(b"error: caf\\xe9")
+        assert b"this name is not UTF-8" in done.stderr
+        assert b"Traceback" not in done.stderr
+
+
+def test_a_directory_that_is_not_utf8_is_one_message(tmp_path: Path) -> None:
+    here = os.path.join(os.fsencode(tmp_path), b"caf\xe9")
+    os.mkdir(here)
+    words = ("list", "--storage", "sqlite:///a.sqlite3")
+    done = subprocess.run(command(*words), capture_output=True, check=False, cwd=here, timeout=60)
+    assert done.returncode == 2
+    assert b"caf\\xe9/a.sqlite3: this name is not UTF-8" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_posix_locale_gets_what_it_can_show(studied: Studied) -> None:
+    environment = {**os.environ, **POSIX, "COLUMNS": "80"}
+    for words in (("show", studied.name, "--layers"), ("list",), ("boards",)):
+        storage = () if words == ("boards",) else ("--storage", studied.url)
+        done = in_process_of_its_own(*words, *storage, env=environment)
+        assert done.code == 0, done.err
+        assert done.err == ""
+        assert done.out.isascii()
+        assert words == ("boards",) or " us" in done.out
+
+
+@pytest.mark.parametrize("columns", [40, 20])
+def test_a_narrow_terminal_gets_words_not_letters(
+    columns: int, studied: Studied, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = ("--storage", studied.url)
+    for words, shown in (
+        (("list", *storage), ["study: tiny-n150", "  kind: estimated"]),
+        (("show", "tiny-n150", *storage), ["trial: 0", "  sampler: default"]),
+        (("show", "tiny-n150", "--layers", *storage), ["layer: output", "  cores: 32"]),
+        (("boards",), ["board: p150", "  DRAM banks: 8"]),
+    ):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        done = invoke(*words)
+        assert done.code == 0, done.err
+        lines = [line.rstrip() for line in done.out.splitlines()]
+        assert set(shown) <= set(lines)
+        assert not [line for line in lines if len(line.strip()) == 1]
+
+
+def test_a_closing_screen_can_be_read_on_a_narrow_terminal(
+    studied: Studied, tmp_path: Path
+) -> None:
+    shutil.copy(studied.url.removeprefix("sqlite:///"), tmp_path / "copy.sqlite3")
+    storage = ("--storage", f"sqlite:///{tmp_path}/copy.sqlite3")
+    words = ("run", str(studied.net), *storage, "--trials", "0")
+    done = in_process_of_its_own(*words, env={**os.environ, "COLUMNS": "30"})
+    assert done.code == 0, done.err
+    assert "\nlayer: output\n  configuration: DRAM" in done.out
+    assert "\nfrom: (ttnn)\n  to: input\n  layouts: DRAM -> width 32" in done.out

@@ -68,3 +68,25 @@ def test_an_unknown_study_is_refused_before_anything_is_captured(
     done = invoke("resume", "tiny-n15", "--storage", studied.url)
     assert done.code == 2
     assert "did you mean 'tiny-n150'" in done.err
+
+
+def test_safe_executes_no_file_that_the_database_names(
+    studied: Studied, invoke: Invoke, tmp_path: Path
+) -> None:
+    url = copied(studied, tmp_path)
+    planted = tmp_path / "planted.py"
+    planted.write_text('open("witness", "w").close()\n')
+    with closing(sqlite3.connect(tmp_path / "copy.sqlite3")) as other, other:
+        other.execute(_MOVED, (str(studied.net), str(planted)))
+    for command in ("resume", "verify"):
+        device = ("--device", "simulator", "--simulator", __file__) * (command == "verify")
+        done = invoke(command, "tiny-n150", "--storage", url, "--safe", *device)
+        assert done.code == 2
+        assert f"names the network file {planted}" in done.err
+        assert "--net NET.PY" in done.err
+    assert not (tmp_path / "witness").exists()
+    net = ("--net", str(studied.net))
+    done = invoke("resume", "tiny-n150", "--storage", url, "--safe", *net, "--trials", "1")
+    assert done.code == 0, done.err
+    assert f"Reading network file {studied.net} (it is executed)" in done.out
+    assert "4 trials in the study" in done.out

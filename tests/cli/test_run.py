@@ -100,7 +100,8 @@ def test_a_search_starts_from_a_schedule(studied: Studied, invoke: Invoke, tmp_p
     copy = tmp_path / "copy.sqlite3"
     shutil.copy(studied.url.removeprefix("sqlite:///"), copy)
     arguments = ("run", str(studied.net), "--storage", f"sqlite:///{copy}", "--study", "started")
-    done = invoke(*arguments, "--trials", "2", "--start", str(studied.schedule))
+    done = invoke(*arguments, "--trials", "2", "--start", str(studied.schedule), "--safe")
+    assert f"Reading schedule {studied.schedule} (as data)" in done.out
     assert done.code == 0, done.err
     assert "Trial 1, the schedule given: " in done.out
     assert "2 trials in the study" in done.out

@@ -1,10 +1,17 @@
+import os
+import pwd
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from autosched.device import machine as opening
-from autosched.device.machine import choose_device, choose_executing_device
+from autosched.device.machine import (
+    cache_dir,
+    choose_device,
+    choose_executing_device,
+    home_for_ttnn,
+)
 from autosched.errors import BoardError
 
 
@@ -52,3 +59,29 @@ def test_kernels_execute_on_a_card_or_the_simulator(cards: list[Path]) -> None:
     assert choose_executing_device("simulator") == "simulator"
     with pytest.raises(BoardError, match="the mock device executes no kernel"):
         choose_executing_device("mock")
+
+
+@pytest.mark.parametrize("home", [None, "", "/nonexistent"])
+def test_without_a_home_ttnn_gets_a_directory_of_the_cache(
+    home: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOSCHED_CACHE", str(tmp_path))
+    if home is None:
+        monkeypatch.delenv("HOME")
+    else:
+        monkeypatch.setenv("HOME", home)
+    assert home_for_ttnn() == {"HOME": str(tmp_path / "home")}
+    assert (tmp_path / "home").is_dir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert home_for_ttnn() == {}
+
+
+def test_without_any_home_the_cache_is_a_directory_of_this_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME", "AUTOSCHED_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    assert cache_dir() == Path(pwd.getpwuid(os.geteuid()).pw_dir) / ".cache" / "autosched"
+    monkeypatch.setattr(opening.os, "geteuid", lambda: 4_000_000)
+    monkeypatch.setattr(opening.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert cache_dir() == tmp_path / "autosched-4000000" / "autosched"

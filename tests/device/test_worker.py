@@ -430,3 +430,16 @@ def test_the_mock_device_executes_nothing(worker: WorkerDevice, network: Network
     with pytest.raises(DeviceError, match="the mock device executes no kernel"):
         worker.execute(ttnn_default(network), ())
     assert isinstance(worker.probe(FITS), ProbeOutcome)
+
+
+def test_a_worker_imports_nothing_from_where_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor dies without HOME, as services run: both in one start, which takes seconds."""
+    monkeypatch.setenv("AUTOSCHED_CACHE", str(tmp_path))
+    monkeypatch.delenv("HOME")
+    (tmp_path / "worker").mkdir()
+    for name in ("torch", "ttnn", "pickle", "autosched"):
+        (tmp_path / "worker" / f"{name}.py").write_text("raise SystemExit('planted')\n")
+    with WorkerDevice(BOARD) as device:
+        assert isinstance(device.probe(FITS), ProbeOutcome)

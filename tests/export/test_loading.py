@@ -265,3 +265,11 @@ def test_an_edit_of_json_counts(tmp_path: Path) -> None:
     path = tmp_path / "edited.json"
     path.write_text(json.dumps(plain))
     assert load_schedule(path).layers["conv1"].act_block_h_override == 96  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("words", ["raise BaseException('all')", "import os; os._exit(3)"])
+def test_a_module_that_would_end_the_process_is_refused(edit: Edit, words: str) -> None:
+    path = edit("import ttnn\n", f"import ttnn\n{words}\n")
+    line = path.read_text().splitlines().index(words) + 1
+    with pytest.raises(ScheduleError, match=f"line {line}: "):
+        load_schedule(path)

@@ -34,6 +34,17 @@ def test_settings_survive_the_store(store: Store):
     assert Settings.from_plain(get_study(store, "s").settings) == SETTINGS
 
 
+@pytest.mark.parametrize(
+    "seed", [-1, 2**32, 10**400, 10**5000], ids=["below", "above", "long", "longer"]
+)
+def test_a_seed_that_no_sampler_takes_is_refused_where_settings_are_made(seed: int) -> None:
+    with pytest.raises(SearchError, match="it is from 0 to 4294967295"):
+        Settings(seed=seed)
+    with pytest.raises(StudyError, match="seed"):
+        Settings.from_plain({**SETTINGS.to_plain(), "seed": seed})
+    assert Settings(seed=2**32 - 1).seed == 2**32 - 1
+
+
 def test_settings_are_plain_json():
     assert Settings.from_plain(json.loads(json.dumps(SETTINGS.to_plain()))) == SETTINGS
 

@@ -53,6 +53,10 @@ def test_a_relative_file_keeps_its_place_when_the_directory_changes(
         ("sqlite://", "name a file"),
         ("sqlite:///:memory:", "name a file"),
         ("sqlite://results.sqlite3", "needs three slashes"),
+        ("sqlite:///f.sqlite3?timeout=abc", r"timeout is 'abc'; write seconds"),
+        ("sqlite:///f.sqlite3?timeout=nan", "write seconds"),
+        ("sqlite:///f.sqlite3?timeout=1&timeout=2", "write seconds"),
+        ("sqlite:///f.sqlite3?mode=ro", "takes the option timeout alone"),
     ],
 )
 def test_a_bad_url_is_explained(text: str, message: str) -> None:

@@ -43,6 +43,7 @@ from autosched.schedule.schedule import Schedule
 from autosched.search.settings import Settings
 from autosched.space.efforts import find_effort
 from autosched.store.database import Store, open_writable
+from autosched.whole_files import check_name
 
 _NO_HAND_TUNED = SearchError(
     "nobody has written a hand-tuned schedule for this network, board and batch; put one into the "
@@ -104,6 +105,8 @@ class BenchRequest:
                 raise ScheduleError(f"{option} {file}: name a file that ends in {ending}")
             if file is not None and not Path(file).parent.is_dir():
                 raise ScheduleError(f"{option} {file}: there is no such directory; create it first")
+            if file is not None:
+                check_name(Path(file))
         for net in self.nets:
             split_path(net)
 

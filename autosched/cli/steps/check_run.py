@@ -6,7 +6,7 @@ from typing import Any
 
 from autosched.boards import find_board
 from autosched.cli.steps.execution_run import Comparison, execute_schedule
-from autosched.cli.steps.inputs import captured_with_inputs, describe_device
+from autosched.cli.steps.inputs import captured_with_inputs, describe_device, read_schedule
 from autosched.cost.model import CostModel
 from autosched.cost.model_choice import choose_cost_model
 from autosched.device.interface import TimingSettings
@@ -15,7 +15,6 @@ from autosched.device.worker import WorkerDevice
 from autosched.errors import ScheduleError
 from autosched.evidence.known_faults import known_faults
 from autosched.evidence.table import shipped_kinds
-from autosched.export.loading import load_schedule
 from autosched.export.validation import check_layers, check_provenance
 from autosched.network.graph import Network
 from autosched.probing.execution_judge import ExecutionJudge
@@ -42,6 +41,7 @@ class CheckRequest:
     storage: str | None = None
     layers: bool = False
     min_pcc: float = 0.99
+    safe: bool = False
 
 
 def check_schedule(output: Screen, asked: CheckRequest) -> bool:
@@ -56,15 +56,18 @@ def check_schedule(output: Screen, asked: CheckRequest) -> bool:
         BoardError, DeviceError: if the board is unknown, or the device cannot be opened.
     """
     file = asked.file
-    schedule = load_schedule(file)
+    schedule = read_schedule(output, file, safe=asked.safe)
     made = schedule.provenance
-    board = find_board(asked.board or made.board)
+    board = find_board(made.board if asked.board is None else asked.board)
     kind = SIMULATOR if asked.device == SIMULATOR else choose_device(asked.device)
     # What needs no network is refused before the network is captured.
     _check_made_for(schedule, file, made.network_signature, board.name)
     say(output.console, f"Device: {describe_device(kind, board.name, asked.device)}")
     network, inputs = captured_with_inputs(
-        output, asked.net, asked.batch or made.batch, allow_host=_has_host_layers(schedule)
+        output,
+        asked.net,
+        made.batch if asked.batch is None else asked.batch,
+        allow_host=_has_host_layers(schedule),
     )
     _check_made_for(schedule, file, network.signature, board.name)
     check_layers(schedule, file, network)

@@ -24,6 +24,7 @@ from autosched.report.progress import SearchScreen
 from autosched.search.settings import Settings
 from autosched.space.efforts import find_effort
 from autosched.store.database import Store, open_writable
+from autosched.whole_files import check_name
 
 _STUDIES = Path(__file__).resolve().parents[3] / "studies"
 
@@ -96,6 +97,7 @@ def _check_page(path: Path) -> None:
         raise ScheduleError(f"--output {path}: name a file that ends in .md")
     if not path.parent.is_dir():
         raise ScheduleError(f"--output {path}: there is no such directory; create it first")
+    check_name(path)
 
 
 class _Watcher:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from autosched.cli import exits
 from autosched.device.machine import SIMULATOR, ttnn_version
-from autosched.errors import ScheduleError
-from autosched.export.loading import load_schedule
+from autosched.errors import ScheduleError, StudyError
+from autosched.export.loading import is_executed, load_schedule
 from autosched.export.validation import check_layers, check_provenance
 from autosched.network.graph import Network
 from autosched.report import words
@@ -15,7 +15,9 @@ from autosched.report.output import Screen, say
 from autosched.report.progress import SearchScreen
 from autosched.schedule.configurations import Conv2dConfig, MatmulConfig
 from autosched.schedule.schedule import Schedule
+from autosched.search.settings import Settings
 from autosched.space.formats import Formats, LayerFormats
+from autosched.store.studies import StudyRecord
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +38,7 @@ def captured_with_inputs(
     output: Screen, net: str, batch: int | None, *, allow_host: bool = False
 ) -> "tuple[Network, tuple[torch.Tensor, ...]]":
     """Do that, and return the inputs to compare results on, too."""
+    say(output.console, f"Reading network file {net} (it is executed)")
     screen = SearchScreen(output.console, 0)
     with screen.shown():
         screen.begin("capture", f"{net}, with PyTorch")
@@ -65,16 +68,50 @@ def describe_device(kind: str, board: str, wanted: str) -> str:
     return f"mock {board} ({why}); times are estimated"
 
 
-def load_start(
-    output: Screen, file: str, network: Network, board: str, formats: Formats
-) -> Schedule:
-    """Return a schedule to start a search from; one of another ttnn will do.
+def network_file_of(
+    record: StudyRecord, settings: Settings, named: str | None, *, safe: bool
+) -> str:
+    """Return the network file of a study: the one that the user ``named``, else its own.
 
     Raises:
-        ScheduleError: if it cannot be read, is of another network or board, or has other formats
-            than the search.
+        StudyError: if it has none, or with ``safe`` if the user named none: a database may come
+            from others, and the file that it names would be executed.
     """
-    schedule = load_schedule(file)
+    if named is not None:
+        return named
+    if safe:
+        raise StudyError(
+            f"--safe: study {record.name!r} names the network file "
+            f"{settings.network_file or '(none)'}, which would be executed; name the one to "
+            "execute with --net NET.PY"
+        )
+    if not settings.network_file:
+        raise StudyError(
+            f"study {record.name!r} was made from a network in Python; name its file with --net "
+            f"NET.PY, or go on there: autosched.load_study({record.name!r}, network=...)"
+        )
+    return settings.network_file
+
+
+def read_schedule(output: Screen, file: str, *, safe: bool = False) -> Schedule:
+    """Say which file is read and whether that executes it, and read a schedule.
+
+    Raises:
+        ScheduleError: if it cannot be read, or ``safe`` is set and it is more than an export.
+    """
+    how = "it is executed" if is_executed(file) and not safe else "as data"
+    say(output.console, f"Reading schedule {file} ({how})")
+    return load_schedule(file, safe=safe)
+
+
+def check_start(
+    output: Screen, schedule: Schedule, file: str, network: Network, board: str, formats: Formats
+) -> None:
+    """Check a schedule to start a search from; one of another ttnn will do.
+
+    Raises:
+        ScheduleError: if it is of another network or board, or has other formats than the search.
+    """
     made_with = schedule.provenance.ttnn_version
     try:
         check_provenance(schedule, network.signature, board, made_with)
@@ -89,7 +126,6 @@ def load_start(
             "left out",
             "yellow",
         )
-    return schedule
 
 
 def _check_formats(schedule: Schedule, file: str, network: Network, formats: Formats) -> None:
@@ -112,7 +148,7 @@ def hand_tuned(output: Screen, net: str, network: Network, board: str) -> Schedu
     file = hand_tuned_path(net, network, board)
     if not file.exists():
         return None
-    schedule = load_schedule(file)
+    schedule = read_schedule(output, str(file))
     if schedule.provenance.network_signature != network.signature:
         say(output.console, f"{file} was made for another {network.name}: left out", "yellow")
         return None

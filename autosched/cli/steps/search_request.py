@@ -1,6 +1,7 @@
 """The steps of ``autosched run``: check, capture, open the study, search."""
 
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +9,6 @@ from pathlib import Path
 from autosched.cli import hints
 from autosched.device.interface import TimingSettings
 from autosched.errors import SearchError, StudyError
-from autosched.export.loading import load_schedule
 from autosched.export.saving import check_target
 from autosched.search.settings import Settings
 from autosched.space.formats import parse_formats
@@ -19,7 +19,8 @@ from autosched.store.studies import StudyRecord
 class Target:
     """What is to be searched, as the user typed it.
 
-    ``formats`` and ``timing`` map option to value, "" or None where the user named none.
+    ``formats`` and ``timing`` map option to value, "" or None where the user named none. ``start``
+    is the file of a schedule to start from, which is read as data where ``safe`` is set.
     """
 
     net: str
@@ -33,6 +34,8 @@ class Target:
     timing: Mapping[str, int | None]
     jobs: int | None = None
     allow_known_faults: bool = False
+    start: str | None = None
+    safe: bool = False
 
     def settings(self, found: StudyRecord | None) -> Settings:
         """Return the settings of a new study, or of one that is there with what the user named.
@@ -72,17 +75,24 @@ _FORM = re.compile(
 )
 
 
+# A clock of the system that is waited on takes no more than about three centuries.
+_LONGEST_S = 10 * 365.25 * 86400
+
+
 def parse_duration(text: str) -> float:
     """Return the seconds of "90s", "10m", "1h30m" or plain seconds.
 
     Raises:
-        SearchError: if it is none of these.
+        SearchError: if it is none of these, or longer than ten years.
     """
     found = _FORM.fullmatch(text.strip().lower().replace(" ", ""))
     if found is None or not any(found.groups()):
-        raise SearchError(f"--timeout {text!r} is no duration; write 90s, 10m or 1h30m")
+        raise SearchError(f"--timeout {reprlib.repr(text)} is no duration; write 90s, 10m or 1h30m")
     hours, minutes, seconds = (float(part or 0) for part in found.group("h", "m", "s"))
-    return hours * 3600 + minutes * 60 + seconds
+    duration_s = hours * 3600 + minutes * 60 + seconds
+    if duration_s > _LONGEST_S:
+        raise SearchError("--timeout is longer than ten years; leave it out to search to the end")
+    return duration_s
 
 
 @dataclass(frozen=True)
@@ -95,7 +105,6 @@ class Wishes:
     trials: int | None = None
     timeout: str | None = None
     export: str | None = None
-    start: str | None = None
     pinned: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
 
@@ -105,16 +114,13 @@ class Wishes:
         Raises:
             SearchError: for an unknown sampler or effort, a timeout that is no duration, or a pin
                 or prohibition that is none.
-            ScheduleError: if the schedule could not be written where it is wanted, or the one to
-                start from cannot be read.
+            ScheduleError: if the schedule could not be written where it is wanted.
         """
         self.over(Settings())
         if self.timeout is not None:
             parse_duration(self.timeout)
         if self.export is not None:
             check_target(Path(self.export))
-        if self.start is not None:
-            load_schedule(self.start)
 
     def over(self, settings: Settings) -> Settings:
         """Return settings with what the user named.

@@ -4,10 +4,17 @@ import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from autosched.boards import find_board
 from autosched.cli import exits, hints
-from autosched.cli.steps.inputs import captured_network, describe_device, load_start
+from autosched.cli.steps.inputs import (
+    captured_network,
+    check_start,
+    describe_device,
+    network_file_of,
+    read_schedule,
+)
 from autosched.cli.steps.search_request import Target, Wishes, parse_duration
 from autosched.device.machine import choose_device
 from autosched.device.pool import open_pool
@@ -124,45 +131,46 @@ def report(output: Screen, result: SearchResult, settings: Settings, storage: st
     output.result(result.to_plain())
 
 
-def resume_search(
-    output: Screen,
-    name: str,
-    storage: str | None,
-    wishes: Wishes,
-    began: float,
-    jobs: int | None = None,
-) -> None:
-    """Go on with a stored study; ``jobs`` workers probe.
+@dataclass(frozen=True)
+class Resumed:
+    """A stored study to go on with, as the user typed it; ``jobs`` workers probe.
+
+    ``net`` is the network file to take in place of its own, as it must be where ``safe`` is set.
+    """
+
+    name: str
+    storage: str | None
+    net: str | None = None
+    safe: bool = False
+    jobs: int | None = None
+
+
+def resume_search(output: Screen, asked: Resumed, wishes: Wishes, began: float) -> None:
+    """Go on with a stored study.
 
     Raises:
         AutoschedError: for everything the user can put right.
     """
     wishes.check()
-    with open_writable(storage) as store:
-        record = get_study(store, name)
+    with open_writable(asked.storage) as store:
+        record = get_study(store, asked.name)
         settings = wishes.over(Settings.from_plain(record.settings))
+        net = network_file_of(record, settings, asked.net, safe=asked.safe)
         kind = choose_device(settings.device)
         device = describe_device(kind, record.board, settings.device)
         say(output.console, f"Device: {device}")
         say(output.console, f"Database: {store.describe()}")
-        with open_pool(find_board(record.board), kind, settings.timing, jobs) as pool:
+        with open_pool(find_board(record.board), kind, settings.timing, asked.jobs) as pool:
             pool.start(1)
-            network = _captured_again(output, record, settings)
-            with open_study(store, network, record.board, settings, name, pool) as study:
+            network = _captured_again(output, record, settings, net)
+            with open_study(store, network, record.board, settings, record.name, pool) as study:
                 introduce(output, store, study)
-                search_and_report(output, study, wishes, storage, began)
+                search_and_report(output, study, wishes, asked.storage, began)
 
 
-def _captured_again(output: Screen, record: StudyRecord, settings: Settings) -> Network:
-    if not settings.network_file:
-        raise StudyError(
-            f"study {record.name!r} was made from a network in Python; go on with it there: "
-            f"autosched.load_study({record.name!r}, network=...)"
-        )
+def _captured_again(output: Screen, record: StudyRecord, settings: Settings, net: str) -> Network:
     try:
-        return captured_network(
-            output, settings.network_file, record.batch, allow_host=settings.allow_host
-        )
+        return captured_network(output, net, record.batch, allow_host=settings.allow_host)
     except NetworkFileError as error:
         moved = hints.command("run", "NEW/PLACE/NET.PY", "--study", record.name)
         raise NetworkFileError(
@@ -182,8 +190,15 @@ def run_search(
     target.settings(None)
     board = find_board(target.board)
     choose_device(target.device)
+    start = None
+    if target.start is not None:
+        start = read_schedule(output, target.start, safe=target.safe)
     with open_writable(target.storage) as store:
-        name = target.name or default_study_name(hints.network_name(target.net), board.name)
+        name = target.name
+        if name == "":
+            raise StudyError("--study '' is no name; give one, or leave the option out")
+        if name is None:
+            name = default_study_name(hints.network_name(target.net), board.name)
         found = find_study(store, name)
         settings = wishes.over(target.settings(found))
         kind = choose_device(settings.device)
@@ -193,9 +208,8 @@ def run_search(
         with open_pool(board, kind, settings.timing, target.jobs) as pool:
             pool.start(1)
             network = captured_network(output, target.net, batch, allow_host=settings.allow_host)
-            start = None
-            if wishes.start is not None:
-                start = load_start(output, wishes.start, network, board.name, settings.formats)
+            if start is not None and target.start is not None:
+                check_start(output, start, target.start, network, board.name, settings.formats)
             with open_study(
                 store, network, board.name, settings, name, pool, jobs=target.jobs
             ) as study:

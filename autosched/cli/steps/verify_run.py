@@ -17,7 +17,7 @@ from autosched.cli.steps.execution_run import (
     not_run,
     report_execution,
 )
-from autosched.cli.steps.inputs import captured_with_inputs, describe_device
+from autosched.cli.steps.inputs import captured_with_inputs, describe_device, network_file_of
 from autosched.device.interface import ProbeRequest
 from autosched.device.machine import SIMULATOR, ttnn_version
 from autosched.device.pool import open_pool
@@ -84,6 +84,8 @@ class VerifyRequest:
     storage: str | None = None
     jobs: int | None = None
     table: str | None = None
+    net: str | None = None
+    safe: bool = False
 
 
 @dataclass(frozen=True)
@@ -205,11 +207,7 @@ def study_subject(output: Screen, store: Store, asked: VerifyRequest) -> Subject
             f"study {record.name!r} was made with ttnn {record.ttnn_version}, and ttnn "
             f"{ttnn_version()} is installed; install that one, or search again"
         )
-    if not settings.network_file:
-        raise StudyError(
-            f"study {record.name!r} was made from a network in Python, so that its layers are not "
-            "known here; search its network file with autosched run to verify it"
-        )
+    net = network_file_of(record, settings, asked.net, safe=asked.safe)
     board = find_board(record.board)
     check_can_execute(asked.kind, board)
     trial, schedule = finished_trial(store, record)
@@ -217,11 +215,11 @@ def study_subject(output: Screen, store: Store, asked: VerifyRequest) -> Subject
     say(output.console, f"Device: {describe_device(asked.kind, record.board, asked.kind)}")
     say(output.console, f"Database: {store.describe()}")
     network, inputs = captured_with_inputs(
-        output, settings.network_file, record.batch, allow_host=settings.allow_host
+        output, net, record.batch, allow_host=settings.allow_host
     )
     if network.signature != record.network_signature:
         raise StudyError(
-            f"{settings.network_file} is another network now than study {record.name!r} was made "
+            f"{net} is another network now than study {record.name!r} was made "
             "for; search it with autosched run under a --study NAME of its own"
         )
     return Subject(record, board, network, inputs, trial.number, schedule)

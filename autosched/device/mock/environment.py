@@ -6,17 +6,19 @@ carry, so a directory of symlinks to the wheel gets a placeholder compiler that 
 executable without code. Nothing of ttnn itself is replaced.
 """
 
-import os
+import hashlib
 import re
 import shutil
-import stat
 import struct
 import subprocess
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
 from autosched.boards import Board
 from autosched.errors import DeviceError
+from autosched.private_files import content_digest, is_private, private_directory, write_private
+from autosched.private_files import link as link_to
 
 _DESCRIPTOR = """\
 arch: {{ 0: {arch} }}
@@ -120,11 +122,12 @@ def mock_environment(board: Board, root: Path) -> dict[str, str]:
     """Prepare the mock device for ``board`` and return the variables to set before importing ttnn.
 
     The files go below ``root``. Idempotent, and safe to call from several processes at once: files
-    are written beside their place and renamed into it.
+    are written beside their place and renamed into it. Those that others could have written are
+    written again.
 
     Raises:
         DeviceError: if ttnn is not installed, the files cannot be written, or their directory
-            has a name that tt-metal cannot use.
+            belongs to another user or has a name that tt-metal cannot use.
     """
     spec = find_spec("ttnn")
     if spec is None or spec.origin is None:
@@ -136,6 +139,7 @@ def mock_environment(board: Board, root: Path) -> dict[str, str]:
             "set AUTOSCHED_CACHE to a directory without blanks or special characters"
         )
     try:
+        private_directory(root)
         descriptor = write_descriptor(root, board)
         runtime_root = _write_runtime_root(root / "runtime-root", wheel)
         kernels = root / "kernels" / board.name
@@ -168,19 +172,15 @@ def write_descriptor(root: Path, board: Board) -> Path:
         board_id=(product << 36) | _SERIAL,
         serial=_SERIAL,
     )
-    _write_if_changed(path, text.encode())
+    write_private(path, text.encode())
     return path
 
 
 def _write_runtime_root(root: Path, wheel: Path) -> Path:
     links = ("tt_metal", "ttnn", "build", "runtime/hw")
     for link in links:
-        place, target = root / link, wheel / link
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if not place.is_symlink() or Path(os.readlink(place)) != target:
-            temporary = place.with_name(f".{place.name}.{os.getpid()}")
-            temporary.symlink_to(target)
-            temporary.replace(place)
+        link_to(root / link, wheel / link)
+    (root / "runtime/sfpi/compiler/bin").mkdir(parents=True, exist_ok=True)
     _write_compiler(root / "runtime/sfpi/compiler/bin/riscv-tt-elf-g++", wheel)
     return root
 
@@ -189,17 +189,28 @@ def _write_compiler(path: Path, wheel: Path) -> None:
     image = placeholder_elf()
     line = _toolchain_version_line(wheel)
     source = _COMPILER_C % {"bytes": ",".join(map(str, image)), "version": line}
-    source_path = path.parent / "placeholder.c"
-    if path.exists() and source_path.exists() and source_path.read_text() == source:
+    # What the compiler was made from, and what came of it: tt-metal executes it.
+    record = path.parent / "placeholder.sha256"
+    made_from = hashlib.sha256(source.encode()).hexdigest()
+    if _is_recorded(path, record, made_from):
         return
-    _write_if_changed(path.parent / "placeholder.elf", image)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    if not _compile(source, temporary):
-        script = _COMPILER_SH.format(version=line, image=path.parent / "placeholder.elf")
-        temporary.write_text(script)
-    temporary.chmod(temporary.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
-    temporary.replace(path)
-    _write_if_changed(source_path, source.encode())
+    write_private(path.parent / "placeholder.elf", image)
+    with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as drafts:
+        draft = Path(drafts) / "compiler"
+        if not _compile(source, draft):
+            script = _COMPILER_SH.format(version=line, image=path.parent / "placeholder.elf")
+            draft.write_text(script)
+        draft.chmod(0o755)
+        made = content_digest(draft)
+        draft.replace(path)
+    write_private(record, f"{made_from} {made}\n".encode())
+
+
+def _is_recorded(path: Path, record: Path, made_from: str) -> bool:
+    """Return whether a compiler is ours, as we made it from this source."""
+    if not (is_private(path) and is_private(record)):
+        return False
+    return record.read_text() == f"{made_from} {content_digest(path)}\n"
 
 
 def _compile(source: str, output: Path) -> bool:
@@ -219,15 +230,6 @@ def _toolchain_version_line(wheel: Path) -> str:
     if release is None or build is None:
         return "riscv-tt-elf-g++ (placeholder)"
     return f"riscv-tt-elf-g++ (tenstorrent/sfpi:{release[1]}[{build[1]}]) 15.1.0"
-
-
-def _write_if_changed(path: Path, content: bytes) -> None:
-    if path.exists() and path.read_bytes() == content:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.replace(path)
 
 
 _TEXT_ADDRESS = 0x4000

@@ -18,6 +18,7 @@ from pathlib import Path
 from autosched.boards import BOARDS, Board
 from autosched.device.mock.environment import write_descriptor
 from autosched.errors import BoardError, DeviceError
+from autosched.private_files import link, private_directory
 
 LIBRARY_VARIABLE = "TT_METAL_SIMULATOR"
 RELEASES = "github.com/tenstorrent/ttsim/releases"
@@ -189,8 +190,9 @@ def simulator_environment(board: Board, root: Path) -> dict[str, str]:
     tools = toolchain(wheel)
     place = root / "simulator" / board.arch
     try:
+        private_directory(root)
         descriptor = write_descriptor(root, board)
-        link = _link_beside_descriptor(library, place, wheel, board.arch)
+        library_link = _link_beside_descriptor(library, place, wheel, board.arch)
         kernels = place / f"kernels-{tools.key}"
         kernels.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -199,7 +201,7 @@ def simulator_environment(board: Board, root: Path) -> dict[str, str]:
             "free some space there, or set AUTOSCHED_CACHE to another directory"
         ) from error
     return {
-        LIBRARY_VARIABLE: str(link),
+        LIBRARY_VARIABLE: str(library_link),
         "TT_METAL_MOCK_CLUSTER_DESC_PATH": str(descriptor),
         "TT_METAL_RUNTIME_ROOT": str(tools.runtime_root),
         "TT_METAL_CACHE": f"{kernels}/",
@@ -212,12 +214,7 @@ def simulator_environment(board: Board, root: Path) -> dict[str, str]:
 
 def _link_beside_descriptor(library: Path, place: Path, wheel: Path, arch: str) -> Path:
     """Put a link to the simulator beside its chip's description, where tt-metal looks for it."""
-    place.mkdir(parents=True, exist_ok=True)
     source = wheel / "tt_metal" / "soc_descriptors" / _SOC_DESCRIPTORS[arch]
     for name, target in (("soc_descriptor.yaml", source), ("libttsim.so", library.resolve())):
-        link = place / name
-        if not link.is_symlink() or Path(os.readlink(link)) != target:
-            temporary = link.with_name(f".{name}.{os.getpid()}")
-            temporary.symlink_to(target)
-            temporary.replace(link)
+        link(place / name, target)
     return place / "libttsim.so"

@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from autosched.errors import AutoschedError, NetworkFileError, UnsupportedOperatorError
 from autosched.network.source_places import source_in_text, source_of_call, source_of_error
+from autosched.user_code import is_of_the_user, process_kept
 
 # PyTorch annotates these as new tensors, but in eval mode they return their input itself.
 _HIDDEN_ALIASES = ("aten::dropout", "aten::feature_dropout", "aten::alpha_dropout")
@@ -34,11 +35,13 @@ def export_program(
             PyTorch cannot export the module for another reason.
     """
     try:
-        with _quiet(), torch.no_grad():
+        with _quiet(), torch.no_grad(), process_kept():
             program = torch.export.export(module, inputs, strict=False)
             if mutates_an_alias(program):
                 program = program.run_decompositions({})
-    except Exception as error:
+    except BaseException as error:
+        if not is_of_the_user(error):
+            raise
         with _quiet():
             translated = _translated(error, module, inputs, name)
         raise translated from None
@@ -97,13 +100,15 @@ def _quiet() -> Iterator[None]:
 
 
 def _translated(
-    error: Exception, module: nn.Module, inputs: tuple[torch.Tensor, ...], name: str
+    error: BaseException, module: nn.Module, inputs: tuple[torch.Tensor, ...], name: str
 ) -> AutoschedError:
     """Say whose fault a failed export is: the module's own, or something export cannot trace."""
     try:
-        with torch.no_grad():
+        with torch.no_grad(), process_kept():
             module(*(tensor.clone() for tensor in inputs))
-    except Exception as own:
+    except BaseException as own:
+        if not is_of_the_user(own):
+            raise
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
         return NetworkFileError(
             f"{name}: the model raises on inputs of shape {shapes}{_at(own)}: "
@@ -119,7 +124,7 @@ def _translated(
     )
 
 
-def _why(error: Exception) -> tuple[str, str]:
+def _why(error: BaseException) -> tuple[str, str]:
     """Why an export failed, and what holds for networks instead."""
     if isinstance(error, GuardOnDataDependentSymNode):
         reason = "a branch, a loop or a shape depends on the values of a tensor"
@@ -132,7 +137,7 @@ def _why(error: Exception) -> tuple[str, str]:
     return first_line(error), "Control flow and shapes must not depend on the values of tensors"
 
 
-def _keeps_tensors(error: Exception) -> bool:
+def _keeps_tensors(error: BaseException) -> bool:
     return "fake tensor in the exported program" in str(error)
 
 
@@ -142,7 +147,7 @@ def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__
 
 
-def _at(error: Exception) -> str:
+def _at(error: BaseException) -> str:
     source = source_of_error(error) or source_in_text(str(error))
     return f" at {source}" if source else ""
 

@@ -9,9 +9,11 @@ given as ``net.py:name``; and ``example_inputs`` (a tensor or a tuple of tensors
 
 import importlib.util
 import inspect
+import math
 import os
+import reprlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +26,11 @@ from torch import nn
 from autosched.errors import NetworkFileError
 from autosched.network.capture.exporting import check_tensors, first_line
 from autosched.network.source_places import source_of_error
+from autosched.user_code import is_of_the_user, process_kept
 
 MODULE_NAMES = ("model", "network", "build_model")
+MOST_ELEMENTS = 1 << 30
+"""Elements of one input: 2 GiB in bfloat16, of a board's 12 GB and more."""
 _SEED = 0
 
 
@@ -64,8 +69,12 @@ def load_network_file(path: str, batch: int | None = None) -> LoadedFile:
     inputs = _inputs(file, namespace)
     real = _calibration_inputs(file, namespace, inputs)
     if batch is not None:
-        inputs = tuple(_with_batch(tensor, batch) for tensor in inputs)
-    real = tuple(_with_batch(tensor, len(one)) for tensor, one in zip(real, inputs, strict=True))
+        for tensor in inputs:
+            _check_size(file, (batch, *tensor.shape[1:]))
+        with _memory_of_inputs(file):
+            inputs = tuple(_with_batch(tensor, batch) for tensor in inputs)
+    with _memory_of_inputs(file):
+        real = tuple(_with_batch(item, len(one)) for item, one in zip(real, inputs, strict=True))
     check_tensors(module, inputs, file.name)
     _check_accepted(file, module, inputs)
     return LoadedFile(module, inputs, file.stem, file, real)
@@ -78,8 +87,9 @@ def split_path(path: str) -> tuple[Path, str | None]:
         NetworkFileError: if it cannot.
     """
     text, _, attribute = path.rpartition(":")
-    named = bool(text) and attribute.isidentifier() and not Path(path).exists()
+    named = bool(text) and attribute.isidentifier() and not os.path.exists(path)
     file = Path(text if named else path)
+    _check_name(file)
     if file.is_dir():
         raise NetworkFileError(f"{file} is a directory; give the Python file in it (net.py).")
     if not file.exists():
@@ -89,6 +99,16 @@ def split_path(path: str) -> tuple[Path, str | None]:
             f"{file} is not a Python file (.py); write one that defines `model` and `input_shape`."
         )
     return file, attribute if named else None
+
+
+def _check_name(file: Path) -> None:
+    try:
+        file.stat()
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise NetworkFileError(f"{file} cannot be read: {why}; name another file.") from None
 
 
 def _imported(file: Path) -> ModuleType:
@@ -117,16 +137,19 @@ def _importable(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def _user_code(file: Path, what: str) -> Iterator[None]:
-    """Turn whatever the user's code raises, SystemExit included, into one message."""
+    """Turn what the user's code raises into one message, also what would end the process."""
     try:
-        yield
+        with process_kept():
+            yield
     except NetworkFileError:
         raise
     except SyntaxError as error:
         where = f"{os.path.basename(error.filename or file.name)}:{error.lineno}"
         message = f"{where}: {type(error).__name__}: {error.msg}. Correct this line."
         raise NetworkFileError(message) from None
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if not is_of_the_user(error):
+            raise
         where = source_of_error(error, str(file.resolve())) or file.name
         raise NetworkFileError(
             f"{file.name} {what}, at {where}: {first_line(error)}. Correct it there."
@@ -249,11 +272,45 @@ def _random_inputs(file: Path, value: Any) -> tuple[torch.Tensor, ...]:
     shapes = value if several else (value,)
     if not all(_is_shape(shape) for shape in shapes):
         raise NetworkFileError(
-            f"{file.name}: `input_shape` is {value!r}; it must be a tuple of whole numbers >= 1, "
-            "batch first, such as (1, 3, 224, 224), or a tuple of such tuples."
+            f"{file.name}: `input_shape` is {_short(value)}; it must be a tuple of whole "
+            "numbers >= 1, batch first, such as (1, 3, 224, 224), or a tuple of such tuples."
         )
+    for shape in shapes:
+        _check_size(file, shape)
     generator = torch.Generator().manual_seed(_SEED)
-    return tuple(torch.randn(tuple(shape), generator=generator) for shape in shapes)
+    with _memory_of_inputs(file):
+        return tuple(torch.randn(tuple(shape), generator=generator) for shape in shapes)
+
+
+@contextmanager
+def _memory_of_inputs(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        raise NetworkFileError(
+            f"{file.name}: its inputs cannot be made: {first_line(error)}. Use a smaller shape or "
+            "--batch."
+        ) from None
+
+
+def _check_size(file: Path, shape: Sequence[int]) -> None:
+    """Refuse an input that no board has room for, before the memory of this machine is asked."""
+    if math.prod(shape) > MOST_ELEMENTS:
+        raise NetworkFileError(
+            f"{file.name}: an input of shape {_shown(shape)} has more than {MOST_ELEMENTS:,} "
+            "elements; no board has room for it. Use a smaller shape or --batch."
+        )
+
+
+def _short(value: object) -> str:
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python does not print integers of several thousand digits
+        return f"a {type(value).__name__}"
+
+
+def _shown(shape: Sequence[int]) -> str:
+    return f"({', '.join(str(size) if size < 10**15 else '10^15 or more' for size in shape)})"
 
 
 def _is_shape(value: Any) -> bool:
@@ -288,8 +345,10 @@ def _accepts_two_images(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> 
     if len(batches) != 1 or max(batches) <= 2:
         return False
     try:
-        with torch.no_grad():
+        with torch.no_grad(), process_kept():
             module(*(tensor[:2].clone() for tensor in inputs))
-    except Exception:  # the whole batch has the last word, and the message
+    except BaseException as error:  # the whole batch has the last word, and the message
+        if not is_of_the_user(error):
+            raise
         return False
     return True

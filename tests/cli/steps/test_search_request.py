@@ -23,6 +23,12 @@ def test_durations(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
+@pytest.mark.parametrize("text", ["9" * 400, "1" + "0" * 9 + "s", "9" * 400 + "h"])
+def test_what_no_clock_counts_to_is_refused(text: str) -> None:
+    with pytest.raises(SearchError, match="longer than ten years"):
+        parse_duration(text)
+
+
 @pytest.mark.parametrize("text", ["", "soon", "10 parsecs", "m", "-5s", "1m1h"])
 def test_what_is_none_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(SearchError, match="1h30m"):

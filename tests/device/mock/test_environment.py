@@ -1,7 +1,9 @@
+import os
 import shutil
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -184,3 +186,39 @@ def test_readelf_finds_nothing_wrong(tmp_path: Path) -> None:
     for section in (".text", ".rela.text", ".symtab", ".strtab", ".segments", ".shstrtab"):
         assert f" {section} " in done.stdout
     assert "_start" in done.stdout
+
+
+def replaced(compiler: Path) -> None:
+    compiler.write_bytes(b"#!/bin/sh\ntouch witness\n")
+
+
+def open_to_all(compiler: Path) -> None:
+    compiler.chmod(0o777)
+
+
+def linked(compiler: Path) -> None:
+    other = compiler.with_name("other")
+    compiler.rename(other)
+    compiler.symlink_to(other)
+
+
+@pytest.mark.parametrize("harm", [replaced, open_to_all, linked])
+def test_a_compiler_that_others_could_have_written_is_made_again(
+    cache: Path, tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    compiler = compiler_of(mock_environment(BOARD))
+    assert cache in compiler.parents
+    harm(compiler)
+    assert compiler_of(mock_environment(BOARD)) == compiler
+    assert not compiler.is_symlink()
+    assert compiler.stat().st_mode & 0o777 == 0o755
+    assert_compiles(compiler, tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_cache_of_another_user_is_refused(cache: Path) -> None:
+    mock_directory().mkdir(parents=True)
+    os.chown(mock_directory(), 65534, 65534)
+    with pytest.raises(DeviceError, match=r"another user \(uid 65534\).*AUTOSCHED_CACHE"):
+        mock_environment(BOARD)
+    assert cache.is_dir()

@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 
@@ -135,6 +136,15 @@ def test_files_that_are_no_network_file(tmp_path, write):
         ("x = 1 / 0\n", ["net.py raises when it is run, at net.py:3", "ZeroDivisionError"]),
         ("import no_such_package\n", ["net.py:3", "ModuleNotFoundError", "no_such_package"]),
         ("raise SystemExit(3)\n", ["net.py:3", "SystemExit: 3"]),
+        ("raise BaseException('all')\n", ["net.py:3", "BaseException: all"]),
+        ("raise GeneratorExit\n", ["net.py:3", "GeneratorExit"]),
+        ("import os\nos._exit(3)\n", ["net.py:4", "os._exit(3) would end autosched"]),
+        ("import os\nos.abort()\n", ["net.py:4", "os.abort() would end autosched"]),
+        (
+            "import os\nclass Net(nn.Module):\n    def forward(self, x):\n        os._exit(3)\n"
+            f"model = Net()\n{SHAPE}",
+            ["net.py:6", "os._exit(3)"],
+        ),
         ("x = torch.ones(2) @ torch.ones(3)\n", ["net.py:3", "RuntimeError"]),
         ("nn.Conv2d(3, 4, 3, padding='odd')\n", ["net.py:3", "ValueError"]),
         ("x = (\n", ["net.py:3", "SyntaxError"]),
@@ -243,3 +253,35 @@ def test_the_room_itself_is_light():
         "import sys, autosched.network, autosched.network.graph; sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("batch", [10**12, 10**400])
+def test_a_batch_that_no_board_has_room_for_is_refused(write, batch):
+    message = failure(write(MODEL + SHAPE), batch)
+    assert "more than 1,073,741,824 elements" in message
+    assert "--batch" in message
+
+
+@pytest.mark.parametrize("name", ["n" * 300 + ".py", "n" * 300 + ".py:net", "d" * 300 + "/net.py"])
+def test_a_name_that_is_too_long_for_a_file_is_refused(name):
+    assert "File name too long" in failure(name)
+
+
+def test_an_interruption_that_the_file_raises_is_its_own(write):
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        assert "net.py:3" in failure(write("raise KeyboardInterrupt\n"))
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ("(1, 3, 10**30, 8)", "(1, 3, 10^15 or more, 8) has more than 1,073,741,824 elements"),
+        ("(1, 3, 10**5000, 8)", "more than 1,073,741,824 elements"),
+        ("(-(10**5000), 3)", "`input_shape` is a tuple"),
+    ],
+)
+def test_a_shape_that_no_board_has_room_for_is_refused(write, shape, words):
+    assert words in failure(write(f"{MODEL}input_shape = {shape}\n"))

@@ -1,0 +1,69 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from autosched.private_files import (
+    ForeignFileError,
+    is_private,
+    link,
+    private_directory,
+    write_private,
+)
+
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+SOMEBODY = 65534
+
+
+def test_a_new_directory_is_ours_alone(tmp_path: Path) -> None:
+    path = private_directory(tmp_path / "parent" / "ours")
+    assert path.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_directory_of_ours_is_closed_to_others(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    assert private_directory(tmp_path).stat().st_mode & 0o777 == 0o755
+
+
+@ROOT_ONLY
+def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, SOMEBODY, SOMEBODY)
+    pointing = tmp_path / "pointing"
+    pointing.symlink_to(theirs)
+    for path in (theirs, pointing):
+        with pytest.raises(ForeignFileError) as caught:
+            private_directory(path)
+        assert f"uid {SOMEBODY}" in caught.value.strerror
+
+
+def test_a_file_that_others_could_have_written_is_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_private(path, b"ours")
+    before = path.stat().st_ino
+    write_private(path, b"ours")
+    assert path.stat().st_ino == before
+    path.chmod(0o666)
+    assert not is_private(path)
+    write_private(path, b"ours")
+    assert is_private(path)
+    assert [item.name for item in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_link_in_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
+    victim, path = tmp_path / "victim", tmp_path / "file"
+    victim.write_bytes(b"ours")
+    path.symlink_to(victim)
+    assert not is_private(path)
+    write_private(path, b"new")
+    assert victim.read_bytes() == b"ours"
+    assert is_private(path)
+
+
+def test_a_link_is_made_once(tmp_path: Path) -> None:
+    place = tmp_path / "sub" / "link"
+    for target in (tmp_path, tmp_path, Path("/")):
+        link(place, target)
+        assert place.readlink() == target
+    assert [item.name for item in place.parent.iterdir()] == ["link"]
