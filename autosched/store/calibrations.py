@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from autosched.schedule.serialization import digest
 from autosched.store import models
+from autosched.store.damage import check_entity
 from autosched.store.database import Store, insert_missing
 
 
@@ -59,7 +60,7 @@ def list_calibrations(
     if ttnn_version is not None:
         query = query.where(models.CalibrationRow.ttnn_version == ttnn_version)
     with store.reading() as session:
-        return [_from_row(row) for row in session.scalars(query)]
+        return [_from_row(row, store.describe()) for row in session.scalars(query)]
 
 
 def latest_calibration(
@@ -73,5 +74,6 @@ def latest_calibration(
     return next(iter(list_calibrations(store, arch, ttnn_version)), None)
 
 
-def _from_row(row: models.CalibrationRow) -> CalibrationRecord:
+def _from_row(row: models.CalibrationRow, place: str) -> CalibrationRecord:
+    check_entity(row, place)
     return CalibrationRecord(row.arch, row.ttnn_version, row.name, row.coefficients, row.created_at)

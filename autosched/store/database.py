@@ -26,6 +26,8 @@ LOCK_TIMEOUT_S = 30.0
 """How long a write waits for another process's."""
 _CONNECT_TIMEOUT_S = 5
 _BEGIN = "autosched_begin"
+PLACE = "place"
+"""What a session's ``info`` has the database under, as it may be printed."""
 
 
 class Store:
@@ -75,7 +77,7 @@ class Store:
         Raises:
             StoreError: for everything the database refuses, here and within the block.
         """
-        with self.connection("BEGIN") as connection, Session(connection) as session:
+        with self.connection("BEGIN") as connection, self._session(connection) as session:
             yield session
 
     @contextmanager
@@ -89,10 +91,14 @@ class Store:
         """
         with (
             self.connection("BEGIN IMMEDIATE") as connection,
-            Session(connection, expire_on_commit=False) as session,
+            self._session(connection, expire_on_commit=False) as session,
         ):
             yield session
             session.flush()
+
+    def _session(self, connection: Connection, *, expire_on_commit: bool = True) -> Session:
+        info = {PLACE: self.describe()}
+        return Session(connection, expire_on_commit=expire_on_commit, info=info)
 
     def check_writable(self) -> None:
         """Make sure that the database takes what will be written, before there is anything.

@@ -17,7 +17,9 @@ from autosched.errors import StoreError
 from autosched.store import models
 from autosched.store import models as schema
 from autosched.store.address import parse_url
-from autosched.store.database import Store, insert_missing, insert_or_replace, open_store
+from autosched.store.codec import check_packed
+from autosched.store.damage import check_row
+from autosched.store.database import PLACE, Store, insert_missing, insert_or_replace, open_store
 from autosched.store.executions import EXECUTION_KEY
 from autosched.store.probes import KEY_COLUMNS
 
@@ -230,7 +232,7 @@ def _batches(session: Session, table: type[models.Base]) -> Iterator[list[_Row]]
         select(*columns).order_by(columns["id"]).execution_options(yield_per=_ROWS)
     )
     for part in result.mappings().partitions(_ROWS):
-        yield [_without_id(dict(row)) for row in part]
+        yield [_without_id(_checked(session, table, row)) for row in part]
 
 
 def _rows(
@@ -239,7 +241,17 @@ def _rows(
     columns = table.__table__.columns
     query = select(*columns).where(*conditions).order_by(columns[order])
     for row in session.execute(query.execution_options(yield_per=_ROWS)).mappings():
-        yield dict(row)
+        yield _checked(session, table, row)
+
+
+def _checked(session: Session, table: type[models.Base], row: Mapping[Any, Any]) -> _Row:
+    """Return a row, unless it is damaged: that is not to be spread."""
+    place = session.info[PLACE]
+    check_row(table, row, place)
+    for value in row.values():
+        if isinstance(value, bytes):
+            check_packed(value, f"{place}: {table.__tablename__} {row['id']}")
+    return dict(row)
 
 
 def _without_id(row: Mapping[str, Any]) -> _Row:
