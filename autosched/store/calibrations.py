@@ -11,6 +11,7 @@ from autosched.schedule.serialization import digest
 from autosched.store import models
 from autosched.store.damage import check_entity
 from autosched.store.database import Store, insert_missing
+from autosched.store.studies import check_name
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,10 @@ def save_calibration(store: Store, calibration: CalibrationRecord) -> None:
     """Keep a calibration; the same one again changes nothing, another is kept beside it.
 
     Raises:
+        StudyError: if its name is too long.
         StoreError: if the database refuses.
     """
+    check_name(calibration.name, "calibration")
     values = {
         **vars(calibration),
         "coefficients": dict(calibration.coefficients),

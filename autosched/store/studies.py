@@ -16,6 +16,32 @@ from autosched.store import models
 from autosched.store.damage import check_entity, check_row, damaged
 from autosched.store.database import Store
 
+LONGEST_NAME = 255
+"""How many characters a name may have. PostgreSQL keeps no more; SQLite would."""
+
+
+def check_name(name: str, what: str = "study") -> None:
+    """Refuse a name that not every database keeps as it is.
+
+    Raises:
+        StudyError: saying why.
+    """
+    if len(name) > LONGEST_NAME:
+        raise StudyError(
+            f"the name of the {what}, {name[:20]}..., has {len(name):,} characters; name it with "
+            f"at most {LONGEST_NAME}"
+        )
+    if "\0" in name or not _is_text(name):
+        raise StudyError(f"{name!r} cannot be the name of a {what}: it is no text in UTF-8")
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
 
 def _now() -> datetime:
     return datetime.now(timezone.utc)
@@ -56,9 +82,10 @@ def add_study(store: Store, study: StudyRecord) -> StudyRecord:
     """Keep a new study and return it with its id.
 
     Raises:
-        StudyError: if there is a study of this name.
+        StudyError: if there is a study of this name, or it is too long.
         StoreError: if the database refuses.
     """
+    check_name(study.name)
     row = models.StudyRow(**{**vars(study), "settings": dict(study.settings)})
     with store.writing() as session:
         if _named(session, study.name) is not None:
@@ -90,8 +117,10 @@ def find_study(store: Store, name: str) -> StudyRecord | None:
     """Return the study of a name, or None.
 
     Raises:
+        StudyError: if no study can have the name.
         StoreError: if the database refuses.
     """
+    check_name(name)
     with store.reading() as session:
         row = _named(session, name)
         return None if row is None else _from_row(row, store.describe())
@@ -149,6 +178,7 @@ def find_study_id(store: Store, name: str) -> int:
         StudyError: if there is none.
         StoreError: if the database refuses.
     """
+    check_name(name)
     with store.reading() as session:
         found = session.scalar(select(models.StudyRow.id).where(models.StudyRow.name == name))
     return get_study(store, name).id or 0 if found is None else found
