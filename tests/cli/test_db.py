@@ -145,7 +145,7 @@ def test_a_purge_that_is_not_understood_deletes_nothing(
 def test_what_is_damaged_is_named_and_goes(outdated: str, invoke: Invoke) -> None:
     path = outdated.removeprefix("sqlite:///")
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE autosched_trial SET schedule = x'00' WHERE number = 0")
+        connection.execute("UPDATE autosched_trial SET schedule = x'00' WHERE number < 2")
         connection.execute("UPDATE autosched_trial SET latency_us = 9e999 WHERE number = 2")
         connection.execute("UPDATE autosched_probe SET config = '[' WHERE id = 1")
     for words in (
@@ -160,10 +160,10 @@ def test_what_is_damaged_is_named_and_goes(outdated: str, invoke: Invoke) -> Non
         assert "autosched db purge --damaged" in done.err
     done = invoke("db", "purge", "--damaged", "--storage", outdated)
     assert done.code == 2
-    assert "2 damaged trials" in done.err
+    assert "3 damaged trials" in done.err
     done = invoke("db", "purge", "--damaged", "--yes", "--storage", outdated)
     assert "Deleted: 1 damaged probe, 0 damaged executions" in done.out
-    assert invoke("list", "--storage", outdated, "--json").json["studies"][0]["trials"] == 1
+    assert invoke("list", "--storage", outdated, "--json").json["studies"][0]["trials"] == 0
 
 
 def test_a_damaged_study_is_deleted(poisoned: str, invoke: Invoke) -> None:
