@@ -98,13 +98,16 @@ PURGE_EXAMPLES = (
 )
 
 
-def purge(  # noqa: PLR0917 - one parameter per option
+def purge(  # noqa: PLR0913, PLR0917 - one parameter per option
     stale: Annotated[
         bool,
         typer.Option(
             "--stale",
             help="Probes and executions of another revision of the lowering: no search uses them.",
         ),
+    ] = False,
+    damaged: Annotated[
+        bool, typer.Option("--damaged", help="What cannot be read, or is of a study that is gone.")
     ] = False,
     kind: Annotated[
         list[str] | None,
@@ -126,11 +129,13 @@ def purge(  # noqa: PLR0917 - one parameter per option
     board: Annotated[
         str | None, typer.Option(metavar="NAME", help="With --kind: only of this board.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="With --kind: do not ask.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="With --kind and --damaged: do not ask.")
+    ] = False,
     storage: options.Storage = None,
     as_json: options.Json = False,
 ) -> None:
-    """Delete what is of no more use (--stale), or what was wrongly turned down (--kind).
+    """Delete what is of no more use (--stale, --damaged), or was wrongly turned down (--kind).
 
     A probe or execution is stale where the code that ran it has changed since: it is run again
     where it is needed. What was turned down because of a full disk or a broken compiler is stored
@@ -138,12 +143,14 @@ def purge(  # noqa: PLR0917 - one parameter per option
     chooses what failed in it. Trials that ran stay, and so do studies. A file does not become
     smaller, but what is freed is used again.
     """
-    if stale == bool(kind):
-        raise StudyError("say what to delete: --stale or --kind KIND, one at a time")
-    if stale and (since is not None or board is not None):
-        raise StudyError("--since and --board go with --kind: what is stale is of no use anywhere")
+    if stale + damaged + bool(kind) != 1:
+        raise StudyError("say what to delete: --stale, --damaged or --kind KIND, one at a time")
+    if not kind and (since is not None or board is not None):
+        raise StudyError("--since and --board go with --kind: the rest is of no use anywhere")
     if stale:
         _purge_stale(storage, as_json)
+    elif damaged:
+        _purge_damaged(yes, storage, as_json)
     else:
         _purge_turned_down(kind or [], since, board, yes, storage, as_json)
 
@@ -169,6 +176,23 @@ def _purge_stale(storage: str | None, as_json: bool) -> None:
                 "stale_executions": executions,
             }
         )
+
+
+def _purge_damaged(yes: bool, storage: str | None, as_json: bool) -> None:
+    from autosched.report import words
+    from autosched.store.database import open_store
+    from autosched.store.purging import find_damaged, purge_damaged
+
+    with opened_output(as_json) as output, open_store(storage) as store:
+        found = find_damaged(store)
+        deleted = {name.removeprefix("autosched_"): len(ids) for name, ids in found.items()}
+        text = ", ".join(words.count(number, f"damaged {name}") for name, number in deleted.items())
+        if not yes and any(deleted.values()):
+            confirm_deletion(f"{text} in {store.describe()}")
+        purge_damaged(store, found)
+        say(output.console, f"Database: {store.describe()}")
+        say(output.console, f"Deleted: {text}")
+        output.result({"database": store.describe(), "damaged": deleted})
 
 
 def _purge_turned_down(

@@ -113,12 +113,11 @@ def delete(
     from autosched.report.output import say
     from autosched.store.database import open_store
     from autosched.store.optuna_mirror import forget_study
-    from autosched.store.studies import get_study
-    from autosched.store.trials import list_trials
+    from autosched.store.studies import find_study_id
+    from autosched.store.trials import count_trials
 
     with opened_output(as_json) as output, open_store(storage) as store:
-        record = get_study(store, study)
-        trials = len(list_trials(store, record, with_schedules=False))
+        trials = count_trials(store, find_study_id(store, study))
         what = f"study {study} and its {words.count(trials, 'trial')} in {store.describe()}"
         if not yes:
             confirm_deletion(what)

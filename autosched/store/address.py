@@ -58,11 +58,25 @@ def parse_url(text: str) -> Address:
     )
 
 
+def file_url(path: Path | str) -> str:
+    """Return the URL of a SQLite file; in a path, no character has a meaning of its own.
+
+    Raises:
+        StoreError: if the path is no text, so that no URL can have it.
+    """
+    try:
+        return URL.create("sqlite", database=str(path)).render_as_string()
+    except UnicodeEncodeError:
+        raise StoreError(
+            f"{str(path)!r}: the name of a database must be UTF-8; rename it"
+        ) from None
+
+
 def _malformed(text: str) -> str:
     if "://" in text or "@" in text:
         # The text may hold a password, so it is not repeated.
         return f"the database URL cannot be read; write it as {_EXAMPLES}"
-    return f"{text!r} is not a database URL; for a file write sqlite:///{text}"
+    return f"{text!r} is not a database URL; for a file write {file_url(text)}"
 
 
 def _sqlite_address(url: URL) -> Address:
@@ -120,7 +134,7 @@ def default_url() -> str:
     It lies in ``db/`` of a source checkout, otherwise in the user's data directory
     (``$XDG_DATA_HOME/autosched``, by default ``~/.local/share/autosched``).
     """
-    return f"sqlite:///{(checkout_directory() or _user_directory()) / 'autosched.sqlite3'}"
+    return file_url((checkout_directory() or _user_directory()) / "autosched.sqlite3")
 
 
 def checkout_directory() -> Path | None:

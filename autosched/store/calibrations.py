@@ -9,7 +9,9 @@ from sqlalchemy import select
 
 from autosched.schedule.serialization import digest
 from autosched.store import models
+from autosched.store.damage import check_entity
 from autosched.store.database import Store, insert_missing
+from autosched.store.studies import check_name
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,10 @@ def save_calibration(store: Store, calibration: CalibrationRecord) -> None:
     """Keep a calibration; the same one again changes nothing, another is kept beside it.
 
     Raises:
+        StudyError: if its name is too long.
         StoreError: if the database refuses.
     """
+    check_name(calibration.name, "calibration")
     values = {
         **vars(calibration),
         "coefficients": dict(calibration.coefficients),
@@ -59,7 +63,7 @@ def list_calibrations(
     if ttnn_version is not None:
         query = query.where(models.CalibrationRow.ttnn_version == ttnn_version)
     with store.reading() as session:
-        return [_from_row(row) for row in session.scalars(query)]
+        return [_from_row(row, store.describe()) for row in session.scalars(query)]
 
 
 def latest_calibration(
@@ -73,5 +77,6 @@ def latest_calibration(
     return next(iter(list_calibrations(store, arch, ttnn_version)), None)
 
 
-def _from_row(row: models.CalibrationRow) -> CalibrationRecord:
+def _from_row(row: models.CalibrationRow, place: str) -> CalibrationRecord:
+    check_entity(row, place)
     return CalibrationRecord(row.arch, row.ttnn_version, row.name, row.coefficients, row.created_at)

@@ -14,9 +14,22 @@ from typing import Any
 from autosched.errors import ScheduleError, StoreError
 from autosched.schedule.serialization import fields_of, from_plain
 from autosched.schedule.tensors import TensorLayout
+from autosched.store.damage import damaged
 
 # Higher levels save a tenth of the bytes and take three times as long.
 _COMPRESSION_LEVEL = 1
+_DAMAGE = (
+    zlib.error,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ScheduleError,
+    # JSON that is nested a thousand deep.
+    RecursionError,
+)
+_LARGEST_BYTES = 1 << 26
+"""How long the JSON of a value may be; the largest schedule with its ops takes a hundredth."""
 
 
 def pack(value: Any) -> bytes:
@@ -45,10 +58,38 @@ def unpack(target: Any, blob: bytes, where: str) -> Any:
         StoreError: naming ``where``, if the bytes are damaged or another version's.
     """
     try:
-        plain = json.loads(zlib.decompress(blob))
+        plain = json.loads(decompressed(blob))
         layouts = from_plain(tuple[TensorLayout, ...], plain["layouts"])
         return from_plain(target, plain["value"], layouts=layouts)
-    except (zlib.error, ValueError, LookupError, TypeError, ScheduleError) as error:
+    except _DAMAGE as error:
+        raise _unreadable(where, error) from error
+
+
+def decompressed(blob: bytes) -> bytes:
+    """Return the JSON of a packed value, however small its bytes.
+
+    Raises:
+        ValueError: if it would take more memory than any value does.
+        zlib.error: if the bytes are no compressed text.
+    """
+    reader = zlib.decompressobj()
+    text = reader.decompress(blob, _LARGEST_BYTES)
+    if reader.unconsumed_tail:
+        raise ValueError(f"it takes more than {_LARGEST_BYTES >> 20} MiB")
+    if not reader.eof:
+        raise zlib.error("incomplete or truncated stream")
+    return text
+
+
+def check_packed(blob: bytes, where: str) -> None:
+    """Make sure that bytes are the compressed JSON of something, of whatever version.
+
+    Raises:
+        StoreError: naming ``where``, if they are damaged.
+    """
+    try:
+        json.loads(decompressed(blob))
+    except _DAMAGE as error:
         raise _unreadable(where, error) from error
 
 
@@ -60,7 +101,7 @@ def read_plain(target: Any, plain: Any, where: str) -> Any:
     """
     try:
         return from_plain(target, plain)
-    except ScheduleError as error:
+    except _DAMAGE as error:
         raise _unreadable(where, error) from error
 
 
@@ -80,11 +121,7 @@ def collector_paused() -> Iterator[None]:
 
 
 def _unreadable(where: str, error: Exception) -> StoreError:
-    return StoreError(
-        f"{where}: the stored value cannot be read ({type(error).__name__}: {error}). The row is "
-        "damaged or was written by another version of autosched; restore the database from a "
-        "backup, or delete the row"
-    )
+    return damaged(where, f"{type(error).__name__}: {error}")
 
 
 def _dump(value: Any, default: Callable[[Any], Any]) -> str:

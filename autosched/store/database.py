@@ -6,10 +6,14 @@ damages the file.
 """
 
 import functools
+import os
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, Executable, create_engine, delete, event, false
 from sqlalchemy.dialects import postgresql, sqlite
@@ -25,7 +29,10 @@ from autosched.store.models import Base
 LOCK_TIMEOUT_S = 30.0
 """How long a write waits for another process's."""
 _CONNECT_TIMEOUT_S = 5
+_EFFECTIVE = os.access in os.supports_effective_ids
 _BEGIN = "autosched_begin"
+PLACE = "place"
+"""What a session's ``info`` has the database under, as it may be printed."""
 
 
 class Store:
@@ -75,7 +82,7 @@ class Store:
         Raises:
             StoreError: for everything the database refuses, here and within the block.
         """
-        with self.connection("BEGIN") as connection, Session(connection) as session:
+        with self.connection("BEGIN") as connection, self._session(connection) as session:
             yield session
 
     @contextmanager
@@ -89,10 +96,14 @@ class Store:
         """
         with (
             self.connection("BEGIN IMMEDIATE") as connection,
-            Session(connection, expire_on_commit=False) as session,
+            self._session(connection, expire_on_commit=False) as session,
         ):
             yield session
             session.flush()
+
+    def _session(self, connection: Connection, *, expire_on_commit: bool = True) -> Session:
+        info = {PLACE: self.describe()}
+        return Session(connection, expire_on_commit=expire_on_commit, info=info)
 
     def check_writable(self) -> None:
         """Make sure that the database takes what will be written, before there is anything.
@@ -144,6 +155,7 @@ def open_store(url: str | None = None, *, lock_timeout_s: float = LOCK_TIMEOUT_S
     address = parse_url(url or default_url())
     if address.path is not None:
         _prepare_directory(address, create=url is None)
+        _check_complete(address)
     store = Store(address, lock_timeout_s)
     try:
         _prepare(store)
@@ -236,10 +248,41 @@ def _create_engine(address: Address, lock_timeout_s: float) -> Engine:
             address.url, connect_args={"connect_timeout": _CONNECT_TIMEOUT_S}, pool_pre_ping=True
         )
         _configure_postgresql(engine, lock_timeout_s)
+    elif _is_read_only(address.path):
+        engine = create_engine(address.url, creator=functools.partial(_immutable, address.path))
+        _configure_sqlite(engine)
     else:
         engine = create_engine(address.url, connect_args={"timeout": lock_timeout_s})
         _configure_sqlite(engine)
     return engine
+
+
+def _is_read_only(path: Path) -> bool:
+    """Whether a file is there beside which SQLite cannot have the files that it locks with."""
+    return path.is_file() and not os.access(path.parent, os.W_OK, effective_ids=_EFFECTIVE)
+
+
+def _immutable(path: Path) -> sqlite3.Connection:
+    """Open a file that nobody is about to change, without any file beside it."""
+    return sqlite3.connect(
+        f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True, check_same_thread=False
+    )
+
+
+def _check_complete(address: Address) -> None:
+    """Refuse a read-only file whose newest rows are in the file beside it still.
+
+    Raises:
+        StoreError: with the way out.
+    """
+    if address.path is None or not _is_read_only(address.path):
+        return
+    log = address.path.with_name(address.path.name + "-wal")
+    if log.is_file() and log.stat().st_size:
+        raise StoreError(
+            f"{address} is in a read-only directory, and its newest changes are in {log.name} "
+            "still. Copy both files to a directory that you may write, and name the copy"
+        )
 
 
 def _configure_sqlite(engine: Engine) -> None:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from sqlalchemy import Row, delete, select
+from sqlalchemy import delete, select
 
 from autosched.schedule.outcomes import Verdict
 from autosched.schedule.schedule import Schedule
 from autosched.store import models
+from autosched.store.damage import check_entity
 from autosched.store.database import Store, insert_or_replace
 from autosched.store.studies import StudyRecord
 
@@ -123,7 +124,8 @@ def find_executions(
         row.revision.in_(revisions),
     )
     with store.reading() as session:
-        return {_key(found, site): _result(found) for found in session.scalars(query)}
+        place = store.describe()
+        return {_key(found, site): _result(found, place) for found in session.scalars(query)}
 
 
 def find_verdicts(
@@ -153,7 +155,7 @@ def find_verdicts(
         return {
             (found.layer_signature, found.config_digest, found.inputs_digest): (
                 found.kind,
-                _result(found),
+                _result(found, store.describe()),
             )
             for found in session.scalars(query)
         }
@@ -209,7 +211,9 @@ def find_verification(store: Store, study: StudyRecord, fingerprint: str) -> Ver
         if not rows:
             return None
         newest = rows[-1]
-        return Verification(fingerprint, newest.kind, newest.toolchain, _result(newest))
+        return Verification(
+            fingerprint, newest.kind, newest.toolchain, _result(newest, store.describe())
+        )
 
 
 def with_verification(store: Store, study: StudyRecord, schedule: Schedule) -> Schedule:
@@ -243,5 +247,6 @@ def _values(result: ExecutionRecord) -> dict[str, Any]:
     return {**values, "created_at": datetime.now(timezone.utc)}
 
 
-def _result(row: "models.ExecutionRow | models.VerificationRow | Row[Any]") -> ExecutionRecord:
+def _result(row: models.ExecutionRow | models.VerificationRow, place: str) -> ExecutionRecord:
+    check_entity(row, place)
     return ExecutionRecord(Verdict(row.verdict), row.pcc, row.concordance, row.message)

@@ -8,6 +8,7 @@ A probe that is stale here is replaced by one that is not.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import inspect, select
@@ -16,10 +17,13 @@ from sqlalchemy.orm import Session
 from autosched.errors import StoreError
 from autosched.store import models
 from autosched.store import models as schema
-from autosched.store.address import parse_url
-from autosched.store.database import Store, insert_missing, insert_or_replace, open_store
+from autosched.store.address import file_url, parse_url
+from autosched.store.codec import check_packed
+from autosched.store.damage import check_row
+from autosched.store.database import PLACE, Store, insert_missing, insert_or_replace, open_store
 from autosched.store.executions import EXECUTION_KEY
 from autosched.store.probes import KEY_COLUMNS
+from autosched.store.studies import LONGEST_NAME
 
 _Row = dict[str, Any]
 _ROWS = 200
@@ -76,8 +80,9 @@ def open_other(place: str) -> Store:
     Raises:
         StoreError: if it is not there, cannot be used, is newer, or autosched never used it.
     """
-    is_url = "://" in place
-    address = parse_url(place if is_url else f"sqlite:///{place}")
+    # A plain path may be absent; what is neither is a URL that was meant.
+    is_url = "://" in place and not Path(place).is_file()
+    address = parse_url(place if is_url else file_url(Path(place).absolute()))
     if address.path is not None and not address.path.is_file():
         raise StoreError(f"{address} is not there; name the file or URL of the other database")
     url = address.url.render_as_string(hide_password=False)
@@ -174,7 +179,8 @@ def _new_study(ours: Session, row: _Row) -> tuple[int, str]:
     name, number = row["name"], 1
     while name in taken:
         number += 1
-        name = f"{row['name']}-{number}"
+        suffix = f"-{number}"
+        name = row["name"][: LONGEST_NAME - len(suffix)] + suffix
     study = models.StudyRow(**{**_without_id(row), "name": name})
     ours.add(study)
     ours.flush()
@@ -230,7 +236,7 @@ def _batches(session: Session, table: type[models.Base]) -> Iterator[list[_Row]]
         select(*columns).order_by(columns["id"]).execution_options(yield_per=_ROWS)
     )
     for part in result.mappings().partitions(_ROWS):
-        yield [_without_id(dict(row)) for row in part]
+        yield [_without_id(_checked(session, table, row)) for row in part]
 
 
 def _rows(
@@ -239,7 +245,17 @@ def _rows(
     columns = table.__table__.columns
     query = select(*columns).where(*conditions).order_by(columns[order])
     for row in session.execute(query.execution_options(yield_per=_ROWS)).mappings():
-        yield dict(row)
+        yield _checked(session, table, row)
+
+
+def _checked(session: Session, table: type[models.Base], row: Mapping[Any, Any]) -> _Row:
+    """Return a row, unless it is damaged: that is not to be spread."""
+    place = session.info[PLACE]
+    check_row(table, row, place)
+    for value in row.values():
+        if isinstance(value, bytes):
+            check_packed(value, f"{place}: {table.__tablename__} {row['id']}")
+    return dict(row)
 
 
 def _without_id(row: Mapping[str, Any]) -> _Row:

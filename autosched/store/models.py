@@ -7,6 +7,7 @@ Every table starts with ``autosched_``, because Optuna's tables (``studies``, ``
 """
 
 import sys
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -41,7 +42,52 @@ if TYPE_CHECKING:
 TABLE_PREFIX = "autosched_"
 
 
-class UtcDateTime(TypeDecorator[datetime]):
+@dataclass(frozen=True)
+class Unreadable:
+    """What stands in place of a value that cannot be read, so that its row can be named."""
+
+    why: str
+
+
+class _Readable(TypeDecorator[Any]):
+    """A type of column whose values can always be fetched: :class:`Unreadable` if damaged."""
+
+    __abstract__ = True
+
+    @property
+    def python_type(self) -> type[Any]:
+        """What a value is that can be read."""
+        return self.impl_instance.python_type
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """Read a value, or say why that is not possible."""
+        process = super().result_processor(dialect, coltype)
+        if process is None:
+            return None
+
+        def guarded(value: Any) -> Any:
+            try:
+                return process(value)
+            except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+                return Unreadable(f"{type(error).__name__}: {error}")
+
+        return guarded
+
+
+class _Json(_Readable):
+    """A JSON object; where a column keeps a list, its reader knows."""
+
+    impl = JSON
+    cache_ok = True
+    python_type = dict
+
+
+class _Bytes(_Readable):
+    impl = LargeBinary
+    cache_ok = True
+
+
+class UtcDateTime(_Readable):
     """A moment in UTC, with its time zone also on SQLite, which knows none."""
 
     impl = DateTime(timezone=True)
@@ -71,9 +117,9 @@ class Base(DeclarativeBase):
     )
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         datetime: UtcDateTime(),
-        dict[str, Any]: JSON(),
-        list[Any]: JSON(),
-        bytes: LargeBinary(),
+        dict[str, Any]: _Json(),
+        list[Any]: _Json(),
+        bytes: _Bytes(),
         # SQLAlchemy 2.0 and 2.1 differ in what they make of float.
         float: Double(),
     }

@@ -14,6 +14,7 @@ from autosched.schedule.serialization import digest, to_plain
 from autosched.schedule.tensors import TensorLayout
 from autosched.store import models
 from autosched.store.codec import collector_paused, pack, read_plain, unpack
+from autosched.store.damage import check_row
 from autosched.store.database import Store, insert_or_replace
 
 KEY_COLUMNS = (
@@ -204,6 +205,7 @@ def _to_row(probe: StoredProbe, now: datetime) -> dict[str, Any]:
 
 
 def _from_row(row: Row[Any], device: DeviceKey, place: str) -> StoredProbe:
+    check_row(models.ProbeRow, row._mapping, place)
     where = f"{place}: autosched_probe {row.id}"
     target = ProbeOutcome if row.rejection is None else Rejection
     return StoredProbe(

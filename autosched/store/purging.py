@@ -1,17 +1,35 @@
-"""Forgetting what a device turned down, where it was not the configuration's fault.
+"""Forgetting what is damaged, and what was turned down where no configuration was at fault.
 
 A full disk or a broken compiler may have been remembered as what a device says of a configuration.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    bindparam,
+    delete,
+    func,
+    select,
+)
 
+from autosched.errors import StoreError
+from autosched.schedule.configurations import LayerConfig
+from autosched.schedule.outcomes import DeviceOp, ProbeOutcome, Rejection
+from autosched.schedule.schedule import Schedule
+from autosched.schedule.tensors import TensorLayout
 from autosched.store import models
+from autosched.store.codec import read_plain, unpack
+from autosched.store.damage import check_row
 from autosched.store.database import Store
+from autosched.store.trials import check_trial
+
+_ROWS = 200
 
 
 @dataclass(frozen=True)
@@ -113,3 +131,63 @@ def _studies(connection: Connection, board: str) -> list[int]:
     return list(
         connection.scalars(select(models.StudyRow.id).where(models.StudyRow.board == board))
     )
+
+
+_TABLES: tuple[type[models.Base], ...] = (
+    models.ProbeRow,
+    models.ExecutionRow,
+    models.CalibrationRow,
+    models.TrialRow,
+    models.VerificationRow,
+)
+
+
+def find_damaged(store: Store) -> dict[str, list[int]]:
+    """Return the ids of the rows of each table that cannot be read, or whose study is gone.
+
+    Rows of studies are not among them: they go with their trials, one by one.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    with store.connection("BEGIN") as connection:
+        studies = set(connection.scalars(select(models.StudyRow.id)))
+        return {table.__tablename__: _damaged(connection, table, studies) for table in _TABLES}
+
+
+def purge_damaged(store: Store, found: Mapping[str, list[int]]) -> None:
+    """Delete what :func:`find_damaged` found.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    with store.connection("BEGIN IMMEDIATE") as connection:
+        for table in _TABLES:
+            ids = [{"number": number} for number in found[table.__tablename__]]
+            if ids:
+                own = table.__table__.columns["id"]
+                connection.execute(delete(table).where(own == bindparam("number")), ids)
+
+
+def _damaged(connection: Connection, table: type[models.Base], studies: set[int]) -> list[int]:
+    query = select(*table.__table__.columns).execution_options(yield_per=_ROWS)
+    rows = connection.execute(query).mappings()
+    return [row["id"] for row in rows if not _is_readable(table, row, studies)]
+
+
+def _is_readable(table: type[models.Base], row: RowMapping, studies: set[int]) -> bool:
+    if "study_id" in row and row["study_id"] not in studies:
+        return False
+    try:
+        check_row(table, row, "")
+        if table is models.ProbeRow:
+            read_plain(LayerConfig, row["config"], "")
+            read_plain(tuple[TensorLayout, ...], row["input_layouts"], "")
+            unpack(ProbeOutcome if row["rejection"] is None else Rejection, row["outcome"], "")
+        if table is models.TrialRow:
+            check_trial(row, "")
+            unpack(Schedule, row["schedule"], "")
+            unpack(tuple[DeviceOp, ...], row["ops"], "")
+    except StoreError:
+        return False
+    return True

@@ -10,10 +10,37 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from autosched.errors import StudyError
+from autosched.errors import StoreError, StudyError
 from autosched.schedule.outcomes import TimeKind
 from autosched.store import models
+from autosched.store.damage import check_entity, check_row, damaged
 from autosched.store.database import Store
+
+LONGEST_NAME = 255
+"""How many characters a name may have. PostgreSQL keeps no more; SQLite would."""
+
+
+def check_name(name: str, what: str = "study") -> None:
+    """Refuse a name that not every database keeps as it is.
+
+    Raises:
+        StudyError: saying why.
+    """
+    if len(name) > LONGEST_NAME:
+        raise StudyError(
+            f"the name of the {what}, {name[:20]}..., has {len(name):,} characters; name it with "
+            f"at most {LONGEST_NAME}"
+        )
+    if "\0" in name or not _is_text(name):
+        raise StudyError(f"{name!r} cannot be the name of a {what}: it is no text in UTF-8")
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _now() -> datetime:
@@ -55,9 +82,10 @@ def add_study(store: Store, study: StudyRecord) -> StudyRecord:
     """Keep a new study and return it with its id.
 
     Raises:
-        StudyError: if there is a study of this name.
+        StudyError: if there is a study of this name, or it is too long.
         StoreError: if the database refuses.
     """
+    check_name(study.name)
     row = models.StudyRow(**{**vars(study), "settings": dict(study.settings)})
     with store.writing() as session:
         if _named(session, study.name) is not None:
@@ -89,11 +117,13 @@ def find_study(store: Store, name: str) -> StudyRecord | None:
     """Return the study of a name, or None.
 
     Raises:
+        StudyError: if no study can have the name.
         StoreError: if the database refuses.
     """
+    check_name(name)
     with store.reading() as session:
         row = _named(session, name)
-        return None if row is None else _from_row(row)
+        return None if row is None else _from_row(row, store.describe())
 
 
 def list_studies(store: Store) -> list[StudySummary]:
@@ -106,12 +136,21 @@ def list_studies(store: Store) -> list[StudySummary]:
     """
     trial = models.TrialRow
     tallies = select(
-        trial.study_id, trial.state, trial.latency_kind, func.count(), func.min(trial.latency_us)
+        trial.study_id,
+        trial.state,
+        trial.latency_kind,
+        func.count(),
+        func.min(trial.latency_us),
+        func.max(trial.latency_us),
     ).group_by(trial.study_id, trial.state, trial.latency_kind)
     with store.reading() as session:
         rows = session.scalars(select(models.StudyRow).order_by(models.StudyRow.id))
-        summaries = {row.id: StudySummary(_from_row(row)) for row in rows}
-        for study_id, state, kind, count, best_us in session.execute(tallies):
+        place = store.describe()
+        summaries = {row.id: StudySummary(_from_row(row, place)) for row in rows}
+        for study_id, state, kind, count, best_us, worst_us in session.execute(tallies):
+            for latency_us in (best_us, worst_us):
+                found = {"state": state, "latency_kind": kind, "latency_us": latency_us}
+                _check_tally(session, study_id, found, study_id in summaries, place)
             summaries[study_id] = _add_tally(summaries[study_id], state, kind, count, best_us)
     return list(summaries.values())
 
@@ -123,22 +162,59 @@ def delete_study(store: Store, name: str) -> None:
         StudyError: if there is none.
         StoreError: if the database refuses.
     """
-    study = get_study(store, name)
+    study_id = find_study_id(store, name)
     with store.writing() as session:
         session.execute(
-            delete(models.VerificationRow).where(models.VerificationRow.study_id == study.id)
+            delete(models.VerificationRow).where(models.VerificationRow.study_id == study_id)
         )
-        session.execute(delete(models.TrialRow).where(models.TrialRow.study_id == study.id))
-        session.execute(delete(models.StudyRow).where(models.StudyRow.id == study.id))
+        session.execute(delete(models.TrialRow).where(models.TrialRow.study_id == study_id))
+        session.execute(delete(models.StudyRow).where(models.StudyRow.id == study_id))
+
+
+def find_study_id(store: Store, name: str) -> int:
+    """Return the id of a study, also of one whose row is damaged.
+
+    Raises:
+        StudyError: if there is none.
+        StoreError: if the database refuses.
+    """
+    check_name(name)
+    with store.reading() as session:
+        found = session.scalar(select(models.StudyRow.id).where(models.StudyRow.name == name))
+    return get_study(store, name).id or 0 if found is None else found
 
 
 def _named(session: Session, name: str) -> models.StudyRow | None:
     return session.scalar(select(models.StudyRow).where(models.StudyRow.name == name))
 
 
-def _from_row(row: models.StudyRow) -> StudyRecord:
+def _from_row(row: models.StudyRow, place: str) -> StudyRecord:
+    check_entity(row, place)
     names = StudyRecord.__dataclass_fields__
     return StudyRecord(**{name: getattr(row, name) for name in names})
+
+
+def _check_tally(
+    session: Session, study_id: int, found: Mapping[str, Any], has_study: bool, place: str
+) -> None:
+    """Name a damaged row, if there is one among those that a tally is of."""
+    trial = models.TrialRow
+    query = select(
+        trial.id, trial.state, trial.latency_kind, trial.latency_us, trial.rejection_kind
+    ).where(trial.study_id == study_id)
+    if not has_study:
+        number = session.scalar(select(func.min(trial.id)).where(trial.study_id == study_id))
+        raise damaged(f"{place}: autosched_trial {number}", f"there is no study {study_id}")
+    try:
+        check_row(trial, found, place)
+        is_fine = found["state"] != "complete" or None not in found.values()
+    except StoreError:
+        is_fine = False
+    if not is_fine:
+        for row in session.execute(query):
+            check_row(trial, row._mapping, place)
+            if row.state == "complete" and None in {row.latency_us, row.latency_kind}:
+                raise damaged(f"{place}: autosched_trial {row.id}", "it has no latency")
 
 
 def _add_tally(

@@ -1,6 +1,6 @@
 """Trials: whole-network runs of one schedule each."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -13,12 +13,14 @@ from autosched.schedule.outcomes import DeviceOp, Rejection, RejectionKind, Time
 from autosched.schedule.schedule import Schedule
 from autosched.store import models
 from autosched.store.codec import collector_paused, pack, unpack
+from autosched.store.damage import check_row, damaged
 from autosched.store.database import Store
 from autosched.store.executions import with_verification
 from autosched.store.studies import StudyRecord
 
 _Column = InstrumentedAttribute[Any]
 _SUMMARY: tuple[_Column, ...] = (
+    models.TrialRow.id,
     models.TrialRow.number,
     models.TrialRow.sampler,
     models.TrialRow.fingerprint,
@@ -156,6 +158,17 @@ def best_trial(
     return None if row is None else _from_row(row, study, store.describe())
 
 
+def count_trials(store: Store, study_id: int) -> int:
+    """Return how many trials a study has, whether they can be read or not.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    count = select(func.count()).where(models.TrialRow.study_id == study_id)
+    with store.reading() as session:
+        return session.scalar(count) or 0
+
+
 def get_trial(store: Store, study: StudyRecord, number: int) -> TrialRecord:
     """Return one trial with its schedule and ops.
 
@@ -202,8 +215,10 @@ def _to_values(trial: TrialRecord) -> dict[str, Any]:
 
 
 def _from_row(row: Row[Any], study: StudyRecord, place: str) -> TrialRecord:
-    where = f"{place}: study {study.name!r}, trial {row.number}"
     fields = row._mapping
+    where = f"{place}: autosched_trial {row.id} (study {study.name!r}, trial {row.number})"
+    check_row(models.TrialRow, fields, place)
+    check_trial(fields, where)
     return TrialRecord(
         schedule=unpack(Schedule, row.schedule, where) if "schedule" in fields else None,
         sampler=row.sampler,
@@ -221,10 +236,23 @@ def _from_row(row: Row[Any], study: StudyRecord, place: str) -> TrialRecord:
     )
 
 
+def check_trial(row: Mapping[Any, Any], where: str) -> None:
+    """Make sure that the values of a trial, each legal, go together.
+
+    Raises:
+        StoreError: naming ``where``.
+    """
+    if row["rejection_kind"] is None and row["latency_us"] is None:
+        raise damaged(where, "it has neither a latency nor a rejection")
+    if (row["latency_us"] is None) != (not row["latency_kind"]):
+        raise damaged(where, "a latency and its kind go together")
+
+
 def _rejection(row: Row[Any]) -> Rejection | None:
     if row.rejection_kind is None:
         return None
-    return Rejection(RejectionKind(row.rejection_kind), row.rejection_message, row.rejection_layer)
+    kind, message, layer = row.rejection_kind, row.rejection_message, row.rejection_layer
+    return Rejection(RejectionKind(kind), message or "", layer or "")
 
 
 def reject_trial(store: Store, study: StudyRecord, number: int, rejection: Rejection) -> None:

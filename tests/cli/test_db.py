@@ -142,6 +142,41 @@ def test_a_purge_that_is_not_understood_deletes_nothing(
     assert probes(poisoned) == before
 
 
+def test_what_is_damaged_is_named_and_goes(outdated: str, invoke: Invoke) -> None:
+    path = outdated.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE autosched_trial SET schedule = x'00' WHERE number < 2")
+        connection.execute("UPDATE autosched_trial SET latency_us = 9e999 WHERE number = 2")
+        connection.execute("UPDATE autosched_probe SET config = '[' WHERE id = 1")
+    for words in (
+        ("list",),
+        ("show", "tiny-n150"),
+        ("export", "tiny-n150", "-o", "a.json"),
+        ("resume", "tiny-n150", "--trials", "1"),
+    ):
+        done = invoke(*words, "--storage", outdated)
+        assert done.code == 2
+        assert f"{path}: autosched_trial" in done.err
+        assert "autosched db purge --damaged" in done.err
+    done = invoke("db", "purge", "--damaged", "--storage", outdated)
+    assert done.code == 2
+    assert "3 damaged trials" in done.err
+    done = invoke("db", "purge", "--damaged", "--yes", "--storage", outdated)
+    assert "Deleted: 1 damaged probe, 0 damaged executions" in done.out
+    assert invoke("list", "--storage", outdated, "--json").json["studies"][0]["trials"] == 0
+
+
+def test_a_damaged_study_is_deleted(poisoned: str, invoke: Invoke) -> None:
+    with closing(sqlite3.connect(poisoned.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute("UPDATE autosched_study SET settings = 'no JSON'")
+    done = invoke("list", "--storage", poisoned)
+    assert done.code == 2
+    assert "autosched_study 1: " in done.err
+    assert "autosched delete tiny-n150" in done.err
+    assert invoke("delete", "tiny-n150", "--yes", "--storage", poisoned).code == 0
+    assert invoke("list", "--storage", poisoned, "--json").json["studies"] == []
+
+
 def test_a_search_tells_once_what_it_probes_again(outdated: str, invoke: Invoke) -> None:
     before = probes(outdated)
     done = invoke("resume", "tiny-n150", "--trials", "1", "--storage", outdated, "--json")

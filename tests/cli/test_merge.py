@@ -1,5 +1,6 @@
 """Two databases become one: the next search of a network reuses what both had probed."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,15 @@ def test_a_missing_database_is_one_message(other: str, invoke: Invoke, tmp_path:
     assert done.err.startswith("error: ")
     assert "gone.sqlite3 is not there" in done.err
     assert not (tmp_path / "mine.sqlite3").exists()
+
+
+def test_a_plain_path_is_a_path(studied: Studied, invoke: Invoke, tmp_path: Path) -> None:
+    other = tmp_path / "my?mode=ro#%41.sqlite3"
+    shutil.copy(studied.url.removeprefix("sqlite:///"), other)
+    done = invoke("merge", str(other), "--storage", f"sqlite:///{tmp_path}/mine.sqlite3", "--json")
+    assert done.code == 0, done.err
+    assert done.json["from"] == str(other)
+    assert done.json["studies"][0]["trials"]["added"] == 3
 
 
 def test_a_database_is_not_merged_into_itself(studied: Studied, invoke: Invoke) -> None:

@@ -220,3 +220,13 @@ def test_ttnns_default_is_among_the_choices_that_the_bound_is_of(
     assert done.code == 0, done.err
     assert done.json["bound_us"] <= done.json["latency_us"] * (1 + 1e-9)
     assert 0 <= done.json["gap"] < 0.01
+
+
+def test_a_name_that_is_too_long_is_refused_before_anything_is_opened(
+    tiny: Path, invoke: Invoke, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/a.sqlite3"
+    done = invoke("run", str(tiny), "--study", "x" * 256, "--storage", url, "--device", "mock")
+    assert done.code == 2
+    assert "has 256 characters; name it with at most 255" in done.err
+    assert "Device:" not in done.out

@@ -9,8 +9,10 @@ import pytest
 import autosched
 from autosched.errors import StoreError
 from autosched.store import address as location
-from autosched.store.address import parse_url
+from autosched.store.address import file_url, parse_url
+from autosched.store.database import open_store
 from autosched.store.models import migrations_directory
+from autosched.store.optuna_mirror import OptunaMirror
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
@@ -69,6 +71,40 @@ def test_a_missing_driver_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(StoreError, match=r"pip install 'autosched\[postgresql\]'"):
         parse_url("postgresql://me@host/trials")
+
+
+@pytest.mark.parametrize("name", ["a%41.x", "a?mode=ro", "a#b", "a b+c", "käse:@", "{a}", "%"])
+def test_a_path_is_a_path_whatever_is_in_it(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    assert parse_url(file_url(path)).path == path
+    # Optuna reads the URL once more, as a format.
+    address = parse_url(file_url(path))
+    assert parse_url(address.url.render_as_string(hide_password=False).format()).path == path
+    with open_store(file_url(path)) as store, OptunaMirror(store.url, "net") as mirror:
+        mirror.catch_up([])
+    assert mirror.trouble is None
+    assert {
+        entry.name.removesuffix("-wal").removesuffix("-shm") for entry in tmp_path.iterdir()
+    } == {name}
+
+
+def test_a_hint_for_a_plain_path_can_be_typed() -> None:
+    with pytest.raises(StoreError, match=r"for a file write sqlite:///a%2541%3F\.sqlite3$"):
+        parse_url("a%41?.sqlite3")
+
+
+def test_a_path_that_is_no_text() -> None:
+    with pytest.raises(StoreError, match="must be UTF-8"):
+        file_url("caf\udce9")
+
+
+
+@pytest.mark.parametrize("directory", ["a%41", "a?b", "a#b"])
+def test_the_default_place_may_have_any_name(
+    directory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(location, "checkout_directory", lambda: tmp_path / directory)
+    assert parse_url(location.default_url()).path == tmp_path / directory / "autosched.sqlite3"
 
 
 _ROOT = Path(autosched.__file__).parents[1]

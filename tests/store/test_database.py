@@ -18,7 +18,9 @@ from sqlalchemy import text
 
 from autosched.errors import StoreError
 from autosched.store import studies, trials
+from autosched.store.address import file_url
 from autosched.store.database import Store, open_store
+from autosched.store.merging import open_other
 from tests.examples import records as examples
 
 _NOBODY = 65534
@@ -194,6 +196,33 @@ def test_a_read_only_file_is_named(public_directory: Path) -> None:
             store.check_writable()
         with pytest.raises(StoreError, match=r"a\.sqlite3 cannot be written: .*permissions"):
             trials.add_trial(store, study, examples.trial())
+
+
+def test_a_database_in_a_read_only_directory_is_read(public_directory: Path) -> None:
+    path = public_directory / "a ?%41#.sqlite3"
+    with open_store(file_url(path)) as store:
+        study = studies.add_study(store, examples.study())
+    public_directory.chmod(0o555)
+    path.chmod(0o644)
+    with unprivileged():
+        with open_store(file_url(path)) as store:
+            assert studies.get_study(store, "resnet") == study
+            with pytest.raises(StoreError, match=r"sqlite3 cannot be written: .*permissions"):
+                store.check_writable()
+        with open_other(str(path)) as store:
+            assert studies.get_study(store, "resnet") == study
+    assert os.listdir(public_directory) == [path.name]
+
+
+def test_what_is_not_in_the_file_itself_yet_is_told(public_directory: Path) -> None:
+    """Read without its log, the file would lack its newest rows without a word."""
+    path = public_directory / "a.sqlite3"
+    with open_store(file_url(path)) as store:
+        studies.add_study(store, examples.study())
+        assert (public_directory / "a.sqlite3-wal").stat().st_size
+        public_directory.chmod(0o555)
+        with unprivileged(), pytest.raises(StoreError, match=r"a\.sqlite3-wal still\. Copy both"):
+            open_store(file_url(path))
 
 
 def test_a_server_that_is_not_there_is_explained() -> None:

@@ -115,6 +115,15 @@ def test_a_study_searched_on_in_both_places_gets_the_trials_of_both(
     assert [(item.number, item.latency_us) for item in found] == [(0, 2600), (1, 2599), (2, 2598)]
 
 
+def test_a_name_stays_short_enough_when_a_number_comes_to_it(store: Store, other: Store) -> None:
+    for place, network in ((store, "a"), (other, "b")):
+        studies.add_study(
+            place, replace(examples.study("x" * studies.LONGEST_NAME), network=network)
+        )
+    (merged,) = merge(other, store).studies
+    assert merged.name_here == "x" * (studies.LONGEST_NAME - 2) + "-2"
+
+
 def test_a_study_whose_name_is_taken_is_renamed_once(store: Store, other: Store) -> None:
     ours = studies.add_study(store, examples.study())
     theirs = studies.add_study(other, later(examples.study()))

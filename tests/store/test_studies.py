@@ -8,6 +8,7 @@ from autosched.schedule.outcomes import TimeKind
 from autosched.store import probes, trials
 from autosched.store.database import Store
 from autosched.store.studies import (
+    LONGEST_NAME,
     StudySummary,
     add_study,
     delete_study,
@@ -78,3 +79,20 @@ def test_a_deleted_study_takes_its_trials_along_and_leaves_the_rest(store: Store
 def test_an_unknown_study_cannot_be_deleted(store: Store) -> None:
     with pytest.raises(StudyError, match="no study 'resnet'"):
         delete_study(store, "resnet")
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "\N{GRINNING FACE}" * 256, "a\0b", "caf\udce9"])
+def test_a_name_that_not_every_database_keeps_is_refused_alike(store: Store, name: str) -> None:
+    for act in (
+        lambda: add_study(store, examples.study(name)),
+        lambda: find_study(store, name),
+        lambda: delete_study(store, name),
+    ):
+        with pytest.raises(StudyError, match=r"256 characters|no text in UTF-8"):
+            act()
+
+
+def test_the_longest_name_is_kept(store: Store) -> None:
+    name = "ä" * LONGEST_NAME
+    add_study(store, examples.study(name))
+    assert get_study(store, name).name == name
