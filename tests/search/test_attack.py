@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ import pytest
 from sqlalchemy import select
 
 from autosched.budget import UNLIMITED, Budget
+from autosched.device.pool import DevicePool
+from autosched.device.worker import WorkerDevice
 from autosched.errors import AutoschedError, DeviceError, MachineError, TimeUpError
 from autosched.schedule.outcomes import Rejection, RejectionKind
 from autosched.search.open_study import open_study
@@ -25,7 +28,7 @@ from autosched.store.database import Store, open_store
 from autosched.store.purging import Turned, purge_turned_down
 from autosched.store.trials import DEFAULT_SAMPLER, TrialRecord, list_trials
 from tests.examples.devices import Delegate, TableDevice
-from tests.examples.networks import residual
+from tests.examples.networks import BOARD, residual
 from tests.examples.studied import QUICK, Studied
 from tests.search.test_killing import ROOT, killed_when
 from tests.search.test_killing import pickled as pickled  # noqa: PLC0414 - a fixture
@@ -166,6 +169,53 @@ def test_however_often_it_is_killed_nothing_finished_is_lost(
     assert best.latency_us == pytest.approx(studied.best.latency_us)
     check_trials(found)
     assert [trial.sampler for trial in found].count(DEFAULT_SAMPLER) == 1
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(LASTS_S + 240)
+def test_workers_that_are_killed_cost_no_more_than_their_answers(
+    studied: Studied, tmp_path: Path
+) -> None:
+    """Real workers of the mock device, each killed whenever it comes to mind."""
+    url = f"sqlite:///{tmp_path}/workers.sqlite3"
+    truly = {
+        answer.kind.value
+        for answer in (*studied.records.probes.values(), *studied.records.reshards.values())
+        if isinstance(answer, Rejection)
+    }
+    chosen, stop, killed = random.Random(0), threading.Event(), 0
+
+    def kill_now_and_then(workers: list[WorkerDevice]) -> None:
+        nonlocal killed
+        while not stop.wait(chosen.uniform(0.2, 6.0)):
+            worker = chosen.choice(workers)
+            if worker.pid is not None:
+                killed += 1
+                worker.kill()
+
+    with open_store(url) as store:
+        for _seed in seeds():
+            workers = [WorkerDevice(BOARD) for _ in range(2)]
+            stop.clear()
+            killer = threading.Thread(target=kill_now_and_then, args=(workers,))
+            killer.start()
+            try:
+                with (
+                    DevicePool(workers) as pool,
+                    open_study(store, residual(), "n150", QUICK, NAME, pool) as study,
+                ):
+                    study.optimize(trials=_TRIALS)
+            except DeviceError:
+                pass  # lost too often in a row
+            finally:
+                stop.set()
+                killer.join()
+            assert stored_rejections(store) <= truly
+        assert killed
+        with open_study(store, residual(), "n150", QUICK, NAME, studied.device()) as study:
+            best = study.optimize(trials=2 * _TRIALS)
+    assert best is not None
+    assert best.latency_us == pytest.approx(studied.best.latency_us)
 
 
 @pytest.mark.soak

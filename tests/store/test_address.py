@@ -98,7 +98,6 @@ def test_a_path_that_is_no_text() -> None:
         file_url("caf\udce9")
 
 
-
 @pytest.mark.parametrize("directory", ["a%41", "a?b", "a#b"])
 def test_the_default_place_may_have_any_name(
     directory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
