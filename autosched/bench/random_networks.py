@@ -109,4 +109,5 @@ def random_formats(seed: int) -> Formats:
         end_activations=random.choice(ACTIVATION_TYPES),
         fidelity=random.choice(_FIDELITIES),
         end_fidelity=random.choice(_FIDELITIES),
+        fp32_accumulation=random.random() < 0.3,
     )

@@ -163,6 +163,13 @@ Activations = Annotated[
 FidelityOption = Annotated[
     str, typer.Option(metavar="NAME", help="LoFi, HiFi2, HiFi3 or HiFi4, for every layer.")
 ]
+Fp32Accumulation = Annotated[
+    bool,
+    typer.Option(
+        "--fp32-accumulation",
+        help="Keep the sums of convolutions and products in float32, not bfloat16.",
+    ),
+]
 WarmUps = Annotated[
     int | None, typer.Option(min=0, help="Runs before timing; on a card only. Default: 3.")
 ]

@@ -71,7 +71,8 @@ def transposed_full_inner_dim(candidate: Executable) -> bool:
 def few_inner_blocks(candidate: Executable) -> bool:
     """Whether BLOCK shards of several columns are written out by the last inner block alone.
 
-    Sums of one inner block with a bias, and of two without, are packed in place.
+    Sums of one inner block with a bias, and of two without, are packed in place: wrong where they
+    have another format than the output.
     """
     op, config = candidate.op, candidate.config
     if not isinstance(op, Convolution) or not isinstance(config, Conv2dConfig):
@@ -79,7 +80,7 @@ def few_inner_blocks(candidate: Executable) -> bool:
     wrong = 1 if op.has_bias else 2
     return config.compute.packer_l1_acc and any(
         _columns(step.outputs[0].layout) > 1
-        and step.outputs[0].layout.dtype is DataType.BFLOAT8_B
+        and (step.outputs[0].layout.dtype is DataType.BFLOAT8_B or config.compute.fp32_dest_acc_en)
         and _inner_blocks(op, config, step) == wrong
         for step in candidate.ops_of(_CONVOLUTION)
     )

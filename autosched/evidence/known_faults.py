@@ -101,8 +101,8 @@ KNOWN_FAULTS = (
     ),
     KnownFault(
         "block-few-inner-blocks",
-        "convolution on BLOCK shards of several columns, output bfloat8_b, packer_l1_acc: one "
-        "inner block with a bias, two without",
+        "convolution on BLOCK shards of several columns, output bfloat8_b or sums in "
+        "float32, packer_l1_acc: one inner block with a bias, two without",
         "infinite and wrong numbers",
         f"{_EXECUTED}; tt-metal 57353 and 52572 report the like",
         ("", ""),

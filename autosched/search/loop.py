@@ -16,7 +16,7 @@ from autosched.probing.restrictions import Restriction
 from autosched.schedule.outcomes import INCONCLUSIVE, RunOutcome
 from autosched.schedule.schedule import Schedule
 from autosched.search.run import Run, StopReason
-from autosched.search.samplers.proposals import Proposals, most_telling
+from autosched.search.samplers.proposals import Proposals, telling_trials
 from autosched.search.trial import run_repaired, run_trial
 from autosched.space.efforts import FIRST_LOOK, QUICK, Effort
 from autosched.store.trials import (
@@ -216,7 +216,7 @@ def informed(run: Run, joint: JointProblem, sampler: str) -> Proposals:
     """
     trials = run.trials
     telling = list_trials(
-        run.store, run.record, with_ops=True, numbers=most_telling(trials, _TOLD_AT_ONCE)
+        run.store, run.record, with_ops=True, numbers=telling_trials(trials, _TOLD_AT_ONCE)
     )
     whole = {trial.number: trial for trial in telling}
     return Proposals(

@@ -61,7 +61,8 @@ class Formats:
     """Formats of a whole network.
 
     ``end_activations`` and ``end_fidelity`` hold for the first and the last layer with weights and
-    for what lies outside them, ``activations`` and ``fidelity`` for everything between.
+    for what lies outside them, ``activations`` and ``fidelity`` for everything between. Sums of
+    convolutions and matrix products are kept in bfloat16 unless there is ``fp32_accumulation``.
     """
 
     weights: DataType = DataType.BFLOAT8_B
@@ -69,16 +70,24 @@ class Formats:
     end_activations: DataType = DataType.BFLOAT16
     fidelity: Fidelity = Fidelity.LOFI
     end_fidelity: Fidelity = Fidelity.HIFI2
+    fp32_accumulation: bool = False
 
     def __str__(self) -> str:
-        return (
+        text = (
             f"weights {self.weights}, activations {self.activations} "
             f"({self.end_activations} at both ends), {self.fidelity} "
             f"({self.end_fidelity} at both ends)"
         )
+        return f"{text}, sums in float32" if self.fp32_accumulation else text
 
 
-def parse_formats(weights: str = "", activations: str = "", fidelity: str = "") -> Formats:
+def parse_formats(
+    weights: str = "",
+    activations: str = "",
+    fidelity: str = "",
+    *,
+    fp32_accumulation: bool = False,
+) -> Formats:
     """Return the default formats with what the user named replaced.
 
     Raises:
@@ -90,6 +99,7 @@ def parse_formats(weights: str = "", activations: str = "", fidelity: str = "") 
         activations=_word(activations, default.activations, ACTIVATION_TYPES, "--activations"),
         fidelity=_word(fidelity, default.fidelity, tuple(Fidelity), "--fidelity"),
         end_fidelity=_word(fidelity, default.end_fidelity, tuple(Fidelity), "--fidelity"),
+        fp32_accumulation=fp32_accumulation,
     )
 
 
@@ -181,7 +191,7 @@ class LayerFormats:
         """Return a layer's compute-kernel configuration."""
         formats = self._formats
         fidelity = formats.end_fidelity if layer.name in self._ends else formats.fidelity
-        return ComputeConfig(math_fidelity=fidelity)
+        return ComputeConfig(math_fidelity=fidelity, fp32_dest_acc_en=formats.fp32_accumulation)
 
 
 def host_config(layer: Layer, formats: LayerFormats) -> FixedConfig:

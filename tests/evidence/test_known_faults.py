@@ -141,6 +141,7 @@ def from_dram(inner: int, width: int = 10, dtype: DataType = BF8) -> Case:
     return *case[:3], config, (DRAM_TILE,)
 
 
+IN_FLOAT32 = replace(Conv2dConfig().compute, fp32_dest_acc_en=True)
 ROW = {"groups": 64, "outer": 64, "inner": 64, "sides": (1, 64)}
 
 
@@ -153,6 +154,7 @@ ROW = {"groups": 64, "outer": 64, "inner": 64, "sides": (1, 64)}
         (conv(32, (2, 2), bias=False), "block-few-inner-blocks"),
         (conv(32, (3, 3), full_inner_dim=True), "block-few-inner-blocks"),
         (conv(transpose_shards=True), "block-few-inner-blocks"),
+        (conv(output_dtype=BF16, compute=IN_FLOAT32), "block-few-inner-blocks"),
         (dilated(44), "whole-height-slices"),
         (pool(), "pool-height-slices"),
         (pool(48), "pool-height-slices"),
@@ -185,6 +187,7 @@ def test_what_goes_wrong_is_known(device: WorkerDevice, case: Case, name: str):
         conv(96, bias=False),
         conv(output_dtype=BF16),
         conv(shard_layout=HEIGHT),
+        conv(96, bias=False, compute=IN_FLOAT32),
         conv(shard_layout=ShardLayout.WIDTH),
         conv(compute=replace(Conv2dConfig().compute, packer_l1_acc=False)),
         conv(outer=32),

@@ -67,6 +67,18 @@ def test_the_default_is_said_in_words() -> None:
     )
 
 
+def test_sums_in_float32_hold_for_every_layer_with_products() -> None:
+    formats = parse_formats(fp32_accumulation=True)
+    assert formats == Formats(fp32_accumulation=True)
+    assert str(formats) == f"{Formats()}, sums in float32"
+    configs = default_schedule(NETWORK, "n150", "0", formats).layers.values()
+    computed = [
+        config.compute for config in configs if isinstance(config, Conv2dConfig | MatmulConfig)
+    ]
+    assert computed
+    assert all(compute.fp32_dest_acc_en for compute in computed)
+
+
 def test_a_named_fidelity_holds_at_the_ends_too() -> None:
     formats = parse_formats("bfloat4_b", "BFLOAT16", "hifi3")
     assert formats == Formats(

@@ -112,7 +112,7 @@ _SAID = {
     Verdict.RIGHT: ("right", "green"),
     Verdict.IMPRECISE: (
         "imprecisely: each layer is right alone, but rounding adds up in the outputs; "
-        "--activations bfloat16 and a higher --fidelity round less",
+        "--activations bfloat16, a higher --fidelity and --fp32-accumulation round less",
         "yellow",
     ),
     Verdict.WRONG: ("WRONG", "red"),

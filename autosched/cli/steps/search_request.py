@@ -5,6 +5,7 @@ import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from autosched.cli import hints
 from autosched.device.interface import TimingSettings
@@ -19,7 +20,7 @@ from autosched.store.studies import StudyRecord
 class Target:
     """What is to be searched, as the user typed it.
 
-    ``formats`` and ``timing`` map option to value, "" or None where the user named none. ``start``
+    ``formats`` and ``timing`` map option to value, "", False or None where the user named none. ``start``
     is the file of a schedule to start from, which is read as data where ``safe`` is set.
     """
 
@@ -30,7 +31,7 @@ class Target:
     allow_host: bool
     name: str | None
     storage: str | None
-    formats: Mapping[str, str]
+    formats: Mapping[str, Any]
     timing: Mapping[str, int | None]
     jobs: int | None = None
     allow_known_faults: bool = False

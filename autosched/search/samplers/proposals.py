@@ -93,7 +93,7 @@ class Proposals:
         return self._recall(number)
 
 
-def most_telling(trials: Sequence[TrialRecord], most: int) -> list[int]:
+def telling_trials(trials: Sequence[TrialRecord], most: int) -> list[int]:
     """Return the numbers of the trials a sampler learns most from: the newest, then the best."""
     numbered = [(trial.number, trial) for trial in trials if trial.number is not None]
     newest = dict.fromkeys(number for number, _ in numbered[-(most - most // 3) :])

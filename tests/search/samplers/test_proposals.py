@@ -8,7 +8,7 @@ from autosched.budget import Budget
 from autosched.probing.joint_problem import Selection, spill_edges
 from autosched.schedule.outcomes import Rejection, RejectionKind
 from autosched.schedule.schedule import Provenance
-from autosched.search.samplers.proposals import Proposals, most_telling
+from autosched.search.samplers.proposals import Proposals, telling_trials
 from autosched.search.samplers.registry import SAMPLERS
 from autosched.store.trials import TrialRecord
 from tests.examples.studied import Studied
@@ -162,6 +162,6 @@ def test_the_newest_trials_tell_most_then_the_best() -> None:
         else replace(record_of(0.0, Rejection(RejectionKind.INVALID, "x")), number=number)
         for number in range(100)
     ]
-    assert most_telling(trials, 6) == [93, 95, 96, 97, 98, 99]
-    assert most_telling(trials, 1000) == list(range(100))
-    assert most_telling([], 6) == []
+    assert telling_trials(trials, 6) == [93, 95, 96, 97, 98, 99]
+    assert telling_trials(trials, 1000) == list(range(100))
+    assert telling_trials([], 6) == []
