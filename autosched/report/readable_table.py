@@ -9,7 +9,7 @@ from rich.text import Text
 from autosched.report.output import clean, styled
 
 # A column of words that is narrower breaks them into letters.
-_READABLE = 14
+_READABLE = 12
 _INDENT = 2
 
 
@@ -42,7 +42,7 @@ def _least_width(column: Column) -> int:
     cells = [_text(cell) for cell in (column.header, *column.cells)]
     widest = max(cell_len(line) for cell in cells for line in (cell.splitlines() or [""]))
     is_whole = column.no_wrap or column.justify == "right"
-    return widest if is_whole else min(widest, _READABLE)
+    return widest if is_whole else min(widest, max(_READABLE, cell_len(cells[0])))
 
 
 def _text(cell: RenderableType) -> str:
