@@ -20,8 +20,8 @@ from autosched.store.studies import StudyRecord
 class Target:
     """What is to be searched, as the user typed it.
 
-    ``formats`` and ``timing`` map option to value, "", False or None where the user named none. ``start``
-    is the file of a schedule to start from, which is read as data where ``safe`` is set.
+    ``formats`` and ``timing`` map option to value; "", False or None where the user named none.
+    ``start`` is the file of a schedule to start from, read as data where ``safe`` is set.
     """
 
     net: str
