@@ -11,7 +11,7 @@ from autosched.schedule.serialization import digest
 from autosched.store import models
 from autosched.store.damage import check_entity
 from autosched.store.database import Store, insert_missing
-from autosched.store.studies import check_name
+from autosched.store.studies import check_stored_name
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def save_calibration(store: Store, calibration: CalibrationRecord) -> None:
         StudyError: if its name is too long.
         StoreError: if the database refuses.
     """
-    check_name(calibration.name, "calibration")
+    check_stored_name(calibration.name, "calibration")
     values = {
         **vars(calibration),
         "coefficients": dict(calibration.coefficients),

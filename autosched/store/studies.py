@@ -20,7 +20,7 @@ LONGEST_NAME = 255
 """How many characters a name may have. PostgreSQL keeps no more; SQLite would."""
 
 
-def check_name(name: str, what: str = "study") -> None:
+def check_stored_name(name: str, what: str = "study") -> None:
     """Refuse a name that not every database keeps as it is.
 
     Raises:
@@ -85,7 +85,7 @@ def add_study(store: Store, study: StudyRecord) -> StudyRecord:
         StudyError: if there is a study of this name, or it is too long.
         StoreError: if the database refuses.
     """
-    check_name(study.name)
+    check_stored_name(study.name)
     row = models.StudyRow(**{**vars(study), "settings": dict(study.settings)})
     with store.writing() as session:
         if _named(session, study.name) is not None:
@@ -120,7 +120,7 @@ def find_study(store: Store, name: str) -> StudyRecord | None:
         StudyError: if no study can have the name.
         StoreError: if the database refuses.
     """
-    check_name(name)
+    check_stored_name(name)
     with store.reading() as session:
         row = _named(session, name)
         return None if row is None else _from_row(row, store.describe())
@@ -178,7 +178,7 @@ def find_study_id(store: Store, name: str) -> int:
         StudyError: if there is none.
         StoreError: if the database refuses.
     """
-    check_name(name)
+    check_stored_name(name)
     with store.reading() as session:
         found = session.scalar(select(models.StudyRow.id).where(models.StudyRow.name == name))
     return get_study(store, name).id or 0 if found is None else found

@@ -183,8 +183,8 @@ def test_a_search_tells_once_what_it_probes_again(outdated: str, invoke: Invoke)
     assert done.code == 0, done.err
     told = [line for line in done.err.splitlines() if line.startswith("Stale:")]
     assert told == [
-        f"Stale: {before:,} stored probes of another revision of the lowering; what is needed of "
-        "them is probed again"
+        f"Stale: {before:,} stored probes of another revision of the lowering, or of a machine "
+        "that failed; what is needed of them is probed again"
     ]
     assert "error" not in done.err
     assert done.json["stale_probes"] == before
