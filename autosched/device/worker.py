@@ -354,7 +354,7 @@ class WorkerDevice:
         return "\n".join(self._log.read().decode(errors="replace").splitlines()[-5:])
 
 
-_SIMULATOR_FAULT = re.compile(r"^ERROR: *(.+)$", re.MULTILINE)
+_SIMULATOR_FAULT = re.compile(r"^(?:\[\d+\] )?ERROR: *(.+)$", re.MULTILINE)
 
 
 def _fault_in(words: str) -> str:

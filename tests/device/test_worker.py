@@ -408,7 +408,7 @@ def test_layers_are_told_as_they_are_executed(
 def test_the_layer_that_stops_the_simulator_is_named_with_its_words(
     telling: Callable[..., WorkerDevice], network: Network
 ) -> None:
-    stops = "print('ERROR: UndefinedBehavior: tensix_unpacr', flush=True); sys.exit(1)"
+    stops = "print('[4812] ERROR: UndefinedBehavior: tensix_unpacr', flush=True); sys.exit(1)"
     answer, told = executed(telling(stops), network)
     assert told == ["x", "stem"]
     assert isinstance(answer, Rejection)
