@@ -13,8 +13,6 @@ SIMULATE_EXAMPLES = (
     "autosched simulate --board p150 --seed 1000 --effort full --write executed.json",
 )
 
-_KEPT = "candidate in the table of --write"
-
 
 def simulate(  # noqa: PLR0913 - one parameter per option
     networks: Annotated[
@@ -73,7 +71,8 @@ def simulate(  # noqa: PLR0913 - one parameter per option
         side,
     )
     again = hints.command("simulate", "--seed", str(seed))
-    with opened_output(as_json) as output, interruptible(output, GoingOn(again), _KEPT):
+    kept = "" if write is None else "candidate in the table of --write"
+    with opened_output(as_json) as output, interruptible(output, GoingOn(again), kept):
         is_right = simulate_candidates(output, asked)
     if not is_right:
         raise typer.Exit(1)

@@ -43,7 +43,7 @@ from autosched.schedule.schedule import Schedule
 from autosched.search.settings import Settings
 from autosched.space.efforts import find_effort
 from autosched.store.database import Store, open_writable
-from autosched.whole_files import check_name
+from autosched.whole_files import check_name, replace_file
 
 _NO_HAND_TUNED = SearchError(
     "nobody has written a hand-tuned schedule for this network, board and batch; put one into the "
@@ -308,7 +308,7 @@ def _write(
 ) -> None:
     if request.markdown is not None:
         page = comparison_markdown(comparisons, request.command, failed)
-        Path(request.markdown).write_text(page, encoding="utf-8")
+        replace_file(Path(request.markdown), page)
     if request.plot is not None:
         from autosched.report.bench_tables import write_plot
 
@@ -322,6 +322,7 @@ def time_solver(output: Screen, request: BenchRequest) -> None:
         AutoschedError: for everything the user can put right.
     """
     request.check()
+    _check_timed_alone(request)
     speeds = []
     kind = choose_device(request.device)
     with closing(prepared_benches(output, request, kind)) as benches:
@@ -331,9 +332,24 @@ def time_solver(output: Screen, request: BenchRequest) -> None:
             speeds.append(measure_solver(prepared.bench))
     print_speeds(output.console, speeds)
     if request.markdown is not None:
-        Path(request.markdown).write_text(speeds_markdown(speeds), encoding="utf-8")
+        replace_file(Path(request.markdown), speeds_markdown(speeds))
         say(output.console, f"Written: {request.markdown}")
     if request.plot is not None:
         write_growth(speeds, Path(request.plot))
         say(output.console, f"Written: {request.plot}")
     output.result({"solver": [speed.to_plain() for speed in speeds]})
+
+
+def _check_timed_alone(request: BenchRequest) -> None:
+    """Refuse what says how methods are compared, where none is."""
+    named = {
+        "--method": request.methods,
+        "--all-samplers": request.all_samplers,
+        "--trials": request.trials is not None,
+        "--speed": request.speed,
+    }
+    idle = [option for option, is_named in named.items() if is_named]
+    if idle:
+        raise SearchError(
+            f"--solver times the exact solver and compares nothing; leave out {', '.join(idle)}"
+        )

@@ -24,7 +24,7 @@ from autosched.report.progress import SearchScreen
 from autosched.search.settings import Settings
 from autosched.space.efforts import find_effort
 from autosched.store.database import Store, open_writable
-from autosched.whole_files import check_name
+from autosched.whole_files import check_name, replace_file
 
 _STUDIES = Path(__file__).resolve().parents[3] / "studies"
 
@@ -180,9 +180,7 @@ def _covered(
 def _write(request: CoverageRequest, rows: Sequence[CoverageRow]) -> None:
     """Write the table as far as it is: an interruption leaves what was reached."""
     if request.markdown is not None:
-        Path(request.markdown).write_text(
-            coverage_markdown(rows, request.command), encoding="utf-8"
-        )
+        replace_file(Path(request.markdown), coverage_markdown(rows, request.command))
 
 
 def _captured(output: Screen, net: str, request: CoverageRequest) -> Captured:

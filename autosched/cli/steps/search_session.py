@@ -48,13 +48,17 @@ class GoingOn:
 def interruptible(
     output: Screen, going_on: GoingOn, kept: str = "finished trial and probe"
 ) -> Iterator[None]:
-    """Say how to go on if a signal ends the body, whatever a library made of it."""
+    """Say how to go on if a signal ends the body, whatever a library made of it.
+
+    ``kept`` says what of it is stored, "" where nothing is.
+    """
     try:
         yield
     except BaseException:
         if not exits.received():
             raise
-        say(output.console, f"\nInterrupted; every {kept} is stored. Go on with:")
+        stored = f"; every {kept} is stored" if kept else ""
+        say(output.console, f"\nInterrupted{stored}. Go on with:")
         say(output.console, f"  {going_on.command}", "cyan")
         raise exits.Interrupted from None
 
