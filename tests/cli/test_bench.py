@@ -65,7 +65,7 @@ def test_the_solver_is_timed(studied: Studied, invoke: Invoke, tmp_path: Path) -
         (("--method", "magic"), "unknown method 'magic'; it is one of default, height, greedy"),
         (("--method", "tpe", "--sampler-trials", "19"), "tpe draws its first 10 trials at random"),
         (("--all-samplers", "--sampler-trials", "99"), "nsga2 draws its first 50 trials at rand"),
-        (("--solver", "--trials", "3", "--speed"), "nothing; leave out --trials, --speed"),
+        (("--solver", "--trials", "3", "--speed"), "times the exact solver and compares nothing"),
         (("--board", "n1500"), "unknown board 'n1500'; the boards are n150"),
         (("--effort", "heroic"), "unknown effort 'heroic'; it is one of quick"),
         (("--plot", "bench.png"), "--plot bench.png: name a file that ends in .html"),

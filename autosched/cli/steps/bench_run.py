@@ -321,8 +321,8 @@ def time_solver(output: Screen, request: BenchRequest) -> None:
     Raises:
         AutoschedError: for everything the user can put right.
     """
-    request.check()
     _check_timed_alone(request)
+    request.check()
     speeds = []
     kind = choose_device(request.device)
     with closing(prepared_benches(output, request, kind)) as benches:
