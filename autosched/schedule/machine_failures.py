@@ -28,6 +28,7 @@ _SYSTEM_SAYS = re.compile(
     r"|std::bad_alloc"
     r"|Resource temporarily unavailable"
     r"|filesystem error"
+    r"|bad file: "  # yaml-cpp's
     r"|Failed to (?:write|open|create|read|rename) (?:file|directory)"
     r"|Killed signal terminated program"
     r"|command not found",

@@ -22,6 +22,7 @@ BUILD = (
         BUILD.format(log="sh: 1: /cache/runtime/sfpi/riscv-tt-elf-g++: Permission denied"),
         "Failed to generate binaries for t Failed to write file: /cache/kernels/n150/kernel_args.h",
         "filesystem error: cannot create directories: No such file or directory [/cache]",
+        "bad file: /cache/runtime-root/tt_metal/core_descriptors/wormhole_b0_80_arch.yaml",
         "std::bad_alloc",
         "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes",
     ],
