@@ -167,7 +167,7 @@ Fp32Accumulation = Annotated[
     bool,
     typer.Option(
         "--fp32-accumulation",
-        help="Keep the sums of convolutions and products in float32, not bfloat16.",
+        help="Keep sums in float32, not bfloat16; but of linear layers with a bias.",
     ),
 ]
 WarmUps = Annotated[

@@ -62,7 +62,8 @@ class Formats:
 
     ``end_activations`` and ``end_fidelity`` hold for the first and the last layer with weights and
     for what lies outside them, ``activations`` and ``fidelity`` for everything between. Sums of
-    convolutions and matrix products are kept in bfloat16 unless there is ``fp32_accumulation``.
+    convolutions and matrix products are kept in bfloat16 unless there is ``fp32_accumulation``;
+    those of linear layers with a bias always.
     """
 
     weights: DataType = DataType.BFLOAT8_B
@@ -191,7 +192,18 @@ class LayerFormats:
         """Return a layer's compute-kernel configuration."""
         formats = self._formats
         fidelity = formats.end_fidelity if layer.name in self._ends else formats.fidelity
-        return ComputeConfig(math_fidelity=fidelity, fp32_dest_acc_en=formats.fp32_accumulation)
+        return ComputeConfig(
+            math_fidelity=fidelity,
+            fp32_dest_acc_en=formats.fp32_accumulation and not _adds_a_bias_apart(layer),
+        )
+
+
+def _adds_a_bias_apart(layer: Layer) -> bool:
+    """Return whether a layer's sums are read again to add the bias.
+
+    Of float32 sums, the simulator calls what the unpacker then does undefined (ttnn 0.81.1).
+    """
+    return isinstance(layer.op, Linear) and layer.op.has_bias
 
 
 def host_config(layer: Layer, formats: LayerFormats) -> FixedConfig:

@@ -67,16 +67,17 @@ def test_the_default_is_said_in_words() -> None:
     )
 
 
-def test_sums_in_float32_hold_for_every_layer_with_products() -> None:
+def test_sums_in_float32_hold_for_products_but_where_a_bias_is_added_apart() -> None:
     formats = parse_formats(fp32_accumulation=True)
     assert formats == Formats(fp32_accumulation=True)
     assert str(formats) == f"{Formats()}, sums in float32"
     configs = default_schedule(NETWORK, "n150", "0", formats).layers.values()
-    computed = [
-        config.compute for config in configs if isinstance(config, Conv2dConfig | MatmulConfig)
-    ]
-    assert computed
-    assert all(compute.fp32_dest_acc_en for compute in computed)
+    computed = {
+        type(config): config.compute.fp32_dest_acc_en
+        for config in configs
+        if isinstance(config, Conv2dConfig | MatmulConfig)
+    }
+    assert computed == {Conv2dConfig: True, MatmulConfig: False}
 
 
 def test_a_named_fidelity_holds_at_the_ends_too() -> None:
