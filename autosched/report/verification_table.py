@@ -14,6 +14,7 @@ _COLUMNS = (
     "network",
     "batch",
     "board",
+    "formats",
     "best",
     "verdict",
     "PCC",
@@ -24,7 +25,7 @@ _COLUMNS = (
     "took",
     "with",
 )
-_KEY = 3
+_KEY = 4
 _TITLE = "# Verified schedules"
 _LEGEND = (
     "Made by `autosched verify STUDY --table FILE`, which adds or replaces the study's row. The "
@@ -42,12 +43,14 @@ class VerifiedSchedule:
     """A study's best schedule with what its execution came to.
 
     ``whole`` is its verdict as a whole, None where it was not executed, with the ``pcc`` and
-    ``top1`` of the output that agrees least; ``latency`` as words, ``made_with`` says what ran it.
+    ``top1`` of the output that agrees least; ``latency`` and the ``formats`` of most layers are
+    words, and ``made_with`` says what ran it.
     """
 
     network: str
     batch: int
     board: str
+    formats: str
     latency: str
     whole: Verdict | None
     pcc: float | None
@@ -67,6 +70,7 @@ class VerifiedSchedule:
             self.network,
             str(self.batch),
             self.board,
+            self.formats,
             self.latency,
             "not executed as a whole" if self.whole is None else self.whole.value,
             "-" if self.pcc is None else f"{self.pcc:.4f}",
@@ -80,7 +84,7 @@ class VerifiedSchedule:
 
 
 def add_verified(path: Path, made: VerifiedSchedule) -> None:
-    """Add a schedule's row to a page, in place of an earlier one of its network and board.
+    """Add a schedule's row to a page, in place of an earlier one of its network, board and formats.
 
     Raises:
         StoreError: if the file cannot be read or written, or is another page.

@@ -73,6 +73,12 @@ class Formats:
     end_fidelity: Fidelity = Fidelity.HIFI2
     fp32_accumulation: bool = False
 
+    @property
+    def inside(self) -> str:
+        """What most layers have, in few words: weights, activations, fidelity."""
+        text = f"{self.weights} weights, {self.activations}, {self.fidelity}"
+        return f"{text}, float32 sums" if self.fp32_accumulation else text
+
     def __str__(self) -> str:
         text = (
             f"weights {self.weights}, activations {self.activations} "

@@ -15,6 +15,7 @@ MADE = VerifiedSchedule(
     "resnet18",
     1,
     "n150",
+    "bfloat8_b weights, bfloat8_b, LoFi",
     "449.1 µs (estimated)",
     Verdict.RIGHT,
     0.99951,
@@ -33,8 +34,9 @@ def test_a_row_says_what_came_of_it(tmp_path: Path):
     page = tmp_path / "verified.md"
     add_verified(page, MADE)
     assert rows(page) == [
-        "| resnet18 | 1 | n150 | 449.1 µs (estimated) | right | 0.9995 | 100.0% | 1 of 1 | 0.9998 "
-        "| mean (not simulated) | 1 min 15 s | simulated, ttnn 0.81.1 |"
+        "| resnet18 | 1 | n150 | bfloat8_b weights, bfloat8_b, LoFi | 449.1 µs (estimated) | right "
+        "| 0.9995 | 100.0% | 1 of 1 | 0.9998 | mean (not simulated) | 1 min 15 s "
+        "| simulated, ttnn 0.81.1 |"
     ]
 
 

@@ -71,6 +71,7 @@ def test_sums_in_float32_hold_for_products_but_where_a_bias_is_added_apart() -> 
     formats = parse_formats(fp32_accumulation=True)
     assert formats == Formats(fp32_accumulation=True)
     assert str(formats) == f"{Formats()}, sums in float32"
+    assert formats.inside == "bfloat8_b weights, bfloat8_b, LoFi, float32 sums"
     configs = default_schedule(NETWORK, "n150", "0", formats).layers.values()
     computed = {
         type(config): config.compute.fp32_dest_acc_en

@@ -184,6 +184,7 @@ def _verified(
         made.network,
         made.batch,
         made.board,
+        Settings.from_plain(subject.record.settings).formats.inside,
         words.latency(made.latency_us, made.latency_kind),
         None if whole is None else whole[0].verdict,
         None if whole is None else whole[0].pcc,
