@@ -31,6 +31,10 @@ _KINDS = (
 )
 
 
+class RefusedError(RuntimeError):
+    """A configuration that the lowering itself does not take; the message says why."""
+
+
 class LayoutMismatchError(RuntimeError):
     """ttnn ran what it was asked in another layout; the message says what was asked, and got."""
 
@@ -38,10 +42,10 @@ class LayoutMismatchError(RuntimeError):
 def classify(error: BaseException, layer: str = "") -> Rejection:
     """Return the rejection that ``error`` amounts to, with ttnn's own words.
 
-    It is a refusal where ttnn's host code or its bindings say so, in words that are known. An error
-    of theirs in other words is unclassified, and one of another type (an assertion, a missing
-    attribute) is a crash, a defect of ttnn or of autosched: neither says anything about the
-    configuration.
+    It is a refusal where ttnn's host code or its bindings say so, in words that are known, or the
+    lowering itself does. An error in other words is unclassified, and one of another type (an
+    assertion, a missing attribute) is a crash, a defect of ttnn or of autosched: neither says
+    anything about the configuration.
 
     Only the text is kept: an exception's traceback would keep tensors, and with them L1, alive.
 
@@ -59,7 +63,8 @@ def classify(error: BaseException, layer: str = "") -> Rejection:
     for pattern, kind in _KINDS:
         if pattern.search(message):
             return Rejection(kind, message, layer)
-    is_refused = _REFUSED.match(text) or _NOT_BOUND.search(text)
+    is_ours = isinstance(error, RefusedError)
+    is_refused = is_ours or _REFUSED.match(text) or _NOT_BOUND.search(text)
     kind = RejectionKind.INVALID if is_refused else RejectionKind.UNCLASSIFIED
     return Rejection(kind, message if is_refused else _named(error)[:_MAX_MESSAGE], layer)
 

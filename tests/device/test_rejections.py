@@ -1,6 +1,6 @@
 import pytest
 
-from autosched.device.rejections import LayoutMismatchError, classify
+from autosched.device.rejections import LayoutMismatchError, RefusedError, classify
 from autosched.errors import MachineError
 from autosched.schedule.outcomes import Rejection, RejectionKind
 
@@ -41,6 +41,11 @@ def test_texts_have_their_kind(kind: RejectionKind, text: str) -> None:
 def test_an_assertion_without_words_of_its_own_is_a_refusal() -> None:
     bare = "TT_FATAL @ /project/ttnn/cpp/x.cpp:7: a == b\nbacktrace:\n --- frame"
     assert classify(RuntimeError(bare)).kind is RejectionKind.INVALID
+
+
+def test_what_the_lowering_does_not_take_is_a_refusal() -> None:
+    error = RefusedError("softmax runs along channels or features only")
+    assert classify(error, "soft") == Rejection(RejectionKind.INVALID, str(error), "soft")
 
 
 def test_bindings_that_take_no_such_argument_are_invalid() -> None:

@@ -27,6 +27,7 @@ DECIDES_NOTHING = {
     "network.graph",
     "network.host_ops",
     "schedule.configurations",
+    "schedule.machine_failures",
     "schedule.outcomes",
     "schedule.schedule",
     "schedule.serialization",

@@ -15,7 +15,7 @@ import ttnn
 
 from autosched.boards import Board
 from autosched.device.asked_layouts import check_brought
-from autosched.device.rejections import LayoutMismatchError
+from autosched.device.rejections import LayoutMismatchError, RefusedError
 from autosched.device.ttnn.ttnn_types import (
     DATA_TYPES,
     PAGE_LAYOUTS,
@@ -139,11 +139,11 @@ def refuse_slices_of_l1(config: Conv2dConfig | PoolConfig, tensor: Tensor) -> No
     """Refuse what ttnn would ignore: slices of a tensor that is in L1 as a whole.
 
     Raises:
-        RuntimeError: naming the field and its legal values.
+        RefusedError: naming the field and its legal values.
     """
     if config.slicing in SLICINGS and layout_of(tensor).memory is Memory.L1:
         legal = "l1_full or auto" if isinstance(config, Conv2dConfig) else "auto"
-        raise RuntimeError(f"slicing is {config.slicing!r}; legal is {legal} for an input in L1")
+        raise RefusedError(f"slicing is {config.slicing!r}; legal is {legal} for an input in L1")
 
 
 def _refuse_other_shards(config: PoolConfig, layout: TensorLayout) -> None:

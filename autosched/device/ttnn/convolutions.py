@@ -6,6 +6,7 @@ from typing import Any
 
 import ttnn
 
+from autosched.device.rejections import RefusedError
 from autosched.device.ttnn.calls import (
     Call,
     Tensor,
@@ -69,7 +70,7 @@ def _folded(call: Call, op: Conv2d) -> _Source:
     channels = rows.padded_shape[-1]
     stem = fold_stem(op, call.input_shape, channels)
     if stem is None:
-        raise RuntimeError(
+        raise RefusedError(
             "fold_input is True; legal is False: it takes few channels, and windows that leave no "
             "pixel out"
         )

@@ -7,6 +7,7 @@ import torch
 import ttnn
 from ttnn.operations.normalization import dram_group_norm_virtual_columns
 
+from autosched.device.rejections import RefusedError
 from autosched.device.ttnn.calls import Call, Tensor, remembered, reshaped
 from autosched.device.ttnn.ttnn_types import layout_of
 from autosched.network.operators import GroupNorm, LayerNorm, Softmax
@@ -18,7 +19,7 @@ def _run_softmax(call: Call) -> Tensor:
     """Channels of images and features of vectors alike are the device's last dimension."""
     call.config_of(FixedConfig)
     if call.op(Softmax).dim != 1:
-        raise RuntimeError("softmax runs along channels or features only")
+        raise RefusedError("softmax runs along channels or features only")
     return ttnn.softmax(call.inputs[0], dim=-1)
 
 
@@ -58,7 +59,7 @@ def _run_group_norm(call: Call) -> Tensor:
     (tensor,) = call.inputs
     op, (batch, channels, height, width) = call.op(GroupNorm), call.input_shape
     if channels % TILE:
-        raise RuntimeError(f"group norm takes multiples of {TILE} channels, not {channels}")
+        raise RefusedError(f"group norm takes multiples of {TILE} channels, not {channels}")
     device = call.context.device
     grid = ttnn.determine_expected_group_norm_dram_grid_size(
         device=device,

@@ -8,7 +8,7 @@ import ttnn
 
 from autosched.boards import Board
 from autosched.device.asked_layouts import asked_layout, check_left, is_as_asked
-from autosched.device.rejections import classify
+from autosched.device.rejections import RefusedError, classify
 from autosched.device.ttnn import (
     convolutions,
     eltwise,
@@ -100,11 +100,11 @@ def checked(layer: Layer, config: LayerConfig) -> LayerConfig:
     """Return a layer's configuration if its operator has every value of it.
 
     Raises:
-        RuntimeError: naming the field and its legal values.
+        RefusedError: naming the field and its legal values.
     """
     if isinstance(config, config_type(layer)):
         for fault in layer_faults(layer, config):
-            raise RuntimeError(str(fault))
+            raise RefusedError(str(fault))
     return config
 
 

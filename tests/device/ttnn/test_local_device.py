@@ -76,9 +76,9 @@ def test_defects_are_crashes_with_their_text(laboratory: Findings, error: str, w
     assert run == ["CRASH", words, "soft"]
 
 
-def test_a_refusal_is_an_invalid_configuration(laboratory: Findings) -> None:
+def test_an_error_in_words_that_nobody_knows_is_unclassified(laboratory: Findings) -> None:
     probe, run = laboratory["defects_are_crashes"]["RuntimeError"]
-    assert (probe[0], run) == ("INVALID", ["INVALID", "no", "soft"])
+    assert (probe[0], run) == ("UNCLASSIFIED", ["UNCLASSIFIED", "RuntimeError: no", "soft"])
 
 
 @pytest.mark.parametrize("name", ["conv3x3", "block", "pointwise"])
