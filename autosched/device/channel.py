@@ -6,8 +6,11 @@ stop half-way. A message is pickled, with its length before it.
 
 import math
 import pickle
+import select
 import socket
 import struct
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +18,7 @@ from autosched.budget import UNLIMITED, Budget
 
 _LENGTH = struct.Struct("!Q")
 _CHUNK_BYTES = 1 << 20
+_SLICE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,20 @@ class Channel:
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
+        self._left_s = math.inf
+
+    def allow(self, seconds: float) -> None:
+        """Let what follows take so long, of the time in which this process runs.
+
+        While it is stopped (Ctrl-Z, a container that is paused) the other end may be, too.
+        """
+        self._left_s = seconds
 
     def send(self, message: Any, budget: Budget = UNLIMITED) -> None:
         """Send a message.
 
         Raises:
-            TimeoutError: if the budget is up before the other end has taken all of it.
+            TimeoutError: if the time is up before the other end has taken all of it.
             OSError: if the other end has hung up.
         """
         # Tensors travel by value: torch's own pickling of shared memory is multiprocessing's.
@@ -46,14 +58,15 @@ class Channel:
         for part in (_LENGTH.pack(len(data)), data):
             rest = memoryview(part)
             while rest:
-                self._wait(budget)
-                rest = rest[self._end.send(rest[:_CHUNK_BYTES]) :]
+                self._wait(budget, select.POLLOUT)
+                with suppress(BlockingIOError):
+                    rest = rest[self._end.send(rest[:_CHUNK_BYTES], socket.MSG_DONTWAIT) :]
 
     def receive(self, budget: Budget = UNLIMITED) -> Any:
         """Return the next message.
 
         Raises:
-            TimeoutError: if the budget is up before all of it is there.
+            TimeoutError: if the time is up before all of it is there.
             EOFError: if the other end has hung up.
             OSError: if the other end has died.
         """
@@ -68,16 +81,27 @@ class Channel:
         data = bytearray(length)
         rest = memoryview(data)
         while rest:
-            self._wait(budget)
+            self._wait(budget, select.POLLIN)
             read = self._end.recv_into(rest, min(len(rest), _CHUNK_BYTES))
             if not read:
                 raise EOFError
             rest = rest[read:]
         return data
 
-    def _wait(self, budget: Budget) -> None:
-        """Let the next call on the socket take what is left of the budget."""
-        left_s = budget.left_s
-        if left_s <= 0.0:
-            raise TimeoutError
-        self._end.settimeout(left_s if math.isfinite(left_s) else None)
+    def _wait(self, budget: Budget, event: int) -> None:
+        """Wait until the socket can be read or written, as long as there is time.
+
+        What is there already counts when the time is up as well.
+        """
+        waiting = select.poll()
+        waiting.register(self._end, event)
+        while True:
+            slice_s = min(max(0.0, min(budget.left_s, self._left_s)), _SLICE_S)
+            began = time.monotonic()
+            is_ready = waiting.poll(math.ceil(1000 * slice_s))
+            # What took much longer than was asked for: it was stopped meanwhile.
+            self._left_s -= min(time.monotonic() - began, 2 * _SLICE_S)
+            if is_ready:
+                return
+            if slice_s <= 0.0:
+                raise TimeoutError

@@ -63,6 +63,7 @@ _STARTS = 3
 # So many requests that cost a worker in a row are no accident of single candidates. One that hangs
 # takes minutes to find out.
 _MOST_LOSSES = {RejectionKind.CRASH: 10, RejectionKind.HANG: 3}
+_ASKED_ALONE = ("probe", "reshard", "execute_layer")
 
 
 class _WorkerLostError(Exception):
@@ -104,6 +105,8 @@ class WorkerDevice:
         self._channel: Channel | None = None
         self._log: IO[bytes] | None = None
         self._losses = dict.fromkeys(_MOST_LOSSES, 0)
+        self._last_loss = ""
+        self._answered: tuple[str, Any] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -216,7 +219,8 @@ class WorkerDevice:
                 words = self._last_words()
                 self._end()
                 if left == 0 or error.kind is RejectionKind.HANG:
-                    raise self._unusable("cannot be opened", error, words) from None
+                    said = f"{error}\n{words}" if words else str(error)
+                    raise self._unusable("cannot be opened", said) from None
             except BaseException:
                 self._end()
                 raise
@@ -252,11 +256,8 @@ class WorkerDevice:
             if isinstance(answer, AutoschedError):
                 raise answer
 
-    def _unusable(self, what: str, error: _WorkerLostError, words: str) -> DeviceError:
-        return DeviceError(
-            f"the {self.kind} device {self.board.name} {what}: {error}"
-            + (f"\n{words}" if words else "")
-        )
+    def _unusable(self, what: str, words: str) -> DeviceError:
+        return DeviceError(f"the {self.kind} device {self.board.name} {what}: {words}")
 
     def _ask(
         self,
@@ -266,6 +267,7 @@ class WorkerDevice:
         report: "Callable[[Any], None]" = lambda _news: None,
     ) -> Any:
         check_time(budget)
+        self._check_health(budget)
         self.start(budget)
         try:
             answer = self._exchange(
@@ -274,8 +276,10 @@ class WorkerDevice:
         except _WorkerLostError as error:
             words = self._last_words()
             self._end()
-            self._lose(error, words)
             said = _fault_in(words)
+            if not said:  # what a simulator lacks is no fault of the device
+                self._losses[error.kind] += 1
+                self._last_loss = f"{error}\n{words}" if words else str(error)
             return Rejection(error.kind, f"{error}: {said}" if said else str(error))
         except BaseException:
             # Ctrl-C or the caller's end of time while the answer is under way: the next request
@@ -283,23 +287,36 @@ class WorkerDevice:
             self._end()
             raise
         self._losses = dict.fromkeys(_MOST_LOSSES, 0)
+        if method in _ASKED_ALONE and not isinstance(answer, Rejection | AutoschedError):
+            self._answered = method, argument
         if isinstance(answer, MachineError):
             raise MachineError(f"{answer}\n{_advice()}")
         if isinstance(answer, AutoschedError):
             raise answer
         return answer
 
-    def _lose(self, error: _WorkerLostError, words: str) -> None:
-        """Count the loss of a worker.
+    def _check_health(self, budget: Budget) -> None:
+        """After too many losses in a row, ask once more what was answered before.
 
         Raises:
-            DeviceError: if there were too many with no answer in between.
+            DeviceError: if nothing ever was, or the device is lost over that, too.
         """
-        self._losses[error.kind] += 1
-        if self._losses[error.kind] >= _MOST_LOSSES[error.kind]:
-            lost = f"was lost {self._losses[error.kind]} times in a row, the last time"
-            self._losses = dict.fromkeys(_MOST_LOSSES, 0)
-            raise self._unusable(lost, error, words)
+        if all(self._losses[kind] < most for kind, most in _MOST_LOSSES.items()):
+            return
+        times = sum(self._losses.values())
+        self._losses = dict.fromkeys(_MOST_LOSSES, 0)
+        if self._answered is not None:
+            self.start(budget)
+            try:
+                self._exchange(self._answered, self._limit_s(*self._answered), budget)
+            except _WorkerLostError:
+                self._end()
+            except BaseException:
+                self._end()
+                raise
+            else:
+                return  # it is the candidates
+        raise self._unusable(f"was lost {times} times in a row, the last time", self._last_loss)
 
     def _limit_s(self, method: str, argument: Any) -> float:
         """Return how long a healthy device may take for a request."""
@@ -323,12 +340,12 @@ class WorkerDevice:
     ) -> Any:
         """Send a message and return its answer; every news on the way has the limit of its own."""
         assert self._channel is not None  # noqa: S101 - only called while a child lives
-        until = budget.part(limit_s)
         try:
-            self._channel.send(message, until)
-            while isinstance(answer := self._channel.receive(until), News):
+            self._channel.allow(limit_s)
+            self._channel.send(message, budget)
+            while isinstance(answer := self._channel.receive(budget), News):
                 report(answer.value)
-                until = budget.part(limit_s)
+                self._channel.allow(limit_s)
         except TimeoutError:
             if budget.is_up:
                 raise TimeUpError("the time was up before the device answered") from None
@@ -378,8 +395,8 @@ def _advice() -> str:
         free = str(error.strerror)
     return (
         f"Compiled kernels are kept in {path} ({free}): make room there, or set AUTOSCHED_CACHE to "
-        "another directory; autosched doctor looks at it. Nothing of this was stored, and what was "
-        "answered before is: resume the study"
+        "another directory; autosched doctor looks at it. What was answered before is stored: the "
+        "study goes on once this works"
     )
 
 

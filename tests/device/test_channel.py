@@ -1,9 +1,11 @@
 """Messages that arrive whole, or not in time."""
 
+import select
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -73,3 +75,41 @@ def test_hanging_up_ends_the_wait(ends: tuple[Channel, Channel]) -> None:
         there.receive()
     with pytest.raises(BrokenPipeError):
         there.send("anyone?")
+
+
+def test_an_answer_that_is_there_counts_when_the_time_is_up(ends: tuple[Channel, Channel]) -> None:
+    here, there = ends
+    here.send("answer")
+    there.allow(0.0)
+    assert there.receive(Budget.of(0.0)) == "answer"
+
+
+def test_time_in_which_the_process_was_stopped_does_not_count(
+    ends: tuple[Channel, Channel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was for an hour, in its first wait; the answer comes in the second."""
+    here, there = ends
+    now, stopped_s = [0.0], [3600.0, 1.0]
+
+    def polled(_timeout_ms: float) -> list[tuple[int, int]]:
+        now[0] += stopped_s.pop(0) if stopped_s else 1.0
+        return [] if stopped_s else [(0, select.POLLIN)]
+
+    poll = SimpleNamespace(register=lambda *_: None, poll=polled)
+    here.send("answer")
+    monkeypatch.setattr("autosched.device.channel.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(
+        "autosched.device.channel.select",
+        SimpleNamespace(poll=lambda: poll, POLLIN=select.POLLIN, POLLOUT=select.POLLOUT),
+    )
+    there.allow(120.0)
+    assert there.receive() == "answer"
+
+
+def test_a_limit_ends_the_wait_as_a_budget_does(ends: tuple[Channel, Channel]) -> None:
+    _, there = ends
+    there.allow(0.2)
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        there.receive()
+    assert time.monotonic() - began < 30

@@ -261,7 +261,7 @@ def test_a_device_that_is_lost_again_and_again_ends_the_search(
 ) -> None:
     says = "print('the card fell off the bus', flush=True)"
     with fake(before_request=f"{says}\n{end}", deadline_s=0.3) as device:
-        for _ in range(most - 1):
+        for _ in range(most):
             answer = device.probe(FITS)
             assert isinstance(answer, Rejection)
             assert answer.kind is kind
@@ -270,6 +270,45 @@ def test_a_device_that_is_lost_again_and_again_ends_the_search(
         ):
             device.probe(FITS)
         assert isinstance(device.probe(FITS), Rejection)
+
+
+# A worker without ttnn that does not survive one of two requests.
+PICKY = """\
+#!{python}
+import os, signal, socket, sys
+from autosched.device.channel import Channel
+from tests.examples.device_layers import FITS
+channel = Channel(socket.socket(fileno=int(sys.argv[-1])))
+channel.receive()
+channel.send("ready")
+while True:
+    if channel.receive()[1] != FITS:
+        {die}
+    channel.send("fine")
+"""
+
+
+def test_candidates_that_all_crash_do_not_speak_against_a_device_that_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "worker"
+    script.write_text(PICKY.format(python=sys.executable, die=DIE))
+    script.chmod(0o755)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setattr(sys, "executable", str(script))
+    with WorkerDevice(BOARD) as device:
+        assert device.probe(FITS) == "fine"
+        for _ in range(12):
+            assert isinstance(device.probe(LARGE), Rejection)
+
+
+def test_what_a_simulator_lacks_does_not_speak_against_it(
+    telling: Callable[..., WorkerDevice],
+) -> None:
+    stops = "print('ERROR: UnimplementedFunctionality: sfpu op', flush=True); sys.exit(1)"
+    with telling(stops) as device:
+        for _ in range(12):
+            assert isinstance(device.probe(FITS), Rejection)
 
 
 def test_a_signal_without_a_name_is_told_by_its_number(fake: Callable[..., WorkerDevice]) -> None:
