@@ -9,11 +9,18 @@ import faulthandler
 import os
 import signal
 import sys
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
-_ENDINGS = ("_exit", "abort", "execv", "execve")
+# The real ones: what stands there later may be a replacement that another thread put.
+_ENDINGS: dict[str, Callable[..., Any]] = {
+    name: getattr(os, name) for name in ("_exit", "abort", "execv", "execve")
+}
+_kept: Counter[int] = Counter()  # how many contexts each process is in: a fork inherits others'
+_lock = threading.Lock()
 
 
 class ProcessEndError(BaseException):
@@ -24,21 +31,36 @@ class ProcessEndError(BaseException):
 def process_kept() -> Iterator[None]:
     """Have ``os._exit``, ``os.abort`` and ``os.exec...`` raise :class:`ProcessEndError`.
 
-    A child process that the code forks ends as it should.
+    A child process that the code forks ends as it should. Threads may overlap: the last one that
+    leaves puts the real ones back.
     """
     here = os.getpid()
-    with ExitStack() as cleaning:
-        for name in _ENDINGS:
-            own = getattr(os, name)
-            setattr(os, name, _refusing(own, here))
-            cleaning.callback(setattr, os, name, own)
-        cleaning.enter_context(_told_where())
-        yield
+    _enter(here)
+    try:
+        with _told_where():
+            yield
+    finally:
+        _leave(here)
 
 
-def _refusing(own: Callable[..., Any], here: int) -> Callable[..., Any]:
+def _enter(here: int) -> None:
+    with _lock:
+        _kept[here] += 1
+        for name, own in _ENDINGS.items():
+            setattr(os, name, _refusing(own))
+
+
+def _leave(here: int) -> None:
+    with _lock:
+        _kept[here] -= 1
+        if not _kept.total():
+            for name, own in _ENDINGS.items():
+                setattr(os, name, own)
+
+
+def _refusing(own: Callable[..., Any]) -> Callable[..., Any]:
     def end(*arguments: Any, **keywords: Any) -> Any:
-        if os.getpid() != here:
+        if not _kept[os.getpid()]:
             return own(*arguments, **keywords)
         words = ", ".join(map(repr, arguments))
         raise ProcessEndError(f"os.{own.__name__}({words}) would end autosched itself")

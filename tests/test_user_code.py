@@ -27,6 +27,18 @@ def test_what_would_end_the_process_is_an_exception(end: Callable[[], Any]) -> N
     assert (os._exit, os.abort, os.execv, os.execve) == before
 
 
+def test_contexts_that_overlap_leave_the_real_ones() -> None:
+    before = os._exit, os.abort, os.execv, os.execve
+    first, second = process_kept(), process_kept()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    with pytest.raises(ProcessEndError):
+        os._exit(3)
+    second.__exit__(None, None, None)
+    assert (os._exit, os.abort, os.execv, os.execve) == before
+
+
 def test_a_forked_child_ends_as_it_should() -> None:
     with process_kept():
         child = os.fork()
