@@ -9,6 +9,8 @@ import os
 import secrets
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -55,10 +57,11 @@ def write_private(path: Path, content: bytes, mode: int = 0o644) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(prefix=".", dir=path.parent)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    os.chmod(draft, mode)
-    os.replace(draft, path)
+    with _no_draft_left(Path(draft)):
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(draft, mode)
+        os.replace(draft, path)
 
 
 def is_private(path: Path) -> bool:
@@ -81,8 +84,19 @@ def link(place: Path, target: Path) -> None:
         return
     place.parent.mkdir(parents=True, exist_ok=True)
     draft = place.with_name(f".{secrets.token_hex(8)}")
-    draft.symlink_to(target)
-    draft.replace(place)
+    with _no_draft_left(draft):
+        draft.symlink_to(target)
+        draft.replace(place)
+
+
+@contextmanager
+def _no_draft_left(draft: Path) -> Iterator[None]:
+    """Remove a draft that does not come to its place: a full disk should not become fuller."""
+    try:
+        yield
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def content_digest(path: Path) -> str:

@@ -67,3 +67,13 @@ def test_a_link_is_made_once(tmp_path: Path) -> None:
         link(place, target)
         assert place.readlink() == target
     assert [item.name for item in place.parent.iterdir()] == ["link"]
+
+
+def test_what_cannot_be_put_in_place_leaves_no_draft(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_private(place, b"new")
+    with pytest.raises(IsADirectoryError):
+        link(place, tmp_path)
+    assert list(tmp_path.iterdir()) == [place]
