@@ -176,7 +176,7 @@ def own_directory(name: str) -> Path:
     except OSError as error:
         raise DeviceError(
             f"cannot make {path}: {error.strerror}; "
-            "free some space there, or set AUTOSCHED_CACHE to another directory"
+            "set AUTOSCHED_CACHE to a directory of your own with room in it"
         ) from None
 
 

@@ -136,7 +136,7 @@ def _cache() -> Check:
         with tempfile.TemporaryFile(dir=path):
             free = shutil.disk_usage(path).free
     except OSError as error:
-        advice = "free some space there, or set AUTOSCHED_CACHE to another directory"
+        advice = "set AUTOSCHED_CACHE to a directory of your own with room in it"
         return Check("cache", "failed", f"{path}: {error.strerror}", advice)
     return Check("cache", "ok", f"{path}, {free / 2**30:.1f} GiB free")
 

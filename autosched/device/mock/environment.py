@@ -147,7 +147,7 @@ def mock_environment(board: Board, root: Path) -> dict[str, str]:
     except OSError as error:
         raise DeviceError(
             f"cannot write the mock device's files under {root}: {error.strerror}; "
-            "free some space there, or set AUTOSCHED_CACHE to another directory"
+            "set AUTOSCHED_CACHE to a directory of your own with room in it"
         ) from error
     return {
         "TT_METAL_MOCK_CLUSTER_DESC_PATH": str(descriptor),

@@ -198,7 +198,7 @@ def simulator_environment(board: Board, root: Path) -> dict[str, str]:
     except OSError as error:
         raise DeviceError(
             f"cannot write the simulator's files under {root}: {error.strerror}; "
-            "free some space there, or set AUTOSCHED_CACHE to another directory"
+            "set AUTOSCHED_CACHE to a directory of your own with room in it"
         ) from error
     return {
         LIBRARY_VARIABLE: str(library_link),
