@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Delete,
     RowMapping,
     bindparam,
     delete,
@@ -142,8 +143,20 @@ _TABLES: tuple[type[models.Base], ...] = (
 )
 
 
-def find_damaged(store: Store) -> dict[str, list[int]]:
-    """Return the ids of the rows of each table that cannot be read, or whose study is gone.
+@dataclass(frozen=True)
+class Damaged:
+    """The ids of rows of a table: of those that cannot be read, and of others without a study."""
+
+    unreadable: list[int]
+    orphans: list[int]
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+        return len(self.unreadable) + len(self.orphans)
+
+
+def find_damaged(store: Store) -> dict[str, Damaged]:
+    """Return the rows of each table that cannot be read, or whose study is gone.
 
     Rows of studies are not among them: they go with their trials, one by one.
 
@@ -151,33 +164,46 @@ def find_damaged(store: Store) -> dict[str, list[int]]:
         StoreError: if the database refuses.
     """
     with store.connection("BEGIN") as connection:
-        studies = set(connection.scalars(select(models.StudyRow.id)))
-        return {table.__tablename__: _damaged(connection, table, studies) for table in _TABLES}
+        return {table.__tablename__: _damaged(connection, table) for table in _TABLES}
 
 
-def purge_damaged(store: Store, found: Mapping[str, list[int]]) -> None:
-    """Delete what :func:`find_damaged` found.
+def purge_damaged(store: Store, found: Mapping[str, Damaged]) -> None:
+    """Delete what :func:`find_damaged` found, and nothing as an orphan that has a study by now.
 
     Raises:
         StoreError: if the database refuses.
     """
     with store.connection("BEGIN IMMEDIATE") as connection:
         for table in _TABLES:
-            ids = [{"number": number} for number in found[table.__tablename__]]
-            if ids:
-                own = table.__table__.columns["id"]
-                connection.execute(delete(table).where(own == bindparam("number")), ids)
+            own = table.__table__.columns["id"] == bindparam("number")
+            rows = found[table.__tablename__]
+            if rows.unreadable:
+                _delete_each(connection, delete(table).where(own), rows.unreadable)
+            if rows.orphans:
+                _delete_each(connection, delete(table).where(own, _is_orphan(table)), rows.orphans)
 
 
-def _damaged(connection: Connection, table: type[models.Base], studies: set[int]) -> list[int]:
-    query = select(*table.__table__.columns).execution_options(yield_per=_ROWS)
+def _delete_each(connection: Connection, statement: Delete, ids: list[int]) -> None:
+    connection.execute(statement, [{"number": number} for number in ids])
+
+
+def _damaged(connection: Connection, table: type[models.Base]) -> Damaged:
+    columns = table.__table__.columns
+    query = select(*columns).execution_options(yield_per=_ROWS)
     rows = connection.execute(query).mappings()
-    return [row["id"] for row in rows if not _is_readable(table, row, studies)]
+    unreadable = [row["id"] for row in rows if not _is_readable(table, row)]
+    if "study_id" not in columns:
+        return Damaged(unreadable, [])
+    # One statement sees studies and rows of one moment; PostgreSQL's next one sees newer rows.
+    orphans = set(connection.scalars(select(columns["id"]).where(_is_orphan(table))))
+    return Damaged(unreadable, sorted(orphans.difference(unreadable)))
 
 
-def _is_readable(table: type[models.Base], row: RowMapping, studies: set[int]) -> bool:
-    if "study_id" in row and row["study_id"] not in studies:
-        return False
+def _is_orphan(table: type[models.Base]) -> ColumnElement[bool]:
+    return table.__table__.columns["study_id"].not_in(select(models.StudyRow.id))
+
+
+def _is_readable(table: type[models.Base], row: RowMapping) -> bool:
     try:
         check_row(table, row, "")
         if table is models.ProbeRow:

@@ -145,7 +145,7 @@ def test_a_damaged_row_is_named_by_whoever_reads_it(
             forget_study(store, "resnet")
         else:
             found = find_damaged(store)
-            assert found[table] == [1]
+            assert found[table].unreadable == [1]
             assert sum(map(len, found.values())) == 1
             purge_damaged(store, found)
         for name, read in READERS.items():
@@ -173,9 +173,22 @@ def test_a_trial_without_its_study(whole: Path, tmp_path: Path) -> None:
         with pytest.raises(StoreError, match=rf"{TRIAL} 2: .*there is no study 9"):
             list_studies(store)
         found = find_damaged(store)
-        assert found[TRIAL] == [2]
+        assert found[TRIAL].orphans == [2]
         purge_damaged(store, found)
         assert [summary.trials for summary in list_studies(store)] == [1]
+
+
+def test_a_trial_whose_study_is_there_meanwhile_stays(whole: Path, tmp_path: Path) -> None:
+    path = tmp_path / "damaged.sqlite3"
+    shutil.copy(whole, path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE autosched_trial SET study_id = 2 WHERE id = 2")
+    with open_store(f"sqlite:///{path}") as store:
+        found = find_damaged(store)
+        assert found[TRIAL].orphans == [2]
+        assert add_study(store, examples.study("meanwhile")).id == 2
+        purge_damaged(store, found)
+        assert [summary.trials for summary in list_studies(store)] == [1, 1]
 
 
 def test_nothing_is_damaged_where_nothing_is(whole: Path, tmp_path: Path) -> None:
