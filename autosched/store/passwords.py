@@ -27,6 +27,8 @@ _WHOLE_USERINFO = re.compile(r"://(?!/)[^:]*:(.*)@", re.DOTALL)
 _WHOLE_QUERY = re.compile(r"[?&]([^=&?]+)=((?:(?!&[\w.%+-]+=).)*)", re.DOTALL)
 # As SQLAlchemy takes a URL apart; the user's name, the password, the host and the port.
 _PARTS = re.compile(r"[\w+]+://(?:(?P<user>[^:/]*)(?::(?P<password>[^@]*))?@)?(?P<host>[^/?]*)")
+# What ends a URL in a text: what follows would be shown.
+_ENDS = re.compile(r"[\s'\"]")
 # Replaced wherever it stands, a shorter one would leave little of a text.
 _SHORTEST = 3
 
@@ -53,7 +55,7 @@ def passwords_in(url: str) -> set[str]:
 
 
 def check_unambiguous(url: str) -> None:
-    """Refuse a URL whose user or password is not told from the rest of it.
+    """Refuse a URL whose user or password is not told from the rest of it, or of a text.
 
     Raises:
         StoreError: with the way to write it, and without a part of it.
@@ -68,16 +70,27 @@ def check_unambiguous(url: str) -> None:
             "what divides a URL. Write them percent-encoded, @ as %40, / as %2F, ? as %3F and # "
             "as %23: the password p@ss is written p%40ss"
         )
+    secrets = (value for key, value in _WHOLE_QUERY.findall(url) if _is_secret(key))
+    if any(_ENDS.search(text) for text in (user, password, *secrets)):
+        raise StoreError(
+            "the database URL has a blank or a quote in its user or password, which ends a URL "
+            "wherever it is printed. Write them percent-encoded, a blank as %20, ' as %27 and "
+            '" as %22'
+        )
+
+
+def _is_secret(key: str) -> bool:
+    return _SECRET_KEY.search(unquote_plus(key)) is not None
 
 
 def _without_secret(match: re.Match[str]) -> str:
-    is_secret = _SECRET_KEY.search(unquote_plus(match[2]))
-    return f"{match[1]}{match[2]}={HIDDEN}" if is_secret and match[3] else match[0]
+    hides = _is_secret(match[2]) and match[3]
+    return f"{match[1]}{match[2]}={HIDDEN}" if hides else match[0]
 
 
 def _written(url: str) -> Iterator[str]:
     if userinfo := _WHOLE_USERINFO.search(url):
         yield userinfo[1]
     for key, value in _WHOLE_QUERY.findall(url):
-        if _SECRET_KEY.search(unquote_plus(key)):
+        if _is_secret(key):
             yield value

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,8 @@ def test_what_is_wrong_is_searched_without_and_reported() -> None:
         "autosched resume net",
         "autosched verify net --reproduce 'a -> b' -o wrong.py",
     ]
+
+
+def test_a_command_shows_no_part_of_a_password_with_a_blank() -> None:
+    shown = hints.command("list", storage="postgresql://me:my s3cret@host/x?password=an'0ther one")
+    assert not {"my", "s3cret", "an", "0ther", "one"} & set(re.split(r"\W+", shown))

@@ -74,11 +74,32 @@ def test_an_ambiguous_url_is_refused_without_a_part_of_it(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
+        "postgresql://me:my s3cret@host/x",
+        "postgresql://my s3cret@host/x",
+        "postgresql://me:my's3cret@host/x",
+        'postgresql://me:my"s3cret@host/x',
+        "postgresql://host/x?password=my s3cret",
+        "postgresql://host/x?a=1&sslpassword=my's3cret",
+        "postgresql://host/x?password=my\ts3cret",
+    ],
+)
+def test_what_would_end_a_url_is_refused_without_a_part_of_it(url: str) -> None:
+    with pytest.raises(StoreError, match=r"blank as %20, ' as %27") as caught:
+        check_unambiguous(url)
+    assert "my" not in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
         "postgresql://me:s3%40cret%2F%23@host/x",
         "postgresql://me:s3:cret@host/x",
         "postgresql://me@host/x?password=p@ss#1",
         "postgresql://host/x@y",
         "sqlite:////tmp/a@b:c@d/x.sqlite3",
+        "sqlite:////tmp/my file's.sqlite3",
+        "postgresql://me:s3%20cret%27@host/x?application_name=a b",
         "no URL",
     ],
 )
