@@ -81,13 +81,17 @@ def _tally(tally: "Tally") -> str:
 
 def _study(study: "MergedStudy") -> str:
     from autosched.report import words
+    from autosched.store.studies import LONGEST_NAME
 
     trials = words.count(study.trials.added, "trial")
     if not study.is_new:
         here = f" as {study.name_here}" if study.name_here != study.name else ""
         return f"here already{here}; {trials} added, {study.trials.known:,} here already"
     if study.name_here != study.name:
-        return f"added as {study.name_here} with {trials}, because another study here has that name"
+        why = "another study here has that name"
+        if len(study.name) > LONGEST_NAME:
+            why = f"names have at most {LONGEST_NAME} characters"
+        return f"added as {study.name_here} with {trials}, because {why}"
     return f"added with {trials}"
 
 

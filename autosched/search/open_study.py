@@ -11,7 +11,7 @@ from autosched.network.graph import Network
 from autosched.search.settings import Settings
 from autosched.search.study import Study
 from autosched.store.database import Store, open_store
-from autosched.store.studies import StudyRecord, find_study, get_study
+from autosched.store.studies import StudyRecord, check_stored_name, find_study, get_study
 from autosched.store.studies import add_study as store_study
 
 
@@ -145,6 +145,7 @@ def open_study(
     )
     found = find_study(store, record.name)
     if found is None:
+        check_stored_name(record.name)
         record = store_study(store, record)
     else:
         check_same(found, record, store.describe())

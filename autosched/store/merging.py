@@ -177,7 +177,7 @@ def _studies(theirs: Session, ours: Session) -> Iterator[MergedStudy]:
 def _new_study(ours: Session, row: _Row) -> tuple[int, str]:
     taken = set(ours.scalars(select(models.StudyRow.name)))
     name, number = row["name"], 1
-    while name in taken:
+    while name in taken or len(name) > LONGEST_NAME:
         number += 1
         suffix = f"-{number}"
         name = row["name"][: LONGEST_NAME - len(suffix)] + suffix

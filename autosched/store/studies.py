@@ -21,7 +21,7 @@ LONGEST_NAME = 255
 
 
 def check_stored_name(name: str, what: str = "study") -> None:
-    """Refuse a name that not every database keeps as it is.
+    """Refuse a new name that not every database keeps as it is.
 
     Raises:
         StudyError: saying why.
@@ -31,6 +31,11 @@ def check_stored_name(name: str, what: str = "study") -> None:
             f"the name of the {what}, {name[:20]}..., has {len(name):,} characters; name it with "
             f"at most {LONGEST_NAME}"
         )
+    _check_text(name, what)
+
+
+def _check_text(name: str, what: str = "study") -> None:
+    """Refuse a name that no database can be asked for; a former version kept longer ones."""
     if "\0" in name or not _is_text(name):
         raise StudyError(f"{name!r} cannot be the name of a {what}: it is no text in UTF-8")
 
@@ -120,7 +125,7 @@ def find_study(store: Store, name: str) -> StudyRecord | None:
         StudyError: if no study can have the name.
         StoreError: if the database refuses.
     """
-    check_stored_name(name)
+    _check_text(name)
     with store.reading() as session:
         row = _named(session, name)
         return None if row is None else _from_row(row, store.describe())
@@ -178,7 +183,7 @@ def find_study_id(store: Store, name: str) -> int:
         StudyError: if there is none.
         StoreError: if the database refuses.
     """
-    check_stored_name(name)
+    _check_text(name)
     with store.reading() as session:
         found = session.scalar(select(models.StudyRow.id).where(models.StudyRow.name == name))
     return get_study(store, name).id or 0 if found is None else found

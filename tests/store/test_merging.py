@@ -124,6 +124,16 @@ def test_a_name_stays_short_enough_when_a_number_comes_to_it(store: Store, other
     assert merged.name_here == "x" * (studies.LONGEST_NAME - 2) + "-2"
 
 
+def test_a_name_that_is_too_long_is_shortened(store: Store, other: Store) -> None:
+    studies.add_study(other, examples.study())
+    with other.writing() as session:
+        session.execute(text("UPDATE autosched_study SET name = :name"), {"name": "x" * 300})
+    (merged,) = merge(other, store).studies
+    assert merged.name_here == "x" * (studies.LONGEST_NAME - 2) + "-2"
+    (again,) = merge(other, store).studies
+    assert (again.name_here, again.is_new) == (merged.name_here, False)
+
+
 def test_a_study_whose_name_is_taken_is_renamed_once(store: Store, other: Store) -> None:
     ours = studies.add_study(store, examples.study())
     theirs = studies.add_study(other, later(examples.study()))

@@ -83,13 +83,28 @@ def test_an_unknown_study_cannot_be_deleted(store: Store) -> None:
 
 @pytest.mark.parametrize("name", ["x" * 256, "\N{GRINNING FACE}" * 256, "a\0b", "caf\udce9"])
 def test_a_name_that_not_every_database_keeps_is_refused_alike(store: Store, name: str) -> None:
-    for act in (
-        lambda: add_study(store, examples.study(name)),
-        lambda: find_study(store, name),
-        lambda: delete_study(store, name),
-    ):
-        with pytest.raises(StudyError, match=r"256 characters|no text in UTF-8"):
-            act()
+    with pytest.raises(StudyError, match=r"256 characters|no text in UTF-8"):
+        add_study(store, examples.study(name))
+
+
+@pytest.mark.parametrize("name", ["a\0b", "caf\udce9"])
+def test_a_name_that_is_no_text_is_not_looked_for(store: Store, name: str) -> None:
+    for act in (find_study, delete_study):
+        with pytest.raises(StudyError, match="no text in UTF-8"):
+            act(store, name)
+
+
+def test_a_longer_name_of_a_former_version_is_found_and_deleted(
+    store: Store, sqlite_store: Store
+) -> None:
+    name = "x" * 300
+    assert find_study(store, name) is None
+    study = add_study(sqlite_store, examples.study())
+    with sqlite_store.writing() as session:
+        session.execute(text("UPDATE autosched_study SET name = :name"), {"name": name})
+    assert get_study(sqlite_store, name).id == study.id
+    delete_study(sqlite_store, name)
+    assert find_study(sqlite_store, name) is None
 
 
 def test_the_longest_name_is_kept(store: Store) -> None:

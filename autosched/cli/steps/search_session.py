@@ -33,7 +33,7 @@ from autosched.search.open_study import default_study_name, open_study
 from autosched.search.settings import Settings
 from autosched.search.study import Study
 from autosched.store.database import Store, open_writable
-from autosched.store.studies import StudyRecord, find_study, get_study
+from autosched.store.studies import StudyRecord, check_stored_name, find_study, get_study
 from autosched.store.trials import TrialRecord
 
 
@@ -204,6 +204,8 @@ def run_search(
         if name is None:
             name = default_study_name(hints.network_name(target.net), board.name)
         found = find_study(store, name)
+        if found is None:
+            check_stored_name(name)
         settings = wishes.over(target.settings(found))
         kind = choose_device(settings.device)
         say(output.console, f"Device: {describe_device(kind, board.name, settings.device)}")
