@@ -309,12 +309,22 @@ def forget_study(store: Store, name: str) -> None:
         StoreError: if the database refuses.
     """
     delete_study(store, name)
+    what = f"study {name!r} is deleted, but Optuna cannot delete its mirror"
+    forget_mirrors(store, [name], what)
+
+
+def forget_mirrors(store: Store, names: Iterable[str], otherwise: str) -> None:
+    """Delete the mirrors of studies; one whose study goes on is made again then, and whole.
+
+    Raises:
+        StoreError: if the database refuses; ``otherwise`` is what it says then.
+    """
     try:
         with quiet_optuna(), opened_optuna(store.url, LOCK_TIMEOUT_S) as storage:
-            mirror = find_mirror(storage, name)
-            if mirror is not None:  # a study that was never searched has none
-                optuna.delete_study(study_name=mirror, storage=storage)
+            for name in names:
+                mirror = find_mirror(storage, name)
+                if mirror is not None:  # a study that was never searched has none
+                    optuna.delete_study(study_name=mirror, storage=storage)
     # Optuna raises RuntimeError for tables of another version of it.
     except (SQLAlchemyError, OptunaError, RuntimeError) as error:
-        what = f"study {name!r} is deleted, but Optuna cannot delete its mirror"
-        raise explained(error, store.url, what) from error
+        raise explained(error, store.url, otherwise) from error

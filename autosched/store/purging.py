@@ -28,6 +28,7 @@ from autosched.store import models
 from autosched.store.codec import read_plain, unpack
 from autosched.store.damage import check_row
 from autosched.store.database import Store
+from autosched.store.optuna_mirror import forget_mirrors
 from autosched.store.trials import check_trial
 
 _ROWS = 200
@@ -76,16 +77,36 @@ def purge_turned_down(store: Store, what: Turned) -> Purged:
     """Delete the probes, executions and trials that were turned down so; return how many.
 
     Trials are among them because a study tries no schedule twice, and learns from what failed.
+    The mirrors of their studies go with them: new trials may get the numbers of deleted ones.
 
     Raises:
         StoreError: if the database refuses.
     """
     with store.connection("BEGIN IMMEDIATE") as connection:
-        return Purged(
+        tables = list(_conditions(connection, what))
+        studies = _names(connection, *tables[-1][1])
+        purged = Purged(
             *(
                 connection.execute(delete(table).where(*conditions)).rowcount
-                for table, conditions in list(_conditions(connection, what))
+                for table, conditions in tables
             )
+        )
+    _forget_mirrors(store, studies)
+    return purged
+
+
+def _names(connection: Connection, *conditions: ColumnElement[bool]) -> set[str]:
+    """Return the names of the studies that have such trials."""
+    having = select(models.TrialRow.study_id).where(*conditions)
+    return set(
+        connection.scalars(select(models.StudyRow.name).where(models.StudyRow.id.in_(having)))
+    )
+
+
+def _forget_mirrors(store: Store, studies: Collection[str]) -> None:
+    if studies:
+        forget_mirrors(
+            store, studies, "the rows are deleted, but Optuna cannot delete the mirrors of studies"
         )
 
 
@@ -170,10 +191,17 @@ def find_damaged(store: Store) -> dict[str, Damaged]:
 def purge_damaged(store: Store, found: Mapping[str, Damaged]) -> None:
     """Delete what :func:`find_damaged` found, and nothing as an orphan that has a study by now.
 
+    As in :func:`purge_turned_down`, mirrors go with trials.
+
     Raises:
         StoreError: if the database refuses.
     """
+    trials = found[models.TrialRow.__tablename__].unreadable
+    studies: set[str] = set()
     with store.connection("BEGIN IMMEDIATE") as connection:
+        for start in range(0, len(trials), _ROWS):
+            part = trials[start : start + _ROWS]
+            studies |= _names(connection, models.TrialRow.id.in_(part))
         for table in _TABLES:
             own = table.__table__.columns["id"] == bindparam("number")
             rows = found[table.__tablename__]
@@ -181,6 +209,7 @@ def purge_damaged(store: Store, found: Mapping[str, Damaged]) -> None:
                 _delete_each(connection, delete(table).where(own), rows.unreadable)
             if rows.orphans:
                 _delete_each(connection, delete(table).where(own, _is_orphan(table)), rows.orphans)
+    _forget_mirrors(store, studies)
 
 
 def _delete_each(connection: Connection, statement: Delete, ids: list[int]) -> None:

@@ -1,6 +1,8 @@
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
+import optuna
+
 from autosched.schedule.outcomes import Rejection, RejectionKind, Verdict
 from autosched.store.database import Store
 from autosched.store.executions import (
@@ -10,6 +12,7 @@ from autosched.store.executions import (
     find_executions,
     save_execution,
 )
+from autosched.store.optuna_mirror import OptunaMirror
 from autosched.store.probes import load_probes, save_probes
 from autosched.store.purging import Purged, Turned, count_turned_down, purge_turned_down
 from autosched.store.studies import add_study
@@ -58,3 +61,21 @@ def test_only_since_a_moment_and_of_a_board(store: Store) -> None:
     assert count_turned_down(store, Turned(kinds, since=examples.MOMENT)) == Purged(1, 1, 1)
     assert count_turned_down(store, Turned(kinds, None, "p150", "blackhole")) == Purged()
     assert purge_turned_down(store, Turned(kinds, None, "n150", "wormhole_b0")) == Purged(1, 1, 1)
+
+
+def test_a_mirror_is_made_again_once_numbers_are_given_again(store: Store) -> None:
+    study = add_study(store, examples.study())
+    other = add_study(store, examples.study("other"))
+    first = add_trial(store, study, examples.trial())
+    last = add_trial(store, study, replace(examples.rejected_trial(), rejection=INVALID))
+    with OptunaMirror(store.url, study.name) as mirror, OptunaMirror(store.url, "other") as kept:
+        mirror.catch_up([first, last])
+        kept.catch_up([add_trial(store, other, examples.trial())])
+    assert purge_turned_down(store, Turned({RejectionKind.INVALID.value})).trials == 1
+    assert optuna.get_all_study_names(store.url) == ["autosched:other"]
+    again = add_trial(store, study, examples.trial())
+    assert again.number == last.number
+    with OptunaMirror(store.url, study.name) as mirror:
+        mirror.catch_up([first, again])
+    trials = optuna.load_study(storage=store.url, study_name="autosched:resnet").trials
+    assert [trial.state for trial in trials] == [optuna.trial.TrialState.COMPLETE] * 2
