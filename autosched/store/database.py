@@ -9,7 +9,7 @@ import functools
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -155,7 +155,7 @@ def open_store(url: str | None = None, *, lock_timeout_s: float = LOCK_TIMEOUT_S
     address = parse_url(url or default_url())
     if address.path is not None:
         _prepare_directory(address, create=url is None)
-        _check_complete(address)
+        _check_complete(address, lock_timeout_s)
     store = Store(address, lock_timeout_s)
     try:
         _prepare(store)
@@ -249,7 +249,9 @@ def _create_engine(address: Address, lock_timeout_s: float) -> Engine:
         )
         _configure_postgresql(engine, lock_timeout_s)
     elif _is_read_only(address.path):
-        engine = create_engine(address.url, creator=functools.partial(_immutable, address.path))
+        engine = create_engine(
+            address.url, creator=functools.partial(_open_read_only, address.path, lock_timeout_s)
+        )
         _configure_sqlite(engine)
     else:
         engine = create_engine(address.url, connect_args={"timeout": lock_timeout_s})
@@ -262,27 +264,50 @@ def _is_read_only(path: Path) -> bool:
     return path.is_file() and not os.access(path.parent, os.W_OK, effective_ids=_EFFECTIVE)
 
 
-def _immutable(path: Path) -> sqlite3.Connection:
-    """Open a file that nobody is about to change, without any file beside it."""
+def _open_read_only(path: Path, timeout_s: float) -> sqlite3.Connection:
+    """Open a file without any new file beside it; what another user writes is seen."""
+    options = "mode=ro" if _is_in_use(path) else "mode=ro&immutable=1"
     return sqlite3.connect(
-        f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True, check_same_thread=False
+        f"file:{quote(str(path))}?{options}", uri=True, check_same_thread=False, timeout=timeout_s
     )
 
 
-def _check_complete(address: Address) -> None:
-    """Refuse a read-only file whose newest rows are in the file beside it still.
+def _is_in_use(path: Path) -> bool:
+    """Whether the files are there that SQLite needs beside one that another user has open."""
+    return all(_beside(path, suffix).is_file() for suffix in ("-wal", "-shm"))
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _check_complete(address: Address, lock_timeout_s: float) -> None:
+    """Refuse a read-only file whose newest rows are in the file beside it, and cannot be read.
 
     Raises:
         StoreError: with the way out.
     """
     if address.path is None or not _is_read_only(address.path):
         return
-    log = address.path.with_name(address.path.name + "-wal")
-    if log.is_file() and log.stat().st_size:
+    log = _beside(address.path, "-wal")
+    if _is_in_use(address.path):
+        is_complete = _can_read(address.path, lock_timeout_s)
+    else:
+        is_complete = not (log.is_file() and log.stat().st_size)
+    if not is_complete:
         raise StoreError(
             f"{address} is in a read-only directory, and its newest changes are in {log.name} "
             "still. Copy both files to a directory that you may write, and name the copy"
         )
+
+
+def _can_read(path: Path, timeout_s: float) -> bool:
+    try:
+        with closing(_open_read_only(path, timeout_s)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error:
+        return False
+    return True
 
 
 def _configure_sqlite(engine: Engine) -> None:

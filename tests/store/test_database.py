@@ -214,15 +214,48 @@ def test_a_database_in_a_read_only_directory_is_read(public_directory: Path) -> 
     assert os.listdir(public_directory) == [path.name]
 
 
-def test_what_is_not_in_the_file_itself_yet_is_told(public_directory: Path) -> None:
+@pytest.mark.parametrize("has_index", [False, True])
+def test_what_is_not_in_the_file_itself_yet_is_told(
+    public_directory: Path, tmp_path: Path, has_index: bool
+) -> None:
     """Read without its log, the file would lack its newest rows without a word."""
     path = public_directory / "a.sqlite3"
-    with open_store(file_url(path)) as store:
+    with open_store(file_url(tmp_path / path.name)) as store:
         studies.add_study(store, examples.study())
-        assert (public_directory / "a.sqlite3-wal").stat().st_size
+        for suffix in ("", "-wal", "-shm"):
+            name = path.name + suffix
+            shutil.copyfile(tmp_path / name, public_directory / name)
+    index = public_directory / "a.sqlite3-shm"
+    if has_index:
+        index.chmod(0)
+    else:
+        index.unlink()
+    public_directory.chmod(0o555)
+    with unprivileged(), pytest.raises(StoreError, match=r"a\.sqlite3-wal still\. Copy both"):
+        open_store(file_url(path))
+
+
+def test_a_database_that_its_owner_has_open_is_read_by_others(public_directory: Path) -> None:
+    path = public_directory / "a.sqlite3"
+    with open_store(file_url(path)) as owner:
+        study = studies.add_study(owner, examples.study())
+        for file in public_directory.iterdir():
+            file.chmod(0o644)
         public_directory.chmod(0o555)
-        with unprivileged(), pytest.raises(StoreError, match=r"a\.sqlite3-wal still\. Copy both"):
-            open_store(file_url(path))
+        script = (
+            "import os, sys; from autosched.store.database import open_store; "
+            "from autosched.store.studies import get_study; "
+            "os.geteuid() or os.seteuid(65534); store = open_store(sys.argv[1]); "
+            "print(get_study(store, 'resnet').id)"
+        )
+        # Of another process: within one, SQLite shares the index of the log.
+        done = subprocess.run(
+            [sys.executable, "-c", script, file_url(path)],
+            capture_output=True,
+            check=False,
+            text=True,
+        )
+        assert done.stdout == f"{study.id}\n", done.stderr
 
 
 def test_a_server_that_is_not_there_is_explained() -> None:
