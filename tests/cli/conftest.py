@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -74,7 +75,9 @@ def invoke(
 
     def invoked(*arguments: str) -> Done:
         capfd.readouterr()
-        code = run_command_line(arguments)
+        # What a command sets in its process is not for the tests that follow in ours.
+        with patch.dict(os.environ):
+            code = run_command_line(arguments)
         out, err = capfd.readouterr()
         return Done(code, out, err)
 

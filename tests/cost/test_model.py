@@ -3,7 +3,6 @@ import pickle
 import weakref
 from dataclasses import replace
 from math import inf
-from time import perf_counter
 
 import pytest
 
@@ -115,17 +114,6 @@ def test_errors_of_one_class_do_not_average_out(model: CostModel, captures: Capt
     mixed = model.total_std_error([conv, add] * 10)
     assert model.stderr_log([conv, add] * 10) < mixed
     assert mixed < max(one, model.predict(add).stderr_log)
-
-
-def test_a_network_seen_before_is_estimated_in_milliseconds(
-    model: CostModel, captures: Captures
-) -> None:
-    ops = tuple(op for capture in captures.values() for op in capture)
-    network = (ops * 4)[:150]
-    model.estimate(network)
-    start = perf_counter()
-    model.estimate(network)
-    assert perf_counter() - start < 0.005
 
 
 def test_equal_ops_are_remembered_once_and_none_of_them_is_kept(captures: Captures) -> None:
