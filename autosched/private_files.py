@@ -8,10 +8,9 @@ import hashlib
 import os
 import secrets
 import stat
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+from autosched.whole_files import replace_file
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -56,12 +55,7 @@ def write_private(path: Path, content: bytes, mode: int = 0o644) -> None:
     if is_private(path) and path.read_bytes() == content:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(prefix=".", dir=path.parent)
-    with _no_draft_left(Path(draft)):
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(draft, mode)
-        os.replace(draft, path)
+    replace_file(path, content, mode)
 
 
 def is_private(path: Path) -> bool:
@@ -84,16 +78,9 @@ def link(place: Path, target: Path) -> None:
         return
     place.parent.mkdir(parents=True, exist_ok=True)
     draft = place.with_name(f".{secrets.token_hex(8)}")
-    with _no_draft_left(draft):
+    try:
         draft.symlink_to(target)
         draft.replace(place)
-
-
-@contextmanager
-def _no_draft_left(draft: Path) -> Iterator[None]:
-    """Remove a draft that does not come to its place: a full disk should not become fuller."""
-    try:
-        yield
     except BaseException:
         draft.unlink(missing_ok=True)
         raise

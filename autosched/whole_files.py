@@ -16,8 +16,10 @@ def check_name(target: Path) -> None:
         target.lstat()
 
 
-def replace_file(target: Path, text: str) -> None:
-    """Write a text file, in place of an existing one only when the new one is complete.
+def replace_file(target: Path, content: str | bytes, mode: int = 0o666) -> None:
+    """Write a file, in place of an existing one only when the new one is complete.
+
+    A text is written as UTF-8. Who may do what with it is ``mode``, as far as the umask lets.
 
     Raises:
         OSError: if it cannot be written; whatever was there is there still, and nothing else.
@@ -25,10 +27,10 @@ def replace_file(target: Path, text: str) -> None:
     # Cut, so that the longest name that a file can have is none too long for its draft.
     draft = target.parent / f".{target.name[:32]}.{secrets.token_hex(8)}"
     # Unlike tempfile's, an ordinary file that everybody may read whom the umask lets.
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, target)

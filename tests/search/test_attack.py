@@ -87,6 +87,12 @@ def seeds(lasts_s: float = LASTS_S) -> Iterator[int]:
             return
 
 
+def true_rejections(studied: Studied) -> set[str]:
+    """What the mock device itself turned down."""
+    answers = (*studied.records.probes.values(), *studied.records.reshards.values())
+    return {answer.kind.value for answer in answers if isinstance(answer, Rejection)}
+
+
 def stored_rejections(store: Store) -> set[str]:
     with store.reading() as session:
         return {kind for kind in session.scalars(select(models.ProbeRow.rejection)) if kind}
@@ -105,11 +111,7 @@ def test_whatever_a_device_fails_at_no_failure_becomes_a_fact(
     studied: Studied, tmp_path: Path
 ) -> None:
     """After any number of failing runs, a healthy one finds what a study without failures found."""
-    truly = {
-        answer.kind.value
-        for answer in (*studied.records.probes.values(), *studied.records.reshards.values())
-        if isinstance(answer, Rejection)
-    }
+    truly = true_rejections(studied)
     for seed in seeds():
         chosen = random.Random(seed)
         url = f"sqlite:///{tmp_path / str(seed)}.sqlite3"
@@ -178,11 +180,7 @@ def test_workers_that_are_killed_cost_no_more_than_their_answers(
 ) -> None:
     """Real workers of the mock device, each killed whenever it comes to mind."""
     url = f"sqlite:///{tmp_path}/workers.sqlite3"
-    truly = {
-        answer.kind.value
-        for answer in (*studied.records.probes.values(), *studied.records.reshards.values())
-        if isinstance(answer, Rejection)
-    }
+    truly = true_rejections(studied)
     chosen, stop, killed = random.Random(0), threading.Event(), 0
 
     def kill_now_and_then(workers: list[WorkerDevice]) -> None:
