@@ -49,8 +49,8 @@ NEVER_EXECUTED = "never executed"
 UNEXECUTED = Rejection(
     RejectionKind.ACCURACY, "nothing of its kind was executed; effort full offers it"
 )
-# Asked again by the next study. What hung is remembered all the same: to find out once more would
-# take its whole deadline.
+# Asked again by the next study. What hung twice is remembered all the same: to find out once more
+# would take its whole deadline.
 _NOT_KEPT = (RejectionKind.CRASH, RejectionKind.UNCLASSIFIED)
 
 
@@ -249,6 +249,8 @@ class ProbeBook:
         ``arrived`` is called with the place of each ask that the device has just answered, once
         the answer is written.
 
+        What hangs is asked for once more; only what hangs twice is remembered.
+
         Raises:
             TimeUpError: if the budget is up before all answers are there; those that are, are
                 written.
@@ -260,12 +262,34 @@ class ProbeBook:
             if question.key not in self._known:
                 unknown.setdefault(question.key, index)
         places = list(unknown.values())
-        requests = [questions[index].request for index in places]
+        if hung := self._ask_device(questions, places, arrived, keeps_hangs=False):
+            self._ask_device(questions, hung, arrived, keeps_hangs=True)
+        return [self._answer(question) for question in questions]
+
+    def _ask_device(
+        self,
+        questions: Sequence[_Question],
+        places: Sequence[int],
+        arrived: Callable[[int], object],
+        *,
+        keeps_hangs: bool,
+    ) -> list[int]:
+        """Ask the questions at some places, keep the answers, and return the places that hung.
+
+        A machine that was too busy is no fact about a candidate: the first hang is not kept.
+        """
+        hung = []
+        requests = [questions[place].request for place in places]
         with closing(answers(self._device, requests, self.budget)) as answered:
             for number, outcome in answered:
-                self._keep(questions[places[number]], outcome)
-                arrived(places[number])
-        return [self._answer(question) for question in questions]
+                place = places[number]
+                if _is_hang(outcome) and not keeps_hangs:
+                    self.budget.check()
+                    hung.append(place)
+                    continue
+                self._keep(questions[place], outcome)
+                arrived(place)
+        return hung
 
     def estimate(self, ops: tuple[DeviceOp, ...]) -> tuple[DeviceOp, ...]:
         """Return ops with a time each: as measured, or by the cost model."""
@@ -365,6 +389,10 @@ class ProbeBook:
             if outcome.kind is RejectionKind.UNCLASSIFIED:
                 said = self.counts.unclassified
                 said[outcome.message] = said.get(outcome.message, 0) + 1
+
+
+def _is_hang(outcome: ProbeOutcome | Rejection) -> bool:
+    return isinstance(outcome, Rejection) and outcome.kind is RejectionKind.HANG
 
 
 def _was_the_machine(outcome: ProbeOutcome | Rejection) -> bool:

@@ -257,6 +257,18 @@ def test_what_hung_is_not_waited_for_again(studied: Studied, store: Store, cost:
     assert (again.counts.reused, again.counts.rejected) == (1, {RejectionKind.HANG: 1})
 
 
+def test_what_hung_once_on_a_busy_machine_is_no_fact(
+    studied: Studied, store: Store, cost: CostModel
+):
+    request = a_request(studied)
+    healthy = studied.device()
+    said = [Rejection(RejectionKind.HANG, "no answer within 120 s"), healthy.probe(request)]
+    busy = Scripted(healthy, probe=lambda _: said.pop(0))
+    book = book_of(store, busy, cost)
+    assert isinstance(book.probe(SIGNATURE, request), Probed)
+    assert (len(busy.probes), book.counts.rejected, stored_probes(store)) == (2, {}, 1)
+
+
 def test_a_machine_that_failed_is_forgotten_where_it_was_stored(
     studied: Studied, store: Store, cost: CostModel
 ):
@@ -305,7 +317,7 @@ def test_without_time_nothing_is_asked_and_an_answer_cut_short_is_forgotten(
         book.reshard(reshard.shape, reshard.source, reshard.target)
     assert hanging.reshards == []
     book.probe(SIGNATURE, request)
-    assert len(hanging.probes) == 2
+    assert len(hanging.probes) == 3  # what hangs is asked once more
 
 
 def test_native_layouts_and_the_same_layouts_given_are_two_questions(
