@@ -24,6 +24,7 @@ from autosched.store.trials import (
     GIVEN_SAMPLER,
     TrialRecord,
     best_of,
+    count_trials,
     default_trial,
     get_trial,
     list_trials,
@@ -63,7 +64,7 @@ def dismiss_wrong(run: Run) -> bool:
     Other trials are of no consequence: what is known to go wrong is no candidate any more. Returns
     whether the default was rejected: by today's lowering it may be right.
     """
-    default = default_trial(run.trials)
+    default = default_trial(run.defaults)
     is_default_gone = default is not None and _dismissed(run, default)
     while (best := best_of(run.store, run.record)) is not None and _dismissed(run, best):
         pass
@@ -94,9 +95,8 @@ def run_default(run: Run, *, again: bool = False) -> int:
     One that hung or crashed is tried again when the study goes on.
     """
     if not again and any(
-        trial.sampler == DEFAULT_SAMPLER
-        and (trial.rejection is None or trial.rejection.kind not in INCONCLUSIVE)
-        for trial in run.trials
+        trial.rejection is None or trial.rejection.kind not in INCONCLUSIVE
+        for trial in run.defaults
     ):
         return 0
     run.enter(Phase.DEFAULT)
@@ -123,7 +123,8 @@ def first_look(run: Run, limit: int) -> int:
 
     A new study soon has a good schedule then, also if its time is up before all is probed.
     """
-    begun = any(trial.sampler != DEFAULT_SAMPLER for trial in run.trials)
+    assert run.record.id is not None  # noqa: S101 - a search is of a stored study
+    begun = count_trials(run.store, run.record.id) > len(run.defaults)
     if begun or limit < 2 or run.settings.effort.name == QUICK:
         return 0  # at effort quick, a first look is most of the search
     if run.book.has_stored(run.network.layer_signature(layer) for layer in run.network):

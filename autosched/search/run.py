@@ -17,7 +17,14 @@ from autosched.search.settings import Settings
 from autosched.space.formats import default_schedule
 from autosched.store.database import Store
 from autosched.store.studies import StudyRecord
-from autosched.store.trials import GIVEN_SAMPLER, TrialRecord, add_trial, best_of, list_trials
+from autosched.store.trials import (
+    DEFAULT_SAMPLER,
+    GIVEN_SAMPLER,
+    TrialRecord,
+    add_trial,
+    best_of,
+    list_trials,
+)
 
 # To find the best takes longer the more trials there are.
 _BEST_AGE_S = 5.0
@@ -109,6 +116,11 @@ class Run:
     def trials(self) -> list[TrialRecord]:
         """All finished trials by number, without their schedules and device ops."""
         return list_trials(self.store, self.record, with_schedules=False)
+
+    @property
+    def defaults(self) -> list[TrialRecord]:
+        """The finished trials of ttnn's default schedule, without schedules and device ops."""
+        return list_trials(self.store, self.record, with_schedules=False, sampler=DEFAULT_SAMPLER)
 
     @property
     def given(self) -> list[Schedule]:

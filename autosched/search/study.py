@@ -31,6 +31,7 @@ from autosched.store.trials import (
     TrialRecord,
     add_trial,
     best_of,
+    cost_models,
     get_trial,
     list_trials,
     with_provenance,
@@ -223,8 +224,7 @@ def _estimated_with(store: Store, record: StudyRecord) -> str:
     Raises:
         StudyError: if they are of several: their times do not compare.
     """
-    trials = list_trials(store, record, with_schedules=False)
-    versions = list(dict.fromkeys(trial.cost_model for trial in trials if trial.cost_model))
+    versions = cost_models(store, record)
     if len(versions) > 1:
         raise StudyError(
             f"the trials of study {record.name!r} were estimated by several cost models "

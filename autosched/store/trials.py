@@ -169,6 +169,23 @@ def count_trials(store: Store, study_id: int) -> int:
         return session.scalar(count) or 0
 
 
+def cost_models(store: Store, study: StudyRecord) -> list[str]:
+    """Return the versions of the cost models that estimated a study's trials, oldest first.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    trial = models.TrialRow
+    query = (
+        select(trial.cost_model)
+        .where(trial.study_id == study.id, trial.cost_model != "")
+        .group_by(trial.cost_model)
+        .order_by(func.min(trial.number))
+    )
+    with store.reading() as session:
+        return list(session.scalars(query))
+
+
 def get_trial(store: Store, study: StudyRecord, number: int) -> TrialRecord:
     """Return one trial with its schedule and ops.
 

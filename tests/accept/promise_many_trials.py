@@ -11,11 +11,12 @@ from autosched.network.capture.capture import capture
 from autosched.network.capture.network_file import load_network_file
 from autosched.network.graph import Network
 from autosched.search.open_study import open_study
+from autosched.search.run import SilentObserver
 from autosched.search.settings import Settings
 from autosched.search.study import Study
 from autosched.store.database import Store, open_store
 from autosched.store.optuna_mirror import MIRROR_PREFIX
-from autosched.store.trials import add_trial, list_trials
+from autosched.store.trials import TrialRecord, add_trial, list_trials
 from tests.accept.commands import SMALL, database, workplace
 from tests.accept.promise import Figures, Kind, Limit, NotMeasuredError, Promise
 
@@ -49,12 +50,24 @@ def opened(store: Store, network: Network) -> Study:
     return open_study(store, network, "n150", settings, name=NAME)
 
 
+class Weighing(SilentObserver):
+    """Notes the memory of this process after some numbers of trials."""
+
+    def __init__(self, *after: int) -> None:
+        self.after = after
+        self.found_bytes: list[int] = []
+
+    def on_trial(self, trial: TrialRecord, best: TrialRecord | None) -> None:  # noqa: ARG002 - an observer's
+        if trial.number in self.after:
+            self.found_bytes.append(resident_bytes())
+
+
 def memory_kib_a_trial(store: Store, network: Network) -> float:
+    weighing = Weighing(FIRST, FIRST + MORE)
     with opened(store, network) as study:
-        study.optimize(trials=FIRST)
-        before, ran = resident_bytes(), len(study.summaries)
-        study.optimize(trials=MORE)
-        return (resident_bytes() - before) / 1024 / (len(study.summaries) - ran)
+        study.optimize(trials=FIRST + MORE + 1, observer=weighing)
+    before, after = weighing.found_bytes
+    return (after - before) / 1024 / MORE
 
 
 def fill(store: Store, network: Network) -> None:

@@ -15,6 +15,7 @@ from autosched.store.trials import (
     TrialRecord,
     add_trial,
     best_trial,
+    cost_models,
     finished_trial,
     get_trial,
     list_trials,
@@ -84,6 +85,16 @@ def test_a_measurement_comes_before_an_estimate(store: Store, study: StudyRecord
     add_trial(store, study, examples.trial(100.0))
     measured = add_trial(store, study, examples.trial(200.0, TimeKind.MEASURED))
     assert best_trial(store, study) == measured
+
+
+def test_the_cost_models_of_a_study_are_named_oldest_first(
+    store: Store, study: StudyRecord
+) -> None:
+    for version in ("z", "", "a", "z"):
+        add_trial(store, study, replace(examples.trial(), cost_model=version))
+    other = studies.add_study(store, examples.study("other"))
+    add_trial(store, other, replace(examples.trial(), cost_model="b"))
+    assert cost_models(store, study) == ["z", "a"]
 
 
 def test_an_unknown_trial_is_explained(store: Store, study: StudyRecord) -> None:
