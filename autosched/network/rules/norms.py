@@ -64,7 +64,7 @@ def _layer_norm(lowering: Lowering, node: Node) -> View:
 def _group_norm(lowering: Lowering, node: Node) -> View:
     arguments = lowering.arguments(node)
     groups: int = arguments["num_groups" if "num_groups" in arguments else "group"]
-    view = lowering.channels_at(arguments["input"], CHANNELS)
+    view = lowering.channels_at(arguments["input"], CHANNELS, whole_images=True)
     if len(view.base) != 4:
         raise Refusal(f"its input has shape {view.shape}, not (N, C, H, W)")
     return _norm(lowering, node, view, GroupNorm(groups, arguments["eps"]))

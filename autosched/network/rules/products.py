@@ -105,13 +105,13 @@ def _added(mask: torch.Tensor, scores: tuple[int, ...]) -> torch.Tensor:
 
 
 def _tokens(lowering: Lowering, node: Node, view: View, suffix: str) -> View:
-    """A view (N, tokens, heads * features) of an image whose channels are the last dimension."""
+    """A view (N, tokens, heads * features) of N images whose channels are the last dimension."""
     if len(view.shape) == 4:
         batch, heads, tokens, features = view.shape
         merged = view.permuted((0, 2, 1, 3)).reshaped((batch, tokens, heads * features))
         assert merged is not None  # noqa: S101 - merging dimensions always succeeds
         view = merged
-    if view.has_channels_at(2) and len(view.base) == 4:
+    if view.has_channels_at(2) and view.keeps_images and len(view.base) == 4:
         return view
     return _as_column(lowering, node, view, suffix)
 

@@ -87,14 +87,15 @@ class Lowering:
         keys = self.graph.drafts
         return next(text for text in wanted if node.name + (f".{text}" if text else "") not in keys)
 
-    def channels_at(self, node: Node, dim: int) -> View:
+    def channels_at(self, node: Node, dim: int, *, whole_images: bool = False) -> View:
         """The node's tensor as a view of a draft whose channels are dimension ``dim`` of it.
 
-        Where the draft's are others, a layer makes them so: an image of one column.
+        With ``whole_images``, each of its images is one of the draft's, too. Where the draft's are
+        others, a layer makes them so: images of one column.
         """
         view = self.view(node)
         dim %= len(view.dims)
-        if view.has_channels_at(dim):
+        if view.has_channels_at(dim) and (view.keeps_images or not whole_images):
             return view
         if dim == 0:
             raise Refusal("it works along the batch")

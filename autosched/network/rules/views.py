@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import torch
 
 
+BATCH = 0
+"""The axis of a draft's tensor whose entries never meet."""
 CHANNELS = 1
 """The axis of (N, C, H, W), and of (N, features), that lies in rows on the device."""
 
@@ -75,6 +77,11 @@ class View:
         if self.base[CHANNELS] == 1:
             return self.is_whole and dim == CHANNELS
         return self.dims[dim] == self.parts(CHANNELS)
+
+    @property
+    def keeps_images(self) -> bool:
+        """Whether the tensor's first dimension is the draft's batch, whole and alone."""
+        return bool(self.base) and self.dims[0] == self.parts(BATCH)
 
     def leads_channels(self, dim: int) -> bool:
         """Whether a dimension of the tensor is the outer part of the draft's channels, or all."""
