@@ -177,6 +177,23 @@ def upsampled_wide_shards(candidate: Executable) -> bool:
     )
 
 
+def upsampled_by_columns(candidate: Executable) -> bool:
+    """Whether BLOCK shards that go down the columns of cores are enlarged pixel by pixel.
+
+    As many shards across as down, all of them full, are right.
+    """
+    op = candidate.op
+    if not isinstance(op, Upsample) or op.mode != "nearest":
+        return False
+    batch, _, height, width = candidate.input_shapes[0]
+    return any(
+        layout.transposed
+        and layout.shard_shape is not None
+        and batch * height * width != _columns(layout) * layout.shard_shape[0]
+        for layout in (step.inputs[0].layout for step in candidate.ops_of(_UPSAMPLE))
+    )
+
+
 def reshaped_padding(candidate: Executable) -> bool:
     """Whether ttnn reshapes tiles before a convolution whose channels share exponents with padding.
 

@@ -154,6 +154,17 @@ KNOWN_FAULTS = (
         fault_rules.upsampled_wide_shards,
     ),
     KnownFault(
+        "upsample-by-columns",
+        "nearest upsampling of BLOCK shards that go down the columns of cores, but for full shards "
+        "of as many rows as columns of cores",
+        "pixels out of order, or whatever the memory held",
+        _EXECUTED,
+        ("", ""),
+        _BOTH,
+        _BOTH,
+        fault_rules.upsampled_by_columns,
+    ),
+    KnownFault(
         "depthwise-row-block",
         "depthwise convolution of an image of one row without bias on BLOCK shards",
         "does not compile, or does not end",

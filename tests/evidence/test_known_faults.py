@@ -124,6 +124,24 @@ def upsampled(channels: int, columns: int = 64) -> Case:
     return op, ((1, channels, 10, 24),), shape, FixedConfig(left), (source,)
 
 
+def upsampled_by_columns(across: int, down: int, sides: tuple[int, int]) -> Case:
+    """96 channels in ``across`` shards of 32, pixels in ``down`` of 32."""
+    source = TensorLayout(
+        Memory.L1,
+        BLOCK,
+        BF8,
+        PageLayout.TILE,
+        (CoreRange(0, 0, down - 1, across - 1),),
+        (32, 96 // across),
+        transposed=True,
+    )
+    left = replace(source, dtype=BF16, page=PageLayout.ROW_MAJOR, shard_shape=(128, 96 // across))
+    height, width = sides
+    shape = (1, 96, 2 * height, 2 * width)
+    op = Upsample("nearest", (2, 2))
+    return op, ((1, 96, *sides),), shape, FixedConfig(left), (source,)
+
+
 def reusing(sides: tuple[int, int], block: int) -> Case:
     return conv(
         32,
@@ -161,6 +179,8 @@ ROW = {"groups": 64, "outer": 64, "inner": 64, "sides": (1, 64)}
         (concat(288, 32), "wide-concat"),
         (concat(256, 256), "wide-concat"),
         (upsampled(48), "upsample-wide-shards"),
+        (upsampled_by_columns(3, 4, (16, 8)), "upsample-by-columns"),
+        (upsampled_by_columns(3, 3, (17, 5)), "upsample-by-columns"),
         (conv(bias=False, **ROW), "depthwise-row-block"),  # type: ignore[arg-type]
         (
             conv(bias=False, **ROW, shard_layout=HEIGHT, config_tensors_in_dram=True),  # type: ignore[arg-type]
@@ -203,6 +223,7 @@ def test_what_goes_wrong_is_known(device: WorkerDevice, case: Case, name: str):
         concat(288, 32, BF16),
         concat(288, 32, more=32),
         upsampled(64),
+        upsampled_by_columns(3, 3, (12, 8)),
         conv(**ROW),  # type: ignore[arg-type]
         conv(bias=False, **ROW, shard_layout=HEIGHT),  # type: ignore[arg-type]
         conv(bias=False, output_dtype=BF16, **{**ROW, "sides": (2, 32)}),  # type: ignore[arg-type]
