@@ -19,6 +19,10 @@ class UnsupportedOperatorError(AutoschedError):
     """The network has operators that cannot be lowered; the message lists each with its place."""
 
 
+class WrongCaptureError(AutoschedError):
+    """The captured network computes something else than the module: a fault of autosched's."""
+
+
 class BoardError(AutoschedError):
     """An unknown board, or a device that is not there."""
 

@@ -70,10 +70,14 @@ class UnsupportedOperator:
 
 
 class DraftGraph:
-    """Drafts in topological order, with the rewiring that passes need."""
+    """Drafts in topological order, with the rewiring that passes need.
+
+    ``absorbed`` says of each draft that another took over which one that is.
+    """
 
     def __init__(self) -> None:
         self.drafts: dict[str, Draft] = {}
+        self.absorbed: dict[str, str] = {}
         self.problems: list[UnsupportedOperator] = []
 
     def __iter__(self) -> Iterator[Draft]:
@@ -100,7 +104,14 @@ class DraftGraph:
         """Remove a draft whose work its producer has taken over."""
         for user in self.users(draft.key):
             user.inputs = [draft.inputs[0] if name == draft.key else name for name in user.inputs]
+        self.absorbed[draft.key] = draft.inputs[0]
         del self.drafts[draft.key]
+
+    def remaining(self, key: str) -> Draft | None:
+        """Return the draft that makes what ``key`` made, None if nothing does any more."""
+        while key in self.absorbed:
+            key = self.absorbed[key]
+        return self.drafts.get(key)
 
     def refuse(self, draft: Draft, operator: str, reason: str, *, for_host: bool = False) -> None:
         """Record that a draft cannot be lowered; ``for_host`` where it could run on the host."""

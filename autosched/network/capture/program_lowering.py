@@ -8,7 +8,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.fx import Node
 
-from autosched.network.draft_graph import Draft, DraftGraph, Unknown, UnsupportedOperator
+from autosched.network.draft_graph import Draft, Unknown, UnsupportedOperator
 from autosched.network.operators import HostOp, Input, Output
 from autosched.network.rules import (
     convolutions,
@@ -44,7 +44,7 @@ _FILLED = ("new_zeros", "new_ones", "new_full", "zeros_like", "ones_like", "full
 
 def lower(
     program: ExportedProgram, rules: Mapping[str, LoweringRule], *, allow_host: bool = False
-) -> DraftGraph:
+) -> Lowering:
     """Lower every operator that an output depends on; refusals are collected as problems.
 
     With ``allow_host``, what is refused runs on the host where it can.
@@ -55,11 +55,12 @@ def lower(
     for node in program.graph.nodes:
         if node.op == "call_function" and node in needed and not _fold_constant(lowering, node):
             made = _apply(lowering, rules, node, allow_host)
-            lowering.views[node] = _whole(lowering, made) if isinstance(made, str) else made
+            view = _whole(lowering, made) if isinstance(made, str) else made
+            lowering.views[node] = lowering.first_views[node] = view
     _add_outputs(lowering)
     _refuse_memory(lowering)
     _refuse_host_only(lowering)
-    return lowering.graph
+    return lowering
 
 
 def _whole(lowering: Lowering, key: str) -> View:

@@ -22,7 +22,9 @@ class Refusal(Exception):  # noqa: N818 - it never leaves this room
 class Lowering:
     """What a rule sees: the drafts so far, constant tensors, and a node's arguments by name.
 
-    ``host_only`` has the drafts whose results cannot go to the device, each with what it is.
+    ``views`` say how the nodes' tensors lie now, ``first_views`` how they lay in what the rules
+    made, before a reader wanted them in order. ``host_only`` has the drafts whose results cannot go
+    to the device, each with what it is.
     """
 
     def __init__(self, program: ExportedProgram) -> None:
@@ -30,6 +32,7 @@ class Lowering:
         self.graph = DraftGraph()
         self.constants: dict[Node, torch.Tensor] = {}
         self.views: dict[Node, View] = {}
+        self.first_views: dict[Node, View] = {}
         self.host_only: dict[str, str] = {}
 
     def arguments(self, node: Node) -> dict[str, Any]:
