@@ -73,6 +73,10 @@ AllowHost = Annotated[
         help="Run operators that ttnn lacks on the host; the transfers there and back count.",
     ),
 ]
+NoCheck = Annotated[
+    bool,
+    typer.Option("--no-check", help="Do not compare the captured network with PyTorch first."),
+]
 AllowKnownFaults = Annotated[
     bool,
     typer.Option(

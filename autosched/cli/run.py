@@ -20,6 +20,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     device: options.DeviceOption = "auto",
     batch: options.Batch = None,
     allow_host: options.AllowHost = False,
+    no_check: options.NoCheck = False,
     allow_known_faults: options.AllowKnownFaults = False,
     study: options.StudyName = None,
     storage: options.Storage = None,
@@ -81,6 +82,7 @@ def run(  # noqa: PLR0913 - one parameter per option
         jobs=jobs,
         start=start,
         safe=safe,
+        check=not no_check,
     )
     going_on = GoingOn(hints.command("run", net, storage=storage))
     with opened_output(as_json) as output, interruptible(output, going_on):
@@ -106,6 +108,7 @@ def resume(  # noqa: PLR0913 - one parameter per option
     jobs: options.Jobs = None,
     net: options.OtherNetwork = None,
     safe: options.SafeStudy = False,
+    no_check: options.NoCheck = False,
     export: options.Export = None,
     as_json: options.Json = False,
 ) -> None:
@@ -129,4 +132,4 @@ def resume(  # noqa: PLR0913 - one parameter per option
     wishes = Wishes(sampler, effort, seed, trials, timeout, export)
     going_on = GoingOn(hints.command("resume", study, storage=storage))
     with opened_output(as_json) as output, interruptible(output, going_on):
-        resume_search(output, Resumed(study, storage, net, safe, jobs), wishes, began)
+        resume_search(output, Resumed(study, storage, net, safe, jobs, not no_check), wishes, began)

@@ -28,6 +28,7 @@ def check(  # noqa: PLR0913 - one parameter per option
     ],
     *,
     safe: options.Safe = False,
+    no_check: options.NoCheck = False,
     board: options.BoardOption = None,
     device: options.ExecutingOption = "auto",
     simulator: options.Simulator = None,
@@ -59,7 +60,17 @@ def check(  # noqa: PLR0913 - one parameter per option
     timing = TimingSettings(**{key: value for key, value in named.items() if value is not None})
     use_simulator(device, simulator)
     asked = CheckRequest(
-        schedule, net, board, device, batch, timing, storage, layers, min_pcc, safe
+        schedule,
+        net,
+        board,
+        device,
+        batch,
+        timing,
+        storage,
+        layers,
+        min_pcc,
+        safe,
+        not no_check,
     )
     with opened_output(as_json) as output:
         is_right = check_schedule(output, asked)

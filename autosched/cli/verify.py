@@ -52,6 +52,7 @@ def verify(  # noqa: PLR0913 - one parameter per option
     ] = None,
     net: options.OtherNetwork = None,
     safe: options.SafeStudy = False,
+    no_check: options.NoCheck = False,
     jobs: options.Jobs = None,
     storage: options.Storage = None,
     as_json: options.Json = False,
@@ -71,7 +72,18 @@ def verify(  # noqa: PLR0913 - one parameter per option
 
     kind = choose_executing_device(device)
     use_simulator(SIMULATOR if kind == SIMULATOR else "", simulator)
-    asked = VerifyRequest(study, kind, candidates, min_concordance, storage, jobs, table, net, safe)
+    asked = VerifyRequest(
+        study,
+        kind,
+        candidates,
+        min_concordance,
+        storage,
+        jobs,
+        table,
+        net,
+        safe,
+        not no_check,
+    )
     going_on = GoingOn(hints.command("verify", study, storage=storage))
     with opened_output(as_json) as output, interruptible(output, going_on, "verdict"):
         if reproduce is not None:

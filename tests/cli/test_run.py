@@ -32,6 +32,7 @@ def test_everything_else_goes_to_standard_error(studied: Studied) -> None:
     assert "a network file may print" in err
     assert f"Database: {studied.url.removeprefix('sqlite:///')}" in err
     assert "mock n150" in err
+    assert "compared in PyTorch: outputs within" in err
     assert "accuracy is not judged yet" in err
     assert "faster than ttnn's default (estimated)" in err
     assert "Edges that reshard" in err
@@ -55,8 +56,12 @@ def test_the_exported_schedule_reads_back(studied: Studied) -> None:
 def test_running_again_goes_on(studied: Studied, invoke: Invoke, tmp_path: Path) -> None:
     copy = tmp_path / "copy.sqlite3"
     shutil.copy(studied.url.removeprefix("sqlite:///"), copy)
-    done = invoke("run", str(studied.net), "--trials", "1", "--storage", f"sqlite:///{copy}")
+    done = invoke(
+        *("run", str(studied.net), "--trials", "1", "--no-check"),
+        *("--storage", f"sqlite:///{copy}"),
+    )
     assert done.code == 0, done.err
+    assert "not compared with the module: --no-check" in done.out
     assert "tiny-n150 goes on after 3 trials; sampler joint, effort quick" in done.out
     assert "0 probes run" in done.out
     assert "4 trials in the study" in done.out

@@ -30,7 +30,10 @@ from autosched.store.database import open_store
 
 @dataclass(frozen=True)
 class CheckRequest:
-    """What to check on what, as the user typed it; None where the schedule's own holds."""
+    """What to check on what, as the user typed it; None where the schedule's own holds.
+
+    Without ``check`` the captured network is not compared with its module.
+    """
 
     file: str
     net: str
@@ -42,6 +45,7 @@ class CheckRequest:
     layers: bool = False
     min_pcc: float = 0.99
     safe: bool = False
+    check: bool = True
 
 
 def check_schedule(output: Screen, asked: CheckRequest) -> bool:
@@ -68,6 +72,7 @@ def check_schedule(output: Screen, asked: CheckRequest) -> bool:
         asked.net,
         made.batch if asked.batch is None else asked.batch,
         allow_host=_has_host_layers(schedule),
+        check=asked.check,
     )
     _check_made_for(schedule, file, network.signature, board.name)
     check_layers(schedule, file, network)

@@ -22,40 +22,66 @@ from autosched.store.studies import StudyRecord
 if TYPE_CHECKING:
     import torch
 
+    from autosched.network.capture.capture_check import CaptureCheck
+
 
 def captured_network(
-    output: Screen, net: str, batch: int | None, *, allow_host: bool = False
+    output: Screen, net: str, batch: int | None, *, allow_host: bool = False, check: bool = True
 ) -> Network:
     """Load and capture a network file, with a warning of layers that run on the host.
 
     Raises:
         NetworkFileError, UnsupportedOperatorError: if it cannot be used.
+        WrongCaptureError: if the network computes something else; not without ``check``.
     """
-    return captured_with_inputs(output, net, batch, allow_host=allow_host)[0]
+    return captured_with_inputs(output, net, batch, allow_host=allow_host, check=check)[0]
 
 
 def captured_with_inputs(
-    output: Screen, net: str, batch: int | None, *, allow_host: bool = False
+    output: Screen, net: str, batch: int | None, *, allow_host: bool = False, check: bool = True
 ) -> "tuple[Network, tuple[torch.Tensor, ...]]":
     """Do that, and return the inputs to compare results on, too."""
     say(output.console, f"Reading network file {net} (it is executed)")
     screen = SearchScreen(output.console, 0)
     with screen.shown():
         screen.begin("capture", f"{net}, with PyTorch")
-        from autosched.network.capture.capture import capture
+        from autosched.network.capture.capture import capture_unchecked
+        from autosched.network.capture.capture_check import CaptureCheck, check_capture
         from autosched.network.capture.network_file import load_network_file
 
         loaded = load_network_file(net, batch)
-        network = capture(loaded.module, loaded.example_inputs, loaded.name, allow_host=allow_host)
+        module, examples = loaded.module, loaded.example_inputs
+        captured = capture_unchecked(module, examples, loaded.name, allow_host=allow_host)
         exits.check_interrupt()
+        found = CaptureCheck()
+        if check:
+            screen.begin("compare", f"{net} with what was captured, in PyTorch")
+            found = check_capture(module, examples, captured, allow_host=allow_host)
+            exits.check_interrupt()
+    network = captured.network
     kinds = {network.layer_signature(layer) for layer in network}
     say(
         output.console,
         f"Network: {network.name}, {words.count(len(network.layers), 'layer')} of "
         f"{len(kinds)} kinds, batch {network.batch}",
     )
+    _say_compared(output, found, check=check)
     warn_of_host_layers(output.console, network)
     return network, loaded.calibration_inputs
+
+
+def _say_compared(output: Screen, found: "CaptureCheck", *, check: bool) -> None:
+    if found.difference is None:
+        why = "it would take PyTorch minutes" if check else "--no-check"
+        say(output.console, f"  not compared with the module: {why}", "yellow")
+        return
+    worst = max(found.difference, found.drawn or 0.0)
+    parameters = "own" if found.drawn is None else "own and drawn"
+    say(
+        output.console,
+        f"  compared in PyTorch: outputs within {worst:.1g} of the module's ({parameters} "
+        "parameters)",
+    )
 
 
 def describe_device(kind: str, board: str, wanted: str) -> str:

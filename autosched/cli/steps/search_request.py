@@ -21,7 +21,8 @@ class Target:
     """What is to be searched, as the user typed it.
 
     ``formats`` and ``timing`` map option to value; "", False or None where the user named none.
-    ``start`` is the file of a schedule to start from, read as data where ``safe`` is set.
+    ``start`` is the file of a schedule to start from, read as data where ``safe`` is set; without
+    ``check`` the captured network is not compared with its module.
     """
 
     net: str
@@ -37,6 +38,7 @@ class Target:
     allow_known_faults: bool = False
     start: str | None = None
     safe: bool = False
+    check: bool = True
 
     def settings(self, found: StudyRecord | None) -> Settings:
         """Return the settings of a new study, or of one that is there with what the user named.
@@ -129,15 +131,11 @@ class Wishes:
         Raises:
             SearchError: for an unknown sampler or effort, or a pin or prohibition that is none.
         """
-        return Settings(
-            network_file=settings.network_file,
-            device=settings.device,
-            sampler=settings.sampler if self.sampler is None else self.sampler,
-            effort=settings.effort if self.effort is None else self.effort,
-            seed=settings.seed if self.seed is None else self.seed,
-            formats=settings.formats,
-            timing=settings.timing,
-            allow_host=settings.allow_host,
-            pinned=self.pinned or settings.pinned,
-            forbidden=self.forbidden or settings.forbidden,
-        )
+        named: dict[str, Any] = {
+            "sampler": self.sampler,
+            "effort": self.effort,
+            "seed": self.seed,
+            "pinned": self.pinned or None,
+            "forbidden": self.forbidden or None,
+        }
+        return replace(settings, **{key: item for key, item in named.items() if item is not None})

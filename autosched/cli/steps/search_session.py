@@ -140,6 +140,7 @@ class Resumed:
     """A stored study to go on with, as the user typed it; ``jobs`` workers probe.
 
     ``net`` is the network file to take in place of its own, as it must be where ``safe`` is set.
+    Without ``check`` the captured network is not compared with its module.
     """
 
     name: str
@@ -147,6 +148,7 @@ class Resumed:
     net: str | None = None
     safe: bool = False
     jobs: int | None = None
+    check: bool = True
 
 
 def resume_search(output: Screen, asked: Resumed, wishes: Wishes, began: float) -> None:
@@ -166,15 +168,19 @@ def resume_search(output: Screen, asked: Resumed, wishes: Wishes, began: float) 
         say(output.console, f"Database: {store.describe()}")
         with open_pool(find_board(record.board), kind, settings.timing, asked.jobs) as pool:
             pool.start(1)
-            network = _captured_again(output, record, settings, net)
+            network = _captured_again(output, record, settings, net, check=asked.check)
             with open_study(store, network, record.board, settings, record.name, pool) as study:
                 introduce(output, store, study)
                 search_and_report(output, study, wishes, asked.storage, began)
 
 
-def _captured_again(output: Screen, record: StudyRecord, settings: Settings, net: str) -> Network:
+def _captured_again(
+    output: Screen, record: StudyRecord, settings: Settings, net: str, *, check: bool
+) -> Network:
     try:
-        return captured_network(output, net, record.batch, allow_host=settings.allow_host)
+        return captured_network(
+            output, net, record.batch, allow_host=settings.allow_host, check=check
+        )
     except NetworkFileError as error:
         moved = hints.command("run", "NEW/PLACE/NET.PY", "--study", record.name)
         raise NetworkFileError(
@@ -213,7 +219,13 @@ def run_search(
         batch = found.batch if found is not None and target.batch is None else target.batch
         with open_pool(board, kind, settings.timing, target.jobs) as pool:
             pool.start(1)
-            network = captured_network(output, target.net, batch, allow_host=settings.allow_host)
+            network = captured_network(
+                output,
+                target.net,
+                batch,
+                allow_host=settings.allow_host,
+                check=target.check,
+            )
             if start is not None and target.start is not None:
                 check_start(output, start, target.start, network, board.name, settings.formats)
             with open_study(

@@ -1,7 +1,8 @@
 import pytest
 
-from autosched.cli.steps.search_request import parse_duration
+from autosched.cli.steps.search_request import Wishes, parse_duration
 from autosched.errors import SearchError
+from autosched.search.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -33,3 +34,11 @@ def test_what_no_clock_counts_to_is_refused(text: str) -> None:
 def test_what_is_none_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(SearchError, match="1h30m"):
         parse_duration(text)
+
+
+def test_a_wish_leaves_all_other_settings_alone() -> None:
+    settings = Settings(
+        network_file="net.py", allow_host=True, pinned=["*:memory=l1"], allow_known_faults=True
+    )
+    wished = Wishes(seed=3).over(settings)
+    assert wished.to_plain() == {**settings.to_plain(), "seed": 3}
