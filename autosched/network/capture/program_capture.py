@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from torch import Tensor
 from torch.export import ExportedProgram
 from torch.fx import Node
 
@@ -121,7 +122,8 @@ def _reason(draft: Draft) -> str:
 
 def _made(lowering: Lowering, names: Mapping[str, str]) -> dict[str, tuple[Node, View]]:
     found: dict[str, tuple[Node, View]] = {}
-    for node in lowering.first_views:
+    tensors = (node for node in lowering.first_views if isinstance(node.meta.get("val"), Tensor))
+    for node in tensors:
         for view in (lowering.first_views[node], lowering.views[node]):
             draft = lowering.graph.remaining(view.key)
             if draft is not None and view.base == draft.shape:
