@@ -116,6 +116,13 @@ def test_rounding_that_layers_enlarge_is_no_fault() -> None:
     assert found.difference > LIMIT
 
 
+def test_values_that_cancel_out_are_no_fault() -> None:
+    norm = nn.LayerNorm(16)
+    module = Function(lambda x, norm: F.relu(norm(x).mean(-1, keepdim=True)), norm).eval()
+    tokens = (torch.randn(1, 6, 16),)
+    check_capture(module, tokens, capture_unchecked(module, tokens))
+
+
 def test_a_module_of_positive_inputs_is_compared_on_its_own() -> None:
     module = Function(lambda x: torch.log(x) * 2).eval()
     inputs = (torch.rand(IMAGE) + 0.5,)
