@@ -71,11 +71,16 @@ def captured_with_inputs(
 
 
 def _say_compared(output: Screen, found: "CaptureCheck", *, check: bool) -> None:
+    from autosched.network.capture.capture_check import LIMIT
+
     if found.difference is None:
         why = "it would take PyTorch minutes" if check else "--no-check"
         say(output.console, f"  not compared with the module: {why}", "yellow")
         return
     worst = max(found.difference, found.drawn or 0.0)
+    if worst > LIMIT:
+        say(output.console, "  compared in PyTorch: each layer right, the outputs but for rounding")
+        return
     parameters = "own" if found.drawn is None else "own and drawn"
     say(
         output.console,

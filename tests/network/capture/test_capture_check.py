@@ -118,7 +118,12 @@ def test_rounding_that_layers_enlarge_is_no_fault() -> None:
 
 def test_values_that_cancel_out_are_no_fault() -> None:
     norm = nn.LayerNorm(16)
-    module = Function(lambda x, norm: F.relu(norm(x).mean(-1, keepdim=True)), norm).eval()
+
+    def mean(x: torch.Tensor, norm: nn.Module) -> torch.Tensor:
+        pixels: torch.Tensor = norm(x).transpose(1, 2).reshape(1, 16, 3, 2)
+        return F.relu(pixels.mean(1, keepdim=True))
+
+    module = Function(mean, norm).eval()
     tokens = (torch.randn(1, 6, 16),)
     check_capture(module, tokens, capture_unchecked(module, tokens))
 

