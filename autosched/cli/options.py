@@ -86,7 +86,9 @@ AllowKnownFaults = Annotated[
 ]
 StudyName = Annotated[
     str | None,
-    typer.Option("--study", metavar="NAME", help="The study's name; default: network and board."),
+    typer.Option(
+        "--study", metavar="NAME", help="The study's name; default: network, batch and board."
+    ),
 ]
 Sampler = Annotated[
     str | None,

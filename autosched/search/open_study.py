@@ -10,14 +10,10 @@ from autosched.errors import StudyError
 from autosched.network.graph import Network
 from autosched.search.settings import Settings
 from autosched.search.study import Study
+from autosched.search.study_names import network_difference, own_study_name
 from autosched.store.database import Store, open_store
 from autosched.store.studies import StudyRecord, check_stored_name, find_study, get_study
 from autosched.store.studies import add_study as store_study
-
-
-def default_study_name(network: str, board: str) -> str:
-    """Return the name a study gets when the user names none: ``resnet50-n150``."""
-    return f"{network}-{board}"
 
 
 def create_study(
@@ -115,7 +111,9 @@ def open_study(
     *,
     jobs: int | None = None,
 ) -> Study:
-    """Return the study ``name`` (default: network and board), made if it is not there yet.
+    """Return the study ``name``, made if it is not there yet.
+
+    Its default is by network, batch and board, and a number where another network has that name.
 
     Of ``jobs`` workers (default: one a core, 4 at most) each probes another candidate; how many
     there are changes nothing of the result.
@@ -134,7 +132,7 @@ def open_study(
     allow_host = settings.allow_host or bool(network.host_layers)
     settings = replace(settings, device=kind, allow_host=allow_host)
     record = StudyRecord(
-        name=name or default_study_name(network.name, known.name),
+        name=name or own_study_name(store, network, known.name),
         network=network.name,
         network_signature=network.signature,
         board=known.name,
@@ -148,17 +146,24 @@ def open_study(
         check_stored_name(record.name)
         record = store_study(store, record)
     else:
-        check_same(found, record, store.describe())
+        check_same(found, record, store.describe(), network_difference(store, found, network))
         record = found
     return Study(store, record, network, settings, device, jobs=jobs)
 
 
-def check_same(found: StudyRecord, wanted: StudyRecord, place: str) -> None:
-    """Raise StudyError if a stored study is not of the same network, board, ttnn and formats."""
+def check_same(found: StudyRecord, wanted: StudyRecord, place: str, difference: str = "") -> None:
+    """Raise StudyError if a stored study is not of the same network, board, ttnn and formats.
+
+    ``difference`` says in words how their networks differ, if they do.
+    """
+    if found.batch == wanted.batch and found.network_signature != wanted.network_signature:
+        why = f" ({difference})" if difference else ""
+        raise StudyError(
+            f"study {found.name!r} in {place} was made for another network{why}; give this one a "
+            "name of its own with --study NAME"
+        )
     for title, field_name in (
-        # A network of another batch has another signature, so that the batch is looked at first.
         ("batch", "batch"),
-        ("network", "network_signature"),
         ("board", "board"),
         ("device", "device_kind"),
         ("ttnn version", "ttnn_version"),

@@ -75,20 +75,38 @@ def test_a_study_keeps_its_formats(studied: Studied, invoke: Invoke) -> None:
     assert "--study NAME" in done.err
 
 
-def test_another_batch_needs_another_study(studied: Studied, invoke: Invoke) -> None:
-    done = invoke("run", str(studied.net), "--batch", "2", "--storage", studied.url)
-    assert done.code == 2
-    assert "another batch (1, not 2)" in done.err
-
-
-def test_another_network_of_the_same_name_needs_another_study(
-    studied: Studied, invoke: Invoke, tmp_path: Path
-) -> None:
+@pytest.fixture
+def other_tiny(studied: Studied, tmp_path: Path) -> Path:
     other = tmp_path / "tiny.py"
     other.write_text(studied.net.read_text().replace("32, 32, 3", "32, 64, 3"))
-    done = invoke("run", str(other), "--storage", studied.url)
+    return other
+
+
+def test_a_study_is_not_gone_on_with_by_another_network(
+    studied: Studied, invoke: Invoke, other_tiny: Path
+) -> None:
+    named = ("--study", studied.name, "--storage", studied.url)
+    done = invoke("run", str(studied.net), "--batch", "2", *named)
     assert done.code == 2
-    assert "another network" in done.err
+    assert "another batch (1, not 2)" in done.err
+    done = invoke("run", str(other_tiny), *named)
+    assert done.code == 2
+    assert "another network (its layers have other parameters, shapes or inputs)" in done.err
+
+
+def test_other_batches_and_networks_of_a_name_have_studies_of_their_own(
+    studied: Studied, invoke: Invoke, other_tiny: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.sqlite3"
+    shutil.copy(studied.url.removeprefix("sqlite:///"), copy)
+    brief = ("--timeout", "0.1s", "--storage", f"sqlite:///{copy}")
+    done = invoke("run", str(studied.net), "--batch", "2", *brief)
+    assert done.code == 0, done.err
+    assert "Study: tiny-b2-n150 is new" in done.out
+    done = invoke("run", str(other_tiny), *brief)
+    assert done.code == 0, done.err
+    assert "Study tiny-n150 is of another network of this name (its layers have" in done.out
+    assert "Study: tiny-n150-2 is new" in done.out
 
 
 def test_the_time_limit_ends_the_probing(studied: Studied, invoke: Invoke, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from autosched.network.capture.capture_check import CaptureCheck
+    from autosched.network.capture.network_file import LoadedFile
 
 
 def captured_network(
@@ -41,21 +42,50 @@ def captured_with_inputs(
     output: Screen, net: str, batch: int | None, *, allow_host: bool = False, check: bool = True
 ) -> "tuple[Network, tuple[torch.Tensor, ...]]":
     """Do that, and return the inputs to compare results on, too."""
+    loaded = loaded_file(output, net, batch)
+    return captured_file(output, loaded, allow_host=allow_host, check=check), (
+        loaded.calibration_inputs
+    )
+
+
+def loaded_file(output: Screen, net: str, batch: int | None) -> "LoadedFile":
+    """Run a network file.
+
+    Raises:
+        NetworkFileError: if it cannot be used.
+    """
     say(output.console, f"Reading network file {net} (it is executed)")
     screen = SearchScreen(output.console, 0)
     with screen.shown():
-        screen.begin("capture", f"{net}, with PyTorch")
-        from autosched.network.capture.capture import capture_unchecked
-        from autosched.network.capture.capture_check import CaptureCheck, check_capture
+        screen.begin("reading", f"{net}, with PyTorch")
         from autosched.network.capture.network_file import load_network_file
 
         loaded = load_network_file(net, batch)
+        exits.check_interrupt()
+    return loaded
+
+
+def captured_file(
+    output: Screen, loaded: "LoadedFile", *, allow_host: bool = False, check: bool = True
+) -> Network:
+    """Capture what a network file defines, and compare it with that.
+
+    Raises:
+        NetworkFileError, UnsupportedOperatorError, WrongCaptureError: as
+            :func:`captured_network`.
+    """
+    screen = SearchScreen(output.console, 0)
+    with screen.shown():
+        screen.begin("capture", f"{loaded.path.name}, with PyTorch")
+        from autosched.network.capture.capture import capture_unchecked
+        from autosched.network.capture.capture_check import CaptureCheck, check_capture
+
         module, examples = loaded.module, loaded.example_inputs
         captured = capture_unchecked(module, examples, loaded.name, allow_host=allow_host)
         exits.check_interrupt()
         found = CaptureCheck()
         if check:
-            screen.begin("compare", f"{net} with what was captured, in PyTorch")
+            screen.begin("compare", f"{loaded.path.name} with what was captured, in PyTorch")
             found = check_capture(module, examples, captured, allow_host=allow_host)
             exits.check_interrupt()
     network = captured.network
@@ -67,7 +97,7 @@ def captured_with_inputs(
     )
     _say_compared(output, found, check=check)
     warn_of_host_layers(output.console, network)
-    return network, loaded.calibration_inputs
+    return network
 
 
 def _say_compared(output: Screen, found: "CaptureCheck", *, check: bool) -> None:

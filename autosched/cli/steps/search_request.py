@@ -47,22 +47,32 @@ class Target:
             BoardError, SearchError: for a kind of device or a format that is none.
             StudyError: if the study that is there has other formats than those named.
         """
+        if found is not None and any(self.formats.values()):
+            stored = Settings.from_plain(found.settings)
+            if parse_formats(**self.formats) != stored.formats:
+                raise StudyError(
+                    f"study {found.name!r} is searched with other formats ({stored.formats}); give "
+                    "this one a name of its own with --study NAME"
+                )
+        return self.likely_settings(found)
+
+    def likely_settings(self, found: StudyRecord | None) -> Settings:
+        """Return the same for a study that may turn out to be of another network.
+
+        Raises:
+            BoardError, SearchError: for a kind of device or a format that is none.
+        """
         timing = {key: value for key, value in self.timing.items() if value is not None}
-        base = Settings(
-            device=self.device,
-            formats=parse_formats(**self.formats),
-            timing=TimingSettings(**timing),
-            allow_host=self.allow_host,
-            allow_known_faults=self.allow_known_faults,
-        )
         if found is None:
-            return replace(base, network_file=hints.absolute_path(self.net))
-        stored = Settings.from_plain(found.settings)
-        if any(self.formats.values()) and base.formats != stored.formats:
-            raise StudyError(
-                f"study {found.name!r} is searched with other formats ({stored.formats}); give "
-                "this one a name of its own with --study NAME"
+            return Settings(
+                network_file=hints.absolute_path(self.net),
+                device=self.device,
+                formats=parse_formats(**self.formats),
+                timing=TimingSettings(**timing),
+                allow_host=self.allow_host,
+                allow_known_faults=self.allow_known_faults,
             )
+        stored = Settings.from_plain(found.settings)
         device = stored.device if self.device == "auto" else self.device
         return replace(
             stored,

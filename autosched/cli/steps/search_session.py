@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from autosched.boards import find_board
 from autosched.cli import exits, hints
 from autosched.cli.steps.inputs import (
+    captured_file,
     captured_network,
     check_start,
     describe_device,
+    loaded_file,
     network_file_of,
     read_schedule,
 )
@@ -29,9 +31,14 @@ from autosched.report.progress import SearchScreen
 from autosched.report.summary import SearchResult, print_next, print_result
 from autosched.schedule.outcomes import TimeKind
 from autosched.schedule.schedule import Schedule
-from autosched.search.open_study import default_study_name, open_study
+from autosched.search.open_study import open_study
 from autosched.search.settings import Settings
 from autosched.search.study import Study
+from autosched.search.study_names import (
+    default_study_name,
+    network_difference,
+    own_study_name,
+)
 from autosched.store.database import Store, open_writable
 from autosched.store.studies import StudyRecord, check_stored_name, find_study, get_study
 from autosched.store.trials import TrialRecord
@@ -203,29 +210,34 @@ def run_search(
     start = None
     if target.start is not None:
         start = read_schedule(output, target.start, safe=target.safe)
+    if target.name == "":
+        raise StudyError("--study '' is no name; give one, or leave the option out")
     with open_writable(target.storage) as store:
-        name = target.name
-        if name == "":
-            raise StudyError("--study '' is no name; give one, or leave the option out")
-        if name is None:
-            name = default_study_name(hints.network_name(target.net), board.name)
-        found = find_study(store, name)
-        if found is None:
-            check_stored_name(name)
-        settings = wishes.over(target.settings(found))
+        named = None if target.name is None else find_study(store, target.name)
+        if target.name is not None and named is None:
+            check_stored_name(target.name)
+        batch = named.batch if named is not None and target.batch is None else target.batch
+        loaded = loaded_file(output, target.net, batch)
+        images = len(loaded.example_inputs[0])
+        guess = default_study_name(loaded.name, board.name, images)
+        likely = named if target.name is not None else find_study(store, guess)
+        settings = target.likely_settings(likely)
         kind = choose_device(settings.device)
         say(output.console, f"Device: {describe_device(kind, board.name, settings.device)}")
         say(output.console, f"Database: {store.describe()}")
-        batch = found.batch if found is not None and target.batch is None else target.batch
-        with open_pool(board, kind, settings.timing, target.jobs) as pool:
+        timing = settings.timing
+        with open_pool(board, kind, timing, target.jobs) as pool:
             pool.start(1)
-            network = captured_network(
-                output,
-                target.net,
-                batch,
-                allow_host=settings.allow_host,
-                check=target.check,
+            network = captured_file(
+                output, loaded, allow_host=settings.allow_host, check=target.check
             )
+            name = target.name or _own_name(output, store, network, board.name, guess)
+            settings = wishes.over(target.settings(find_study(store, name)))
+            if (choose_device(settings.device), settings.timing) != (kind, timing):
+                raise StudyError(
+                    f"study {name!r} is not run as {guess!r} is, which is of another network; give "
+                    "it a name of its own with --study NAME"
+                )
             if start is not None and target.start is not None:
                 check_start(output, start, target.start, network, board.name, settings.formats)
             with open_study(
@@ -234,6 +246,21 @@ def run_search(
                 going_on.command = hints.command("resume", study.name, storage=target.storage)
                 introduce(output, store, study)
                 search_and_report(output, study, wishes, target.storage, began, start)
+
+
+def _own_name(output: Screen, store: Store, network: Network, board: str, guess: str) -> str:
+    """Return the study's name where the user gave none, and say if it is not the usual one."""
+    name = own_study_name(store, network, board)
+    other = find_study(store, guess)
+    if name != guess and other is not None and other.network_signature != network.signature:
+        why = network_difference(store, other, network)
+        say(
+            output.console,
+            f"Study {guess} is of another network of this name{f' ({why})' if why else ''}; this "
+            f"one is {name}",
+            "yellow",
+        )
+    return name
 
 
 def introduce(output: Screen, store: Store, study: Study) -> None:
