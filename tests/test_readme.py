@@ -30,7 +30,7 @@ def test_the_network_file_and_the_python_api(
     )
     assert "storage=" in script
     script += f"""
-device = autosched.open_local_device(autosched.find_board("n150")).device
+device = autosched.open_local_device("n150").device
 {block("python", "Runner(")}
 assert [tuple(tensor.shape) for tensor in outputs] == [(1, 10)]
 """

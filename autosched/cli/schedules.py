@@ -96,6 +96,9 @@ def export(
         int | None,
         typer.Option(min=0, max=options.MOST, help="Number of the trial; default: the fastest."),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a schedule that was edited, too.")
+    ] = False,
     storage: options.Storage = None,
     as_json: options.Json = False,
 ) -> None:
@@ -109,7 +112,7 @@ def export(
     from autosched.store.trials import finished_trial
 
     target = Path(hints.module_name(study) if output_file is None else output_file)
-    check_target(target)
+    check_target(target, force=force)
     with opened_output(as_json) as output, open_store(storage) as store:
         record = get_study(store, study)
         chosen, schedule = finished_trial(store, record, trial)

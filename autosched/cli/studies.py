@@ -36,29 +36,35 @@ def list_all(storage: options.Storage = None, as_json: options.Json = False) -> 
 SHOW_EXAMPLES = (
     "autosched show resnet50-n150",
     "autosched show resnet50-n150 --layers --csv ops.csv",
+    "autosched show resnet50-n150 --trial 0",
 )
 
 
 def show(
     study: options.StudyOption,
     layers: Annotated[
-        bool, typer.Option("--layers", help="Show the best trial layer by layer.")
+        bool, typer.Option("--layers", help="Show the best trial, or --trial, layer by layer.")
     ] = False,
+    trial: Annotated[
+        int | None,
+        typer.Option(min=0, max=options.MOST, help="Number of the trial to show by layer."),
+    ] = None,
     csv: Annotated[
         str | None,
-        typer.Option(
-            "--csv", metavar="FILE", help="Write the best trial's ops as tt-perf-report reads them."
-        ),
+        typer.Option("--csv", metavar="FILE", help="Write its ops as tt-perf-report reads them."),
     ] = None,
     storage: options.Storage = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show a study: its trials and its best, with --layers where that one's time goes."""
+    """Show a study: its trials and its best, with --layers where that one's time goes.
+
+    With --trial, layer by layer where the time of that one goes.
+    """
     from autosched.boards import find_board
     from autosched.cost.profiles.perf_csv import write_ops
     from autosched.report import summary
-    from autosched.report import summary as studies
     from autosched.report.output import say
+    from autosched.report.progress import trial_line
     from autosched.report.tables import trial_table
     from autosched.search.settings import Settings
     from autosched.store.database import open_store
@@ -66,6 +72,7 @@ def show(
     from autosched.store.trials import (
         best_of,
         finished_trial,
+        get_trial,
         list_trials,
     )
 
@@ -73,6 +80,8 @@ def show(
         record = get_study(store, study)
         trials = list_trials(store, record, with_schedules=False)
         best = best_of(store, record)
+        shown = best if trial is None else get_trial(store, record, trial)
+        by_layer = layers or trial is not None
         settings = Settings.from_plain(record.settings)
         say(
             output.console,
@@ -80,23 +89,24 @@ def show(
             f"{record.board}, ttnn {record.ttnn_version}",
         )
         say(output.console, f"Formats: {settings.formats}; accuracy is not judged yet")
-        if layers and best is not None:
-            summary.print_layers(output.console, best)
+        if by_layer and shown is not None:
+            say(output.console, trial_line(shown))
+            summary.print_layers(output.console, shown)
         elif trials:
             say(output.console)
             output.console.print(trial_table(trials))
             say(output.console)
         if csv is not None:
-            trial, _ = finished_trial(store, record)
+            ran, _ = finished_trial(store, record, trial)
             board = find_board(record.board)
-            path = write_ops(trial.ops, trial.latency_kind, board, trial.cost_model, csv)
+            path = write_ops(ran.ops, ran.latency_kind, board, ran.cost_model, csv)
             say(output.console, f"Ops: {path}")
         summary.print_gain(output.console, summary.SearchResult(record, trials, best))
         summary.print_next(
             output.console,
             hints.after_search(study, storage, settings, "", has_run=best is not None),
         )
-        output.result(studies.shown_plain(record, trials, best, layers=layers))
+        output.result(summary.shown_plain(record, trials, best, shown if by_layer else None))
 
 
 DELETE_EXAMPLES = ("autosched delete resnet50-n150", "autosched delete resnet50-n150 --yes --json")

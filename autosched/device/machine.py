@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autosched.boards import Board
+from autosched.boards import Board, find_board
 from autosched.device.interface import TimingSettings
 from autosched.device.mock.environment import mock_environment
 from autosched.device.simulator.environment import LIBRARY_VARIABLE, simulator_environment
@@ -77,19 +77,20 @@ def choose_executing_device(wanted: str) -> str:
 
 
 def open_local_device(
-    board: Board, kind: str = "mock", timing: TimingSettings | None = None
+    board: Board | str, kind: str = "mock", timing: TimingSettings | None = None
 ) -> "LocalDevice":
-    """Open a device in this process.
+    """Open a device in this process; a board may be named, as in ``"n150"``.
 
     The mock device and the simulator must be opened before anything else has opened a ttnn device
     here: tt-metal reads the environment once, when ttnn is imported and its first device opened.
     Only then are its variables set; the process's environment is afterwards as it was.
 
     Raises:
-        BoardError: if the card that is there is another board.
+        BoardError: if the board is unknown, or the card that is there is another one.
         DeviceError: if the mock device's files cannot be written, or the simulator lacks
             something.
     """
+    board = find_board(board) if isinstance(board, str) else board
     variables, without = _variables(board, kind)
     with _environment({**variables, **home_for_ttnn()}, without):
         # What they import reads the environment.

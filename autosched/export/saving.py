@@ -9,6 +9,7 @@ from pathlib import Path
 
 from autosched.errors import ScheduleError
 from autosched.export.config_module import render_schedule
+from autosched.export.loading import load_schedule
 from autosched.export.validation import validate_schedule
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.serialization import to_plain
@@ -51,12 +52,13 @@ def render_json(schedule: Schedule) -> str:
 _MARKS = ("PROVENANCE", '"provenance"')
 
 
-def check_target(path: Path) -> None:
+def check_target(path: Path, *, force: bool = False) -> None:
     """Check a place for a schedule before the work that leads to it.
 
     Raises:
         ScheduleError: for another ending than .py or .json, a missing directory, or a file that
-            is not a schedule: a network file must not be overwritten by its schedule.
+            is not a schedule: a network file must not be overwritten by its schedule. Without
+            ``force`` also for a schedule that was edited since it was exported.
     """
     if path.suffix not in (".py", ".json"):
         raise ScheduleError(f"{path}: a schedule is exported as .py or .json; name it so")
@@ -66,6 +68,25 @@ def check_target(path: Path) -> None:
         raise ScheduleError(
             f"{path}: this file is there and is no exported schedule; name another, or remove it"
         )
+    if path.exists() and not force and _is_edited(path):
+        raise ScheduleError(
+            f"{path}: this schedule was edited since it was exported, or exported by another "
+            "version of autosched. Name another file, or replace it with autosched export --force"
+        )
+
+
+def _is_edited(path: Path) -> bool:
+    """Return whether a file is otherwise than its own schedule is exported."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if not text:
+        return False
+    try:
+        schedule = load_schedule(path, safe=True)
+        again = render_json(schedule) if path.suffix == ".json" else render_schedule(schedule)
+    except ScheduleError:
+        return True
+    # Rendered anew, edited values are without the execution of those before.
+    return again != text
 
 
 def _is_schedule(path: Path) -> bool:

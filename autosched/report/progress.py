@@ -27,6 +27,18 @@ _BAR_WIDTH = 24
 _WIDTH_FOR_BAR = 72
 
 
+_PROPOSED = {DEFAULT_SAMPLER: "ttnn's default", GIVEN_SAMPLER: "the schedule given"}
+
+
+def trial_line(trial: TrialRecord) -> str:
+    """Return "Trial 3, joint: 857.4 µs (estimated)", or why it was rejected."""
+    if trial.rejection is None:
+        outcome = words.latency(trial.latency_us, trial.latency_kind)
+    else:
+        outcome = f"rejected, {words.rejection(trial.rejection)}"
+    return f"Trial {trial.number}, {_PROPOSED.get(trial.sampler, trial.sampler)}: {outcome}"
+
+
 class SearchScreen:
     """Shows the phases of a search; an observer of ``Study.optimize``.
 
@@ -104,17 +116,15 @@ class SearchScreen:
         self._best = best
         if trial.sampler == DEFAULT_SAMPLER:
             self.default = trial
-            self._say(f"Trial {trial.number}, ttnn's default: {self._outcome(trial)}")
-            return
-        if trial.sampler == GIVEN_SAMPLER:
-            self._say(f"Trial {trial.number}, the schedule given: {self._outcome(trial)}")
+        if trial.sampler in {DEFAULT_SAMPLER, GIVEN_SAMPLER}:
+            self._say(trial_line(trial))
             return
         if trial.rejection is not None:
             kind = trial.rejection.kind
             self._rejected[kind] = self._rejected.get(kind, 0) + 1
         if improved or not self._console.is_interactive:
             note = ", the best so far" if improved else ""
-            self._say(f"Trial {trial.number}, {trial.sampler}: {self._outcome(trial)}{note}")
+            self._say(f"{trial_line(trial)}{note}")
 
     def _tell_stale(self, stale: int) -> None:
         """Say once why what is stored takes its time again."""
@@ -123,11 +133,6 @@ class SearchScreen:
             f"Stale: {words.count(stale, 'stored probe')} of another revision of the lowering, "
             "or of a machine that failed; what is needed of them is probed again"
         )
-
-    def _outcome(self, trial: TrialRecord) -> str:
-        if trial.rejection is not None:
-            return f"rejected, {words.rejection(trial.rejection)}"
-        return words.latency(trial.latency_us, trial.latency_kind)
 
     def _enter(self, phase: str) -> None:
         self._phase, self._began = phase, time.monotonic()

@@ -256,9 +256,15 @@ def trial_plain(trial: TrialRecord) -> dict[str, Any]:
 
 
 def shown_plain(
-    study: StudyRecord, trials: Sequence[TrialRecord], best: TrialRecord | None, *, layers: bool
+    study: StudyRecord,
+    trials: Sequence[TrialRecord],
+    best: TrialRecord | None,
+    by_layer: TrialRecord | None,
 ) -> dict[str, Any]:
-    """Return what ``autosched show`` prints: ``trials`` is the number of finished ones."""
+    """Return what ``autosched show`` prints: ``trials`` is the number of finished ones.
+
+    ``by_layer`` is the trial that is shown layer by layer, if one is.
+    """
     default = default_trial(trials)
     plain = {
         **record_plain(study),
@@ -267,8 +273,9 @@ def shown_plain(
         "best": None if best is None else trial_plain(best),
         "default_latency_us": None if default is None else default.latency_us,
     }
-    if layers and best is not None and best.schedule is not None:
-        kind = best.latency_kind
-        plain["layers"] = [row.to_plain() for row in layer_rows(best.schedule, best.ops, kind)]
-        plain["reshards"] = [row.to_plain() for row in reshard_rows(best.schedule, best.ops, kind)]
+    if by_layer is not None and by_layer.schedule is not None:
+        parts = (by_layer.schedule, by_layer.ops, by_layer.latency_kind)
+        plain["shown"] = trial_plain(by_layer)
+        plain["layers"] = [row.to_plain() for row in layer_rows(*parts)]
+        plain["reshards"] = [row.to_plain() for row in reshard_rows(*parts)]
     return plain

@@ -76,6 +76,8 @@ def _malformed(text: str) -> str:
     if "://" in text or "@" in text:
         # The text may hold a password, so it is not repeated.
         return f"the database URL cannot be read; write it as {_EXAMPLES}"
+    if not text.strip():
+        return f"{text!r} is no database URL; write it as {_EXAMPLES}, or leave it out"
     return f"{text!r} is not a database URL; for a file write {file_url(text)}"
 
 
@@ -126,6 +128,11 @@ def _postgresql_address(url: URL) -> Address:
 
 
 PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def named_url(url: str | None) -> str | None:
+    """Return the URL that the user named, in a call or in ``AUTOSCHED_STORAGE``, or None."""
+    return os.environ.get("AUTOSCHED_STORAGE") or None if url is None else url
 
 
 def default_url() -> str:

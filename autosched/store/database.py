@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from autosched.errors import StoreError
 from autosched.store import database_errors as failures
 from autosched.store import models as schema
-from autosched.store.address import Address, default_url, parse_url
+from autosched.store.address import Address, default_url, named_url, parse_url
 from autosched.store.models import Base
 
 LOCK_TIMEOUT_S = 30.0
@@ -145,16 +145,17 @@ def open_store(url: str | None = None, *, lock_timeout_s: float = LOCK_TIMEOUT_S
     """Open a database, creating or upgrading its tables where needed.
 
     Args:
-        url: ``sqlite:///file`` or ``postgresql://user@host/database``; None for
-            :func:`~autosched.store.address.default_url`.
+        url: ``sqlite:///file`` or ``postgresql://user@host/database``; None for that of
+            ``AUTOSCHED_STORAGE``, or :func:`~autosched.store.address.default_url`.
         lock_timeout_s: How long a write waits for another process's.
 
     Raises:
         StoreError: if the database cannot be used; the message says why and what to do.
     """
-    address = parse_url(url or default_url())
+    named = named_url(url)
+    address = parse_url(default_url() if named is None else named)
     if address.path is not None:
-        _prepare_directory(address, create=url is None)
+        _prepare_directory(address, create=named is None)
         _check_complete(address, lock_timeout_s)
     store = Store(address, lock_timeout_s)
     try:

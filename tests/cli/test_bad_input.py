@@ -238,6 +238,7 @@ LONG = "n" * 300
     [
         (("run", "net.py", "--board", ""), "unknown board ''"),
         (("run", "net.py", "--study", ""), "--study '' is no name"),
+        (("list", "--storage", ""), "is no database URL"),
         (("run", "net.py", "--effort", ""), "unknown effort ''"),
         (("run", "net.py", "--seed", "4294967296"), "from 0 to 4294967295"),
         (("run", "net.py", "--seed", "-1"), "from 0 to 4294967295"),

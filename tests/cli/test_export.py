@@ -25,3 +25,18 @@ def test_a_trial_that_is_not_there(studied: Studied, invoke: Invoke) -> None:
     done = invoke("export", "tiny-n150", "--trial", "99", "--storage", studied.url)
     assert done.code == 2
     assert "no trial 99" in done.err
+
+
+def test_what_was_edited_is_replaced_by_force_alone(studied: Studied, invoke: Invoke) -> None:
+    arguments = ("export", "tiny-n150", "--storage", studied.url)
+    assert invoke(*arguments).code == 0
+    assert invoke(*arguments).code == 0
+    path = Path("tiny_n150.py")
+    exported = path.read_text()
+    path.write_text(exported + "# tuned by hand\n")
+    done = invoke(*arguments)
+    assert done.code == 2
+    assert "tiny_n150.py: this schedule was edited" in done.err
+    assert path.read_text() != exported
+    assert invoke(*arguments, "--force").code == 0
+    assert path.read_text() == exported

@@ -39,3 +39,18 @@ def test_the_ops_as_a_profiler_report(studied: Studied, invoke: Invoke) -> None:
         rows = list(csv.DictReader(file))
     assert any(row["OP CODE"].startswith("Conv2d") for row in rows)
     assert all("estimated" in row["ATTRIBUTES"] for row in rows)
+
+
+def test_any_trial_by_layer(studied: Studied, invoke: Invoke) -> None:
+    arguments = ("show", "tiny-n150", "--trial", "0", "--storage", studied.url)
+    done = invoke(*arguments)
+    assert done.code == 0, done.err
+    assert "Trial 0, ttnn's default: " in done.out
+    assert "Layers (op times estimated)" in done.out
+    plain = invoke(*arguments, "--json").json
+    assert plain["shown"]["trial"] == 0
+    assert plain["shown"]["latency_us"] == studied.done.json["default_latency_us"]
+    assert plain["best"]["trial"] == studied.done.json["trial"]
+    done = invoke("show", "tiny-n150", "--trial", "77", "--storage", studied.url)
+    assert done.code == 2
+    assert "no trial 77" in done.err

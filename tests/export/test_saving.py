@@ -57,7 +57,29 @@ def test_places_that_cannot_take_a_schedule(tmp_path: Path, name: str) -> None:
         check_target(tmp_path / name)
 
 
-def test_an_older_schedule_may_be_replaced(tmp_path: Path) -> None:
-    (tmp_path / "a.py").write_text("PROVENANCE = {}\n")
-    check_target(tmp_path / "a.py")
+@pytest.mark.parametrize("name", ["a.py", "a.json"])
+def test_a_schedule_as_it_was_exported_may_be_replaced(tmp_path: Path, name: str) -> None:
+    schedule = small_schedule().with_unexecuted(())
+    check_target(save_schedule(schedule, tmp_path / name))
     check_target(tmp_path / "new.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("a.py", "cores((0, 0, 7, 6), ", "cores((0, 0, 7, 5), "),
+        ("a.py", "import ttnn\n", "import ttnn\n\n# tuned by hand\n"),
+        ("a.py", "PROVENANCE = {", "PROVENANCE = {{"),
+        ("a.json", '"act_block_h_override": 64', '"act_block_h_override": 32'),
+    ],
+)
+def test_an_edited_schedule_is_replaced_by_force_alone(
+    tmp_path: Path, name: str, old: str, new: str
+) -> None:
+    path = save_schedule(small_schedule().with_unexecuted(()), tmp_path / name)
+    text = path.read_text()
+    assert old in text, text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(ScheduleError, match=rf"{name}: .* was edited .* --force"):
+        check_target(path)
+    check_target(path, force=True)

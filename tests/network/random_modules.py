@@ -81,6 +81,8 @@ def _norm(draw: Random, shape: Shape) -> Made | None:
     if len(shape) == 4:
         channels = shape[1]
         groups = draw.choice([1, *_divisors(channels)])
+        if math.prod(shape[1:]) == groups:
+            return None
         norm = draw.choice([nn.BatchNorm2d(channels), nn.GroupNorm(groups, channels)])
         return type(norm).__name__, lambda x, norm: norm(x), [norm]
     if shape[-1] == 1:

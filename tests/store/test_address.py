@@ -9,7 +9,7 @@ import pytest
 import autosched
 from autosched.errors import StoreError
 from autosched.store import address as location
-from autosched.store.address import file_url, parse_url
+from autosched.store.address import file_url, named_url, parse_url
 from autosched.store.database import open_store
 from autosched.store.models import migrations_directory
 from autosched.store.optuna_mirror import OptunaMirror
@@ -104,6 +104,15 @@ def test_the_default_place_may_have_any_name(
 ) -> None:
     monkeypatch.setattr(location, "checkout_directory", lambda: tmp_path / directory)
     assert parse_url(location.default_url()).path == tmp_path / directory / "autosched.sqlite3"
+
+
+def test_what_the_user_named_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AUTOSCHED_STORAGE", raising=False)
+    assert named_url(None) is None
+    monkeypatch.setenv("AUTOSCHED_STORAGE", "sqlite:///named.sqlite3")
+    assert named_url(None) == "sqlite:///named.sqlite3"
+    assert named_url("sqlite:///x.sqlite3") == "sqlite:///x.sqlite3"
+    assert named_url("") == ""
 
 
 _ROOT = Path(autosched.__file__).parents[1]

@@ -62,6 +62,14 @@ def test_sqlite_writes_ahead_and_waits_for_others(sqlite_url: str) -> None:
         assert session.scalar(text("PRAGMA busy_timeout")) == 30_000
 
 
+def test_the_database_of_the_environment_counts_in_python(
+    sqlite_url: str, sqlite_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOSCHED_STORAGE", sqlite_url)
+    with open_store() as store:
+        assert store.describe() == str(sqlite_path)
+
+
 def test_importing_the_package_is_light() -> None:
     script = "import sys, autosched.store; print('sqlalchemy' in sys.modules)"
     done = subprocess.run(

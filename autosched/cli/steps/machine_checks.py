@@ -27,7 +27,7 @@ from autosched.device.worker import WorkerDevice
 from autosched.errors import AutoschedError
 from autosched.evidence.table import shipped_evidence
 from autosched.report import words
-from autosched.store.address import default_url, parse_url
+from autosched.store.address import default_url, named_url, parse_url
 from autosched.store.database import open_writable
 
 _PYTHONS = ((3, 10), (3, 12))
@@ -152,7 +152,8 @@ def _database(storage: str | None) -> Check:
 def _dashboard(storage: str | None) -> Check:
     command = shutil.which("optuna-dashboard", path=f"{sys.prefix}/bin") or "optuna-dashboard"
     try:
-        address = parse_url(storage or default_url())
+        named = named_url(storage)
+        address = parse_url(default_url() if named is None else named)
     except AutoschedError:  # the check of the database says why
         return Check("dashboard", "ok", f"{command} URL, with the URL of --storage")
     return Check("dashboard", "ok", shlex.join([command, address.shown_url]))

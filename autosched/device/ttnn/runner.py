@@ -6,7 +6,7 @@ from typing import Any
 import torch
 import ttnn
 
-from autosched.boards import Board
+from autosched.boards import Board, find_board
 from autosched.device.asked_layouts import asked_layout, check_left, is_as_asked
 from autosched.device.rejections import RefusedError, classify
 from autosched.device.ttnn import (
@@ -118,7 +118,7 @@ class Runner:
 
     Works on any ttnn device that the caller opened, also outside autosched's own search::
 
-        runner = Runner(network, schedule, device, find_board("n150"))
+        runner = Runner(network, schedule, device, "n150")
         (logits,) = runner(images)
     """
 
@@ -127,7 +127,7 @@ class Runner:
         network: Network,
         schedule: Schedule,
         device: Any,
-        board: Board,
+        board: Board | str,
         context: Context | None = None,
     ) -> None:
         missing = [layer.name for layer in network if layer.name not in schedule.layers]
@@ -139,7 +139,8 @@ class Runner:
         self.network = network
         self.schedule = schedule
         self._ordered = in_execution_order(network, schedule)
-        self.context = context or Context(device, board, network)
+        known = find_board(board) if isinstance(board, str) else board
+        self.context = context or Context(device, known, network)
         self._moves: dict[str, list[tuple[str, TensorLayout]]] = {}
         for edge, target in schedule.moves.items():
             self._moves.setdefault(edge.consumer, []).append((edge.producer, target))
