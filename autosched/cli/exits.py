@@ -122,13 +122,13 @@ def told_failure() -> str:
 
 
 def _print(message: str) -> None:
-    from autosched.report.output import clean
+    from autosched.report.output import printable
     from autosched.store.passwords import hide_passwords
 
     shown = hide_passwords(message)
     note_failure(shown.removeprefix("error: "))
     sys.stdout.flush()
-    print(clean(shown), file=sys.stderr, flush=True)  # noqa: T201 - the last words of the program
+    print(printable(shown), file=sys.stderr, flush=True)  # noqa: T201 - the last words of the program
 
 
 def leave_output() -> None:

@@ -111,3 +111,18 @@ def _ttnn_version() -> str | None:
         return version("ttnn")
     except PackageNotFoundError:
         return None
+
+
+CLEAN_EXAMPLES = ("autosched clean", "AUTOSCHED_CACHE=/tmp/cache autosched clean --json")
+
+
+def clean(as_json: options.Json = False) -> None:
+    """Delete the kernels that tt-metal keeps for the mock device.
+
+    They are made again when they are needed. What a search uses at the moment stays. Studies,
+    probes and the simulator's kernels are not touched.
+    """
+    from autosched.cli.steps.clean_run import clean_kernels
+
+    with opened_output(as_json) as output:
+        clean_kernels(output)

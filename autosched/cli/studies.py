@@ -144,6 +144,6 @@ def confirm_deletion(what: str) -> None:
     """
     if not sys.stdin.isatty():
         raise StudyError(f"deleting {what} cannot be undone; confirm it with --yes")
-    from autosched.report.output import clean
+    from autosched.report.output import printable
 
-    typer.confirm(clean(f"Delete {what}? This cannot be undone."), abort=True, err=True)
+    typer.confirm(printable(f"Delete {what}? This cannot be undone."), abort=True, err=True)

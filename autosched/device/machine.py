@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from autosched.boards import Board, find_board
 from autosched.device.interface import TimingSettings
-from autosched.device.mock.environment import mock_environment
+from autosched.device.mock.environment import KERNELS, mock_environment
 from autosched.device.simulator.environment import LIBRARY_VARIABLE, simulator_environment
 from autosched.errors import BoardError, DeviceError
 from autosched.private_files import private_directory
@@ -184,6 +184,11 @@ def own_directory(name: str) -> Path:
 def mock_directory() -> Path:
     """Return the directory for what ttnn needs without a card, one for each version of it."""
     return cache_dir() / f"ttnn-{ttnn_version()}"
+
+
+def kernel_directories() -> list[Path]:
+    """Return where kernels of the mock device lie: a directory for each ttnn version and board."""
+    return sorted(cache_dir().glob(f"ttnn-*/{KERNELS}/*"))
 
 
 def ttnn_version() -> str:

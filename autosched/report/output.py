@@ -23,7 +23,7 @@ _CONTROLS = re.compile(
 )
 
 
-def clean(text: str) -> str:
+def printable(text: str) -> str:
     """Return a text in which nothing controls a terminal: control characters become escapes."""
     return _CONTROLS.sub(lambda found: _escape(found[0]), text)
 
@@ -57,7 +57,7 @@ class _CleanConsole(Console):
     """A console that prints every text clean, those in tables included."""
 
     def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(clean(text), **options)
+        return super().render_str(printable(text), **options)
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -71,7 +71,7 @@ def make_console(*, stderr: bool = False) -> Console:
 
 def styled(text: str, style: str = "", **options: Any) -> Text:
     """Return a text in one style, clean: the only way that texts of rich are made."""
-    return Text(clean(text), style, **options)
+    return Text(printable(text), style, **options)
 
 
 def say(console: Console, text: str = "", style: str = "") -> None:

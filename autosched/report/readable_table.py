@@ -6,7 +6,7 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-from autosched.report.output import clean, styled
+from autosched.report.output import printable, styled
 
 # A column of words that is narrower breaks them into letters.
 _READABLE = 12
@@ -47,4 +47,4 @@ def _least_width(column: Column) -> int:
 
 def _text(cell: RenderableType) -> str:
     """Return what a cell says, without its style."""
-    return cell.plain if isinstance(cell, Text) else clean(str(cell))
+    return cell.plain if isinstance(cell, Text) else printable(str(cell))

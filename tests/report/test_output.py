@@ -10,10 +10,10 @@ from rich.table import Table
 
 import autosched
 from autosched.report.output import (
-    clean,
     forget_results,
     make_console,
     opened_output,
+    printable,
     say,
     write_failure,
 )
@@ -52,7 +52,7 @@ def test_without_json_words_go_to_standard_output(capfd: pytest.CaptureFixture[s
     ],
 )
 def test_what_controls_a_terminal_is_shown(text: str, shown: str) -> None:
-    assert clean(text) == shown
+    assert printable(text) == shown
 
 
 def test_every_way_to_print_is_clean_and_takes_no_markup(

@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from autosched.boards import Board
+from autosched.boards import BOARDS, Board
 from autosched.device.machine import (
     SIMULATOR,
     cache_dir,
     choose_device,
+    kernel_directories,
     silicon_devices,
     ttnn_version,
 )
+from autosched.device.mock.kernel_cache import MOST_KERNELS, count_kernels
 from autosched.device.simulator.environment import (
     check_simulates,
     installed_toolchain,
@@ -138,7 +140,10 @@ def _cache() -> Check:
     except OSError as error:
         advice = "set AUTOSCHED_CACHE to a directory of your own with room in it"
         return Check("cache", "failed", f"{path}: {error.strerror}", advice)
-    return Check("cache", "ok", f"{path}, {free / 2**30:.1f} GiB free")
+    kernels = sum(map(count_kernels, kernel_directories()))
+    found = f"{path}, {words.count(kernels, 'kernel')} of the mock device"
+    advice = "autosched clean deletes them" if kernels > MOST_KERNELS * len(BOARDS) else ""
+    return Check("cache", "ok", f"{found}, {free / 2**30:.1f} GiB free", advice)
 
 
 def _database(storage: str | None) -> Check:

@@ -16,9 +16,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from autosched.boards import Board
+from autosched.device.mock import kernel_cache
 from autosched.errors import DeviceError
 from autosched.private_files import content_digest, is_private, private_directory, write_private
 from autosched.private_files import link as link_to
+
+KERNELS = "kernels"
+"""Where a directory for the mock device has the kernels, those of each board by its name."""
 
 _DESCRIPTOR = """\
 arch: {{ 0: {arch} }}
@@ -121,9 +125,9 @@ _SHELL_SPECIAL = re.compile(r"""[\s'"$&;()<>|*?`\\!#]""")
 def mock_environment(board: Board, root: Path) -> dict[str, str]:
     """Prepare the mock device for ``board`` and return the variables to set before importing ttnn.
 
-    The files go below ``root``. Idempotent, and safe to call from several processes at once: files
-    are written beside their place and renamed into it. Those that others could have written are
-    written again.
+    The files go below ``root``; the board's kernels stay until this process ends. Idempotent, and
+    safe to call from several processes at once: files are written beside their place and renamed
+    into it. Those that others could have written are written again.
 
     Raises:
         DeviceError: if ttnn is not installed, the files cannot be written, or their directory
@@ -142,8 +146,8 @@ def mock_environment(board: Board, root: Path) -> dict[str, str]:
         private_directory(root)
         descriptor = write_descriptor(root, board)
         runtime_root = _write_runtime_root(root / "runtime-root", wheel)
-        kernels = root / "kernels" / board.name
-        kernels.mkdir(parents=True, exist_ok=True)
+        kernels = root / KERNELS / board.name
+        kernel_cache.hold(kernels)
     except OSError as error:
         raise DeviceError(
             f"cannot write the mock device's files under {root}: {error.strerror}; "
