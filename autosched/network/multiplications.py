@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from autosched.network.graph import Network
 from autosched.network.operators import (
     Attention,
     Conv2d,
@@ -31,3 +32,15 @@ def multiplications(op: LayerOp, input_shapes: Sequence[Shape], shape: Shape) ->
             return 2 * math.prod(shape) * tokens
         case _:
             return math.prod(shape)
+
+
+def heaviest_layers(network: Network, most: int) -> list[str]:
+    """Return the convolutions and linear layers with most products, one of those that are alike."""
+    alike: dict[str, str] = {}
+    work: dict[str, int] = {}
+    for layer in network:
+        if isinstance(layer.op, Conv2d | ConvTranspose2d | Linear):
+            name = alike.setdefault(network.layer_signature(layer), layer.name)
+            products = multiplications(layer.op, network.input_shapes(layer), layer.shape)
+            work[name] = work.get(name, 0) + products
+    return sorted(work, key=lambda name: -work[name])[:most]

@@ -14,6 +14,7 @@ from autosched.device.interface import Device
 from autosched.device.pool import open_pool
 from autosched.errors import StudyError
 from autosched.network.graph import Network
+from autosched.network.multiplications import heaviest_layers
 from autosched.probing.execution_judge import load_judge
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.probe_book import ProbeBook, ProbeCounts
@@ -22,6 +23,7 @@ from autosched.search import loop
 from autosched.search.run import Observer, Run, SilentObserver, StopReason
 from autosched.search.settings import Settings
 from autosched.search.trial import run_trial
+from autosched.search.trial_parameters import parameters
 from autosched.store.database import Store
 from autosched.store.executions import with_verification
 from autosched.store.optuna_mirror import OptunaMirror
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 
 _NEW_NAME = "Give a new search a name of its own with --study NAME; it reuses the probes"
+_COMPARED_LAYERS = 6  # optuna-dashboard has a column and a bar for each
 _CATCHES_UP = "optuna-dashboard shows them when the study goes on"
 
 
@@ -176,7 +179,8 @@ class Study:
             SearchError: if a layer has no candidate, or no schedule fits.
         """
         budget = Budget.of(timeout_s)
-        mirror = OptunaMirror(self._store.url, self.name, budget)
+        compared = partial(parameters, layers=heaviest_layers(self.network, _COMPARED_LAYERS))
+        mirror = OptunaMirror(self._store.url, self.name, budget, compared)
         run = replace(self._new_run(observer), budget=budget, mirror=mirror)
         try:
             with mirror:

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -23,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from autosched.budget import UNLIMITED, Budget
 from autosched.errors import StoreError
+from autosched.schedule.schedule import Schedule
 from autosched.store.address import parse_url
 from autosched.store.database import LOCK_TIMEOUT_S, Store
 from autosched.store.database_errors import explain_database_error
@@ -30,6 +32,8 @@ from autosched.store.optuna_tables import opened_optuna
 from autosched.store.studies import delete_study
 from autosched.store.trials import TrialRecord
 
+Parameters = Callable[[Schedule], tuple[dict[str, Any], dict[str, BaseDistribution]]]
+"""What of a schedule Optuna is to compare, and what values each may have: alike for all."""
 NUMBER = "trial"
 MIRROR_PREFIX = "autosched:"
 """What the name of a new mirror begins with; the study's name follows."""
@@ -73,10 +77,18 @@ class OptunaMirror:
     Leaving its context writes all that is left, as far as the ``budget`` lasts, and raises nothing:
     ``trouble`` says what kept it from writing. After the first trouble it writes no more. An
     exception from within does not wait. What is missing is written when the study is opened again.
+    ``parameters`` says what of a schedule Optuna is to compare.
     """
 
-    def __init__(self, url: str, name: str, budget: Budget = UNLIMITED) -> None:
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        budget: Budget = UNLIMITED,
+        parameters: Parameters | None = None,
+    ) -> None:
         self.trouble: StoreError | None = None
+        self._parameters = parameters
         self._budget = budget
         self._url = url
         self._name = name
@@ -154,7 +166,7 @@ class OptunaMirror:
     def _opened(self) -> "_MirroredStudy":
         if self._study is None:
             with quiet_optuna(), opened_optuna(self._url, LOCK_TIMEOUT_S) as storage:
-                self._study = _mirror(storage, self._name)
+                self._study = _mirror(storage, self._name, self._parameters)
         return self._study
 
     def _catch_up(
@@ -197,9 +209,10 @@ class _MirroredStudy:
     Optuna's trials have to be read to know.
     """
 
-    def __init__(self, storage: BaseStorage, study_id: int) -> None:
+    def __init__(self, storage: BaseStorage, study_id: int, parameters: Parameters | None) -> None:
         self._storage = storage
         self._id = study_id
+        self._parameters = parameters
         self._noted = int(storage.get_study_user_attrs(study_id).get(_DONE, 0))
         self.done = self._noted
 
@@ -210,7 +223,7 @@ class _MirroredStudy:
 
     def add(self, trial: TrialRecord) -> None:
         """Write a trial."""
-        self._storage.create_new_trial(self._id, frozen(trial))
+        self._storage.create_new_trial(self._id, frozen(trial, self._parameters))
         if trial.number == self.done:
             self.done += 1
 
@@ -221,7 +234,7 @@ class _MirroredStudy:
             self._noted = self.done
 
 
-def _mirror(storage: BaseStorage, name: str) -> _MirroredStudy:
+def _mirror(storage: BaseStorage, name: str, parameters: Parameters | None) -> _MirroredStudy:
     """Return the mirror of a study, made where there is none; nobody else is making it."""
     called = find_mirror(storage, name)
     if called is None:
@@ -230,7 +243,7 @@ def _mirror(storage: BaseStorage, name: str) -> _MirroredStudy:
     study_id = storage.get_study_id_from_name(called)
     if storage.get_study_user_attrs(study_id).get(_MARK) != name:
         storage.set_study_user_attr(study_id, _MARK, name)
-    return _MirroredStudy(storage, study_id)
+    return _MirroredStudy(storage, study_id, parameters)
 
 
 def find_mirror(storage: BaseStorage, name: str) -> str | None:
@@ -279,7 +292,7 @@ def explained(error: Exception, url: str, what: str) -> StoreError:
     return explain_database_error(cause, str(address), address.path, LOCK_TIMEOUT_S)
 
 
-def frozen(trial: TrialRecord) -> FrozenTrial:
+def frozen(trial: TrialRecord, parameters: Parameters | None = None) -> FrozenTrial:
     """Return the Optuna form of a stored trial; a rejected one has failed."""
     attributes = {
         NUMBER: trial.number,
@@ -288,10 +301,15 @@ def frozen(trial: TrialRecord) -> FrozenTrial:
         "peak_l1_bytes": trial.peak_l1_bytes,
         "reshards": len(trial.schedule.reshards) if trial.schedule else None,
     }
+    chosen: dict[str, Any] = {}
+    if parameters is not None and trial.schedule is not None:
+        values, distributions = parameters(trial.schedule)
+        chosen = {"params": values, "distributions": distributions}
     if trial.rejection is not None:
         attributes[_REJECTION] = f"{trial.rejection.kind}: {trial.rejection.layer}"
-        return create_trial(state=TrialState.FAIL, user_attrs=attributes)
+        return create_trial(state=TrialState.FAIL, user_attrs=attributes, **chosen)
     return create_trial(
+        **chosen,
         state=TrialState.COMPLETE,
         value=trial.latency_us,
         user_attrs=attributes,

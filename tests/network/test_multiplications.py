@@ -1,13 +1,16 @@
 import pytest
 
-from autosched.network.multiplications import multiplications
+from autosched.network.graph import Layer, Network
+from autosched.network.multiplications import heaviest_layers, multiplications
 from autosched.network.operators import (
     Attention,
     Conv2d,
     ConvTranspose2d,
+    Input,
     LayerOp,
     Linear,
     Matmul,
+    Output,
     Shape,
     Softmax,
 )
@@ -27,3 +30,20 @@ from autosched.network.operators import (
 )
 def test_products_of_a_layer(op: LayerOp, inputs: list[Shape], shape: Shape, expected: int):
     assert multiplications(op, inputs, shape) == expected
+
+
+def test_the_heaviest_layers_are_named_once_for_those_that_are_alike() -> None:
+    wide, narrow = Conv2d(8, 8, (3, 3), padding=(1, 1, 1, 1)), Conv2d(8, 8, (1, 1))
+    shape = (1, 8, 6, 6)
+    network = Network(
+        "chain",
+        (
+            Layer("images", Input(), (), shape),
+            Layer("narrow", narrow, ("images",), shape),
+            Layer("wide", wide, ("narrow",), shape),
+            Layer("again", wide, ("wide",), shape),
+            Layer("output", Output(), ("again",), shape),
+        ),
+    )
+    assert heaviest_layers(network, 9) == ["wide", "narrow"]
+    assert heaviest_layers(network, 1) == ["wide"]

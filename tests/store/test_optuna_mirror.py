@@ -13,6 +13,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.distributions import IntDistribution
 from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 from sqlalchemy import text
@@ -69,6 +70,16 @@ def mirrored(url: str, name: str = "net-n150") -> list[optuna.trial.FrozenTrial]
 
 def path_of(url: str) -> str:
     return url.removeprefix("sqlite:///")
+
+
+def test_trials_have_what_they_chose_as_parameters(store: Store):
+    def chosen(schedule: Schedule):
+        return {"reshards": len(schedule.reshards)}, {"reshards": IntDistribution(0, 9)}
+
+    with OptunaMirror(store.url, "net-n150", parameters=chosen) as mirror:
+        mirror.add(trial(0))
+        mirror.add(rejected(1))
+    assert [item.params for item in mirrored(store.url)] == [{"reshards": 1}, {"reshards": 1}]
 
 
 def test_finished_trials_have_their_value_and_figures(store: Store):
