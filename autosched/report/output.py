@@ -60,13 +60,25 @@ class _CleanConsole(Console):
         return super().render_str(printable(text), **options)
 
 
+# Tables in files and pipes are for grep, cut and awk: a row is a line.
+_WIDTH_OF_PIPES = 10_000
+
+
 def make_console(*, stderr: bool = False) -> Console:
     """Return a console; colours and live lines only on a terminal, and none with NO_COLOR."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # A terminal that cannot show a character gets another one, not a traceback.
             stream.reconfigure(errors=_HANDLER)
-    return _CleanConsole(stderr=stderr, highlight=False, markup=False, emoji=False)
+    stream = sys.stderr if stderr else sys.stdout
+    is_piped = not stream.isatty() and not os.environ.get("COLUMNS")
+    return _CleanConsole(
+        stderr=stderr,
+        width=_WIDTH_OF_PIPES if is_piped else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
 
 
 def styled(text: str, style: str = "", **options: Any) -> Text:

@@ -70,6 +70,17 @@ def test_every_way_to_print_is_clean_and_takes_no_markup(
     assert out.count("[red]a\\x1b[31m[/red] :smile:") == 5
 
 
+@pytest.mark.parametrize(("columns", "rows"), [("", 1), ("40", 4)])
+def test_a_row_is_a_line_where_no_terminal_is(
+    columns: str, rows: int, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    table = Table(box=None, show_header=False)
+    table.add_row("word " * 20, "end")
+    make_console().print(table)
+    assert len(capfd.readouterr().out.splitlines()) == rows
+
+
 def test_texts_are_made_in_one_place() -> None:
     """A text of rich's that is made elsewhere would reach the terminal as it is."""
     source = Path(autosched.__file__).parent
