@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from autosched.network.graph import Layer, Network, in_execution_order
+from autosched.network.operators import Input
 from autosched.network.read_layouts import UPLOADED
 from autosched.probing.candidates import Choice, Tables
 from autosched.schedule.configurations import Conv2dConfig, LayerConfig, PoolConfig
@@ -38,13 +39,15 @@ def known_choices(
 def _input_layouts(
     layer: Layer, schedule: Schedule, waiting: dict[str, TensorLayout]
 ) -> tuple[TensorLayout, ...] | None:
+    if isinstance(layer.op, Input):
+        return (UPLOADED,)
     found = []
     for index, producer in enumerate(layer.inputs):
         edge = Edge(producer, layer.name, index)
         if edge not in schedule.reshards and producer not in waiting:
             return None
         found.append(schedule.reshards.get(edge) or waiting[producer])
-    return tuple(found) or (UPLOADED,)
+    return tuple(found)
 
 
 @dataclass(frozen=True)

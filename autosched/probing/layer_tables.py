@@ -6,7 +6,8 @@ and L1 with the same layouts is dropped. Of the layouts that are left, the best 
 search; the others are kept beside, for the bound.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import cached_property
 
 from autosched.boards import Board
 from autosched.errors import SearchError
@@ -24,6 +25,7 @@ from autosched.probing.candidates import (
     undominated,
 )
 from autosched.probing.convolution_stages import ConvolutionStages
+from autosched.probing.dead_ends import nothing_left
 from autosched.probing.given_schedules import known_choices
 from autosched.probing.probe_book import LayerProgress, ProbeBook, Probed, reshard_signature
 from autosched.probing.reshard_tables import distinct, reshard_shapes
@@ -48,7 +50,7 @@ class TableBuilder:
     With ``measured``, the probes of ``book`` (the mock device's) only rank the candidates, and the
     best are measured on the card: there each new kernel costs a second to compile. What is left out
     keeps its estimated time. What the schedules in ``known`` chose is always among the candidates,
-    unless the ``rules`` forbid it or the effort does not offer its kind.
+    unless the ``rules`` forbid it; a layer of which nothing else is accepted has that alone.
     """
 
     def __init__(  # noqa: PLR0913 - what the tables are of, and who answers
@@ -92,10 +94,10 @@ class TableBuilder:
             ready = [layer for layer in others if tables.keys() >= {*layer.inputs}]
             self._probe([[layer] for layer in ready], self._other, tables, left_out, progress)
             others = [layer for layer in others if layer.name not in tables]
-        for schedule in self._known:
-            for name, choice in known_choices(network, schedule, self.questions.answered):
-                left = offered([*tables[name], choice], self._effort)
-                if choice in left and all(rule.leaves(choice) for rule in self._rules_of(name)):
+        for name, choices in self._known_choices.items():
+            for choice in choices:
+                if all(rule.leaves(choice) for rule in self._rules_of(name)):
+                    left = offered([*tables[name], choice], self._effort)
                     tables[name] = joined([other for other in left if other is not choice], choice)
         check_effect(self._rules, tables)
         return ProbedTables(
@@ -113,6 +115,15 @@ class TableBuilder:
         self._book.load([*signatures, *map(reshard_signature, shapes)])
         if self._measured is not None:
             self._measured.load(signatures)
+
+    @cached_property
+    def _known_choices(self) -> Mapping[str, Sequence[Choice]]:
+        """What the known schedules chose for each layer, as far as the device accepts it alone."""
+        found: dict[str, list[Choice]] = {}
+        for schedule in self._known:
+            for name, choice in known_choices(self._network, schedule, self.questions.answered):
+                found.setdefault(name, []).append(choice)
+        return found
 
     def _rules_of(self, name: str) -> tuple[Restriction, ...]:
         return tuple(rule for rule in self._rules if rule.names(name))
@@ -175,6 +186,7 @@ class TableBuilder:
         self, layer: Layer, found: Sequence[Choice], answers: Sequence[Probed | Rejection]
     ) -> Split:
         kept = self._effort.kept_layouts
+        found = found or self._known_choices.get(layer.name, ())
         executed = offered(found, self._effort)
         if len(executed) < len(found):
             signature = self._network.layer_signature(layer)
@@ -182,7 +194,9 @@ class TableBuilder:
             self._book.leave_out(
                 (signature, choice.config, choice.input_layouts) for choice in left
             )
-        return selected(layer, executed, answers, self._rules, kept, self.questions.timed)
+        if not executed:
+            raise SearchError(nothing_left(layer, answers, self._network.batch))
+        return selected(layer, executed, self._rules, kept, self.questions.timed)
 
 
 def _alike(layers: Iterable[Layer], key: Callable[[Layer], Hashable]) -> list[list[Layer]]:
@@ -196,7 +210,6 @@ def _alike(layers: Iterable[Layer], key: Callable[[Layer], Hashable]) -> list[li
 def selected(
     layer: Layer,
     found: Sequence[Choice],
-    answers: Sequence[Probed | Rejection],
     rules: Sequence[Restriction],
     kept_layouts: int,
     timed: Timing,
@@ -204,10 +217,8 @@ def selected(
     """Return what neighbours may still want, the undominated of the best layouts; and the rest.
 
     Raises:
-        SearchError: if nothing is found or left, with the device's words.
+        SearchError: if the card rejects everything.
     """
-    if not found:
-        raise SearchError(_nothing_left(layer, answers))
     legal = allowed(rules, layer.name, found)
     chosen = _of_the_best_layouts(undominated(legal), kept_layouts)
     counted = [item for item in (timed(layer, choice) for choice in chosen) if item]
@@ -229,17 +240,6 @@ def joined(choices: Sequence[Choice], known: Choice) -> tuple[Choice, ...]:
         return tuple(choices)
     left = [choice for choice in choices if not known.dominates(choice)]
     return tuple(sorted([*left, known], key=lambda choice: choice.time_us))
-
-
-def _nothing_left(layer: Layer, answers: Sequence[Probed | Rejection]) -> str:
-    """Return the message for a layer of which the device accepts nothing, in its own words."""
-    words = next(
-        (item.message for item in answers if isinstance(item, Rejection)), "nothing to try"
-    )
-    return (
-        f"layer {layer.name} ({layer.source or 'no source'}): the device rejects every candidate; "
-        f"the first said: {words}. A smaller --batch or another --board may leave it room"
-    )
 
 
 def _of_the_best_layouts(choices: Sequence[Choice], kept_layouts: int) -> list[Choice]:

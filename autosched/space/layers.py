@@ -105,10 +105,11 @@ def _fixed_options(
         inputs = tuple(_dram(layouts)[0] for layouts in sources)
         host = host_config(layer, formats)
         return [Option(host if on_host else _as_left(layer, formats, inputs), inputs)]
-    taken = sources[0] if isinstance(layer.op, Output) else _tiles(sources[0])
+    (layouts,) = sources
+    taken = layouts if isinstance(layer.op, Output) else _tiles_or_rows_in_dram(layouts)
     return [
         Option(_as_left(layer, formats, (layout,)), (layout,))
-        for layout in _distinct([*_dram(taken), *taken])
+        for layout in _distinct([*_dram(_tiles(layouts) or layouts), *taken])
     ]
 
 
@@ -246,6 +247,11 @@ def _linear_options(
 
 def _tiles(layouts: Iterable[TensorLayout]) -> list[TensorLayout]:
     return [layout for layout in layouts if layout.page is PageLayout.TILE]
+
+
+def _tiles_or_rows_in_dram(layouts: Iterable[TensorLayout]) -> list[TensorLayout]:
+    """Return what a layer takes as it is: an image comes into the network as rows in DRAM."""
+    return [item for item in layouts if item.page is PageLayout.TILE or not item.is_sharded]
 
 
 def _dram(layouts: Sequence[TensorLayout]) -> list[TensorLayout]:

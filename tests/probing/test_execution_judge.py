@@ -299,14 +299,12 @@ def test_a_layer_of_which_nothing_was_executed_is_named(
     assert made.verified == "not executed; kinds of layers never executed: fc"
 
 
-@pytest.mark.parametrize("offers", [True, False])
-def test_what_ttnns_default_chose_is_no_exception(
-    studied: Studied, probed: Store, monkeypatch: pytest.MonkeyPatch, offers: bool
+def test_what_ttnns_default_chose_is_always_offered(
+    studied: Studied, probed: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_kinds(monkeypatch, kinds_but(studied, "Conv2d.*asked nothing"))
-    effort = replace(find_effort("quick"), unexecuted=offers)
-    with opened(probed, studied, settings=replace(QUICK, effort=effort)) as study:
-        assert (None in shardings(study)) is offers
+    with opened(probed, studied) as study:
+        assert None in shardings(study)
 
 
 def test_what_was_executed_itself_needs_no_kind(

@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 
-from autosched.network.graph import Layer
+from autosched.network.graph import Layer, Network
+from autosched.network.operators import Binary, Constant, Input
+from autosched.network.read_layouts import UPLOADED
 from autosched.probing.candidates import Choice
 from autosched.probing.given_schedules import known_choices
 from autosched.probing.layer_tables import joined
 from autosched.schedule.outcomes import Rejection, RejectionKind
 from autosched.schedule.schedule import Schedule
 from autosched.search.open_study import open_study
+from autosched.space.formats import Formats, default_schedule
 from autosched.space.layers import Option
 from autosched.store.database import Store
 from autosched.store.trials import DEFAULT_SAMPLER, GIVEN_SAMPLER
@@ -49,6 +52,28 @@ def test_nothing_is_known_beyond_a_layer_that_is_rejected(either: Studied) -> No
     schedule = replace(either.best.schedule, reshards={})
     first = either.network.layers[0].name
     assert chosen_by(either, schedule, mute=first) == {}
+
+
+def test_a_constant_is_asked_without_inputs() -> None:
+    """Only what the caller hands in is uploaded."""
+    shape = (1, 32, 8, 8)
+    network = Network(
+        "shifted",
+        (
+            Layer("x", Input(), (), shape),
+            Layer("shift", Constant(), (), shape),
+            Layer("sum", Binary("add"), ("x", "shift"), shape),
+        ),
+    )
+    asked: dict[str, Option] = {}
+
+    def ask(layer: Layer, option: Option) -> list[Choice]:
+        asked[layer.name] = option
+        return []
+
+    list(known_choices(network, default_schedule(network, "n150", "0.81.1", Formats()), ask))
+    assert asked["x"].input_layouts == (UPLOADED,)
+    assert asked["shift"].input_layouts == ()
 
 
 def test_a_known_candidate_joins_in_its_place(either: Studied) -> None:

@@ -15,7 +15,8 @@ from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, TimeKind
 from autosched.schedule.tensors import CoreRange, Memory, ShardLayout, TensorLayout
 from autosched.space.efforts import find_effort
-from autosched.space.formats import Formats, LayerFormats
+from autosched.space.formats import Formats, LayerFormats, default_schedule
+from autosched.space.layers import options
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey
 from tests.examples.devices import Scripted
@@ -214,9 +215,29 @@ def test_a_layer_without_candidates_is_one_clear_message(
     with pytest.raises(SearchError) as caught:
         build(Scripted(studied.device(), probe=refusing), Network("net", layers))
     assert str(caught.value) == (
-        "layer conv1 (net.py:12): the device rejects every candidate; the first said: "
-        "Out of Memory: 9 B. A smaller --batch or another --board may leave it room"
+        "layer conv1 (net.py:12): the device rejects every candidate; the nearest said: "
+        "Out of Memory: 9 B. Another --board may leave it room"
     )
+
+
+def test_a_layer_without_options_has_what_ttnns_default_chose(
+    studied: Studied, store: Store, cost: CostModel, monkeypatch: pytest.MonkeyPatch
+):
+    """And what reads its output is asked in the layout that it leaves then."""
+    network = studied.network
+    schedule = default_schedule(network, "n150", "0.81.1", Formats())
+    monkeypatch.setattr(
+        "autosched.probing.layer_tables.options",
+        lambda layer, *others: [] if layer.name == "flat" else options(layer, *others),
+    )
+    mock = DeviceKey("n150", "mock", "0.81.1")
+    book = ProbeBook(store, studied.device(), mock, cost)
+    formats = LayerFormats(network, Formats())
+    builder = TableBuilder(network, formats, BOARD, QUICK, book, known=[schedule])
+    tables = builder.build(lambda *_: None).kept
+    (flat,) = tables["flat"]
+    assert flat.config == schedule.layers["flat"]
+    assert any(choice.input_layouts == (flat.output_layout,) for choice in tables["fc"])
 
 
 def test_equal_layers_are_probed_once(studied: Studied, build: Callable[..., Tables]):

@@ -4,11 +4,16 @@ from autosched.network.graph import Layer, Network
 from autosched.network.operators import (
     Attention,
     Constant,
+    Crop,
+    GroupNorm,
     HostOp,
     HostStep,
     HostView,
     Input,
     LayerNorm,
+    Permute,
+    Reshape,
+    Softmax,
 )
 from autosched.schedule.configurations import (
     HOST_METHOD,
@@ -187,3 +192,20 @@ def test_a_host_layer_reads_from_dram_and_leaves_bfloat16_there() -> None:
     assert option.input_layouts is not None
     assert [layout.memory for layout in option.input_layouts] == [Memory.DRAM, Memory.DRAM]
     assert not any(layout.is_sharded for layout in option.input_layouts)
+
+
+def test_what_comes_in_rows_is_taken_in_rows_and_in_tiles() -> None:
+    """The network's own input is an image in rows: its first layer may be any."""
+    rows, tiles = TensorLayout(page=PageLayout.ROW_MAJOR), TensorLayout()
+    image = Layer("x", Input(), (), (1, 3, 8, 8))
+    for op, shape in (
+        (Reshape(), (1, 192)),
+        (Crop((0, 8, 2), (0, 8, 2)), (1, 3, 4, 4)),
+        (Permute((1, 3, 8, 8), (0, 1, 3, 2)), (1, 3, 8, 8)),
+        (Softmax(1), (1, 3, 8, 8)),
+        (GroupNorm(3, 1e-5), (1, 3, 8, 8)),
+    ):
+        network = Network("first", (image, Layer("first", op, ("x",), shape)))
+        formats = LayerFormats(network, Formats())
+        found = options(network.by_name["first"], formats, [[rows]], ())
+        assert layouts(found) == [(tiles,), (rows,)]
