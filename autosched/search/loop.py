@@ -41,8 +41,11 @@ def optimize(run: Run, trials: int | None, start: Schedule | None = None) -> Non
 
     Up to ``trials`` trials run; None: as many as the effort has, or until one reaches the bound.
 
+    What has run stands, though a layer has no candidate or no schedule of the candidates fits:
+    that is a warning then.
+
     Raises:
-        SearchError: if a layer has no candidate, or no schedule fits.
+        SearchError: for the same, if nothing has run or the user restricted the candidates.
     """
     limit = run.settings.effort.trials if trials is None else trials
     try:
@@ -53,6 +56,11 @@ def optimize(run: Run, trials: int | None, start: Schedule | None = None) -> Non
         run.stopped = search(run, limit, stops_at_bound=trials is None)
     except TimeUpError:
         run.stopped = StopReason.TIME
+    except SearchError as error:
+        if run.best is None or run.settings.restrictions:
+            raise
+        run.observer.on_warning(f"the search has nothing else to run: {error}")
+        run.stopped = StopReason.NO_CHOICE
     except KeyboardInterrupt:
         run.stopped = StopReason.INTERRUPTED
         raise

@@ -37,6 +37,7 @@ class StopReason(Enum):
     TRIALS = "trials run"
     TIME = "time up"
     EXHAUSTED = "all proposals tried"
+    NO_CHOICE = "nothing to choose from"
     INTERRUPTED = "interrupted"
 
 

@@ -1,3 +1,4 @@
+import re
 import time
 from dataclasses import replace
 from typing import Any
@@ -524,8 +525,20 @@ def test_a_study_in_which_nothing_runs(studied: Studied, probed: Store):
     assert len({trial.fingerprint for trial in trials}) == 3
 
 
-def test_a_layer_that_cannot_run_ends_the_search_after_the_default(studied: Studied, store: Store):
+def test_where_no_layer_has_a_candidate_the_default_stands(studied: Studied, store: Store):
     refusing = Scripted(studied.device(), probe=lambda _: HANG)
+    watching = Watching()
+    with fresh(studied, store, refusing) as study:
+        best = study.optimize(observer=watching)
+        assert study.stopped is StopReason.NO_CHOICE
+        assert samplers(study.trials) == [DEFAULT_SAMPLER]
+    assert best is not None
+    (warning,) = watching.warnings
+    assert re.search(r"layer stem .* rejects every candidate", warning)
+
+
+def test_where_nothing_ran_either_it_is_an_error(studied: Studied, store: Store):
+    refusing = Scripted(studied.device(), probe=lambda _: HANG, run=lambda _: HANG)
     with fresh(studied, store, refusing) as study:
         with pytest.raises(SearchError, match=r"layer stem .* rejects every candidate"):
             study.optimize()
