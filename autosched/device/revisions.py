@@ -37,7 +37,12 @@ SHARED = (
 )
 """What decides every probe: files relative to this one, or ``FILE:NAME`` for one definition."""
 BESIDE = {
-    "convolutions": ("../network/operators.py:is_pointwise", "../network/stem_folding.py"),
+    "convolutions": (
+        "../network/column_images.py",
+        "../network/operators.py:is_pointwise",
+        "../network/stem_folding.py",
+    ),
+    "pooling": ("../network/column_images.py",),
 }
 """What decides the probes of a family of operators beside its file and what all share."""
 EXECUTION = (

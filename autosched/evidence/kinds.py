@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
+from autosched.network.column_images import as_told
 from autosched.network.operators import (
     Activation,
     Attention,
@@ -60,7 +61,13 @@ def kind_of(
     inputs: tuple[TensorLayout, ...],
     output: TensorLayout,
 ) -> str:
-    """Return the kind of a candidate; shapes are PyTorch's, layouts the effective ones."""
+    """Return the kind of a candidate; shapes are PyTorch's, layouts the effective ones.
+
+    Of a window that slides down a column it is that of the row which ttnn is told of.
+    """
+    if input_shapes:
+        op, first = as_told(op, input_shapes[0])
+        input_shapes = (first, *input_shapes[1:])
     return ", ".join(
         [
             _operator(op),

@@ -6,10 +6,11 @@ reported in public threads.
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autosched.evidence import fault_rules
 from autosched.evidence.fault_rules import Executable
+from autosched.network.column_images import as_told, slides_down_a_column, turned_shape
 from autosched.network.graph import Network
 from autosched.schedule.outcomes import DeviceOp
 from autosched.schedule.schedule import Schedule
@@ -53,7 +54,8 @@ class KnownFault:
 
 
 def faults_of(candidate: Executable, arch: str, ttnn_version: str) -> list[KnownFault]:
-    """Return what is known to go wrong with a candidate."""
+    """Return what is known to go wrong with a candidate, by what ttnn is told of it."""
+    candidate = _as_told(candidate)
     return [
         fault
         for fault in KNOWN_FAULTS
@@ -61,6 +63,19 @@ def faults_of(candidate: Executable, arch: str, ttnn_version: str) -> list[Known
         and fault.holds_for(arch, ttnn_version)
         and fault.applies(candidate)
     ]
+
+
+def _as_told(candidate: Executable) -> Executable:
+    shapes = candidate.input_shapes
+    if not shapes or not slides_down_a_column(candidate.op, shapes[0]):
+        return candidate
+    op, first = as_told(candidate.op, shapes[0])
+    return replace(
+        candidate,
+        op=op,
+        input_shapes=(first, *shapes[1:]),
+        shape=turned_shape(candidate.shape),
+    )
 
 
 def known_faults(

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from autosched.boards import Board
+from autosched.network.column_images import as_told
 from autosched.network.graph import Layer
-from autosched.network.operators import Conv2d, Convolution
+from autosched.network.operators import Conv2d, Convolution, LayerOp, Shape
 from autosched.network.stem_folding import fold_stem
 from autosched.probing.candidates import Asking, Choice, Given, LayerQuestions, choices_of, offered
 from autosched.probing.restrictions import Restriction
@@ -57,8 +58,9 @@ class ConvolutionStages:
 
     def answers(self) -> Asking[tuple[list[Choice], Given]]:
         """Ask, and return what the device accepts, with all that it answered."""
-        assert isinstance(self._layer.op, Convolution)  # noqa: S101 - only made for convolutions
-        layer, op, answers = self._layer, self._layer.op, self._answers
+        layer, answers = self._layer, self._answers
+        op, _ = self._told()
+        assert isinstance(op, Convolution)  # noqa: S101 - only made for convolutions
         base, source = self._questions.conv2d_base(layer), self._questions.source(layer)
         asked = structures(op, layer.shape, base, self._board, self._effort)
         found = yield from self._structured(op, [Option(config, None) for config in asked])
@@ -114,10 +116,13 @@ class ConvolutionStages:
 
     def _folded_op(self) -> Conv2d | None:
         """Return the convolution that a strided stem becomes on its folded input, if it is one."""
-        if not isinstance(self._layer.op, Conv2d):
-            return None
-        stem = fold_stem(self._layer.op, self._questions.input_shapes(self._layer)[0])
+        op, shape = self._told()
+        stem = fold_stem(op, shape) if isinstance(op, Conv2d) else None
         return None if stem is None else stem.op
+
+    def _told(self) -> tuple[LayerOp, Shape]:
+        """Return the operator and its input's shape as ttnn is told of them."""
+        return as_told(self._layer.op, self._questions.input_shapes(self._layer)[0])
 
     def _folded_options(self, base: Conv2dConfig, found: Sequence[Choice]) -> list[Option]:
         """Return structures that fold rows in DRAM, or rows in the shards of the fastest so far."""

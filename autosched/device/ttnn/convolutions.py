@@ -1,7 +1,7 @@
 """The ttnn calls of convolutions, transposed ones included."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ttnn
@@ -11,6 +11,7 @@ from autosched.device.ttnn.calls import (
     Call,
     Tensor,
     activated,
+    flattened,
     refuse_slices_of_l1,
     split_activation,
 )
@@ -21,6 +22,7 @@ from autosched.device.ttnn.ttnn_types import (
     layout_of,
     slice_config,
 )
+from autosched.network.column_images import as_told, slides_down_a_column
 from autosched.network.graph import Layer, Weights
 from autosched.network.operators import Activation, Conv2d, ConvTranspose2d, is_pointwise
 from autosched.network.stem_folding import FoldedStem, fold_stem, fold_weights
@@ -33,18 +35,30 @@ _NOT_FUSED_BY_MATMUL = ("elu", "leaky_relu", "mish")
 
 @dataclass(frozen=True)
 class _Source:
-    """What a convolution reads: a tensor, its shape as an image, and how it was folded."""
+    """What a convolution reads: a tensor, its shape as an image, and how it was folded.
+
+    ``turned`` says that ttnn is told of its columns as rows.
+    """
 
     tensor: Tensor
     shape: tuple[int, ...]
+    turned: bool
     stem: FoldedStem | None = None
 
 
+def _source(call: Call) -> _Source:
+    turned = slides_down_a_column(call.layer.op, call.input_shape)
+    _, shape = as_told(call.layer.op, call.input_shape)
+    (tensor,) = call.inputs
+    return _Source(flattened(tensor) if turned else tensor, shape, turned)
+
+
 def _run_conv2d(call: Call) -> Tensor:
-    config, op = call.config_of(Conv2dConfig), call.op(Conv2d)
-    source = _Source(call.inputs[0], call.input_shape)
+    config, source = call.config_of(Conv2dConfig), _source(call)
+    op, _ = as_told(call.op(Conv2d), call.input_shape)
+    assert isinstance(op, Conv2d)  # noqa: S101 - it was one
     if config.fold_input:
-        source = _folded(call, op)
+        source = _folded(call, op, source)
         assert source.stem is not None  # noqa: S101 - just folded
         op = source.stem.op
     fused, apart = _split_activation(op, config)
@@ -60,15 +74,14 @@ def _run_conv2d(call: Call) -> Tensor:
     return activated(output, apart)
 
 
-def _folded(call: Call, op: Conv2d) -> _Source:
+def _folded(call: Call, op: Conv2d, source: _Source) -> _Source:
     """Move each stride's neighbourhood of pixels into the channels.
 
     Channels are counted as they lie in memory: shards pad them, and ttnn folds what is there.
     """
-    (tensor,) = call.inputs
-    rows = ttnn.to_layout(tensor, ttnn.ROW_MAJOR_LAYOUT)
+    rows = ttnn.to_layout(source.tensor, ttnn.ROW_MAJOR_LAYOUT)
     channels = rows.padded_shape[-1]
-    stem = fold_stem(op, call.input_shape, channels)
+    stem = fold_stem(op, source.shape, channels)
     if stem is None:
         raise RefusedError(
             "fold_input is True; legal is False: it takes few channels, and windows that leave no "
@@ -76,7 +89,7 @@ def _folded(call: Call, op: Conv2d) -> _Source:
         )
     if rows.shape[-1] != channels:
         rows = ttnn.pad(rows, [(0, 0), (0, 0), (0, 0), (0, channels - rows.shape[-1])], 0.0)
-    batch, _, height, width = call.input_shape
+    batch, _, height, width = source.shape
     bottom, right = stem.image[2] - height, stem.image[3] - width
     image = ttnn.fold(
         ttnn.reshape(rows, (batch, height, width, channels)),
@@ -85,17 +98,19 @@ def _folded(call: Call, op: Conv2d) -> _Source:
         collapse_output=True,
     )
     if call.frees:
-        ttnn.deallocate(tensor)
-    return _Source(image, stem.folded, stem)
+        ttnn.deallocate(source.tensor)
+    return _Source(image, stem.folded, source.turned, stem)
 
 
 def _run_conv_transpose2d(call: Call) -> Tensor:
-    config, op = call.config_of(Conv2dConfig), call.op(ConvTranspose2d)
+    config, source = call.config_of(Conv2dConfig), _source(call)
+    op, _ = as_told(call.op(ConvTranspose2d), call.input_shape)
+    assert isinstance(op, ConvTranspose2d)  # noqa: S101 - it was one
     fused, apart = split_activation(op.activation)
     output = _convolved(
         call,
         op,
-        _Source(call.inputs[0], call.input_shape),
+        source,
         ttnn.conv_transpose2d,
         fused,
         padding=op.padding,
@@ -150,6 +165,8 @@ def _convolved(
 
 def _weights(call: Call, source: _Source) -> Weights:
     weights = call.context.weights(call.layer)
+    if source.turned:
+        weights = replace(weights, weight=weights.weight.transpose(2, 3).contiguous())
     return weights if source.stem is None else fold_weights(weights, source.stem)
 
 

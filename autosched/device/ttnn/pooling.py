@@ -4,7 +4,13 @@ from collections.abc import Callable, Mapping
 
 import ttnn
 
-from autosched.device.ttnn.calls import Call, Tensor, _refuse_other_shards, refuse_slices_of_l1
+from autosched.device.ttnn.calls import (
+    Call,
+    Tensor,
+    _refuse_other_shards,
+    flattened,
+    refuse_slices_of_l1,
+)
 from autosched.device.ttnn.ttnn_types import (
     DATA_TYPES,
     MEMORY_LAYOUTS,
@@ -12,6 +18,7 @@ from autosched.device.ttnn.ttnn_types import (
     layout_of,
     slice_config,
 )
+from autosched.network.column_images import as_told, slides_down_a_column
 from autosched.network.operators import GlobalAvgPool2d, Pool2d
 from autosched.schedule.configurations import PoolConfig
 
@@ -21,12 +28,12 @@ def _run_pool(call: Call) -> Tensor:
     (tensor,) = call.inputs
     refuse_slices_of_l1(config, tensor)
     _refuse_other_shards(config, layout_of(tensor))
-    batch, channels, height, width = call.input_shape
-    op = (
-        Pool2d("avg", (height, width), (1, 1))
-        if isinstance(call.layer.op, GlobalAvgPool2d)
-        else call.op(Pool2d)
-    )
+    op, (batch, channels, height, width) = as_told(call.layer.op, call.input_shape)
+    if slides_down_a_column(call.layer.op, call.input_shape):
+        tensor = flattened(tensor)
+    if isinstance(op, GlobalAvgPool2d):
+        op = Pool2d("avg", (height, width), (1, 1))
+    assert isinstance(op, Pool2d)  # noqa: S101 - dispatched by type
     arguments = {
         "input_tensor": tensor,
         "batch_size": batch,

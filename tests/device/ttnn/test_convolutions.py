@@ -1,0 +1,45 @@
+"""Convolutions and pools of columns, which ttnn is told of as rows, on the mock device."""
+
+import re
+
+import pytest
+
+from autosched.device.interface import ProbeRequest
+from autosched.device.worker import WorkerDevice
+from autosched.network.operators import Conv2d, ConvTranspose2d, Pool2d
+from autosched.schedule.configurations import Conv2dConfig, LayerConfig, PoolConfig
+from autosched.schedule.outcomes import ProbeOutcome
+from autosched.schedule.tensors import ShardLayout
+from autosched.space.convolutions import in_slices
+from tests.examples.layouts import DRAM_8B
+
+COLUMN = (1, 64, 1000, 1)
+STRIDED = Conv2d(64, 64, (3, 1), (2, 1), (1, 1, 0, 0))
+DOUBLED = ConvTranspose2d(64, 64, (4, 1), (2, 1), (1, 0))
+# Images and windows of one row, as ttnn's halo prints them.
+_IMAGE = re.compile(r"SlidingWindowConfig\(1, \d+, \{1, 1000\}, \{1, \d\}, \{1, 2\}")
+SHARDED = Conv2dConfig(shard_layout=ShardLayout.HEIGHT)
+
+
+@pytest.mark.parametrize(
+    ("op", "length", "config"),
+    [
+        (STRIDED, 500, SHARDED),
+        (STRIDED, 500, in_slices(Conv2dConfig())),
+        (DOUBLED, 2000, SHARDED),
+        (Pool2d("max", (3, 1), (2, 1), (1, 1, 0, 0)), 500, PoolConfig(ShardLayout.HEIGHT)),
+    ],
+    ids=["strided", "strided in DRAM", "transposed", "pooled"],
+)
+def test_a_long_column_runs_as_a_row(
+    worker: WorkerDevice, op: Conv2d | ConvTranspose2d | Pool2d, length: int, config: LayerConfig
+) -> None:
+    """As a column ttnn 0.81.1 refuses it: its cores hold more than 30 rows of outputs each."""
+    request = ProbeRequest(op, (COLUMN,), (1, 64, length, 1), config, (DRAM_8B,))
+    outcome = worker.probe(request)
+    assert isinstance(outcome, ProbeOutcome), outcome
+    sliding = [item for item in outcome.ops if "Halo" in item.code]
+    assert sliding
+    assert all(_IMAGE.search(item.attributes) for item in sliding)
+    for convolution in (item for item in outcome.ops if item.code.startswith("Conv2d")):
+        assert convolution.inputs[1].shape[-2:] == (op.kernel[0] * 64, 64)
