@@ -28,6 +28,7 @@ from autosched.network.operators import (
     Upsample,
     is_pointwise,
 )
+from autosched.network.stem_folding import fold_stem
 from autosched.schedule.configurations import (
     Conv2dConfig,
     FixedConfig,
@@ -63,11 +64,14 @@ def kind_of(
 ) -> str:
     """Return the kind of a candidate; shapes are PyTorch's, layouts the effective ones.
 
-    Of a window that slides down a column it is that of the row which ttnn is told of.
+    Of a window that slides down a column it is that of the row which ttnn is told of, and of a
+    folded single window that of the matrix product which runs.
     """
     if input_shapes:
         op, first = as_told(op, input_shapes[0])
         input_shapes = (first, *input_shapes[1:])
+        if isinstance(op, Conv2d) and isinstance(config, Conv2dConfig) and config.fold_input:
+            op = _as_product(op, first)
     return ", ".join(
         [
             _operator(op),
@@ -78,6 +82,11 @@ def kind_of(
             *_shape_properties(op, input_shapes, output),
         ]
     )
+
+
+def _as_product(op: Conv2d, shape: tuple[int, ...]) -> Conv2d:
+    stem = fold_stem(op, shape)
+    return stem.op if stem is not None and is_pointwise(stem.op) else op
 
 
 def reshard_kind(source: TensorLayout, target: TensorLayout) -> str:

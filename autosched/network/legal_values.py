@@ -22,6 +22,7 @@ from autosched.network.operators import (
     Unary,
     is_pointwise,
 )
+from autosched.network.stem_folding import may_have_one_window
 from autosched.schedule.configurations import (
     HOST_METHOD,
     SLICINGS,
@@ -85,6 +86,8 @@ def layer_faults(layer: Layer, config: LayerConfig) -> Iterator[Fault]:
     elif isinstance(config, Conv2dConfig):
         assert isinstance(layer.op, Conv2d | ConvTranspose2d)  # noqa: S101 - as its type says
         yield from _convolution_faults(layer.op, config)
+        if config.fold_input and not _may_be_folded(layer):
+            yield Fault("fold_input", True, "False without a stride, or one window")
     elif isinstance(config, PoolConfig):
         if isinstance(layer.op, GlobalAvgPool2d) and config.slicing in SLICINGS:
             yield Fault("slicing", config.slicing, "auto for the mean of a whole image")
@@ -105,14 +108,19 @@ def _convolution_faults(op: Conv2d | ConvTranspose2d, config: Conv2dConfig) -> I
         yield Fault("act_block_w_div", config.act_block_w_div, "1 without shard_layout width")
     if config.transpose_shards and config.shard_layout is not ShardLayout.BLOCK:
         yield Fault("transpose_shards", True, "False without shard_layout block")
-    if config.fold_input and op.stride == (1, 1):
-        yield Fault("fold_input", True, "False without a stride")
     if config.enable_kernel_stride_folding and op.stride == (1, 1):
         yield Fault("enable_kernel_stride_folding", True, "False or None without a stride")
     if isinstance(op, ConvTranspose2d):
         yield from _transposed_faults(config)
     if is_pointwise(op) and config.shard_layout is not ShardLayout.WIDTH:
         yield from _matmul_faults(config)
+
+
+def _may_be_folded(layer: Layer) -> bool:
+    op, one_pixel = layer.op, layer.shape[2:] == (1, 1)
+    if not isinstance(op, Conv2d):
+        return True  # what a transposed one has not is said of it apart
+    return op.stride != (1, 1) or (one_pixel and may_have_one_window(op))
 
 
 def _transposed_faults(config: Conv2dConfig) -> Iterator[Fault]:

@@ -10,6 +10,9 @@ s*o - p to s*o - p + k - 1. With q = ceil(p / s), these lie in the folded pixels
 following, and the kernel starts q*s - p pixels into the first of them. So the folded convolution
 has q folded pixels of padding in front and a kernel of ceil((q*s - p + k) / s), its first
 q*s - p rows zero.
+
+A convolution with one window, the whole image, is folded likewise: it becomes a matrix product of
+all pixels, where ttnn would gather the window, and has no room for that in many images.
 """
 
 from dataclasses import dataclass, replace
@@ -57,10 +60,12 @@ def fold_stem(op: Conv2d, shape: Shape, channels: int = 0) -> FoldedStem | None:
     """Return the folded form of a convolution of images of ``shape``, None where it has none.
 
     Folded are convolutions with few channels and a stride, in one group, whose windows leave no
-    pixels out and overlap or are padded: the others ttnn folds by itself. ``channels``, if given,
-    is how many each pixel takes in memory.
+    pixels out and overlap or are padded: the others ttnn folds by itself; and those of one window.
+    ``channels``, if given, is how many each pixel takes in memory.
     """
     channels = channels or op.in_channels
+    if op.kernel == shape[2:] and may_have_one_window(op):
+        return _fold_window(op, shape, channels)
     rows, columns = op.stride
     batch, _, height, width = shape
     if not _may_fold(op):
@@ -85,6 +90,24 @@ def fold_stem(op: Conv2d, shape: Shape, channels: int = 0) -> FoldedStem | None:
         (batch, depth, vertical.size // rows, horizontal.size // columns),
         (vertical.lead, horizontal.lead),
     )
+
+
+def may_have_one_window(op: Conv2d) -> bool:
+    """Whether a convolution is a matrix product where its kernel is as large as the image."""
+    return (
+        op.kernel != (1, 1)
+        and op.dilation == (1, 1)
+        and op.groups == 1
+        and op.padding == (0, 0, 0, 0)
+    )
+
+
+def _fold_window(op: Conv2d, shape: Shape, channels: int) -> FoldedStem:
+    batch, _, height, width = shape
+    depth = channels * height * width
+    folded = replace(op, in_channels=depth, kernel=(1, 1), stride=(1, 1))
+    image = (batch, channels, height, width)
+    return FoldedStem(folded, op.kernel, image, (batch, depth, 1, 1), (0, 0))
 
 
 def _may_fold(op: Conv2d) -> bool:

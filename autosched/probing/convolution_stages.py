@@ -68,7 +68,7 @@ class ConvolutionStages:
         last_resorts = [in_slices(sliced_base)]
         stem = self._folded_op()
         if stem is not None:
-            found += yield from self._structured(stem, self._folded_options(base, found))
+            found += yield from self._structured(stem, self._folded_options(stem, base, found))
             last_resorts.append(replace(in_slices(base), fold_input=True))
         # In native layouts: transposed shards want their input transposed, too.
         rare = [Option(config, None) for config in self._rare(op, found)]
@@ -115,7 +115,7 @@ class ConvolutionStages:
         return found
 
     def _folded_op(self) -> Conv2d | None:
-        """Return the convolution that a strided stem becomes on its folded input, if it is one."""
+        """Return what a strided stem, or a single window, becomes on its folded input."""
         op, shape = self._told()
         stem = fold_stem(op, shape) if isinstance(op, Conv2d) else None
         return None if stem is None else stem.op
@@ -124,7 +124,9 @@ class ConvolutionStages:
         """Return the operator and its input's shape as ttnn is told of them."""
         return as_told(self._layer.op, self._questions.input_shapes(self._layer)[0])
 
-    def _folded_options(self, base: Conv2dConfig, found: Sequence[Choice]) -> list[Option]:
+    def _folded_options(
+        self, stem: Conv2d, base: Conv2dConfig, found: Sequence[Choice]
+    ) -> list[Option]:
         """Return structures that fold rows in DRAM, or rows in the shards of the fastest so far."""
         shards = (
             choice.input_layouts
@@ -133,7 +135,7 @@ class ConvolutionStages:
             and choice.input_layouts[0].page is PageLayout.ROW_MAJOR
         )
         places = dict.fromkeys([None, next(shards, None)])
-        configs = folded_structures(self._layer.shape, base, self._board, self._effort)
+        configs = folded_structures(stem, self._layer.shape, base, self._board, self._effort)
         return [Option(config, place) for place in places for config in configs]
 
     def _promising(self, found: Sequence[Choice]) -> list[Choice]:

@@ -47,15 +47,17 @@ def structures(
 
 
 def folded_structures(
-    shape: tuple[int, ...], base: Conv2dConfig, board: Board, effort: Effort
+    op: Convolution, shape: tuple[int, ...], base: Conv2dConfig, board: Board, effort: Effort
 ) -> list[Conv2dConfig]:
     """Return the structures of a convolution with folded input whose output has ``shape``.
 
-    Height shards alone: a folded image has less than a tile or two of channels to spread.
+    ``op`` is what runs on the folded image. Height shards alone, as that has less than a tile or
+    two of channels to spread; a single window is a matrix product, which may have any.
     """
-    layout = ShardLayout.HEIGHT
+    layouts = _LAYOUTS if is_pointwise(op) else (ShardLayout.HEIGHT,)
     return [
         replace(base, shard_layout=layout, act_block_h_override=block, fold_input=True)
+        for layout in layouts
         for block in _block_heights(shape, layout, board, effort)
     ]
 

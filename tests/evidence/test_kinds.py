@@ -138,3 +138,17 @@ def test_reshards_are_of_their_layouts():
     assert reshard_kind(DRAM_TILE, SHARDS) == (
         "reshard, in dram interleaved bfloat16 tile, out l1 block bfloat8_b tile"
     )
+
+
+def test_a_folded_single_window_is_a_matrix_product():
+    """What stems were folded says nothing of it."""
+    window = Conv2d(64, 64, (32, 32))
+    folded = kind(window, config=replace(CONFIG, fold_input=True))
+    assert folded.startswith("Conv2d pointwise, asked block, fold_input")
+    assert kind(window) == kind()
+
+
+def test_a_window_that_slides_down_a_column_is_that_of_a_row():
+    column = Conv2d(64, 64, (3, 1), padding=(1, 1, 0, 0))
+    assert "one row" in kind(column, (1, 64, 32, 1))
+    assert "one column" in kind(Conv2d(64, 64, (1, 1)), (1, 64, 32, 1))

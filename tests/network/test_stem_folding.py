@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
 from autosched.network.graph import Weights
-from autosched.network.operators import Conv2d
+from autosched.network.operators import Conv2d, is_pointwise
 from autosched.network.stem_folding import MAX_FOLDED_CHANNELS, fold_image, fold_stem, fold_weights
 
 RESNET = Conv2d(3, 64, (7, 7), (2, 2), (3, 3, 3, 3))
@@ -143,3 +143,27 @@ def test_an_image_whose_last_pixels_are_not_read_is_not_folded() -> None:
     op = Conv2d(1, 1, (5, 4), (4, 4))
     assert fold_stem(op, (1, 1, 9, 8)) is not None
     assert fold_stem(op, (1, 1, 9, 10)) is None
+
+
+def test_a_single_window_becomes_a_product_of_all_pixels() -> None:
+    """Also where each pixel takes more channels in memory than it has."""
+    op, shape = Conv2d(3, 8, (5, 2), (3, 1)), (4, 3, 5, 2)
+    image, weights = torch.randn(shape), Weights(torch.randn(8, 3, 5, 2), torch.randn(8))
+    for channels in (0, 8):
+        stem = fold_stem(op, shape, channels)
+        assert stem is not None
+        assert is_pointwise(stem.op)
+        found = convolved(fold_image(image, stem), stem.op, fold_weights(weights, stem))
+        torch.testing.assert_close(found, convolved(image, op, weights))
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        Conv2d(4, 8, (5, 2), padding=(1, 0, 0, 0)),
+        Conv2d(4, 8, (5, 2), groups=2),
+        Conv2d(4, 8, (4, 2)),
+    ],
+)
+def test_several_windows_are_no_product(op: Conv2d) -> None:
+    assert fold_stem(op, (1, 4, 5, 2)) is None

@@ -221,7 +221,8 @@ def test_large_images_are_sliced_with_low_blocks(effort: Effort) -> None:
 
 @pytest.mark.parametrize("effort", [QUICK, DEFAULT])
 def test_folded_structures_are_few(effort: Effort) -> None:
-    found = folded_structures((1, 64, 112, 112), BASE, BOARD, effort)
+    stem = Conv2d(12, 64, (4, 4))
+    found = folded_structures(stem, (1, 64, 112, 112), BASE, BOARD, effort)
     assert len(set(found)) == len(found) <= 1 + effort.blocks_per_layout
     for config in found:
         unfolded = replace(config, fold_input=False, shard_layout=None, act_block_h_override=0)
@@ -241,3 +242,13 @@ def test_a_transposed_convolution_has_the_options_of_a_convolution_but_for_reuse
     assert found
     assert not any(config.enable_activation_reuse for config in found)
     assert not is_pointwise(transposed)
+
+
+def test_a_single_window_is_a_product_in_any_shards() -> None:
+    found = folded_structures(Conv2d(3136, 64, (1, 1)), (8, 64, 1, 1), BASE, BOARD, QUICK)
+    assert {config.shard_layout for config in found} == {
+        ShardLayout.HEIGHT,
+        ShardLayout.BLOCK,
+        ShardLayout.WIDTH,
+    }
+    assert all(config.fold_input for config in found)

@@ -13,6 +13,7 @@ from autosched.device.ttnn.calls import (
     activated,
     flattened,
     refuse_slices_of_l1,
+    rows_in_dram,
     split_activation,
 )
 from autosched.device.ttnn.ttnn_types import (
@@ -25,9 +26,14 @@ from autosched.device.ttnn.ttnn_types import (
 from autosched.network.column_images import as_told, slides_down_a_column
 from autosched.network.graph import Layer, Weights
 from autosched.network.operators import Activation, Conv2d, ConvTranspose2d, is_pointwise
-from autosched.network.stem_folding import FoldedStem, fold_stem, fold_weights
+from autosched.network.stem_folding import (
+    FoldedStem,
+    fold_stem,
+    fold_weights,
+    may_have_one_window,
+)
 from autosched.schedule.configurations import Conv2dConfig
-from autosched.schedule.tensors import ShardLayout
+from autosched.schedule.tensors import PageLayout, ShardLayout
 
 # A pointwise convolution runs as a matmul, which cannot fuse these: they run after it.
 _NOT_FUSED_BY_MATMUL = ("elu", "leaky_relu", "mish")
@@ -37,13 +43,15 @@ _NOT_FUSED_BY_MATMUL = ("elu", "leaky_relu", "mish")
 class _Source:
     """What a convolution reads: a tensor, its shape as an image, and how it was folded.
 
-    ``turned`` says that ttnn is told of its columns as rows.
+    ``turned`` says that ttnn is told of its columns as rows, ``is_copy`` that nobody else reads
+    the tensor.
     """
 
     tensor: Tensor
     shape: tuple[int, ...]
     turned: bool
     stem: FoldedStem | None = None
+    is_copy: bool = False
 
 
 def _source(call: Call) -> _Source:
@@ -79,6 +87,8 @@ def _folded(call: Call, op: Conv2d, source: _Source) -> _Source:
 
     Channels are counted as they lie in memory: shards pad them, and ttnn folds what is there.
     """
+    if op.kernel == source.shape[2:] and may_have_one_window(op):
+        return _joined_pixels(op, source)
     rows = ttnn.to_layout(source.tensor, ttnn.ROW_MAJOR_LAYOUT)
     channels = rows.padded_shape[-1]
     stem = fold_stem(op, source.shape, channels)
@@ -99,7 +109,19 @@ def _folded(call: Call, op: Conv2d, source: _Source) -> _Source:
     )
     if call.frees:
         ttnn.deallocate(source.tensor)
-    return _Source(image, stem.folded, source.turned, stem)
+    return _Source(image, stem.folded, source.turned, stem, is_copy=True)
+
+
+def _joined_pixels(op: Conv2d, source: _Source) -> _Source:
+    """Put the pixels of each image one after the other: they lie so already."""
+    lies = layout_of(source.tensor)
+    rows = rows_in_dram(source.tensor)
+    stem = fold_stem(op, source.shape, rows.shape[-1])
+    assert stem is not None  # noqa: S101 - it has one window
+    batch, features, _, _ = stem.folded
+    image = ttnn.reshape(rows, (1, 1, batch, features))
+    is_copy = lies.is_sharded or lies.page is PageLayout.TILE
+    return _Source(image, stem.folded, source.turned, stem, is_copy)
 
 
 def _run_conv_transpose2d(call: Call) -> Tensor:
@@ -151,8 +173,7 @@ def _convolved(
         dilation=op.dilation,
         groups=op.groups,
         dtype=DATA_TYPES[config.output_dtype],
-        # The folded image is nobody else's, whoever reads the input.
-        conv_config=conv2d_config(config, fused, frees=call.frees or source.stem is not None),
+        conv_config=conv2d_config(config, fused, frees=call.frees or source.is_copy),
         compute_config=compute_config(config.compute, call.context.board),
         return_weights_and_bias=True,
         **own,
