@@ -39,6 +39,7 @@ SHARED = (
 BESIDE = {
     "convolutions": (
         "../network/column_images.py",
+        "../network/narrow_images.py",
         "../network/operators.py:is_pointwise",
         "../network/stem_folding.py",
     ),

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
 from autosched.network.column_images import as_told
+from autosched.network.narrow_images import side_by_side
 from autosched.network.operators import (
     Activation,
     Attention,
@@ -65,13 +66,14 @@ def kind_of(
     """Return the kind of a candidate; shapes are PyTorch's, layouts the effective ones.
 
     Of a window that slides down a column it is that of the row which ttnn is told of, and of a
-    folded single window that of the matrix product which runs.
+    folded single window that of the matrix product which runs; of narrow images side by side
+    that of the wide one.
     """
     if input_shapes:
         op, first = as_told(op, input_shapes[0])
+        if isinstance(op, Conv2d) and isinstance(config, Conv2dConfig):
+            op, first = _as_run(op, first, config)
         input_shapes = (first, *input_shapes[1:])
-        if isinstance(op, Conv2d) and isinstance(config, Conv2dConfig) and config.fold_input:
-            op = _as_product(op, first)
     return ", ".join(
         [
             _operator(op),
@@ -84,9 +86,14 @@ def kind_of(
     )
 
 
-def _as_product(op: Conv2d, shape: tuple[int, ...]) -> Conv2d:
-    stem = fold_stem(op, shape)
-    return stem.op if stem is not None and is_pointwise(stem.op) else op
+def _as_run(
+    op: Conv2d, shape: tuple[int, ...], config: Conv2dConfig
+) -> tuple[Conv2d, tuple[int, ...]]:
+    if config.fold_input:
+        stem = fold_stem(op, shape)
+        return (stem.op if stem is not None and is_pointwise(stem.op) else op), shape
+    wide = side_by_side(op, shape) if config.output_memory == "dram" else None
+    return (op, shape) if wide is None else (wide.op, wide.shape)
 
 
 def reshard_kind(source: TensorLayout, target: TensorLayout) -> str:

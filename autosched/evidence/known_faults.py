@@ -12,6 +12,9 @@ from autosched.evidence import fault_rules
 from autosched.evidence.fault_rules import Executable
 from autosched.network.column_images import as_told, slides_down_a_column, turned_shape
 from autosched.network.graph import Network
+from autosched.network.narrow_images import side_by_side
+from autosched.network.operators import Conv2d
+from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.outcomes import DeviceOp
 from autosched.schedule.schedule import Schedule
 
@@ -66,16 +69,17 @@ def faults_of(candidate: Executable, arch: str, ttnn_version: str) -> list[Known
 
 
 def _as_told(candidate: Executable) -> Executable:
-    shapes = candidate.input_shapes
-    if not shapes or not slides_down_a_column(candidate.op, shapes[0]):
-        return candidate
-    op, first = as_told(candidate.op, shapes[0])
-    return replace(
-        candidate,
-        op=op,
-        input_shapes=(first, *shapes[1:]),
-        shape=turned_shape(candidate.shape),
-    )
+    op, shapes, shape = candidate.op, candidate.input_shapes, candidate.shape
+    if shapes and slides_down_a_column(op, shapes[0]):
+        op, first = as_told(op, shapes[0])
+        shapes, shape = (first, *shapes[1:]), turned_shape(shape)
+    config = candidate.config
+    if isinstance(config, Conv2dConfig) and isinstance(op, Conv2d):
+        wide = side_by_side(op, shapes[0]) if config.output_memory == "dram" else None
+        if wide is not None and not config.fold_input:
+            op, shapes = wide.op, (wide.shape,)
+            shape = (1, shape[1], shape[2], shape[0] * wide.outputs)
+    return replace(candidate, op=op, input_shapes=shapes, shape=shape)
 
 
 def known_faults(

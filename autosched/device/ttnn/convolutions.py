@@ -1,6 +1,6 @@
 """The ttnn calls of convolutions, transposed ones included."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from autosched.device.ttnn.ttnn_types import (
 )
 from autosched.network.column_images import as_told, slides_down_a_column
 from autosched.network.graph import Layer, Weights
+from autosched.network.narrow_images import SideBySide, side_by_side
 from autosched.network.operators import Activation, Conv2d, ConvTranspose2d, is_pointwise
 from autosched.network.stem_folding import (
     FoldedStem,
@@ -70,6 +71,11 @@ def _run_conv2d(call: Call) -> Tensor:
         assert source.stem is not None  # noqa: S101 - just folded
         op = source.stem.op
     fused, apart = _split_activation(op, config)
+    wide = None
+    if config.output_memory == "dram" and not config.fold_input:
+        wide = side_by_side(op, source.shape)
+    if wide is not None:
+        source, op = _laid_side_by_side(source, wide), wide.op
     output = _convolved(
         call,
         op,
@@ -79,7 +85,28 @@ def _run_conv2d(call: Call) -> Tensor:
         padding=op.padding,
         slice_config=slice_config(config),
     )
+    if wide is not None:
+        output = _taken_apart(output, call.layer.shape, wide, config)
     return activated(output, apart)
+
+
+def _laid_side_by_side(source: _Source, wide: SideBySide) -> _Source:
+    batch, channels, height, width = source.shape
+    image = ttnn.reshape(rows_in_dram(source.tensor), (batch, height, width, channels))
+    rows = ttnn.permute(image, (1, 0, 2, 3))
+    rows = ttnn.pad(rows, [(0, 0), (0, 0), (0, wide.columns - width), (0, 0)], 0.0)
+    return _Source(flattened(rows), wide.shape, source.turned, is_copy=True)
+
+
+def _taken_apart(
+    output: Tensor, shape: Sequence[int], wide: SideBySide, config: Conv2dConfig
+) -> Tensor:
+    """Return the pixels of each image, one image after the other."""
+    batch, channels, height, _ = shape
+    rows = ttnn.reshape(rows_in_dram(output), (height, batch, wide.outputs, channels))
+    rows = ttnn.slice(rows, [0, 0, 0, 0], [height, batch, wide.kept, channels])
+    image = flattened(ttnn.permute(rows, (1, 0, 2, 3)))
+    return ttnn.to_layout(image, ttnn.TILE_LAYOUT, dtype=DATA_TYPES[config.output_dtype])
 
 
 def _folded(call: Call, op: Conv2d, source: _Source) -> _Source:

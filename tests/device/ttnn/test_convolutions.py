@@ -8,7 +8,7 @@ from autosched.device.interface import ProbeRequest
 from autosched.device.worker import WorkerDevice
 from autosched.network.operators import Conv2d, ConvTranspose2d, Pool2d
 from autosched.schedule.configurations import Conv2dConfig, LayerConfig, PoolConfig
-from autosched.schedule.outcomes import ProbeOutcome
+from autosched.schedule.outcomes import ProbeOutcome, Rejection
 from autosched.schedule.tensors import ShardLayout
 from autosched.space.convolutions import in_slices
 from tests.examples.layouts import DRAM_8B
@@ -43,3 +43,16 @@ def test_a_long_column_runs_as_a_row(
     assert all(_IMAGE.search(item.attributes) for item in sliding)
     for convolution in (item for item in outcome.ops if item.code.startswith("Conv2d")):
         assert convolution.inputs[1].shape[-2:] == (op.kernel[0] * 64, 64)
+
+
+@pytest.mark.parametrize("batch", [8, 16])
+def test_narrow_images_of_a_batch_run_side_by_side(worker: WorkerDevice, batch: int) -> None:
+    """ttnn 0.81.1 refuses them one by one; in shards they still are."""
+    op = Conv2d(256, 512, (3, 3), (2, 2), (1, 1, 1, 1))
+    shapes = ((batch, 256, 4, 4),), (batch, 512, 2, 2)
+    outcome = worker.probe(ProbeRequest(op, *shapes, in_slices(Conv2dConfig()), (DRAM_8B,)))
+    assert isinstance(outcome, ProbeOutcome), outcome
+    assert outcome.output_layout == DRAM_8B
+    refused = worker.probe(ProbeRequest(op, *shapes, SHARDED, (DRAM_8B,)))
+    assert isinstance(refused, Rejection)
+    assert "Reader indices" in refused.message

@@ -1,0 +1,55 @@
+"""Narrow images side by side, against PyTorch."""
+
+import pytest
+import torch
+from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
+
+from autosched.network.graph import Layer, Weights
+from autosched.network.narrow_images import side_by_side
+from autosched.network.operators import Conv2d
+from autosched.network.reference import evaluate_layer
+
+
+@pytest.mark.parametrize(
+    ("op", "size"),
+    [
+        (Conv2d(4, 6, (3, 3), (2, 2), (1, 1, 1, 1)), (4, 4)),
+        (Conv2d(4, 6, (3, 3), (1, 1), (1, 1, 1, 1)), (2, 2)),
+        (Conv2d(4, 6, (3, 3), (1, 1), (1, 1, 1, 1)), (1, 1)),
+        (Conv2d(4, 6, (1, 1), (2, 2)), (4, 4)),
+        (Conv2d(4, 6, (1, 1), (2, 2)), (3, 3)),
+        (Conv2d(4, 6, (3, 3)), (5, 4)),
+        (Conv2d(4, 6, (5, 4), (1, 3), (2, 2, 2, 0), (1, 1)), (6, 4)),
+        (Conv2d(4, 6, (3, 2), (2, 1), (1, 1, 0, 1), (1, 2), groups=2), (7, 3)),
+        (Conv2d(4, 4, (7, 7), (2, 2), (3, 3, 3, 3), groups=4), (4, 3)),
+    ],
+    ids=str,
+)
+def test_the_outputs_of_each_image_are_in_the_wide_one(op: Conv2d, size: tuple[int, int]) -> None:
+    shape = (16, 4, *size)
+    image = torch.randn(shape)
+    weights = Weights(
+        torch.randn(op.out_channels, 4 // op.groups, *op.kernel), torch.randn(op.out_channels)
+    )
+    wide = side_by_side(op, shape)
+    assert wide is not None
+    laid = F.pad(image, (0, wide.columns - size[1])).permute(1, 2, 0, 3).reshape(wide.shape)
+    found = evaluate_layer(Layer("wide", wide.op, ("x",), ()), [laid], weights)
+    assert found.shape[3] == 16 * wide.outputs
+    parts = found.reshape(op.out_channels, -1, 16, wide.outputs)[..., : wide.kept]
+    truth = evaluate_layer(Layer("each", op, ("x",), ()), [image], weights)
+    torch.testing.assert_close(parts.permute(2, 0, 1, 3), truth, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("op", "shape"),
+    [
+        (Conv2d(4, 6, (3, 3), padding=(1, 1, 1, 1)), (7, 4, 2, 2)),
+        (Conv2d(4, 6, (3, 3), padding=(1, 1, 1, 1)), (16, 4, 3, 3)),
+        (Conv2d(4, 6, (3, 3), padding=(1, 1, 1, 1)), (1, 4, 64, 2)),
+        (Conv2d(4, 6, (1, 1)), (64, 4, 1, 1)),
+    ],
+    ids=str,
+)
+def test_what_ttnn_takes_stays_as_it_is(op: Conv2d, shape: tuple[int, ...]) -> None:
+    assert side_by_side(op, shape) is None
