@@ -107,6 +107,19 @@ class DraftGraph:
         self.absorbed[draft.key] = draft.inputs[0]
         del self.drafts[draft.key]
 
+    def insert_before(self, draft: Draft, new: Draft) -> None:
+        """Put a draft whose inputs are already there before another one."""
+        drafts = list(self.drafts.values())
+        drafts.insert(drafts.index(draft), new)
+        self.drafts = {item.key: item for item in drafts}
+
+    def renew(self, draft: Draft, key: str) -> None:
+        """Give a draft another key: it no longer makes what it was lowered from."""
+        for user in self.users(draft.key):
+            user.inputs = [key if name == draft.key else name for name in user.inputs]
+        self.drafts = {key if item is draft else name: item for name, item in self.drafts.items()}
+        draft.key = key
+
     def remaining(self, key: str) -> Draft | None:
         """Return the draft that makes what ``key`` made, None if nothing does any more."""
         while key in self.absorbed:

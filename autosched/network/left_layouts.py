@@ -117,7 +117,7 @@ def device_permutation(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return an order of elements as the device sees it: sizes, and the permutation of these.
 
-    Neighbours that stay together are made one.
+    Neighbours that stay together are made one; parts of one element have no place.
     """
     before = _device_order(op.sizes, range(len(op.sizes)), source)
     after = _device_order(op.sizes, op.order, target)
@@ -135,7 +135,7 @@ def device_permutation(
 
 def _device_order(sizes: Sequence[int], order: Sequence[int], shape: Sequence[int]) -> list[int]:
     """Return parts, in PyTorch's ``order`` of a tensor of ``shape``, in the device's order."""
-    remaining, groups = list(order), []
+    remaining, groups = [part for part in order if sizes[part] != 1], []
     for size in shape:
         group: list[int] = []
         while math.prod(sizes[part] for part in group) < size:

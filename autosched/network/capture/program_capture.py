@@ -8,6 +8,7 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from autosched.errors import UnsupportedOperatorError
+from autosched.network.capture.flattening import fold_flattening
 from autosched.network.capture.program_lowering import RULES, lower
 from autosched.network.capture.rewrites import (
     fold_batch_norms,
@@ -33,6 +34,7 @@ _REWRITES = (
     fold_padding,
     fold_batch_norms,
     fuse_activations,
+    fold_flattening,
 )
 
 
