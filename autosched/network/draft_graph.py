@@ -88,6 +88,13 @@ class DraftGraph:
         self.drafts[draft.key] = draft
         return draft.key
 
+    def insert(self, draft: Draft, before: Draft) -> str:
+        """Put a draft before one that is going to read it; returns its key."""
+        following = list(self.drafts.items())
+        place = [key for key, _ in following].index(before.key)
+        self.drafts = dict([*following[:place], (draft.key, draft), *following[place:]])
+        return draft.key
+
     def producer(self, draft: Draft) -> Draft:
         """The draft that makes the first input."""
         return self.drafts[draft.inputs[0]]

@@ -164,7 +164,10 @@ class GlobalAvgPool2d(Operator):
 
 @dataclass(frozen=True)
 class Binary(Operator):
-    """A pointwise function ("add", "sub", "mul", "div") of two tensors, and a fused activation."""
+    """A pointwise function of two tensors, and a fused activation.
+
+    The functions are "add", "sub", "mul", "div", "maximum" and "minimum".
+    """
 
     family: ClassVar[str] = "eltwise"
 

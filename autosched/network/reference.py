@@ -43,6 +43,8 @@ _BINARY: dict[str, Callable[..., torch.Tensor]] = {
     "sub": torch.sub,
     "mul": torch.mul,
     "div": torch.div,
+    "maximum": torch.maximum,
+    "minimum": torch.minimum,
 }
 _ACTIVATIONS: dict[str, Callable[..., torch.Tensor]] = {
     "relu": F.relu,
@@ -70,6 +72,20 @@ _ACTIVATIONS: dict[str, Callable[..., torch.Tensor]] = {
     "sin": torch.sin,
     "cos": torch.cos,
     "softplus": F.softplus,
+    "neg": torch.neg,
+    "power": torch.pow,
+    "mul_unary_sfpu": torch.mul,
+    "add_unary_sfpu": torch.add,
+    "celu": F.celu,
+    "hardshrink": F.hardshrink,
+    "softshrink": F.softshrink,
+    **{
+        name: getattr(torch, name)
+        for name in (
+            *("erf", "expm1", "log1p", "exp2", "log2", "log10", "floor", "ceil", "trunc", "frac"),
+            *("sign", "tan", "atan", "sinh", "cosh"),
+        )
+    },
 }
 
 

@@ -15,7 +15,7 @@ from autosched.network.operators import (
     Unary,
 )
 
-_POSITIVE = ("sqrt", "rsqrt", "log")
+_POSITIVE = ("sqrt", "rsqrt", "log", "log1p", "log2", "log10", "power")
 _NOT_ZERO = ("recip",)
 _AWAY_FROM_ZERO = 0.5
 _BIAS_SCALE = 0.3

@@ -14,6 +14,8 @@ _BINARY: Mapping[str, Callable[..., Tensor]] = {
     "sub": ttnn.subtract,
     "mul": ttnn.multiply,
     "div": ttnn.divide,
+    "maximum": ttnn.maximum,
+    "minimum": ttnn.minimum,
 }
 
 

@@ -22,7 +22,7 @@ from autosched.network.capture.rewrites import (
 from autosched.network.draft_graph import Draft, DraftGraph, UnsupportedOperator
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Input, LayerOp, Output
-from autosched.network.rules.rulebook import Lowering
+from autosched.network.rules.rulebook import Lowering, shape_of
 from autosched.network.rules.views import View
 from autosched.network.source_places import unique_names
 
@@ -128,6 +128,8 @@ def _made(lowering: Lowering, names: Mapping[str, str]) -> dict[str, tuple[Node,
     for node in tensors:
         for view in (lowering.first_views[node], lowering.views[node]):
             draft = lowering.graph.remaining(view.key)
-            if draft is not None and view.base == draft.shape:
+            # What only repeats a tensor has no layer of its own.
+            is_all = view.shape == shape_of(node)
+            if draft is not None and is_all and view.base == draft.shape:
                 found[names[draft.key]] = (node, view)
     return found

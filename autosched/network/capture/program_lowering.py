@@ -11,12 +11,15 @@ from torch.fx import Node
 from autosched.network.draft_graph import Draft, Unknown, UnsupportedOperator
 from autosched.network.operators import HostOp, Input, Output
 from autosched.network.rules import (
+    arithmetic,
     convolutions,
     eltwise,
+    expansions,
     images,
     norms,
     pooling,
     products,
+    reductions,
     reshaping,
     resizing,
 )
@@ -32,7 +35,10 @@ from autosched.network.rules.rulebook import (
 from autosched.network.rules.views import View
 from autosched.network.source_places import SourcePlace, source_place_of
 
-_FAMILIES = (convolutions, eltwise, images, norms, pooling, products, reshaping, resizing)
+_FAMILIES = (
+    *(arithmetic, convolutions, eltwise, expansions, images, norms, pooling, products),
+    *(reductions, reshaping, resizing),
+)
 RULES = RuleBook({name: rule for family in _FAMILIES for name, rule in family.RULES.items()})
 """How each PyTorch operator becomes layers, by its plain name."""
 
@@ -191,15 +197,22 @@ def _add_outputs(lowering: Lowering) -> None:
         if value is None:
             continue
         draft = Draft(f"output.{index}", "output", Output(), [], (), SourcePlace())
-        if isinstance(value, Node) and value in lowering.views:
+        reason = _why_no_output(lowering, value)
+        if not reason:
             source = lowering.draft(value)
             draft.inputs, draft.shape = [source.key], source.shape
-            lowering.graph.add(draft)
-        else:
-            lowering.graph.add(draft)
-            what = "a constant tensor" if isinstance(value, Node) else repr(value)
-            reason = f"result {index} is {what}, whatever the input; do not return it"
-            lowering.graph.refuse(draft, "return", reason)
+        lowering.graph.add(draft)
+        if reason:
+            lowering.graph.refuse(draft, "return", f"result {index} is {reason}")
+
+
+def _why_no_output(lowering: Lowering, value: Any) -> str:
+    if not isinstance(value, Node) or value not in lowering.views:
+        what = "a constant tensor" if isinstance(value, Node) else repr(value)
+        return f"{what}, whatever the input; do not return it"
+    if shape_of(value) == () and not isinstance(lowering.base(lowering.views[value]).op, HostOp):
+        return "a single number, of shape (); keep its dimensions (keepdim=True)"
+    return ""
 
 
 def _refuse_memory(lowering: Lowering) -> None:

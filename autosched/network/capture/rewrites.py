@@ -12,6 +12,7 @@ from autosched.network.operators import (
     Activation,
     Binary,
     Concat,
+    Constant,
     Conv2d,
     ConvTranspose2d,
     GlobalAvgPool2d,
@@ -84,7 +85,10 @@ def _touches_image(op: Pool2d, padding: Padding) -> bool:
 
 
 def fold_batch_norms(graph: DraftGraph) -> None:
-    """Fold each batch norm into its producer; one without becomes a depthwise 1x1 convolution."""
+    """Fold each batch norm into its producer; one without becomes a depthwise 1x1 convolution.
+
+    One of vectors is folded into the linear layers that read it, or becomes arithmetic.
+    """
     for draft in graph:
         if not isinstance(draft.op, BatchNorm):
             continue
@@ -96,9 +100,70 @@ def fold_batch_norms(graph: DraftGraph) -> None:
             graph.absorb(draft)
         elif len(draft.shape) == 4:
             _become_convolution(draft, draft.op.module)
+        elif _into_readers(graph, draft, draft.op.module):
+            _bypass(graph, draft)
         else:
-            reason = "on (N, features) it needs a linear layer of its own before it"
-            graph.refuse(draft, "batch norm, or arithmetic with a constant", reason)
+            _become_arithmetic(graph, draft, draft.op.module)
+
+
+def _factors(norm: "nn.BatchNorm2d") -> tuple[torch.Tensor, torch.Tensor]:
+    """The scale and the shift of each channel."""
+    assert norm.running_mean is not None  # noqa: S101 - as of every BatchNorm draft
+    assert norm.running_var is not None  # noqa: S101
+    with torch.no_grad():
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        return scale, norm.bias - norm.running_mean * scale
+
+
+def _into_readers(graph: DraftGraph, draft: Draft, norm: "nn.BatchNorm2d") -> bool:
+    """Fold a norm of vectors into the linear layers after it, if nobody else reads it."""
+    readers = graph.users(draft.key)
+    if not readers or not all(isinstance(reader.op, Linear) for reader in readers):
+        return False
+    scale, shift = _factors(norm)
+    for reader in readers:
+        assert reader.weights is not None  # noqa: S101 - linear layers have weights
+        assert isinstance(reader.op, Linear)  # noqa: S101 - as just checked
+        weight, bias = reader.weights.weight, reader.weights.bias
+        with torch.no_grad():
+            moved = weight @ shift if bias is None else bias + weight @ shift
+            reader.weights = Weights((weight * scale).contiguous(), moved.contiguous())
+        reader.op = replace(reader.op, has_bias=True)
+    return True
+
+
+def _bypass(graph: DraftGraph, draft: Draft) -> None:
+    """Remove a draft whose work its readers have taken over."""
+    for reader in graph.users(draft.key):
+        reader.inputs = [draft.inputs[0] if key == draft.key else key for key in reader.inputs]
+    del graph.drafts[draft.key]
+
+
+def _become_arithmetic(graph: DraftGraph, draft: Draft, norm: "nn.BatchNorm2d") -> None:
+    """Turn a norm of vectors into a product and a sum, with numbers or with constant vectors."""
+    scale, shift = _factors(norm)
+    steps = [("mul", scale)] if bool((scale != 1).any()) or not bool(shift.any()) else []
+    steps += [("add", shift)] if bool(shift.any()) else []
+    source = draft.inputs[0]
+    for number, (function, values) in enumerate(steps, 1):
+        step = draft
+        if number < len(steps):
+            key, name = f"{draft.key}.{function}", f"{draft.name}.{function}"
+            step = Draft(key, name, draft.op, [], draft.shape, draft.place)
+            graph.insert(step, draft)
+        step.op, step.inputs = _arithmetic(graph, step, function, values, source)
+        source = step.key
+
+
+def _arithmetic(
+    graph: DraftGraph, step: Draft, function: str, values: torch.Tensor, source: str
+) -> tuple[Unary | Binary, list[str]]:
+    if bool((values == values[0]).all()):
+        return Unary(Activation(f"{function}_unary_sfpu", (float(values[0]),))), [source]
+    weights = Weights(values.expand(step.shape).contiguous())
+    names = (f"{step.key}.values", f"{step.name}.values")
+    constant = Draft(*names, Constant(), [], step.shape, step.place, weights)
+    return Binary(function), [source, graph.insert(constant, step)]
 
 
 def _become_convolution(draft: Draft, norm: "nn.BatchNorm2d") -> None:

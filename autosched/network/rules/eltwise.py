@@ -3,21 +3,24 @@
 Operator names and argument names are those of PyTorch's ATen schemas (native_functions.yaml).
 """
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch.fx import Node
 
-from autosched.network.draft_graph import Draft
 from autosched.network.graph import Weights
-from autosched.network.operators import Activation, Binary, Constant, Conv2d, Unary
-from autosched.network.rules.norms import per_channel
-from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook, operator_name, shape_of
+from autosched.network.operators import Activation, Binary, Conv2d, Unary
+from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook, operator_name
 from autosched.network.rules.views import CHANNELS, View
 
 RULES = RuleBook()
 
-_LARGEST = 3.3e38
+_LARGEST_PRODUCT = 16
+"""Up to this exponent a whole power is made of products."""
+
+LARGEST = 3.3e38
 """A bound that no bfloat16 passes, for clamping on one side."""
 
 
@@ -52,12 +55,19 @@ def _clamp(lowering: Lowering, node: Node) -> View:
     low = arguments.get("min", arguments.get("min_val"))
     high = arguments.get("max", arguments.get("max_val"))
     if isinstance(low, Node) or isinstance(high, Node):
-        raise Refusal("clamping to what is computed has no layer")
+        low, high = (_bound(lowering, item) for item in (low, high))
     names: dict[Any, str] = {(0, None): "relu", (0, 6): "relu6"}
     if (low, high) in names:
         return _activation(lowering, node, Activation(names[low, high]))
-    bounds = (-_LARGEST if low is None else float(low), _LARGEST if high is None else float(high))
+    bounds = (-LARGEST if low is None else float(low), LARGEST if high is None else float(high))
     return _activation(lowering, node, Activation("clamp_tss", bounds))
+
+
+def _bound(lowering: Lowering, value: Any) -> float | None:
+    constant = lowering.constants.get(value) if isinstance(value, Node) else None
+    if isinstance(value, Node) and (constant is None or constant.numel() != 1):
+        raise Refusal("clamping to tensors has no layer; use torch.maximum and torch.minimum")
+    return value if constant is None else float(constant)
 
 
 def _activation(lowering: Lowering, node: Node, activation: Activation) -> View:
@@ -65,10 +75,98 @@ def _activation(lowering: Lowering, node: Node, activation: Activation) -> View:
     return view.of(lowering.add(node, Unary(activation), [view.key], shape=view.base))
 
 
-@RULES.rule("abs", "exp", "sqrt", "rsqrt", "square", "log", "softsign", "reciprocal", "sin", "cos")
+_FUNCTIONS = (
+    *("abs", "exp", "sqrt", "rsqrt", "square", "log", "softsign", "reciprocal", "sin", "cos"),
+    *("erf", "expm1", "log1p", "exp2", "log2", "log10", "floor", "ceil", "trunc", "frac", "sign"),
+    *("tan", "atan", "sinh", "cosh"),
+)
+
+
+@RULES.rule(*_FUNCTIONS)
 def _function(lowering: Lowering, node: Node) -> View:
     name = operator_name(node)
     return _activation(lowering, node, Activation({"reciprocal": "recip"}.get(name, name)))
+
+
+_OF_ONE_NUMBER = {"celu": "alpha", "hardshrink": "lambd", "softshrink": "lambd"}
+
+
+@RULES.rule(*_OF_ONE_NUMBER)
+def _function_of_a_number(lowering: Lowering, node: Node) -> View:
+    name = operator_name(node)
+    number = float(lowering.arguments(node)[_OF_ONE_NUMBER[name]])
+    return _activation(lowering, node, Activation(name, (number,)))
+
+
+@RULES.rule("log_sigmoid")
+def _log_sigmoid(lowering: Lowering, node: Node) -> View:
+    """Lower log(sigmoid(x)), which is -softplus(-x)."""
+    steps = (Activation("neg"), Activation("softplus", (1.0, 20.0)), Activation("neg"))
+    return applied(lowering, node, lowering.view(node.all_input_nodes[0]), steps)
+
+
+@RULES.rule("pow")
+def _power(lowering: Lowering, node: Node) -> View:
+    arguments = lowering.arguments(node)
+    source, exponent = arguments["self"], arguments["exponent"]
+    if lowering.is_constant(source):
+        base = _number(lowering, source)
+        if base <= 0:
+            raise Refusal(f"powers of {base:g} have no layer")
+        view = lowering.view(exponent)
+        steps = (Activation("mul_unary_sfpu", (math.log(base),)), Activation("exp"))
+        return applied(lowering, node, view, steps)
+    return raised(lowering, node, lowering.view(source), _number(lowering, exponent))
+
+
+def _number(lowering: Lowering, value: Any) -> float:
+    if isinstance(value, Node):
+        constant = lowering.constants.get(value)
+        if constant is None or constant.numel() != 1:
+            raise Refusal("a power whose base and exponent are both tensors has no layer")
+        value = constant.item()
+    return float(value)
+
+
+_POWERS = {2.0: "square", 0.5: "sqrt", -0.5: "rsqrt", -1.0: "recip"}
+
+
+def raised(lowering: Lowering, node: Node, view: View, exponent: float) -> View:
+    """A tensor to the power of a number: whole ones by products, which keep the sign.
+
+    Raises:
+        Refusal: the exponent is 0.
+    """
+    if exponent == 1:
+        return view
+    if exponent == 0:
+        raise Refusal("to the power of 0 all is 1; write that")
+    if exponent in _POWERS:
+        return applied(lowering, node, view, (Activation(_POWERS[exponent]),))
+    if not exponent.is_integer() or abs(exponent) > _LARGEST_PRODUCT:
+        return applied(lowering, node, view, (Activation("power", (exponent,)),))
+    key, power = view.key, ""
+    for digit in f"{int(abs(exponent)):b}"[1:]:
+        power += digit
+        key = lowering.add(
+            node, Unary(Activation("square")), [key], shape=view.base, suffix=f"square{power}"
+        )
+        if digit == "1":
+            inputs = [key, view.key]
+            key = lowering.add(
+                node, Binary("mul"), inputs, shape=view.base, suffix=f"product{power}"
+            )
+    result = view.of(key)
+    return result if exponent > 0 else applied(lowering, node, result, (Activation("recip"),))
+
+
+def applied(lowering: Lowering, node: Node, view: View, steps: Sequence[Activation]) -> View:
+    """Functions of single values, one after the other."""
+    key = view.key
+    for number, step in enumerate(steps, 1):
+        suffix = "" if number == len(steps) else f"{step.name}{number}"
+        key = lowering.add(node, Unary(step), [key], shape=view.base, suffix=suffix)
+    return view.of(key)
 
 
 @RULES.rule("softplus")
@@ -114,103 +212,3 @@ def _scaled(
     op = Conv2d(channels, channels, (1, 1), groups=channels, has_bias=False)
     weights = Weights(factors.reshape(channels, 1, 1, 1).contiguous())
     return lowering.add(node, op, [key], shape=shape, weights=weights, suffix=suffix)
-
-
-@RULES.rule("add", "sub", "mul", "div", "rsub", "neg")
-def _arithmetic(lowering: Lowering, node: Node) -> str | View:
-    arguments = lowering.arguments(node)
-    if arguments.get("rounding_mode"):
-        raise Refusal("a rounding division has no layer")
-    function, left = operator_name(node), arguments["self"]
-    right = arguments.get("other", 0)
-    if function == "neg":
-        function, left, right = "sub", 0, left
-    if function == "rsub":
-        function, left, right = "sub", right, left
-    if arguments.get("alpha", 1) != 1:
-        raise Refusal("alpha other than 1 has no layer")
-    if lowering.is_constant(left) or lowering.is_constant(right):
-        return _with_constant(lowering, node, function, left, right)
-    view = lowering.view(left)
-    if view.shape == shape_of(right) and not (view.is_whole and lowering.view(right).is_whole):
-        other = lowering.arranged_as(right, view)
-        if other is not None:
-            inputs = [view.key, other]
-            return view.of(lowering.add(node, Binary(function), inputs, shape=view.base))
-    return _binary(lowering, node, function, lowering.draft(left), lowering.draft(right))
-
-
-def _binary(lowering: Lowering, node: Node, function: str, left: Draft, right: Draft) -> str:
-    if function in {"add", "mul"} and left.shape != shape_of(node):
-        left, right = right, left
-    smaller = {left.shape}
-    if len(left.shape) == 4:
-        batch, channels, *sides = left.shape
-        smaller |= {(batch, channels, 1, 1), (batch, 1, *sides)}
-    if left.shape != shape_of(node) or right.shape not in smaller:
-        raise Refusal(
-            f"shapes {left.shape} and {right.shape}: the second must equal the first, "
-            "or be (N, C, 1, 1) or (N, 1, H, W)"
-        )
-    return lowering.add(node, Binary(function), [left.key, right.key])
-
-
-def _with_constant(lowering: Lowering, node: Node, function: str, left: Any, right: Any) -> View:
-    """Arithmetic with a number or a value per channel is what a batch norm does."""
-    value, source = (left, right) if lowering.is_constant(left) else (right, left)
-    if function == "div" and source is right:
-        raise Refusal("a constant divided by a tensor has no layer; multiply by its reciprocal")
-    constant = _aligned(lowering, value, lowering.view(source))
-    view = _of_channels(lowering, constant, source)
-    if view is None:
-        return _with_tensor(lowering, node, function, constant, source, is_left=value is left)
-    vector = constant.reshape(-1)
-    ones = torch.ones_like(vector)
-    scale = {"mul": vector, "div": 1 / vector}.get(function, ones)
-    shift = {"add": vector, "sub": -vector}.get(function, 0 * ones)
-    if function == "sub" and source is right:
-        scale, shift = -ones, vector
-    return per_channel(lowering, node, view, {"weight": scale, "bias": shift}, 0.0)
-
-
-def _aligned(lowering: Lowering, value: Any, view: View) -> torch.Tensor:
-    """A number or constant tensor with as many dimensions as a tensor."""
-    constant = lowering.constants[value] if isinstance(value, Node) else torch.tensor(value)
-    rank = len(view.dims)
-    if constant.dim() > rank:
-        raise Refusal("its constant has more dimensions than the tensor")
-    leading = (1,) * (rank - constant.dim())
-    return constant.detach().to(torch.float32).reshape(*leading, *constant.shape)
-
-
-def _of_channels(lowering: Lowering, constant: torch.Tensor, source: Node) -> View | None:
-    """The tensor as a view whose channels are what an aligned constant varies with, if it is so."""
-    view = lowering.view(source)
-    varies = [dim for dim, size in enumerate(constant.shape) if size != 1]
-    if len(varies) > 1:
-        return None
-    if len(view.base) not in {2, 4}:
-        return lowering.channels_at(source, varies[0] if varies else -1)
-    return view if not varies or view.has_channels_at(varies[0]) else None
-
-
-def _with_tensor(
-    lowering: Lowering,
-    node: Node,
-    function: str,
-    constant: torch.Tensor,
-    source: Node,
-    *,
-    is_left: bool,
-) -> View:
-    """Arithmetic with a value for each pixel: the constant is a tensor like any other."""
-    view = lowering.view(source)
-    if view.shape != shape_of(node):
-        raise Refusal(f"its constant of shape {tuple(constant.shape)} is larger than the tensor")
-    if function == "div":
-        function, constant = "mul", 1 / constant
-    tensor = view.rearrangement_of(constant.expand(view.shape)).contiguous()
-    weights = Weights(tensor)
-    key = lowering.add(node, Constant(), [], shape=view.base, weights=weights, suffix="constant")
-    inputs = [key, view.key] if is_left else [view.key, key]
-    return view.of(lowering.add(node, Binary(function), inputs, shape=view.base))

@@ -4,12 +4,23 @@ Operator names and argument names are those of PyTorch's ATen schemas (native_fu
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch.fx import Node
 
 from autosched.network.draft_graph import Unknown, ZeroPad
-from autosched.network.operators import Concat, Crop, PixelShuffle, Slice, Span
+from autosched.network.operators import (
+    Activation,
+    Binary,
+    Concat,
+    Crop,
+    PixelShuffle,
+    Slice,
+    Span,
+    Unary,
+)
+from autosched.network.rules.expansions import as_image
 from autosched.network.rules.resizing import padded_by_matrices
 from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook, operator_name, shape_of
 from autosched.network.rules.views import CHANNELS, View
@@ -38,6 +49,54 @@ def _concat(lowering: Lowering, node: Node) -> str | View:
     shape = (views[0].base[0], channels, *views[0].base[2:])
     key = lowering.add(node, Concat(), [view.key for view in views], shape=shape)
     return views[0].resized(key, dim, shape_of(node)[dim])
+
+
+@RULES.rule("stack")
+def _stack(lowering: Lowering, node: Node) -> View:
+    """Put tensors one after the other along the channels, which are then the new dimension, too."""
+    arguments = lowering.arguments(node)
+    nodes, dim = list(arguments["tensors"]), arguments["dim"] % len(shape_of(node))
+    for number, source in enumerate(nodes):
+        if source in lowering.constants:
+            value = lowering.constants[source]
+            lowering.views[source] = lowering.constant_view(node, value, f"constant{number}")
+    views = [lowering.view(source) for source in nodes]
+    views[0] = as_image(lowering, node, views[0], "first")
+    keys = [
+        lowering.arranged(node, view, views[0], f"arranged{number}")
+        for number, view in enumerate(views)
+    ]
+    known = [key for key in keys if key is not None]
+    if len(known) < len(keys):
+        views = [
+            as_image(
+                lowering, node, View.whole(lowering.rearranged(node, view), view.shape), f"{number}"
+            )
+            for number, view in enumerate(views)
+        ]
+        known = [view.key for view in views]
+    first = replace(views[0], dims=(*views[0].dims[:dim], (), *views[0].dims[dim:]))
+    if len(known) == 1:
+        return first
+    batch, channels, *sides = first.base
+    shape = (batch, channels * len(known), *sides)
+    key = lowering.add(node, Concat(), known, shape=shape)
+    return first.grown(key, dim, CHANNELS, len(known))
+
+
+@RULES.rule("glu")
+def _glu(lowering: Lowering, node: Node) -> View:
+    """Lower a gated linear unit: the first half times the sigmoid of the second."""
+    arguments = lowering.arguments(node)
+    view = _cuttable(lowering, arguments["self"], arguments["dim"], "halves")
+    dim = arguments["dim"] % len(view.dims)
+    half = view.shape[dim] // 2
+    values = _slice(lowering, node, view, dim, (0, half), "values")
+    gates = _slice(lowering, node, view, dim, (half, 2 * half), "gates")
+    op = Unary(Activation("sigmoid"))
+    key = lowering.add(node, op, [gates.key], shape=gates.base, suffix="sigmoid")
+    inputs = [values.key, key]
+    return values.of(lowering.add(node, Binary("mul"), inputs, shape=values.base))
 
 
 def _are_alike(views: Sequence[View], dim: int) -> bool:

@@ -9,8 +9,8 @@ from torch.fx import Node
 
 from autosched.network.draft_graph import BatchNorm
 from autosched.network.graph import Weights
-from autosched.network.operators import GroupNorm, LayerNorm, Softmax
-from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook
+from autosched.network.operators import Activation, GroupNorm, LayerNorm, Softmax, Unary
+from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook, operator_name
 from autosched.network.rules.views import CHANNELS, View
 
 RULES = RuleBook()
@@ -31,21 +31,37 @@ def _batch_norm(lowering: Lowering, node: Node) -> View:
 
 
 def per_channel(
-    lowering: Lowering, node: Node, view: View, tensors: dict[str, torch.Tensor], eps: float
+    lowering: Lowering,
+    node: Node,
+    view: View,
+    tensors: dict[str, torch.Tensor],
+    eps: float,
+    *,
+    suffix: str = "",
 ) -> View:
     """Scale and shift the channels of a view's draft."""
     channels = view.base[CHANNELS]
     module = nn.BatchNorm2d(channels, eps=eps).eval().requires_grad_(requires_grad=False)
     for name, tensor in tensors.items():
         getattr(module, name).data = tensor.expand(channels).contiguous()
-    return view.of(lowering.add(node, BatchNorm(module), [view.key], shape=view.base))
+    key = lowering.add(node, BatchNorm(module), [view.key], shape=view.base, suffix=suffix)
+    return view.of(key)
 
 
-@RULES.rule("softmax")
+@RULES.rule("softmax", "log_softmax", "softmin")
 def _softmax(lowering: Lowering, node: Node) -> View:
-    arguments = lowering.arguments(node)
+    """Lower a softmax, and its logarithm as what it is."""
+    arguments, name = lowering.arguments(node), operator_name(node)
     view = lowering.channels_at(arguments["self"], arguments["dim"])
-    return view.of(lowering.add(node, Softmax(CHANNELS), [view.key], shape=view.base))
+    key = view.key
+    if name == "softmin":
+        op = Unary(Activation("neg"))
+        key = lowering.add(node, op, [key], shape=view.base, suffix="neg")
+    suffix = "softmax" if name == "log_softmax" else ""
+    key = lowering.add(node, Softmax(CHANNELS), [key], shape=view.base, suffix=suffix)
+    if name == "log_softmax":
+        key = lowering.add(node, Unary(Activation("log")), [key], shape=view.base)
+    return view.of(key)
 
 
 @RULES.rule("layer_norm", "native_layer_norm")
@@ -58,6 +74,18 @@ def _layer_norm(lowering: Lowering, node: Node) -> View:
         )
     view = lowering.channels_at(arguments["input"], -1)
     return _norm(lowering, node, view, LayerNorm(arguments["eps"]))
+
+
+@RULES.rule("instance_norm")
+def _instance_norm(lowering: Lowering, node: Node) -> View:
+    """Lower a norm of each channel of each image; with statistics of its own, a batch norm."""
+    arguments = lowering.arguments(node)
+    if not arguments["use_input_stats"]:
+        return _batch_norm(lowering, node)
+    view = lowering.channels_at(arguments["input"], CHANNELS, whole_images=True)
+    if len(view.base) != 4:
+        raise Refusal(f"its input has shape {view.shape}, not (N, C, H, W)")
+    return _norm(lowering, node, view, GroupNorm(view.base[CHANNELS], arguments["eps"]))
 
 
 @RULES.rule("group_norm", "native_group_norm")

@@ -1,17 +1,15 @@
-"""Rules for pooling, and for means and sums that are poolings.
+"""Rules for pooling.
 
 Operator names and argument names are those of PyTorch's ATen schemas (native_functions.yaml).
 """
 
-import torch
 from torch.fx import Node
 
-from autosched.network.graph import Weights
-from autosched.network.operators import Conv2d, GlobalAvgPool2d, Pool2d, Reshape, Upsample
+from autosched.network.operators import GlobalAvgPool2d, Pool2d, Upsample
 from autosched.network.rules.convolutions import as_image, both_sides, with_ones
 from autosched.network.rules.resizing import averaging_matrix, between_matrices
 from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook, operator_name, shape_of
-from autosched.network.rules.views import CHANNELS, View
+from autosched.network.rules.views import View
 
 RULES = RuleBook()
 
@@ -70,49 +68,3 @@ def _adaptive_pool(lowering: Lowering, node: Node) -> str | View:
         raise Refusal(f"output size {target} does not divide the input's {size}")
     kernel = (size[0] // target[0], size[1] // target[1])
     return lowering.add(node, Pool2d(mode, kernel, kernel), [source.key])
-
-
-@RULES.rule("mean")
-def _mean(lowering: Lowering, node: Node) -> str | View:
-    arguments = lowering.arguments(node)
-    view = lowering.view(arguments["self"])
-    rank = len(view.dims)
-    dims = {dim % rank for dim in arguments.get("dim") or range(rank)}
-    if rank == 4 and dims == {2, 3}:
-        view = View.whole(lowering.draft(arguments["self"]).key, view.shape)
-    averaged = tuple(sorted(part for dim in dims for part in view.dims[dim]))
-    kept = [dim for dim in range(rank) if dim not in dims]
-    if rank == 4 and dims == {CHANNELS}:
-        return _weighed(lowering, node, 1 / view.shape[CHANNELS])
-    if (
-        len(view.base) != 4
-        or averaged != view.parts(2, 3)
-        or view.flat_of(kept) != view.parts(0, CHANNELS)
-    ):
-        raise Refusal("only the mean over height and width, or over channels, has a layer")
-    shape = (*view.base[:2], 1, 1)
-    key = lowering.add(node, GlobalAvgPool2d(), [view.key], shape=shape)
-    if shape_of(node) == shape:
-        return key
-    return lowering.add(node, Reshape(), [key], shape=shape_of(node), suffix="flatten")
-
-
-@RULES.rule("sum")
-def _sum(lowering: Lowering, node: Node) -> View:
-    rank = len(lowering.view(node.all_input_nodes[0]).dims)
-    if rank != 4 or [dim % rank for dim in lowering.arguments(node).get("dim") or ()] != [CHANNELS]:
-        raise Refusal("only the sum over the channels of an image has a layer")
-    return _weighed(lowering, node, 1.0)
-
-
-def _weighed(lowering: Lowering, node: Node, weight: float) -> View:
-    """The weighted sum of an image's channels, which is a convolution to one channel."""
-    source = lowering.image(node.all_input_nodes[0])
-    batch, channels, *sides = source.shape
-    shape = (batch, 1, *sides)
-    op = Conv2d(channels, 1, (1, 1), has_bias=False)
-    weights = Weights(torch.full((1, channels, 1, 1), weight))
-    key = lowering.add(node, op, [source.key], shape=shape, weights=weights)
-    result = View.whole(key, shape).reshaped(shape_of(node))
-    assert result is not None  # noqa: S101 - it keeps or drops a dimension of size 1
-    return result

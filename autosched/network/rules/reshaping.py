@@ -9,6 +9,7 @@ from typing import Any
 from torch.fx import Node
 
 from autosched.network.operators import Reshape
+from autosched.network.rules.expansions import postponed
 from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook, shape_of
 from autosched.network.rules.views import View
 
@@ -41,7 +42,8 @@ def _unshaped(lowering: Lowering, source: Node) -> View:
 
 @RULES.rule("permute", "transpose", "swapaxes", "swapdims", "t", "numpy_T", "mT")
 def _permute(lowering: Lowering, node: Node) -> View:
-    view = lowering.view(node.all_input_nodes[0])
+    source = node.all_input_nodes[0]
+    view = lowering.narrow_view(source)
     order = list(range(len(view.dims)))
     arguments: list[Any] = list(node.args[1:])
     if arguments and isinstance(arguments[0], Sequence):
@@ -50,7 +52,7 @@ def _permute(lowering: Lowering, node: Node) -> View:
         # Without arguments there are two dimensions, or the last two are meant.
         first, second = arguments or (-2, -1)
         order[first], order[second] = order[second], order[first]
-    return view.permuted(order)
+    return postponed(lowering, node, view.permuted(order))
 
 
 @RULES.rule("channel_shuffle", "native_channel_shuffle")
@@ -95,10 +97,10 @@ def _dropout(lowering: Lowering, node: Node) -> View:
     return lowering.view(node.all_input_nodes[0])
 
 
-@RULES.rule("identity", "contiguous", "detach", "clone", "alias", "lift_fresh_copy", "expand")
-@RULES.rule("to", "to_copy", "type_as", "expand_as", "positive")
+@RULES.rule("identity", "contiguous", "detach", "clone", "alias", "lift_fresh_copy")
+@RULES.rule("to", "to_copy", "type_as", "positive")
 def _nothing(lowering: Lowering, node: Node) -> View:
     source = node.all_input_nodes[0]
     if shape_of(source) != shape_of(node):
         raise Refusal(f"it copies {shape_of(source)} to {shape_of(node)}")
-    return lowering.view(source)
+    return postponed(lowering, node, lowering.narrow_view(source))

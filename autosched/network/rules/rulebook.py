@@ -23,8 +23,9 @@ class Lowering:
     """What a rule sees: the drafts so far, constant tensors, and a node's arguments by name.
 
     ``views`` say how the nodes' tensors lie now, ``first_views`` how they lay in what the rules
-    made, before a reader wanted them in order. ``host_only`` has the drafts whose results cannot go
-    to the device, each with what it is.
+    made, before a reader wanted them in order. ``postponed`` has the nodes that only repeat parts
+    of a tensor, of which ``views`` has that tensor, and what repeats them for a reader that needs
+    it. ``host_only`` has the drafts whose results cannot go to the device, each with what it is.
     """
 
     def __init__(self, program: ExportedProgram) -> None:
@@ -33,7 +34,9 @@ class Lowering:
         self.constants: dict[Node, torch.Tensor] = {}
         self.views: dict[Node, View] = {}
         self.first_views: dict[Node, View] = {}
+        self.postponed: dict[Node, Callable[[], View]] = {}
         self.host_only: dict[str, str] = {}
+        self._rearranged: dict[View, str] = {}
 
     def arguments(self, node: Node) -> dict[str, Any]:
         """The node's arguments by the names of its ATen schema, with defaults filled in."""
@@ -44,6 +47,12 @@ class Lowering:
 
     def view(self, node: Node) -> View:
         """The node's tensor as a rearrangement of a draft's."""
+        if node in self.postponed:
+            self.views[node] = self.postponed.pop(node)()
+        return self.narrow_view(node)
+
+    def narrow_view(self, node: Node) -> View:
+        """The node's tensor, or that of which it only repeats parts, with as many dimensions."""
         if node not in self.views:
             raise Refusal("its input is a constant")
         return self.views[node]
@@ -70,6 +79,12 @@ class Lowering:
         source = self.base(view)
         if view.is_whole:
             return source.key
+        if view not in self._rearranged:
+            self._rearranged[view] = self._add_rearranged(node, view, suffix)
+        return self._rearranged[view]
+
+    def _add_rearranged(self, node: Node, view: View, suffix: str) -> str:
+        source = self.base(view)
         suffix = self._free_suffix(node, suffix)
         if source.op == Constant() and source.weights is not None:
             values = view.of_tensor(source.weights.weight).contiguous()
@@ -112,20 +127,19 @@ class Lowering:
         self.views[node] = whole.permuted([order.index(d) for d in range(len(order))])
         return self.views[node]
 
-    def arranged_as(self, node: Node, view: View) -> str | None:
-        """The key of a draft of which the node's tensor is the same view as ``view`` of its own.
+    def arranged(self, node: Node, own: View, other: View, suffix: str = "arranged") -> str | None:
+        """The key of a draft of which ``own``'s tensor is the same view as ``other`` of its own.
 
-        None where no view of the node's draft gives the elements in that order.
+        None where no view of the draft gives the elements in that order.
         """
-        own = self.view(node)
-        if own.same_arrangement(view):
+        if own.same_arrangement(other):
             return own.key
-        cut = own.reshaped([view.sizes[part] for part in view.flat])
+        cut = own.reshaped([other.sizes[part] for part in other.flat])
         if cut is None:
             return None
-        whole = cut.permuted([view.flat.index(part) for part in range(len(view.sizes))])
-        target = whole.reshaped(view.base)
-        return None if target is None else self.rearranged(node, target, suffix="arranged")
+        whole = cut.permuted([other.flat.index(part) for part in range(len(other.sizes))])
+        target = whole.reshaped(other.base)
+        return None if target is None else self.rearranged(node, target, suffix=suffix)
 
     def is_constant(self, value: Any) -> bool:
         """Whether a value is known without running the network."""

@@ -128,6 +128,31 @@ class View:
         dims = tuple(tuple(kept.index(part) for part in dim if part in kept) for dim in self.dims)
         return View(key, base, sizes, tuple(self.axes[part] for part in kept), dims)
 
+    def reduced(self, key: str, base: tuple[int, ...], parts: Sequence[int]) -> "View":
+        """The same view of a draft of shape ``base`` that lacks some of the parts."""
+        kept = [part for part in range(len(self.sizes)) if part not in parts]
+        return View(
+            key,
+            base,
+            tuple(self.sizes[part] for part in kept),
+            tuple(self.axes[part] for part in kept),
+            tuple(tuple(kept.index(part) for part in dim if part in kept) for dim in self.dims),
+        )
+
+    def grown(self, key: str, dim: int, axis: int, count: int) -> "View":
+        """The same view of a draft that has one axis ``count`` times, as a dimension of size 1."""
+        first = sum(own < axis for own in self.axes)
+        base = tuple(size * (count if own == axis else 1) for own, size in enumerate(self.base))
+        moved = [tuple(part + (part >= first) for part in parts) for parts in self.dims]
+        moved[dim] = (first,)
+        sizes = (*self.sizes[:first], count, *self.sizes[first:])
+        axes = (*self.axes[:first], axis, *self.axes[first:])
+        return View(key, base, sizes, axes, tuple(moved))
+
+    def aligned(self, rank: int) -> "View":
+        """The tensor with dimensions of size 1 before its own, up to ``rank``."""
+        return replace(self, dims=((),) * (rank - len(self.dims)) + self.dims)
+
     def without(self, dim: int) -> "View":
         """The tensor without a dimension of size 1."""
         return replace(self, dims=(*self.dims[:dim], *self.dims[dim + 1 :]))

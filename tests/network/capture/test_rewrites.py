@@ -3,12 +3,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
-from autosched.errors import UnsupportedOperatorError
-from autosched.network.capture.capture import capture
 from autosched.network.operators import (
     Activation,
     Binary,
     Concat,
+    Constant,
     Conv2d,
     ConvTranspose2d,
     Linear,
@@ -16,7 +15,7 @@ from autosched.network.operators import (
     Pool2d,
     Unary,
 )
-from tests.network.modules import ops
+from tests.network.modules import kinds, ops
 
 IMAGE = (2, 4, 12, 12)
 
@@ -89,9 +88,37 @@ def test_one_module_called_twice_is_folded_in_each_call(lowered):
     assert len(network.weights) == 2
 
 
-def test_batch_norm_on_vectors_alone_is_refused():
-    with pytest.raises(UnsupportedOperatorError, match="linear layer of its own"):
-        capture(nn.BatchNorm1d(8).eval(), (torch.randn(3, 8),))
+def test_batch_norm_on_vectors_is_folded_into_the_linear_layers_after_it(lowered):
+    module = nn.Sequential(nn.ReLU(), nn.BatchNorm1d(8), nn.Linear(8, 3, bias=False))
+    assert kinds(lowered(module, torch.randn(3, 8))) == [Unary, Linear]
+
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.a, self.b = nn.BatchNorm1d(8), nn.Linear(8, 4), nn.Linear(8, 5)
+
+        def forward(self, x):
+            return self.a(self.norm(x)), self.b(self.norm(x))
+
+    assert kinds(lowered(Two(), torch.randn(3, 8))) == [Linear, Linear]
+
+
+def test_batch_norm_on_vectors_alone_is_a_product_and_a_sum(lowered):
+    network = lowered(nn.BatchNorm1d(8), torch.randn(3, 8))
+    assert kinds(network) == [Constant, Binary, Constant, Binary]
+
+
+def test_batch_norm_on_vectors_that_others_read_stays(lowered):
+    class Neck(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.head = nn.BatchNorm1d(8), nn.Linear(8, 3)
+
+        def forward(self, x):
+            x = self.norm(x)
+            return x, self.head(x)
+
+    assert Binary in kinds(lowered(Neck(), torch.randn(3, 8)))
 
 
 @pytest.mark.parametrize(
