@@ -5,6 +5,7 @@ import inspect
 import io
 import logging
 import os
+import traceback
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -126,6 +127,9 @@ def _translated(
 
 def _why(error: BaseException) -> tuple[str, str]:
     """Why an export failed, and what holds for networks instead."""
+    if _suppresses(error):
+        reason = "non-maximum suppression keeps as many boxes as the values say"
+        return reason, "Give the part of the model before it, and call it on what that returns"
     if isinstance(error, GuardOnDataDependentSymNode):
         reason = "a branch, a loop or a shape depends on the values of a tensor"
         return reason, "Control flow and shapes must be the same for all values"
@@ -135,6 +139,11 @@ def _why(error: BaseException) -> tuple[str, str]:
         reason = "it keeps a computed tensor on a module, or changes a parameter through .data"
         return reason, "A call must leave the module as it was"
     return first_line(error), "Control flow and shapes must not depend on the values of tensors"
+
+
+def _suppresses(error: BaseException) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return any("nms" in frame.name or "nms(" in (frame.line or "") for frame in frames)
 
 
 def _keeps_tensors(error: BaseException) -> bool:
@@ -188,7 +197,9 @@ _HOST_ADVICE = (
 
 
 def check_module(module: nn.Module, name: str) -> None:
-    """Refuse a module that is in training mode, in whole or in part, or compiled by TorchScript.
+    """Refuse what is in training mode, in whole or in part, quantized, or compiled by TorchScript.
+
+    What torch.export made has its mode written into its graph.
 
     Raises:
         NetworkFileError: It, or a submodule of it, is.
@@ -199,13 +210,24 @@ def check_module(module: nn.Module, name: str) -> None:
             "give the torch.nn.Module that it was made from."
         )
     for path, part in module.named_modules():
-        if part.training:
+        if ".nn.quantized" in type(part).__module__:
+            kind = f"{type(part).__module__}.{type(part).__qualname__}"
+            raise NetworkFileError(
+                f"{name}: layer {path or 'model'} is a quantized module ({kind}); give the float "
+                "model that it was made from: a schedule chooses the formats itself."
+            )
+        if part.training and not is_exported(module):
             where = f"its submodule {path}" if path else "the module"
             raise NetworkFileError(
                 f"{name}: {where} is in training mode; call model.eval() before capturing it. If "
                 f"that was done, something in {_class_place(module)} switches it back: a call of "
                 "train() in forward(), or an eval() of its own."
             )
+
+
+def is_exported(module: nn.Module) -> bool:
+    """Return whether a module is what torch.export makes, of which train() and eval() raise."""
+    return any(kind.__name__ == "_StatefulGraphModule" for kind in type(module).__mro__)
 
 
 def _class_place(module: nn.Module) -> str:

@@ -5,6 +5,8 @@ without arguments) under the name ``model``, ``network`` or ``build_model``, or 
 given as ``net.py:name``; and ``example_inputs`` (a tensor or a tuple of tensors) or
 ``input_shape`` (a tuple of integers, or a tuple of such tuples for several inputs). A function
 ``calibration_inputs`` may return real ones, of the same shapes, to compare results on.
+
+A ``.pt2`` file, which ``torch.export.save`` writes, has the module and its inputs in itself.
 """
 
 import importlib.util
@@ -24,13 +26,15 @@ import torch
 from torch import nn
 
 from autosched.errors import NetworkFileError
-from autosched.network.capture.exporting import check_tensors, first_line
+from autosched.network.capture.exporting import check_tensors, first_line, is_exported
 from autosched.network.source_places import source_of_error
 from autosched.user_code import is_of_the_user, process_kept
 
 MODULE_NAMES = ("model", "network", "build_model")
 MOST_ELEMENTS = 1 << 30
 """Elements of one input: 2 GiB in bfloat16, of a board's 12 GB and more."""
+EXPORTED = ".pt2"
+"""How the names of files end that torch.export.save writes."""
 _SEED = 0
 
 
@@ -52,7 +56,7 @@ def load_network_file(path: str, batch: int | None = None) -> LoadedFile:
     """Run a network file and check that its module accepts its inputs.
 
     Args:
-        path: "net.py", or "net.py:name" to say which object is the module.
+        path: "net.py", "net.py:name" to say which object is the module, or "net.pt2".
         batch: Replaces the leading dimension of every input, by repeating or cutting it.
 
     Raises:
@@ -64,8 +68,9 @@ def load_network_file(path: str, batch: int | None = None) -> LoadedFile:
     with _importable(file.resolve().parent), torch.random.fork_rng(devices=()):
         # Weights drawn by the file itself are then the same in every process that loads it.
         torch.manual_seed(_SEED)
-        namespace = vars(_imported(file))
-        module = _module(file, namespace, attribute).eval()
+        is_program = file.suffix == EXPORTED
+        namespace = _exported(file) if is_program else vars(_imported(file))
+        module = _in_evaluation(_module(file, namespace, attribute))
     inputs = _inputs(file, namespace)
     real = _calibration_inputs(file, namespace, inputs)
     if batch is not None:
@@ -94,9 +99,10 @@ def split_path(path: str) -> tuple[Path, str | None]:
         raise NetworkFileError(f"{file} is a directory; give the Python file in it (net.py).")
     if not file.exists():
         raise NetworkFileError(f"{file} does not exist; give the path of a network file (net.py).")
-    if file.suffix != ".py":
+    if file.suffix not in {".py", EXPORTED}:
         raise NetworkFileError(
-            f"{file} is not a Python file (.py); write one that defines `model` and `input_shape`."
+            f"{file} is neither a Python file (.py) nor an exported program ({EXPORTED}); write "
+            "one that defines `model` and `input_shape`."
         )
     return file, attribute if named else None
 
@@ -109,6 +115,23 @@ def _check_name(file: Path) -> None:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise NetworkFileError(f"{file} cannot be read: {why}; name another file.") from None
+
+
+def _exported(file: Path) -> dict[str, Any]:
+    """What a file that torch.export.save wrote defines: its module, and the inputs it has."""
+    with _user_code(file, f"cannot be read by torch.export.load of PyTorch {torch.__version__}"):
+        program = torch.export.load(file)
+        positional, by_name = program.example_inputs or ((), {})
+    if by_name or not positional:
+        raise NetworkFileError(
+            f"{file.name} has no example inputs, or such by name; export the module with "
+            "torch.export.export(module, inputs), inputs being a tuple of tensors."
+        )
+    return {"model": program.module(), "example_inputs": tuple(positional)}
+
+
+def _in_evaluation(module: nn.Module) -> nn.Module:
+    return module if is_exported(module) else module.eval()
 
 
 def _imported(file: Path) -> ModuleType:
@@ -194,6 +217,8 @@ def _is_module_class(value: object) -> bool:
 
 def _instance(file: Path, name: str, value: Any) -> nn.Module:
     """The module itself, or what its class or function makes without arguments."""
+    if isinstance(value, torch.export.ExportedProgram):
+        value = value.module()
     if isinstance(value, nn.Module):
         return value
     if not callable(value) or (isinstance(value, type) and not _is_module_class(value)):
@@ -329,7 +354,8 @@ def _with_batch(tensor: torch.Tensor, batch: int) -> torch.Tensor:
 
 def _check_accepted(file: Path, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
     """Run the module once, so that a wrong shape is reported as PyTorch itself reports it."""
-    if _accepts_two_images(module, inputs):
+    # An exported program has its batch written into it.
+    if not is_exported(module) and _accepts_two_images(module, inputs):
         return
     shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
     with _user_code(file, f"has a model that rejects inputs of shape {shapes}"), torch.no_grad():

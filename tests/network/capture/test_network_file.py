@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from autosched.errors import NetworkFileError
+from autosched.network.capture.capture import capture
 from autosched.network.capture.network_file import load_network_file
 
 HEADER = "import torch\nfrom torch import nn\n"
@@ -127,7 +128,9 @@ def test_files_that_are_no_network_file(tmp_path, write):
     assert "is a directory" in failure(str(tmp_path))
     assert "does not exist" in failure(str(tmp_path / "net.py"))
     assert "does not exist" in failure(str(tmp_path / "net.py:model"))
-    assert "is not a Python file" in failure(write(MODEL, "net.onnx"))
+    assert "is neither a Python file (.py) nor an exported program" in failure(
+        write(MODEL, "net.onnx")
+    )
 
 
 @pytest.mark.parametrize(
@@ -285,3 +288,40 @@ def test_an_interruption_that_the_file_raises_is_its_own(write):
 )
 def test_a_shape_that_no_board_has_room_for_is_refused(write, shape, words):
     assert words in failure(write(f"{MODEL}input_shape = {shape}\n"))
+
+
+class Shifted(nn.Module):
+    def forward(self, x):
+        return torch.relu(x + 1)
+
+
+def exported():
+    return torch.export.export(Shifted().eval(), (torch.randn(2, 3, 4, 4),))
+
+
+def test_what_torch_export_wrote_is_a_network_file(tmp_path):
+    path = tmp_path / "net.pt2"
+    torch.export.save(exported(), path)
+    loaded = load_network_file(str(path))
+    assert loaded.name == "net"
+    assert loaded.example_inputs[0].shape == (2, 3, 4, 4)
+    network = capture(loaded.module, loaded.example_inputs)
+    assert len(network.layers) > 2
+    assert "net.pt2" in failure(str(path), batch=4)
+
+
+def test_a_file_that_is_no_exported_program_is_refused(write):
+    assert "cannot be read by torch.export.load" in failure(write(MODEL, "net.pt2"))
+
+
+@pytest.mark.parametrize("made", ["exported", "exported.module()"])
+def test_a_model_may_be_an_exported_program(write, made):
+    text = f"""
+import torch
+from tests.network.capture.test_network_file import exported as export
+exported = export()
+model = {made}
+input_shape = (2, 3, 4, 4)
+"""
+    loaded = load_network_file(write(text))
+    assert len(capture(loaded.module, loaded.example_inputs).layers) > 2
