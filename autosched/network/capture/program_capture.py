@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.export import ExportedProgram
 from torch.fx import Node
 
-from autosched.errors import UnsupportedOperatorError
+from autosched.errors import NetworkFileError, UnsupportedOperatorError
 from autosched.network.capture.flattening import fold_flattening
-from autosched.network.capture.program_lowering import RULES, lower
+from autosched.network.capture.program_lowering import RULES, lower, results
 from autosched.network.capture.rewrites import (
     fold_batch_norms,
     fold_padding,
@@ -56,8 +56,13 @@ def capture_program(
     """Turn an exported program into layers and edges.
 
     Raises:
+        NetworkFileError: The program returns no tensor.
         UnsupportedOperatorError: Operators without a layer, each with its place.
     """
+    if all(value is None for value in results(program)):
+        raise NetworkFileError(
+            f"{name}: the model returns no tensor; end its forward() with a return of the result."
+        )
     lowering = lower(program, RULES, allow_host=allow_host)
     graph = lowering.graph
     for rewrite in _REWRITES:

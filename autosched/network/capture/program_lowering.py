@@ -9,12 +9,14 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.fx import Node
 
 from autosched.network.draft_graph import Draft, Unknown, UnsupportedOperator
-from autosched.network.operators import HostOp, Input, Output
+from autosched.network.operators import GETITEM, HostOp, Input, Output
 from autosched.network.rules import (
     arithmetic,
     convolutions,
+    einsum,
     eltwise,
     expansions,
+    gathering,
     images,
     norms,
     pooling,
@@ -23,7 +25,13 @@ from autosched.network.rules import (
     reshaping,
     resizing,
 )
-from autosched.network.rules.host import NO_SOURCE, draws_at_random, on_host, why_not_on_host
+from autosched.network.rules.host import (
+    NO_SOURCE,
+    draws_at_random,
+    fits_device,
+    on_host,
+    why_not_on_host,
+)
 from autosched.network.rules.rulebook import (
     Lowering,
     LoweringRule,
@@ -36,13 +44,21 @@ from autosched.network.rules.views import View
 from autosched.network.source_places import SourcePlace, source_place_of
 
 _FAMILIES = (
-    *(arithmetic, convolutions, eltwise, expansions, images, norms, pooling, products),
-    *(reductions, reshaping, resizing),
+    *(arithmetic, convolutions, einsum, eltwise, expansions, gathering, images, norms, pooling),
+    *(products, reductions, reshaping, resizing),
 )
 RULES = RuleBook({name: rule for family in _FAMILIES for name, rule in family.RULES.items()})
 """How each PyTorch operator becomes layers, by its plain name."""
 
 _WRITES = ("slice_scatter", "select_scatter", "index_put", "copy", "fill", "masked_fill", "scatter")
+
+_REASONS = {
+    **dict.fromkeys(
+        _WRITES, "it writes into a part of a tensor; put the parts together with torch.cat instead"
+    ),
+    "nms": "non-maximum suppression keeps as many boxes as the values say; give the part of the "
+    "model before it, and call it on what that returns",
+}
 
 # What makes a tensor in the likeness of another, whatever values that has.
 _FILLED = ("new_zeros", "new_ones", "new_full", "zeros_like", "ones_like", "full_like")
@@ -57,7 +73,7 @@ def lower(
     """
     lowering = Lowering(program)
     _add_placeholders(lowering)
-    needed = _needed(_results(program))
+    needed = _needed(results(program))
     for node in program.graph.nodes:
         if node.op == "call_function" and node in needed and not _fold_constant(lowering, node):
             made = _apply(lowering, rules, node, allow_host)
@@ -87,7 +103,7 @@ def _add_placeholders(lowering: Lowering) -> None:
             lowering.constants[node] = program.constants[spec.target]
 
 
-def _results(program: ExportedProgram) -> list[Any]:
+def results(program: ExportedProgram) -> list[Any]:
     """What the module returns, flattened: nodes, and values that are no tensors."""
     (output,) = (node for node in program.graph.nodes if node.op == "output")
     specs = program.graph_signature.output_specs
@@ -95,9 +111,9 @@ def _results(program: ExportedProgram) -> list[Any]:
     return [value for spec, value in pairs if spec.kind is OutputKind.USER_OUTPUT]
 
 
-def _needed(results: list[Any]) -> set[Node]:
+def _needed(returned: list[Any]) -> set[Node]:
     needed: set[Node] = set()
-    waiting = [value for value in results if isinstance(value, Node)]
+    waiting = [value for value in returned if isinstance(value, Node)]
     while waiting:
         node = waiting.pop()
         if node not in needed:
@@ -107,25 +123,55 @@ def _needed(results: list[Any]) -> set[Node]:
 
 
 def _fold_constant(lowering: Lowering, node: Node) -> bool:
-    """Compute a node that depends on parameters only, such as a transposed weight."""
+    """Compute a node that depends on no input, such as a transposed weight or a grid of places."""
+    if operator_name(node) == GETITEM and node.args[0] in lowering.several:
+        place: Any = node.args[1]
+        lowering.constants[node] = lowering.several[node.args[0]][place]
+        return True
     target = node.target
     if not isinstance(target, torch._ops.OpOverload):
         return False
-    if target._schema.is_mutable and target is not torch.ops.aten.detach_.default:
-        return False
     if torch.Tag.nondeterministic_seeded in target.tags:
         return False
-    known = dict(lowering.constants)
+    writes = target._schema.is_mutable and target is not torch.ops.aten.detach_.default
+    if writes and not _is_made_here(node):
+        return False
+    known: dict[Node, Any] = {**lowering.constants, **lowering.several}
     if operator_name(node) in _FILLED:
         known |= {source: _blank(source) for source in node.all_input_nodes if source not in known}
     if any(source not in known for source in node.all_input_nodes):
         return False
+    return _fold(lowering, node, known, writes=writes)
+
+
+def _fold(lowering: Lowering, node: Node, known: Mapping[Node, Any], *, writes: bool) -> bool:
     args, kwargs = torch.fx.map_arg((node.args, node.kwargs), known.__getitem__)
+    if writes:
+        # Nobody reads later what it writes into, but others may have read it before.
+        written: Any = args[0]
+        args = (written.clone(), *args[1:])
     with torch.no_grad():
-        value = target(*args, **kwargs)
+        value = node.target(*args, **kwargs)  # type: ignore[operator]
     if isinstance(value, torch.Tensor):
         lowering.constants[node] = value
-    return isinstance(value, torch.Tensor)
+    elif isinstance(value, (list, tuple)) and all(isinstance(x, torch.Tensor) for x in value):
+        lowering.several[node] = tuple(value)
+    else:
+        return False
+    return True
+
+
+def _is_made_here(node: Node) -> bool:
+    """Whether what a node works on was made by the graph itself: writing into it harms nobody."""
+    waiting, seen = list(node.all_input_nodes), set[Node]()
+    while waiting:
+        source = waiting.pop()
+        if source.op != "call_function":
+            return False
+        if source not in seen:
+            seen.add(source)
+            waiting.extend(source.all_input_nodes)
+    return bool(seen)
 
 
 def _blank(node: Node) -> torch.Tensor:
@@ -160,8 +206,8 @@ def _why_unknown(lowering: Lowering, node: Node) -> str:
         return "it draws at random, so that no two runs are alike; make what it draws an input"
     if isinstance(node.target, torch._ops.HigherOrderOperator):
         return "its branches or repetitions depend on values; a network does the same for all"
-    if operator_name(node) in _WRITES:
-        return "it writes into a part of a tensor; put the parts together with torch.cat instead"
+    if operator_name(node) in _REASONS:
+        return _REASONS[operator_name(node)]
     if isinstance(value, torch.Tensor) and -1 in shape_of(node):
         return "the shape of its result depends on the values of a tensor; keep all shapes fixed"
     if isinstance(value, torch.Tensor) and value.dtype != torch.float32:
@@ -178,9 +224,17 @@ def _check(node: Node, sources: list[Draft]) -> None:
         raise Refusal(f"its result is {value.dtype}, and only torch.float32 is captured")
 
 
+def _is_returned_alone(node: Node) -> bool:
+    """Whether a result that no device takes is only there to be returned."""
+    return not fits_device(node) and all(user.op == "output" for user in node.users)
+
+
 def _refuse(lowering: Lowering, node: Node, reason: str, allow_host: bool) -> str:
     """Let the host run a node, or record why it cannot be lowered."""
     obstacle = why_not_on_host(lowering, node)
+    if not allow_host and not obstacle and _is_returned_alone(node):
+        obstacle = "the caller gets torch.float32 alone"
+        reason = f"{reason}; return its input, and call {operator_name(node)} on that"
     if allow_host and not obstacle:
         return on_host(lowering, node, reason)
     key = lowering.add(node, Unknown(), [])
@@ -193,7 +247,7 @@ def _refuse(lowering: Lowering, node: Node, reason: str, allow_host: bool) -> st
 
 
 def _add_outputs(lowering: Lowering) -> None:
-    for index, value in enumerate(_results(lowering.program)):
+    for index, value in enumerate(results(lowering.program)):
         if value is None:
             continue
         draft = Draft(f"output.{index}", "output", Output(), [], (), SourcePlace())

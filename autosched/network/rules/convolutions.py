@@ -90,26 +90,28 @@ def _padding(padding: Any, node: Node, kernel: Pair, dilation: Pair) -> Padding:
     return both_sides(with_ones(padding, node, 0))
 
 
-@RULES.rule("conv_transpose2d")
+@RULES.rule("conv_transpose2d", "conv_transpose1d")
 def _transposed(lowering: Lowering, node: Node) -> View:
     """Lower a transposed convolution; ``aten.convolution`` has the same arguments."""
     arguments = lowering.arguments(node)
-    source = lowering.image(arguments["input"])
+    source = as_image(lowering, node, arguments["input"])
     weight = lowering.constant(arguments["weight"], "weight")
-    if weight.dim() != 4:
+    if weight.dim() != len(shape_of(node)):
         raise Refusal(f"its weight has shape {tuple(weight.shape)}, not that of two dimensions")
-    bias = arguments["bias"]
+    kernel, bias = with_ones(weight.shape[2:], node, 1), arguments["bias"]
     op = ConvTranspose2d(
         in_channels=source.shape[1],
         out_channels=weight.shape[1] * arguments["groups"],
-        kernel=pair(weight.shape[2:]),
-        stride=pair(arguments["stride"]),
-        padding=pair(arguments["padding"]),
-        output_padding=pair(arguments["output_padding"]),
-        dilation=pair(arguments["dilation"]),
+        kernel=kernel,
+        stride=with_ones(arguments["stride"], node, 1),
+        padding=with_ones(arguments["padding"], node, 0),
+        output_padding=with_ones(arguments["output_padding"], node, 0),
+        dilation=with_ones(arguments["dilation"], node, 1),
         groups=arguments["groups"],
         has_bias=bias is not None,
     )
-    weights = Weights(weight, None if bias is None else lowering.constant(bias, "bias"))
-    key = lowering.add(node, op, [source.key], weights=weights)
-    return View.whole(key, shape_of(node))
+    vector = None if bias is None else lowering.constant(bias, "bias")
+    weights = Weights(weight.reshape(*weight.shape[:2], *kernel), vector)
+    shape = (*shape_of(node), 1)[:4]
+    key = lowering.add(node, op, [source.key], shape=shape, weights=weights)
+    return View.whole(key, shape).without_trailing(len(shape_of(node)))

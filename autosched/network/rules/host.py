@@ -61,12 +61,13 @@ def on_host(lowering: Lowering, node: Node, reason: str) -> str:
     key = lowering.add(node, op, program.inputs, weights=program.weights)
     own = [(operator_name(node), reason)] if reason else []
     lowering.graph.drafts[key].reasons = tuple(dict.fromkeys([*program.reasons, *own]))
-    if not _fits_device(node):
+    if not fits_device(node):
         lowering.host_only[key] = _result_words(node)
     return key
 
 
-def _fits_device(node: Node) -> bool:
+def fits_device(node: Node) -> bool:
+    """Return whether a node's result can be uploaded: float32 of one dimension or more."""
     value = node.meta.get("val")
     is_float = isinstance(value, torch.Tensor) and value.dtype == torch.float32
     shape = shape_of(node)

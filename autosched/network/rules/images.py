@@ -3,10 +3,12 @@
 Operator names and argument names are those of PyTorch's ATen schemas (native_functions.yaml).
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch.fx import Node
 
 from autosched.network.draft_graph import Unknown, ZeroPad
@@ -15,12 +17,14 @@ from autosched.network.operators import (
     Binary,
     Concat,
     Crop,
+    Pair,
     PixelShuffle,
     Slice,
     Span,
     Unary,
 )
-from autosched.network.rules.expansions import as_image
+from autosched.network.rules.arithmetic import with_constant
+from autosched.network.rules.expansions import as_image, mixed
 from autosched.network.rules.resizing import padded_by_matrices
 from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook, operator_name, shape_of
 from autosched.network.rules.views import CHANNELS, View
@@ -225,6 +229,9 @@ def _roll(lowering: Lowering, node: Node) -> View:
 @RULES.rule("select")
 def _select(lowering: Lowering, node: Node) -> View:
     arguments = lowering.arguments(node)
+    whole = lowering.view(arguments["self"])
+    if whole.shape[arguments["dim"]] == 1:
+        return whole.without(arguments["dim"] % len(whole.dims))
     view = _cuttable(lowering, arguments["self"], arguments["dim"], "cuts")
     dim, index = arguments["dim"] % len(view.dims), arguments["index"]
     index += view.shape[dim] if index < 0 else 0
@@ -258,18 +265,90 @@ def _pixel_shuffle(lowering: Lowering, node: Node) -> str:
 
 
 @RULES.rule("pad", "constant_pad_nd")
-def _pad(lowering: Lowering, node: Node) -> str | View:
+def _pad(lowering: Lowering, node: Node) -> View:
     arguments = lowering.arguments(node)
-    if not any(arguments["pad"]):
+    padding = list(arguments["pad"])
+    if not any(padding):
         return lowering.view(arguments["self"])
     kind = arguments.get("mode", "constant")
     if kind != "constant":
-        return padded_by_matrices(lowering, node, arguments["self"], arguments["pad"], kind)
-    source = lowering.image(arguments["self"])
-    if arguments["value"]:
-        raise Refusal("only padding with zeros, or with what is there, has a layer")
-    sides = [*arguments["pad"], 0, 0, 0, 0][:4]
-    if len(arguments["pad"]) > 4 or min(sides) < 0:
-        raise Refusal(f"padding {list(arguments['pad'])} is not of height and width alone")
-    left, right, top, bottom = sides
-    return lowering.add(node, ZeroPad((top, bottom, left, right)), [source.key])
+        return padded_by_matrices(lowering, node, arguments["self"], padding, kind)
+    value, rank = float(arguments["value"] or 0), len(shape_of(node))
+    pairs = zip(padding[::2], padding[1::2], strict=True)
+    ends = {rank - 1 - number: pair for number, pair in enumerate(pairs) if any(pair)}
+    if min(padding) < 0 or 0 in ends or not math.isfinite(value):
+        raise Refusal(
+            f"padding {padding} with {value:g} cuts, or adds to the batch, or is infinite"
+        )
+    view = _with_sides(lowering, arguments["self"], ends)
+    constant = torch.full((1,) * rank, value)
+    if value:
+        # Zeros around what is less by the value are the value around it.
+        view = with_constant(lowering, node, "sub", view, constant, suffix="less")
+    view = _padded(lowering, node, view, ends, "padded" if value else "")
+    return with_constant(lowering, node, "add", view, constant) if value else view
+
+
+def _with_sides(lowering: Lowering, source: Node, ends: Mapping[int, Pair]) -> View:
+    """The tensor as a view of an image that has the dimensions of ``ends`` as sides, if it can."""
+    view = lowering.view(source)
+    if all(_side(view, dim) is not None for dim in ends):
+        return view
+    if len(view.dims) == 4 and set(ends) <= {2, 3}:
+        return View.whole(lowering.draft(source).key, view.shape)
+    if len(view.dims) == 3 and set(ends) == {2}:
+        column = view.reshaped((*view.shape, 1))
+        assert column is not None  # noqa: S101 - it only adds a dimension
+        key = lowering.rearranged(source, column, suffix="column")
+        return View.whole(key, column.shape).without_trailing(3)
+    return view
+
+
+def _is_plain(view: View) -> bool:
+    """Whether it is a whole image, or a series, which is one of one column."""
+    rank = len(view.dims)
+    in_order = view.flat == tuple(range(len(view.sizes)))
+    return len(view.base) == 4 and rank > 2 and in_order and view.shape == view.base[:rank]
+
+
+def _side(view: View, dim: int) -> int | None:
+    """The side of an image that a dimension is as a whole."""
+    if _is_plain(view):
+        return dim if dim > CHANNELS else None
+    axis = view.side_at(dim)
+    return axis if axis is not None and len(view.parts(axis)) == 1 else None
+
+
+def _padded(
+    lowering: Lowering, node: Node, view: View, ends: Mapping[int, Pair], suffix: str
+) -> View:
+    """Zeros around an image, and before and after what lies in channels."""
+    axes = {dim: _side(view, dim) for dim in ends}
+    sides = {axis: ends[dim] for dim, axis in axes.items() if axis is not None}
+    others = [dim for dim, axis in axes.items() if axis is None]
+    if sides:
+        name = f"{suffix}sides" if others else suffix
+        view = _with_zeros(lowering, node, view, sides, name)
+    for number, dim in enumerate(others, 1):
+        lowering.views[node] = view
+        view = lowering.channels_at(node, dim)
+        before, after = ends[dim]
+        matrix = torch.nn.functional.pad(torch.eye(view.shape[dim]), (0, 0, before, after))
+        name = suffix if number == len(others) else f"{suffix}{dim}"
+        key = mixed(lowering, node, view, matrix, name)
+        view = view.resized(key, dim, len(matrix))
+    return view
+
+
+def _with_zeros(
+    lowering: Lowering, node: Node, view: View, sides: Mapping[int, Pair], suffix: str
+) -> View:
+    rows, columns = (sides.get(axis, (0, 0)) for axis in (2, 3))
+    batch, channels, height, width = view.base
+    base = (batch, channels, height + sum(rows), width + sum(columns))
+    key = lowering.add(node, ZeroPad((*rows, *columns)), [view.key], shape=base, suffix=suffix)
+    if _is_plain(view):
+        return View.whole(key, base).without_trailing(len(view.dims))
+    for axis in sides:
+        view = view.with_side(key, axis, base[axis])
+    return view

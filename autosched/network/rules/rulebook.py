@@ -25,13 +25,15 @@ class Lowering:
     ``views`` say how the nodes' tensors lie now, ``first_views`` how they lay in what the rules
     made, before a reader wanted them in order. ``postponed`` has the nodes that only repeat parts
     of a tensor, of which ``views`` has that tensor, and what repeats them for a reader that needs
-    it. ``host_only`` has the drafts whose results cannot go to the device, each with what it is.
+    it. ``several`` has constants that come together, such as grids. ``host_only`` has the drafts
+    whose results cannot go to the device, each with what it is.
     """
 
     def __init__(self, program: ExportedProgram) -> None:
         self.program = program
         self.graph = DraftGraph()
         self.constants: dict[Node, torch.Tensor] = {}
+        self.several: dict[Any, tuple[torch.Tensor, ...]] = {}
         self.views: dict[Node, View] = {}
         self.first_views: dict[Node, View] = {}
         self.postponed: dict[Node, Callable[[], View]] = {}

@@ -7,6 +7,7 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 from autosched.errors import NetworkFileError, UnsupportedOperatorError
 from autosched.network.capture.capture import capture
 from autosched.network.operators import Binary, Conv2d, GlobalAvgPool2d, Linear, Pool2d, Reshape
+from tests.network.modules import Function
 
 
 def count(network, kind):
@@ -70,6 +71,18 @@ def test_every_unsupported_operator_is_named_with_its_place():
         ("cat", "aten.cat.default", 2),
     ):
         assert f"  {name} ({operator}) at test_capture.py:{line + offset}: " in message
+
+
+def test_a_model_that_returns_nothing_is_refused():
+    with pytest.raises(NetworkFileError, match="net: the model returns no tensor; end its forward"):
+        capture(Function(lambda _: None).eval(), (torch.randn(1, 3, 8, 8),), "net")
+
+
+def test_quantized_modules_are_refused_by_name():
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 8)).eval()
+    quantized = torch.ao.quantization.quantize_dynamic(module, {nn.Linear})
+    with pytest.raises(NetworkFileError, match="layer 1 is a quantized module"):
+        capture(quantized, (torch.randn(1, 1, 8, 8),))
 
 
 def test_training_mode_is_refused():

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
-from autosched.network.operators import Activation, Conv2d, Pool2d
+from autosched.network.operators import Activation, Conv2d, ConvTranspose2d, Pool2d
 from tests.network.modules import WithParameter, ops
 
 IMAGE = (2, 4, 12, 12)
@@ -61,3 +61,19 @@ def test_a_series_is_an_image_of_one_column(lowered, pool):
     assert (first.op.kernel, first.op.padding, first.op.stride) == ((3, 1), (2, 2, 0, 0), (2, 1))
     assert first.op.activation == Activation("relu")
     assert second.shape[3] == 1
+
+
+@pytest.mark.parametrize(
+    "convolution",
+    [
+        nn.ConvTranspose1d(8, 4, 4, 2, 1),
+        nn.ConvTranspose1d(8, 4, 3, 2, 1, 1, groups=2, bias=False),
+        nn.Sequential(nn.ConvTranspose1d(8, 4, 4, 2, 1), nn.BatchNorm1d(4), nn.ReLU()),
+        nn.Sequential(nn.ConstantPad1d((2, 0), 0.0), nn.Conv1d(8, 4, 3, stride=2, groups=2)),
+    ],
+)
+def test_series_are_images_of_one_column(lowered, convolution):
+    network = lowered(convolution, torch.randn(2, 8, 9))
+    (op,) = (op for op in ops(network) if isinstance(op, Conv2d | ConvTranspose2d))
+    assert op.kernel[1] == 1
+    assert len(ops(network)) == 3

@@ -177,3 +177,36 @@ def test_one_map_for_all_channels(lowered):
 def test_quotients(lowered):
     network = lowered(Function(lambda x: x / (x.abs() + 1)), torch.randn(IMAGE))
     assert Binary("div") in {layer.op for layer in network}
+
+
+POWERS = {
+    "third": (lambda x: x**3, [Activation("square")]),
+    "fifth": (lambda x: x**5, [Activation("square"), Activation("square")]),
+    "inverse": (lambda x: (x.abs() + 1) ** -3, [Activation("square"), Activation("recip")]),
+    "root": (lambda x: x.abs() ** 0.5, [Activation("sqrt")]),
+    "inverse root": (lambda x: (x.abs() + 1) ** -0.5, [Activation("rsqrt")]),
+    "any": (lambda x: (x.abs() + 0.1) ** 1.7, [Activation("power", (1.7,))]),
+    "tensor": (lambda x: x.pow(torch.tensor(2.0)), [Activation("square")]),
+    "base": (lambda x: 2**x, [Activation("exp")]),
+    "one": (lambda x: x**1, []),
+}
+
+
+@pytest.mark.parametrize(("function", "steps"), POWERS.values(), ids=POWERS)
+def test_powers_are_products_roots_or_the_function(lowered, function, steps):
+    found = ops(lowered(Function(function), torch.randn(FEATURES)))
+    own = [op.activation for op in found if isinstance(op, Unary)]
+    assert [step for step in own if step.name not in {"abs", "mul_unary_sfpu"}] == steps
+
+
+@pytest.mark.parametrize("name", ["erf", "expm1", "exp2", "floor", "ceil", "sign", "atan", "sinh"])
+def test_functions_that_ttnn_has_are_layers(lowered, name):
+    network = lowered(Function(getattr(torch, name)), torch.randn(FEATURES))
+    assert ops(network) == [Unary(Activation(name))]
+
+
+@pytest.mark.parametrize(
+    "function", [nn.CELU(0.7), nn.Hardshrink(), nn.Softshrink(0.3), nn.LogSigmoid()]
+)
+def test_functions_of_modules_are_layers(lowered, function):
+    assert all(isinstance(op, Unary) for op in ops(lowered(function, torch.randn(FEATURES))))

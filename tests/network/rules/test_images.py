@@ -183,3 +183,47 @@ def test_rows_and_columns_of_channels_last_are_cut_where_they_are(lowered):
 def test_a_part_of_a_part_is_cut(lowered):
     network = lowered(Function(lambda x: x[:, :, 2:][:, :, ::2]), torch.randn(IMAGE))
     assert ops(network) == [Crop((2, 12, 1), (0, 12, 1)), Crop((0, 9, 2), (0, 12, 1))]
+
+
+PADDED = {
+    "series": (lambda x: F.pad(x, (2, 0)), (2, 8, 6)),
+    "with a value": (lambda x: F.pad(x, (1, 2, 3, 0), value=1.5), (2, 8, 6, 7)),
+    "channels": (lambda x: F.pad(x, (0, 0, 0, 0, 2, 2)), (2, 8, 6, 7)),
+    "channels and rows": (lambda x: F.pad(x, (0, 0, 1, 0, 2, 2)), (2, 8, 6, 7)),
+    "channels last": (lambda x: F.pad(x.permute(0, 2, 3, 1), (0, 0, 0, 1, 0, 2)), (2, 8, 6, 7)),
+    "tokens": (lambda x: F.pad(x, (0, 0, 1, 0)), (2, 5, 8)),
+    "vectors": (lambda x: F.pad(x, (1, 1)), (2, 8)),
+    "one pixel": (lambda x: F.pad(x, (1, 1, 1, 1)), (2, 8, 1, 1)),
+}
+
+
+@pytest.mark.parametrize(("function", "shape"), PADDED.values(), ids=PADDED)
+def test_any_dimension_but_the_batch_is_padded(lowered, function, shape):
+    lowered(Function(function), torch.randn(shape))
+
+
+STACKED = {
+    "channels": (lambda x: torch.stack([x, x.relu()], 1).flatten(1, 2), (2, 8, 6, 7)),
+    "inner channels": (lambda x: torch.stack([x, x.relu()], 2).flatten(1, 2), (2, 8, 6, 7)),
+    "last": (lambda x: torch.stack([x, x.relu()], -1), (2, 8, 6, 7)),
+    "first": (lambda x: torch.stack([x, x.relu()]).transpose(0, 1), (2, 8, 6, 7)),
+    "tokens": (lambda x: torch.stack([x, x.relu()], 1), (2, 5, 8)),
+    "vectors": (lambda x: torch.stack([x, x.relu()], 1), (2, 8)),
+    "a constant": (lambda x: torch.stack([x, torch.ones(2, 8)], 1), (2, 8)),
+    "other orders": (lambda x: torch.stack([x.mT.reshape(x.shape), x], 2), (2, 8, 6, 7)),
+    "one": (lambda x: torch.stack([x], 1), (2, 8, 6, 7)),
+}
+
+
+@pytest.mark.parametrize(("function", "shape"), STACKED.values(), ids=STACKED)
+def test_a_stack_is_a_concatenation_of_channels(lowered, function, shape):
+    lowered(Function(function), torch.randn(shape))
+
+
+@pytest.mark.parametrize(("dim", "shape"), [(1, (2, 8, 6, 7)), (2, (2, 8, 6, 7)), (-1, (2, 8))])
+def test_a_gated_linear_unit_is_a_product_of_halves(lowered, dim, shape):
+    lowered(Function(lambda x: F.glu(x, dim)), torch.randn(shape))
+
+
+def test_the_one_image_of_a_batch_is_taken_as_it_is(lowered):
+    assert len(ops(lowered(Function(lambda x: x[0].relu()), torch.randn(1, 8, 5)))) == 2

@@ -2,7 +2,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
-from autosched.network.operators import GroupNorm, LayerNorm, Softmax
+from autosched.network.operators import Activation, Conv2d, GroupNorm, LayerNorm, Softmax, Unary
 from tests.network.modules import Function, ops, scrambled
 
 IMAGE = (2, 12, 4, 6)
@@ -21,3 +21,24 @@ def test_norms_without_parameters_have_ones_and_zeros(lowered):
         GroupNorm(3, 1e-5)
     ]
     assert ops(lowered(scrambled(nn.GroupNorm(3, 12)), torch.randn(IMAGE))) == [GroupNorm(3, 1e-5)]
+
+
+def test_the_logarithm_of_a_softmax_is_two_layers(lowered):
+    expected = [Softmax(1), Unary(Activation("log"))]
+    assert ops(lowered(nn.LogSoftmax(1), torch.randn(IMAGE))) == expected
+    assert ops(lowered(nn.LogSoftmax(-1), torch.randn(3, 8))) == expected
+
+
+def test_an_instance_norm_is_a_group_norm_of_single_channels(lowered):
+    assert ops(lowered(nn.InstanceNorm2d(12), torch.randn(IMAGE))) == [GroupNorm(12, 1e-5)]
+    affine = scrambled(nn.InstanceNorm2d(12, affine=True))
+    assert ops(lowered(affine, torch.randn(IMAGE))) == [GroupNorm(12, 1e-5)]
+    assert GroupNorm(10, 1e-5) in ops(lowered(nn.InstanceNorm1d(10), torch.randn(TOKENS)))
+
+
+def test_an_instance_norm_with_statistics_is_a_batch_norm(lowered):
+    norm = nn.InstanceNorm2d(8, track_running_stats=True, affine=True)
+    norm.running_mean.uniform_(-1, 1)
+    norm.running_var.uniform_(0.5, 2)
+    network = lowered(nn.Sequential(nn.Conv2d(12, 8, 3), norm), torch.randn(IMAGE))
+    assert [type(op) for op in ops(network)] == [Conv2d]

@@ -1,5 +1,6 @@
 import pytest
 import torch
+import torchvision
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
@@ -79,7 +80,6 @@ def written_into(x):
         (lambda x: x * x.sum().item(), [IMAGE], "aten.item"),
         (lambda x: x + torch.rand(4, 1, 1), [IMAGE], "aten.rand"),
         (lambda x: x + F.dropout(torch.ones(4, 1, 1)), [IMAGE], "draws at random"),
-        (lambda x: x + torch.ones(4, 1, 1).mul_(2), [IMAGE], "constant in place"),
         (lambda x: F.conv2d(torch.ones(1, 4, 12, 12), x), [IMAGE], "its input is a constant"),
         (F.conv2d, [IMAGE, (4, 4, 3, 3)], "weight is computed from the input"),
         (lambda x: F.conv2d(x, torch.ones(4, 4, 1, 1)), [(4, 12, 12)], "not (N, C, H, W)"),
@@ -100,9 +100,9 @@ def written_into(x):
         (lambda x: F.dropout(x, training=True), [IMAGE], "drops at random"),
         (lambda x: x.repeat(1, 2, 1, 1), [(1, 4096, 2, 2)], "copying (1, 1, 1, 4096"),
         (lambda x: x.double().relu(), [IMAGE], "torch.float64"),
-        (lambda x: F.pad(x, (1, 1), value=1.0), [IMAGE], "padding with zeros"),
+        (lambda x: F.pad(x, (1, 1), value=-torch.inf), [IMAGE], "or is infinite"),
         (lambda x: F.pad(x, (-1, 0)), [IMAGE], "padding [-1, 0]"),
-        (lambda x: F.pad(x, (0, 0, 0, 0, 1, 1)), [IMAGE], "not of height and width alone"),
+        (lambda x: F.pad(x, (0, 0, 0, 0, 0, 0, 1, 1)), [IMAGE], "adds to the batch"),
         (lambda x: torch.ops.aten.elu(x, 1.0, 2.0), [IMAGE], "scaled ELU"),
         (lambda x: torch.div(x, 2, rounding_mode="floor"), [IMAGE], "rounding division"),
         (lambda x: torch.where(x > 0, x, -x), [IMAGE], "a choice by a condition that is computed"),
@@ -162,3 +162,36 @@ def test_what_has_no_layer_is_refused_with_its_place(function, shapes, reason):
         capture(Function(function).eval(), inputs)
     assert reason in str(caught.value)
     assert "modules.py:" in str(caught.value)
+
+
+def grid(x):
+    rows, columns = torch.meshgrid(torch.arange(12), torch.arange(12), indexing="ij")
+    return x + torch.stack((columns, rows)).repeat(2, 1, 1).unsqueeze(0).float()
+
+
+def written(x):
+    steps = torch.arange(12).float()
+    steps.add_(0.5)
+    mask = torch.zeros(12, 12)
+    mask[1:, 2:] = 3
+    return x * steps + mask
+
+
+@pytest.mark.parametrize(
+    "function",
+    [grid, written, lambda x: x * torch.arange(8).float().split(4)[1].view(4, 1, 1)],
+)
+def test_what_depends_on_no_input_is_a_constant(lowered, function):
+    lowered(Function(function), torch.randn(IMAGE))
+
+
+def test_a_result_that_only_the_caller_could_take_is_not_for_the_host():
+    message = refused(Function(lambda x: x.argmax(1)), IMAGE)
+    assert "return its input, and call argmax on that" in message
+    assert "--allow-host" not in message
+
+
+def test_a_detector_is_to_end_before_its_suppression():
+    boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0]]).repeat(12, 1)
+    module = Function(lambda x: x.flatten(1)[:, torchvision.ops.nms(boxes, x[0, 0, 0], 0.5)])
+    assert "give the part of the model before it" in refused(module, (1, 4, 12, 12))
