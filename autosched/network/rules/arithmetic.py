@@ -13,7 +13,7 @@ from torch.fx import Node
 from autosched.network.graph import Weights
 from autosched.network.operators import Activation, Binary, Constant, Unary, Upsample
 from autosched.network.rules.eltwise import LARGEST
-from autosched.network.rules.expansions import as_image, expanded, mixed
+from autosched.network.rules.expansions import expanded, last_as_channels, mixed
 from autosched.network.rules.norms import per_channel
 from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook, operator_name, shape_of
 from autosched.network.rules.views import BATCH, CHANNELS, View
@@ -188,7 +188,7 @@ def combined(
             turned, base = Unary(Activation(name)), views[0].base
             key = lowering.add(node, turned, [views[0].key], shape=base, suffix=f"{suffix}{name}")
             views[0] = views[0].of(key)
-    large = as_image(lowering, node, views[0], f"{suffix}large")
+    large = last_as_channels(lowering, node, views[0], f"{suffix}large")
     small = _narrow(lowering, node, large, views[1], suffix)
     if small is None:
         views = [large, expanded(lowering, node, views[1], shape, f"{suffix}wide")]

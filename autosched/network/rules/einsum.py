@@ -11,7 +11,7 @@ from torch.fx import Node
 
 from autosched.network.graph import Weights
 from autosched.network.operators import Constant, Matmul
-from autosched.network.rules.expansions import as_image, mixed
+from autosched.network.rules.expansions import last_as_channels, mixed
 from autosched.network.rules.reductions import summed
 from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook
 from autosched.network.rules.views import View
@@ -157,7 +157,7 @@ def _by_a_matrix(
     assert merged is not None  # noqa: S101 - merging dimensions always succeeds
     last = len(others)
     if not merged.has_channels_at(last):
-        merged = as_image(lowering, node, _as_base(lowering, node, merged), suffix)
+        merged = last_as_channels(lowering, node, _as_base(lowering, node, merged), suffix)
     weight = matrix.detach().to(torch.float32)
     weight = weight.permute([names.index(item) for item in (*new, *shared)])
     outputs = math.prod(sizes[item] for item in new)

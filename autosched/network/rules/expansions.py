@@ -80,7 +80,7 @@ def expanded(
     Raises:
         Refusal: its channels would have to be repeated, and are too many.
     """
-    view = as_image(lowering, node, view.aligned(len(shape)), suffix)
+    view = last_as_channels(lowering, node, view.aligned(len(shape)), suffix)
     wide = [dim for dim, size in enumerate(view.shape) if size != shape[dim]]
     if wide and view.base[CHANNELS] == 1:
         dim = CHANNELS if CHANNELS in wide else wide[-1]
@@ -114,7 +114,7 @@ def _enlarged(
     return view
 
 
-def as_image(lowering: Lowering, node: Node, view: View, suffix: str) -> View:
+def last_as_channels(lowering: Lowering, node: Node, view: View, suffix: str) -> View:
     """A view of an image or of vectors, of one of another draft: its last dimension as channels."""
     if len(view.base) in {2, 4}:
         return view

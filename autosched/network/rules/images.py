@@ -24,7 +24,7 @@ from autosched.network.operators import (
     Unary,
 )
 from autosched.network.rules.arithmetic import with_constant
-from autosched.network.rules.expansions import as_image, mixed
+from autosched.network.rules.expansions import last_as_channels, mixed
 from autosched.network.rules.resizing import padded_by_matrices
 from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook, operator_name, shape_of
 from autosched.network.rules.views import CHANNELS, View
@@ -65,7 +65,7 @@ def _stack(lowering: Lowering, node: Node) -> View:
             value = lowering.constants[source]
             lowering.views[source] = lowering.constant_view(node, value, f"constant{number}")
     views = [lowering.view(source) for source in nodes]
-    views[0] = as_image(lowering, node, views[0], "first")
+    views[0] = last_as_channels(lowering, node, views[0], "first")
     keys = [
         lowering.arranged(node, view, views[0], f"arranged{number}")
         for number, view in enumerate(views)
@@ -73,7 +73,7 @@ def _stack(lowering: Lowering, node: Node) -> View:
     known = [key for key in keys if key is not None]
     if len(known) < len(keys):
         views = [
-            as_image(
+            last_as_channels(
                 lowering, node, View.whole(lowering.rearranged(node, view), view.shape), f"{number}"
             )
             for number, view in enumerate(views)
