@@ -18,6 +18,9 @@ _BINARY: Mapping[str, Callable[..., Tensor]] = {
     "minimum": ttnn.minimum,
 }
 
+# ttnn computes these of two tensors of one format alone.
+_OF_ONE_FORMAT = ("maximum", "minimum")
+
 
 def _run_binary(call: Call) -> Tensor:
     config = call.config_of(EltwiseConfig)
@@ -29,6 +32,9 @@ def _run_binary(call: Call) -> Tensor:
         # Each image has its own row of the second tensor, to be repeated for all of its pixels.
         first = ttnn.reshape(first, (batch, 1, shape[2] // batch, shape[3]))
         second = ttnn.reshape(second, (batch, 1, 1, shape[3]))
+    if op.function in _OF_ONE_FORMAT:
+        wanted = DATA_TYPES[config.output_dtype]
+        first, second = (_in_format(tensor, wanted) for tensor in (first, second))
     fused, apart = split_activation(op.activation)
     output = _BINARY[op.function](
         first,
@@ -39,6 +45,10 @@ def _run_binary(call: Call) -> Tensor:
     )
     output = activated(output, apart)
     return ttnn.reshape(output, shape) if per_image else output
+
+
+def _in_format(tensor: Tensor, dtype: ttnn.DataType) -> Tensor:
+    return tensor if tensor.dtype == dtype else ttnn.typecast(tensor, dtype)
 
 
 def _run_unary(call: Call) -> Tensor:
