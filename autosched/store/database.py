@@ -8,6 +8,7 @@ damages the file.
 import functools
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ from autosched.store.models import Base
 LOCK_TIMEOUT_S = 30.0
 """How long a write waits for another process's."""
 _CONNECT_TIMEOUT_S = 5
+_PAUSE_S = 0.02
 _EFFECTIVE = os.access in os.supports_effective_ids
 _BEGIN = "autosched_begin"
 PLACE = "place"
@@ -47,7 +49,7 @@ class Store:
 
     def __init__(self, address: Address, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
         self._address = address
-        self._lock_timeout_s = lock_timeout_s
+        self.lock_timeout_s = lock_timeout_s
         self._engine = _create_engine(address, lock_timeout_s)
         self.url = address.url.render_as_string(hide_password=False)
 
@@ -129,7 +131,7 @@ class Store:
                     yield connection
         except SQLAlchemyError as error:
             raise failures.explain_database_error(
-                error, self.describe(), self._address.path, self._lock_timeout_s
+                error, self.describe(), self._address.path, self.lock_timeout_s
             ) from error
 
     def _connect(self) -> Connection:
@@ -237,10 +239,33 @@ def _prepare(store: Store) -> None:
         return
     if is_sqlite:
         with store.connection("") as connection:
-            # Kept in the file, so that Optuna's connections use it, too.
-            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            write_ahead(connection, store.lock_timeout_s)
     with store.connection("BEGIN IMMEDIATE") as connection:
         schema.upgrade(connection, store.describe())
+
+
+def write_ahead(connection: Connection, timeout_s: float) -> None:
+    """Have SQLite write ahead, which is kept in the file: Optuna's connections do so, too.
+
+    Where several processes ask for it at once SQLite lets all but one fail, and at once: it does
+    not wait as it does for a lock.
+
+    Raises:
+        OperationalError: if it still fails when the time is up.
+    """
+    deadline = time.monotonic() + timeout_s
+    while not _writes_ahead(connection, may_fail=time.monotonic() < deadline):
+        time.sleep(_PAUSE_S)
+
+
+def _writes_ahead(connection: Connection, *, may_fail: bool) -> bool:
+    try:
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+    except OperationalError as error:
+        if may_fail and "locked" in str(error.orig):
+            return False
+        raise
+    return True
 
 
 def _create_engine(address: Address, lock_timeout_s: float) -> Engine:

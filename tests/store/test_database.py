@@ -15,11 +15,12 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from autosched.errors import StoreError
 from autosched.store import studies, trials
 from autosched.store.address import file_url
-from autosched.store.database import Store, open_store
+from autosched.store.database import Store, open_store, write_ahead
 from autosched.store.merging import open_other
 from tests.examples import records as examples
 
@@ -68,6 +69,30 @@ def test_the_database_of_the_environment_counts_in_python(
     monkeypatch.setenv("AUTOSCHED_STORAGE", sqlite_url)
     with open_store() as store:
         assert store.describe() == str(sqlite_path)
+
+
+class BusyConnection:
+    """As SQLite answers while others switch the same database."""
+
+    def __init__(self, times: int, words: str = "database is locked") -> None:
+        self.left, self.words = times, words
+
+    def exec_driver_sql(self, statement: str) -> None:
+        if self.left:
+            self.left -= 1
+            raise OperationalError(statement, None, sqlite3.OperationalError(self.words))
+
+
+def test_several_may_switch_to_writing_ahead_at_once() -> None:
+    busy = BusyConnection(3)
+    write_ahead(busy, 30.0)
+    assert busy.left == 0
+    with pytest.raises(OperationalError, match="database is locked"):
+        write_ahead(BusyConnection(10**9), 0.1)
+    broken = BusyConnection(2, "disk I/O error")
+    with pytest.raises(OperationalError, match="disk I/O error"):
+        write_ahead(broken, 30.0)
+    assert broken.left == 1
 
 
 def test_importing_the_package_is_light() -> None:
