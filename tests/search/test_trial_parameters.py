@@ -52,6 +52,6 @@ def test_optuna_compares_what_trials_chose() -> None:
                 )
             )
     importance = optuna.importance.get_param_importances(
-        study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)
+        study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
     )
     assert max(importance, key=lambda name: importance[name]) == "layout of a"
