@@ -17,7 +17,7 @@ from torch.export.graph_signature import InputKind
 from torch.fx import Interpreter, Node
 from torch.utils._pytree import tree_leaves
 
-from autosched.errors import WrongCaptureError
+from autosched.errors import NetworkFileError, UnsupportedOperatorError, WrongCaptureError
 from autosched.network.capture.exporting import export_program
 from autosched.network.capture.program_capture import CapturedProgram, capture_program
 from autosched.network.graph import Layer, Network
@@ -42,7 +42,7 @@ class CaptureCheck:
     """How far a captured network is from its module, as a share of the spread of the outputs.
 
     ``difference`` is with the module's parameters, ``drawn`` with drawn ones; None where that was
-    left out: it would take minutes, or the module makes no numbers with those.
+    left out: it would take minutes, or the module makes no numbers, or no network, with those.
     """
 
     difference: float | None = None
@@ -132,14 +132,17 @@ def _compared(
 def _compared_anew(
     module: nn.Module, inputs: tuple[torch.Tensor, ...], captured: CapturedProgram, allow_host: bool
 ) -> float | None:
-    """Compare with the parameters that the module has now; None if it makes no numbers of those."""
+    """Compare with the parameters that the module has now; None if those make no network."""
     truth = _numbers(module, inputs)
     if truth is None:
         return None
     program, name = captured.program, captured.network.name
-    if not _shares_memory(program, module):
-        program = export_program(module, inputs, name)
-    again = capture_program(program, name, allow_host=allow_host)
+    try:
+        if not _shares_memory(program, module):
+            program = export_program(module, inputs, name)
+        again = capture_program(program, name, allow_host=allow_host)
+    except (NetworkFileError, UnsupportedOperatorError):  # it depends on what is in them
+        return None
     return _compared(again, inputs, truth, " with drawn parameters")
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
-from autosched.errors import WrongCaptureError
+from autosched.errors import UnsupportedOperatorError, WrongCaptureError
 from autosched.network.capture.capture import capture, capture_unchecked
 from autosched.network.capture.capture_check import (
     LIMIT,
@@ -107,6 +107,21 @@ def test_parameters_are_put_back() -> None:
         assert same == ["norm.num_batches_tracked"]
         assert float(module.norm.running_var.min()) > 0
     assert all(torch.equal(item, before[name]) for name, item in module.state_dict().items())
+
+
+def test_what_drawn_parameters_make_no_network_of_is_compared_with_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = Net().eval()
+    captured = capture_unchecked(module, (torch.randn(IMAGE),))
+
+    def refuse(*_args: object, **_options: object) -> None:
+        raise UnsupportedOperatorError("with these values it has no layer")
+
+    monkeypatch.setattr("autosched.network.capture.capture_check.capture_program", refuse)
+    found = checked(module, captured)
+    assert found.difference is not None
+    assert found.drawn is None
 
 
 def test_rounding_that_layers_enlarge_is_no_fault() -> None:
