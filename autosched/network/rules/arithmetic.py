@@ -85,25 +85,22 @@ def _lerp(lowering: Lowering, node: Node) -> View:
 @RULES.rule("where")
 def _where(lowering: Lowering, node: Node) -> View:
     arguments = lowering.arguments(node)
-    if arguments["condition"] not in lowering.constants:
-        raise Refusal("a choice by a condition that is computed from the input has no layer")
-    condition = lowering.constants[arguments["condition"]]
-    return _chosen(lowering, node, condition, arguments["self"], arguments["other"])
+    condition, one, other = (arguments[name] for name in ("condition", "self", "other"))
+    return _chosen(lowering, node, condition, one, other)
 
 
 @RULES.rule("masked_fill")
 def _masked_fill(lowering: Lowering, node: Node) -> View:
     arguments = lowering.arguments(node)
-    if arguments["mask"] not in lowering.constants:
-        raise Refusal("a mask that is computed from the input has no layer")
-    mask = lowering.constants[arguments["mask"]]
-    return _chosen(lowering, node, mask, arguments["value"], arguments["self"])
+    return _chosen(lowering, node, arguments["mask"], arguments["value"], arguments["self"])
 
 
-def _chosen(lowering: Lowering, node: Node, mask: torch.Tensor, yes: Any, no: Any) -> View:
+def _chosen(lowering: Lowering, node: Node, mask: Node, yes: Any, no: Any) -> View:
     """One tensor where a constant mask is true, another elsewhere: both times zeros and ones."""
+    if mask not in lowering.constants:
+        raise Refusal("a choice by a mask that is computed from the input has no layer")
     rank = len(shape_of(node))
-    chosen = aligned(mask, rank)
+    chosen = aligned(lowering.constants[mask], rank)
     parts: list[Operand] = []
     for value, share, suffix in ((yes, chosen, "yes"), (no, 1 - chosen, "no")):
         found = operand(lowering, value, rank)

@@ -38,11 +38,7 @@ _SPLITS = ("split", "split_with_sizes", "chunk", "unsafe_split", "unsafe_chunk",
 def _concat(lowering: Lowering, node: Node) -> str | View:
     arguments = lowering.arguments(node)
     nodes, dim = list(arguments["tensors"]), arguments["dim"] % len(shape_of(node))
-    for number, source in enumerate(nodes):
-        if source in lowering.constants:
-            value = lowering.constants[source]
-            lowering.views[source] = lowering.constant_view(node, value, f"constant{number}")
-    views = [lowering.view(source) for source in nodes]
+    views = _views(lowering, node, nodes)
     if len(views) == 1:
         return views[0]
     if not _are_alike(views, dim) and len(shape_of(node)) in {2, 4} and dim == CHANNELS:
@@ -55,16 +51,21 @@ def _concat(lowering: Lowering, node: Node) -> str | View:
     return views[0].resized(key, dim, shape_of(node)[dim])
 
 
+def _views(lowering: Lowering, node: Node, sources: Sequence[Node]) -> list[View]:
+    """Return the tensors to put together; constants among them become layers."""
+    for number, source in enumerate(sources):
+        if source in lowering.constants:
+            value = lowering.constants[source]
+            lowering.views[source] = lowering.constant_view(node, value, f"constant{number}")
+    return [lowering.view(source) for source in sources]
+
+
 @RULES.rule("stack")
 def _stack(lowering: Lowering, node: Node) -> View:
     """Put tensors one after the other along the channels, which are then the new dimension, too."""
     arguments = lowering.arguments(node)
     nodes, dim = list(arguments["tensors"]), arguments["dim"] % len(shape_of(node))
-    for number, source in enumerate(nodes):
-        if source in lowering.constants:
-            value = lowering.constants[source]
-            lowering.views[source] = lowering.constant_view(node, value, f"constant{number}")
-    views = [lowering.view(source) for source in nodes]
+    views = _views(lowering, node, nodes)
     views[0] = last_as_channels(lowering, node, views[0], "first")
     keys = [
         lowering.arranged(node, view, views[0], f"arranged{number}")
