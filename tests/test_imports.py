@@ -19,7 +19,7 @@ GROUND = {*WORDS, "boards", "budget"}
 MAY_IMPORT = {
     "schedule": {"errors"},
     "solver": {"errors"},
-    "store": {*WORDS, "budget"},
+    "store": {*WORDS, "budget", "file_locks"},
     "network": WORDS,
     "network/rules": {"network", "errors"},
     "network/capture": {"network", "network/rules", "errors", "quiet", "user_code"},
@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "space": {"network", *WORDS, "boards"},
     "numerics": {"network", "schedule", "errors"},
     "evidence": {"network", "schedule", "errors", "whole_files"},
-    "device/mock": {"boards", "errors", "private_files"},
+    "device/mock": {"boards", "errors", "private_files", "file_locks"},
     "device/simulator": {"device/mock", "boards", "errors", "private_files"},
     "device/ttnn": {"device", "network", "numerics", *GROUND},
     "device": {

@@ -4,7 +4,6 @@ Optuna creates what is missing without a lock: of a dozen processes that meet an
 fail. One that does not use autosched (optuna-dashboard) may still be creating, so it is retried.
 """
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from autosched.file_locks import try_lock
 from autosched.store.address import Address, parse_url
 
 # Any number that other users of a PostgreSQL server are unlikely to lock.
@@ -104,13 +104,5 @@ def _directory_locked(directory: Path, timeout_s: float) -> Iterator[None]:
 def _lock(handle: int, deadline: float) -> None:
     # A file system without locks raises another error: it goes on without.
     with suppress(OSError):
-        while not _is_locked(handle) and time.monotonic() < deadline:
+        while not try_lock(handle) and time.monotonic() < deadline:
             time.sleep(_PAUSE_S)
-
-
-def _is_locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -4,7 +4,6 @@ tt-metal keeps fourteen small files for each kernel and deletes none. They are s
 that the oldest go where a process begins and nobody else uses the directory.
 """
 
-import fcntl
 import os
 import shutil
 import time
@@ -12,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from autosched.file_locks import share_lock, try_lock
 
 MOST_KERNELS = 8_000
 _PATIENCE_S = 2.0
@@ -41,9 +42,9 @@ def hold(directory: Path, most: int = MOST_KERNELS) -> None:
     descriptor = _opened(directory)
     _held[directory] = descriptor
     with suppress(OSError):
-        if _locked(descriptor):
+        if try_lock(descriptor):
             _prune(directory, most)
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        share_lock(descriptor)
 
 
 def count_kernels(directory: Path) -> int:
@@ -59,7 +60,7 @@ def empty(directory: Path) -> Emptied:
     """
     descriptor = _opened(directory)
     try:
-        if not _locked(descriptor):
+        if not try_lock(descriptor):
             return Emptied(directory, None)
         kernels = count_kernels(directory)
         for place in directory.iterdir():
@@ -73,15 +74,6 @@ def empty(directory: Path) -> Emptied:
 def _opened(directory: Path) -> int:
     directory.mkdir(parents=True, exist_ok=True)
     return os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-
-
-def _locked(descriptor: int) -> bool:
-    """Whether nobody else holds the lock; it is ours then."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _kernels(directory: Path) -> Iterator[Path]:
