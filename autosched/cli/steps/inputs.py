@@ -111,11 +111,11 @@ def _say_compared(output: Screen, found: "CaptureCheck", *, check: bool) -> None
     if worst > LIMIT:
         say(output.console, "  compared in PyTorch: each layer right, the outputs but for rounding")
         return
-    how = f"within {worst:.1g} of" if worst else "equal to"
+    how = f"differ by {worst:.1g} of their spread at most" if worst else "are the module's"
     parameters = "own" if found.drawn is None else "own and drawn"
     say(
         output.console,
-        f"  compared in PyTorch: outputs {how} the module's ({parameters} parameters)",
+        f"  compared in PyTorch: outputs {how} ({parameters} parameters)",
     )
 
 

@@ -36,14 +36,14 @@ def export_program(
             PyTorch cannot export the module for another reason.
     """
     try:
-        with _quiet(), torch.no_grad(), process_kept():
+        with export_quiet(), torch.no_grad(), process_kept():
             program = torch.export.export(module, inputs, strict=False)
             if mutates_an_alias(program):
                 program = program.run_decompositions({})
     except BaseException as error:
         if not is_of_the_user(error):
             raise
-        with _quiet():
+        with export_quiet():
             translated = _translated(error, module, inputs, name)
         raise translated from None
     return program
@@ -84,7 +84,7 @@ def _is_in_place(node: Node) -> bool:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def export_quiet() -> Iterator[None]:
     """Keep torch.export's warnings and graph dumps off the user's terminal."""
     previous = logging.root.manager.disable
     logging.disable(logging.CRITICAL)

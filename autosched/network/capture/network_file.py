@@ -26,7 +26,12 @@ import torch
 from torch import nn
 
 from autosched.errors import NetworkFileError
-from autosched.network.capture.exporting import check_tensors, first_line, is_exported
+from autosched.network.capture.exporting import (
+    check_tensors,
+    export_quiet,
+    first_line,
+    is_exported,
+)
 from autosched.network.source_places import source_of_error
 from autosched.user_code import is_of_the_user, process_kept
 
@@ -119,9 +124,17 @@ def _check_name(file: Path) -> None:
 
 def _exported(file: Path) -> dict[str, Any]:
     """What a file that torch.export.save wrote defines: its module, and the inputs it has."""
-    with _user_code(file, f"cannot be read by torch.export.load of PyTorch {torch.__version__}"):
-        program = torch.export.load(file)
-        positional, by_name = program.example_inputs or ((), {})
+    try:
+        with export_quiet(), process_kept():
+            program = torch.export.load(file)
+    except BaseException as error:
+        if not is_of_the_user(error):
+            raise
+        raise NetworkFileError(
+            f"{file.name} cannot be read by torch.export.load of PyTorch {torch.__version__}: "
+            f"{first_line(error)}. Write it again with torch.export.save of this version."
+        ) from None
+    positional, by_name = program.example_inputs or ((), {})
     if by_name or not positional:
         raise NetworkFileError(
             f"{file.name} has no example inputs, or such by name; export the module with "

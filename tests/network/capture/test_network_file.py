@@ -310,8 +310,11 @@ def test_what_torch_export_wrote_is_a_network_file(tmp_path):
     assert "net.pt2" in failure(str(path), batch=4)
 
 
-def test_a_file_that_is_no_exported_program_is_refused(write):
-    assert "cannot be read by torch.export.load" in failure(write(MODEL, "net.pt2"))
+def test_a_file_that_is_no_exported_program_is_refused(write, caplog):
+    message = failure(write(MODEL, "net.pt2"))
+    assert "cannot be read by torch.export.load" in message
+    assert "torch.export.save" in message
+    assert not caplog.records, "PyTorch logs a traceback"
 
 
 @pytest.mark.parametrize("made", ["exported", "exported.module()"])
