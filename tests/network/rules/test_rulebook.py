@@ -105,7 +105,7 @@ def written_into(x):
         (lambda x: F.pad(x, (0, 0, 0, 0, 0, 0, 1, 1)), [IMAGE], "adds to the batch"),
         (lambda x: torch.ops.aten.elu(x, 1.0, 2.0), [IMAGE], "scaled ELU"),
         (lambda x: torch.div(x, 2, rounding_mode="floor"), [IMAGE], "rounding division"),
-        (lambda x: torch.where(x > 0, x, -x), [IMAGE], "a choice by a condition that is computed"),
+        (lambda x: torch.where(x > 0, x, -x), [IMAGE], "a choice by a mask that is computed"),
         (lambda x: x.masked_fill(x > 0, 1), [IMAGE], "a mask that is computed"),
         (lambda x: x**x, [IMAGE], "base and exponent are both tensors"),
         (lambda x: x**0, [IMAGE], "to the power of 0"),
