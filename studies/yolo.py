@@ -92,23 +92,30 @@ class Head(nn.Module):
 
 
 class Detector(nn.Module):
-    """Backbone, neck and three heads at strides 8, 16 and 32."""
+    """Backbone, neck and three heads at strides 8, 16 and 32; ``width`` is the stem's channels."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = 32) -> None:
         super().__init__()
-        self.stem = nn.Sequential(Block(3, 32, 3, 2), Block(32, 64, 3, 2), CrossStage(64, 64, 1))
-        self.stage3 = nn.Sequential(Block(64, 128, 3, 2), CrossStage(128, 128, 2))
-        self.stage4 = nn.Sequential(Block(128, 256, 3, 2), CrossStage(256, 256, 2))
+        second, third, fourth, fifth = (width * 2**level for level in range(1, 5))
+        self.stem = nn.Sequential(
+            Block(3, width, 3, 2), Block(width, second, 3, 2), CrossStage(second, second, 1)
+        )
+        self.stage3 = nn.Sequential(Block(second, third, 3, 2), CrossStage(third, third, 2))
+        self.stage4 = nn.Sequential(Block(third, fourth, 3, 2), CrossStage(fourth, fourth, 2))
         self.stage5 = nn.Sequential(
-            Block(256, 512, 3, 2), CrossStage(512, 512, 1), PyramidPooling(512)
+            Block(fourth, fifth, 3, 2),
+            CrossStage(fifth, fifth, 1),
+            PyramidPooling(fifth),
         )
         self.enlarge = nn.Upsample(scale_factor=2)
-        self.top4 = CrossStage(512 + 256, 256, 1, shortcut=False)
-        self.top3 = CrossStage(256 + 128, 128, 1, shortcut=False)
-        self.down3, self.down4 = Block(128, 128, 3, 2), Block(256, 256, 3, 2)
-        self.out4 = CrossStage(128 + 256, 256, 1, shortcut=False)
-        self.out5 = CrossStage(256 + 512, 512, 1, shortcut=False)
-        self.heads = nn.ModuleList(Head(channels, 64, 128) for channels in (128, 256, 512))
+        self.top4 = CrossStage(fifth + fourth, fourth, 1, shortcut=False)
+        self.top3 = CrossStage(fourth + third, third, 1, shortcut=False)
+        self.down3, self.down4 = Block(third, third, 3, 2), Block(fourth, fourth, 3, 2)
+        self.out4 = CrossStage(third + fourth, fourth, 1, shortcut=False)
+        self.out5 = CrossStage(fourth + fifth, fifth, 1, shortcut=False)
+        self.heads = nn.ModuleList(
+            Head(channels, 4 * BINS, max(third, CLASSES)) for channels in (third, fourth, fifth)
+        )
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return the box distributions and class scores at strides 8, 16 and 32."""

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from autosched.bench.bench import Bench
 from autosched.bench.rule_baselines import RANKING_RULES, RuleBaseline
+from autosched.bench.time_shares import LAYOUT_OPS, computing_share
 from autosched.errors import SearchError, TimeUpError
 from autosched.schedule.outcomes import Rejection, TimeKind
 from autosched.schedule.schedule import Schedule
@@ -40,7 +41,6 @@ METHODS = {
 DEFAULT_METHODS = tuple(name for name in METHODS if name not in OPTUNA_SAMPLERS)
 """What is compared where nobody asks for Optuna's samplers."""
 NEAR = 0.01
-_RESHARDS = ("InterleavedToSharded", "ShardedToInterleaved", "Reshard")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class Point:
     """One trial of a method: its latency or rejection, and the method's seconds until then.
 
     ``proposal_s`` is the method's own time for this trial, without the device's; ``reshards``
-    counts the device ops that change a layout, those that ttnn inserts included.
+    counts the device ops that change a layout, those that ttnn inserts included, and
+    ``computing_share`` is what convolutions, matrix products, pools, norms and attention take.
     """
 
     latency_us: float | None
@@ -56,6 +57,7 @@ class Point:
     elapsed_s: float
     proposal_s: float = 0.0
     reshards: int = 0
+    computing_share: float | None = None
     peak_l1_bytes: int | None = None
     rejection: Rejection | None = None
 
@@ -275,7 +277,7 @@ def _points(
     if name == DEFAULT or schedule is None:
         schedule = bench.default_schedule
     timed = bench.run(schedule, name)
-    return iter([_point(timed.record, timed.seconds)])
+    return iter([_point(bench, timed.record, timed.seconds)])
 
 
 def _by_rule(bench: Bench, name: str, trials: int) -> Iterator[Point]:
@@ -287,7 +289,7 @@ def _by_rule(bench: Bench, name: str, trials: int) -> Iterator[Point]:
     for _ in range(max(trials, len(bench.network.layers))):
         timed = bench.run(schedule, name, baseline.joint)
         elapsed_s += timed.seconds
-        yield _point(timed.record, elapsed_s, proposal_s)
+        yield _point(bench, timed.record, elapsed_s, proposal_s)
         rejection = timed.record.rejection
         clock = time.perf_counter()
         if rejection is None or not baseline.reject(rejection):
@@ -317,19 +319,20 @@ def _sampled(bench: Bench, name: str, trials: int, seed: int | None) -> Iterator
         proposals.tell(selection, schedule, timed.record)
         proposal_s += time.perf_counter() - clock
         elapsed_s += timed.seconds + proposal_s
-        yield _point(timed.record, elapsed_s, proposal_s)
+        yield _point(bench, timed.record, elapsed_s, proposal_s)
         if bench.proof.is_reached(timed.record.latency_us):
             return
 
 
-def _point(record: TrialRecord, elapsed_s: float, proposal_s: float = 0.0) -> Point:
+def _point(bench: Bench, record: TrialRecord, elapsed_s: float, proposal_s: float = 0.0) -> Point:
     ran = record.rejection is None
     return Point(
         latency_us=record.latency_us if ran else None,
         kind=record.latency_kind if ran else None,
         elapsed_s=elapsed_s,
         proposal_s=proposal_s,
-        reshards=sum(op.code.startswith(_RESHARDS) for op in record.ops),
+        reshards=sum(op.code.startswith(LAYOUT_OPS) for op in record.ops),
+        computing_share=computing_share(bench.network, record.ops) if ran else None,
         peak_l1_bytes=record.peak_l1_bytes,
         rejection=record.rejection,
     )

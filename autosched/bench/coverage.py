@@ -52,8 +52,9 @@ class CoverageRow:
     ``kinds`` is the number of distinct layers, ``shared_kinds`` how many of these occur in networks
     earlier in the collection, too. ``gap`` is the best latency's distance to the lower bound of the
     probed choices as a fraction of it; ``reshards`` counts the best trial's layout changes, those
-    that ttnn inserts included. ``reason`` says why there is no latency; ``host_layers`` run on the
-    host.
+    that ttnn inserts included, ``computing_share`` is the part of the best latency that goes into
+    convolutions, matrix products, pools, norms and attention. ``reason`` says why there is no
+    latency; ``host_layers`` run on the host.
     """
 
     network: str
@@ -71,6 +72,7 @@ class CoverageRow:
     bound_kind: str | None = None
     bound_estimated_share: float | None = None
     reshards: int | None = None
+    computing_share: float | None = None
     probes_run: int = 0
     probes_reused: int = 0
     search_s: float = 0.0
@@ -176,6 +178,7 @@ def _with_result(row: CoverageRow, found: NetworkComparison) -> CoverageRow:
         bound_kind=found.bound_kind,
         bound_estimated_share=found.bound_estimated_share,
         reshards=None if best is None else best.reshards,
+        computing_share=None if best is None else best.computing_share,
         probes_run=found.probes["run"],
         probes_reused=found.probes["reused"],
         cost_model=found.cost_model,

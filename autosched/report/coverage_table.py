@@ -19,15 +19,19 @@ _NUMBERS = (
     "gain",
     "gap",
     "reshards",
+    "computing",
 )
 _COLUMNS = ("network", "input", "captured", "feasible", *_NUMBERS)
+_ON_SCREENS = tuple(name for name in _NUMBERS if name not in {"layers", "shared"})
 _REASON_WIDTH = 300
 
 LEGEND = (
     '"kinds" are distinct layers, "shared" those of them that networks above have, too, so that '
     'their probes are reused; "default" is ttnn\'s own choice for every layer; "gain" is how many '
     'times faster the best schedule is; "gap" is its distance to the proven lower bound of the '
-    'probed choices; "reshards" counts its layout changes, those that ttnn inserts included.'
+    'probed choices; "reshards" counts its layout changes, those that ttnn inserts included; '
+    '"computing" is the share of its time in convolutions, matrix products, pools, norms and '
+    "attention."
 )
 
 
@@ -35,13 +39,13 @@ def print_coverage(console: Console, rows: Sequence[CoverageRow]) -> None:
     """Print one table for each board, and the reasons of what is missing."""
     for board in _boards(rows):
         mine = [row for row in rows if row.board == board]
-        columns = ("network", *_NUMBERS)
+        columns = ("network", *_ON_SCREENS)
         table = simple_table(
-            f"{board}: latency {_kinds(mine)}{_bounds(mine)}", columns, right=_NUMBERS
+            f"{board}: latency {_kinds(mine)}{_bounds(mine)}", columns, right=_ON_SCREENS
         )
         for row in mine:
-            cells = _cells(row)
-            table.add_row(cells[0], *cells[-len(_NUMBERS) :])
+            cells = dict(zip(_COLUMNS, _cells(row), strict=True))
+            table.add_row(*(cells[name] for name in columns))
         say(console)
         console.print(table)
         for line in _reasons(mine):
@@ -116,6 +120,7 @@ def _cells(row: CoverageRow) -> tuple[str, ...]:
         "-" if row.gain is None else f"{row.gain:.2f}x",
         words.share(row.gap),
         "-" if row.reshards is None else str(row.reshards),
+        "-" if row.computing_share is None else f"{row.computing_share:.0%}",
     )
 
 

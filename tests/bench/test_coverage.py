@@ -55,6 +55,8 @@ def test_a_failing_network_does_not_stop_the_rest(studied: Studied, probed: Stor
     assert first.gain == first.default_us / first.best_us
     assert first.gap == first.best_us / first.bound_us - 1
     assert first.latency_kind is TimeKind.ESTIMATED
+    assert first.computing_share is not None
+    assert 0 < first.computing_share < 1
     # Everything was stored by an earlier study: coverage goes on where it stopped.
     assert first.probes_run == 0
     assert first.probes_reused > 0

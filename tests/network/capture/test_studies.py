@@ -10,7 +10,7 @@ from autosched.network.capture.capture import capture
 from autosched.network.capture.network_file import load_network_file
 from autosched.network.operators import Conv2d
 from tests.examples.replaced_layers import correlation, least_correlations
-from tests.examples.small_studies import CASES, SMALL, STUDIES, study_module
+from tests.examples.small_studies import CASES, SMALL, STUDIES, small_inputs, study_module
 
 REPLACED = ("efficientnet_b0", "unet_small", "yolo")
 """Gates, skips and heads; of the others, ``make soak`` replaces the layers."""
@@ -44,7 +44,7 @@ def test_studies_have_the_same_weights_every_time():
     ],
 )
 def test_a_wrong_layer_of_a_study_shows_in_an_output(name):
-    inputs = (torch.randn(SMALL[name], generator=torch.Generator().manual_seed(7)),)
+    inputs = small_inputs(name)
     network = capture(study_module(name), inputs, name)
     shown = least_correlations(network, inputs)
     assert len(shown) > 4
@@ -54,22 +54,22 @@ def test_a_wrong_layer_of_a_study_shows_in_an_output(name):
 @pytest.mark.parametrize("name", ["unet_small", "vgg_unet", "yolo"])
 def test_outputs_of_studies_are_not_lost_in_rounding(name):
     with torch.no_grad():
-        outputs = study_module(name)(torch.randn(SMALL[name]))
+        outputs = study_module(name)(*small_inputs(name))
     for output in (outputs,) if isinstance(outputs, torch.Tensor) else outputs:
         assert correlation(output.to(torch.bfloat16).float(), output) > 0.9999
 
 
 def test_weights_are_no_part_of_a_signature():
-    name, image = "resnet18", torch.zeros(SMALL["resnet18"])
-    study = capture(study_module(name), (image,), name)
-    plain = capture(resnet18(weights=None).eval(), (image,), name)
+    name, images = "resnet18", small_inputs("resnet18")
+    study = capture(study_module(name), images, name)
+    plain = capture(resnet18(weights=None).eval(), images, name)
     assert study.signature == plain.signature
 
 
-@pytest.mark.parametrize(("name", "shape"), CASES)
-def test_studies_compute_what_their_modules_do(lowered, name, shape):
+@pytest.mark.parametrize("name", CASES)
+def test_studies_compute_what_their_modules_do(lowered, name):
     """At a small size, which changes no layer's parameters."""
-    lowered(study_module(name), torch.randn(shape))
+    lowered(study_module(name), *small_inputs(name))
 
 
 def test_every_study_is_compared_with_its_module():
