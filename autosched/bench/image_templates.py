@@ -6,6 +6,7 @@ from autosched.network.operators import (
     Binary,
     Concat,
     Crop,
+    Gather,
     GlobalAvgPool2d,
     GroupNorm,
     HostOp,
@@ -173,6 +174,27 @@ def pad(make: NetworkMaker) -> str:
     )
     sides = (height + top + bottom, width + left + right)
     return make.add(Pad(padding), (source,), (batch, channels, *sides))
+
+
+def gather(make: NetworkMaker) -> str:
+    """Add an image padded by reflection, rolled or mirrored."""
+    source = make.image()
+    batch, channels, *sides = make.shape(source)
+    rows, columns = (_taken(make, size) for size in sides)
+    return make.add(Gather(rows, columns), (source,), (batch, channels, len(rows), len(columns)))
+
+
+def _taken(make: NetworkMaker, size: int) -> tuple[int, ...]:
+    lines = list(range(size))
+    match make.random.choice(("reflect", "roll", "mirror")):
+        case "reflect":
+            border = min(make.random.choice((1, 1, 3)), size - 1)
+            lines = [abs(line) for line in range(-border, size)] + lines[-2 : -2 - border : -1]
+        case "roll":
+            lines = lines[size // 2 :] + lines[: size // 2]
+        case _:
+            lines.reverse()
+    return tuple(lines)
 
 
 def upsample(make: NetworkMaker) -> str:

@@ -33,6 +33,7 @@ TEMPLATES: tuple[tuple[int, Template], ...] = (
     (5, image_templates.concat),
     (3, image_templates.channel_slice),
     (2, image_templates.crop),
+    (2, image_templates.gather),
     (2, image_templates.pad),
     (4, image_templates.upsample),
     (2, image_templates.pixel_shuffle),

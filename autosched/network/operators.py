@@ -224,6 +224,22 @@ class Pad(Operator):
 
 
 @dataclass(frozen=True)
+class Gather(Operator):
+    """Rows and columns of an image by their numbers, some of them several times or never.
+
+    Padding by reflection, rolling and mirroring are such; (N, C, H, W) becomes (N, C, number of
+    ``rows``, number of ``columns``).
+    """
+
+    family: ClassVar[str] = "images"
+    takes_images: ClassVar[bool] = True
+    leaves_rows: ClassVar[bool] = True
+
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Upsample(Operator):
     """Enlargement by whole factors (height, width): ``mode`` is "nearest" or "bilinear".
 
@@ -377,6 +393,7 @@ LayerOp = (
     | Slice
     | Crop
     | Pad
+    | Gather
     | Upsample
     | PixelShuffle
     | Softmax

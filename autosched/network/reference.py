@@ -18,6 +18,7 @@ from autosched.network.operators import (
     Conv2d,
     ConvTranspose2d,
     Crop,
+    Gather,
     GlobalAvgPool2d,
     GroupNorm,
     HostOp,
@@ -217,6 +218,12 @@ def _(_op: Constant, _sources: Sequence[torch.Tensor], weights: Weights) -> torc
 @_compute.register
 def _(op: Pad, sources: Sequence[torch.Tensor], _weights: None) -> torch.Tensor:
     return _padded(sources[0], op.padding)
+
+
+@_compute.register
+def _(op: Gather, sources: Sequence[torch.Tensor], _weights: None) -> torch.Tensor:
+    rows, columns = torch.tensor(op.rows), torch.tensor(op.columns)
+    return sources[0][:, :, rows[:, None], columns]
 
 
 @_compute.register

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from autosched.network.graph import Layer
 from autosched.network.left_layouts import sliced
-from autosched.network.operators import Binary, Concat, Pad, PixelShuffle, Slice, Upsample
+from autosched.network.operators import Binary, Concat, Gather, Pad, PixelShuffle, Slice, Upsample
 from autosched.schedule.configurations import EltwiseConfig, FixedConfig, LayerConfig
 from autosched.schedule.tensors import DataType, Memory, PageLayout, ShardLayout, TensorLayout
 from autosched.space.formats import LayerFormats
@@ -29,7 +29,7 @@ def is_image_layer(layer: Layer, formats: LayerFormats) -> bool:
     """Return whether :func:`image_candidates` knows the layer."""
     if isinstance(layer.op, Binary):
         return len(set(formats.input_shapes(layer))) > 1
-    return isinstance(layer.op, Concat | Slice | Upsample | Pad | PixelShuffle)
+    return isinstance(layer.op, Concat | Slice | Upsample | Pad | Gather | PixelShuffle)
 
 
 def image_candidates(

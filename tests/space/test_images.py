@@ -8,6 +8,7 @@ from autosched.network.graph import Layer, Network
 from autosched.network.operators import (
     Binary,
     Concat,
+    Gather,
     Input,
     LayerOp,
     Pad,
@@ -120,7 +121,7 @@ def test_each_core_enlarges_its_own_shard() -> None:
     assert found[2].config == FixedConfig(replace(ROWS_OF_HEIGHTS, shard_shape=(192, 64)))
 
 
-@pytest.mark.parametrize("op", [Pad((1, 1, 1, 1)), PixelShuffle(2)])
+@pytest.mark.parametrize("op", [Pad((1, 1, 1, 1)), PixelShuffle(2), Gather((1, 0), (0, 0))])
 def test_padding_and_pixel_shuffle_go_through_dram(op: LayerOp) -> None:
     layer = layer_of(op, image(16, 32), image(64))
     assert options_of(layer, [HEIGHTS]) == [

@@ -6,11 +6,12 @@ ttnn enlarges and pads images as (N, H, W, C) in rows rather than tiles.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 import ttnn
 
-from autosched.device.ttnn.calls import Call, Tensor, flattened, reshard, rows_in_dram
+from autosched.device.ttnn.calls import Call, Tensor, flattened, remembered, reshard, rows_in_dram
 from autosched.device.ttnn.ttnn_types import layout_of, memory_config
-from autosched.network.operators import Concat, Crop, Pad, PixelShuffle, Slice, Upsample
+from autosched.network.operators import Concat, Crop, Gather, Pad, PixelShuffle, Slice, Upsample
 from autosched.schedule.configurations import FixedConfig
 from autosched.schedule.tensors import TILE, PageLayout
 
@@ -62,6 +63,29 @@ def _run_pad(call: Call) -> Tensor:
     image = _image(rows_in_dram(call.inputs[0]), call.input_shape)
     padded = ttnn.pad(image, [(0, 0), (top, bottom), (left, right), (0, 0)], 0.0)
     return flattened(padded)
+
+
+def _run_gather(call: Call) -> Tensor:
+    """Look each pixel up as ttnn looks up embeddings: by its number in a table of rows."""
+    call.config_of(FixedConfig)
+    numbers = remembered(call, (call.layer.name,), lambda: (_numbers_of_pixels(call), None))[0]
+    batch, channels, height, width = call.input_shape
+    table = ttnn.reshape(rows_in_dram(call.inputs[0]), (1, 1, batch * height * width, channels))
+    return flattened(ttnn.embedding(numbers, table, layout=ttnn.ROW_MAJOR_LAYOUT))
+
+
+def _numbers_of_pixels(call: Call) -> Tensor:
+    op, (batch, _, height, width) = call.op(Gather), call.input_shape
+    rows, columns = torch.tensor(op.rows), torch.tensor(op.columns)
+    images = torch.arange(batch) * height * width
+    numbers = images[:, None, None] + rows[:, None] * width + columns
+    return ttnn.from_torch(
+        numbers.reshape(1, -1).to(torch.int32),
+        dtype=ttnn.uint32,
+        layout=ttnn.ROW_MAJOR_LAYOUT,
+        device=call.context.device,
+        memory_config=ttnn.DRAM_MEMORY_CONFIG,
+    )
 
 
 def _run_pixel_shuffle(call: Call) -> Tensor:
@@ -121,6 +145,7 @@ CALLS: Mapping[type, Callable[[Call], Tensor]] = {
     Slice: _run_slice,
     Crop: _run_crop,
     Pad: _run_pad,
+    Gather: _run_gather,
     PixelShuffle: _run_pixel_shuffle,
     Upsample: _run_upsample,
 }

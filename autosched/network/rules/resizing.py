@@ -14,7 +14,7 @@ import torch
 from torch.fx import Node
 
 from autosched.network.graph import Weights
-from autosched.network.operators import Constant, Conv2d, Matmul, Upsample
+from autosched.network.operators import Constant, Conv2d, Gather, Matmul, Upsample
 from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook, operator_name, shape_of
 from autosched.network.rules.views import View
 
@@ -152,10 +152,20 @@ def between_matrices(
             together = torch.kron(together, matrix)
         sizes = [len(matrix) for matrix in matrices]
         return _of_pixels(lowering, node, view, together, sizes)
+    taken = [_taken(matrix) for matrix in matrices]
+    if len(taken) == 2 and all(taken):
+        inputs, shape = [lowering.image(source).key], (*view.shape[:2], *map(len, taken))
+        return View.whole(lowering.add(node, Gather(*taken), inputs, shape=shape), shape)
     for number, matrix in enumerate(matrices):
         lowering.views[node] = view
         view = _along(lowering, node, number + 2, matrix, "" if number else "rows")
     return view
+
+
+def _taken(matrix: torch.Tensor) -> tuple[int, ...]:
+    """Return which column each row of a matrix takes as it is; nothing if one does more."""
+    is_one = (matrix == 1) & (matrix.abs().sum(1, keepdim=True) == 1)
+    return tuple(is_one.int().argmax(1).tolist()) if bool(is_one.any(1).all()) else ()
 
 
 def _of_pixels(

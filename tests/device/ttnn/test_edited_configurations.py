@@ -17,6 +17,7 @@ from autosched.network.operators import (
     Conv2d,
     ConvTranspose2d,
     Crop,
+    Gather,
     GlobalAvgPool2d,
     GroupNorm,
     HostOp,
@@ -281,6 +282,7 @@ CASES = {
     ),
     "crop": fixed(Crop((0, 16, 1), (0, 16, 1)), (IMAGE,), HALF, DRAM_TILE),
     "padding": fixed(Pad((0, 0, 0, 32)), (IMAGE,), (1, 64, 32, 64), ROWS_IN_DRAM),
+    "gather": fixed(Gather((1, 0), (3, 2, 2)), (IMAGE,), (1, 64, 2, 3), ROWS_IN_DRAM),
     "pixel shuffle": fixed(PixelShuffle(2), (IMAGE,), (1, 16, 64, 64), ROWS_IN_DRAM),
     "upsampling": fixed(Upsample("nearest", (2, 2)), (IMAGE,), (1, 64, 64, 64), ROWS_IN_DRAM),
     "upsampling in shards": fixed(

@@ -16,6 +16,7 @@ from autosched.network.operators import (
     Conv2d,
     ConvTranspose2d,
     Crop,
+    Gather,
     Input,
     LayerOp,
     Output,
@@ -170,6 +171,22 @@ def test_padding_and_pixel_shuffle_leave_rows(worker: WorkerDevice, batch: int) 
     outcome = probed(worker, PixelShuffle(3), [before], image(4, 48, batch), config, ROWS_IN_DRAM)
     assert outcome.output_layout == ROWS_IN_DRAM
     assert rows_and_columns(outcome) == (batch * 48**2, 4)
+
+
+@pytest.mark.parametrize("source", [DRAM_8B, ROWS_IN_DRAM])
+def test_pixels_are_looked_up_in_one_op(worker: WorkerDevice, source: TensorLayout) -> None:
+    op, config = Gather((2, 1, 0, 1), (1, 0, 3)), FixedConfig(ROWS_IN_DRAM)
+    outcome = probed(worker, op, [image(36, 8, 2)], (2, 36, 4, 3), config, source)
+    assert outcome.output_layout == ROWS_IN_DRAM
+    assert rows_and_columns(outcome) == (2 * 12, 36)
+    assert [op.code for op in outcome.ops][-1] == "EmbeddingsDeviceOperation"
+
+
+def test_the_numbers_of_many_pixels_fit_in_l1(worker: WorkerDevice) -> None:
+    lines = (3, 2, 1, *range(256), 254, 253, 252)
+    shape, config = (1, 3, 262, 262), FixedConfig(ROWS_IN_DRAM)
+    outcome = probed(worker, Gather(lines, lines), [image(3, 256)], shape, config, ROWS_IN_DRAM)
+    assert rows_and_columns(outcome) == (262**2, 3)
 
 
 def test_the_pixel_shuffle_is_pytorchs() -> None:

@@ -5,7 +5,7 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
 from autosched.errors import UnsupportedOperatorError
 from autosched.network.capture.capture import capture
-from autosched.network.operators import Constant, Conv2d, Matmul, Upsample
+from autosched.network.operators import Constant, Conv2d, Gather, Matmul, Upsample
 from autosched.network.rules import resizing as resizing_rules
 
 
@@ -52,12 +52,25 @@ def test_a_small_image_is_multiplied_by_one_matrix(lowered, resize, batch):
     assert Upsample not in kinds(network)
 
 
+TAKEN = ("fraction nearest", "fraction exact", "reflected", "replicated", "circular")
+
+
 @pytest.mark.parametrize("resize", RESIZES.values(), ids=RESIZES)
 def test_a_large_image_is_multiplied_by_rows_and_columns(lowered, resize, monkeypatch):
     monkeypatch.setattr(resizing_rules, "_MAX_ELEMENTS", 100)
     network = lowered(Resize(resize), torch.randn(2, 3, 10, 12))
     assert Matmul not in kinds(network)
-    assert sum(isinstance(layer.op, Conv2d) for layer in network) == 4
+    taken = resize in [RESIZES[name] for name in TAKEN]
+    assert sum(isinstance(layer.op, Conv2d) for layer in network) == (2 if taken else 4)
+    assert (Gather in kinds(network)) is taken
+
+
+def test_a_taken_row_is_one_and_whole():
+    taken = resizing_rules._taken
+    assert taken(torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])) == (1, 0, 1)
+    assert taken(torch.tensor([[0.0, 1.0], [0.5, 0.5]])) == ()
+    assert taken(torch.tensor([[1.0, 1e-3]])) == ()
+    assert taken(torch.tensor([[0.0, 0.0]])) == ()
 
 
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
