@@ -9,7 +9,14 @@ from typing import Any, cast
 from autosched.errors import ScheduleError
 from autosched.export.ttnn_values import SLICE_TYPES
 from autosched.network.graph import Network, in_execution_order
-from autosched.network.legal_values import CONVERT_TO_HWC, Fault, eltwise_faults, layer_faults
+from autosched.network.legal_values import (
+    CONVERT_TO_CHW,
+    CONVERT_TO_HWC,
+    TRANSPOSE,
+    Fault,
+    eltwise_faults,
+    layer_faults,
+)
 from autosched.schedule.configurations import (
     HOST_METHOD,
     Conv2dConfig,
@@ -39,7 +46,7 @@ CONV_SLICINGS = ("l1_full", *POOL_SLICINGS)
 MATMUL_OUTPUTS = ("dram", "l1", "width", "height", "block")
 SHARDED_LAYOUTS = (ShardLayout.HEIGHT, ShardLayout.WIDTH, ShardLayout.BLOCK)
 FLOAT_TYPES = (DataType.BFLOAT16, DataType.BFLOAT8_B, DataType.BFLOAT4_B, DataType.FLOAT32)
-INPUT_METHODS = ("", "permute", CONVERT_TO_HWC, HOST_METHOD)
+METHODS = ("", "permute", CONVERT_TO_HWC, TRANSPOSE, CONVERT_TO_CHW, HOST_METHOD)
 _BLOCK_FLOATS = (DataType.BFLOAT8_B, DataType.BFLOAT4_B)
 
 
@@ -187,7 +194,7 @@ def _config_faults(config: LayerConfig) -> Iterator[Fault]:
         yield from eltwise_faults(config)
         yield from _layout_faults(config.layout, "layout.")
     elif isinstance(config, FixedConfig):
-        yield from _choice(config, "method", INPUT_METHODS)
+        yield from _choice(config, "method", METHODS)
         yield from _layout_faults(config.output, "output.")
 
 

@@ -4,7 +4,7 @@ A device is not asked. What depends on the layouts that tensors have when the la
 lowering refuses.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autosched.network.graph import Layer
@@ -33,9 +33,11 @@ from autosched.schedule.configurations import (
     MatmulConfig,
     PoolConfig,
 )
-from autosched.schedule.tensors import Memory, PageLayout, ShardLayout, TensorLayout
+from autosched.schedule.tensors import TILE, Memory, PageLayout, ShardLayout, TensorLayout
 
 CONVERT_TO_HWC = "convert_to_hwc"
+CONVERT_TO_CHW, TRANSPOSE = "convert_to_chw", "transpose"
+"""Ways of an image's channels from last to first, besides a permutation of rows."""
 _INPUT_METHODS = ("", "permute")
 _CONFIGURATIONS: Mapping[type, type] = {
     Conv2d: Conv2dConfig,
@@ -165,7 +167,21 @@ def _methods(layer: Layer) -> tuple[str, ...]:
         return (HOST_METHOD,)
     if isinstance(layer.op, Input):
         return (*_INPUT_METHODS, CONVERT_TO_HWC) if is_image(layer.shape) else _INPUT_METHODS
+    if isinstance(layer.op, Output) and is_image(layer.shape):
+        return ("", *channels_first_methods(layer.shape))
     return ("",)
+
+
+def channels_first_methods(shape: Sequence[int]) -> tuple[str, ...]:
+    """Return the ways of handing back an image (N, C, H, W) besides a permutation of its rows.
+
+    Both turn tiles, all pixels at once: several images only where they have one channel, or where
+    tiles end with each image. ttnn's own conversion takes a tile's channels at most.
+    """
+    batch, channels, height, width = shape
+    together = batch == 1 or channels == 1
+    found = [TRANSPOSE] if together or height * width % TILE == 0 else []
+    return (*found, CONVERT_TO_CHW) if together and channels <= TILE else tuple(found)
 
 
 def _is_rows_in_height_shards(layout: TensorLayout) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from autosched.network.graph import Layer
 from autosched.network.left_layouts import is_image, is_mean, left_layout
+from autosched.network.legal_values import CONVERT_TO_CHW, TRANSPOSE, channels_first_methods
 from autosched.network.operators import (
     Binary,
     GlobalAvgPool2d,
@@ -106,11 +107,37 @@ def _fixed_options(
         host = host_config(layer, formats)
         return [Option(host if on_host else _as_left(layer, formats, inputs), inputs)]
     (layouts,) = sources
+    if isinstance(layer.op, Output) and is_image(layer.shape):
+        return _image_output_options(layer, formats, layouts)
     taken = layouts if isinstance(layer.op, Output) else _tiles_or_rows_in_dram(layouts)
     return [
         Option(_as_left(layer, formats, (layout,)), (layout,))
         for layout in _distinct([*_dram(_tiles(layouts) or layouts), *taken])
     ]
+
+
+def _image_output_options(
+    layer: Layer, formats: LayerFormats, layouts: Sequence[TensorLayout]
+) -> list[Option]:
+    """Return the ways to PyTorch's order: rows permuted, or tiles turned, from where they lie."""
+    in_dram = _dram(_tiles(layouts) or layouts)
+    methods = channels_first_methods(layer.shape)
+    found = [
+        Option(_as_left(layer, formats, (layout,)), (layout,))
+        for layout in _distinct([*in_dram, *layouts])
+    ]
+    if TRANSPOSE in methods:
+        found += [Option(FixedConfig(method=TRANSPOSE), (layout,)) for layout in in_dram]
+    if CONVERT_TO_CHW in methods:
+        batch, _, height, width = layer.shape
+        found += [
+            Option(FixedConfig(method=CONVERT_TO_CHW), (layout,))
+            for layout in _tiles(layouts)
+            if layout.sharding is ShardLayout.HEIGHT
+            and layout.shard_shape is not None
+            and layout.shard_shape[0] * layout.cores == batch * height * width
+        ]
+    return found
 
 
 def _as_left(layer: Layer, formats: LayerFormats, inputs: tuple[TensorLayout, ...]) -> FixedConfig:

@@ -5,7 +5,7 @@ import pytest
 
 from autosched.boards import find_board
 from autosched.network.graph import Layer
-from autosched.network.legal_values import layer_faults
+from autosched.network.legal_values import channels_first_methods, layer_faults
 from autosched.network.operators import (
     Binary,
     Conv2d,
@@ -81,6 +81,7 @@ def faults(op: LayerOp, config: LayerConfig, shape: tuple[int, ...] = IMAGE) -> 
         (Input(), FixedConfig(method="host"), "method is 'host'; legal is '' or 'permute' or 'co"),
         (Input(), FixedConfig(ROWS, "convert_to_hwc"), "output is .*; legal is height shards of"),
         (Output(), FixedConfig(ROWS), "output.page is 'row_major'; legal is tile: an image is"),
+        (Output(), FixedConfig(method="convert_to_chw"), "method is 'convert_to_chw'; legal is ''"),
     ],
 )
 def test_what_an_operator_would_ignore_is_refused(
@@ -102,12 +103,30 @@ def test_what_an_operator_would_ignore_is_refused(
         (Input(), FixedConfig(method="permute"), VECTOR),
         (Output(), FixedConfig(TensorLayout(Memory.L1)), IMAGE),
         (Output(), FixedConfig(ROWS), VECTOR),
+        (Output(), FixedConfig(method="transpose"), IMAGE),
+        (Output(), FixedConfig(method="convert_to_chw"), (1, 2, 5, 7)),
     ],
 )
 def test_what_an_operator_has_is_legal(
     op: LayerOp, config: LayerConfig, shape: tuple[int, ...]
 ) -> None:
     assert not faults(op, config, shape)
+
+
+@pytest.mark.parametrize(
+    ("shape", "methods"),
+    [
+        ((1, 32, 5, 7), ("transpose", "convert_to_chw")),
+        ((1, 33, 5, 7), ("transpose",)),
+        ((4, 1, 5, 7), ("transpose", "convert_to_chw")),
+        ((4, 2, 8, 8), ("transpose",)),
+        ((4, 2, 5, 7), ()),
+    ],
+)
+def test_several_images_are_turned_at_once_where_nothing_mixes_them(
+    shape: tuple[int, ...], methods: tuple[str, ...]
+) -> None:
+    assert channels_first_methods(shape) == methods
 
 
 @pytest.mark.parametrize("op", [THREE, ONE, TURNED, Conv2d(64, 64, (1, 1), (2, 2))])

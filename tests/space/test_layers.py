@@ -11,6 +11,7 @@ from autosched.network.operators import (
     HostView,
     Input,
     LayerNorm,
+    Output,
     Permute,
     Reshape,
     Softmax,
@@ -192,6 +193,18 @@ def test_a_host_layer_reads_from_dram_and_leaves_bfloat16_there() -> None:
     assert option.input_layouts is not None
     assert [layout.memory for layout in option.input_layouts] == [Memory.DRAM, Memory.DRAM]
     assert not any(layout.is_sharded for layout in option.input_layouts)
+
+
+def test_an_image_is_handed_back_by_turning_rows_or_tiles() -> None:
+    uneven = replace(HEIGHTS, shard_shape=(HEIGHTS.shard_shape[0] + 32, 64))  # type: ignore[index]
+    found = options_alone(Layer("y", Output(), ("x",), (1, 16, 16, 16)), [HEIGHTS, BLOCKS, uneven])
+    assert found == [
+        *(Option(FixedConfig(), (place,)) for place in (DRAM_8B, HEIGHTS, BLOCKS, uneven)),
+        Option(FixedConfig(method="transpose"), (DRAM_8B,)),
+        Option(FixedConfig(method="convert_to_chw"), (HEIGHTS,)),
+    ]
+    mixed = options_alone(Layer("y", Output(), ("x",), (2, 64, 5, 5)), [HEIGHTS])
+    assert {option.config for option in mixed} == {FixedConfig()}
 
 
 def test_what_comes_in_rows_is_taken_in_rows_and_in_tiles() -> None:

@@ -1,14 +1,14 @@
 """The ttnn calls of a network's inputs, outputs and constants."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import ttnn
 
-from autosched.device.ttnn.calls import Call, Tensor, to_nchw
+from autosched.device.ttnn.calls import Call, Tensor, reshaped, to_nchw
 from autosched.device.ttnn.ttnn_types import DATA_TYPES, PAGE_LAYOUTS, memory_config
 from autosched.network.left_layouts import is_image
-from autosched.network.legal_values import CONVERT_TO_HWC
+from autosched.network.legal_values import CONVERT_TO_CHW, CONVERT_TO_HWC, TRANSPOSE
 from autosched.network.operators import Constant, Input, Output
 from autosched.schedule.configurations import FixedConfig
 from autosched.schedule.tensors import Memory, PageLayout, ShardLayout, TensorLayout
@@ -73,10 +73,27 @@ def _run_output(call: Call) -> Tensor:
     (tensor,) = call.inputs
     if not is_image(call.layer.shape):
         return tensor
-    image = to_nchw(tensor, call.layer.shape)
+    if config.method == CONVERT_TO_CHW:
+        shards = ttnn.experimental.convert_to_chw(tensor, dtype=ttnn.bfloat16)
+        return ttnn.to_memory_config(shards, memory_config(config.output))
+    image = (
+        _turned(tensor, call.layer.shape)
+        if config.method == TRANSPOSE
+        else to_nchw(tensor, call.layer.shape)
+    )
     if config.output.memory is Memory.L1:
         image = ttnn.to_memory_config(image, memory_config(config.output))
     return image
+
+
+def _turned(tensor: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return an image in PyTorch's order of elements by turning its tiles."""
+    batch, channels, height, width = shape
+    pixels = (1, 1, batch * height * width, channels)
+    if batch > 1 and channels > 1:
+        pixels = (batch, 1, height * width, channels)
+    turned = ttnn.transpose(reshaped(tensor, pixels), -2, -1)
+    return ttnn.to_layout(turned, ttnn.ROW_MAJOR_LAYOUT)
 
 
 CALLS: Mapping[type, Callable[[Call], Tensor]] = {

@@ -65,6 +65,17 @@ def images(batch: int, height: int = 32, width: int = 32) -> Network:
     return with_weights(Network(f"images{batch}x{height}x{width}", layers))
 
 
+def class_map() -> Network:
+    """Two channels of pixels, few enough to be turned at once."""
+    shape, conv = (1, 2, 32, 32), Conv2d(3, 2, (3, 3), padding=(1, 1, 1, 1))
+    layers = (
+        Layer("x", Input(), (), (1, 3, 32, 32)),
+        Layer("conv", conv, ("x",), shape),
+        Layer("y", Output(), ("conv",), shape),
+    )
+    return with_weights(Network("class_map", layers))
+
+
 @dataclass(frozen=True)
 class Way:
     """A schedule that goes one way at one layer."""
@@ -115,7 +126,8 @@ def chosen_ways(joint: JointProblem) -> Iterator[Way]:
                 way = f"input by {config.method}, {config.output.sharding}"
             elif isinstance(op, Output):
                 layout = choice.input_layouts[0]
-                way = f"output from {layout.memory} {layout.sharding} {layout.page}"
+                taken = f"{layout.memory} {layout.sharding} {layout.page}"
+                way = f"output by {config.method or 'rows'} from {taken}"
             elif isinstance(config, Conv2dConfig) and config.fold_input:
                 way = f"folded stem, {choice.sharding}"
             else:
@@ -143,8 +155,8 @@ def executed_in(place: Path) -> dict[str, Any]:
     with ExitStack() as devices:
         mock = devices.enter_context(WorkerDevice(BOARD))
         ways = list(sliced_ways())
-        for batch in (1, 2):
-            ways += chosen_ways(joint_of(images(batch), mock, place))
+        for network in (images(1), images(2), class_map()):
+            ways += chosen_ways(joint_of(network, mock, place))
         runnable = []
         for way in ways:
             mock.load(way.network)
@@ -189,8 +201,10 @@ def test_each_way_is_right(ways: dict[str, Any]):
     [
         "input by permute",
         "input by convert_to_hwc",
-        "output from l1",
-        "output from dram",
+        "output by rows from l1",
+        "output by rows from dram",
+        "output by transpose",
+        "output by convert_to_chw",
         *(f"{name} in dram_{axis}" for name in SLICED for axis in ("height", "width")),
         "folded stem",
         "host layer",
