@@ -127,6 +127,8 @@ class MobileViT(nn.Sequential):
 
 torch.manual_seed(0)
 
-# Attention that tells its tokens apart.
-model = init_unit_variance(MobileViT(), torch.randn(2, 3, 256, 256), gains={"*.qkv": 2})
+# Attention tells its tokens apart, and counts for more than the convolutions it goes beside.
+model = init_unit_variance(
+    MobileViT(), torch.randn(2, 3, 256, 256), gains={"*.qkv": 2, "*.leave.1": 3}
+)
 input_shape = (1, 3, 256, 256)

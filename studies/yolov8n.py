@@ -22,8 +22,11 @@ class DecodedDetector(nn.Module):
         super().__init__()
         self.detect = Detector(width=16)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return (batch, 4 + classes, cells): centre, width and height in pixels, then scores."""
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return each cell's box, (batch, 4, cells), and its scores, (batch, classes, cells).
+
+        A box is a centre, a width and a height in pixels.
+        """
         outputs = self.detect(x)
         maps = [torch.cat(pair, 1) for pair in zip(outputs[::2], outputs[1::2], strict=True)]
         cells = torch.cat([one.flatten(2) for one in maps], 2)
@@ -35,7 +38,7 @@ class DecodedDetector(nn.Module):
         centres, strides = _cells(maps)
         left_top, right_bottom = centres - first, centres + last
         boxes = torch.cat([(left_top + right_bottom) / 2, right_bottom - left_top], 1) * strides
-        return torch.cat([boxes, scores.sigmoid()], 1)
+        return boxes, scores.sigmoid()
 
 
 def _cells(maps: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -51,5 +54,6 @@ def _cells(maps: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
 
 torch.manual_seed(0)
 
-model = init_unit_variance(DecodedDetector(), torch.randn(2, 3, 320, 320))
+# Distributions with a peak, whose expectations differ from cell to cell.
+model = init_unit_variance(DecodedDetector(), torch.randn(2, 3, 320, 320), gains={"*.boxes.2": 4})
 input_shape = (1, 3, 640, 640)
