@@ -46,7 +46,7 @@ CONV_SLICINGS = ("l1_full", *POOL_SLICINGS)
 MATMUL_OUTPUTS = ("dram", "l1", "width", "height", "block")
 SHARDED_LAYOUTS = (ShardLayout.HEIGHT, ShardLayout.WIDTH, ShardLayout.BLOCK)
 FLOAT_TYPES = (DataType.BFLOAT16, DataType.BFLOAT8_B, DataType.BFLOAT4_B, DataType.FLOAT32)
-METHODS = ("", "permute", CONVERT_TO_HWC, TRANSPOSE, CONVERT_TO_CHW, HOST_METHOD)
+FIXED_METHODS = ("", "permute", CONVERT_TO_HWC, TRANSPOSE, CONVERT_TO_CHW, HOST_METHOD)
 _BLOCK_FLOATS = (DataType.BFLOAT8_B, DataType.BFLOAT4_B)
 
 
@@ -194,7 +194,7 @@ def _config_faults(config: LayerConfig) -> Iterator[Fault]:
         yield from eltwise_faults(config)
         yield from _layout_faults(config.layout, "layout.")
     elif isinstance(config, FixedConfig):
-        yield from _choice(config, "method", METHODS)
+        yield from _choice(config, "method", FIXED_METHODS)
         yield from _layout_faults(config.output, "output.")
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from autosched.export.validation import METHODS
+from autosched.export.validation import FIXED_METHODS
 from autosched.schedule.configurations import (
     ComputeConfig,
     Conv2dConfig,
@@ -177,7 +177,7 @@ configs = st.one_of(
     _matmuls,
     _pools,
     layouts().map(lambda layout: EltwiseConfig(layout.dtype, layout)),
-    st.builds(FixedConfig, layouts(), st.sampled_from(METHODS)),
+    st.builds(FixedConfig, layouts(), st.sampled_from(FIXED_METHODS)),
 )
 
 
