@@ -19,6 +19,7 @@ from autosched.network.capture.rewrites import (
     rejoin_slices,
     remove_dead,
 )
+from autosched.network.capture.whole_heads import widen_heads
 from autosched.network.draft_graph import Draft, DraftGraph, UnsupportedOperator
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Input, LayerOp, Output
@@ -35,6 +36,7 @@ _REWRITES = (
     fold_batch_norms,
     fuse_activations,
     fold_flattening,
+    widen_heads,
 )
 
 
