@@ -108,6 +108,7 @@ def bench(  # noqa: PLR0913 - one parameter per option
 COVERAGE_EXAMPLES = (
     "autosched coverage --board n150 --board p150 --effort quick -o docs/coverage.md",
     "autosched coverage studies/resnet50.py net.py --trials 3",
+    "autosched coverage studies/resnet18.py studies/vgg16.py --side 32 --batch 16",
 )
 
 
@@ -125,6 +126,9 @@ def coverage(  # noqa: PLR0913 - one parameter per option
         list[str] | None, typer.Option(metavar="NAME", help="Board; may be given several times.")
     ] = None,
     batch: options.Batch = None,
+    side: Annotated[
+        int | None, typer.Option(min=1, help="Rows and columns that images are cut to.")
+    ] = None,
     allow_host: options.AllowHost = False,
     device: options.DeviceOption = "auto",
     trials: Annotated[
@@ -149,6 +153,7 @@ def coverage(  # noqa: PLR0913 - one parameter per option
         nets=tuple(nets or ()),
         boards=tuple(board or ["n150"]),
         batch=batch,
+        side=side,
         allow_host=allow_host,
         device=device,
         trials=trials,

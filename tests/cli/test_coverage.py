@@ -40,6 +40,20 @@ def test_one_that_fails_does_not_stop_the_rest(
     assert "autosched coverage bad.py" in page
 
 
+def test_images_may_be_smaller_than_the_files(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\nmodel = nn.Conv2d(3, 8, 3)\ninput_shape = (1, 3, 64, 64)\n"
+    )
+    done = invoke(
+        "coverage", "net.py", "--side", "16", "--batch", "2", "--trials", "1", "--jobs", "1",
+        "--device", "mock", "--storage", f"sqlite:///{tmp_path}/c.sqlite3", "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    (row,) = done.json["rows"]
+    assert row["inputs"] == [[2, 3, 16, 16]]
+    assert row["feasible"]
+
+
 def test_nothing_captured_is_an_error(invoke: Invoke, tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text(BAD)
     url = f"sqlite:///{tmp_path}/c.sqlite3"

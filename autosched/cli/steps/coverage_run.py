@@ -9,13 +9,13 @@ from autosched.bench.comparison import MethodResult
 from autosched.bench.coverage import Captured, CoverageRow, capture_timed, cover
 from autosched.boards import Board, find_board
 from autosched.cli import exits, hints
-from autosched.cli.steps.inputs import captured_network as capture_file
-from autosched.cli.steps.inputs import describe_device
+from autosched.cli.steps.inputs import captured_file, describe_device, loaded_file
 from autosched.cli.steps.search_session import GoingOn, interruptible
 from autosched.device.machine import choose_device
 from autosched.device.pool import open_pool
 from autosched.errors import NetworkFileError, ScheduleError, SearchError
 from autosched.network.capture.network_file import split_path
+from autosched.network.graph import Network
 from autosched.probing.probe_book import Phase, ProbeCounts
 from autosched.report import words
 from autosched.report.coverage_table import coverage_markdown, print_coverage
@@ -43,6 +43,7 @@ class CoverageRequest:
     markdown: str | None
     allow_host: bool = False
     jobs: int | None = None
+    side: int | None = None
 
     def check(self) -> None:
         """Refuse what can be refused before anything slow is done.
@@ -82,6 +83,8 @@ class CoverageRequest:
         parts = [word for board in self.boards for word in ("--board", board)]
         if self.batch is not None:
             parts += ["--batch", str(self.batch)]
+        if self.side is not None:
+            parts += ["--side", str(self.side)]
         if self.allow_host:
             parts.append("--allow-host")
         if self.trials is not None:
@@ -184,10 +187,15 @@ def _write(request: CoverageRequest, rows: Sequence[CoverageRow]) -> None:
 
 
 def _captured(output: Screen, net: str, request: CoverageRequest) -> Captured:
-    return capture_timed(
-        hints.network_name(net),
-        lambda: capture_file(output, net, request.batch, allow_host=request.allow_host),
-    )
+    def capture() -> Network:
+        from autosched.network.capture.network_file import with_smaller_images
+
+        loaded = loaded_file(output, net, request.batch)
+        if request.side is not None:
+            loaded = with_smaller_images(loaded, request.side)
+        return captured_file(output, loaded, allow_host=request.allow_host)
+
+    return capture_timed(hints.network_name(net), capture)
 
 
 def _outcome(row: CoverageRow) -> str:

@@ -45,8 +45,6 @@ from autosched.space.efforts import find_effort
 from autosched.space.formats import Formats
 from autosched.store.database import open_store
 
-_IMAGE = 4
-
 
 @dataclass(frozen=True)
 class SimulateRequest:
@@ -204,15 +202,11 @@ def _small_network(file: str, asked: SimulateRequest) -> SampleNetwork:
         NetworkFileError, UnsupportedOperatorError: if it cannot be captured so.
     """
     from autosched.network.capture.capture import capture
-    from autosched.network.capture.network_file import load_network_file
+    from autosched.network.capture.network_file import load_network_file, with_smaller_images
 
-    loaded = load_network_file(file)
-    inputs = tuple(
-        tensor[..., : asked.side, : asked.side] if tensor.dim() == _IMAGE else tensor
-        for tensor in loaded.example_inputs
-    )
+    loaded = with_smaller_images(load_network_file(file), asked.side)
     try:
-        network = capture(loaded.module, inputs, loaded.name)
+        network = capture(loaded.module, loaded.example_inputs, loaded.name)
     except NetworkFileError as error:
         raise NetworkFileError(
             f"{error} Its images were cut to {asked.side} pixels: a larger --side may do."

@@ -17,7 +17,7 @@ import reprlib
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -41,6 +41,7 @@ MOST_ELEMENTS = 1 << 30
 EXPORTED = ".pt2"
 """How the names of files end that torch.export.save writes."""
 _SEED = 0
+_IMAGE_DIMS = 4
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,21 @@ def load_network_file(path: str, batch: int | None = None) -> LoadedFile:
     check_tensors(module, inputs, file.name)
     _check_accepted(file, module, inputs)
     return LoadedFile(module, inputs, file.stem, file, real)
+
+
+def with_smaller_images(loaded: LoadedFile, side: int) -> LoadedFile:
+    """Return a file's module with the first ``side`` rows and columns of its images (N, C, H, W).
+
+    Whether the module accepts them shows when it is captured.
+    """
+    inputs, real = (
+        tuple(
+            tensor[..., :side, :side].contiguous() if tensor.dim() == _IMAGE_DIMS else tensor
+            for tensor in tensors
+        )
+        for tensors in (loaded.example_inputs, loaded.calibration_inputs)
+    )
+    return replace(loaded, example_inputs=inputs, calibration_inputs=real)
 
 
 def split_path(path: str) -> tuple[Path, str | None]:

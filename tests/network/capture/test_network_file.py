@@ -8,7 +8,7 @@ from torch import nn
 
 from autosched.errors import NetworkFileError
 from autosched.network.capture.capture import capture
-from autosched.network.capture.network_file import load_network_file
+from autosched.network.capture.network_file import load_network_file, with_smaller_images
 
 HEADER = "import torch\nfrom torch import nn\n"
 SHAPE = "input_shape = (1, 3, 8, 8)\n"
@@ -92,6 +92,26 @@ def test_the_batch_repeats_or_cuts_the_examples(write):
     for batch, values in ((1, [0]), (5, [0, 1, 0, 1, 0])):
         (tensor,) = load_network_file(path, batch).example_inputs
         assert tensor[:, 0, 0, 0].tolist() == values
+
+
+def test_images_are_cut_and_nothing_else(write):
+    loaded = load_network_file(
+        write(
+            """
+import torch
+from torch import nn
+class Net(nn.Module):
+    def forward(self, x, y):
+        return x + 1, y + 1
+model = Net()
+input_shape = ((1, 3, 8, 12), (1, 20))
+"""
+        )
+    )
+    smaller = with_smaller_images(loaded, 10)
+    for tensors in (smaller.example_inputs, smaller.calibration_inputs):
+        assert [tuple(tensor.shape) for tensor in tensors] == [(1, 3, 8, 10), (1, 20)]
+    assert torch.equal(smaller.example_inputs[0], loaded.example_inputs[0][..., :10])
 
 
 def test_results_are_compared_on_the_examples_inputs(write):
