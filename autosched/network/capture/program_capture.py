@@ -8,6 +8,7 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from autosched.errors import NetworkFileError, UnsupportedOperatorError
+from autosched.network.capture.channel_orders import fold_channel_orders
 from autosched.network.capture.flattening import fold_flattening
 from autosched.network.capture.program_lowering import RULES, lower, results
 from autosched.network.capture.rewrites import (
@@ -35,6 +36,7 @@ _REWRITES = (
     fold_padding,
     fold_batch_norms,
     fuse_activations,
+    fold_channel_orders,
     fold_flattening,
     widen_heads,
 )

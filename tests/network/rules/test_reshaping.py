@@ -38,7 +38,7 @@ def test_a_channel_shuffle_moves_channels(lowered):
     for shuffle in (shuffled_by_hand, lambda x: F.channel_shuffle(x, 3)):
         module = Function(lambda x, shuffle=shuffle: F.relu(shuffle(x)))
         network = lowered(module, torch.randn(IMAGE))
-        assert set(kinds(network)) == {Permute, Unary}
+        assert kinds(network) == [Unary, Conv2d]
 
 
 def test_a_shuffled_image_is_split(lowered):
@@ -48,9 +48,8 @@ def test_a_shuffled_image_is_split(lowered):
 
     convolutions = [nn.Conv2d(6, 5, 3) for _ in range(2)]
     network = lowered(Function(function, *convolutions), torch.randn(IMAGE))
-    assert kinds(network) == [Permute, Slice, Slice, Conv2d, Conv2d, Concat] or kinds(network) == [
-        Permute, Slice, Conv2d, Slice, Conv2d, Concat
-    ]  # fmt: skip
+    assert kinds(network).count(Conv2d) == 4
+    assert not {Permute, Slice} & set(kinds(network))
 
 
 def test_pixels_become_channels(lowered):
