@@ -10,6 +10,7 @@ from torch.fx import Node
 from autosched.errors import NetworkFileError, UnsupportedOperatorError
 from autosched.network.capture.channel_orders import fold_channel_orders
 from autosched.network.capture.flattening import fold_flattening
+from autosched.network.capture.pixel_shuffles import fold_packed_pixels, fold_pixel_shuffles
 from autosched.network.capture.program_lowering import RULES, lower, results
 from autosched.network.capture.rewrites import (
     fold_batch_norms,
@@ -36,6 +37,8 @@ _REWRITES = (
     fold_padding,
     fold_batch_norms,
     fuse_activations,
+    fold_pixel_shuffles,
+    fold_packed_pixels,
     fold_channel_orders,
     fold_flattening,
     widen_heads,

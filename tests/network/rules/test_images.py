@@ -116,8 +116,8 @@ def test_parts_of_features(lowered):
 
 
 def test_pixel_shuffle(lowered):
-    module = nn.Sequential(nn.Conv2d(4, 12, 1), nn.PixelShuffle(2))
-    assert ops(lowered(module, torch.randn(IMAGE))) == [Conv2d(4, 12, (1, 1)), PixelShuffle(2)]
+    module = nn.Sequential(nn.Conv2d(4, 64, 1), nn.PixelShuffle(8))
+    assert ops(lowered(module, torch.randn(IMAGE))) == [Conv2d(4, 64, (1, 1)), PixelShuffle(8)]
 
 
 @pytest.mark.parametrize(

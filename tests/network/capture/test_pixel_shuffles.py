@@ -1,0 +1,97 @@
+import pytest
+import torch
+from torch import nn
+
+from autosched.network.operators import (
+    Conv2d,
+    ConvTranspose2d,
+    Permute,
+    PixelShuffle,
+    Unary,
+)
+from tests.network.modules import Function, kinds, ops
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_channels_become_pixels_by_a_transposed_convolution(lowered, factor: int) -> None:
+    network = lowered(nn.PixelShuffle(factor), torch.randn(2, 5 * factor**2, 4, 3))
+    sides = (factor, factor)
+    assert ops(network) == [ConvTranspose2d(5 * factor**2, 5, sides, sides, has_bias=False)]
+
+
+def test_large_factors_stay_shuffles(lowered) -> None:
+    assert kinds(lowered(nn.PixelShuffle(8), torch.randn(1, 128, 2, 2))) == [PixelShuffle]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "padding"), [(1, 0), (3, 1), (9, 4), ((5, 3), (2, 1)), (4, "same")]
+)
+@pytest.mark.parametrize("factor", [2, 3])
+def test_few_channels_are_made_before_they_become_pixels(lowered, factor, kernel, padding) -> None:
+    """The end of a super-resolution network: 3 channels move, not all."""
+    module = nn.Sequential(
+        nn.PixelShuffle(factor), nn.Hardtanh(), nn.Conv2d(8, 3, kernel, padding=padding), nn.ReLU()
+    )
+    network = lowered(module, torch.randn(2, 8 * factor**2, 5, 4))
+    assert kinds(network) == [Unary, Conv2d, ConvTranspose2d]
+    assert ops(network)[1].out_channels == 3 * factor**2
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        nn.Conv2d(8, 9, 3, padding=1),
+        nn.Conv2d(8, 3, 3),
+        nn.Conv2d(8, 3, 3, padding=1, stride=2),
+        nn.Conv2d(8, 4, 3, padding=1, groups=2),
+        nn.Conv2d(8, 4, 3, padding=2, dilation=2),
+    ],
+)
+def test_others_read_the_pixels(lowered, after: nn.Module) -> None:
+    network = lowered(nn.Sequential(nn.PixelShuffle(2), after), torch.randn(2, 32, 5, 4))
+    assert kinds(network) == [ConvTranspose2d, Conv2d]
+
+
+def test_what_two_layers_read_becomes_pixels_first(lowered) -> None:
+    module = Function(
+        lambda x, up, last: up(x) + last(up(x)), nn.PixelShuffle(2), nn.Conv2d(3, 3, 1)
+    )
+    network = lowered(module, torch.randn(1, 12, 5, 4))
+    assert kinds(network)[0] is ConvTranspose2d
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_pixels_that_become_channels_are_read_with_a_stride(lowered, factor: int) -> None:
+    convs = [nn.Conv2d(3 * factor**2, 5, 3, padding=1), nn.Conv2d(3 * factor**2, 2, 2, stride=2)]
+    module = Function(
+        lambda x, down, *c: [conv(down(x)) for conv in c], nn.PixelUnshuffle(factor), *convs
+    )
+    network = lowered(module, torch.randn(2, 3, 6 * factor, 4 * factor))
+    assert kinds(network) == [Conv2d, Conv2d]
+    assert {op.kernel for op in ops(network)} == {(3 * factor,) * 2, (2 * factor,) * 2}
+
+
+@pytest.mark.parametrize("order", [(0, 3, 5, 1, 2, 4), (0, 5, 3, 1, 2, 4)])
+def test_so_are_those_that_come_before_the_channels(lowered, order: tuple[int, ...]) -> None:
+    def forward(x: torch.Tensor, conv: nn.Module) -> torch.Tensor:
+        return conv(x.view(2, 3, 4, 2, 6, 2).permute(order).reshape(2, 12, 4, 6))
+
+    network = lowered(Function(forward, nn.Conv2d(12, 5, 3)), torch.randn(2, 3, 8, 12))
+    assert kinds(network) == [Conv2d]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_convolution_leaves_pixels_as_channels(lowered, bias: bool) -> None:
+    conv = nn.Conv2d(3, 5, 3, padding=1, bias=bias)
+    network = lowered(nn.Sequential(conv, nn.PixelUnshuffle(2)), torch.randn(2, 3, 8, 6))
+    assert kinds(network) == [Conv2d]
+    assert ops(network)[0].kernel == (4, 4)
+
+
+def test_others_stay_permutations(lowered) -> None:
+    both = Function(
+        lambda x, down, conv: (conv(down(x)), down(x)), nn.PixelUnshuffle(2), nn.Conv2d(12, 4, 1)
+    )
+    assert Permute in kinds(lowered(both, torch.randn(2, 3, 8, 6)))
+    transposed = Function(lambda x, conv: conv(x.transpose(2, 3)), nn.Conv2d(3, 4, 1))
+    assert Permute in kinds(lowered(transposed, torch.randn(2, 3, 8, 6)))
