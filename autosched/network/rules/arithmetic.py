@@ -203,20 +203,25 @@ def broadcast(one: Sequence[int], other: Sequence[int]) -> tuple[int, ...]:
 def _of_equals(
     lowering: Lowering, node: Node, function: str, views: list[View], suffix: str
 ) -> View:
-    """A function of two tensors of one shape, which are brought into one order."""
+    """A function of two tensors of one shape, which are brought into one order.
+
+    It is the first one's, unless only the other goes from pixel to pixel as its draft does: that is
+    how what comes next is likely to want it.
+    """
     first, second = views
-    if not first.same_arrangement(second):
-        key = lowering.arranged(node, second, first, suffix=f"{suffix}arranged")
-        if key is None:
-            keys = [
-                lowering.rearranged(node, view, suffix=f"{suffix}{name}")
-                for view, name in ((first, "left"), (second, "right"))
-            ]
-            first, key = View.whole(keys[0], first.shape), keys[1]
-    else:
-        key = second.key
+    kept = second if second.keeps_pixels and not first.keeps_pixels else first
+    inputs = [
+        lowering.arranged(node, view, kept, suffix=f"{suffix}arranged") for view in (first, second)
+    ]
+    if None in inputs:
+        inputs = [
+            lowering.rearranged(node, view, suffix=f"{suffix}{name}")
+            for view, name in ((first, "left"), (second, "right"))
+        ]
+        kept = View.whole(str(inputs[0]), first.shape)
+    keys = [key for key in inputs if key is not None]
     op = Binary(function)
-    return first.of(lowering.add(node, op, [first.key, key], shape=first.base, suffix=suffix))
+    return kept.of(lowering.add(node, op, keys, shape=kept.base, suffix=suffix))
 
 
 def _narrow(lowering: Lowering, node: Node, large: View, small: View, suffix: str) -> str | None:

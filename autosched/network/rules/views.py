@@ -83,6 +83,12 @@ class View:
         """Whether the tensor's first dimension is the draft's batch, whole and alone."""
         return bool(self.base) and self.dims[0] == self.parts(BATCH)
 
+    @property
+    def keeps_pixels(self) -> bool:
+        """Whether the tensor's elements go from pixel to pixel as the draft's do."""
+        pixels = [part for part in self.flat if self.axes[part] != CHANNELS]
+        return pixels == sorted(pixels)
+
     def leads_channels(self, dim: int) -> bool:
         """Whether a dimension of the tensor is the outer part of the draft's channels, or all."""
         if len(self.base) not in {2, 4}:

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
 from autosched.network.operators import (
@@ -9,6 +10,7 @@ from autosched.network.operators import (
     Conv2d,
     GlobalAvgPool2d,
     Linear,
+    Permute,
     Unary,
     Upsample,
 )
@@ -91,3 +93,20 @@ def test_a_constant_below_one_is_a_reciprocal(lowered):
     network = lowered(Function(lambda x: 1 / (1 + x.exp())), torch.randn(VECTORS))
     assert ops(network)[-1] == Unary(Activation("recip"))
     assert Linear not in kinds(network)
+
+
+def test_a_sum_goes_from_pixel_to_pixel_as_one_of_its_terms_does(lowered):
+    """Tokens in the order of patches, as in MobileViT, stay so from block to block."""
+
+    def blocks(x, one, two):
+        tokens = x.reshape(1, 8, 4, 2, 4, 2).permute(0, 3, 5, 2, 4, 1).reshape(4, 16, 8)
+        attended = F.scaled_dot_product_attention(*one(tokens).chunk(3, 2))
+        first = tokens - attended
+        attended = F.scaled_dot_product_attention(*two(first).chunk(3, 2))
+        return attended + first
+
+    network = lowered(Function(blocks, nn.Linear(8, 24), nn.Linear(8, 24)), torch.randn(1, 8, 8, 8))
+    permuted = [layer for layer in network if isinstance(layer.op, Permute)]
+    assert len(permuted) == 5  # the queries, keys and values of the first, its source, the result
+    (second,) = (layer for layer in network if layer.op == Binary("add"))
+    assert second.shape == (4, 8, 16, 1)

@@ -67,6 +67,14 @@ def test_fewer_channels_lie_where_the_first_ones_do(count):
     assert torch.equal(rearranged(cut, base[:, : 4 * count]), rearranged(view, base)[:count])
 
 
+def test_pixels_are_kept_wherever_the_channels_are():
+    whole = View.whole("x", (2, 6, 4, 8))
+    assert whole.keeps_pixels
+    assert whole.permuted((0, 2, 3, 1)).keeps_pixels
+    assert not whole.permuted((0, 1, 3, 2)).keeps_pixels
+    assert not whole.permuted((2, 0, 1, 3)).keeps_pixels
+
+
 def test_arrangements_are_compared_however_they_came_about():
     whole = View.whole("x", (2, 12, 4, 4))
     cut = whole.reshaped((2, 3, 4, 16)).reshaped((2, 12, 4, 4))
