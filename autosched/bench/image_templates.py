@@ -5,6 +5,7 @@ from autosched.network.operators import (
     Activation,
     Binary,
     Concat,
+    ConcatRows,
     Crop,
     Gather,
     GlobalAvgPool2d,
@@ -139,6 +140,15 @@ def concat(make: NetworkMaker) -> str:
     others = [make.pointwise(source, make.random.choice(CHANNEL_COUNTS)) for _ in range(count)]
     channels = sum(make.shape(name)[1] for name in (source, *others))
     return make.add(Concat(), (source, *others), (batch, channels, *sides))
+
+
+def concat_rows(make: NetworkMaker) -> str:
+    """Add images below each other: of pixels in tiles, or not."""
+    source = make.image()
+    batch, channels, height, width = make.shape(source)
+    others = [make.pointwise(source, channels) for _ in range(make.random.choice((1, 2)))]
+    rows = height * (1 + len(others))
+    return make.add(ConcatRows(), (source, *others), (batch, channels, rows, width))
 
 
 def channel_slice(make: NetworkMaker) -> str:

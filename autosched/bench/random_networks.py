@@ -31,6 +31,7 @@ TEMPLATES: tuple[tuple[int, Template], ...] = (
     (1, image_templates.pixel_gate),
     (6, image_templates.single_values),
     (5, image_templates.concat),
+    (1, image_templates.concat_rows),
     (3, image_templates.channel_slice),
     (2, image_templates.crop),
     (2, image_templates.gather),

@@ -11,12 +11,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
 from autosched.network.column_images import as_told
+from autosched.network.left_layouts import joins_tiles
 from autosched.network.narrow_images import side_by_side
 from autosched.network.operators import (
     Activation,
     Attention,
     Binary,
     Concat,
+    ConcatRows,
     Conv2d,
     ConvTranspose2d,
     Crop,
@@ -232,6 +234,8 @@ def _several(op: LayerOp, input_shapes: tuple[tuple[int, ...], ...]) -> Iterator
     match op:
         case Concat():
             yield "two" if len(input_shapes) == 2 else "several"
+        case ConcatRows():
+            yield "whole tiles" if joins_tiles(input_shapes) else "tiles taken apart"
         case Attention():
             yield f"{len(input_shapes)} inputs"
         case Binary() if len(set(input_shapes)) > 1:

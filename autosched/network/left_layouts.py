@@ -72,7 +72,7 @@ def _stays(op: LayerOp, input_shapes: Sequence[Sequence[int]], shape: Sequence[i
         case Softmax() | LayerNorm():
             return True
         case Reshape():
-            return _keeps_rows(input_shapes[0], shape)
+            return keeps_rows(input_shapes[0], shape)
         case Permute():
             return _keeps_order(op, input_shapes[0], shape)
         case _:
@@ -85,6 +85,15 @@ def sliced(op: Slice, layout: TensorLayout) -> TensorLayout:
     return layout if whole else replace(layout, dtype=DataType.BFLOAT16)
 
 
+def joins_tiles(input_shapes: Sequence[Sequence[int]]) -> bool:
+    """Return whether images' rows are put together without taking tiles apart.
+
+    All but the last must end with a tile, and be the only image.
+    """
+    whole = not any(shape[2] * shape[3] % _TILE for shape in input_shapes[:-1])
+    return whole and input_shapes[0][0] == 1
+
+
 def _cuts_tiles(op: Attention, shape: Sequence[int]) -> bool:
     """Return whether heads are cut apart in whole tiles of channels, without going to rows."""
     return not shape[1] // op.heads % _TILE
@@ -95,10 +104,17 @@ def is_image(shape: Sequence[int]) -> bool:
     return len(shape) == 4
 
 
-def _keeps_rows(source: Sequence[int], target: Sequence[int]) -> bool:
+def keeps_rows(source: Sequence[int], target: Sequence[int]) -> bool:
     """Return whether a reshape leaves pixels and channels as they lie on the device."""
+    if _keeps_images(source, target):
+        return True
     moves = any(is_image(shape) and tuple(shape[2:]) != (1, 1) for shape in (source, target))
     return not moves and rows_and_columns(source) == rows_and_columns(target)
+
+
+def _keeps_images(source: Sequence[int], target: Sequence[int]) -> bool:
+    """Return whether images only have their pixels counted in other rows and columns."""
+    return is_image(source) and is_image(target) and tuple(source[:2]) == tuple(target[:2])
 
 
 def _keeps_order(op: Permute, source: Sequence[int], target: Sequence[int]) -> bool:

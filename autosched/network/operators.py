@@ -192,6 +192,13 @@ class Concat(Operator):
 
 
 @dataclass(frozen=True)
+class ConcatRows(Operator):
+    """The inputs' rows one below the other: (N, C, H, W) each, with heights of their own."""
+
+    family: ClassVar[str] = "images"
+
+
+@dataclass(frozen=True)
 class Slice(Operator):
     """The channels (or features) from ``start`` up to, not including, ``stop``."""
 
@@ -390,6 +397,7 @@ LayerOp = (
     | Binary
     | Unary
     | Concat
+    | ConcatRows
     | Slice
     | Crop
     | Pad

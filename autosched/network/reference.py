@@ -14,6 +14,7 @@ from autosched.network.operators import (
     Attention,
     Binary,
     Concat,
+    ConcatRows,
     Constant,
     Conv2d,
     ConvTranspose2d,
@@ -198,6 +199,11 @@ def _(op: Unary, sources: Sequence[torch.Tensor], _weights: None) -> torch.Tenso
 @_compute.register
 def _(_op: Concat, sources: Sequence[torch.Tensor], _weights: None) -> torch.Tensor:
     return torch.cat(list(sources), 1)
+
+
+@_compute.register
+def _(_op: ConcatRows, sources: Sequence[torch.Tensor], _weights: None) -> torch.Tensor:
+    return torch.cat(list(sources), 2)
 
 
 @_compute.register

@@ -13,10 +13,11 @@ from typing import TypeVar
 
 from autosched.errors import SearchError
 from autosched.network.graph import Layer, Network
-from autosched.network.left_layouts import is_mean, left_layout
+from autosched.network.left_layouts import is_mean, joins_tiles, left_layout
 from autosched.network.operators import (
     Binary,
     Concat,
+    ConcatRows,
     Conv2d,
     Convolution,
     ConvTranspose2d,
@@ -228,6 +229,8 @@ def _is_ragged(network: Network, layer: Layer) -> bool:
     """Return whether channels are put together or cut at other places than edges of tiles."""
     if isinstance(layer.op, Concat):
         return any(shape[1] % TILE for shape in network.input_shapes(layer))
+    if isinstance(layer.op, ConcatRows):
+        return not joins_tiles(network.input_shapes(layer))
     return isinstance(layer.op, Slice) and bool(layer.op.start % TILE or layer.op.stop % TILE)
 
 
@@ -265,7 +268,7 @@ def leaves_zeros(network: Network, layer: Layer) -> bool:
     ):
         return False
     sources = [network.by_name[name] for name in layer.inputs]
-    is_plain = isinstance(layer.op, Binary | Unary | Concat)
+    is_plain = isinstance(layer.op, Binary | Unary | Concat | ConcatRows)
     return is_plain and all(leaves_zeros(network, source) for source in sources)
 
 

@@ -6,7 +6,16 @@ from dataclasses import replace
 
 from autosched.network.graph import Layer
 from autosched.network.left_layouts import sliced
-from autosched.network.operators import Binary, Concat, Gather, Pad, PixelShuffle, Slice, Upsample
+from autosched.network.operators import (
+    Binary,
+    Concat,
+    ConcatRows,
+    Gather,
+    Pad,
+    PixelShuffle,
+    Slice,
+    Upsample,
+)
 from autosched.schedule.configurations import EltwiseConfig, FixedConfig, LayerConfig
 from autosched.schedule.tensors import DataType, Memory, PageLayout, ShardLayout, TensorLayout
 from autosched.space.formats import LayerFormats
@@ -29,7 +38,9 @@ def is_image_layer(layer: Layer, formats: LayerFormats) -> bool:
     """Return whether :func:`image_candidates` knows the layer."""
     if isinstance(layer.op, Binary):
         return len(set(formats.input_shapes(layer))) > 1
-    return isinstance(layer.op, Concat | Slice | Upsample | Pad | Gather | PixelShuffle)
+    return isinstance(
+        layer.op, Concat | ConcatRows | Slice | Upsample | Pad | Gather | PixelShuffle
+    )
 
 
 def image_candidates(
@@ -41,6 +52,9 @@ def image_candidates(
             found = _broadcast(layer, formats, sources, wanted)
         case Concat():
             found = _concat(layer, formats, sources, wanted)
+        case ConcatRows():
+            in_dram = TensorLayout(dtype=formats.output_dtype(layer))
+            found = [(FixedConfig(output=in_dram), (in_dram,) * len(sources))]
         case Slice() as op:
             found = _slice(op, sources[0])
         case Upsample() as op:

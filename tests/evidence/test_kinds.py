@@ -7,6 +7,7 @@ from autosched.network.operators import (
     Activation,
     Binary,
     Concat,
+    ConcatRows,
     Conv2d,
     Input,
     LayerOp,
@@ -102,6 +103,14 @@ def test_what_changes_a_program_changes_the_kind(other: str):
 )
 def test_sizes_do_not(other: str):
     assert other == kind()
+
+
+def test_rows_that_end_within_a_tile_are_joined_by_other_kernels():
+    def joined(*rows: int) -> str:
+        shapes = tuple((1, 64, count, 1) for count in rows)
+        return kind_of(ConcatRows(), shapes, FixedConfig(), (DRAM_TILE,) * len(rows), DRAM_TILE)
+
+    assert joined(64, 20) == joined(32, 96) != joined(20, 64)
 
 
 def test_two_tensors_and_more_are_concatenated_by_other_kernels():

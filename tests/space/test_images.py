@@ -8,6 +8,7 @@ from autosched.network.graph import Layer, Network
 from autosched.network.operators import (
     Binary,
     Concat,
+    ConcatRows,
     Gather,
     Input,
     LayerOp,
@@ -89,6 +90,12 @@ def test_rows_concatenate_as_rows() -> None:
         PageLayout.ROW_MAJOR,
     ]
     assert found[2].config.output.dtype is DataType.BFLOAT16
+
+
+def test_rows_are_joined_in_dram() -> None:
+    joined = layer_of(ConcatRows(), image(64), image(64), image(64))
+    found = options_of(joined, [HEIGHTS], [DRAM_8B])
+    assert found == [Option(FixedConfig(DRAM_TILE), (DRAM_TILE, DRAM_TILE))]
 
 
 def test_a_concatenation_is_tried_in_few_places() -> None:

@@ -3,17 +3,27 @@
 ttnn enlarges and pads images as (N, H, W, C) in rows rather than tiles.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 import ttnn
 
 from autosched.device.ttnn.calls import Call, Tensor, flattened, remembered, reshard, rows_in_dram
 from autosched.device.ttnn.ttnn_types import layout_of, memory_config
-from autosched.network.operators import Concat, Crop, Gather, Pad, PixelShuffle, Slice, Upsample
+from autosched.network.left_layouts import joins_tiles
+from autosched.network.operators import (
+    Concat,
+    ConcatRows,
+    Crop,
+    Gather,
+    Pad,
+    PixelShuffle,
+    Slice,
+    Upsample,
+)
 from autosched.schedule.configurations import FixedConfig
-from autosched.schedule.tensors import TILE, PageLayout
+from autosched.schedule.tensors import TILE, PageLayout, TensorLayout
 
 PIXEL_SHUFFLE_ORDER = (0, 3, 1, 4, 2)
 """From (N * H, W, C, factor, factor) to (N * H, factor, W, factor, C)."""
@@ -22,15 +32,31 @@ PIXEL_SHUFFLE_ORDER = (0, 3, 1, 4, 2)
 def _run_concat(call: Call) -> Tensor:
     """Concatenate channels; interleaved inputs are first brought into one format and page."""
     target = call.config_of(FixedConfig).output
-    tensors = list(call.inputs)
-    if not target.is_sharded:
-        tensors = [
-            tensor if _has_form(tensor, target) else reshard(tensor, target) for tensor in tensors
-        ]
+    tensors = list(call.inputs) if target.is_sharded else _in_one_form(call.inputs, target)
     return ttnn.concat(tensors, dim=-1, memory_config=memory_config(target))
 
 
-def _has_form(tensor: Tensor, target: Any) -> bool:
+def _run_concat_rows(call: Call) -> Tensor:
+    target = call.config_of(FixedConfig).output
+    tensors, (batch, channels, *_) = _in_one_form(call.inputs, target), call.layer.shape
+    memory, rows = memory_config(target), math.prod(call.layer.shape[2:])
+    shapes = call.context.network.input_shapes(call.layer)
+    if target.page is PageLayout.TILE and joins_tiles(shapes):
+        # What fills up the last tiles comes last in the whole, too.
+        padded = tensors[-1].padded_shape
+        tensors[-1] = ttnn.reshape(tensors[-1], (1, 1, padded[2], channels), padded)
+        whole = ttnn.concat(tensors, dim=2, memory_config=memory)
+        return ttnn.reshape(whole, (1, 1, rows, channels), whole.padded_shape)
+    if batch > 1:
+        tensors = [ttnn.reshape(item, (1, batch, -1, channels)) for item in tensors]
+    return flattened(ttnn.concat(tensors, dim=2, memory_config=memory))
+
+
+def _in_one_form(tensors: Sequence[Tensor], target: TensorLayout) -> list[Tensor]:
+    return [item if _has_form(item, target) else reshard(item, target) for item in tensors]
+
+
+def _has_form(tensor: Tensor, target: TensorLayout) -> bool:
     layout = layout_of(tensor)
     form = (layout.dtype, layout.page, layout.is_sharded)
     return form == (target.dtype, target.page, target.is_sharded)
@@ -142,6 +168,7 @@ def _image(tensor: Tensor, shape: Sequence[int]) -> Tensor:
 
 CALLS: Mapping[type, Callable[[Call], Tensor]] = {
     Concat: _run_concat,
+    ConcatRows: _run_concat_rows,
     Slice: _run_slice,
     Crop: _run_crop,
     Pad: _run_pad,

@@ -4,14 +4,22 @@ On the device an image's pixels are rows of channels, so that orders which diffe
 the same there; then nothing runs.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import ttnn
 
 from autosched.device.ttnn.calls import Call, Tensor, rows_in_dram, to_nchw
-from autosched.network.left_layouts import device_permutation, is_image, rows_and_columns
+from autosched.device.ttnn.ttnn_types import layout_of
+from autosched.network.left_layouts import (
+    device_permutation,
+    is_image,
+    keeps_rows,
+    rows_and_columns,
+)
 from autosched.network.operators import Permute, Reshape
 from autosched.schedule.configurations import FixedConfig
+from autosched.schedule.tensors import TILE, PageLayout
 
 _CHANNELS_LAST = (0, 2, 3, 1)
 
@@ -20,6 +28,14 @@ def _run_reshape(call: Call) -> Tensor:
     call.config_of(FixedConfig)
     (tensor,) = call.inputs
     source, target = call.input_shape, call.layer.shape
+    if keeps_rows(source, target):
+        return _as_rows(tensor, target)
+    if is_image(source) and rows_and_columns(target)[1] == math.prod(source[2:]):
+        batch, channels, *sides = source
+        return _as_rows(_exchanged(tensor, (batch, math.prod(sides), channels)), target)
+    if is_image(target) and rows_and_columns(source)[1] == math.prod(target[2:]):
+        batch, channels, *sides = target
+        return _as_rows(_exchanged(tensor, (batch, channels, math.prod(sides))), target)
     if is_image(source) and source[2:] != (1, 1):
         # PyTorch flattens channels first, so pixels and channels have to change places.
         tensor = to_nchw(tensor, source)
@@ -33,9 +49,22 @@ def _run_permute(call: Call) -> Tensor:
     (tensor,) = call.inputs
     op, target = call.op(Permute), call.layer.shape
     sizes, order = device_permutation(call.input_shape, op, target)
-    if list(order) != sorted(order):
+    if len(order) > 1 and list(order) == [*range(len(order) - 2), len(order) - 1, len(order) - 2]:
+        tensor = _exchanged(tensor, sizes)
+    elif list(order) != sorted(order):
         tensor = ttnn.permute(ttnn.reshape(rows_in_dram(tensor), sizes), order)
     return _as_rows(tensor, target)
+
+
+def _exchanged(tensor: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Return a tensor read as ``sizes`` with the last two exchanged: of tiles whole ones."""
+    apart = (1, math.prod(sizes[:-2]), *sizes[-2:])
+    whole = apart[1] == 1 or apart[2] % TILE == 0
+    if layout_of(tensor).page is PageLayout.TILE and whole and tensor.shape[-1] == apart[3]:
+        if layout_of(tensor).is_sharded:
+            tensor = ttnn.to_memory_config(tensor, ttnn.DRAM_MEMORY_CONFIG)
+        return ttnn.transpose(ttnn.reshape(tensor, apart), 2, 3)
+    return ttnn.permute(ttnn.reshape(rows_in_dram(tensor), apart), (0, 1, 3, 2))
 
 
 def _as_rows(tensor: Tensor, shape: Sequence[int]) -> Tensor:
@@ -43,8 +72,9 @@ def _as_rows(tensor: Tensor, shape: Sequence[int]) -> Tensor:
     rows, columns = rows_and_columns(shape)
     if tuple(tensor.shape) == (1, 1, rows, columns):
         return ttnn.to_layout(tensor, ttnn.TILE_LAYOUT)
-    tensor = ttnn.reshape(rows_in_dram(tensor), (1, 1, rows, columns))
-    return ttnn.to_layout(tensor, ttnn.TILE_LAYOUT)
+    if tensor.shape[-1] != columns or tensor.shape[-2] % TILE:
+        tensor = rows_in_dram(tensor)
+    return ttnn.to_layout(ttnn.reshape(tensor, (1, 1, rows, columns)), ttnn.TILE_LAYOUT)
 
 
 CALLS: Mapping[type, Callable[[Call], Tensor]] = {

@@ -3,7 +3,8 @@
 On the device a shuffle moves every element by itself. The layer before it can make its channels in
 the new order; the layers behind it can read them in the old one, and hand that on until a matrix of
 weights takes it: the same numbers, summed in another order. What nothing takes over is a
-convolution of ones and zeros, which moves whole tiles.
+convolution of ones and zeros, which moves whole tiles. So are channels that are cut off in the
+midst of a tile.
 """
 
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ from autosched.network.operators import (
 )
 
 _CHANNEL_BY_CHANNEL = (Unary, Pool2d, GlobalAvgPool2d, Crop, Pad, Upsample)
+_TILE = 32
 _ZERO_AT_ZERO = (
     *("relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "leaky_relu", "mish", "tanh"),
     *("elu", "selu"),
@@ -111,6 +113,8 @@ class _Orders:
         places = self._places(draft)
         if places is not None:
             self._reorder(draft, places)
+        elif isinstance(draft.op, Slice) and len(draft.shape) == 4 and draft.op.start % _TILE:
+            self._keep(draft, torch.arange(draft.op.start, draft.op.stop))
         elif self._is_sum(draft):
             self._become_sum(draft)
         elif any(key in self._orders for key in draft.inputs) and not self._takes(draft):

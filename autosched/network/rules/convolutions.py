@@ -6,15 +6,19 @@ Operator names and argument names are those of PyTorch's ATen schemas (native_fu
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch.fx import Node
 
 from autosched.network.draft_graph import Draft
 from autosched.network.graph import Weights
 from autosched.network.operators import Conv2d, ConvTranspose2d, Padding, Pair
 from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook, operator_name, shape_of
-from autosched.network.rules.views import View
+from autosched.network.rules.views import CHANNELS, View
 
 RULES = RuleBook()
+
+# A matrix for parts of so many channels is no more work than bringing each part among the pixels.
+_MOST_CHANNELS = 256
 
 
 def pair(value: int | Sequence[int]) -> Pair:
@@ -58,6 +62,8 @@ def _convolution(lowering: Lowering, node: Node) -> View:
     arguments = lowering.arguments(node)
     if arguments.get("transposed"):
         return _transposed(lowering, node)
+    if (groups := _of_groups(lowering, node)) is not None:
+        return groups
     source = as_image(lowering, node, arguments["input"])
     weight = lowering.constant(arguments["weight"], "weight")
     bias = arguments["bias"]
@@ -78,6 +84,30 @@ def _convolution(lowering: Lowering, node: Node) -> View:
     shape = (*shape_of(node), 1)[:4]
     key = lowering.add(node, op, [source.key], shape=shape, weights=weights)
     return View.whole(key, shape).without_trailing(len(shape_of(node)))
+
+
+def _of_groups(lowering: Lowering, node: Node) -> View | None:
+    """Lower a product of pixels whose channels are a part of a draft's: the same for each part.
+
+    None where it is something else, or the matrix would be large.
+    """
+    arguments = lowering.arguments(node)
+    view, weight = lowering.view(arguments["input"]), arguments["weight"]
+    alike = view.keeps_images and view.trails_channels(1) and lowering.is_constant(weight)
+    if not alike or view.base[CHANNELS] > _MOST_CHANNELS:
+        return None
+    weight = lowering.constant(weight, "weight")
+    plain = (weight.shape[2:].numel(), arguments["groups"]) == (1, 1)
+    if not plain or pair(arguments["stride"]) != (1, 1) or pair(arguments["padding"]) != (0, 0):
+        return None
+    groups = view.base[CHANNELS] // view.shape[1]
+    matrix = torch.kron(torch.eye(groups), weight.flatten(1))
+    bias = arguments["bias"]
+    vector = None if bias is None else lowering.constant(bias, "bias").repeat(groups)
+    result = view.with_inner(node.name, 1, len(weight))
+    op = Conv2d(view.base[CHANNELS], len(matrix), (1, 1), has_bias=bias is not None)
+    weights = Weights(matrix[:, :, None, None].contiguous(), vector)
+    return result.of(lowering.add(node, op, [view.key], shape=result.base, weights=weights))
 
 
 def _padding(padding: Any, node: Node, kernel: Pair, dilation: Pair) -> Padding:

@@ -16,6 +16,7 @@ from autosched.network.operators import (
     Activation,
     Binary,
     Concat,
+    ConcatRows,
     Crop,
     Pair,
     PixelShuffle,
@@ -41,6 +42,8 @@ def _concat(lowering: Lowering, node: Node) -> str | View:
     views = _views(lowering, node, nodes)
     if len(views) == 1:
         return views[0]
+    if (rows := _joined_rows(lowering, node, views, dim)) is not None:
+        return rows
     if not _are_alike(views, dim) and len(shape_of(node)) in {2, 4} and dim == CHANNELS:
         return lowering.add(node, Concat(), [lowering.draft(source).key for source in nodes])
     if not _are_alike(views, dim):
@@ -49,6 +52,34 @@ def _concat(lowering: Lowering, node: Node) -> str | View:
     shape = (views[0].base[0], channels, *views[0].base[2:])
     key = lowering.add(node, Concat(), [view.key for view in views], shape=shape)
     return views[0].resized(key, dim, shape_of(node)[dim])
+
+
+def _joined_rows(lowering: Lowering, node: Node, views: Sequence[View], dim: int) -> View | None:
+    """Put pixels one after the other, which are rows of channels; None if that is not meant."""
+    if dim == 2 and len(shape_of(node)) == 4 and all(view.is_whole for view in views):
+        key = lowering.add(node, ConcatRows(), [view.key for view in views])
+        return View.whole(key, shape_of(node))
+    first = views[0]
+    dims = [at for at in range(len(first.dims)) if at not in {0, dim}]
+    at = next((d for d in dims if all(view.has_channels_at(d) for view in views)), None)
+    if at is None or not all(_has_pixels_at(view, dim) for view in views):
+        return None
+    columns = []
+    for number, view in enumerate(views):
+        batch, channels, height, width = view.base
+        column = View.whole(view.key, view.base).reshaped((batch, channels, height * width, 1))
+        assert column is not None  # noqa: S101 - merging dimensions always succeeds
+        columns.append(lowering.rearranged(node, column, f"pixels{number}"))
+    count = sum(view.base[2] * view.base[3] for view in views)
+    shape = (*first.base[:2], count, 1)
+    joined = View.whole(lowering.add(node, ConcatRows(), columns, shape=shape), shape)
+    place = {0: joined.dims[0], at: joined.dims[1], dim: joined.dims[2]}
+    return replace(joined, dims=tuple(place.get(d, ()) for d in range(len(first.dims))))
+
+
+def _has_pixels_at(view: View, dim: int) -> bool:
+    """Whether a dimension is all pixels of an image, in their order."""
+    return len(view.base) == 4 and view.keeps_images and view.dims[dim] == view.parts(2, 3)
 
 
 def _views(lowering: Lowering, node: Node, sources: Sequence[Node]) -> list[View]:

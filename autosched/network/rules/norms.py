@@ -9,11 +9,22 @@ from torch.fx import Node
 
 from autosched.network.draft_graph import BatchNorm
 from autosched.network.graph import Weights
-from autosched.network.operators import Activation, GroupNorm, LayerNorm, Softmax, Unary
+from autosched.network.operators import (
+    Activation,
+    Concat,
+    GroupNorm,
+    LayerNorm,
+    Slice,
+    Softmax,
+    Unary,
+)
 from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook, operator_name
 from autosched.network.rules.views import CHANNELS, View
 
 RULES = RuleBook()
+
+# Of more groups of channels, each becomes pixels of its own.
+_MOST_GROUPS = 8
 
 
 @RULES.rule("batch_norm", "native_batch_norm_legit_no_training")
@@ -52,16 +63,39 @@ def per_channel(
 def _softmax(lowering: Lowering, node: Node) -> View:
     """Lower a softmax, and its logarithm as what it is."""
     arguments, name = lowering.arguments(node), operator_name(node)
-    view = lowering.channels_at(arguments["self"], arguments["dim"])
+    view = lowering.view(arguments["self"])
+    dim = arguments["dim"] % len(view.dims)
+    groups = view.base[CHANNELS] // view.shape[dim] if view.trails_channels(dim) else 1
+    if not 1 < groups <= _MOST_GROUPS:
+        view, groups = lowering.channels_at(arguments["self"], arguments["dim"]), 1
     key = view.key
     if name == "softmin":
         op = Unary(Activation("neg"))
         key = lowering.add(node, op, [key], shape=view.base, suffix="neg")
     suffix = "softmax" if name == "log_softmax" else ""
-    key = lowering.add(node, Softmax(CHANNELS), [key], shape=view.base, suffix=suffix)
+    if groups > 1:
+        key = _softmax_of_groups(lowering, node, view.of(key), groups, suffix)
+    else:
+        key = lowering.add(node, Softmax(CHANNELS), [key], shape=view.base, suffix=suffix)
     if name == "log_softmax":
         key = lowering.add(node, Unary(Activation("log")), [key], shape=view.base)
     return view.of(key)
+
+
+def _softmax_of_groups(lowering: Lowering, node: Node, view: View, groups: int, suffix: str) -> str:
+    """A softmax of each group of channels, cut out and put beside the others again."""
+    width = view.base[CHANNELS] // groups
+    shape = (view.base[0], width, *view.base[2:])
+    parts = []
+    for number in range(groups):
+        op = Slice(number * width, (number + 1) * width)
+        part = lowering.add(node, op, [view.key], shape=shape, suffix=f"{suffix}group{number}")
+        parts.append(
+            lowering.add(
+                node, Softmax(CHANNELS), [part], shape=shape, suffix=f"{suffix}softmax{number}"
+            )
+        )
+    return lowering.add(node, Concat(), parts, shape=view.base, suffix=suffix)
 
 
 @RULES.rule("layer_norm", "native_layer_norm")

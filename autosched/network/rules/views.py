@@ -97,6 +97,24 @@ class View:
         leading = bool(parts) and parts == self.parts(CHANNELS)[: len(parts)]
         return leading or self.has_channels_at(dim)
 
+    def trails_channels(self, dim: int) -> bool:
+        """Whether a dimension is the inner part of the draft's channels, but not all of them."""
+        channels, parts = self.parts(CHANNELS), self.dims[dim]
+        return (
+            len(self.base) in {2, 4}
+            and () != parts != channels
+            and parts == channels[-len(parts) :]
+        )
+
+    def with_inner(self, key: str, dim: int, count: int) -> "View":
+        """The same view of a draft whose dimension ``dim``, which trails the channels, is other."""
+        first, *others = self.dims[dim]
+        inner = math.prod(self.sizes[part] for part in self.dims[dim])
+        base = (self.base[0], self.base[1] // inner * count, *self.base[2:])
+        sizes = tuple(count if part == first else size for part, size in enumerate(self.sizes))
+        gone = others if count != 1 else self.dims[dim]
+        return replace(self, sizes=sizes).reduced(key, base, gone)
+
     def resized(self, key: str, dim: int, count: int) -> "View":
         """The same view of a draft with other channels, so that dimension ``dim`` is ``count``.
 

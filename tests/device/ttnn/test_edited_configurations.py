@@ -13,6 +13,7 @@ from autosched.network.operators import (
     Attention,
     Binary,
     Concat,
+    ConcatRows,
     Constant,
     Conv2d,
     ConvTranspose2d,
@@ -272,6 +273,7 @@ CASES = {
     "constant": fixed(Constant(), (), IMAGE, DRAM_TILE),
     "image out": fixed(Output(), (IMAGE,), IMAGE, DRAM_TILE),
     "vector out": fixed(Output(), (VECTOR,), VECTOR, DRAM_TILE),
+    "rows joined": fixed(ConcatRows(), (IMAGE, IMAGE), (1, 64, 64, 32), DRAM_TILE),
     "concatenation": fixed(Concat(), (IMAGE, IMAGE), (1, 128, 32, 32), DRAM_TILE),
     "concatenation in shards": fixed(
         Concat(), (IMAGE, IMAGE), (1, 128, 32, 32), replace(SHARDS, shard_shape=(32, 128)), SHARDS

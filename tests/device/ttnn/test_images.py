@@ -13,6 +13,7 @@ from autosched.network.operators import (
     Activation,
     Binary,
     Concat,
+    ConcatRows,
     Conv2d,
     ConvTranspose2d,
     Crop,
@@ -187,6 +188,27 @@ def test_the_numbers_of_many_pixels_fit_in_l1(worker: WorkerDevice) -> None:
     shape, config = (1, 3, 262, 262), FixedConfig(ROWS_IN_DRAM)
     outcome = probed(worker, Gather(lines, lines), [image(3, 256)], shape, config, ROWS_IN_DRAM)
     assert rows_and_columns(outcome) == (262**2, 3)
+
+
+@pytest.mark.parametrize(
+    ("batch", "rows", "found"),
+    [
+        (1, (64, 32, 20), ["Concat"]),
+        (1, (20, 64), ["UntilizeWithUnpadding"] * 2 + ["Concat", "TilizeWithValPadding"]),
+        (2, (64, 32), ["Concat"]),
+    ],
+)
+def test_rows_are_joined_as_tiles_where_they_end_with_one(
+    worker: WorkerDevice, batch: int, rows: tuple[int, ...], found: list[str]
+) -> None:
+    before = [(batch, 80, count, 1) for count in rows]
+    after = (batch, 80, sum(rows), 1)
+    layouts = (DRAM_TILE,) * len(rows)
+    config = FixedConfig(output=DRAM_TILE)
+    outcome = probed(worker, ConcatRows(), before, after, config, *layouts)
+    assert codes(outcome) == found
+    # What fills up the last tile is left out again without an op.
+    assert rows_and_columns(outcome)[0] - batch * sum(rows) in {0, 12}
 
 
 def test_the_pixel_shuffle_is_pytorchs() -> None:

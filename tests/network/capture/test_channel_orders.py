@@ -101,6 +101,12 @@ def test_cuts_of_what_was_shuffled_are_weights_of_zero(lowered) -> None:
     assert not {Permute, Slice, Concat} & set(kinds(network))
 
 
+def test_channels_cut_within_a_tile_are_a_product(lowered) -> None:
+    module = Function(lambda x: [part + 1 for part in x.split((32, 20, 12), 1)])
+    network = lowered(module, torch.randn(1, 64, 3, 3))
+    assert [op for op in ops(network) if isinstance(op, Slice)] == [Slice(0, 32), Slice(32, 52)]
+
+
 def test_branches_that_are_shuffled_are_summed(lowered) -> None:
     def forward(x, one, two, last):
         return last(shuffled(torch.cat([F.relu(one(x)), two(x)], 1)))

@@ -4,7 +4,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
 from autosched.network.operators import Activation, Conv2d, ConvTranspose2d, Pool2d
-from tests.network.modules import WithParameter, ops
+from tests.network.modules import Function, WithParameter, ops
 
 IMAGE = (2, 4, 12, 12)
 
@@ -37,6 +37,18 @@ def test_convolutions(lowered, convolution, padding):
         convolution.groups,
         convolution.bias is not None,
     )
+
+
+@pytest.mark.parametrize(
+    ("convolution", "outputs"),
+    [(nn.Conv2d(5, 1, 1, bias=False), 3), (nn.Conv2d(5, 2, 1), 6), (nn.Conv2d(5, 4, 1, 2), 4)],
+)
+def test_the_same_product_of_parts_of_channels_is_one(lowered, convolution, outputs):
+    """What makes distances of a YOLOv8's distributions."""
+    module = Function(lambda x, conv: conv(x.view(2, 3, 5, -1).transpose(1, 2)), convolution)
+    network = lowered(module, torch.randn(2, 15, 4, 4))
+    (op,) = (op for op in ops(network) if isinstance(op, Conv2d))
+    assert op.out_channels == outputs
 
 
 def test_weights_share_the_modules_memory(lowered):

@@ -4,19 +4,29 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
 from autosched.errors import UnsupportedOperatorError
+from autosched.network.capture import channel_orders
 from autosched.network.capture.capture import capture
 from autosched.network.operators import (
     Concat,
+    ConcatRows,
     Conv2d,
     ConvTranspose2d,
     Crop,
+    Permute,
     PixelShuffle,
+    Reshape,
     Slice,
     Upsample,
 )
-from tests.network.modules import Function, ops
+from tests.network.modules import Function, kinds, ops
 
 IMAGE = (2, 4, 12, 12)
+
+
+@pytest.fixture
+def cut_anywhere(monkeypatch):
+    """What is cut within tiles stays a slice, as it is at their edges."""
+    monkeypatch.setattr(channel_orders, "_TILE", 1)
 
 
 @pytest.mark.parametrize(
@@ -106,9 +116,41 @@ def test_concatenations_of_a_growing_list_nest(lowered):
         (lambda x: x[:, :, :100].chunk(1, 1)[0] * 2, []),
     ],
 )
+@pytest.mark.usefixtures("cut_anywhere")
 def test_parts_of_channels(lowered, function, slices):
     found = ops(lowered(Function(function), torch.randn(IMAGE)))
     assert [op for op in found if isinstance(op, Slice)] == slices
+
+
+@pytest.mark.parametrize(
+    "joined",
+    [
+        lambda *maps: torch.cat([x.flatten(2) for x in maps], 2),
+        lambda *maps: torch.cat([x.flatten(2).transpose(1, 2) for x in maps], 1),
+        lambda *maps: torch.cat([x.flatten(2)[:, None] for x in maps], -1),
+    ],
+)
+def test_positions_are_joined_as_rows(lowered, joined):
+    maps = [torch.randn(2, 4, 8, 8), torch.randn(2, 4, 4, 4), torch.randn(2, 4, 2, 3)]
+    network = lowered(Function(lambda *x: F.relu(joined(*x)).sum(1)), *maps)
+    assert kinds(network)[:4] == [Reshape, Reshape, Reshape, ConcatRows]
+    assert network.layers[6].shape == (2, 4, 86, 1)
+
+
+def test_what_is_joined_is_cut_in_channels_again(lowered):
+    """The end of a YOLOv8: boxes and classes of all positions."""
+
+    def forward(*maps):
+        boxes, classes = torch.cat([x.flatten(2) for x in maps], 2).split((4, 3), 1)
+        return torch.cat((boxes * 8, classes.sigmoid()), 1)
+
+    network = lowered(Function(forward), torch.randn(2, 7, 8, 8), torch.randn(2, 7, 4, 4))
+    assert Permute not in kinds(network)
+
+
+def test_images_are_joined_below_each_other(lowered):
+    module = Function(lambda x, y: torch.cat([x, y], 2))
+    assert ops(lowered(module, torch.randn(2, 4, 5, 6), torch.randn(2, 4, 2, 6))) == [ConcatRows()]
 
 
 def test_parts_of_features(lowered):

@@ -1,9 +1,18 @@
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
-from autosched.network.operators import Activation, Conv2d, GroupNorm, LayerNorm, Softmax, Unary
-from tests.network.modules import Function, ops, scrambled
+from autosched.network.operators import (
+    Activation,
+    Conv2d,
+    GroupNorm,
+    LayerNorm,
+    Permute,
+    Softmax,
+    Unary,
+)
+from tests.network.modules import Function, kinds, ops, scrambled
 
 IMAGE = (2, 12, 4, 6)
 TOKENS = (2, 10, 12)
@@ -12,6 +21,19 @@ TOKENS = (2, 10, 12)
 def test_softmax_counts_from_the_front(lowered):
     assert ops(lowered(nn.Softmax(-1), torch.randn(3, 8))) == [Softmax(1)]
     assert ops(lowered(nn.Softmax2d(), torch.randn(IMAGE))) == [Softmax(1)]
+
+
+@pytest.mark.parametrize("softmax", [nn.Softmax(2), nn.LogSoftmax(2), nn.Softmin(2)])
+def test_a_softmax_of_few_groups_of_channels_cuts_them_out(lowered, softmax):
+    module = Function(lambda x: softmax(x.view(2, 3, 4, 16, 1)).reshape(x.shape))
+    network = lowered(module, torch.randn(2, 12, 16, 1))
+    assert kinds(network).count(Softmax) == 3
+    assert Permute not in kinds(network)
+
+
+def test_a_softmax_of_many_groups_brings_them_among_the_pixels(lowered):
+    module = Function(lambda x: x.view(2, 9, 4, 16).softmax(2).reshape(x.shape))
+    assert kinds(lowered(module, torch.randn(2, 36, 16, 1))).count(Softmax) == 1
 
 
 def test_norms_without_parameters_have_ones_and_zeros(lowered):

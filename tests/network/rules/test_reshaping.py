@@ -1,13 +1,21 @@
 """Shapes and orders of elements: a layer only where an operator needs the elements moved."""
 
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
+from autosched.network.capture import channel_orders
 from autosched.network.operators import Concat, Conv2d, Permute, Reshape, Slice, Unary
 from tests.network.modules import Function, kinds, ops
 
 IMAGE = (2, 12, 4, 6)
+
+
+@pytest.fixture
+def cut_anywhere(monkeypatch):
+    """What is cut within tiles stays a slice, as it is at their edges."""
+    monkeypatch.setattr(channel_orders, "_TILE", 1)
 
 
 def test_orders_that_end_where_they_began_are_nothing(lowered):
@@ -58,6 +66,7 @@ def test_pixels_become_channels(lowered):
     assert network.layers[1].shape == (2, 48, 2, 3)
 
 
+@pytest.mark.usefixtures("cut_anywhere")
 def test_tokens_are_put_together_and_cut_along_their_features(lowered):
     def function(x, y):
         tokens = [part.flatten(2).transpose(1, 2) for part in (x, y)]
@@ -68,6 +77,7 @@ def test_tokens_are_put_together_and_cut_along_their_features(lowered):
     assert ops(network) == [Concat(), Slice(6, 20)]
 
 
+@pytest.mark.usefixtures("cut_anywhere")
 def test_a_part_is_selected(lowered):
     def function(x):
         return x.unflatten(1, (3, 4))[:, -1]
