@@ -30,6 +30,7 @@ from autosched.schedule.configurations import (
     PoolConfig,
 )
 from autosched.schedule.tensors import (
+    TILE,
     CoreRange,
     DataType,
     Memory,
@@ -149,20 +150,24 @@ def _as_left(layer: Layer, formats: LayerFormats, inputs: tuple[TensorLayout, ..
 def _input_options(layer: Layer, wanted: Sequence[TensorLayout]) -> list[Option]:
     """Return the ways from PyTorch's order of elements to ttnn's.
 
-    A permutation in DRAM always works. Height shards of channel rows can be made at once where
-    every core holds the same whole number of pixels: on the cores that the next layer wants, or
-    on the most of them that divide an image.
+    A permutation in DRAM always works. Height shards of channel rows can be made at once: on the
+    cores that the next layer wants, or on the most of them that divide an image; of a single image
+    also in whole tiles of pixels, of which the last core has what is left.
     """
     row_major = TensorLayout(page=PageLayout.ROW_MAJOR)
     if not is_image(layer.shape):
         return [Option(FixedConfig(), (row_major,))]
     found = [Option(FixedConfig(output=row_major, method="permute"), (row_major,))]
     batch, _, height, width = layer.shape
-    shards = _distinct(
-        _even_shards(layout, batch, height * width)
+    rows = [
+        layout
         for layout in wanted
         if layout.page is PageLayout.ROW_MAJOR and layout.sharding is ShardLayout.HEIGHT
-    )
+    ]
+    pixels = height * width
+    shards = _distinct(_even_shards(layout, batch, pixels) for layout in rows)
+    if batch == 1:
+        shards = _distinct([*shards, *(_shards_of_tiles(layout, pixels) for layout in rows)])
     return found + [
         Option(FixedConfig(output=target, method="convert_to_hwc"), (row_major,))
         for target in shards
@@ -171,9 +176,22 @@ def _input_options(layer: Layer, wanted: Sequence[TensorLayout]) -> list[Option]
 
 def _even_shards(wanted: TensorLayout, batch: int, pixels: int) -> TensorLayout:
     """Return height shards of whole images' parts on as many of the wanted cores as divide them."""
+    counts = [count for count in range(wanted.cores, 0, -1) if pixels % count == 0]
+    in_tiles = (count for count in counts if batch * pixels // count % TILE == 0)
+    cores = next(in_tiles, counts[0])
+    return _on_cores(wanted, cores, batch * pixels // cores)
+
+
+def _shards_of_tiles(wanted: TensorLayout, pixels: int) -> TensorLayout:
+    """Return height shards of one image in whole tiles of pixels, on at most the wanted cores."""
+    rows = -(-pixels // (TILE * wanted.cores)) * TILE
+    return _on_cores(wanted, -(-pixels // rows), rows)
+
+
+def _on_cores(wanted: TensorLayout, cores: int, rows: int) -> TensorLayout:
+    """Return a layout with ``rows`` on each of so many cores, in the grid's order."""
     assert wanted.shard_shape is not None  # noqa: S101 - it is sharded
-    cores = next(count for count in range(wanted.cores, 0, -1) if pixels % count == 0)
-    shard_shape = (batch * pixels // cores, wanted.shard_shape[1])
+    shard_shape = (rows, wanted.shard_shape[1])
     if (cores, shard_shape) == (wanted.cores, wanted.shard_shape):
         return wanted
     columns = max(part.x1 for part in wanted.grid) + 1

@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import pytest
+
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import (
     Attention,
@@ -141,6 +143,18 @@ def test_an_input_is_permuted_or_made_in_the_rows_that_are_wanted() -> None:
     ]
 
 
+@pytest.mark.parametrize(("batch", "sizes"), [(1, [(25, 9), (32, 8)]), (2, [(25, 9)])])
+def test_one_image_of_odd_sides_is_made_in_tiles_of_pixels(
+    batch: int, sizes: list[tuple[int, int]]
+) -> None:
+    """Of 225 pixels ten cores would have a broken number each, and none divides them in tiles."""
+    wanted = replace(ROWS_OF_HEIGHTS, grid=(CoreRange(0, 0, 4, 1),), shard_shape=(23, 8))
+    found = options_alone(Layer("x", Input(), (), (batch, 3, 15, 15)), wanted=[wanted])
+    shards = [option.config.output for option in found[1:]]
+    rows = [layout.shard_shape[0] // batch for layout in shards if layout.shard_shape is not None]
+    assert list(zip(rows, [layout.cores for layout in shards], strict=True)) == sizes
+
+
 def test_sources_that_are_unknown_leave_options_out() -> None:
     assert options_of("flat", []) == []
     assert [option.input_layouts for option in options_of("pool", [])] == [None] * 3
@@ -178,6 +192,18 @@ def test_an_input_is_made_on_as_many_of_the_wanted_cores_as_divide_it() -> None:
     assert isinstance(made, FixedConfig)
     assert (made.output.cores, made.output.shard_shape) == (50, (8192, 8))
     assert made.output.grid == (CoreRange(0, 0, 7, 5), CoreRange(0, 6, 1, 6))
+
+
+def test_cores_that_divide_an_image_in_tiles_come_first() -> None:
+    """Of 224 x 224 pixels 128 cores would have twelve tiles and a quarter each."""
+    grid = (CoreRange(0, 0, 12, 9),)
+    wanted = replace(ROWS_OF_HEIGHTS, grid=grid, shard_shape=(386, 8))
+    found = options_alone(Layer("x", Input(), (), (1, 3, 224, 224)), wanted=[wanted])
+    shards = [option.config.output for option in found[1:]]
+    assert [(layout.cores, layout.shard_shape) for layout in shards] == [
+        (112, (448, 8)),
+        (121, (416, 8)),
+    ]
 
 
 def test_a_host_layer_reads_from_dram_and_leaves_bfloat16_there() -> None:

@@ -29,17 +29,19 @@ def _run_input(call: Call) -> Tensor:
 def _convert_to_hwc(tensor: Tensor, config: FixedConfig) -> Tensor:
     """Bring (1, N, C, H*W) into height shards of rows of channels, padded to the alignment.
 
-    The operation takes width shards of as many columns as the output has rows per image.
+    The operation takes width shards of as many columns as the output has rows per image. Of one
+    image the last core may have fewer.
     """
-    _, batch, channels, columns = tensor.shape
+    _, batch, channels, _ = tensor.shape
     target = config.output
+    assert target.shard_shape is not None  # noqa: S101 - height shards, or it was refused
     shards = TensorLayout(
         Memory.L1,
         ShardLayout.WIDTH,
         target.dtype,
         PageLayout.ROW_MAJOR,
         target.grid,
-        (batch * channels, columns // target.cores),
+        (batch * channels, target.shard_shape[0] // batch),
     )
     tensor = ttnn.to_memory_config(tensor, memory_config(shards))
     return ttnn.experimental.convert_to_hwc(

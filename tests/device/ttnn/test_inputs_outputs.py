@@ -1,0 +1,21 @@
+from autosched.device.interface import ProbeRequest
+from autosched.device.worker import WorkerDevice
+from autosched.network.operators import Input
+from autosched.schedule.configurations import FixedConfig
+from autosched.schedule.outcomes import ProbeOutcome
+from autosched.schedule.tensors import CoreRange, Memory, PageLayout, ShardLayout, TensorLayout
+
+ROWS = TensorLayout(page=PageLayout.ROW_MAJOR)
+
+
+def test_the_last_core_may_have_fewer_pixels_of_an_image(worker: WorkerDevice) -> None:
+    """No number of cores divides 227 x 227 pixels in whole tiles."""
+    shape, grid = (1, 3, 227, 227), (CoreRange(0, 0, 7, 6), CoreRange(0, 7, 1, 7))
+    target = TensorLayout(
+        Memory.L1, ShardLayout.HEIGHT, ROWS.dtype, ROWS.page, grid, shard_shape=(896, 8)
+    )
+    config = FixedConfig(output=target, method="convert_to_hwc")
+    outcome = worker.probe(ProbeRequest(Input(), (shape,), shape, config, (ROWS,)))
+    assert isinstance(outcome, ProbeOutcome), outcome
+    assert outcome.ops[-1].outputs[0].layout == target
+    assert outcome.ops[-1].outputs[0].shape == (1, 1, 227 * 227, 8)
