@@ -33,6 +33,8 @@ _SEED = 0
 _MOST_MULTIPLICATIONS = 400e9
 _MOST_FOR_DRAWN = 150e9
 _ROUNDING = 1e-5
+# Below it float32 has fewer digits: PyTorch's convolutions may take such values for zero.
+_SMALLEST = torch.finfo(torch.float32).tiny
 # A tensor whose values lie closer together than this, relative to them, is all rounding.
 _FLAT = 1e-2
 
@@ -172,6 +174,8 @@ def difference(found: torch.Tensor, truth: torch.Tensor) -> float:
         return 0.0
     spread = max(float((theirs - theirs.mean()).abs().max()), _FLAT * float(theirs.abs().max()))
     largest = float((ours - theirs).abs().max())
+    if largest < _SMALLEST:
+        return 0.0
     return largest / spread if spread else float("inf") if largest else 0.0
 
 

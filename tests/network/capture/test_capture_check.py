@@ -207,3 +207,7 @@ def test_differences_are_shares_of_the_spread(
     found: list[float], truth: list[float], expected: float
 ) -> None:
     assert difference(torch.tensor(found), torch.tensor(truth)) == pytest.approx(expected)
+
+
+def test_values_without_digits_are_rounding():
+    assert difference(torch.tensor([0.0, 0.0]), torch.tensor([3e-40, -2e-41])) == 0
