@@ -4,6 +4,7 @@ Operator names and argument names are those of PyTorch's ATen schemas (native_fu
 """
 
 import math
+import string
 from collections.abc import Sequence
 
 import torch
@@ -13,10 +14,12 @@ from autosched.network.graph import Weights
 from autosched.network.operators import Constant, Matmul
 from autosched.network.rules.expansions import last_as_channels, mixed
 from autosched.network.rules.reductions import summed
-from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook
+from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook, shape_of
 from autosched.network.rules.views import View
 
 RULES = RuleBook()
+
+_DOTS = "..."
 
 Labelled = tuple[View | torch.Tensor, str]
 """A tensor, and a letter for each of its dimensions."""
@@ -25,7 +28,8 @@ Labelled = tuple[View | torch.Tensor, str]
 @RULES.rule("einsum")
 def _einsum(lowering: Lowering, node: Node) -> View:
     arguments = lowering.arguments(node)
-    inputs, output = _letters(arguments["equation"], len(arguments["tensors"]))
+    ranks = [len(shape_of(item)) for item in arguments["tensors"]]
+    inputs, output = _letters(arguments["equation"], ranks)
     operands: list[Labelled] = [
         (lowering.constants[item] if lowering.is_constant(item) else lowering.view(item), letters)
         for item, letters in zip(arguments["tensors"], inputs, strict=True)
@@ -43,22 +47,30 @@ def _einsum(lowering: Lowering, node: Node) -> View:
     return view.permuted([letters.index(letter) for letter in output])
 
 
-def _letters(equation: str, count: int) -> tuple[list[str], str]:
-    """The letters of each operand, and of the result.
+def _letters(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
+    """The letters of each operand, and of the result; dots stand for capitals that are free.
 
     Raises:
-        Refusal: the equation has dots, or takes a diagonal.
+        Refusal: the equation takes a diagonal.
     """
     sources, arrow, output = equation.replace(" ", "").partition("->")
     inputs = sources.split(",")
-    if "." in equation:
-        raise Refusal("an ellipsis in einsum has no layer; write a letter for each dimension")
-    if any(len(set(letters)) < len(letters) for letters in inputs) or len(inputs) != count:
+    free = [letter for letter in string.ascii_uppercase if letter not in equation]
+    most = 0
+    for number, (letters, rank) in enumerate(zip(inputs, ranks, strict=True)):
+        if _DOTS in letters:
+            count = rank - len(letters) + len(_DOTS)
+            most = max(most, count)
+            # They are aligned at their last.
+            inputs[number] = letters.replace(_DOTS, "".join(free[:count][::-1]))
+    if any(len(set(letters)) < len(letters) for letters in inputs):
         raise Refusal("a diagonal in einsum has no layer")
+    dotted = "".join(free[:most][::-1])
     if not arrow:
         joined = "".join(inputs)
-        output = "".join(sorted(letter for letter in set(joined) if joined.count(letter) == 1))
-    return inputs, output
+        once = sorted(letter for letter in set(joined) if joined.count(letter) == 1)
+        return inputs, dotted + "".join(letter for letter in once if letter not in dotted)
+    return inputs, output.replace(_DOTS, dotted)
 
 
 def _without(
