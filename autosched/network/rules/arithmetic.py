@@ -4,7 +4,6 @@ Operator names and argument names are those of PyTorch's ATen schemas (native_fu
 """
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch.fx import Node
 from autosched.network.graph import Weights
 from autosched.network.operators import Activation, Binary, Constant, Unary, Upsample
 from autosched.network.rules.eltwise import LARGEST
-from autosched.network.rules.expansions import expanded, last_as_channels, mixed
+from autosched.network.rules.expansions import broadcast, expanded, last_as_channels, mixed
 from autosched.network.rules.norms import per_channel
 from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook, operator_name, shape_of
 from autosched.network.rules.views import BATCH, CHANNELS, View
@@ -57,6 +56,21 @@ def of_two(lowering: Lowering, node: Node) -> View:
     return _computed(of_operands(lowering, node, function, first, second))
 
 
+_OF_MASKS = {"and": "mul", "or": "maximum"}
+
+
+@RULES.rule(*(f"{kind}_{name}" for kind in ("logical", "bitwise") for name in _OF_MASKS))
+def _of_masks(lowering: Lowering, node: Node) -> View:
+    """Lower a function of two masks, which are ones and zeros."""
+    arguments, rank = lowering.arguments(node), len(shape_of(node))
+    items = [arguments["self"], arguments["other"]]
+    if any(isinstance(x, Node) and x.meta["val"].dtype != torch.bool for x in items):
+        raise Refusal("it is of numbers rather than masks")
+    one, other = (operand(lowering, item, rank) for item in items)
+    function = _OF_MASKS[operator_name(node).partition("_")[2]]
+    return _computed(of_operands(lowering, node, function, one, other))
+
+
 @RULES.rule("addcmul", "addcdiv")
 def _added_product(lowering: Lowering, node: Node) -> View:
     arguments, rank = lowering.arguments(node), len(shape_of(node))
@@ -96,20 +110,21 @@ def _masked_fill(lowering: Lowering, node: Node) -> View:
 
 
 def _chosen(lowering: Lowering, node: Node, mask: Node, yes: Any, no: Any) -> View:
-    """One tensor where a constant mask is true, another elsewhere: both times zeros and ones."""
-    if mask not in lowering.constants:
-        raise Refusal("a choice by a mask that is computed from the input has no layer")
+    """One tensor where a mask is true, another elsewhere: both times zeros and ones."""
     rank = len(shape_of(node))
-    chosen = aligned(lowering.constants[mask], rank)
+    share = operand(lowering, mask, rank)
+    rest = of_operands(lowering, node, "sub", aligned(1, rank), share, "rest")
     parts: list[Operand] = []
-    for value, share, suffix in ((yes, chosen, "yes"), (no, 1 - chosen, "no")):
+    for value, part, suffix in ((yes, share, "yes"), (no, rest, "no")):
         found = operand(lowering, value, rank)
-        if isinstance(found, View):
-            parts.append(of_operands(lowering, node, "mul", found, share, suffix))
-        else:
+        if isinstance(found, torch.Tensor):
             # An infinity times zero would be no number; in a softmax this is as good as one.
-            finite = found.nan_to_num(posinf=_AS_INFINITE, neginf=-_AS_INFINITE)
-            parts.append(torch.where(share > 0, finite, 0.0))
+            found = found.nan_to_num(posinf=_AS_INFINITE, neginf=-_AS_INFINITE)
+            if not bool(found.any()):
+                continue
+        parts.append(of_operands(lowering, node, "mul", found, part, suffix))
+    if len(parts) < 2:
+        return _computed(parts[0])
     return _computed(of_operands(lowering, node, "add", parts[0], parts[1]))
 
 
@@ -193,11 +208,6 @@ def combined(
     op = Binary(function)
     inputs = [large.key, small]
     return large.of(lowering.add(node, op, inputs, shape=large.base, suffix=suffix))
-
-
-def broadcast(one: Sequence[int], other: Sequence[int]) -> tuple[int, ...]:
-    """The shape that two shapes with as many dimensions are repeated to."""
-    return tuple(b if a == 1 else a for a, b in zip(one, other, strict=True))
 
 
 def _of_equals(

@@ -101,6 +101,11 @@ def expanded(
     return view
 
 
+def broadcast(one: Sequence[int], other: Sequence[int]) -> tuple[int, ...]:
+    """The shape that two shapes with as many dimensions are repeated to."""
+    return tuple(b if a == 1 else a for a, b in zip(one, other, strict=True))
+
+
 def _enlarged(
     lowering: Lowering, node: Node, view: View, sides: dict[int, tuple[int, int]], suffix: str
 ) -> View:

@@ -11,6 +11,7 @@ from torch.fx import Node
 
 from autosched.network.graph import Weights
 from autosched.network.operators import Attention, Conv2d, Linear, Matmul
+from autosched.network.rules.expansions import broadcast, expanded
 from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook, operator_name, shape_of
 from autosched.network.rules.views import View
 
@@ -130,14 +131,24 @@ def product(lowering: Lowering, node: Node, left: Node, right: Node) -> View:
     """Lower the product of two computed tensors: attention where it is one, or a plain product.
 
     Raises:
-        Refusal: their leading dimensions differ.
+        Refusal: one would have to be repeated in a way that has no layer.
     """
     matched = _hand_written_attention(lowering, node, left, right)
     if matched is not None:
         return matched
-    one, two = lowering.view(left), lowering.view(right)
-    if one.shape[:-2] != two.shape[:-2] or len(one.shape) < 2:
-        raise Refusal(f"the product of {one.shape} and {two.shape} repeats one of them")
+    return _plain_product(lowering, node, lowering.view(left), lowering.view(right))
+
+
+def _plain_product(lowering: Lowering, node: Node, one: View, two: View) -> View:
+    """Multiply matrices, of which those of one may be repeated for the other's."""
+    rank = len(shape_of(node))
+    leading = broadcast(one.aligned(rank).shape[:-2], two.aligned(rank).shape[:-2])
+    one, two = (
+        expanded(lowering, node, view.aligned(rank), (*leading, *view.shape[-2:]), f"{name}wide")
+        if view.aligned(rank).shape[:-2] != leading
+        else view.aligned(rank)
+        for view, name in ((one, "left"), (two, "right"))
+    )
     turned = two.permuted([*range(len(two.dims) - 2), -1, -2])
     transposed = _batched(turned).flat == tuple(range(len(two.sizes)))
     keys = [
@@ -228,12 +239,35 @@ def _matmul(lowering: Lowering, node: Node) -> str | View:
     left, right = arguments["self"], arguments["other" if "other" in arguments else "mat2"]
     if not lowering.is_constant(left) and not lowering.is_constant(right):
         return product(lowering, node, left, right)
-    if not lowering.is_constant(right):
-        raise Refusal("a product with a parameter on the left has no layer; put it on the right")
-    matrix = lowering.constant(right, "matrix")
-    if matrix.dim() != 2:
-        raise Refusal(f"its parameter has shape {tuple(matrix.shape)}, not (in, out)")
-    return _fully_connected(lowering, node, left, matrix.T.contiguous(), None)
+    if lowering.is_constant(right):
+        return _by_parameter(lowering, node, left, lowering.constant(right, "matrix"))
+    matrix, view = lowering.constant(left, "matrix"), lowering.view(right)
+    if len(view.dims) < 2 or matrix.dim() < 2:
+        raise Refusal("the product of a parameter with a vector has no layer")
+    if matrix.dim() > 2:
+        return _plain_product(lowering, node, _repeated(lowering, node, matrix), view)
+    # A @ x is the transposed of x' @ A'.
+    order = [*range(len(view.dims) - 2), len(view.dims) - 1, len(view.dims) - 2]
+    turned = view.permuted(order)
+    if len(order) == 2:
+        turned = View.whole(lowering.rearranged(node, turned, suffix="turned"), turned.shape)
+    lowering.views[node] = turned
+    return _fully_connected(lowering, node, node, matrix, None).permuted(order)
+
+
+def _by_parameter(lowering: Lowering, node: Node, left: Node, matrix: torch.Tensor) -> View:
+    if matrix.dim() == 1:
+        result = _fully_connected(lowering, node, left, matrix[None], None)
+        return result.without(len(result.dims) - 1)
+    if matrix.dim() == 2:
+        return _fully_connected(lowering, node, left, matrix.T.contiguous(), None)
+    return _plain_product(lowering, node, lowering.view(left), _repeated(lowering, node, matrix))
+
+
+def _repeated(lowering: Lowering, node: Node, matrices: torch.Tensor) -> View:
+    """Parameters as a layer's tensor, with the leading dimensions of the product."""
+    leading = shape_of(node)[:-2]
+    return lowering.constant_view(node, matrices.expand(*leading, -1, -1), "matrices")
 
 
 def _fully_connected(

@@ -14,7 +14,8 @@ import torch
 from torch.fx import Node
 
 from autosched.network.graph import Weights
-from autosched.network.operators import Constant, Conv2d, Gather, Matmul, Upsample
+from autosched.network.operators import Constant, Gather, Matmul, Upsample
+from autosched.network.rules.expansions import mixed
 from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook, operator_name, shape_of
 from autosched.network.rules.views import View
 
@@ -190,11 +191,7 @@ def _of_pixels(
 
 
 def _along(lowering: Lowering, node: Node, dim: int, matrix: torch.Tensor, suffix: str) -> View:
-    """Multiply along one dimension, made the channels of a pointwise convolution."""
+    """Multiply along one dimension, made the channels."""
     view = lowering.channels_at(node, dim)
-    size, target = matrix.shape[1], len(matrix)
-    op = Conv2d(size, target, (1, 1), has_bias=False)
-    shape = (view.base[0], target, *view.base[2:])
-    weights = Weights(matrix[:, :, None, None])
-    key = lowering.add(node, op, [view.key], shape=shape, weights=weights, suffix=suffix)
-    return view.resized(key, dim, target)
+    key = mixed(lowering, node, view, matrix, suffix)
+    return view.resized(key, dim, len(matrix))

@@ -123,3 +123,22 @@ def test_products_of_two_tensors(lowered):
 def test_products_with_a_parameter(lowered, function, shape, has_bias):
     network = lowered(WithParameter(function, *shape), torch.randn(3, 8))
     assert ops(network) == [Linear(8, 5, has_bias)]
+
+
+PRODUCTS = {
+    "parameter on the left": (lambda x, w: w[:3, :5] @ x, (5, 8)),
+    "parameter on the left of several": (lambda x, w: w[:3, :5] @ x, (2, 5, 8)),
+    "parameters for each": (lambda x, w: x @ w.unflatten(1, (2, 4)).movedim(1, 0), (2, 5, 8)),
+    "vector": (lambda x, w: x @ w[0], (2, 5, 8)),
+    "repeated": (lambda x, w: (x @ w)[:1] @ x.mT, (2, 5, 8)),
+    "repeated for heads": (
+        lambda x, w: (x @ w).unflatten(2, (4, 2)).movedim(2, 1) @ x[:, None, :2, :2].mT,
+        (2, 5, 8),
+    ),
+    "computed bias": (lambda x, w: torch.addmm(x, x, w, beta=2), (5, 8)),
+}
+
+
+@pytest.mark.parametrize(("function", "shape"), PRODUCTS.values(), ids=PRODUCTS)
+def test_products_with_parameters_and_repeated_tensors(lowered, function, shape):
+    lowered(WithParameter(function, 8, 8), torch.randn(shape))
