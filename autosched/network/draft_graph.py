@@ -24,9 +24,13 @@ class BatchNorm:
 
 @dataclass(frozen=True)
 class ZeroPad:
-    """Rows and columns of zeros around an image; readers that can take them over."""
+    """Rows and columns of zeros around an image; readers that can take them over.
+
+    With a ``value`` of minus infinity they never win a maximum, and only maxima may read them.
+    """
 
     padding: Padding
+    value: float = 0.0
 
 
 @dataclass(frozen=True)

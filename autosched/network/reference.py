@@ -48,7 +48,17 @@ _BINARY: dict[str, Callable[..., torch.Tensor]] = {
     "maximum": torch.maximum,
     "minimum": torch.minimum,
 }
+_COMPARISONS = ("gt", "lt", "ge", "le", "eq", "ne")
+
+
+def _compare(name: str, tensor: torch.Tensor, number: float) -> torch.Tensor:
+    """Compare with a number: ones and zeros, as ttnn has it."""
+    result: torch.Tensor = getattr(torch, name)(tensor, number)
+    return result.to(tensor.dtype)
+
+
 _ACTIVATIONS: dict[str, Callable[..., torch.Tensor]] = {
+    **{f"unary_{name}": partial(_compare, name) for name in _COMPARISONS},
     "relu": F.relu,
     "relu6": F.relu6,
     "silu": F.silu,

@@ -4,6 +4,8 @@ Each function takes what the operator of its name takes, in the order of its ATe
 (native_functions.yaml), and computes the same.
 """
 
+# ruff: noqa: PLR0913, PLR0917 - PyTorch's operators take so many arguments
+
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,22 +15,27 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 
 Tensor = torch.Tensor
 
-COMPOSITIONS: dict[str, Callable[..., Any]] = {}
-"""By the operators' plain names."""
+
+class Compositions(dict[str, Callable[..., Any]]):
+    """Definitions by the operators' plain names."""
+
+    def of(self, *names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Register the decorated function for operators of these names."""
+
+        def register(function: Callable[..., Any]) -> Callable[..., Any]:
+            self.update(dict.fromkeys(names, function))
+            return function
+
+        return register
 
 
-def _composition(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        COMPOSITIONS.update(dict.fromkeys(names, function))
-        return function
-
-    return register
+COMPOSITIONS = Compositions()
 
 
 # Writing into a part of a tensor puts what is before it, the part, and what is after it together.
 
 
-@_composition("slice_scatter")
+@COMPOSITIONS.of("slice_scatter")
 def _slice_scatter(
     source: Tensor,
     part: Tensor,
@@ -50,7 +57,7 @@ def _slice_scatter(
     return result
 
 
-@_composition("select_scatter")
+@COMPOSITIONS.of("select_scatter")
 def _select_scatter(source: Tensor, part: Tensor, dim: int, index: int) -> Tensor:
     index %= source.shape[dim]
     return _joined(source, part.unsqueeze(dim), dim, index, index + 1)
@@ -62,12 +69,12 @@ def _joined(source: Tensor, part: Tensor, dim: int, start: int, stop: int) -> Te
     return torch.cat(parts, dim) if len(parts) > 1 else part
 
 
-@_composition("copy")
-def _copied(target: Tensor, source: Tensor, _non_blocking: bool = False) -> Tensor:  # noqa: FBT001, FBT002
+@COMPOSITIONS.of("copy")
+def _copied(target: Tensor, source: Tensor, _non_blocking: bool = False) -> Tensor:
     return source.expand(target.shape)
 
 
-@_composition("index_put")
+@COMPOSITIONS.of("index_put")
 def _index_put(source: Tensor, indices: Sequence[Tensor | None], values: Tensor) -> Tensor:
     """Write one number where a mask is true."""
     (mask,) = indices
@@ -82,7 +89,7 @@ def _index_put(source: Tensor, indices: Sequence[Tensor | None], values: Tensor)
 def _register_comparison(name: str) -> None:
     function = getattr(torch, name)
 
-    @_composition(name)
+    @COMPOSITIONS.of(name)
     def compared(one: Tensor, other: Any) -> Tensor:
         if not isinstance(other, torch.Tensor):
             raise NotImplementedError
@@ -93,17 +100,17 @@ for _name in ("gt", "lt", "ge", "le", "eq", "ne"):
     _register_comparison(_name)
 
 
-@_composition("any")
+@COMPOSITIONS.of("any")
 def _any(source: Tensor, *dims: Any) -> Tensor:
     return source.to(torch.float32).amax(*dims) > 0
 
 
-@_composition("all")
+@COMPOSITIONS.of("all")
 def _all(source: Tensor, *dims: Any) -> Tensor:
     return source.to(torch.float32).amin(*dims) > 0
 
 
-@_composition("clamp", "clamp_min", "clamp_max")
+@COMPOSITIONS.of("clamp", "clamp_min", "clamp_max")
 def _clamped(source: Tensor, *bounds: Tensor | None) -> Tensor:
     low, high = bounds
     result = source if low is None else torch.maximum(source, low)
@@ -113,7 +120,7 @@ def _clamped(source: Tensor, *bounds: Tensor | None) -> Tensor:
 # Norms, distances, sums.
 
 
-@_composition("layer_norm")
+@COMPOSITIONS.of("layer_norm")
 def _layer_norm(
     source: Tensor,
     shape: Sequence[int],
@@ -131,12 +138,12 @@ def _layer_norm(
     return result if bias is None else result + bias
 
 
-@_composition("var_mean")
+@COMPOSITIONS.of("var_mean")
 def _variance_and_mean(source: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
     return torch.var(source, *args, **kwargs), _mean(source, *args, **kwargs)
 
 
-@_composition("std_mean")
+@COMPOSITIONS.of("std_mean")
 def _deviation_and_mean(source: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
     return torch.std(source, *args, **kwargs), _mean(source, *args, **kwargs)
 
@@ -148,7 +155,7 @@ def _mean(source: Tensor, *args: Any, keepdim: bool = False, **_: Any) -> Tensor
     return torch.mean(source, dim, keepdim=keepdim)
 
 
-@_composition("cdist")
+@COMPOSITIONS.of("cdist")
 def _distances(one: Tensor, other: Tensor, p: float = 2.0, _mode: int | None = None) -> Tensor:
     """Distances of points by the cosine rule, as PyTorch takes them of many points."""
     if p != 2:
@@ -157,21 +164,21 @@ def _distances(one: Tensor, other: Tensor, p: float = 2.0, _mode: int | None = N
     return (squares - 2 * torch.matmul(one, other.transpose(-2, -1))).clamp_min(0).sqrt()
 
 
-@_composition("cumsum")
+@COMPOSITIONS.of("cumsum")
 def _cumulated(source: Tensor, dim: int, **_: Any) -> Tensor:
     """Sums of all elements up to each: a product with ones above the diagonal."""
     size = source.shape[dim]
     return torch.matmul(source.movedim(dim, -1), torch.ones(size, size).triu()).movedim(-1, dim)
 
 
-@_composition("scaled_dot_product_attention")
+@COMPOSITIONS.of("scaled_dot_product_attention")
 def _attention(
     queries: Tensor,
     keys: Tensor,
     values: Tensor,
     mask: Tensor | None = None,
     dropout: float = 0.0,
-    is_causal: bool = False,  # noqa: FBT001, FBT002 - as PyTorch has it
+    is_causal: bool = False,
     *,
     scale: float | None = None,
     enable_gqa: bool = False,
@@ -186,6 +193,13 @@ def _attention(
         )
         if mask is None:
             return F.scaled_dot_product_attention(queries, keys, values, scale=scale)
+    leading = queries.shape[:-3]
+    if len(leading) > 1 and keys.shape[:-3] == leading and (mask is None or mask.dim() < 4):
+        queries, keys, values = (
+            item.flatten(0, len(leading) - 1) for item in (queries, keys, values)
+        )
+        result = F.scaled_dot_product_attention(queries, keys, values, mask, scale=scale)
+        return torch.unflatten(result, 0, list(leading))
     scale = 1 / math.sqrt(queries.shape[-1]) if scale is None else scale
     scores = torch.matmul(queries, keys.transpose(-2, -1)) * scale
     if mask is not None and mask.dtype == torch.bool:
@@ -195,160 +209,106 @@ def _attention(
     return torch.matmul(torch.softmax(scores, -1), values)
 
 
-# Windows of an image, or of a series.
+# Recurrent layers, step by step.
 
 
-@_composition("im2col")
-def _windows(
+@COMPOSITIONS.of("lstm")
+def _lstm(
     source: Tensor,
-    kernel: Sequence[int],
-    dilation: Sequence[int],
-    padding: Sequence[int],
-    stride: Sequence[int],
-) -> Tensor:
-    """Each place of the windows as a channel, by a convolution with zeros and ones."""
-    channels, places = source.shape[1], math.prod(kernel)
-    one_each = torch.eye(places).reshape(places, 1, *kernel).repeat(channels, 1, 1, 1)
-    return F.conv2d(source, one_each, None, stride, padding, dilation, channels).flatten(2)
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    has_biases: bool,
+    layers: int,
+    _dropout: float,
+    _train: bool,
+    is_both: bool,
+    batch_first: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    if len(parameters) != (4 if has_biases else 2) * layers * (1 + is_both):
+        raise NotImplementedError  # it projects its hidden values
+
+    def step(
+        entry: Tensor, hidden: Tensor, state: Tensor, weight: Tensor, bias: Tensor | None
+    ) -> Any:
+        gates = entry + F.linear(hidden, weight, bias)
+        enters, keeps, new, leaves = gates.chunk(4, -1)
+        state = torch.sigmoid(keeps) * state + torch.sigmoid(enters) * torch.tanh(new)
+        return torch.sigmoid(leaves) * torch.tanh(state), state
+
+    return _recurrent(source, states, parameters, has_biases, layers, is_both, batch_first, step)  # type: ignore[return-value]
 
 
-@_composition("col2im")
-def _from_windows(
+@COMPOSITIONS.of("gru")
+def _gru(
     source: Tensor,
-    size: Sequence[int],
-    kernel: Sequence[int],
-    dilation: Sequence[int],
-    padding: Sequence[int],
-    stride: Sequence[int],
-) -> Tensor:
-    places = math.prod(kernel)
-    channels = source.shape[1] // places
-    spans = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
-    sides = [(s + 2 * p - k) // t + 1 for s, p, k, t in zip(size, padding, spans, stride)]
-    left = [s - (n - 1) * t + 2 * p - k for s, n, t, p, k in zip(size, sides, stride, padding, spans)]
-    one_each = torch.eye(places).reshape(places, 1, *kernel).repeat(channels, 1, 1, 1)
-    image = source.reshape(len(source), channels * places, *sides)
-    return F.conv_transpose2d(image, one_each, None, stride, padding, left, channels, dilation)
+    state: Tensor,
+    parameters: Sequence[Tensor],
+    has_biases: bool,
+    layers: int,
+    _dropout: float,
+    _train: bool,
+    is_both: bool,
+    batch_first: bool = False,
+) -> tuple[Tensor, Tensor]:
+    def step(entry: Tensor, hidden: Tensor, _: Tensor, weight: Tensor, bias: Tensor | None) -> Any:
+        reset, update, new = entry.chunk(3, -1)
+        own_reset, own_update, own_new = F.linear(hidden, weight, bias).chunk(3, -1)
+        keep = torch.sigmoid(update + own_update)
+        new = torch.tanh(new + torch.sigmoid(reset + own_reset) * own_new)
+        hidden = new + keep * (hidden - new)
+        return hidden, hidden
 
-
-@_composition("unfold")
-def _series_windows(source: Tensor, dim: int, size: int, step: int) -> Tensor:
-    dim %= source.dim()
-    count = (source.shape[dim] - size) // step + 1
-    places = torch.arange(count)[:, None] * step + torch.arange(size)
-    taken = source.index_select(dim, places.flatten()).unflatten(dim, (count, size))
-    return taken.movedim(dim + 1, -1)
-
-
-@_composition("conv2d")
-def _convolved(
-    source: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Sequence[int] = (1, 1),
-    padding: Sequence[int] = (0, 0),
-    dilation: Sequence[int] = (1, 1),
-    groups: int = 1,
-) -> Tensor:
-    """Convolve with computed kernels: the windows of the image times a matrix of each group."""
-    outputs, _, *kernel = weight.shape
-    batch, channels, *sides = source.shape
-    windows = source
-    if kernel != [1, 1] or set(stride) != {1} or set(padding) != {0}:
-        windows = F.unfold(source, kernel, dilation, padding, stride)
-    spans = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
-    target = [(s + 2 * p - k) // t + 1 for s, p, k, t in zip(sides, padding, spans, stride)]
-    places = channels // groups * math.prod(kernel)
-    matrix = weight.reshape(1, groups, outputs // groups, places).expand(batch, -1, -1, -1)
-    windows = windows.reshape(batch, groups, places, math.prod(target))
-    result = torch.matmul(matrix, windows).reshape(batch, outputs, *target)
-    return result if bias is None else result + bias.reshape(-1, 1, 1)
-
-
-@_composition("conv1d")
-def _convolved_series(
-    source: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Sequence[int] = (1,),
-    padding: Sequence[int] = (0,),
-    dilation: Sequence[int] = (1,),
-    groups: int = 1,
-) -> Tensor:
-    column = F.conv2d(
-        source.unsqueeze(-1),
-        weight.unsqueeze(-1),
-        bias,
-        (*stride, 1),
-        (*padding, 0),
-        (*dilation, 1),
-        groups,
+    results = _recurrent(
+        source, (state, state), parameters, has_biases, layers, is_both, batch_first, step
     )
-    return column.squeeze(-1)
+    return results[0], results[1]
 
 
-@_composition("conv3d")
-def _convolved_volume(
+MOST_STEPS = 256
+"""Up to so many steps recurrent layers are unrolled."""
+
+
+def _recurrent(
     source: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Sequence[int] = (1, 1, 1),
-    padding: Sequence[int] = (0, 0, 0),
-    dilation: Sequence[int] = (1, 1, 1),
-    groups: int = 1,
-) -> Tensor:
-    """Convolve each run of slices, whose depth is then part of the channels, on its own."""
-    source = F.pad(source, (0, 0, 0, 0, padding[0], padding[0]))
-    span = dilation[0] * (weight.shape[2] - 1) + 1
-    starts = range(0, source.shape[2] - span + 1, stride[0])
-    runs = [source[:, :, start : start + span : dilation[0]].flatten(1, 2) for start in starts]
-    rest = (weight.flatten(1, 2), bias, stride[1:], padding[1:], dilation[1:], groups)
-    return torch.stack([F.conv2d(run, *rest) for run in runs], 2)
-
-
-@_composition("max_pool3d")
-def _pooled_volume(
-    source: Tensor,
-    kernel: Sequence[int],
-    stride: Sequence[int] = (),
-    padding: Sequence[int] = (0, 0, 0),
-    dilation: Sequence[int] = (1, 1, 1),
-    ceil_mode: bool = False,  # noqa: FBT001, FBT002 - as PyTorch has it
-) -> Tensor:
-    """Pool each slice, then runs of slices."""
-    stride, depth = stride or kernel, source.shape[2]
-    flat = F.max_pool2d(
-        source.flatten(1, 2), kernel[1:], stride[1:], padding[1:], dilation[1:], ceil_mode
-    )
-    slices = flat.unflatten(1, source.shape[1:3])
-    if ceil_mode or dilation[0] != 1:
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    has_biases: bool,
+    layers: int,
+    is_both: bool,
+    batch_first: bool,
+    step: Callable[..., tuple[Tensor, Tensor]],
+) -> tuple[Tensor, ...]:
+    """Run a step over a series for each layer and way; what does not wait for it runs before."""
+    if source.dim() != 3:
         raise NotImplementedError
-    if kernel[0] == stride[0] == 1:
-        return slices
-    found = []
-    for start in range(-padding[0], depth + padding[0] - kernel[0] + 1, stride[0]):
-        first, last = max(start, 0), min(start + kernel[0], depth)
-        found.append(slices[:, :, first:last].amax(2))
-    return torch.stack(found, 2)
-
-
-@_composition("adaptive_max_pool2d")
-def _adaptive_maxima(source: Tensor, size: Sequence[int]) -> tuple[Tensor, None]:
-    """Take the largest of each run of rows, then of columns, which may overlap."""
-    for dim, count in zip((2, 3), size, strict=True):
-        length = source.shape[dim]
-        runs = [(place * length // count, -((place + 1) * -length // count)) for place in range(count)]
-        parts = [
-            source.narrow(dim, start, stop - start).amax(dim, keepdim=True) for start, stop in runs
-        ]
-        source = torch.cat(parts, dim)
-    return source, None
+    series = source if batch_first else source.transpose(0, 1)
+    if series.shape[1] * layers * (1 + is_both) > MOST_STEPS:
+        raise NotImplementedError
+    count, lasts = 4 if has_biases else 2, []
+    for layer in range(layers):
+        ways = []
+        for back in (False, True)[: 1 + is_both]:
+            run = layer * (1 + is_both) + back
+            into, again, *biases = parameters[run * count : (run + 1) * count]
+            entry_bias, bias = biases or (None, None)
+            entries = F.linear(series, into, entry_bias)
+            found: list[Tensor] = []
+            hidden, state = (item[run] for item in states)
+            for place in range(series.shape[1])[:: -1 if back else 1]:
+                entry = entries.narrow(1, place, 1).squeeze(1)
+                hidden, state = step(entry, hidden, state, again, bias)
+                found.append(hidden)
+            ways.append(torch.stack(found[:: -1 if back else 1], 1))
+            lasts.append((hidden, state))
+        series = torch.cat(ways, -1) if is_both else ways[0]
+    ends = (torch.stack(items) for items in zip(*lasts, strict=True))
+    return (series if batch_first else series.transpose(0, 1), *ends)
 
 
 # Elements by their places, which are known before.
 
 
-@_composition("slice")
+@COMPOSITIONS.of("slice")
 def _each_few(
     source: Tensor,
     dim: int = 0,
@@ -362,7 +322,7 @@ def _each_few(
     return source.index_select(dim, torch.arange(first, last, step))
 
 
-@_composition("index")
+@COMPOSITIONS.of("index")
 def _taken(source: Tensor, indices: Sequence[Tensor | None]) -> Tensor:
     """Take elements by indices of neighbouring dimensions as by those of one."""
     given = [dim for dim, index in enumerate(indices) if index is not None]
@@ -384,7 +344,7 @@ def _taken(source: Tensor, indices: Sequence[Tensor | None]) -> Tensor:
     return taken.reshape(*source.shape[:first], *places.shape, *source.shape[first + count :])
 
 
-@_composition("constant_pad_nd", "pad")
+@COMPOSITIONS.of("constant_pad_nd", "pad")
 def _cut_and_padded(
     source: Tensor, padding: Sequence[int], mode: Any = "constant", value: float | None = None
 ) -> Tensor:

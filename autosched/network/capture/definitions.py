@@ -5,18 +5,20 @@ distance a norm of a difference. What it defines in a way that has no layers eit
 indexing, :mod:`.compositions` defines anew.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.export import ExportedProgram
+from torch.func import functionalize
 from torch.fx import Graph, Node
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.func import functionalize
 
 from autosched.network.capture.compositions import COMPOSITIONS
 from autosched.network.capture.exporting import export_quiet
+from autosched.network.capture.window_compositions import WINDOWS
 from autosched.network.rules.rulebook import operator_name
 
 Definition = Callable[..., Any]
@@ -31,7 +33,7 @@ def definition_of(node: Node) -> Graph | None:
     """
     definition = _definition(node)
     inputs = node.all_input_nodes
-    values = [source.meta.get("val") for source in inputs]
+    values: list[Any] = [source.meta.get("val") for source in inputs]
     if definition is None or not all(isinstance(value, FakeTensor) for value in values):
         return None
 
@@ -43,8 +45,9 @@ def definition_of(node: Node) -> Graph | None:
     try:
         with export_quiet(), torch.no_grad(), values[0].fake_mode:
             graph: Graph = make_fx(functionalize(call, remove="mutations"))(*values).graph
-    except Exception:  # noqa: BLE001 - whatever a definition raises, it is of no use here
+    except Exception:
         return None
+    graph.eliminate_dead_code()
     return graph if all(_is_plain(step) for step in graph.nodes) else None
 
 
@@ -52,11 +55,12 @@ def _definition(node: Node) -> Definition | None:
     target: Any = node.target
     if not isinstance(target, torch._ops.OpOverload):
         return None
-    own = COMPOSITIONS.get(operator_name(node))
+    name = operator_name(node)
+    own = COMPOSITIONS.get(name) or WINDOWS.get(name)
     if own is not None:
         return own
     if target._can_decompose():
-        return target.decompose  # type: ignore[no-any-return]
+        return target.decompose
     return torch._decomp.decomposition_table.get(target)
 
 
@@ -71,23 +75,60 @@ def inserted(node: Node, definition: Graph) -> Iterator[tuple[list[Node], Any]]:
 
     All that is before the node by then is taken out again where an exception leaves the block.
     """
-    taken = (step for step in definition.nodes if step.op == "placeholder")
-    known = dict(zip(taken, node.all_input_nodes, strict=True))
-    before, steps, results = node.prev, [], None
-    with node.graph.inserting_before(node):
-        for step in definition.nodes:
-            if step.op == "call_function":
-                known[step] = node.graph.node_copy(step, known.__getitem__)
-                known[step].meta.update({key: node.meta[key] for key in _PLACES if key in node.meta})
-                steps.append(known[step])
-            elif step.op == "output":
-                results = torch.fx.map_arg(step.args[0], known.__getitem__)
+    before = node.prev
+    steps, results = _copied(node, definition, node.all_input_nodes)
     try:
         yield steps, results
     except BaseException:
         while node.prev is not before:
             node.graph.erase_node(node.prev)
         raise
+
+
+def _copied(node: Node, definition: Graph, inputs: Sequence[Any]) -> tuple[list[Node], Any]:
+    """Copy a graph's steps before a node; its placeholders are ``inputs``."""
+    taken = (step for step in definition.nodes if step.op == "placeholder")
+    known = dict(zip(taken, inputs, strict=True))
+    steps, results = [], None
+    with node.graph.inserting_before(node):
+        for step in definition.nodes:
+            if step.op == "output":
+                results = torch.fx.map_arg(step.args[0], known.__getitem__)
+            elif step.op != "placeholder":
+                known[step] = node.graph.node_copy(step, known.__getitem__)
+                for place in _PLACES:
+                    known[step].meta.setdefault(place, node.meta.get(place))
+                steps.append(known[step])
+    return steps, results
+
+
+_REGIONS = ("wrap_with_autocast", "wrap_with_set_grad_enabled")
+
+
+def inline_regions(program: ExportedProgram) -> None:
+    """Put what ran in another mode (autocast, no_grad) where it was: each result has its type."""
+    module = program.graph_module
+    for node in list(module.graph.nodes):
+        if operator_name(node) not in _REGIONS or _casts(node):
+            continue
+        place = next(number for number, item in enumerate(node.args) if _is_module(item))
+        region: Any = node.args[place]
+        body = module.get_submodule(region.target)
+        _, results = _copied(node, body.graph, node.args[place + 1 :])
+        replaced(node, results)
+        if not region.users:
+            module.graph.erase_node(region)
+
+
+def _casts(node: Node) -> bool:
+    """Whether a region computes in another format: autocast of what lies on the host, enabled."""
+    return (
+        operator_name(node) == "wrap_with_autocast" and node.args[0] == "cpu" and bool(node.args[2])
+    )
+
+
+def _is_module(value: Any) -> bool:
+    return isinstance(value, Node) and value.op == "get_attr"
 
 
 def replaced(node: Node, results: Any) -> dict[Node, Any]:

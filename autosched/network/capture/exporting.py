@@ -59,7 +59,7 @@ def mutates_an_alias(program: ExportedProgram) -> bool:
     order = {node: index for index, node in enumerate(nodes)}
     families: dict[Node, list[Node]] = {}
     for node in nodes:
-        base = _aliased(node)
+        base = shares_memory_with(node)
         family = families[node] = [] if base is None else families.get(base, [])
         if _is_in_place(node) and any(
             order[user] > order[node] for member in family for user in member.users
@@ -69,8 +69,8 @@ def mutates_an_alias(program: ExportedProgram) -> bool:
     return False
 
 
-def _aliased(node: Node) -> Node | None:
-    """The argument whose memory the node's result shares."""
+def shares_memory_with(node: Node) -> Node | None:
+    """Return the argument whose memory the node's result shares, if it does."""
     schema = getattr(node.target, "_schema", None)
     if schema is None or not node.all_input_nodes:
         return None
@@ -80,7 +80,7 @@ def _aliased(node: Node) -> Node | None:
 
 def _is_in_place(node: Node) -> bool:
     schema = getattr(node.target, "_schema", None)
-    return bool(schema is not None and schema.is_mutable and _aliased(node) is not None)
+    return bool(schema is not None and schema.is_mutable and shares_memory_with(node) is not None)
 
 
 @contextlib.contextmanager

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, float32
 from torch.export import ExportedProgram
 from torch.fx import Node
 
 from autosched.errors import NetworkFileError, UnsupportedOperatorError
 from autosched.network.capture.channel_orders import fold_channel_orders
+from autosched.network.capture.definitions import inline_regions
 from autosched.network.capture.flattening import fold_flattening
 from autosched.network.capture.pixel_shuffles import fold_packed_pixels, fold_pixel_shuffles
 from autosched.network.capture.program_lowering import RULES, lower, results
@@ -70,6 +71,7 @@ def capture_program(
         raise NetworkFileError(
             f"{name}: the model returns no tensor; end its forward() with a return of the result."
         )
+    inline_regions(program)
     lowering = lower(program, RULES, allow_host=allow_host)
     graph = lowering.graph
     for rewrite in _REWRITES:
@@ -136,8 +138,10 @@ def _reason(draft: Draft) -> str:
 
 def _made(lowering: Lowering, names: Mapping[str, str]) -> dict[str, tuple[Node, View]]:
     found: dict[str, tuple[Node, View]] = {}
-    tensors = (node for node in lowering.first_views if isinstance(node.meta.get("val"), Tensor))
-    for node in tensors:
+    for node in lowering.first_views:
+        value = node.meta.get("val")
+        if node._erased or not isinstance(value, Tensor) or value.dtype != float32:
+            continue
         for view in (lowering.first_views[node], lowering.views[node]):
             draft = lowering.graph.remaining(view.key)
             # What only repeats a tensor has no layer of its own.

@@ -8,6 +8,9 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.fx import Node
 
+from autosched.network.capture.compositions import MOST_STEPS
+from autosched.network.capture.definitions import definition_of, inserted, replaced
+from autosched.network.capture.exporting import shares_memory_with
 from autosched.network.draft_graph import Draft, Unknown, UnsupportedOperator
 from autosched.network.operators import GETITEM, HostOp, Input, Output
 from autosched.network.rules import (
@@ -56,12 +59,33 @@ _REASONS = {
     **dict.fromkeys(
         _WRITES, "it writes into a part of a tensor; put the parts together with torch.cat instead"
     ),
+    "wrap_with_autocast": "it computes in another format; leave torch.autocast out: the schedule "
+    "chooses the device's formats",
+    **dict.fromkeys(
+        ("lstm", "gru"),
+        f"a recurrent layer has layers up to {MOST_STEPS} steps (its own layers and ways count), "
+        "without projections and packed sequences; give shorter series",
+    ),
     "nms": "non-maximum suppression keeps as many boxes as the values say; give the part of the "
     "model before it, and call it on what that returns",
 }
 
-# What makes a tensor in the likeness of another, whatever values that has.
+# What takes no more than shape and type from its input, or from its second one.
 _FILLED = ("new_zeros", "new_ones", "new_full", "zeros_like", "ones_like", "full_like")
+_LIKE = ("expand_as", "view_as", "reshape_as", "type_as")
+
+# What makes masks, and what only puts their elements in another shape or order.
+_MASKS = (
+    *("gt", "lt", "ge", "le", "eq", "ne", "logical_not", "bitwise_not"),
+    *("logical_and", "bitwise_and", "logical_or", "bitwise_or"),
+    *("view", "reshape", "flatten", "unsqueeze", "squeeze", "expand", "expand_as", "permute"),
+    *("transpose", "slice", "select", "clone", "contiguous", "detach", "alias", "repeat"),
+)
+
+_DEEPEST = 6
+"""So often a definition may be by operators that are taken by their definitions themselves."""
+_MOST_DRAFTS = 4000
+"""Up to so many layers operators are taken by what they are made of: a search has an end."""
 
 
 def lower(
@@ -74,15 +98,24 @@ def lower(
     lowering = Lowering(program)
     _add_placeholders(lowering)
     needed = _needed(results(program))
-    for node in program.graph.nodes:
-        if node.op == "call_function" and node in needed and not _fold_constant(lowering, node):
-            made = _apply(lowering, rules, node, allow_host)
-            view = _whole(lowering, made) if isinstance(made, str) else made
-            lowering.views[node] = lowering.first_views[node] = view
+    for node in list(program.graph.nodes):
+        if node.op == "call_function" and node in needed and not node._erased:
+            _lower_node(lowering, rules, node, allow_host)
     _add_outputs(lowering)
     _refuse_memory(lowering)
     _refuse_host_only(lowering)
     return lowering
+
+
+def _lower_node(
+    lowering: Lowering, rules: Mapping[str, LoweringRule], node: Node, allow_host: bool
+) -> None:
+    if _fold_constant(lowering, node):
+        return
+    made = _apply(lowering, rules, node, allow_host)
+    if made is not None:
+        view = _whole(lowering, made) if isinstance(made, str) else made
+        lowering.views[node] = lowering.first_views[node] = view
 
 
 def _whole(lowering: Lowering, key: str) -> View:
@@ -131,7 +164,7 @@ def _fold_constant(lowering: Lowering, node: Node) -> bool:
     target = node.target
     if not isinstance(target, torch._ops.OpOverload):
         return False
-    if torch.Tag.nondeterministic_seeded in target.tags:
+    if draws_at_random(lowering, node):
         return False
     writes = target._schema.is_mutable and target is not torch.ops.aten.detach_.default
     if writes and not _is_made_here(node):
@@ -139,6 +172,8 @@ def _fold_constant(lowering: Lowering, node: Node) -> bool:
     known: dict[Node, Any] = {**lowering.constants, **lowering.several}
     if operator_name(node) in _FILLED:
         known |= {source: _blank(source) for source in node.all_input_nodes if source not in known}
+    if operator_name(node) in _LIKE and isinstance(node.args[1], Node):
+        known.setdefault(node.args[1], _blank(node.args[1]))
     if any(source not in known for source in node.all_input_nodes):
         return False
     return _fold(lowering, node, known, writes=writes)
@@ -162,16 +197,14 @@ def _fold(lowering: Lowering, node: Node, known: Mapping[Node, Any], *, writes: 
 
 
 def _is_made_here(node: Node) -> bool:
-    """Whether what a node works on was made by the graph itself: writing into it harms nobody."""
-    waiting, seen = list(node.all_input_nodes), set[Node]()
-    while waiting:
-        source = waiting.pop()
-        if source.op != "call_function":
-            return False
-        if source not in seen:
-            seen.add(source)
-            waiting.extend(source.all_input_nodes)
-    return bool(seen)
+    """Whether the memory a node writes into was made by the graph itself: that harms nobody."""
+    written = node.all_input_nodes[0]
+    while written.op == "call_function":
+        source = shares_memory_with(written)
+        if source is None:
+            return True
+        written = source
+    return False
 
 
 def _blank(node: Node) -> torch.Tensor:
@@ -182,21 +215,75 @@ def _blank(node: Node) -> torch.Tensor:
 
 def _apply(
     lowering: Lowering, rules: Mapping[str, LoweringRule], node: Node, allow_host: bool
-) -> str | View:
-    """Lower one node, or record why not; after a refused producer nothing can be said."""
+) -> str | View | None:
+    """Lower one node, or record why not; after a refused producer nothing can be said.
+
+    Returns None where the node's readers now read what its operator is made of.
+    """
     views = [lowering.views[n] for n in node.all_input_nodes if n in lowering.views]
     sources = [lowering.base(view) for view in views]
     if any(-1 in source.shape for source in sources):
         return lowering.add(node, Unknown(), [])
     if any(source.key in lowering.host_only for source in sources):
         return _refuse(lowering, node, "", allow_host)
-    if operator_name(node) not in rules:
-        return _refuse(lowering, node, _why_unknown(lowering, node), allow_host)
+    made = _by_rule(lowering, rules, node, sources)
+    if not isinstance(made, Refusal):
+        return made
+    if sources and _by_definition(lowering, rules, node):
+        return None
+    return _refuse(lowering, node, str(made), allow_host)
+
+
+def _by_rule(
+    lowering: Lowering, rules: Mapping[str, LoweringRule], node: Node, sources: list[Draft]
+) -> str | View | Refusal:
+    namespace = getattr(node.target, "namespace", "aten")
+    if operator_name(node) not in rules or namespace != "aten":
+        return Refusal(_why_unknown(lowering, node))
     try:
         _check(node, sources)
         return rules[operator_name(node)](lowering, node)
     except Refusal as refusal:
-        return _refuse(lowering, node, str(refusal), allow_host)
+        return refusal
+
+
+def _by_definition(
+    lowering: Lowering, rules: Mapping[str, LoweringRule], node: Node, depth: int = 0
+) -> bool:
+    """Lower what a node's operator is made of in its place, if all of it has layers."""
+    definition = definition_of(node) if depth < _DEEPEST else None
+    if definition is None or draws_at_random(lowering, node):
+        return False
+    if len(lowering.graph.drafts) + len(definition.nodes) > _MOST_DRAFTS:
+        return False
+    try:
+        with lowering.tentatively(), inserted(node, definition) as (steps, made):
+            for step in steps:
+                if not step._erased:
+                    _lower_step(lowering, rules, step, depth)
+    except Refusal:
+        return False
+    lowering.instead.update(replaced(node, torch.fx.map_arg(made, lowering.what_stands_for)))
+    return True
+
+
+def _lower_step(
+    lowering: Lowering, rules: Mapping[str, LoweringRule], step: Node, depth: int
+) -> None:
+    """Lower a step of a definition.
+
+    Raises:
+        Refusal: it has no layer.
+    """
+    if _fold_constant(lowering, step):
+        return
+    views = [lowering.views[source] for source in step.all_input_nodes if source in lowering.views]
+    made = _by_rule(lowering, rules, step, [lowering.base(view) for view in views])
+    if not isinstance(made, Refusal):
+        view = _whole(lowering, made) if isinstance(made, str) else made
+        lowering.views[step] = lowering.first_views[step] = view
+    elif not views or not _by_definition(lowering, rules, step, depth + 1):
+        raise made
 
 
 def _why_unknown(lowering: Lowering, node: Node) -> str:
@@ -204,15 +291,22 @@ def _why_unknown(lowering: Lowering, node: Node) -> str:
     value = node.meta.get("val")
     if draws_at_random(lowering, node):
         return "it draws at random, so that no two runs are alike; make what it draws an input"
-    if isinstance(node.target, torch._ops.HigherOrderOperator):
-        return "its branches or repetitions depend on values; a network does the same for all"
     if operator_name(node) in _REASONS:
         return _REASONS[operator_name(node)]
+    if isinstance(node.target, torch._ops.HigherOrderOperator):
+        return "its branches or repetitions depend on values; a network does the same for all"
     if isinstance(value, torch.Tensor) and -1 in shape_of(node):
         return "the shape of its result depends on the values of a tensor; keep all shapes fixed"
     if isinstance(value, torch.Tensor) and value.dtype != torch.float32:
-        return f"its result is {value.dtype}, and only torch.float32 is captured"
+        return _why_no_float(value.dtype)
     return "there is no layer for this operator"
+
+
+def _why_no_float(dtype: torch.dtype) -> str:
+    reason = f"its result is {dtype}, and only torch.float32 is captured"
+    if dtype.is_floating_point:
+        reason += "; leave torch.autocast and casts out: the schedule chooses the device's formats"
+    return reason
 
 
 def _check(node: Node, sources: list[Draft]) -> None:
@@ -220,8 +314,9 @@ def _check(node: Node, sources: list[Draft]) -> None:
     if not sources:
         raise Refusal(NO_SOURCE)
     value = node.meta.get("val")
-    if isinstance(value, torch.Tensor) and value.dtype != torch.float32:
-        raise Refusal(f"its result is {value.dtype}, and only torch.float32 is captured")
+    is_mask = operator_name(node) in _MASKS and getattr(value, "dtype", None) == torch.bool
+    if isinstance(value, torch.Tensor) and value.dtype != torch.float32 and not is_mask:
+        raise Refusal(_why_no_float(value.dtype))
 
 
 def _is_returned_alone(node: Node) -> bool:
@@ -264,6 +359,8 @@ def _why_no_output(lowering: Lowering, value: Any) -> str:
     if not isinstance(value, Node) or value not in lowering.views:
         what = "a constant tensor" if isinstance(value, Node) else repr(value)
         return f"{what}, whatever the input; do not return it"
+    if value.meta["val"].dtype == torch.bool:
+        return "a mask; return it as numbers (mask.float())"
     if shape_of(value) == () and not isinstance(lowering.base(lowering.views[value]).op, HostOp):
         return "a single number, of shape (); keep its dimensions (keepdim=True)"
     return ""

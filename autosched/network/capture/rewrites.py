@@ -48,7 +48,10 @@ def fold_padding(graph: DraftGraph) -> None:
             merged = _with_padding(graph, pad, user)
             if merged is not None:
                 user.op, user.inputs = merged, list(pad.inputs)
-        if graph.users(pad.key):
+        if graph.users(pad.key) and pad.op.value:
+            reason = "padding with minus infinity has a layer before max pooling alone"
+            graph.refuse(pad, "aten.pad.default", reason)
+        elif graph.users(pad.key):
             pad.op = Pad(pad.op.padding)
         else:
             del graph.drafts[pad.key]
@@ -61,15 +64,23 @@ def _with_padding(graph: DraftGraph, pad: Draft, user: Draft) -> "Conv2d | Pool2
         return None
     top, bottom, left, right = (a + b for a, b in zip(pad.op.padding, op.padding, strict=True))
     padding = (top, bottom, left, right)
-    if not isinstance(op, Pool2d):
-        return replace(op, padding=padding)
+    if isinstance(op, Pool2d):
+        return _pool_with_padding(graph, pad, op, padding)
+    is_exact = pad.op.value == (op.value if isinstance(op, ZeroPad) else 0.0)
+    return replace(op, padding=padding) if is_exact else None
+
+
+def _pool_with_padding(
+    graph: DraftGraph, pad: Draft, op: Pool2d, padding: Padding
+) -> Pool2d | None:
+    assert isinstance(pad.op, ZeroPad)  # noqa: S101 - narrows the type for mypy
     if op.ceil_mode:
         return None
     if op.mode == "avg":
-        exact = op.count_include_pad or not any(op.padding)
+        exact = not pad.op.value and (op.count_include_pad or not any(op.padding))
         return replace(op, padding=padding, count_include_pad=True) if exact else None
-    exact = _is_non_negative(graph, graph.producer(pad)) and _touches_image(op, padding)
-    return replace(op, padding=padding) if exact else None
+    never_wins = pad.op.value or _is_non_negative(graph, graph.producer(pad))
+    return replace(op, padding=padding) if never_wins and _touches_image(op, padding) else None
 
 
 def _is_non_negative(graph: DraftGraph, draft: Draft) -> bool:

@@ -88,6 +88,26 @@ def _function(lowering: Lowering, node: Node) -> View:
     return _activation(lowering, node, Activation({"reciprocal": "recip"}.get(name, name)))
 
 
+@RULES.rule("gt", "lt", "ge", "le", "eq", "ne")
+def _comparison(lowering: Lowering, node: Node) -> View:
+    """Compare with a number: the mask is ones and zeros."""
+    number = lowering.arguments(node)["other"]
+    if isinstance(number, Node):
+        constant = lowering.constants.get(number)
+        if constant is None or constant.numel() != 1:
+            raise Refusal("it compares two tensors")
+        number = constant.item()
+    source = lowering.arguments(node)["self"]
+    if lowering.is_constant(source):
+        raise Refusal("its input is a constant")
+    return _activation(lowering, node, Activation(f"unary_{operator_name(node)}", (float(number),)))
+
+
+@RULES.rule("logical_not", "bitwise_not")
+def _not(lowering: Lowering, node: Node) -> View:
+    return _activation(lowering, node, Activation("unary_eq", (0.0,)))
+
+
 _OF_ONE_NUMBER = {"celu": "alpha", "hardshrink": "lambd", "softshrink": "lambd"}
 
 

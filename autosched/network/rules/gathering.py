@@ -14,6 +14,8 @@ from autosched.network.rules.views import View
 
 RULES = RuleBook()
 
+_MOST_WEIGHTS = 1 << 24
+
 
 @RULES.rule("flip")
 def _flip(lowering: Lowering, node: Node) -> View:
@@ -61,6 +63,8 @@ def _gathered(lowering: Lowering, node: Node, view: View, chosen: dict[int, Sequ
     for number, (dim, places) in enumerate(chosen.items(), 1):
         if list(places) == list(range(view.shape[dim])):
             continue
+        if view.shape[dim] * len(places) > _MOST_WEIGHTS:
+            raise Refusal(f"it takes {len(places)} of {view.shape[dim]} elements by their places")
         lowering.views[node] = view
         view = lowering.channels_at(node, dim)
         matrix = torch.eye(view.shape[dim])[list(places)]

@@ -124,7 +124,7 @@ def _stack(lowering: Lowering, node: Node) -> View:
 def _glu(lowering: Lowering, node: Node) -> View:
     """Lower a gated linear unit: the first half times the sigmoid of the second."""
     arguments = lowering.arguments(node)
-    view = _cuttable(lowering, arguments["self"], arguments["dim"], "halves")
+    view = _cuttable(lowering, arguments["self"], arguments["dim"])
     dim = arguments["dim"] % len(view.dims)
     half = view.shape[dim] // 2
     values = _slice(lowering, node, view, dim, (0, half), "values")
@@ -146,8 +146,6 @@ def _are_alike(views: Sequence[View], dim: int) -> bool:
 def _with_channels(lowering: Lowering, source: Node, dim: int) -> View:
     """The tensor as a view of an image of one column, whose channels are dimension ``dim``."""
     view = View.whole(lowering.draft(source).key, lowering.view(source).shape)
-    if dim == 0:
-        raise Refusal(f"it works along the batch, dimension 0 of {view.shape}")
     lowering.views[source] = view
     return lowering.channels_at(source, dim)
 
@@ -156,16 +154,14 @@ def _with_channels(lowering: Lowering, source: Node, dim: int) -> View:
 def _split(lowering: Lowering, node: Node) -> View:
     """Nothing yet: each part that is read is a slice of its own."""
     arguments = lowering.arguments(node)
-    return _cuttable(lowering, arguments["self"], arguments["dim"], "splits")
+    return _cuttable(lowering, arguments["self"], arguments["dim"])
 
 
-def _cuttable(lowering: Lowering, source: Node, dim: int, what: str) -> View:
+def _cuttable(lowering: Lowering, source: Node, dim: int) -> View:
     """The view of a tensor whose dimension ``dim`` can be cut in the channels of its draft."""
     view = lowering.view(source)
     dim %= len(view.dims)
     if not view.leads_channels(dim):
-        if dim == 0:
-            raise Refusal(f"it {what} the batch, dimension 0 of {view.shape}")
         if dim == CHANNELS and len(view.shape) in {2, 4}:
             return View.whole(lowering.draft(source).key, view.shape)
         return lowering.channels_at(source, dim)
@@ -206,7 +202,7 @@ def _cut(lowering: Lowering, node: Node) -> View:
         if len(view.dims) == 4 and dim in {2, 3}:
             view = View.whole(lowering.draft(arguments["self"]).key, view.shape)
             return _cropped(lowering, node, view, dim)
-    view = _cuttable(lowering, arguments["self"], dim, "cuts")
+    view = _cuttable(lowering, arguments["self"], dim)
     dim %= len(view.dims)
     if arguments.get("step", 1) != 1:
         raise Refusal("cutting every second channel, or fewer, has no layer")
@@ -264,7 +260,7 @@ def _select(lowering: Lowering, node: Node) -> View:
     whole = lowering.view(arguments["self"])
     if whole.shape[arguments["dim"]] == 1:
         return whole.without(arguments["dim"] % len(whole.dims))
-    view = _cuttable(lowering, arguments["self"], arguments["dim"], "cuts")
+    view = _cuttable(lowering, arguments["self"], arguments["dim"])
     dim, index = arguments["dim"] % len(view.dims), arguments["index"]
     index += view.shape[dim] if index < 0 else 0
     return _slice(lowering, node, view, dim, (index, index + 1)).without(dim)
@@ -308,6 +304,11 @@ def _pad(lowering: Lowering, node: Node) -> View:
     value, rank = float(arguments["value"] or 0), len(shape_of(node))
     pairs = zip(padding[::2], padding[1::2], strict=True)
     ends = {rank - 1 - number: pair for number, pair in enumerate(pairs) if any(pair)}
+    if value == -math.inf and min(padding) >= 0 and set(ends) <= {2, 3} and rank == 4:
+        source = lowering.image(arguments["self"])
+        rows, columns = (ends.get(side, (0, 0)) for side in (2, 3))
+        pad = ZeroPad((*rows, *columns), value)
+        return View.whole(lowering.add(node, pad, [source.key]), shape_of(node))
     if min(padding) < 0 or 0 in ends or not math.isfinite(value):
         raise Refusal(
             f"padding {padding} with {value:g} cuts, or adds to the batch, or is infinite"

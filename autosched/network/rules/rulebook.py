@@ -1,7 +1,9 @@
 """What the rules that lower operators share: the drafts so far, and a node's arguments by name."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import copy
 from typing import Any, TypeVar
 
 import torch
@@ -26,7 +28,8 @@ class Lowering:
     made, before a reader wanted them in order. ``postponed`` has the nodes that only repeat parts
     of a tensor, of which ``views`` has that tensor, and what repeats them for a reader that needs
     it. ``several`` has constants that come together, such as grids. ``host_only`` has the drafts
-    whose results cannot go to the device, each with what it is.
+    whose results cannot go to the device, each with what it is. ``instead`` has what stands for
+    nodes that were replaced by what their operators are made of.
     """
 
     def __init__(self, program: ExportedProgram) -> None:
@@ -38,7 +41,28 @@ class Lowering:
         self.first_views: dict[Node, View] = {}
         self.postponed: dict[Node, Callable[[], View]] = {}
         self.host_only: dict[str, str] = {}
+        self.instead: dict[Node, Any] = {}
         self._rearranged: dict[View, str] = {}
+
+    def what_stands_for(self, node: Node) -> Any:
+        """The node, or what it was replaced by."""
+        while node in self.instead:
+            node = self.instead[node]
+        return node
+
+    @contextmanager
+    def tentatively(self) -> Iterator[None]:
+        """Forget all that was added in the block if a refusal leaves it."""
+        before = {
+            name: copy(value) for name, value in vars(self).items() if isinstance(value, dict)
+        }
+        drafts = dict(self.graph.drafts)
+        try:
+            yield
+        except Refusal:
+            vars(self).update(before)
+            self.graph.drafts = drafts
+            raise
 
     def arguments(self, node: Node) -> dict[str, Any]:
         """The node's arguments by the names of its ATen schema, with defaults filled in."""
@@ -117,11 +141,14 @@ class Lowering:
         dim %= len(view.dims)
         if view.has_channels_at(dim) and (view.keeps_images or not whole_images):
             return view
-        if dim == 0:
+        others = [d for d in range(1, len(view.dims)) if d != dim]
+        if dim == 0 and whole_images:
             raise Refusal("it works along the batch")
-        order = [0, dim, *(d for d in range(1, len(view.dims)) if d != dim)]
+        # Along the batch, all is one image.
+        order = [0, dim, *others] if dim else [0, *others]
         sizes = [view.shape[d] for d in order]
-        image = view.permuted(order).reshaped((*sizes[:2], math.prod(sizes[2:]), 1))
+        batch, channels, *rest = sizes if dim else (1, *sizes)
+        image = view.permuted(order).reshaped((batch, channels, math.prod(rest), 1))
         assert image is not None  # noqa: S101 - merging dimensions always succeeds
         key = self.rearranged(node, image, suffix="channels")
         whole = View.whole(key, image.shape).reshaped(sizes)

@@ -15,7 +15,7 @@ from autosched.network.operators import (
     Pool2d,
     Unary,
 )
-from tests.network.modules import kinds, ops
+from tests.network.modules import Function, kinds, ops
 
 IMAGE = (2, 4, 12, 12)
 
@@ -286,3 +286,9 @@ def test_a_concat_of_all_slices_of_one_tensor_is_nothing(lowered):
 class Joined(nn.Module):
     def forward(self, x):
         return torch.cat(x.chunk(4, 1), 1).relu()
+
+
+def test_padding_with_minus_infinity_is_that_of_the_maximum_after_it(lowered):
+    module = Function(lambda x: F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-torch.inf), 3, 2))
+    (pool,) = ops(lowered(module, torch.randn(1, 4, 8, 8)))
+    assert pool == Pool2d("max", (3, 3), (2, 2), (0, 1, 0, 1))

@@ -40,18 +40,18 @@ def on_host(module, *inputs, allow_host=True):
 
 
 FUNCTIONS = {
-    "one": lambda x, _: x.cumsum(1),
+    "one": lambda x, _: x.cumprod(1),
     "constant": lambda x, net: x.index_add(1, net.indices, x),
     "other types between": lambda x, _: torch.fft.fft2(x).abs(),
     "one of two results": lambda x, _: x.sort(1).values,
     "the other result": lambda x, _: x + x.topk(8, 1).indices.float(),
     "both results": lambda x, _: x.sort(1)[0] * x.sort(1)[1],
-    "a view of a result": lambda x, _: x.cumsum(1).permute(0, 2, 1, 3).cumsum(1).transpose(1, 2),
-    "of several": lambda x, _: torch.where(x > 0, x.cumsum(1), x.relu()),
+    "a view of a result": lambda x, _: x.cumprod(1).permute(0, 2, 1, 3).cumprod(1).transpose(1, 2),
+    "of several": lambda x, _: torch.where(x > 0, x.cumprod(1), x.relu()),
     "written into": lambda x, _: torch.index_fill(x, 2, torch.tensor([1, 3]), 0.5),
-    "in place": lambda x, _: (x + 1).cumsum_(1),
-    "keywords": lambda x, _: torch.linalg.vector_norm(x, dim=2, keepdim=True) + x.cumsum(1),
-    "dtype": lambda x, _: x.to(torch.float64).cumsum(1).to(torch.float32),
+    "in place": lambda x, _: (x + 1).cumprod_(1),
+    "keywords": lambda x, _: torch.linalg.vector_norm(x, dim=2, keepdim=True) + x.cumprod(1),
+    "dtype": lambda x, _: x.to(torch.float64).cumprod(1).to(torch.float32),
 }
 
 
@@ -68,17 +68,17 @@ def test_it_computes_what_the_module_does(function):
 
 
 def test_it_needs_to_be_allowed_and_the_error_says_so():
-    module = Function(lambda x, _: x.cumsum(1))
+    module = Function(lambda x, _: x.cumprod(1))
     with pytest.raises(UnsupportedOperatorError) as caught:
         on_host(module, torch.randn(IMAGE), allow_host=False)
     message = str(caught.value)
-    assert "cumsum (aten.cumsum.default) at test_host.py:" in message
+    assert "cumprod (aten.cumprod.default) at test_host.py:" in message
     assert "there is no layer for this operator" in message
     assert "--allow-host" in message
 
 
 def test_the_error_says_how_many_of_them_the_host_could_run():
-    module = Function(lambda x, _: x.cumsum(1) + torch.rand_like(x))
+    module = Function(lambda x, _: x.cumprod(1) + torch.rand_like(x))
     with pytest.raises(UnsupportedOperatorError, match="--allow-host could run 1 of them"):
         on_host(module, torch.randn(IMAGE), allow_host=False)
 
@@ -91,11 +91,11 @@ def test_what_needs_no_host_is_the_same_network():
 
 def test_a_chain_goes_to_the_host_once():
     def chain(x, _):
-        return x.cumsum(1).flatten(2).cumsum(2).view(x.shape).cummax(1)[0]
+        return x.cumprod(1).flatten(2).cumprod(2).view(x.shape).cummax(1)[0]
 
     network = on_host(Function(chain), torch.randn(IMAGE))
     (layer,) = network.host_layers
-    assert operators(layer)[0] == "aten.cumsum.default"
+    assert operators(layer)[0] == "aten.cumprod.default"
     assert len(layer.op.steps) >= 4
     assert not any(isinstance(item.op, Permute | Reshape) for item in network)
     assert layer.reason.count("there is no layer") == 2
@@ -103,7 +103,7 @@ def test_a_chain_goes_to_the_host_once():
 
 def test_the_host_reads_an_input_as_it_lies_on_the_device():
     network = on_host(
-        Function(lambda x, _: x.permute(0, 2, 3, 1).cumsum(1).permute(0, 3, 1, 2)),
+        Function(lambda x, _: x.permute(0, 2, 3, 1).cumprod(1).permute(0, 3, 1, 2)),
         torch.randn(IMAGE),
     )
     (layer,) = network.host_layers
@@ -113,7 +113,7 @@ def test_the_host_reads_an_input_as_it_lies_on_the_device():
 
 def test_a_result_that_others_read_too_stays_a_layer():
     network = on_host(
-        Function(lambda x, _: x.cumsum(1).relu() + x.cumsum(1).cumsum(2)), torch.randn(IMAGE)
+        Function(lambda x, _: x.cumprod(1).relu() + x.cumprod(1).cumprod(2)), torch.randn(IMAGE)
     )
     assert len(network.host_layers) == 2
     assert {layer.inputs for layer in network.host_layers} == {("before",)}
@@ -124,16 +124,16 @@ def test_signatures_cover_operators_and_arguments():
     signatures = {
         capture(Function(function).eval(), inputs, allow_host=True).signature
         for function in (
-            lambda x, _: x.cumsum(1),
-            lambda x, _: x.cumsum(2),
             lambda x, _: x.cumprod(1),
+            lambda x, _: x.cumprod(2),
+            lambda x, _: x.sort(1)[0],
         )
     }
     assert len(signatures) == 3
 
 
 def test_the_bytes_moved_are_those_of_inputs_and_result():
-    network = on_host(Function(lambda x, _: x[:, :3].cumsum(1), channels=3), torch.randn(IMAGE))
+    network = on_host(Function(lambda x, _: x[:, :3].cumprod(1), channels=3), torch.randn(IMAGE))
     (layer,) = network.host_layers
     assert isinstance(layer.op, HostOp)
     assert moved_bytes(network, layer) == (2 * 2 * 3 * 36, 2 * 2 * 3 * 36)
@@ -144,7 +144,7 @@ def test_the_bytes_moved_are_those_of_inputs_and_result():
     [
         (lambda x: x.argmax(1), "torch.int64 of shape (2, 6, 6)"),
         (torch.fft.fft, "torch.complex64"),
-        (lambda x: x.cumsum(1).prod(), "of shape ()"),
+        (lambda x: x.cumprod(1).prod(), "of shape ()"),
         (lambda x: x + torch.rand_like(x), "draws at random"),
         (lambda x: x[x > 0], "depends on the values"),
         (lambda x: x.bernoulli(), "draws at random"),
@@ -170,7 +170,7 @@ def test_an_operator_that_could_draw_at_random_but_does_not_runs():
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
-            self.rnn = nn.LSTM(6, 5, batch_first=True)
+            self.rnn = nn.LSTM(6, 5, batch_first=True, proj_size=3)
 
         def forward(self, x):
             return self.rnn(x)[0]

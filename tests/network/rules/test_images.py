@@ -153,6 +153,21 @@ def test_images_are_joined_below_each_other(lowered):
     assert ops(lowered(module, torch.randn(2, 4, 5, 6), torch.randn(2, 4, 2, 6))) == [ConcatRows()]
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: torch.cat([x, 2 * x], 0),
+        lambda x: x.chunk(2)[1] + x[:1],
+        lambda x: torch.stack(x.unbind(0), 1),
+        lambda x: x[1] * x[0],
+        lambda x: x.roll(3),
+        lambda x: x.flip(0),
+    ],
+)
+def test_batches_are_cut_and_joined(lowered, function):
+    lowered(Function(function), torch.randn(IMAGE))
+
+
 def test_parts_of_features(lowered):
     assert ops(lowered(Function(lambda x: x[:, 2:]), torch.randn(3, 8))) == [Slice(2, 8)]
 
@@ -165,11 +180,6 @@ def test_pixel_shuffle(lowered):
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
-        (lambda x: torch.cat([x, x], 0), "along the batch, dimension 0"),
-        (lambda x: x.chunk(2)[1], "splits the batch, dimension 0"),
-        (lambda x: x[1:], "cuts the batch, dimension 0"),
-        (lambda x: x.roll(3), "rolling all elements as one"),
-        (lambda x: x[:, ::2], "every second channel"),
         (lambda x: F.conv_transpose2d(x, torch.cat([x, x])), "weight is computed"),
     ],
 )

@@ -62,55 +62,32 @@ def test_several_inputs_and_outputs(lowered):
     assert [layer.name for layer in network][-3:] == ["output", "output_2", "output_3"]
 
 
-def written_into(x):
-    y = 2 * x
-    y[:, :1] = 0
-    return y
-
-
 @pytest.mark.parametrize(
     ("function", "shapes", "reason"),
     [
-        (lambda x: x.cumsum(1), [IMAGE], "no layer for this operator"),
         (lambda x: x[x > 0], [IMAGE], "aten.index.Tensor"),
         (lambda x: x.nonzero(), [IMAGE], "depends on the values of a tensor; keep all shapes"),
         (lambda x: x.argmax(1), [IMAGE], "its result is torch.int64"),
+        (lambda x: x > 0, [IMAGE], "result 0 is a mask; return it as numbers"),
+        (lambda x: x**x, [IMAGE], "base and exponent are both tensors"),
+        (lambda x: x**0, [IMAGE], "to the power of 0"),
+        (lambda x: (-2) ** x, [IMAGE], "powers of -2"),
+        (lambda x: F.pad(x, (1, 1), value=-torch.inf), [IMAGE], "before max pooling alone"),
         (lambda x: torch.fft.fft2(x).abs(), [IMAGE], "its result is torch.complex64"),
-        (written_into, [IMAGE], "writes into a part of a tensor; put the parts together"),
         (lambda x: x * x.sum().item(), [IMAGE], "aten.item"),
         (lambda x: x + torch.rand(4, 1, 1), [IMAGE], "aten.rand"),
         (lambda x: x + F.dropout(torch.ones(4, 1, 1)), [IMAGE], "draws at random"),
-        (lambda x: F.conv2d(torch.ones(1, 4, 12, 12), x), [IMAGE], "its input is a constant"),
-        (F.conv2d, [IMAGE, (4, 4, 3, 3)], "weight is computed from the input"),
         (lambda x: F.conv2d(x, torch.ones(4, 4, 1, 1)), [(4, 12, 12)], "not (N, C, H, W)"),
-        (lambda x: F.batch_norm(x, None, None, training=True), [IMAGE], "batch's own statistics"),
-        (lambda x: F.adaptive_max_pool2d(x, 5), [IMAGE], "does not divide"),
         (lambda x: F.max_pool2d(x, 2, return_indices=True), [IMAGE], "torch.int64"),
         (lambda x: batch_norm_results(x)[1], [IMAGE], "result 1 of"),
         (lambda x: x.clamp(x.abs()), [IMAGE], "clamping to tensors"),
         (lambda x: F.pad(x, (1, -1, 1, 1), mode="reflect"), [IMAGE], "is not of height and width"),
         (lambda x: x.mean(), [IMAGE], "a single number, of shape ()"),
-        (lambda x: torch.ones(3, 3) @ x, [(3, 8)], "parameter on the left"),
-        (lambda x: torch.ones(3, 3) @ x, [(2, 3, 8)], "parameter on the left"),
-        (lambda x, y: x @ y, [(3, 8), (2, 8, 4)], "repeats one of them"),
-        (lambda x: x @ torch.ones(8), [(3, 8)], "not (in, out)"),
-        (lambda x: torch.addmm(x, x, torch.ones(8, 8)), [(3, 8)], "bias is computed"),
-        (lambda x: torch.addmm(torch.ones(3, 8), x, torch.ones(8, 8)), [(3, 8)], "bias has shape"),
-        (lambda x: torch.addmm(torch.ones(8), x, torch.ones(8, 8), beta=2), [(3, 8)], "beta and"),
         (lambda x: F.dropout(x, training=True), [IMAGE], "drops at random"),
         (lambda x: x.repeat(1, 2, 1, 1), [(1, 4096, 2, 2)], "copying (1, 1, 1, 4096"),
         (lambda x: x.double().relu(), [IMAGE], "torch.float64"),
-        (lambda x: F.pad(x, (1, 1), value=-torch.inf), [IMAGE], "or is infinite"),
-        (lambda x: F.pad(x, (-1, 0)), [IMAGE], "padding [-1, 0]"),
         (lambda x: F.pad(x, (0, 0, 0, 0, 0, 0, 1, 1)), [IMAGE], "adds to the batch"),
-        (lambda x: torch.ops.aten.elu(x, 1.0, 2.0), [IMAGE], "scaled ELU"),
         (lambda x: torch.div(x, 2, rounding_mode="floor"), [IMAGE], "rounding division"),
-        (lambda x: torch.where(x > 0, x, -x), [IMAGE], "a choice by a mask that is computed"),
-        (lambda x: x.masked_fill(x > 0, 1), [IMAGE], "a mask that is computed"),
-        (lambda x: x**x, [IMAGE], "base and exponent are both tensors"),
-        (lambda x: x**0, [IMAGE], "to the power of 0"),
-        (lambda x: (-2) ** x, [IMAGE], "powers of -2"),
-        (lambda x: torch.norm(x, p=0, dim=1), [IMAGE], "norm of order 0"),
         (lambda x: x.max(1)[1], [IMAGE], "torch.int64"),
         (lambda x: (x + x, torch.ones(3)), [IMAGE], "result 1 is a constant tensor"),
         (lambda x: (x + x, 3), [IMAGE], "result 1 is 3, whatever the input"),
@@ -131,29 +108,11 @@ def test_control_flow_operators_are_refused():
 @pytest.mark.parametrize(
     ("function", "shapes", "reason"),
     [
-        (lambda x: F.layer_norm(x, (4, 6)), [(2, 12, 4, 6)], "normalises over 2 dimensions"),
-        (lambda x: F.group_norm(x, 3), [(2, 12)], "not (N, C, H, W)"),
-        (
-            lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=x @ x.mT),
-            [(2, 10, 12)],
-            "a mask that is computed from the input",
-        ),
-        (
-            lambda x: F.scaled_dot_product_attention(x, x, x, enable_gqa=True),
-            [(2, 2, 3, 4)],
-            "share keys",
-        ),
         (
             lambda x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.1),
             [(2, 10, 12)],
             "drops at random",
         ),
-        (
-            lambda x, y: F.scaled_dot_product_attention(x, y, y),
-            [(2, 2, 3, 4), (1, 2, 3, 4)],
-            "has no layer",
-        ),
-        (lambda x: F.softmax(x, 0), [(2, 10, 12)], "along the batch"),
     ],
 )
 def test_what_has_no_layer_is_refused_with_its_place(function, shapes, reason):

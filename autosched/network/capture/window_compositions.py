@@ -1,0 +1,196 @@
+"""Definitions of convolutions, windows and volumes by operators that have layers.
+
+As :mod:`.compositions`: each function takes what the operator of its name takes.
+"""
+
+# ruff: noqa: PLR0913, PLR0917 - PyTorch's operators take so many arguments
+
+import math
+
+import torch
+from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
+
+from autosched.network.capture.compositions import Compositions
+
+Tensor = torch.Tensor
+
+WINDOWS = Compositions()
+"""By the operators' plain names."""
+_ONES, _ZEROS = ([[value] * count for count in range(4)] for value in (1, 0))
+
+
+@WINDOWS.of("im2col")
+def _windows(
+    source: Tensor,
+    kernel: list[int],
+    dilation: list[int],
+    padding: list[int],
+    stride: list[int],
+) -> Tensor:
+    """Each place of the windows as a channel, by a convolution with zeros and ones."""
+    channels, places = source.shape[1], math.prod(kernel)
+    one_each = torch.eye(places).reshape(places, 1, *kernel).repeat(channels, 1, 1, 1)
+    return F.conv2d(source, one_each, None, stride, padding, dilation, channels).flatten(2)
+
+
+@WINDOWS.of("col2im")
+def _from_windows(
+    source: Tensor,
+    size: list[int],
+    kernel: list[int],
+    dilation: list[int],
+    padding: list[int],
+    stride: list[int],
+) -> Tensor:
+    places = math.prod(kernel)
+    channels = source.shape[1] // places
+    spans = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
+    sides = [
+        (s + 2 * p - k) // t + 1 for s, p, k, t in zip(size, padding, spans, stride, strict=True)
+    ]
+    left = [
+        s - (n - 1) * t + 2 * p - k
+        for s, n, t, p, k in zip(size, sides, stride, padding, spans, strict=True)
+    ]
+    one_each = torch.eye(places).reshape(places, 1, *kernel).repeat(channels, 1, 1, 1)
+    image = source.reshape(len(source), channels * places, *sides)
+    return F.conv_transpose2d(image, one_each, None, stride, padding, left, channels, dilation)
+
+
+@WINDOWS.of("unfold")
+def _series_windows(source: Tensor, dim: int, size: int, step: int) -> Tensor:
+    dim %= source.dim()
+    count = (source.shape[dim] - size) // step + 1
+    places = torch.arange(count)[:, None] * step + torch.arange(size)
+    taken = source.index_select(dim, places.flatten())
+    taken = torch.unflatten(taken, dim, (count, size))
+    return torch.movedim(taken, dim + 1, -1)
+
+
+@WINDOWS.of("conv2d")
+def _convolved(
+    source: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: list[int] = _ONES[2],
+    padding: list[int] = _ZEROS[2],
+    dilation: list[int] = _ONES[2],
+    groups: int = 1,
+) -> Tensor:
+    """Convolve with computed kernels: the windows of the image times a matrix of each group."""
+    outputs, _, *kernel = weight.shape
+    batch, channels, *sides = source.shape
+    windows = source
+    if kernel != [1, 1] or set(stride) != {1} or set(padding) != {0}:
+        windows = torch.ops.aten.im2col(source, kernel, dilation, padding, stride)
+    spans = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
+    target = [
+        (s + 2 * p - k) // t + 1 for s, p, k, t in zip(sides, padding, spans, stride, strict=True)
+    ]
+    places = channels // groups * math.prod(kernel)
+    matrix = weight.reshape(1, groups, outputs // groups, places).expand(batch, -1, -1, -1)
+    windows = windows.reshape(batch, groups, places, math.prod(target))
+    result = torch.matmul(matrix, windows).reshape(batch, outputs, *target)
+    return result if bias is None else result + bias.reshape(-1, 1, 1)
+
+
+@WINDOWS.of("conv1d")
+def _convolved_series(
+    source: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: list[int] = _ONES[1],
+    padding: list[int] = _ZEROS[1],
+    dilation: list[int] = _ONES[1],
+    groups: int = 1,
+) -> Tensor:
+    column = F.conv2d(
+        source.unsqueeze(-1),
+        weight.unsqueeze(-1),
+        bias,
+        (*stride, 1),
+        (*padding, 0),
+        (*dilation, 1),
+        groups,
+    )
+    return column.squeeze(-1)
+
+
+@WINDOWS.of("conv3d")
+def _convolved_volume(
+    source: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: list[int] = _ONES[3],
+    padding: list[int] = _ZEROS[3],
+    dilation: list[int] = _ONES[3],
+    groups: int = 1,
+) -> Tensor:
+    """Convolve each run of slices, whose depth is then part of the channels, on its own."""
+    source = F.pad(source, (0, 0, 0, 0, padding[0], padding[0]))
+    span = dilation[0] * (weight.shape[2] - 1) + 1
+    starts = range(0, source.shape[2] - span + 1, stride[0])
+    runs = [source[:, :, start : start + span : dilation[0]].flatten(1, 2) for start in starts]
+    rest = (weight.flatten(1, 2), bias, stride[1:], padding[1:], dilation[1:], groups)
+    return torch.stack([F.conv2d(run, *rest) for run in runs], 2)
+
+
+@WINDOWS.of("convolution")
+def _convolved_in_some_dimensions(
+    source: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    transposed: bool,
+    _output_padding: list[int],
+    groups: int,
+) -> Tensor:
+    if transposed:
+        raise NotImplementedError
+    functions = {1: _convolved_series, 2: _convolved, 3: _convolved_volume}
+    function = functions[len(stride)]
+    result: Tensor = function(source, weight, bias, stride, padding, dilation, groups)
+    return result
+
+
+@WINDOWS.of("max_pool3d")
+def _pooled_volume(
+    source: Tensor,
+    kernel: list[int],
+    stride: list[int] | None = None,
+    padding: list[int] = _ZEROS[3],
+    dilation: list[int] = _ONES[3],
+    ceil_mode: bool = False,
+) -> Tensor:
+    """Pool each slice, then runs of slices."""
+    stride, depth = stride or kernel, source.shape[2]
+    flat = F.max_pool2d(
+        source.flatten(1, 2), kernel[1:], stride[1:], padding[1:], dilation[1:], ceil_mode
+    )
+    slices = torch.unflatten(flat, 1, list(source.shape[1:3]))
+    if ceil_mode or dilation[0] != 1:
+        raise NotImplementedError
+    if kernel[0] == stride[0] == 1:
+        return slices
+    found = []
+    for start in range(-padding[0], depth + padding[0] - kernel[0] + 1, stride[0]):
+        first, last = max(start, 0), min(start + kernel[0], depth)
+        found.append(slices[:, :, first:last].amax(2))
+    return torch.stack(found, 2)
+
+
+@WINDOWS.of("adaptive_max_pool2d")
+def _adaptive_maxima(source: Tensor, size: list[int]) -> tuple[Tensor, None]:
+    """Take the largest of each run of rows, then of columns, which may overlap."""
+    for dim, count in zip((2, 3), size, strict=True):
+        length = source.shape[dim]
+        runs = [
+            (place * length // count, -((place + 1) * -length // count)) for place in range(count)
+        ]
+        parts = [
+            source.narrow(dim, start, stop - start).amax(dim, keepdim=True) for start, stop in runs
+        ]
+        source = torch.cat(parts, dim)
+    return source, None

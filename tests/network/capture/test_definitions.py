@@ -1,0 +1,71 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
+
+from autosched.errors import UnsupportedOperatorError
+from autosched.network.capture.capture import capture
+from autosched.network.operators import Conv2d
+from tests.network.modules import Function, kinds
+
+IMAGE = (2, 8, 6, 6)
+
+DEFINED = {
+    "root mean square norm": lambda x: F.rms_norm(x, (6,)),
+    "loss": lambda x: F.mse_loss(x, x.mean(1, keepdim=True).expand(-1, 8, -1, -1)),
+    "cosine": lambda x: F.cosine_similarity(x, x.flip(1)),
+    "distance": lambda x: F.pairwise_distance(x, 2 * x),
+    "joined": lambda x: torch.hstack([x, 2 * x]),
+    "shaped like another": lambda x: x.flatten(2).reshape_as(x),
+    "threshold": lambda x: F.threshold(x, 0.1, -1.0),
+    "logit": lambda x: torch.logit(torch.sigmoid(x)),
+    "batch norm of the batch": lambda x: F.batch_norm(x, None, None, training=True),
+    "group norm of vectors": lambda x: F.group_norm(x[:, :, 0, 0], 4),
+    "scaled elu": lambda x: torch.ops.aten.elu(x, 1.0, 2.0),
+    "numbers that are not zero": lambda x: torch.norm(x.relu(), p=0, dim=1),
+    "softmax of the batch": lambda x: F.softmax(x, 0),
+    "product and sum": lambda x: torch.baddbmm(x[:, 0], x[:, 1], x[:, 2], beta=0.5, alpha=2),
+}
+
+
+def shape_kept(function):
+    return lambda x: function(x).reshape(1, -1)
+
+
+@pytest.mark.parametrize("function", DEFINED.values(), ids=DEFINED)
+def test_an_operator_is_what_pytorch_makes_it_of(lowered, function):
+    lowered(Function(shape_kept(function)), torch.randn(IMAGE))
+
+
+def test_what_has_no_layers_is_refused_by_its_own_name():
+    module = Function(lambda x: F.grid_sample(x, x[:, :2].permute(0, 2, 3, 1), align_corners=True))
+    with pytest.raises(UnsupportedOperatorError, match="1 operator cannot") as caught:
+        capture(module.eval(), (torch.randn(IMAGE),))
+    assert "aten.grid_sampler.default" in str(caught.value)
+    assert "modules.py:18" in str(caught.value)
+
+
+class Modes(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Conv2d(8, 4, 3), nn.Conv2d(4, 2, 3)
+
+    def forward(self, x):
+        with torch.enable_grad():
+            x = self.one(x)
+        with torch.autocast("cpu", enabled=False), torch.no_grad():
+            return self.two(x.float())
+
+
+def test_what_runs_in_another_mode_is_where_it_was(lowered):
+    assert kinds(lowered(Modes(), torch.randn(IMAGE))) == [Conv2d, Conv2d]
+
+
+def test_another_format_is_refused_with_advice():
+    def cast(x, part):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return part(x).float()
+
+    module = Function(cast, nn.Conv2d(8, 4, 3)).eval()
+    with pytest.raises(UnsupportedOperatorError, match=r"leave torch\.autocast out"):
+        capture(module, (torch.randn(IMAGE),))

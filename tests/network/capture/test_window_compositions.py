@@ -1,0 +1,35 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
+
+from tests.network.modules import Function, WithParameter
+
+IMAGE, SERIES = (2, 8, 6, 6), (2, 8, 12)
+
+FUNCTIONS = {
+    "windows": (lambda x: F.unfold(x, 3, padding=1, dilation=2), IMAGE),
+    "from windows": (lambda x: F.fold(F.unfold(x, 2, stride=2), (6, 6), 2, stride=2), IMAGE),
+    "windows of a series": (lambda x: x.unfold(2, 4, 2), SERIES),
+    "computed kernels": (lambda x: F.conv2d(x[:1], x[1:, :4].reshape(4, 2, 3, 6), groups=4), IMAGE),
+    "computed kernels of a series": (lambda x: F.conv1d(x, x[:1, :, :3], padding=1), SERIES),
+    "uneven maxima": (lambda x: F.adaptive_max_pool2d(x, (4, 5)), IMAGE),
+    "volumes": (
+        lambda x: F.max_pool3d(x[:, :, None].repeat(1, 1, 4, 1, 1), (3, 2, 2), 2, 1),
+        IMAGE,
+    ),
+}
+
+
+@pytest.mark.parametrize(("function", "shape"), FUNCTIONS.values(), ids=FUNCTIONS)
+def test_what_an_operator_is_made_of_computes_the_same(lowered, function, shape):
+    lowered(Function(function), torch.randn(shape))
+
+
+def test_volumes_are_convolved_slice_by_slice(lowered):
+    module = nn.Conv3d(4, 6, 3, stride=(2, 1, 1), padding=(1, 0, 1), groups=2)
+    lowered(module, torch.randn(1, 4, 5, 6, 6))
+
+
+def test_kernels_may_be_computed_for_a_parameter(lowered):
+    lowered(WithParameter(lambda x, w: F.conv2d(w, x), 1, 8, 6, 6), torch.randn(3, 8, 3, 3))
