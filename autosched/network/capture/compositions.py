@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
-
-Tensor = torch.Tensor
 
 
 class Compositions(dict[str, Callable[..., Any]]):

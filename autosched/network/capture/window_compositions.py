@@ -8,11 +8,11 @@ As :mod:`.compositions`: each function takes what the operator of its name takes
 import math
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 
 from autosched.network.capture.compositions import Compositions
 
-Tensor = torch.Tensor
 
 WINDOWS = Compositions()
 """By the operators' plain names."""
