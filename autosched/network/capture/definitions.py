@@ -122,9 +122,10 @@ def inline_regions(program: ExportedProgram) -> None:
 
 def _casts(node: Node) -> bool:
     """Whether a region computes in another format: autocast of what lies on the host, enabled."""
-    return (
-        operator_name(node) == "wrap_with_autocast" and node.args[0] == "cpu" and bool(node.args[2])
-    )
+    if operator_name(node) != "wrap_with_autocast":
+        return False
+    device, _, enabled = node.args[:3]
+    return device == "cpu" and enabled is True
 
 
 def _is_module(value: Any) -> bool:

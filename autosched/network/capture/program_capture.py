@@ -40,9 +40,9 @@ _REWRITES = (
     fuse_activations,
     fold_pixel_shuffles,
     fold_packed_pixels,
+    widen_heads,
     fold_channel_orders,
     fold_flattening,
-    widen_heads,
 )
 
 

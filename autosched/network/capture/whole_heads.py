@@ -109,14 +109,14 @@ def _may_be_wider(
     """Whether pointwise convolutions are at both ends, and nobody else reads in between."""
     if not after or len(set(attention.inputs[:3])) < len(attention.inputs[:3]):
         return False
-    inside = {draft.key for draft in [*before, attention, *after]}
     ends = [draft for draft in before if isinstance(draft.op, Conv2d)]
+    handing_on = {draft.key for draft in [*before, attention]} - {draft.key for draft in ends}
     return (
         all(isinstance(draft.op, Conv2d | Slice | Permute) for draft in before)
         and all(_is_plain_projection(draft, attention.shape[1]) for draft in ends)
         and isinstance(after[-1].op, Conv2d)
         and is_pointwise(after[-1].op)
-        and all(user.key in inside for draft in before for user in graph.users(draft.key))
+        and all(user.key in handing_on for draft in before for user in graph.users(draft.key))
     )
 
 
