@@ -73,10 +73,28 @@ class _Order:
 
 def fold_channel_orders(graph: DraftGraph) -> None:
     """Let weights take over every layer that does nothing but put channels in another order."""
+    for draft in graph:
+        _split_product(graph, draft)
     orders = _Orders(graph)
     for draft in graph:
         orders.read(draft)
     remove_dead(graph)
+
+
+def _split_product(graph: DraftGraph, draft: Draft) -> None:
+    """Make parts of channels one by one, where nobody reads all and tiles would be cut for them."""
+    op, readers = draft.op, graph.users(draft.key)
+    if not isinstance(op, Conv2d) or not is_pointwise(op):
+        return
+    slices = [reader.op for reader in readers if isinstance(reader.op, Slice)]
+    ragged = any(part.start % _TILE for part in slices)
+    if len(slices) < len(readers) or not (ragged or len(readers) == 1):
+        return
+    for reader, part in zip(readers, slices, strict=True):
+        reader.op = replace(op, out_channels=part.stop - part.start)
+        reader.weights = _rows(_weights(draft), torch.arange(part.start, part.stop))
+        reader.inputs = list(draft.inputs)
+    del graph.drafts[draft.key]
 
 
 def channel_order(op: Permute, shape: Shape) -> torch.Tensor | None:

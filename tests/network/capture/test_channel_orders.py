@@ -107,6 +107,17 @@ def test_channels_cut_within_a_tile_are_a_product(lowered) -> None:
     assert [op for op in ops(network) if isinstance(op, Slice)] == [Slice(0, 32), Slice(32, 52)]
 
 
+def test_a_product_of_which_only_parts_are_read_makes_them_one_by_one(lowered) -> None:
+    halves = Function(lambda x, conv: [*F.relu(conv(x)).chunk(2, 1)], nn.Conv2d(12, 40, 1))
+    assert [op.out_channels for op in ops(lowered(halves, image()))] == [20, 20]
+    one = Function(lambda x, conv: conv(x)[:, :20], nn.Conv2d(12, 40, 1))
+    assert ops(lowered(one, image())) == [Conv2d(12, 20, (1, 1))]
+    whole = Function(lambda x, conv: [(y := conv(x)), y[:, 20:]], nn.Conv2d(12, 40, 1))
+    assert [op.in_channels for op in ops(lowered(whole, image()))] == [12, 40]
+    aligned = Function(lambda x, conv: [*conv(x).chunk(2, 1)], nn.Conv2d(12, 64, 1))
+    assert kinds(lowered(aligned, image())) == [Conv2d, Slice, Slice]
+
+
 def test_branches_that_are_shuffled_are_summed(lowered) -> None:
     def forward(x, one, two, last):
         return last(shuffled(torch.cat([F.relu(one(x)), two(x)], 1)))
