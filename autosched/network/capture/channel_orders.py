@@ -8,20 +8,30 @@ midst of a tile.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 
 import torch
 
+from autosched.network.capture.ordered_weights import (
+    Order,
+    has_rows,
+    may_have_zeros,
+    order_rows,
+    put_rows,
+    scales_each,
+    take_columns,
+    takes_columns,
+    weights_of,
+    with_rows,
+)
 from autosched.network.capture.rewrites import remove_dead
 from autosched.network.draft_graph import Draft, DraftGraph
 from autosched.network.graph import Weights
 from autosched.network.operators import (
     Binary,
     Concat,
-    Constant,
     Conv2d,
-    ConvTranspose2d,
     Crop,
     GlobalAvgPool2d,
     LayerNorm,
@@ -39,36 +49,6 @@ from autosched.network.operators import (
 
 _CHANNEL_BY_CHANNEL = (Unary, Pool2d, GlobalAvgPool2d, Crop, Pad, Upsample)
 _TILE = 32
-_ZERO_AT_ZERO = (
-    *("relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "leaky_relu", "mish", "tanh"),
-    *("elu", "selu"),
-)
-
-
-@dataclass(frozen=True)
-class _Order:
-    """The channels of a tensor, or some, in another order: channel c is ``places[c]`` of ``key``.
-
-    ``count`` is how many channels ``key`` has.
-    """
-
-    key: str
-    places: torch.Tensor
-    count: int
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it is the tensor as it is."""
-        return self.is_whole and bool((self.places == torch.arange(self.count)).all())
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all channels are there."""
-        return len(self.places) == self.count
-
-    def same_places(self, other: "_Order") -> bool:
-        """Whether another tensor's channels are in the same order."""
-        return self.count == other.count and torch.equal(self.places, other.places)
 
 
 def fold_channel_orders(graph: DraftGraph) -> None:
@@ -92,7 +72,7 @@ def _split_product(graph: DraftGraph, draft: Draft) -> None:
         return
     for reader, part in zip(readers, slices, strict=True):
         reader.op = replace(op, out_channels=part.stop - part.start)
-        reader.weights = _rows(_weights(draft), torch.arange(part.start, part.stop))
+        reader.weights = with_rows(weights_of(draft), torch.arange(part.start, part.stop))
         reader.inputs = list(draft.inputs)
     del graph.drafts[draft.key]
 
@@ -123,7 +103,7 @@ class _Orders:
 
     def __init__(self, graph: DraftGraph) -> None:
         self._graph = graph
-        self._orders: dict[str, _Order] = {}
+        self._orders: dict[str, Order] = {}
         self._made: dict[str, str] = {}
 
     def read(self, draft: Draft) -> None:
@@ -176,7 +156,7 @@ class _Orders:
         if all(order.is_whole for order in orders) and not shuffled:
             return False
         return all(
-            key in self._orders or _may_have_zeros(self._graph, draft, key) for key in draft.inputs
+            key in self._orders or may_have_zeros(self._graph, draft, key) for key in draft.inputs
         )
 
     def _become_sum(self, draft: Draft) -> None:
@@ -189,13 +169,13 @@ class _Orders:
                 draft.inputs[number] = self._made_of(draft, key, rows, channels)
             else:
                 source = self._graph.drafts[key]
-                _put_rows(source, rows, channels)
+                put_rows(source, rows, channels)
                 self._graph.renew(source, f"{key}.wide")
         draft.op = Binary("add")
 
-    def _of(self, key: str) -> _Order:
+    def _of(self, key: str) -> Order:
         count = self._graph.drafts[key].shape[1]
-        return self._orders.get(key) or _Order(key, torch.arange(count), count)
+        return self._orders.get(key) or Order(key, torch.arange(count), count)
 
     def _takes(self, draft: Draft) -> bool:
         """Let a draft read what is there, if it can."""
@@ -203,8 +183,8 @@ class _Orders:
         if isinstance(draft.op, Slice):
             self._keep(draft, torch.arange(draft.op.start, draft.op.stop))
             return True
-        if _takes_columns(draft, orders[0]):
-            _take_columns(draft, orders[0])
+        if takes_columns(draft, orders[0]):
+            take_columns(draft, orders[0])
             draft.inputs = [orders[0].key]
             return True
         if not all(order.is_whole for order in orders):
@@ -214,22 +194,22 @@ class _Orders:
             return False
         draft.inputs = [self._of(key).key for key in draft.inputs]
         self._graph.renew(draft, f"{draft.key}.ordered")
-        order = _Order(draft.key, places, len(places))
+        order = Order(draft.key, places, len(places))
         if not order.is_plain:
             self._orders[draft.key] = order
         return True
 
-    def _places_handed_on(self, draft: Draft, orders: Sequence[_Order]) -> torch.Tensor | None:
+    def _places_handed_on(self, draft: Draft, orders: Sequence[Order]) -> torch.Tensor | None:
         """The order that a layer hands on, after its parameters were put in it, or None."""
         first = orders[0].places
         match draft.op:
             case Conv2d() as op if op.groups == op.in_channels:
                 each = op.out_channels // op.in_channels
                 places = (first[:, None] * each + torch.arange(each)).reshape(-1)
-                draft.weights = _rows(_weights(draft), places.argsort())
+                draft.weights = with_rows(weights_of(draft), places.argsort())
                 return places
             case LayerNorm():
-                draft.weights = _rows(_weights(draft), first.argsort())
+                draft.weights = with_rows(weights_of(draft), first.argsort())
                 return first
             case Binary():
                 return self._common_places(draft, orders)
@@ -248,7 +228,7 @@ class _Orders:
         readers = self._graph.users(draft.key)
         return source == (*draft.shape, 1, 1) and all(isinstance(r.op, Linear) for r in readers)
 
-    def _common_places(self, draft: Draft, orders: Sequence[_Order]) -> torch.Tensor | None:
+    def _common_places(self, draft: Draft, orders: Sequence[Order]) -> torch.Tensor | None:
         """The order of both operands; one that has none is made in that of the other, if it can."""
         wanted = next(self._orders[key] for key in draft.inputs if key in self._orders)
         for key, order in zip(draft.inputs, orders, strict=True):
@@ -261,15 +241,15 @@ class _Orders:
     def _make_in_order(self, reader: Draft, key: str, places: torch.Tensor) -> bool:
         """Let what makes a tensor make it in another order, if nobody else reads it."""
         chain = [self._graph.drafts[key]]
-        while isinstance(chain[-1].op, Unary) or _scales_each(chain[-1]):
+        while isinstance(chain[-1].op, Unary) or scales_each(chain[-1]):
             chain.append(self._graph.producer(chain[-1]))
         alone = zip(chain, [reader, *chain], strict=False)
         if key in self._orders or not all(self._graph.is_only_user(b, a) for a, b in alone):
             return False
-        if not _has_rows(chain[-1]):
+        if not has_rows(chain[-1]):
             return False
         for draft in chain:
-            _order_rows(draft, places)
+            order_rows(draft, places)
             self._graph.renew(draft, f"{draft.key}.ordered")
         return True
 
@@ -298,114 +278,3 @@ class _Orders:
         )
         self._graph.insert_before(reader, made)
         return made.key
-
-
-def _weights(draft: Draft) -> Weights:
-    assert draft.weights is not None  # noqa: S101 - asked of layers with weights alone
-    return draft.weights
-
-
-def _rows(weights: Weights, places: torch.Tensor) -> Weights:
-    bias = None if weights.bias is None else weights.bias[places]
-    return Weights(weights.weight[places], bias)
-
-
-def _may_have_zeros(graph: DraftGraph, reader: Draft, key: str) -> bool:
-    """Whether a layer can make channels of zeros beside its own at little cost."""
-    draft = graph.drafts[key]
-    op = draft.op
-    if not isinstance(op, Conv2d) or not is_pointwise(op) or not graph.is_only_user(reader, draft):
-        return False
-    return op.activation is None or op.activation.name in _ZERO_AT_ZERO
-
-
-def _put_rows(draft: Draft, rows: torch.Tensor, channels: int) -> None:
-    """Give a convolution more channels, of which its own are ``rows`` and the others zeros."""
-    weights, op = _weights(draft), draft.op
-    assert isinstance(op, Conv2d)  # noqa: S101 - as was looked at
-    weight = weights.weight.new_zeros(channels, *weights.weight.shape[1:])
-    bias = None if weights.bias is None else weights.bias.new_zeros(channels)
-    weight[rows] = weights.weight
-    if bias is not None and weights.bias is not None:
-        bias[rows] = weights.bias
-    draft.weights = Weights(weight, bias)
-    draft.op = replace(op, out_channels=channels)
-    draft.shape = (draft.shape[0], channels, *draft.shape[2:])
-
-
-def _has_rows(draft: Draft) -> bool:
-    """Whether a layer's channels may be made in any order."""
-    match draft.op:
-        case Conv2d() as op:
-            return op.groups == 1 or op.groups < op.in_channels
-        case ConvTranspose2d() as op:
-            return op.groups == 1
-        case Constant():
-            return len(draft.shape) == 4
-        case _:
-            return False
-
-
-def _scales_each(draft: Draft) -> bool:
-    """Whether a layer is a convolution of each channel for itself."""
-    op = draft.op
-    return isinstance(op, Conv2d) and 1 < op.groups == op.in_channels == op.out_channels
-
-
-def _order_rows(draft: Draft, places: torch.Tensor) -> None:
-    if isinstance(draft.op, Unary):
-        return
-    weights = _weights(draft)
-    if isinstance(draft.op, Conv2d):
-        draft.weights = _rows(weights if _scales_each(draft) else _dense(draft), places)
-        return
-    # Transposed convolutions and constants have their channels second.
-    bias = None if weights.bias is None else weights.bias[places]
-    draft.weights = Weights(weights.weight[:, places].contiguous(), bias)
-
-
-def _takes_columns(draft: Draft, order: _Order) -> bool:
-    """Whether a layer sums over all channels, so that they may come in any order.
-
-    Of some of a tensor's channels, ones that are not read get a weight of 0: worth it where it
-    saves a layer as large.
-    """
-    match draft.op:
-        case Conv2d() as op if op.groups == 1:
-            return order.is_whole or op.kernel == (1, 1)
-        case Conv2d() as op:
-            return order.is_whole and op.groups < op.in_channels
-        case ConvTranspose2d() as op:
-            return order.is_whole and op.groups == 1
-        case Linear():
-            return order.is_whole
-        case _:
-            return False
-
-
-def _take_columns(draft: Draft, order: _Order) -> None:
-    weights = _dense(draft) if isinstance(draft.op, Conv2d) else _weights(draft)
-    op = draft.op
-    axis = 0 if isinstance(op, ConvTranspose2d) else 1
-    shape = list(weights.weight.shape)
-    shape[axis] = order.count
-    placed = weights.weight.new_zeros(shape)
-    placed.index_copy_(axis, order.places, weights.weight)
-    draft.weights = Weights(placed, weights.bias)
-    if isinstance(op, (Conv2d, ConvTranspose2d)):
-        draft.op = replace(op, in_channels=order.count)
-
-
-def _dense(draft: Draft) -> Weights:
-    """Make a convolution's groups one, with zeros between them, as ttnn does anyway."""
-    op, weights = draft.op, _weights(draft)
-    assert isinstance(op, Conv2d)  # noqa: S101 - asked of convolutions alone
-    if op.groups == 1:
-        return weights
-    outputs, inputs = op.out_channels // op.groups, op.in_channels // op.groups
-    dense = weights.weight.new_zeros(op.out_channels, op.in_channels, *op.kernel)
-    for group in range(op.groups):
-        rows = slice(group * outputs, (group + 1) * outputs)
-        dense[rows, group * inputs : (group + 1) * inputs] = weights.weight[rows]
-    draft.op = replace(op, groups=1)
-    return Weights(dense, weights.bias)
