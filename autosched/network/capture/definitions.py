@@ -125,7 +125,7 @@ def _casts(node: Node) -> bool:
     if operator_name(node) != "wrap_with_autocast":
         return False
     device, _, enabled = node.args[:3]
-    return device == "cpu" and enabled is True
+    return bool(device == "cpu") and enabled is True
 
 
 def _is_module(value: Any) -> bool:
