@@ -105,7 +105,7 @@ def scales_each(draft: Draft) -> bool:
 
 
 def order_rows(draft: Draft, places: torch.Tensor) -> None:
-    """Let a layer make channel ``places[c]`` as channel c; a function of single values needs nothing."""
+    """Let a layer make channel ``places[c]`` as channel c, which functions of values do anyway."""
     if isinstance(draft.op, Unary):
         return
     weights = weights_of(draft)

@@ -13,7 +13,6 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 
 from autosched.network.capture.compositions import Compositions
 
-
 WINDOWS = Compositions()
 """By the operators' plain names."""
 _ONES, _ZEROS = ([[value] * count for count in range(4)] for value in (1, 0))
