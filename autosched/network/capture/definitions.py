@@ -7,6 +7,7 @@ indexing, :mod:`.compositions` defines anew.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,6 +19,11 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from autosched.network.capture.compositions import COMPOSITIONS
 from autosched.network.capture.exporting import export_quiet
+from autosched.network.capture.spectra import (
+    has_spectrum,
+    made_of_spectrum,
+    readers_of_spectrum,
+)
 from autosched.network.capture.window_compositions import WINDOWS
 from autosched.network.rules.rulebook import operator_name
 
@@ -26,12 +32,22 @@ Definition = Callable[..., Any]
 _PLACES = ("nn_module_stack", "stack_trace")
 
 
-def definition_of(node: Node) -> Graph | None:
+@dataclass(frozen=True)
+class MadeOf:
     """The graph of what a node's operator is made of; its placeholders are the node's inputs.
 
-    None where nothing is known, or the definition asks for the values of tensors.
+    ``readers`` are the nodes that its results stand for: those that make real tensors of complex
+    ones; none where it stands for the node itself.
     """
-    definition = _definition(node)
+
+    graph: Graph
+    readers: tuple[Node, ...] = ()
+
+
+def definition_of(node: Node) -> MadeOf | None:
+    """What a node's operator is made of; None if nothing is known, or values of tensors count."""
+    readers = readers_of_spectrum(node) if has_spectrum(node) else []
+    definition = _of_spectrum(node, readers) if readers else _definition(node)
     inputs = node.all_input_nodes
     values: list[Any] = [source.meta.get("val") for source in inputs]
     if definition is None or not all(isinstance(value, FakeTensor) for value in values):
@@ -45,10 +61,15 @@ def definition_of(node: Node) -> Graph | None:
     try:
         with export_quiet(), torch.no_grad(), values[0].fake_mode:
             graph: Graph = make_fx(functionalize(call, remove="mutations"))(*values).graph
-    except Exception:
+    except Exception:  # whatever a definition raises, it is of no use here
         return None
     graph.eliminate_dead_code()
-    return graph if all(_is_plain(step) for step in graph.nodes) else None
+    is_plain = all(_is_plain(step) for step in graph.nodes)
+    return MadeOf(graph, tuple(readers or ())) if is_plain else None
+
+
+def _of_spectrum(node: Node, readers: list[Node]) -> Definition:
+    return lambda *args: made_of_spectrum(node, readers, args)
 
 
 def _definition(node: Node) -> Definition | None:
@@ -70,13 +91,13 @@ def _is_plain(node: Node) -> bool:
 
 
 @contextmanager
-def inserted(node: Node, definition: Graph) -> Iterator[tuple[list[Node], Any]]:
+def inserted(node: Node, definition: MadeOf) -> Iterator[tuple[list[Node], Any]]:
     """Put a definition's steps before a node, and yield these and their results.
 
     All that is before the node by then is taken out again where an exception leaves the block.
     """
     before = node.prev
-    steps, results = _copied(node, definition, node.all_input_nodes)
+    steps, results = _copied(node, definition.graph, node.all_input_nodes)
     try:
         yield steps, results
     except BaseException:
@@ -122,19 +143,27 @@ def inline_regions(program: ExportedProgram) -> None:
 
 def _casts(node: Node) -> bool:
     """Whether a region computes in another format: autocast of what lies on the host, enabled."""
-    if operator_name(node) != "wrap_with_autocast":
-        return False
-    device, _, enabled = node.args[:3]
-    return bool(device == "cpu") and enabled is True
+    return operator_name(node) == "wrap_with_autocast" and node.args[:3:2] == ("cpu", True)
 
 
 def _is_module(value: Any) -> bool:
     return isinstance(value, Node) and value.op == "get_attr"
 
 
-def replaced(node: Node, results: Any) -> dict[Node, Any]:
+def replaced(node: Node, results: Any, readers: Sequence[Node] = ()) -> dict[Node, Any]:
     """Let everybody read a definition's results instead of a node's, and say what stands for it."""
-    instead: dict[Node, Any] = {node: results}
+    instead: dict[Node, Any] = {}
+    if readers:
+        for reader, result in zip(readers, results, strict=True):
+            source: Any = reader.args[0]
+            instead |= replaced(reader, result)
+            while not source.users:
+                read, source = source, source.args[0]
+                node.graph.erase_node(read)
+                if read is node:
+                    break
+        return instead
+    instead[node] = results
     if isinstance(results, Node):
         node.replace_all_uses_with(results)
     else:

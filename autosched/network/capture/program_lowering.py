@@ -254,7 +254,7 @@ def _by_definition(
     definition = definition_of(node) if depth < _DEEPEST else None
     if definition is None or draws_at_random(lowering, node):
         return False
-    if len(lowering.graph.drafts) + len(definition.nodes) > _MOST_DRAFTS:
+    if len(lowering.graph.drafts) + len(definition.graph.nodes) > _MOST_DRAFTS:
         return False
     try:
         with lowering.tentatively(), inserted(node, definition) as (steps, made):
@@ -263,7 +263,8 @@ def _by_definition(
                     _lower_step(lowering, rules, step, depth)
     except Refusal:
         return False
-    lowering.instead.update(replaced(node, torch.fx.map_arg(made, lowering.what_stands_for)))
+    results = torch.fx.map_arg(made, lowering.what_stands_for)
+    lowering.instead.update(replaced(node, results, definition.readers))
     return True
 
 
