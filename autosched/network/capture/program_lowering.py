@@ -84,7 +84,7 @@ _MASKS = (
 
 _DEEPEST = 6
 """So often a definition may be by operators that are taken by their definitions themselves."""
-_MOST_DRAFTS = 4000
+_MOST_DRAFTS = 3000
 """Up to so many layers operators are taken by what they are made of: a search has an end."""
 
 
@@ -251,10 +251,13 @@ def _by_definition(
     lowering: Lowering, rules: Mapping[str, LoweringRule], node: Node, depth: int = 0
 ) -> bool:
     """Lower what a node's operator is made of in its place, if all of it has layers."""
-    definition = definition_of(node) if depth < _DEEPEST else None
-    if definition is None or draws_at_random(lowering, node):
+    if depth >= _DEEPEST or lowering.is_full or draws_at_random(lowering, node):
+        return False
+    definition = definition_of(node)
+    if definition is None:
         return False
     if len(lowering.graph.drafts) + len(definition.graph.nodes) > _MOST_DRAFTS:
+        lowering.is_full = True
         return False
     try:
         with lowering.tentatively(), inserted(node, definition) as (steps, made):

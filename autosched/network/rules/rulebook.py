@@ -29,7 +29,8 @@ class Lowering:
     of a tensor, of which ``views`` has that tensor, and what repeats them for a reader that needs
     it. ``several`` has constants that come together, such as grids. ``host_only`` has the drafts
     whose results cannot go to the device, each with what it is. ``instead`` has what stands for
-    nodes that were replaced by what their operators are made of.
+    nodes that were replaced by what their operators are made of; ``is_full`` tells that there are
+    too many layers to go on with that.
     """
 
     def __init__(self, program: ExportedProgram) -> None:
@@ -42,6 +43,7 @@ class Lowering:
         self.postponed: dict[Node, Callable[[], View]] = {}
         self.host_only: dict[str, str] = {}
         self.instead: dict[Node, Any] = {}
+        self.is_full = False
         self._rearranged: dict[View, str] = {}
 
     def what_stands_for(self, node: Node) -> Any:
