@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 
 from autosched.network.capture.compositions import Compositions
+from autosched.network.rules.convolutions import is_long
 
 WINDOWS = Compositions()
 """By the operators' plain names."""
@@ -103,6 +104,11 @@ def _convolved_series(
     dilation: list[int] = _ONES[1],
     groups: int = 1,
 ) -> Tensor:
+    length, (step,) = weight.shape[2], stride
+    plan = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    if is_long(plan, length):
+        source, weight = _by_steps(F.pad(source, (*padding, *padding)), weight, step)
+        stride, padding = [1], [0]
     column = F.conv2d(
         source.unsqueeze(-1),
         weight.unsqueeze(-1),
@@ -113,6 +119,17 @@ def _convolved_series(
         groups,
     )
     return column.squeeze(-1)
+
+
+def _by_steps(source: Tensor, weight: Tensor, step: int) -> tuple[Tensor, Tensor]:
+    """A series and kernels with what lies within a step as channels: its convolution has step 1."""
+    runs = weight.shape[2] // step
+    count = (source.shape[2] - weight.shape[2]) // step + runs
+    cut = source.narrow(2, 0, count * step)
+    return tuple(  # type: ignore[return-value]
+        torch.unflatten(item, 2, (number, step)).transpose(2, 3).flatten(1, 2)
+        for item, number in ((cut, count), (weight, runs))
+    )
 
 
 @WINDOWS.of("conv3d")

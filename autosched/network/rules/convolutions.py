@@ -3,7 +3,7 @@
 Operator names and argument names are those of PyTorch's ATen schemas (native_functions.yaml).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -57,6 +57,17 @@ def as_image(lowering: Lowering, node: Node, source: Node) -> Draft:
     return lowering.graph.drafts[lowering.rearranged(source, column, suffix="column")]
 
 
+# What a core holds of a series for one output grows with its kernel: at 256 there is no room.
+_LONGEST = 64
+
+
+def is_long(arguments: Mapping[str, Any], kernel: int) -> bool:
+    """Whether a series is rather convolved by steps: its kernel is long, and whole steps."""
+    (step,), (dilation,) = arguments["stride"], arguments["dilation"]
+    is_plain = arguments["groups"] == dilation == 1 and not isinstance(arguments["padding"], str)
+    return is_plain and step > 1 and kernel > _LONGEST and kernel % step == 0
+
+
 @RULES.rule("conv2d", "convolution", "conv1d")
 def _convolution(lowering: Lowering, node: Node) -> View:
     arguments = lowering.arguments(node)
@@ -68,6 +79,8 @@ def _convolution(lowering: Lowering, node: Node) -> View:
     weight = lowering.constant(arguments["weight"], "weight")
     bias = arguments["bias"]
     kernel = with_ones(weight.shape[2:], node, 1)
+    if operator_name(node) == "conv1d" and is_long(arguments, weight.shape[2]):
+        raise Refusal("its kernel is too long")
     dilation = with_ones(arguments["dilation"], node, 1)
     op = Conv2d(
         in_channels=source.shape[1],

@@ -3,7 +3,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 
-from tests.network.modules import Function, WithParameter
+from autosched.network.operators import Conv2d
+from tests.network.modules import Function, WithParameter, ops
 
 IMAGE, SERIES = (2, 8, 6, 6), (2, 8, 12)
 
@@ -33,3 +34,10 @@ def test_volumes_are_convolved_slice_by_slice(lowered):
 
 def test_kernels_may_be_computed_for_a_parameter(lowered):
     lowered(WithParameter(lambda x, w: F.conv2d(w, x), 1, 8, 6, 6), torch.randn(3, 8, 3, 3))
+
+
+@pytest.mark.parametrize("padding", [0, 7])
+def test_a_long_kernel_is_one_of_few_steps(lowered, padding):
+    network = lowered(nn.Conv1d(2, 6, 96, stride=32, padding=padding), torch.randn(2, 2, 301))
+    (convolution,) = (op for op in ops(network) if isinstance(op, Conv2d))
+    assert (convolution.in_channels, convolution.kernel) == (64, (3, 1))
