@@ -22,7 +22,11 @@ MAY_IMPORT = {
     "store": {*WORDS, "budget", "file_locks"},
     "network": WORDS,
     "network/rules": {"network", "errors"},
-    "network/capture": {"network", "network/rules", "errors", "quiet", "user_code"},
+    "network/rewrites": {"network", "errors", "quiet"},
+    "network/capture": {
+        *("network", "network/rules", "network/rewrites"),
+        *("errors", "quiet", "user_code"),
+    },
     "export": {"network", *WORDS},
     "space": {"network", *WORDS, "boards"},
     "numerics": {"network", "schedule", "errors"},

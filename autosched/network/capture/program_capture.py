@@ -8,12 +8,14 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from autosched.errors import NetworkFileError, UnsupportedOperatorError
-from autosched.network.capture.channel_orders import fold_channel_orders
 from autosched.network.capture.definitions import inline_regions
-from autosched.network.capture.flattening import fold_flattening
-from autosched.network.capture.pixel_shuffles import fold_packed_pixels, fold_pixel_shuffles
 from autosched.network.capture.program_lowering import RULES, lower, results
-from autosched.network.capture.rewrites import (
+from autosched.network.draft_graph import Draft, DraftGraph, UnsupportedOperator
+from autosched.network.graph import Layer, Network
+from autosched.network.operators import Input, LayerOp, Output
+from autosched.network.rewrites.channel_orders import fold_channel_orders
+from autosched.network.rewrites.flattening import fold_flattening
+from autosched.network.rewrites.folding import (
     fold_batch_norms,
     fold_padding,
     fuse_activations,
@@ -22,10 +24,8 @@ from autosched.network.capture.rewrites import (
     rejoin_slices,
     remove_dead,
 )
-from autosched.network.capture.whole_heads import widen_heads
-from autosched.network.draft_graph import Draft, DraftGraph, UnsupportedOperator
-from autosched.network.graph import Layer, Network
-from autosched.network.operators import Input, LayerOp, Output
+from autosched.network.rewrites.pixel_shuffles import fold_packed_pixels, fold_pixel_shuffles
+from autosched.network.rewrites.whole_heads import widen_heads
 from autosched.network.rules.rulebook import Lowering, shape_of
 from autosched.network.rules.views import View
 from autosched.network.source_places import unique_names

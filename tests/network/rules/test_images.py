@@ -4,7 +4,6 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
 from autosched.errors import UnsupportedOperatorError
-from autosched.network.capture import channel_orders
 from autosched.network.capture.capture import capture
 from autosched.network.operators import (
     Concat,
@@ -18,6 +17,7 @@ from autosched.network.operators import (
     Slice,
     Upsample,
 )
+from autosched.network.rewrites import channel_orders
 from tests.network.modules import Function, kinds, ops
 
 IMAGE = (2, 4, 12, 12)

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
-from autosched.network.capture import channel_orders
 from autosched.network.operators import Concat, Conv2d, Permute, Reshape, Slice, Unary
+from autosched.network.rewrites import channel_orders
 from tests.network.modules import Function, kinds, ops
 
 IMAGE = (2, 12, 4, 6)

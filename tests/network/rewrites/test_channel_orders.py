@@ -3,7 +3,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
-from autosched.network.capture.channel_orders import channel_order
 from autosched.network.operators import (
     Binary,
     Concat,
@@ -13,6 +12,7 @@ from autosched.network.operators import (
     Slice,
     Unary,
 )
+from autosched.network.rewrites.channel_orders import channel_order
 from tests.network.modules import Function, kinds, ops
 
 

@@ -13,19 +13,6 @@ from math import prod
 
 import torch
 
-from autosched.network.capture.ordered_weights import (
-    Order,
-    has_rows,
-    may_have_zeros,
-    order_rows,
-    put_rows,
-    scales_each,
-    take_columns,
-    takes_columns,
-    weights_of,
-    with_rows,
-)
-from autosched.network.capture.rewrites import remove_dead
 from autosched.network.draft_graph import Draft, DraftGraph
 from autosched.network.graph import Weights
 from autosched.network.operators import (
@@ -45,6 +32,19 @@ from autosched.network.operators import (
     Unary,
     Upsample,
     is_pointwise,
+)
+from autosched.network.rewrites.folding import remove_dead
+from autosched.network.rewrites.ordered_weights import (
+    Order,
+    has_rows,
+    may_have_zeros,
+    order_rows,
+    put_rows,
+    scales_each,
+    take_columns,
+    takes_columns,
+    weights_of,
+    with_rows,
 )
 
 _CHANNEL_BY_CHANNEL = (Unary, Pool2d, GlobalAvgPool2d, Crop, Pad, Upsample)

@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from autosched.network.capture import flattening
 from autosched.network.capture.capture import capture_unchecked
 from autosched.network.capture.capture_check import check_capture
 from autosched.network.operators import Activation, Conv2d, Linear, Permute, Reshape
+from autosched.network.rewrites import flattening
 from tests.network.modules import Function, kinds, ops
 
 

@@ -1,0 +1,1 @@
+"""What layers take over from each other: folded, fused and joined, exactly or but for rounding."""
