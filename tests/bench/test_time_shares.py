@@ -15,7 +15,7 @@ def op(layer, code, time_ns):
 
 @pytest.fixture(scope="module")
 def network():
-    module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.PixelShuffle(2)).eval()
+    module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Upsample(scale_factor=2)).eval()
     return capture(module, (torch.zeros(1, 3, 8, 8),), "net")
 
 
@@ -25,7 +25,7 @@ def test_halos_count_and_changes_of_layout_do_not(network):
         op("0", "ReshardDeviceOperation", 200.0),
         op("0", "HaloDeviceOperation", 50.0),
         op("0", "Conv2dDeviceOperation", 550.0),
-        op("1", "PermuteDeviceOperation", 100.0),
+        op("1", "UpsampleOperation", 100.0),
     ]
     assert computing_share(network, ops) == pytest.approx(0.6)
 

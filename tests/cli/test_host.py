@@ -9,7 +9,7 @@ from tests.cli.test_bad_input import refused
 
 NET = TINY.replace(
     "model = ",
-    "class Sum(nn.Module):\n    def forward(self, x):\n        return x.cumsum(1)\n\n\nmodel = ",
+    "class Sum(nn.Module):\n    def forward(self, x):\n        return x.logcumsumexp(1)\n\n\nmodel = ",
 ).replace("nn.ReLU()", "Sum()")
 
 
@@ -24,7 +24,7 @@ def test_without_leave_the_error_names_operator_place_and_option(
     invoke: Invoke, net: str, tmp_path: Path
 ) -> None:
     done = invoke("run", net, "--storage", f"sqlite:///{tmp_path}/a.sqlite3")
-    refused(done, "1.cumsum (aten.cumsum.default) at sums.py:6", "--allow-host")
+    refused(done, "1.logcumsumexp (aten.logcumsumexp.default) at sums.py:6", "--allow-host")
 
 
 def test_with_leave_it_is_searched_exported_checked_and_resumed(
@@ -35,7 +35,7 @@ def test_with_leave_it_is_searched_exported_checked_and_resumed(
                   "mock", "--export", "sums_n150.py", "--json", *storage)  # fmt: skip
     assert done.code == 0, done.err
     (row,) = done.json["host_layers"]
-    assert (row["layer"], row["source"]) == ("1.cumsum", "sums.py:6")
+    assert (row["layer"], row["source"]) == ("1.logcumsumexp", "sums.py:6")
     assert (row["read_bytes"], row["written_bytes"]) == (65536, 65536)
     assert "Warning: 1 layer on the host, moving 64 KiB from the device and 64 KiB back" in done.err
     assert done.json["latency_us"] > 40
@@ -58,5 +58,5 @@ def test_coverage_names_the_layers(invoke: Invoke, net: str, tmp_path: Path) -> 
     done = invoke("coverage", net, "--allow-host", "--trials", "1", "--json", *storage)
     assert done.code == 0, done.err
     (row,) = done.json["rows"]
-    assert row["host_layers"] == ["1.cumsum"]
+    assert row["host_layers"] == ["1.logcumsumexp"]
     assert row["feasible"]

@@ -221,5 +221,7 @@ def test_a_closing_screen_can_be_read_on_a_narrow_terminal(
     words = ("run", str(studied.net), *storage, "--trials", "0")
     done = in_process_of_its_own(*words, env={**os.environ, "COLUMNS": "30"})
     assert done.code == 0, done.err
-    assert "\nlayer: output\n  configuration: DRAM" in done.out
+    shown = [line.rstrip() for line in done.out.splitlines()]
+    place = shown.index("layer: output")
+    assert shown[place + 1 : place + 3] == ["  configuration:", "  convert_to_chw, DRAM"]
     assert "\nfrom: (ttnn)\n  to: input\n  layouts: DRAM -> width 32" in done.out

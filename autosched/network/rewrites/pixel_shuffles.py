@@ -28,6 +28,8 @@ _TILE = 32
 # A shuffle is estimated at 2.3 ns an element on n150, a transposed convolution at 1 ns for as many
 # products as this for each.
 _MOST_PRODUCTS = 1 << 15
+# A core has no room for windows of hundreds of rows.
+_LONGEST_SIDE = 64
 
 
 def fold_pixel_shuffles(graph: DraftGraph) -> None:
@@ -173,7 +175,7 @@ def fold_packed_pixels(graph: DraftGraph) -> None:
             continue
         readers = list({reader.key: reader for reader in graph.users(draft.key)}.values())
         producer = graph.producer(draft)
-        if readers and all(_may_stride(reader) for reader in readers):
+        if readers and all(_may_stride(reader, packing.factor) for reader in readers):
             for reader in readers:
                 _read_with_stride(reader, packing)
                 reader.inputs = list(draft.inputs)
@@ -223,9 +225,14 @@ def _runs(op: Permute) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-def _may_stride(reader: Draft) -> bool:
+def _may_stride(reader: Draft, factor: Pair) -> bool:
     op = reader.op
-    return isinstance(op, Conv2d) and op.groups == 1 and op.dilation == (1, 1)
+    return (
+        isinstance(op, Conv2d)
+        and op.groups == 1
+        and op.dilation == (1, 1)
+        and max(op.kernel[0] * factor[0], op.kernel[1] * factor[1]) <= _LONGEST_SIDE
+    )
 
 
 def _read_with_stride(reader: Draft, packing: _Packing) -> None:

@@ -32,7 +32,7 @@ class Cosine(nn.Module):
         self.before, self.after = nn.Conv2d(32, 64, 1), nn.Conv2d(64, 32, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y: torch.Tensor = self.after(self.before(x).cos().cumsum(2))
+        y: torch.Tensor = self.after(self.before(x).cos().logcumsumexp(2))
         return y
 
 
@@ -47,13 +47,13 @@ def test_its_transfers_are_ops_of_the_layer(worker: WorkerDevice, network: Netwo
     worker.load(network)
     assert isinstance(outcome, RunOutcome), outcome
     names = [op.layer for op in outcome.ops]
-    assert names.index("before") < names.index("cumsum") < names.index("after")
-    read, write = (op for op in outcome.ops if op.layer == "cumsum")
+    assert names.index("before") < names.index("logcumsumexp") < names.index("after")
+    read, write = (op for op in outcome.ops if op.layer == "logcumsumexp")
     assert (read.code, write.code) == (HOST_READ, HOST_WRITE)
     assert read.attributes == write.attributes == "PCIe 4.0 x16"
     assert read.inputs == (TensorInfo((1, 1, 256, 64), DRAM_TILE),)
     assert write.outputs == (TensorInfo((1, 1, 256, 64), DRAM_TILE),)
-    assert outcome.output_layouts["cumsum"] == DRAM_TILE
+    assert outcome.output_layouts["logcumsumexp"] == DRAM_TILE
 
 
 def test_it_is_probed_alone_and_nothing_is_computed(worker: WorkerDevice) -> None:
@@ -93,5 +93,5 @@ def test_the_runner_computes(tmp_path: Path) -> None:
 
 def test_a_transfer_reads_back_as_an_op() -> None:
     moved = TensorInfo((1, 1, 64, 32), BFLOAT8)
-    op = read_transfer(transfer_name(HOST_WRITE, moved, BOARD), "cumsum")
-    assert (op.code, op.layer, op.inputs, op.outputs) == (HOST_WRITE, "cumsum", (), (moved,))
+    op = read_transfer(transfer_name(HOST_WRITE, moved, BOARD), "logcumsumexp")
+    assert (op.code, op.layer, op.inputs, op.outputs) == (HOST_WRITE, "logcumsumexp", (), (moved,))

@@ -78,4 +78,4 @@ def test_what_is_refused_is_named(runs: dict[str, Any]):
 
 def test_a_network_with_a_host_layer_is_timed_without_a_trace(runs: dict[str, Any]):
     assert runs["with a host layer"]["is_timed"]
-    assert "cumsum" in runs["with a host layer"]["layouts"]
+    assert "logcumsumexp" in runs["with a host layer"]["layouts"]
