@@ -9,7 +9,10 @@ from tests.cli.test_bad_input import refused
 
 NET = TINY.replace(
     "model = ",
-    "class Sum(nn.Module):\n    def forward(self, x):\n        return x.logcumsumexp(1)\n\n\nmodel = ",
+    "class Sum(nn.Module):\n"
+    "    def forward(self, x):\n"
+    "        return x.logcumsumexp(1)\n\n\n"
+    "model = ",
 ).replace("nn.ReLU()", "Sum()")
 
 
