@@ -130,13 +130,10 @@ def _image_output_options(
     if TRANSPOSE in methods:
         found += [Option(FixedConfig(method=TRANSPOSE), (layout,)) for layout in in_dram]
     if CONVERT_TO_CHW in methods:
-        batch, _, height, width = layer.shape
         found += [
             Option(FixedConfig(method=CONVERT_TO_CHW), (layout,))
             for layout in _tiles(layouts)
             if layout.sharding is ShardLayout.HEIGHT
-            and layout.shard_shape is not None
-            and layout.shard_shape[0] * layout.cores == batch * height * width
         ]
     return found
 

@@ -104,7 +104,7 @@ def test_what_an_operator_would_ignore_is_refused(
         (Output(), FixedConfig(TensorLayout(Memory.L1)), IMAGE),
         (Output(), FixedConfig(ROWS), VECTOR),
         (Output(), FixedConfig(method="transpose"), IMAGE),
-        (Output(), FixedConfig(method="convert_to_chw"), (1, 2, 5, 7)),
+        (Output(), FixedConfig(method="convert_to_chw"), (1, 2, 5, 32)),
     ],
 )
 def test_what_an_operator_has_is_legal(
@@ -116,9 +116,10 @@ def test_what_an_operator_has_is_legal(
 @pytest.mark.parametrize(
     ("shape", "methods"),
     [
-        ((1, 32, 5, 7), ("transpose", "convert_to_chw")),
-        ((1, 33, 5, 7), ("transpose",)),
-        ((4, 1, 5, 7), ("transpose", "convert_to_chw")),
+        ((1, 32, 4, 8), ("transpose", "convert_to_chw")),
+        ((1, 32, 5, 7), ("transpose",)),
+        ((1, 33, 4, 8), ("transpose",)),
+        ((4, 1, 3, 8), ("transpose", "convert_to_chw")),
         ((4, 2, 8, 8), ("transpose",)),
         ((4, 2, 5, 7), ()),
     ],

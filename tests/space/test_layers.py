@@ -222,10 +222,9 @@ def test_a_host_layer_reads_from_dram_and_leaves_bfloat16_there() -> None:
 
 
 def test_an_image_is_handed_back_by_turning_rows_or_tiles() -> None:
-    uneven = replace(HEIGHTS, shard_shape=(HEIGHTS.shard_shape[0] + 32, 64))  # type: ignore[index]
-    found = options_alone(Layer("y", Output(), ("x",), (1, 16, 16, 16)), [HEIGHTS, BLOCKS, uneven])
+    found = options_alone(Layer("y", Output(), ("x",), (1, 16, 16, 16)), [HEIGHTS, BLOCKS])
     assert found == [
-        *(Option(FixedConfig(), (place,)) for place in (DRAM_8B, HEIGHTS, BLOCKS, uneven)),
+        *(Option(FixedConfig(), (place,)) for place in (DRAM_8B, HEIGHTS, BLOCKS)),
         Option(FixedConfig(method="transpose"), (DRAM_8B,)),
         Option(FixedConfig(method="convert_to_chw"), (HEIGHTS,)),
     ]

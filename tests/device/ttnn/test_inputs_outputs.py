@@ -1,6 +1,8 @@
+import pytest
+
 from autosched.device.interface import ProbeRequest
 from autosched.device.worker import WorkerDevice
-from autosched.network.operators import Input
+from autosched.network.operators import Input, Output
 from autosched.schedule.configurations import FixedConfig
 from autosched.schedule.outcomes import ProbeOutcome
 from autosched.schedule.tensors import CoreRange, Memory, PageLayout, ShardLayout, TensorLayout
@@ -19,3 +21,22 @@ def test_the_last_core_may_have_fewer_pixels_of_an_image(worker: WorkerDevice) -
     assert isinstance(outcome, ProbeOutcome), outcome
     assert outcome.ops[-1].outputs[0].layout == target
     assert outcome.ops[-1].outputs[0].shape == (1, 1, 227 * 227, 8)
+
+
+@pytest.mark.parametrize(("cores", "rows"), [(36, 128), (29, 160)])
+def test_shards_of_a_map_are_turned_where_they_lie(
+    worker: WorkerDevice, cores: int, rows: int
+) -> None:
+    """Of 64 x 72 pixels the last of 29 cores has fewer than the others."""
+    shape, config = (1, 2, 64, 72), FixedConfig(method="convert_to_chw")
+    grid = (CoreRange(0, 0, 7, cores // 8 - 1), CoreRange(0, cores // 8, cores % 8 - 1, cores // 8))
+    taken = TensorLayout(
+        Memory.L1, ShardLayout.HEIGHT, ROWS.dtype, PageLayout.TILE, grid, (rows, 32)
+    )
+    outcome = worker.probe(ProbeRequest(Output(), (shape,), shape, config, (taken,)))
+    assert isinstance(outcome, ProbeOutcome), outcome
+    assert outcome.ops[-1].outputs[0].shape == (1, 1, 2, 64 * 72)
+    assert [op.code.removesuffix("DeviceOperation") for op in outcome.ops] == [
+        "ConvertToCHW",
+        "ShardedToInterleaved",
+    ]
