@@ -24,6 +24,7 @@ from autosched.network.rewrites.folding import (
     rejoin_slices,
     remove_dead,
 )
+from autosched.network.rewrites.large_windows import part_large_windows
 from autosched.network.rewrites.pixel_shuffles import fold_packed_pixels, fold_pixel_shuffles
 from autosched.network.rewrites.whole_heads import widen_heads
 from autosched.network.rules.rulebook import Lowering, shape_of
@@ -38,6 +39,7 @@ _REWRITES = (
     fold_padding,
     fold_batch_norms,
     fuse_activations,
+    part_large_windows,
     fold_pixel_shuffles,
     fold_packed_pixels,
     widen_heads,

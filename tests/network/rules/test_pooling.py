@@ -33,7 +33,7 @@ IMAGE = (2, 4, 12, 12)
         ),
         (nn.AdaptiveAvgPool2d(1), GlobalAvgPool2d()),
         (nn.AdaptiveAvgPool2d((3, 4)), Pool2d("avg", (4, 3), (4, 3))),
-        (nn.AdaptiveMaxPool2d(1), Pool2d("max", (12, 12), (12, 12))),
+        (nn.AdaptiveMaxPool2d(2), Pool2d("max", (6, 6), (6, 6))),
         (nn.AdaptiveMaxPool2d((6, None)), Pool2d("max", (2, 1), (2, 1))),
         (nn.AdaptiveAvgPool2d((12, 36)), Upsample("nearest", (1, 3))),
     ],
