@@ -12,7 +12,8 @@ from functools import cached_property
 from autosched.boards import Board
 from autosched.errors import SearchError
 from autosched.network.graph import Layer, Network
-from autosched.network.operators import Convolution, Pool2d
+from autosched.network.left_layouts import is_image
+from autosched.network.operators import Convolution, Input, Pool2d
 from autosched.probing.candidates import (
     Asking,
     Choice,
@@ -37,6 +38,9 @@ from autosched.schedule.tensors import ShardLayout, TensorLayout
 from autosched.space.efforts import Effort
 from autosched.space.formats import LayerFormats
 from autosched.space.layers import options, sliced_pools
+
+# Channels of bfloat16 that the network-on-chip takes at once; images are filled up to them.
+_STICK = 8
 
 Split = tuple[tuple[Choice, ...], tuple[Choice, ...]]
 """The candidates that are kept, fastest first, and those that are left out."""
@@ -173,12 +177,22 @@ class TableBuilder:
         return self._selected(layer, found, answers)
 
     def _wanted(self, layer: Layer, tables: Tables) -> list[TensorLayout]:
-        """Return the layouts in which the convolutions after a layer take its output."""
+        """Return the layouts in which the convolutions after a layer take its output.
+
+        An image that comes in with channels filled up is of use to convolutions alone: where others
+        read it, too, it is asked for in no layout of theirs.
+        """
+        edges = [edge for edge in self._network.edges if edge.producer == layer.name]
+        convolved = [
+            edge
+            for edge in edges
+            if isinstance(self._network.by_name[edge.consumer].op, Convolution)
+        ]
+        if len(convolved) < len(edges) and _comes_in_filled_up(layer):
+            return []
         return distinct(
             choice.input_layouts[edge.index]
-            for edge in self._network.edges
-            if edge.producer == layer.name
-            and isinstance(self._network.by_name[edge.consumer].op, Convolution)
+            for edge in convolved
             for choice in tables[edge.consumer]
         )
 
@@ -197,6 +211,10 @@ class TableBuilder:
         if not executed:
             raise SearchError(nothing_left(layer, answers, self._network.batch))
         return selected(layer, executed, self._rules, kept, self.questions.timed)
+
+
+def _comes_in_filled_up(layer: Layer) -> bool:
+    return isinstance(layer.op, Input) and is_image(layer.shape) and layer.shape[1] % _STICK != 0
 
 
 def _alike(layers: Iterable[Layer], key: Callable[[Layer], Hashable]) -> list[list[Layer]]:

@@ -7,11 +7,11 @@ import pytest
 from autosched.cost.model import CostModel
 from autosched.device.interface import ProbeRequest
 from autosched.network.graph import Layer, Network
-from autosched.network.operators import Conv2d, Input, Output, Pool2d
+from autosched.network.operators import Binary, Conv2d, Input, Output, Pool2d
 from autosched.probing.candidates import Choice
 from autosched.probing.layer_tables import TableBuilder
 from autosched.probing.probe_book import ProbeBook
-from autosched.schedule.configurations import Conv2dConfig, PoolConfig
+from autosched.schedule.configurations import Conv2dConfig, FixedConfig, PoolConfig
 from autosched.schedule.outcomes import DeviceOp, ProbeOutcome, Rejection, RejectionKind
 from autosched.schedule.tensors import DataType, PageLayout, ShardLayout, TensorInfo, TensorLayout
 from autosched.space.efforts import find_effort
@@ -82,12 +82,12 @@ def too_large(request: ProbeRequest) -> Answer:
 
 
 @pytest.fixture
-def build(store: Store, cost: CostModel) -> Callable[[Callable[[ProbeRequest], Answer]], Tabled]:
-    def build(answer: Callable[[ProbeRequest], Answer]) -> Tabled:
+def build(store: Store, cost: CostModel) -> Callable[..., Tabled]:
+    def build(answer: Callable[[ProbeRequest], Answer], network: Network = NETWORK) -> Tabled:
         device = Scripted(ReplayDevice(BOARD, {}, {}, {}), probe=answer)
         book = ProbeBook(store, device, DeviceKey(BOARD.name, "mock", "0.81.1"), cost)
-        formats = LayerFormats(NETWORK, Formats())
-        builder = TableBuilder(NETWORK, formats, BOARD, find_effort("quick"), book)
+        formats = LayerFormats(network, Formats())
+        builder = TableBuilder(network, formats, BOARD, find_effort("quick"), book)
         return dict(builder.build(lambda *_: None).kept), device.probes
 
     return build
@@ -119,6 +119,26 @@ def test_a_stem_is_folded_from_rows_in_dram_and_in_the_fastest_shards(
         (ROWS_IN_DRAM, SHARDS): True,
         (ROWS_IN_DRAM, TensorLayout()): True,
     }
+
+
+@pytest.mark.parametrize(
+    ("channels", "methods"), [(3, {"permute"}), (8, {"permute", "convert_to_hwc"})]
+)
+def test_channels_are_filled_up_for_convolutions_alone(
+    build: Callable[..., Tabled], channels: int, methods: set[str]
+) -> None:
+    """As in a denoiser, whose convolutions tell what is to be taken off the image."""
+    shape = (1, channels, 64, 64)
+    noise = Conv2d(channels, channels, (3, 3), padding=(1, 1, 1, 1))
+    layers = (
+        Layer("x", Input(), (), shape),
+        Layer("noise", noise, ("x",), shape),
+        Layer("rest", Binary("sub"), ("x", "noise"), shape),
+        Layer("y", Output(), ("rest",), shape),
+    )
+    tables, _ = build(fitting, Network("denoiser", layers))
+    found = {choice.config for choice in tables["x"]}
+    assert {config.method for config in found if isinstance(config, FixedConfig)} == methods
 
 
 def test_a_pool_that_fits_is_not_sliced(build: Callable[..., Tabled]) -> None:
