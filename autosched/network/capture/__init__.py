@@ -1,1 +1,1 @@
-"""From a user's file to a network: load, export, lower, fold and fuse; weights if untrained."""
+"""From a user's file to a network: load, export, define, lower, compare; weights if untrained."""

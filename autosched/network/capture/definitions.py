@@ -61,6 +61,8 @@ def definition_of(node: Node) -> MadeOf | None:
     try:
         with export_quiet(), torch.no_grad(), values[0].fake_mode:
             graph: Graph = make_fx(functionalize(call, remove="mutations"))(*values).graph
+    except MemoryError:  # the machine's failure, which says nothing of the operator
+        raise
     except Exception:  # whatever a definition raises, it is of no use here
         return None
     graph.eliminate_dead_code()

@@ -5,6 +5,7 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 
 from autosched.errors import UnsupportedOperatorError
 from autosched.network.capture.capture import capture
+from autosched.network.capture.compositions import COMPOSITIONS
 from autosched.network.operators import Conv2d
 from tests.network.modules import Function, kinds
 
@@ -69,3 +70,12 @@ def test_another_format_is_refused_with_advice():
     module = Function(cast, nn.Conv2d(8, 4, 3)).eval()
     with pytest.raises(UnsupportedOperatorError, match=r"leave torch\.autocast out"):
         capture(module, (torch.randn(IMAGE),))
+
+
+def test_short_memory_is_no_reason_to_refuse_an_operator(lowered, monkeypatch):
+    def starved(*_):
+        raise MemoryError
+
+    monkeypatch.setitem(COMPOSITIONS, "cumsum", starved)
+    with pytest.raises(MemoryError):
+        lowered(Function(lambda x: x.cumsum(1)), torch.randn(2, 3, 4))
