@@ -34,8 +34,7 @@ def test_the_small_network_is_compared(studied: Studied, invoke: Invoke, tmp_pat
     (network,) = done.json["networks"]
     default, joint = network["methods"]
     assert (default["name"], joint["name"]) == ("default", "joint")
-    assert network["bound_us"] <= joint["latency_us"] * (1 + 1e-9)
-    assert joint["latency_us"] < default["latency_us"]
+    assert network["bound_us"] <= joint["latency_us"] < default["latency_us"]
     assert "tiny on n150, batch 1" in done.err
     assert "`autosched bench" in (tmp_path / "bench.md").read_text()
     assert (tmp_path / "bench.html").stat().st_size > 1000
