@@ -166,7 +166,7 @@ def test_what_is_wrong_is_left_out_of_the_next_search(
     assert search.json["left_out"] == {"wrong": 1}
     assert search.json["rejected_trials"]["accuracy"] >= 1
     assert search.json["trial"] != before["trial"]
-    assert search.json["bound_us"] >= before["latency_us"]
+    assert search.json["bound_us"] >= before["latency_us"] * (1 - 1e-9)
 
 
 @pytest.mark.parametrize(
