@@ -17,7 +17,7 @@ WORDS = {"schedule", "errors", "quiet", "whole_files", "user_code"}
 """What almost every room may import."""
 GROUND = {*WORDS, "boards", "budget"}
 MAY_IMPORT = {
-    "schedule": {"errors"},
+    "schedule": {"errors", "boards"},
     "solver": {"errors"},
     "store": {*WORDS, "budget", "file_locks"},
     "network": WORDS,
@@ -27,7 +27,7 @@ MAY_IMPORT = {
         *("network", "network/rules", "network/rewrites"),
         *("errors", "quiet", "user_code"),
     },
-    "export": {"network", *WORDS},
+    "export": {"network", *WORDS, "boards"},
     "space": {"network", *WORDS, "boards"},
     "numerics": {"network", "schedule", "errors"},
     "evidence": {"network", "schedule", "errors", "whole_files"},

@@ -85,7 +85,12 @@ class Bench:
         """Where this bench's schedules come from."""
         network = self.network
         return Provenance(
-            network.name, network.signature, self.board.name, ttnn_version(), network.batch
+            network.name,
+            network.signature,
+            self.board.name,
+            ttnn_version(),
+            network.batch,
+            self.board.grid,
         )
 
     @property

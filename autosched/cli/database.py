@@ -207,12 +207,12 @@ def _purge_turned_down(
     storage: str | None,
     as_json: bool,
 ) -> None:
-    from autosched.boards import find_board
+    from autosched.device.which_board import named_board
     from autosched.store.database import open_store
     from autosched.store.purging import Turned, count_turned_down, purge_turned_down
 
     names = {_kind(text) for text in kinds}
-    found = None if board is None else find_board(board)
+    found = None if board is None else named_board(board)
     what = Turned(
         names,
         None if since is None else moment(since),

@@ -51,10 +51,10 @@ def doctor(
     The exit code is 0 if a search can run (with --device simulator: if kernels can be executed),
     2 if not.
     """
-    from autosched.boards import find_board
     from autosched.cli.steps.execution_run import use_simulator
     from autosched.cli.steps.machine_checks import checks
     from autosched.device.machine import SIMULATOR
+    from autosched.device.which_board import wanted_board
     from autosched.report.output import say
 
     if known_bad:
@@ -67,9 +67,9 @@ def doctor(
     use_simulator(device, simulator)
     purpose = "execute kernels" if device == SIMULATOR else "search"
 
-    known = find_board("n150" if board is None else board)
     found = []
     with opened_output(as_json) as output:
+        known = wanted_board(board, "mock" if device in ("mock", SIMULATOR) else "auto")
         for check in checks(known, device, storage):
             found.append(check)
             say(output.console, f"{check.mark:<8}{check.name:<10} {check.detail}", check.style)

@@ -19,7 +19,12 @@ Storage = Annotated[
     ),
 ]
 BoardOption = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Board to schedule for; see autosched boards.")
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Board to schedule for: one of autosched boards, or FILE.yaml that describes a chip "
+        "in tt-metal's form; default: the card that is there, else n150.",
+    ),
 ]
 Arch = Annotated[
     str | None,

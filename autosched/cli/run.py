@@ -65,7 +65,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     )
     target = Target(
         net=net,
-        board="n150" if board is None else board,
+        board=board,
         device=device,
         batch=batch,
         allow_host=allow_host,

@@ -5,10 +5,14 @@ it differs from ttnn's own default; :mod:`autosched.export.loading` reads the ob
 same schedule gives the same bytes.
 """
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import fields
 
+from autosched.boards import find_board
+from autosched.errors import BoardError
 from autosched.export.module_text import (
+    LINE_LENGTH,
     CallText,
     NodeText,
     Table,
@@ -94,16 +98,34 @@ def _docstring(made: Provenance) -> str:
     )
     facts = {
         "network": f"{made.network}, signature {made.network_signature}, batch {made.batch}",
-        "board": f"{made.board}, ttnn {made.ttnn_version}",
+        "board": f"{made.board}{_of_cores(made)}, ttnn {made.ttnn_version}",
+        "opened by": _opening(made),
         "latency": latency,
         "verified": made.verified,
         "found by": f"autosched, {study}{trial}",
         "cost model": made.cost_model,
         "date": made.date,
     }
-    lines = [f"{name + ':':<12}{prose(fact)}" for name, fact in facts.items() if fact]
+    lines = [_fact(name, prose(fact)) for name, fact in facts.items() if fact]
     title = prose(f"Schedule of {made.network} on {made.board}, for ttnn {made.ttnn_version}.")
     return f'"""{title}\n\n' + "\n".join(lines) + f'\n\n{_USE}"""\n'
+
+
+def _fact(name: str, text: str) -> str:
+    return textwrap.fill(
+        f"{name + ':':<12}{text}", LINE_LENGTH, subsequent_indent=" " * 12, break_long_words=False
+    )
+
+
+def _opening(made: Provenance) -> str:
+    try:
+        return find_board(made.board).opening
+    except BoardError:  # of another version of autosched
+        return ""
+
+
+def _of_cores(made: Provenance) -> str:
+    return "" if made.grid is None else f" of {made.grid[0]}x{made.grid[1]} cores"
 
 
 _USE = """\

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from autosched.boards import name_with_grid
 from autosched.schedule.configurations import LayerConfig
 from autosched.schedule.outcomes import AGAINST, TimeKind, Verdict
 from autosched.schedule.serialization import digest, fields_of, with_freeing_flag
@@ -19,10 +20,12 @@ class Provenance:
     ``executed_on`` is "simulator" or "card" where the schedule of ``executed_fingerprint`` was
     executed beside PyTorch, with what came of it: a verdict, and the PCC of its worst output.
     ``unexecuted`` are the layers and changes of layout of that schedule whose kind was never
-    executed right, with whatever small layers; None where nobody has looked.
+    executed right, with whatever small layers; None where nobody has looked. ``grid`` is the
+    board's, (columns, rows); a board noted without it is called what its grid of then is today.
     """
 
     LATER_FIELDS: ClassVar[Mapping[str, object]] = {
+        "grid": None,
         "executed_on": "",
         "executed_verdict": "",
         "executed_pcc": None,
@@ -36,6 +39,7 @@ class Provenance:
     board: str
     ttnn_version: str
     batch: int = 1
+    grid: tuple[int, int] | None = None
     study: str = ""
     trial: int | None = None
     latency_us: float | None = None
@@ -47,6 +51,10 @@ class Provenance:
     executed_pcc: float | None = None
     executed_fingerprint: str = ""
     unexecuted: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Take the name that the board has today."""
+        object.__setattr__(self, "board", name_with_grid(self.board, self.grid))
 
     @property
     def verified(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from autosched.boards import find_board
 from autosched.device.interface import Device
 from autosched.device.machine import choose_device, ttnn_version
+from autosched.device.which_board import named_board
 from autosched.errors import StudyError
 from autosched.network.graph import Network
 from autosched.search.settings import Settings
@@ -40,7 +41,15 @@ def create_study(
         BoardError, SearchError, StoreError, StudyError: as :func:`open_study`.
     """
     opened = open_store(storage)
-    return _opened(opened, network, board, settings or Settings(), name, device=device, jobs=jobs)
+    return _opened(
+        opened,
+        network,
+        named_board(board).name,
+        settings or Settings(),
+        name,
+        device=device,
+        jobs=jobs,
+    )
 
 
 def load_study(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
-from autosched.boards import Board
+from autosched.boards import Board, find_board
 from autosched.budget import UNLIMITED, Budget
 from autosched.device.interface import Device
 from autosched.network.graph import Network
@@ -145,6 +145,7 @@ class Run:
             board=self.record.board,
             ttnn_version=self.record.ttnn_version,
             batch=self.record.batch,
+            grid=find_board(self.record.board).grid,
             study=self.record.name,
         )
 

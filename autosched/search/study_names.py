@@ -21,19 +21,22 @@ def default_study_name(network: str, board: str, batch: int = 1, number: int = 1
 
 
 def own_study_name(store: Store, network: Network, board: str) -> str:
-    """Return the first default name under which there is no study of another network.
+    """Return the first default name under which there is no study of another network or board.
+
+    A board's name may have meant another grid when the study was named.
 
     Raises:
         StoreError: if the database refuses.
     """
     # Names did not always have the batch.
     before = find_study(store, default_study_name(network.name, board))
-    if before is not None and before.network_signature == network.signature:
+    wanted = (network.signature, board)
+    if before is not None and (before.network_signature, before.board) == wanted:
         return before.name
     for number in count(1):
         name = default_study_name(network.name, board, network.batch, number)
         found = find_study(store, name)
-        if found is None or found.network_signature == network.signature:
+        if found is None or (found.network_signature, found.board) == wanted:
             return name
     raise AssertionError  # numbers never end
 

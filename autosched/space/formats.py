@@ -11,6 +11,7 @@ picks the sharding and slices what it finds too large.
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from autosched.boards import find_board
 from autosched.errors import SearchError
 from autosched.network.graph import Layer, Network
 from autosched.network.left_layouts import is_mean, joins_tiles, left_layout
@@ -341,6 +342,7 @@ def default_schedule(network: Network, board: str, ttnn_version: str, formats: F
             board,
             ttnn_version,
             network.batch,
+            find_board(board).grid,
         ),
         {layer.name: default_config(layer, by_layer) for layer in network},
     )

@@ -287,7 +287,7 @@ class VerificationRow(Base):
     created_at: Mapped[datetime]
 
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision in ``db/versions``."""
 VERSION_TABLE = "autosched_alembic_version"
 OPTUNA_TABLES = frozenset(

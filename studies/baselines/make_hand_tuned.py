@@ -169,7 +169,13 @@ def hand_tuned(network: Network, device: WorkerDevice) -> Schedule:
         if frees_input(network, layer, config, layouts):
             frees.add(layer.name)
     made_for = Provenance(
-        network.name, network.signature, BOARD, ttnn_version(), BATCH, study=SOURCE
+        network.name,
+        network.signature,
+        BOARD,
+        ttnn_version(),
+        BATCH,
+        find_board(BOARD).grid,
+        study=SOURCE,
     )
     return Schedule(made_for, layers, reshards, moves, frozenset(frees))
 

@@ -10,4 +10,4 @@ def test_every_board_has_a_line(invoke: Invoke) -> None:
 
 def test_json(invoke: Invoke) -> None:
     plain = invoke("boards", "--json").json
-    assert {board["name"]: board["grid"] for board in plain["boards"]}["p150"] == [13, 10]
+    assert {board["name"]: board["grid"] for board in plain["boards"]}["p150-140"] == [13, 10]

@@ -63,3 +63,11 @@ def test_networks_differ_in_words(store: Store) -> None:
     found = network_difference(store, study, replace(skipping(), name="residual"))
     assert found.startswith("it has layer")
     assert " and this one has layer" in found
+
+
+def test_a_study_on_another_board_of_that_name_is_left_alone(store: Store) -> None:
+    network = residual()
+    study = replace(examples.study("residual-p150"), network_signature=network.signature)
+    add_study(store, replace(study, board="p150-140"))
+    assert own_study_name(store, network, "p150") == "residual-p150-2"
+    assert own_study_name(store, network, "p150-140") == "residual-p150-140"

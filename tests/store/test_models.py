@@ -3,6 +3,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -81,7 +82,7 @@ def test_optuna_keeps_its_studies_in_the_same_database(url: str, optuna_first: b
     assert len(mirror.trials) == (3 if optuna_first else 2)
 
 
-@pytest.mark.parametrize("revision", ["0004", "9999", "a1b2c3"])
+@pytest.mark.parametrize("revision", ["0005", "9999", "a1b2c3"])
 def test_a_newer_schema_is_refused(url: str, revision: str) -> None:
     with open_store(url) as store, store.writing() as session:
         session.execute(
@@ -107,7 +108,7 @@ def test_processes_that_create_a_database_at_once_do_not_collide(url: str) -> No
     assert errors == [b"", b""]
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
 def test_a_database_of_each_released_schema_is_upgraded(
     sqlite_url: str, sqlite_path: Path, revision: str
 ) -> None:
@@ -137,3 +138,20 @@ def test_a_database_of_each_released_schema_is_upgraded(
         with store.connection("BEGIN") as opened:
             assert schema.current_revision(opened) == schema.HEAD
             command.check(schema.alembic_config(opened))
+
+
+def test_what_was_found_on_a_board_s_former_grid_stays_of_that_grid(
+    sqlite_url: str, sqlite_path: Path
+) -> None:
+    with closing(sqlite3.connect(sqlite_path)) as connection:
+        connection.executescript((_DATA / "schema_0003.sql").read_text())
+        for table in ("autosched_probe", "autosched_study"):
+            connection.execute(f"UPDATE {table} SET board = 'p150'")  # noqa: S608
+        connection.commit()
+    with open_store(sqlite_url) as store:
+        assert studies.get_study(store, "resnet").board == "p150-140"
+        layers = ["layer a", "layer b"]
+        boards = {"p150": 0, "p150-140": 2, "n150": 0}
+        for board, count in boards.items():
+            device = replace(examples.N150, board=board)
+            assert len(probes.load_probes(store, layers, device, {""}).probes) == count

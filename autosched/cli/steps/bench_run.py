@@ -19,12 +19,12 @@ from autosched.bench.comparison import (
     compare,
 )
 from autosched.bench.speed import measure_solver
-from autosched.boards import find_board
 from autosched.cli import exits, hints
 from autosched.cli.steps.inputs import captured_network, describe_device, hand_tuned
 from autosched.device.interface import Device
 from autosched.device.machine import choose_device
 from autosched.device.pool import open_pool
+from autosched.device.which_board import named_board
 from autosched.errors import ScheduleError, SearchError
 from autosched.network.capture.network_file import split_path
 from autosched.network.graph import Network
@@ -91,7 +91,7 @@ class BenchRequest:
             ScheduleError: if a file could not be written where it is wanted.
         """
         for board in self.boards:
-            find_board(board)
+            named_board(board)
         find_effort(self.effort)
         unknown = [name for name in self.methods if name not in METHODS]
         if unknown:
@@ -232,7 +232,7 @@ def prepared_benches(
     To be closed if it is left early: workers run, and a screen is shown.
     """
     with open_writable(request.storage) as store:
-        for board in map(find_board, request.boards):
+        for board in map(named_board, request.boards):
             say(output.console, f"Device: {describe_device(kind, board.name, request.device)}")
             with ExitStack() as devices:
                 device = devices.enter_context(open_pool(board, kind, jobs=request.jobs))
@@ -292,7 +292,7 @@ def _measured_speed(output: Screen, request: BenchRequest, kind: str) -> dict[st
     settings = Settings(hints.absolute_path(net), kind, effort=effort.name)
     speed = measure_speed(
         lambda: captured_network(output, net, batch, allow_host=request.allow_host),
-        request.boards[0],
+        named_board(request.boards[0]).name,
         settings,
         request.trials,
         request.jobs,

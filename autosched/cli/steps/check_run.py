@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autosched.boards import find_board
 from autosched.cli.steps.execution_run import Comparison, execute_schedule
 from autosched.cli.steps.inputs import captured_with_inputs, describe_device, read_schedule
 from autosched.cost.model import CostModel
 from autosched.cost.model_choice import choose_cost_model
 from autosched.device.interface import TimingSettings
 from autosched.device.machine import SIMULATOR, choose_device, ttnn_version
+from autosched.device.which_board import named_board
 from autosched.device.worker import WorkerDevice
 from autosched.errors import ScheduleError
 from autosched.evidence.known_faults import known_faults
@@ -62,7 +62,7 @@ def check_schedule(output: Screen, asked: CheckRequest) -> bool:
     file = asked.file
     schedule = read_schedule(output, file, safe=asked.safe)
     made = schedule.provenance
-    board = find_board(made.board if asked.board is None else asked.board)
+    board = named_board(made.board if asked.board is None else asked.board)
     kind = SIMULATOR if asked.device == SIMULATOR else choose_device(asked.device)
     # What needs no network is refused before the network is captured.
     _check_made_for(schedule, file, made.network_signature, board.name)

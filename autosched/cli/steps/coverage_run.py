@@ -7,12 +7,13 @@ from pathlib import Path
 
 from autosched.bench.comparison import MethodResult
 from autosched.bench.coverage import Captured, CoverageRow, capture_timed, cover
-from autosched.boards import Board, find_board
+from autosched.boards import Board
 from autosched.cli import exits, hints
 from autosched.cli.steps.inputs import captured_file, describe_device, loaded_file
 from autosched.cli.steps.search_session import GoingOn, interruptible
 from autosched.device.machine import choose_device
 from autosched.device.pool import open_pool
+from autosched.device.which_board import named_board
 from autosched.errors import NetworkFileError, ScheduleError, SearchError
 from autosched.network.capture.network_file import split_path
 from autosched.network.graph import Network
@@ -54,7 +55,7 @@ class CoverageRequest:
             ScheduleError: if the table could not be written where it is wanted.
         """
         for board in self.boards:
-            find_board(board)
+            named_board(board)
         find_effort(self.effort)
         if self.markdown is not None:
             _check_page(Path(self.markdown))
@@ -137,7 +138,7 @@ def run_coverage(output: Screen, request: CoverageRequest) -> None:
         open_writable(request.storage) as store,
         interruptible(output, GoingOn(request.command)),
     ):
-        for board in map(find_board, request.boards):
+        for board in map(named_board, request.boards):
             say(output.console, f"Device: {describe_device(kind, board.name, request.device)}")
             with closing(_covered(output, request, store, board, files)) as covered:
                 for row in covered:

@@ -26,7 +26,7 @@ class Target:
     """
 
     net: str
-    board: str
+    board: str | None
     device: str
     batch: int | None
     allow_host: bool

@@ -20,6 +20,7 @@ from autosched.cli.steps.inputs import (
 from autosched.cli.steps.search_request import Target, Wishes, parse_duration
 from autosched.device.machine import choose_device
 from autosched.device.pool import open_pool
+from autosched.device.which_board import wanted_board
 from autosched.errors import NetworkFileError, StudyError
 from autosched.export.saving import save_schedule
 from autosched.network.graph import Network
@@ -205,8 +206,7 @@ def run_search(
     """
     wishes.check()
     target.settings(None)
-    board = find_board(target.board)
-    choose_device(target.device)
+    board = wanted_board(target.board, target.device)
     start = None
     if target.start is not None:
         start = read_schedule(output, target.start, safe=target.safe)
@@ -252,7 +252,13 @@ def _own_name(output: Screen, store: Store, network: Network, board: str, guess:
     """Return the study's name where the user gave none, and say if it is not the usual one."""
     name = own_study_name(store, network, board)
     other = find_study(store, guess)
-    if name != guess and other is not None and other.network_signature != network.signature:
+    if name != guess and other is not None and other.board != board:
+        say(
+            output.console,
+            f"Study {guess} is of what is called board {other.board} today; this one is {name}",
+            "yellow",
+        )
+    elif name != guess and other is not None and other.network_signature != network.signature:
         why = network_difference(store, other, network)
         say(
             output.console,

@@ -21,10 +21,11 @@ from autosched.bench.executions import (
     most_telling,
     random_sample,
 )
-from autosched.boards import Board, find_board
+from autosched.boards import Board
 from autosched.cli import exits
 from autosched.cli.steps.search_request import parse_duration
 from autosched.device.machine import SIMULATOR, ttnn_version
+from autosched.device.which_board import named_board
 from autosched.device.worker import WorkerDevice
 from autosched.errors import NetworkFileError, StoreError
 from autosched.evidence.kinds import FUNCTION
@@ -69,7 +70,7 @@ def simulate_candidates(output: Screen, asked: SimulateRequest) -> bool:
             there, or the time is no duration.
         NetworkFileError, UnsupportedOperatorError: if a network cannot be used.
     """
-    board, deadline = find_board(asked.board), time.monotonic() + parse_duration(asked.timeout)
+    board, deadline = named_board(asked.board), time.monotonic() + parse_duration(asked.timeout)
     wrong: list[Executed] = []
     find_effort(asked.effort)
     table = _Table(asked.write, board)

@@ -17,47 +17,13 @@ from pathlib import Path
 
 from autosched.boards import Board
 from autosched.device.mock import kernel_cache
+from autosched.device.mock.descriptor import write_descriptor
 from autosched.errors import DeviceError
 from autosched.private_files import content_digest, is_private, private_directory, write_private
 from autosched.private_files import link as link_to
 
 KERNELS = "kernels"
 """Where a directory for the mock device has the kernels, those of each board by its name."""
-
-_DESCRIPTOR = """\
-arch: {{ 0: {arch} }}
-chips: {{}}
-chip_unique_ids: {{ 0: {serial} }}
-ethernet_connections: []
-ethernet_connections_to_remote_devices: []
-chips_with_mmio: [ 0: 0 ]
-io_device_type: PCIe
-harvesting:
-  0:
-    noc_translation: true
-    harvest_mask: {tensix_mask}
-    dram_harvesting_mask: {dram_mask}
-    eth_harvesting_mask: {eth_mask}
-    pcie_harvesting_mask: {pcie_mask}
-    l2cpu_harvesting_mask: 0
-chip_to_boardtype: {{ 0: {board_type} }}
-boards:
-  -
-    - board_id: {board_id}
-    - board_type: {board_type}
-    - chips: [ 0 ]
-"""
-
-_SERIAL = 0x1234
-# (tt-metal's arch name, tensix, DRAM, Ethernet and PCIe harvest masks, board type, product code).
-# The board id carries the product code in its top bits. n300's chip is described as an n150 with
-# two harvested rows, which is the grid a single n300 chip offers.
-_MOCK_CHIPS = {
-    "n150": ("wormhole_b0", 0x20, 0, 0, 0, "n150", 0x100018),
-    "n300": ("wormhole_b0", 0x60, 0, 0, 0, "n150", 0x100018),
-    "p100a": ("blackhole", 0xC0, 1, 0x3FFF, 2, "p100", 0x43),
-    "p150": ("blackhole", 0, 0, 0x120, 2, "p150", 0x40),
-}
 
 # Answers --version like the toolchain the wheel's firmware was built with; any other call copies
 # the executable (nothing for an object or a precompiled header) to the file after -o and writes
@@ -160,24 +126,6 @@ def mock_environment(board: Board, root: Path) -> dict[str, str]:
         "TT_METAL_LOGGER_LEVEL": "off",
         "LOGURU_LEVEL": "ERROR",
     }
-
-
-def write_descriptor(root: Path, board: Board) -> Path:
-    """Write what describes a board to tt-metal, a simulated one too, and return its place."""
-    arch, tensix_mask, dram_mask, eth_mask, pcie_mask, board_type, product = _MOCK_CHIPS[board.name]
-    path = root / f"{board.name}.yaml"
-    text = _DESCRIPTOR.format(
-        arch=arch,
-        tensix_mask=tensix_mask,
-        dram_mask=dram_mask,
-        eth_mask=eth_mask,
-        pcie_mask=pcie_mask,
-        board_type=board_type,
-        board_id=(product << 36) | _SERIAL,
-        serial=_SERIAL,
-    )
-    write_private(path, text.encode())
-    return path
 
 
 def _write_runtime_root(root: Path, wheel: Path) -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import ttnn
 
-from autosched.boards import L1_SMALL_BYTES, Board
+from autosched.boards import ETHERNET, L1_SMALL_BYTES, Board
 from autosched.budget import UNLIMITED, Budget
 from autosched.device.interface import (
     ProbeRequest,
@@ -34,7 +34,7 @@ from autosched.device.ttnn.graph_capture import (
     peak_l1_bytes,
     read_device_ops,
 )
-from autosched.device.ttnn.runner import LayerFailedError, Runner, run_layer
+from autosched.device.ttnn.runner import LayerFailedError, Runner, check_grid, run_layer
 from autosched.device.ttnn.timing import profiled, traced_us, wall_us
 from autosched.device.ttnn.ttnn_types import DATA_TYPES, PAGE_LAYOUTS, layout_of, memory_config
 from autosched.errors import AutoschedError, BoardError, DeviceError
@@ -69,20 +69,19 @@ class LocalDevice:
         self.board = board
         self.kind = kind
         self.timing = timing
-        extra = {} if kind == "mock" else {"trace_region_size": _TRACE_REGION_BYTES}
+        extra: dict[str, Any] = {} if kind == "mock" else {"trace_region_size": _TRACE_REGION_BYTES}
+        extra |= _dispatch(board)
         try:
             self.device = ttnn.open_device(device_id=0, l1_small_size=L1_SMALL_BYTES, **extra)
         except RuntimeError as error:
             raise DeviceError(
                 f"ttnn cannot open the {kind} device {board.name}: {refusal_words(error)}"
             ) from None
-        grid = self.device.compute_with_storage_grid_size()
-        if (grid.x, grid.y) != board.grid:
+        try:
+            check_grid(self.device, board)
+        except BoardError:
             ttnn.close_device(self.device)
-            raise BoardError(
-                f"the device has a grid of {grid.x}x{grid.y} cores, but {board.name} has "
-                f"{board.grid[0]}x{board.grid[1]}; name the board that is there with --board"
-            )
+            raise
         self._context: Context | None = None
         self._probe_context: Context | None = None
         self._uploaded: list[Any] = []
@@ -286,6 +285,18 @@ class LocalDevice:
             self.device,
             memory_config(layout),
         )
+
+
+def _dispatch(board: Board) -> dict[str, Any]:
+    """Return the option of ``open_device`` that says which cores dispatch commands.
+
+    Only Wormhole has a choice; Blackhole's columns are tt-metal's own default.
+    """
+    if board.arch != "wormhole_b0":
+        return {}
+    kinds = ttnn.DispatchCoreType
+    kind = kinds.ETH if board.dispatch == ETHERNET else kinds.WORKER
+    return {"dispatch_core_config": ttnn.DispatchCoreConfig(kind)}
 
 
 def device_shape(shape: TensorShape) -> TensorShape:

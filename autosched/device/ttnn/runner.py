@@ -30,7 +30,7 @@ from autosched.device.ttnn.calls import (
     upload_shape,
 )
 from autosched.device.ttnn.ttnn_types import layout_of
-from autosched.errors import AutoschedError, ScheduleError
+from autosched.errors import AutoschedError, BoardError, ScheduleError
 from autosched.network.graph import Layer, Network, in_execution_order
 from autosched.network.left_layouts import is_image
 from autosched.network.legal_values import config_type, layer_faults
@@ -113,6 +113,21 @@ def is_handed_back(layer: Layer) -> bool:
     return isinstance(layer.op, Output) and is_image(layer.shape)
 
 
+def check_grid(device: Any, board: Board) -> None:
+    """Refuse a device that has other cores than the board.
+
+    Raises:
+        BoardError: saying how the board is opened.
+    """
+    grid = device.compute_with_storage_grid_size()
+    if (grid.x, grid.y) != board.grid:
+        raise BoardError(
+            f"the device has a grid of {grid.x}x{grid.y} cores, but {board.name} has "
+            f"{board.grid[0]}x{board.grid[1]}: name the board that is there, or open that one "
+            f"with {board.opening}"
+        )
+
+
 class Runner:
     """A network bound to a schedule on an open device; call it with the network's inputs.
 
@@ -120,6 +135,10 @@ class Runner:
 
         runner = Runner(network, schedule, device, "n150")
         (logits,) = runner(images)
+
+    Raises:
+        BoardError: if the device has other cores than the board.
+        ScheduleError: if the schedule lacks a layer.
     """
 
     def __init__(
@@ -140,6 +159,7 @@ class Runner:
         self.schedule = schedule
         self._ordered = in_execution_order(network, schedule)
         known = find_board(board) if isinstance(board, str) else board
+        check_grid(device, known)
         self.context = context or Context(device, known, network)
         self._moves: dict[str, list[tuple[str, TensorLayout]]] = {}
         for edge, target in schedule.moves.items():

@@ -29,8 +29,10 @@ def test_every_board_has_a_link() -> None:
     assert {name: board.pcie_generation for name, board in BOARDS.items()} == {
         "n150": 4,
         "n300": 4,
+        "n300-worker": 4,
         "p100a": 5,
         "p150": 5,
+        "p150-140": 5,
     }
 
 

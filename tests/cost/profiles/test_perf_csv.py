@@ -57,7 +57,15 @@ def test_an_op_without_a_time_is_refused(captures: Captures, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("board", "cores"), [("n150", "64"), ("n300", "56"), ("p100a", "110"), ("p150", "130")]
+    ("board", "cores"),
+    [
+        ("n150", "64"),
+        ("n300", "64"),
+        ("n300-worker", "56"),
+        ("p100a", "110"),
+        ("p150", "110"),
+        ("p150-140", "130"),
+    ],
 )
 def test_every_board_has_its_own_number_of_cores(board: str, cores: str, tmp_path: Path) -> None:
     op = DeviceOp("MatmulDeviceOperation", "", (), (), time_ns=1000.0)

@@ -73,7 +73,9 @@ def test_an_unknown_chip_is_told(tmp_path: Path):
 def test_a_simulator_of_the_other_architecture_is_refused(tmp_path: Path):
     named = library(tmp_path, WORMHOLE)
     check_simulates(named, find_board("n300"))
-    with pytest.raises(BoardError, match=r"is a wormhole_b0 \(n150, n300\), but p150 is a black"):
+    with pytest.raises(
+        BoardError, match=r"is a wormhole_b0 \(n150, n300, n300-worker\), but p150 is a black"
+    ):
         check_simulates(named, find_board("p150"))
 
 

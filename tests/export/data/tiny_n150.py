@@ -2,6 +2,7 @@
 
 network:    tiny, signature 0123456789abcdef, batch 1
 board:      n150, ttnn 0.81.1
+opened by:  ttnn.open_device(device_id=0, l1_small_size=32768)
 latency:    812.2 us (estimated)
 verified:   not executed
 found by:   autosched, study tiny-n150, trial 41
