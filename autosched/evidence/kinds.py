@@ -33,6 +33,7 @@ from autosched.network.operators import (
 )
 from autosched.network.stem_folding import fold_stem
 from autosched.schedule.configurations import (
+    ComputeConfig,
     Conv2dConfig,
     FixedConfig,
     LayerConfig,
@@ -181,19 +182,26 @@ def _configuration(config: LayerConfig) -> Iterator[str]:
             if config.reallocate_halo_output:
                 yield "reallocate_halo_output"
             yield config.slicing + (" in several" if config.num_slices > 1 else "")
-        case FixedConfig(method=method) if method:
-            yield method
+        case FixedConfig(method=method, compute=compute):
+            if method:
+                yield method
+            if compute is not None:
+                yield from _computed(compute)
 
 
 def _products(config: Conv2dConfig | MatmulConfig) -> Iterator[str]:
     yield f"weights {config.weights_dtype}"
-    yield f"{config.compute.math_fidelity}"
-    if config.compute.packer_l1_acc:
-        yield "packer_l1_acc"
-    if config.compute.fp32_dest_acc_en:
-        yield "fp32_dest_acc_en"
+    yield from _computed(config.compute)
     if config.core_grid:
         yield "core grid"
+
+
+def _computed(config: ComputeConfig) -> Iterator[str]:
+    yield f"{config.math_fidelity}"
+    if config.packer_l1_acc:
+        yield "packer_l1_acc"
+    if config.fp32_dest_acc_en:
+        yield "fp32_dest_acc_en"
 
 
 def _switches(config: Conv2dConfig) -> Iterator[str]:

@@ -246,7 +246,10 @@ def _pool(config: PoolConfig, frees: bool) -> NodeText:
 def _fixed(config: FixedConfig) -> NodeText:
     placement = _placement_unless_default(config.output)
     return _call(
-        "Fixed", placement=placement, method=quoted(config.method) if config.method else None
+        "Fixed",
+        placement=placement,
+        method=quoted(config.method) if config.method else None,
+        compute_kernel_config=None if config.compute is None else compute_name(config.compute),
     )
 
 
@@ -309,7 +312,8 @@ def _compute_constants(schedule: Schedule) -> str:
     used = {
         compute_name(config.compute): config.compute
         for config in schedule.layers.values()
-        if isinstance(config, Conv2dConfig | MatmulConfig)
+        if isinstance(config, Conv2dConfig | MatmulConfig | FixedConfig)
+        and config.compute is not None
     }
     return "".join(assignment(name, _compute(config)) for name, config in used.items())
 

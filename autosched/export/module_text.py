@@ -166,10 +166,11 @@ class Eltwise(NamedTuple):
 
 _FIXED = '''
 class Fixed(NamedTuple):
-    """A step without choices but where it leaves its output, and how it converts."""
+    """A step without choices but where it leaves its output, and how it converts or computes."""
 
     placement: Placement = Placement()
     method: str = ""
+    compute_kernel_config: ttnn.WormholeComputeKernelConfig | None = None
 '''
 
 _HELPERS = {"cores": _CORES, "sharded": _SHARDED}

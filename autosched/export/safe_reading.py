@@ -50,7 +50,11 @@ _WORDS = frozenset(
     ]
 )
 # Exports from before they existed lack them; their defaults are what was done then.
-_LATER_FIELDS = ("fold_input", "dram_slice_config")
+_LATER_FIELDS = (
+    "fold_input:",
+    "dram_slice_config:",
+    "compute_kernel_config: ttnn.WormholeComputeKernelConfig | None",
+)
 # The classes are called with keywords alone, since older ones have fewer fields.
 _WITH_POSITIONS = ("cores", "sharded", "ttnn.MemoryConfig")
 
@@ -234,9 +238,7 @@ def _facts(definition: ast.ClassDef | ast.FunctionDef) -> str:
 def _facts_of_versions(source: str) -> frozenset[str]:
     """Return the same of a definition of ours as it is, and as it was before its later fields."""
     lines = source.splitlines()
-    before = [
-        line for line in lines if not line.strip().startswith(tuple(f"{x}:" for x in _LATER_FIELDS))
-    ]
+    before = [line for line in lines if not line.strip().startswith(_LATER_FIELDS)]
     parsed = (ast.parse("\n".join(version)).body[0] for version in (lines, before))
     return frozenset(
         _facts(item) for item in parsed if isinstance(item, ast.ClassDef | ast.FunctionDef)

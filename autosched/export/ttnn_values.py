@@ -201,7 +201,15 @@ def _eltwise(value: Any, where: str) -> Plain:
 
 
 def _fixed(value: Any, where: str) -> Plain:
-    return {"output": layout_plain(value.placement, where), "method": value.method}
+    # Exports from before it existed have no such field.
+    compute = getattr(value, "compute_kernel_config", None)
+    return {
+        "output": layout_plain(value.placement, where),
+        "method": value.method,
+        "compute": (
+            None if compute is None else _compute(compute, f"{where}: compute_kernel_config")
+        ),
+    }
 
 
 _LAYERS: Mapping[str, Callable[[Any, str], Plain]] = {

@@ -10,15 +10,19 @@ from dataclasses import dataclass
 from autosched.network.graph import Layer
 from autosched.network.left_layouts import is_image
 from autosched.network.operators import (
+    Attention,
     Binary,
     Conv2d,
     ConvTranspose2d,
     GlobalAvgPool2d,
     HostOp,
     Input,
+    LayerNorm,
     Linear,
+    Matmul,
     Output,
     Pool2d,
+    Softmax,
     Unary,
     is_pointwise,
 )
@@ -39,6 +43,8 @@ CONVERT_TO_HWC = "convert_to_hwc"
 CONVERT_TO_CHW, TRANSPOSE = "convert_to_chw", "transpose"
 """Ways of an image's channels from last to first, besides a permutation of rows."""
 _INPUT_METHODS = ("", "permute")
+COMPUTING = (Attention, LayerNorm, Matmul, Softmax)
+"""Operators without choices of their own whose products and sums have a fidelity."""
 _CONFIGURATIONS: Mapping[type, type] = {
     Conv2d: Conv2dConfig,
     ConvTranspose2d: Conv2dConfig,
@@ -156,6 +162,8 @@ def _fixed_faults(layer: Layer, config: FixedConfig) -> Iterator[Fault]:
     if config.method not in methods:
         legal = " or ".join(repr(name) for name in methods)
         yield Fault("method", config.method, f"{legal} for a {type(layer.op).__name__}")
+    if config.compute is not None and not isinstance(layer.op, COMPUTING):
+        yield Fault("compute", config.compute, f"None for a {type(layer.op).__name__}")
     if config.method == CONVERT_TO_HWC and not _is_rows_in_height_shards(config.output):
         yield Fault("output", config.output, f"height shards of rows in L1 for {CONVERT_TO_HWC}")
     if isinstance(layer.op, Output) and is_image(layer.shape):

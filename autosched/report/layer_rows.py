@@ -276,7 +276,12 @@ def _pool(config: PoolConfig) -> Iterator[str]:
 
 
 def _fixed(config: FixedConfig) -> str:
-    return f"{config.method}, {place(config.output)}" if config.method else place(config.output)
+    words = [config.method] if config.method else []
+    words.append(place(config.output))
+    if config.compute is not None:
+        words.append(str(config.compute.math_fidelity))
+        words += ["fp32 accumulation"] if config.compute.fp32_dest_acc_en else []
+    return ", ".join(words)
 
 
 def host_rows(network: Network) -> list[dict[str, Any]]:

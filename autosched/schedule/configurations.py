@@ -130,11 +130,13 @@ class FixedConfig:
     An image handed back to the caller lies in PyTorch's order, as rows, whatever the page of
     ``output``. ``method`` names the way where there are several: "permute" or "convert_to_hwc" for
     the input, "transpose" (of tiles) or "convert_to_chw" rather than a permutation of rows for an
-    image handed back, "host" for a layer that runs in PyTorch on the host.
+    image handed back, "host" for a layer that runs in PyTorch on the host. ``compute`` is of a
+    product, softmax or norm; None leaves it to ttnn.
     """
 
     output: TensorLayout = DRAM_TILE
     method: str = ""
+    compute: ComputeConfig | None = None
 
 
 LayerConfig = Conv2dConfig | MatmulConfig | PoolConfig | EltwiseConfig | FixedConfig

@@ -35,6 +35,7 @@ CONFIG_KINDS: Mapping[str, Any] = {
 _LATER_FIELDS: Mapping[Any, Mapping[str, Any]] = {
     Conv2dConfig: {"num_slices": 0, "fold_input": False},
     PoolConfig: {"slicing": "auto", "num_slices": 0},
+    FixedConfig: {"compute": None},
 }
 _KIND_OF_CONFIG = {config: kind for kind, config in CONFIG_KINDS.items()}
 

@@ -15,6 +15,7 @@ from autosched.boards import find_board
 from autosched.errors import SearchError
 from autosched.network.graph import Layer, Network
 from autosched.network.left_layouts import is_mean, joins_tiles, left_layout
+from autosched.network.legal_values import COMPUTING
 from autosched.network.operators import (
     Binary,
     Concat,
@@ -48,6 +49,7 @@ from autosched.space.convolutions import in_slices
 
 _Word = TypeVar("_Word", DataType, Fidelity)
 
+_PRECISE = (Fidelity.HIFI3, Fidelity.HIFI4)
 _SHARED_EXPONENT = 16
 _ZERO_AT_ZERO = (
     "relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "leaky_relu", "mish", "tanh", "elu",
@@ -205,6 +207,25 @@ class LayerFormats:
             fp32_dest_acc_en=formats.fp32_accumulation and not _adds_a_bias_apart(layer),
         )
 
+    def fixed(self, layer: Layer, output: TensorLayout) -> FixedConfig:
+        """Return the configuration of a layer without choices but where it leaves its output.
+
+        Products, softmax and norms are computed as ttnn has it, unless more is asked for: in its
+        own way the exponentials of a softmax are approximate.
+        """
+        formats = self._formats
+        asked = formats.fp32_accumulation or formats.fidelity in _PRECISE
+        if not asked or not isinstance(layer.op, COMPUTING):
+            return FixedConfig(output=output)
+        return FixedConfig(
+            output=output,
+            compute=ComputeConfig(
+                math_fidelity=Fidelity.HIFI4,
+                math_approx_mode=False,
+                fp32_dest_acc_en=formats.fp32_accumulation,
+            ),
+        )
+
 
 def _adds_a_bias_apart(layer: Layer) -> bool:
     """Return whether a layer's sums are read again to add the bias.
@@ -329,7 +350,7 @@ def default_config(layer: Layer, formats: LayerFormats) -> LayerConfig:
     if isinstance(op, Binary | Unary):
         dtype = formats.left_in_dram(layer).dtype
         return EltwiseConfig(output_dtype=dtype, layout=TensorLayout(dtype=dtype))
-    return FixedConfig(output=formats.left_in_dram(layer))
+    return formats.fixed(layer, formats.left_in_dram(layer))
 
 
 def default_schedule(network: Network, board: str, ttnn_version: str, formats: Formats) -> Schedule:

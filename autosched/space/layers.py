@@ -79,7 +79,12 @@ def options(
             return _fixed_options(layer, formats, input_layouts, wanted)
 
 
-def _norm_options(sources: Sequence[TensorLayout], wanted: Sequence[TensorLayout]) -> list[Option]:
+def _norm_options(
+    layer: Layer,
+    formats: LayerFormats,
+    sources: Sequence[TensorLayout],
+    wanted: Sequence[TensorLayout],
+) -> list[Option]:
     """Return a layer norm where its input is, or where the next layer wants it.
 
     ttnn has no norm of height shards or rows.
@@ -90,7 +95,7 @@ def _norm_options(sources: Sequence[TensorLayout], wanted: Sequence[TensorLayout
         if layout.sharding in (ShardLayout.BLOCK, ShardLayout.WIDTH)
     ]
     places = _distinct([*_dram(sources), *shards])
-    return [Option(FixedConfig(output=layout), (layout,)) for layout in places]
+    return [Option(formats.fixed(layer, layout), (layout,)) for layout in places]
 
 
 def _fixed_options(
@@ -101,7 +106,7 @@ def _fixed_options(
 ) -> list[Option]:
     """Return a layer that runs as ttnn has it, wherever its input is; several inputs in DRAM."""
     if isinstance(layer.op, LayerNorm):
-        return _norm_options(sources[0], wanted)
+        return _norm_options(layer, formats, sources[0], wanted)
     on_host = isinstance(layer.op, HostOp)
     if len(sources) != 1 or on_host:
         inputs = tuple(_dram(layouts)[0] for layouts in sources)
@@ -141,7 +146,7 @@ def _image_output_options(
 def _as_left(layer: Layer, formats: LayerFormats, inputs: tuple[TensorLayout, ...]) -> FixedConfig:
     """Return the configuration that leaves a layer's output where ttnn does by itself."""
     left = left_layout(layer.op, formats.input_shapes(layer), layer.shape, inputs)
-    return FixedConfig(output=left or TensorLayout(dtype=formats.output_dtype(layer)))
+    return formats.fixed(layer, left or TensorLayout(dtype=formats.output_dtype(layer)))
 
 
 def _input_options(layer: Layer, wanted: Sequence[TensorLayout]) -> list[Option]:

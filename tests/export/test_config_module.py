@@ -106,7 +106,7 @@ def test_only_what_is_used_is_defined() -> None:
     text = render_schedule(Schedule(made, {"x": FixedConfig()}))
     assert "class Fixed" in text
     assert "class Placement" in text
-    for name in ("class Conv2d", "class Pool", "def cores", "def sharded", "Compute"):
+    for name in ("class Conv2d", "class Pool", "def cores", "def sharded", "Config("):
         assert name not in text
 
 

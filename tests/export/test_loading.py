@@ -9,7 +9,7 @@ from autosched.errors import ScheduleError
 from autosched.export.config_module import render_schedule
 from autosched.export.loading import load_schedule, parse_json
 from autosched.export.saving import render_json
-from autosched.schedule.configurations import Conv2dConfig, Fidelity
+from autosched.schedule.configurations import Conv2dConfig, Fidelity, MatmulConfig
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import CoreRange, DataType, Edge
 from tests.examples.schedules import small_schedule
@@ -47,7 +47,7 @@ def test_an_edit_of_a_shared_compute_config_counts_for_all_its_layers(edit: Edit
     fidelities = {
         config.compute.math_fidelity
         for config in back.layers.values()
-        if hasattr(config, "compute")
+        if isinstance(config, Conv2dConfig | MatmulConfig)
     }
     assert fidelities == {Fidelity.HIFI3, Fidelity.HIFI2}
 

@@ -10,9 +10,11 @@ from autosched.network.operators import (
     LayerOp,
     Output,
     Pool2d,
+    Softmax,
     Unary,
 )
 from autosched.schedule.configurations import (
+    ComputeConfig,
     Conv2dConfig,
     EltwiseConfig,
     Fidelity,
@@ -79,6 +81,39 @@ def test_sums_in_float32_hold_for_products_but_where_a_bias_is_added_apart() -> 
         if isinstance(config, Conv2dConfig | MatmulConfig)
     }
     assert computed == {Conv2dConfig: True, MatmulConfig: False}
+
+
+SOFTMAX = Network(
+    "shares",
+    (
+        Layer("x", Input(), (), (1, 64)),
+        Layer("shares", Softmax(1), ("x",), (1, 64)),
+        Layer("y", Output(), ("shares",), (1, 64)),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("formats", "compute"),
+    [
+        (Formats(), None),
+        (Formats(fidelity=Fidelity.HIFI2), None),
+        (Formats(fidelity=Fidelity.HIFI4), ComputeConfig(Fidelity.HIFI4, math_approx_mode=False)),
+        (
+            Formats(fp32_accumulation=True),
+            ComputeConfig(Fidelity.HIFI4, math_approx_mode=False, fp32_dest_acc_en=True),
+        ),
+    ],
+)
+def test_a_softmax_is_as_precise_as_the_rest_is_asked_to_be(
+    formats: Formats, compute: ComputeConfig | None
+) -> None:
+    layers = default_schedule(SOFTMAX, "n150", "0", formats).layers
+    assert {name: getattr(config, "compute", None) for name, config in layers.items()} == {
+        "x": None,
+        "shares": compute,
+        "y": None,
+    }
 
 
 def test_a_named_fidelity_holds_at_the_ends_too() -> None:

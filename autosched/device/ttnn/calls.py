@@ -19,6 +19,7 @@ from autosched.device.rejections import LayoutMismatchError, RefusedError
 from autosched.device.ttnn.ttnn_types import (
     DATA_TYPES,
     PAGE_LAYOUTS,
+    compute_config,
     layout_of,
     memory_config,
     unary,
@@ -27,7 +28,13 @@ from autosched.errors import DeviceError
 from autosched.network.graph import Layer, Network, Weights
 from autosched.network.left_layouts import is_image
 from autosched.network.operators import Activation
-from autosched.schedule.configurations import SLICINGS, Conv2dConfig, LayerConfig, PoolConfig
+from autosched.schedule.configurations import (
+    SLICINGS,
+    Conv2dConfig,
+    FixedConfig,
+    LayerConfig,
+    PoolConfig,
+)
 from autosched.schedule.tensors import Memory, TensorLayout
 
 Tensor = Any
@@ -229,6 +236,16 @@ def move(tensor: Tensor, target: TensorLayout) -> Tensor:
     if layout_of(tensor) == target:
         return ttnn.move(tensor)
     return reshard(tensor, target)
+
+
+def fixed_compute(call: Call) -> ttnn.DeviceComputeKernelConfig | None:
+    """Return how a product, softmax or norm computes; None leaves it to ttnn.
+
+    Raises:
+        DeviceError: if the schedule has another kind of configuration for this layer.
+    """
+    config = call.config_of(FixedConfig)
+    return None if config.compute is None else compute_config(config.compute, call.context.board)
 
 
 def remembered(

@@ -9,7 +9,14 @@ import ttnn
 from ttnn.operations.normalization import dram_group_norm_virtual_columns
 
 from autosched.device.rejections import RefusedError
-from autosched.device.ttnn.calls import Call, Tensor, remembered, reshaped, rows_in_dram
+from autosched.device.ttnn.calls import (
+    Call,
+    Tensor,
+    fixed_compute,
+    remembered,
+    reshaped,
+    rows_in_dram,
+)
 from autosched.device.ttnn.ttnn_types import layout_of
 from autosched.network.operators import GroupNorm, LayerNorm, Softmax
 from autosched.schedule.configurations import FixedConfig
@@ -21,15 +28,13 @@ _TILES_AT_ONCE = 80
 
 def _run_softmax(call: Call) -> Tensor:
     """Channels of images and features of vectors alike are the device's last dimension."""
-    call.config_of(FixedConfig)
     if call.op(Softmax).dim != 1:
         raise RefusedError("softmax runs along channels or features only")
-    return ttnn.softmax(call.inputs[0], dim=-1)
+    return ttnn.softmax(call.inputs[0], dim=-1, compute_kernel_config=fixed_compute(call))
 
 
 def _run_layer_norm(call: Call) -> Tensor:
     """Normalise in the input's layout; ttnn takes interleaved tensors, block and width shards."""
-    call.config_of(FixedConfig)
     (tensor,) = call.inputs
     weight, bias = remembered(call, (call.layer.name,), lambda: _rows_of_tiles(call))
     return ttnn.layer_norm(
@@ -38,6 +43,7 @@ def _run_layer_norm(call: Call) -> Tensor:
         weight=weight,
         bias=bias,
         memory_config=tensor.memory_config(),
+        compute_kernel_config=fixed_compute(call),
     )
 
 

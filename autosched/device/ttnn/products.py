@@ -6,22 +6,26 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 import ttnn
 
-from autosched.device.ttnn.calls import Call, Tensor, reshaped, rows_in_dram
+from autosched.device.ttnn.calls import Call, Tensor, fixed_compute, reshaped, rows_in_dram
 from autosched.device.ttnn.ttnn_types import DATA_TYPES, compute_config, unary
 from autosched.network.operators import Attention, Linear, Matmul
-from autosched.schedule.configurations import FixedConfig, MatmulConfig
+from autosched.schedule.configurations import MatmulConfig
 from autosched.schedule.tensors import TILE
 
 _HEADS_FIRST = (0, 2, 1, 3)
 
 
 def _run_matmul(call: Call) -> Tensor:
-    call.config_of(FixedConfig)
     shapes = [call.context.network.by_name[name].shape for name in call.layer.inputs]
     left, right = (
         reshaped(tensor, (1, *shape)) for tensor, shape in zip(call.inputs, shapes, strict=True)
     )
-    output = ttnn.matmul(left, right, transpose_b=call.op(Matmul).transposed)
+    output = ttnn.matmul(
+        left,
+        right,
+        transpose_b=call.op(Matmul).transposed,
+        compute_kernel_config=fixed_compute(call),
+    )
     batch, rows, columns = call.layer.shape
     return reshaped(output, (1, 1, batch * rows, columns))
 
@@ -31,18 +35,21 @@ def _run_attention(call: Call) -> Tensor:
 
     The queries are scaled rather than the scores, which are many times as large.
     """
-    call.config_of(FixedConfig)
     op = call.op(Attention)
     shapes = [call.context.network.by_name[name].shape for name in call.layer.inputs]
     queries, keys, values = (
         _split_heads(tensor, shape, op.heads)
         for tensor, shape in zip(call.inputs[:3], shapes[:3], strict=True)
     )
-    scores = ttnn.matmul(ttnn.multiply(queries, op.scale), keys, transpose_b=True)
+    compute = fixed_compute(call)
+    scores = ttnn.matmul(
+        ttnn.multiply(queries, op.scale), keys, transpose_b=True, compute_kernel_config=compute
+    )
     for mask, (count, *sides) in zip(call.inputs[3:], shapes[3:], strict=True):
         leading = (1, 1) if count == 1 else tuple(scores.shape)[:2]
         scores = ttnn.add(scores, reshaped(mask, (*leading, *sides)))
-    output = _merge_heads(ttnn.matmul(ttnn.softmax(scores, dim=-1), values))
+    shares = ttnn.softmax(scores, dim=-1, compute_kernel_config=compute)
+    output = _merge_heads(ttnn.matmul(shares, values, compute_kernel_config=compute))
     channels = call.layer.shape[1]
     return reshaped(output, (1, 1, math.prod(call.layer.shape) // channels, channels))
 

@@ -42,6 +42,7 @@ from autosched.network.operators import (
 )
 from autosched.schedule.configurations import (
     HOST_METHOD,
+    ComputeConfig,
     Conv2dConfig,
     EltwiseConfig,
     Fidelity,
@@ -160,6 +161,7 @@ def fixed(
     """A layer that leaves its output in one layout, to be edited to another, and its method."""
     edits = of_output(IN_SHARDS if left.is_sharded else IN_DRAM)
     edits = {**edits, "method": "permute" if method == "convert_to_hwc" else "convert_to_hwc"}
+    edits["compute"] = ComputeConfig(Fidelity.HIFI3, fp32_dest_acc_en=True)
     if left.page is PageLayout.ROW_MAJOR:
         edits["output.page"] = PageLayout.TILE
     return Case(op, shapes, shape, FixedConfig(left, method), (taken,) * len(shapes), edits)

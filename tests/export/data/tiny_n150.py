@@ -105,10 +105,11 @@ class Eltwise(NamedTuple):
 
 
 class Fixed(NamedTuple):
-    """A step without choices but where it leaves its output, and how it converts."""
+    """A step without choices but where it leaves its output, and how it converts or computes."""
 
     placement: Placement = Placement()
     method: str = ""
+    compute_kernel_config: ttnn.WormholeComputeKernelConfig | None = None
 
 
 LOFI = ttnn.WormholeComputeKernelConfig(math_fidelity=ttnn.MathFidelity.LoFi, packer_l1_acc=True)
