@@ -176,12 +176,14 @@ def _span(make: NetworkMaker, size: int) -> Span:
 
 
 def pad(make: NetworkMaker) -> str:
-    """Add zeros around an image."""
+    """Add zeros around an image, or move it by some."""
     source = make.image()
     batch, channels, height, width = make.shape(source)
     top, bottom, left, right = padding = make.random.choice(
-        ((1, 1, 1, 1), (0, 1, 0, 1), (3, 3, 3, 3), (0, 0, 2, 1))
+        ((1, 1, 1, 1), (0, 1, 0, 1), (3, 3, 3, 3), (0, 0, 2, 1), (1, -1, 2, -2))
     )
+    if min(height, width) <= max(padding):
+        top, bottom, left, right = padding = (1, 1, 1, 1)
     sides = (height + top + bottom, width + left + right)
     return make.add(Pad(padding), (source,), (batch, channels, *sides))
 

@@ -221,7 +221,10 @@ class Crop(Operator):
 
 @dataclass(frozen=True)
 class Pad(Operator):
-    """Rows and columns of zeros around an image that no reader could take over."""
+    """Rows and columns of zeros around an image that no reader could take over.
+
+    With less than none at a side, so many rows or columns are cut off there, as PyTorch has it.
+    """
 
     family: ClassVar[str] = "images"
     takes_images: ClassVar[bool] = True

@@ -25,7 +25,7 @@ _OF_ONE_FORMAT = ("maximum", "minimum")
 def _run_binary(call: Call) -> Tensor:
     config = call.config_of(EltwiseConfig)
     op = call.op(Binary)
-    first, second = call.inputs
+    first, second = (_in_tiles(tensor) for tensor in call.inputs)
     batch, shape = call.layer.shape[0], tuple(first.shape)
     per_image = batch > 1 and second.shape[2] != shape[2]
     if per_image:
@@ -45,6 +45,11 @@ def _run_binary(call: Call) -> Tensor:
     )
     output = activated(output, apart)
     return ttnn.reshape(output, shape) if per_image else output
+
+
+def _in_tiles(tensor: Tensor) -> Tensor:
+    """Return a tensor as sums and products want it: of rows alone ttnn makes no block floats."""
+    return ttnn.to_layout(tensor, ttnn.TILE_LAYOUT)
 
 
 def _in_format(tensor: Tensor, dtype: ttnn.DataType) -> Tensor:

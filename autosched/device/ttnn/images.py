@@ -85,10 +85,18 @@ def _run_crop(call: Call) -> Tensor:
 
 def _run_pad(call: Call) -> Tensor:
     call.config_of(FixedConfig)
-    top, bottom, left, right = call.op(Pad).padding
+    padding = call.op(Pad).padding
+    batch, channels, height, width = call.input_shape
     image = _image(rows_in_dram(call.inputs[0]), call.input_shape)
-    padded = ttnn.pad(image, [(0, 0), (top, bottom), (left, right), (0, 0)], 0.0)
-    return flattened(padded)
+    top, bottom, left, right = (max(0, -sides) for sides in padding)
+    if any((top, bottom, left, right)):
+        image = ttnn.slice(
+            image, [0, top, left, 0], [batch, height - bottom, width - right, channels]
+        )
+    top, bottom, left, right = (max(0, sides) for sides in padding)
+    if any((top, bottom, left, right)):
+        image = ttnn.pad(image, [(0, 0), (top, bottom), (left, right), (0, 0)], 0.0)
+    return flattened(image)
 
 
 def _run_gather(call: Call) -> Tensor:

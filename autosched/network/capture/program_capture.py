@@ -14,6 +14,7 @@ from autosched.network.draft_graph import Draft, DraftGraph, UnsupportedOperator
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Input, LayerOp, Output
 from autosched.network.rewrites.channel_orders import fold_channel_orders
+from autosched.network.rewrites.dilated_kernels import part_dilated_kernels
 from autosched.network.rewrites.flattening import fold_flattening
 from autosched.network.rewrites.folding import (
     fold_batch_norms,
@@ -40,6 +41,7 @@ _REWRITES = (
     fold_batch_norms,
     fuse_activations,
     part_large_windows,
+    part_dilated_kernels,
     fold_pixel_shuffles,
     fold_packed_pixels,
     widen_heads,

@@ -162,6 +162,22 @@ def test_cores_enlarge_their_own_shards(
     assert outcome.output_layout == config.output
 
 
+@pytest.mark.parametrize(
+    ("padding", "codes_of_it"),
+    [((4, -4, 0, 0), {"Slice", "Pad"}), ((-2, 0, 0, -3), {"Slice"}), ((0, 0, 5, 0), {"Pad"})],
+)
+def test_padding_below_zero_cuts(
+    worker: WorkerDevice, padding: tuple[int, int, int, int], codes_of_it: set[str]
+) -> None:
+    top, bottom, left, right = padding
+    after = (1, 36, 16 + top + bottom, 16 + left + right)
+    config = FixedConfig(ROWS_IN_DRAM)
+    outcome = probed(worker, Pad(padding), [image(36, 16)], after, config, DRAM_8B)
+    assert outcome.output_layout == ROWS_IN_DRAM
+    assert rows_and_columns(outcome) == (after[2] * after[3], 36)
+    assert codes_of_it == {"Slice", "Pad"} & {*codes(outcome)}
+
+
 @pytest.mark.parametrize("batch", [1, 2])
 def test_padding_and_pixel_shuffle_leave_rows(worker: WorkerDevice, batch: int) -> None:
     config = FixedConfig(ROWS_IN_DRAM)
