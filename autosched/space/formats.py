@@ -17,6 +17,7 @@ from autosched.network.graph import Layer, Network
 from autosched.network.left_layouts import is_mean, joins_tiles, left_layout
 from autosched.network.legal_values import COMPUTING
 from autosched.network.operators import (
+    Attention,
     Binary,
     Concat,
     ConcatRows,
@@ -27,6 +28,7 @@ from autosched.network.operators import (
     HostOp,
     Input,
     Linear,
+    Matmul,
     Pool2d,
     Slice,
     Unary,
@@ -204,7 +206,7 @@ class LayerFormats:
         fidelity = formats.end_fidelity if layer.name in self._ends else formats.fidelity
         return ComputeConfig(
             math_fidelity=fidelity,
-            fp32_dest_acc_en=formats.fp32_accumulation and not _adds_a_bias_apart(layer),
+            fp32_dest_acc_en=formats.fp32_accumulation and not _reads_sums_again(layer),
         )
 
     def fixed(self, layer: Layer, output: TensorLayout) -> FixedConfig:
@@ -222,17 +224,18 @@ class LayerFormats:
             compute=ComputeConfig(
                 math_fidelity=Fidelity.HIFI4,
                 math_approx_mode=False,
-                fp32_dest_acc_en=formats.fp32_accumulation,
+                fp32_dest_acc_en=formats.fp32_accumulation and not _reads_sums_again(layer),
             ),
         )
 
 
-def _adds_a_bias_apart(layer: Layer) -> bool:
-    """Return whether a layer's sums are read again to add the bias.
+def _reads_sums_again(layer: Layer) -> bool:
+    """Return whether a layer's sums are read again, to add a bias or the next part of the sum.
 
     Of float32 sums, the simulator calls what the unpacker then does undefined (ttnn 0.81.1).
     """
-    return isinstance(layer.op, Linear) and layer.op.has_bias
+    op = layer.op
+    return isinstance(op, Attention | Matmul) or (isinstance(op, Linear) and op.has_bias)
 
 
 def host_config(layer: Layer, formats: LayerFormats) -> FixedConfig:
