@@ -32,6 +32,7 @@ OF_NO_MODULE = {
     "network/capture/test_studies.py": "every ready-made network file, captured",
     "search/test_attack.py": "a whole search whose device fails, or that is killed, over and over",
     "search/test_killing.py": "a whole search that is killed",
+    "search/test_larger_boards.py": "the same networks on boards of more and of fewer cores",
     "search/test_python_api.py": "the library as the README shows it",
 }
 """Test files that name no module, and what they are about."""

@@ -22,6 +22,8 @@ from autosched.space.efforts import Effort
 _SLICE_BLOCKS = (64, 32, 128, 256)
 _NARROW_COUNTS = (2, 3, 4, 6, 8, 16)
 _SLICE_COUNTS = (4, 2, 8, 16, 3, 32)
+# A narrower grid than this is Wormhole's own, where ttnn has little choice.
+_FEW_COLUMNS = 6
 _LAYOUTS = (ShardLayout.HEIGHT, ShardLayout.BLOCK, ShardLayout.WIDTH)
 
 
@@ -37,13 +39,15 @@ def structures(
         for layout in _LAYOUTS
         for block in _block_heights(shape, layout, board, effort)
     ]
-    if effort.grids and not is_pointwise(op):
-        found += [
-            replace(base, shard_layout=layout, core_grid=(grid,))
-            for layout in _LAYOUTS
-            for grid in _grids(layout, board)
-        ]
-    return found
+    if is_pointwise(op):
+        return found
+    if effort.grids:
+        grids = [(layout, grid) for layout in _LAYOUTS for grid in _grids(layout, board)]
+    elif effort.blocks_per_layout > 1:
+        grids = [(ShardLayout.BLOCK, grid) for grid in _narrower_grids(op, board)]
+    else:
+        grids = []
+    return found + [replace(base, shard_layout=layout, core_grid=(grid,)) for layout, grid in grids]
 
 
 def folded_structures(
@@ -122,7 +126,8 @@ def _block_heights(
 
     Every multiple up to twice the rows a core holds can make sense: ttnn rounds the shard up to
     the block, so a block may also shrink the number of cores. The ones that divide a core's rows
-    leave the cores alone and come first.
+    leave the cores alone and come first; where they are few, those for which a core takes least
+    more than its rows: 7 tiles, twice, where 13 have no divisor.
     """
     batch, _, height, width = shape
     rows = math.ceil(batch * height * width / TILE)
@@ -131,8 +136,20 @@ def _block_heights(
     divisors = [tiles for tiles in range(1, per_core + 1) if per_core % tiles == 0]
     others = [tiles for tiles in range(1, min(rows, 2 * per_core) + 1) if tiles not in divisors]
     chosen = _spread(divisors, effort.blocks_per_layout)
-    chosen += _spread(others, effort.blocks_per_layout - len(chosen))
+    left = effort.blocks_per_layout - len(chosen)
+    near = _least_more(others, per_core)[: (left + 1) // 2] if left > 0 else []
+    chosen += near + _spread([tiles for tiles in others if tiles not in near], left - len(near))
     return [0, *(tiles * TILE for tiles in chosen)]
+
+
+def _least_more(blocks: list[int], per_core: int) -> list[int]:
+    """Return blocks in the order of what a core takes of them, whole shards after their parts."""
+
+    def taken(tiles: int) -> tuple[int, bool, int]:
+        whole = math.ceil(per_core / tiles) * tiles
+        return whole, tiles == whole, -tiles
+
+    return sorted(blocks, key=taken)
 
 
 def _spread(values: list[int], count: int) -> list[int]:
@@ -204,6 +221,21 @@ def narrow_slices(base: Conv2dConfig) -> list[Conv2dConfig]:
 def slice_counts(effort: Effort) -> tuple[int, ...]:
     """Return the numbers of slices worth trying; 0 first: as few as ttnn finds to fit."""
     return (0, *_SLICE_COUNTS[: effort.slices])
+
+
+def _narrower_grids(op: Convolution, board: Board) -> Iterator[CoreRange]:
+    """Yield the grids of fewer columns than ttnn takes that channels fill, of a wide board.
+
+    ttnn takes the most columns into which the input's channels can be cut. The grid of a narrower
+    board, where it takes fewer, may suit better, and the outputs' channels another one.
+    """
+    columns, rows = board.grid
+    tiles = [math.ceil(channels / TILE) for channels in (op.in_channels, op.out_channels)]
+    cuts = {part for count in tiles for part in range(1, columns + 1) if count % part == 0}
+    own = max(part for part in range(1, columns + 1) if tiles[0] % part == 0)
+    for part in sorted(cuts - {own}, reverse=True):
+        if part >= _FEW_COLUMNS:
+            yield CoreRange(0, 0, part - 1, rows - 1)
 
 
 def _grids(layout: ShardLayout, board: Board) -> Iterable[CoreRange]:

@@ -67,9 +67,37 @@ def test_structures_are_distinct_and_legal(
         # ttnn's own choice first, then at most as many blocks as the effort allows.
         assert configs[0].act_block_h_override == 0
         assert len(configs) <= 1 + effort.blocks_per_layout
-    assert bool([config for config in found if config.core_grid]) == (
-        effort.grids and not is_pointwise(op)
-    )
+    on_grids = [config for config in found if config.core_grid]
+    if is_pointwise(op) or effort.grids:
+        assert bool(on_grids) == (not is_pointwise(op))
+    assert effort.grids or {config.shard_layout for config in on_grids} <= {ShardLayout.BLOCK}
+
+
+def of_block_shards(op: Conv2d, board: str) -> set[int]:
+    """Return the columns of the grids that are asked for at effort quick."""
+    found = structures(op, (1, op.out_channels, 14, 14), BASE, BOARDS[board], QUICK)
+    return {grid.x1 + 1 for config in found for grid in config.core_grid}
+
+
+def test_a_wide_board_tries_the_columns_that_a_narrower_one_would_take() -> None:
+    depthwise = replace(THREE, in_channels=384, out_channels=384, groups=384)
+    assert of_block_shards(depthwise, "p150-140") == {6}
+    assert of_block_shards(depthwise, "p150") == set()
+    fewer = replace(THREE, in_channels=384, out_channels=256)
+    assert of_block_shards(fewer, "p150-140") == {6, 8}
+    assert of_block_shards(fewer, "p150") == {8}
+    assert of_block_shards(fewer, "n150") == {8}
+
+
+def test_where_few_blocks_divide_a_cores_rows_those_come_that_waste_least() -> None:
+    # 224 * 224 rows are 1,568 tiles: 13 on each of 130 cores.
+    found = structures(THREE, (1, 64, 224, 224), BASE, BOARDS["p150-140"], QUICK)
+    heights = [
+        config.act_block_h_override // TILE
+        for config in found
+        if config.shard_layout is ShardLayout.HEIGHT
+    ]
+    assert heights == [0, 1, 13, 7]
 
 
 @given(op=convolutions, height=sides, width=sides, board=boards)
