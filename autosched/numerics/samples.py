@@ -17,6 +17,7 @@ from autosched.network.operators import (
 
 _POSITIVE = ("sqrt", "rsqrt", "log", "log1p", "log2", "log10", "power")
 _NOT_ZERO = ("recip",)
+_COMPARISONS = tuple(f"unary_{name}" for name in ("gt", "lt", "ge", "le"))
 _AWAY_FROM_ZERO = 0.5
 _BIAS_SCALE = 0.3
 _STEPS, _LARGEST = 2.0, 7.0
@@ -27,7 +28,8 @@ def sample_inputs(
 ) -> tuple[torch.Tensor, ...]:
     """Return normally distributed inputs, exact in bfloat16, of PyTorch's ``shapes``.
 
-    A divisor is kept away from 0, and the argument of a root or logarithm positive.
+    A divisor is kept away from 0, what is compared from the number it is compared with, and the
+    argument of a root or logarithm positive.
     """
     generator = torch.Generator().manual_seed(seed)
     drawn = [torch.randn(tuple(shape), generator=generator) for shape in shapes]
@@ -39,6 +41,9 @@ def sample_inputs(
 def _allowed(op: LayerOp, index: int, values: torch.Tensor) -> torch.Tensor:
     if isinstance(op, Unary) and op.activation.name in _POSITIVE:
         return values.abs() + _AWAY_FROM_ZERO
+    if isinstance(op, Unary) and op.activation.name in _COMPARISONS:
+        (limit,) = op.activation.parameters
+        return values + _AWAY_FROM_ZERO * torch.where(values < limit, -1.0, 1.0)
     is_divisor = isinstance(op, Binary) and op.function == "div" and index == 1
     if is_divisor or (isinstance(op, Unary) and op.activation.name in _NOT_ZERO):
         return values + _AWAY_FROM_ZERO * torch.where(values < 0, -1.0, 1.0)

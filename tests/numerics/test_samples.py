@@ -62,3 +62,10 @@ def test_the_weights_of_a_product_are_exact_in_three_bits():
     steps = sizes / sizes[sizes > 0].min()
     assert torch.equal(steps, steps.round())
     assert 4 <= steps.max() <= 7
+
+
+def test_what_is_compared_keeps_away_from_the_number():
+    op = Unary(Activation("unary_gt", (0.25,)))
+    (values,) = sample_inputs(op, [SHAPE], 0)
+    assert float((values - 0.25).abs().min()) >= 0.49
+    assert 0.1 < float((values > 0.25).float().mean()) < 0.9
