@@ -67,4 +67,9 @@ def _layers(asked: Network | Request | None) -> list[tuple[Shape, ...]]:
 
 def _positions(shapes: Sequence[Shape]) -> int:
     """Return the rows of channels of the largest tensor, all images together."""
-    return max(math.prod(shape) // max(1, shape[1 if len(shape) == 4 else -1]) for shape in shapes)
+    return max(math.prod(shape) // max(1, _columns(shape)) for shape in shapes)
+
+
+def _columns(shape: Shape) -> int:
+    """Return the channels; a single number, which only the host makes, has one."""
+    return shape[1 if len(shape) == 4 else -1] if shape else 1

@@ -19,6 +19,7 @@ from autosched.network.legal_values import (
 )
 from autosched.schedule.configurations import (
     HOST_METHOD,
+    HOST_OUTPUT_METHOD,
     Conv2dConfig,
     EltwiseConfig,
     FixedConfig,
@@ -46,7 +47,10 @@ CONV_SLICINGS = ("l1_full", *POOL_SLICINGS)
 MATMUL_OUTPUTS = ("dram", "l1", "width", "height", "block")
 SHARDED_LAYOUTS = (ShardLayout.HEIGHT, ShardLayout.WIDTH, ShardLayout.BLOCK)
 FLOAT_TYPES = (DataType.BFLOAT16, DataType.BFLOAT8_B, DataType.BFLOAT4_B, DataType.FLOAT32)
-FIXED_METHODS = ("", "permute", CONVERT_TO_HWC, TRANSPOSE, CONVERT_TO_CHW, HOST_METHOD)
+FIXED_METHODS = (
+    *("", "permute", CONVERT_TO_HWC, TRANSPOSE, CONVERT_TO_CHW),
+    *(HOST_METHOD, HOST_OUTPUT_METHOD),
+)
 _BLOCK_FLOATS = (DataType.BFLOAT8_B, DataType.BFLOAT4_B)
 
 

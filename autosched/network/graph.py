@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from autosched.errors import ScheduleError
-from autosched.network.operators import GETITEM, HostOp, LayerOp
+from autosched.network.operators import GETITEM, HostOp, HostOutput, LayerOp
 from autosched.schedule.outcomes import Rejection
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.serialization import digest, to_plain
@@ -139,7 +139,8 @@ _BYTES = 2  # of bfloat16, in which tensors lie on the device at most
 def moved_bytes(network: Network, layer: Layer) -> tuple[int, int]:
     """Return what a host layer reads from the device and writes back, in bytes of bfloat16."""
     read = sum(map(math.prod, network.input_shapes(layer)))
-    return _BYTES * read, _BYTES * math.prod(layer.shape)
+    stays = isinstance(layer.op, HostOutput)
+    return _BYTES * read, 0 if stays else _BYTES * math.prod(layer.shape)
 
 
 def operators(layer: Layer) -> tuple[str, ...]:

@@ -29,8 +29,8 @@ from autosched.schedule.tensors import DataType, PageLayout, TensorLayout
 
 _TILE = 32
 _CHANNELS_LAST = (0, 2, 3, 1)
-# An image is handed back in PyTorch's order, which has no tiles; nobody chooses that, and the
-# schedule says nothing of it.
+# An image is handed back in PyTorch's order, which has no tiles, and what the host makes for the
+# caller is not on the device at all; nobody chooses that, and the schedule says nothing of it.
 _TO_DRAM = (Constant, HostOp, GroupNorm, Crop, Reshape, Permute, Attention, Output)
 
 
@@ -49,7 +49,7 @@ def left_layout(
     if _stays(op, input_shapes, shape):
         page = inputs[0].page if isinstance(op, LayerNorm) else PageLayout.TILE
         return replace(inputs[0], page=page)
-    if isinstance(op, Output) and not is_image(shape):
+    if isinstance(op, Output) and not isinstance(op, HostOp) and not is_image(shape):
         return TensorLayout(dtype=inputs[0].dtype, page=inputs[0].page)
     if isinstance(op, Matmul) or (isinstance(op, Attention) and _cuts_tiles(op, input_shapes[0])):
         return TensorLayout(dtype=inputs[0].dtype)

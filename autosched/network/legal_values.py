@@ -16,6 +16,7 @@ from autosched.network.operators import (
     ConvTranspose2d,
     GlobalAvgPool2d,
     HostOp,
+    HostOutput,
     Input,
     LayerNorm,
     Linear,
@@ -29,6 +30,7 @@ from autosched.network.operators import (
 from autosched.network.stem_folding import may_have_one_window
 from autosched.schedule.configurations import (
     HOST_METHOD,
+    HOST_OUTPUT_METHOD,
     SLICINGS,
     Conv2dConfig,
     EltwiseConfig,
@@ -37,7 +39,14 @@ from autosched.schedule.configurations import (
     MatmulConfig,
     PoolConfig,
 )
-from autosched.schedule.tensors import TILE, Memory, PageLayout, ShardLayout, TensorLayout
+from autosched.schedule.tensors import (
+    DRAM_TILE,
+    TILE,
+    Memory,
+    PageLayout,
+    ShardLayout,
+    TensorLayout,
+)
 
 CONVERT_TO_HWC = "convert_to_hwc"
 CONVERT_TO_CHW, TRANSPOSE = "convert_to_chw", "transpose"
@@ -166,13 +175,17 @@ def _fixed_faults(layer: Layer, config: FixedConfig) -> Iterator[Fault]:
         yield Fault("compute", config.compute, f"None for a {type(layer.op).__name__}")
     if config.method == CONVERT_TO_HWC and not _is_rows_in_height_shards(config.output):
         yield Fault("output", config.output, f"height shards of rows in L1 for {CONVERT_TO_HWC}")
-    if isinstance(layer.op, Output) and is_image(layer.shape):
+    if isinstance(layer.op, HostOutput):
+        if config.output != DRAM_TILE:
+            legal = f"{DRAM_TILE}: the result stays on the host"
+            yield Fault("output", config.output, legal)
+    elif isinstance(layer.op, Output) and is_image(layer.shape):
         yield from _image_output_faults(config.output)
 
 
 def _methods(layer: Layer) -> tuple[str, ...]:
     if isinstance(layer.op, HostOp):
-        return (HOST_METHOD,)
+        return (HOST_OUTPUT_METHOD if isinstance(layer.op, HostOutput) else HOST_METHOD,)
     if isinstance(layer.op, Input):
         return (*_INPUT_METHODS, CONVERT_TO_HWC) if is_image(layer.shape) else _INPUT_METHODS
     if isinstance(layer.op, Output) and is_image(layer.shape):

@@ -388,6 +388,19 @@ class HostOp(Operator):
     views: tuple[HostView, ...]
 
 
+@dataclass(frozen=True)
+class HostOutput(HostOp, Output):
+    """What the host makes for the caller alone: the result stays there, whatever its type.
+
+    ``dtype`` is PyTorch's name of that, such as "int64".
+    """
+
+    family: ClassVar[str] = "host"
+    takes_images: ClassVar[bool] = False
+
+    dtype: str
+
+
 LayerOp = (
     Input
     | Constant
@@ -415,6 +428,7 @@ LayerOp = (
     | Permute
     | Reshape
     | HostOp
+    | HostOutput
 )
 
 Convolution = Conv2d | ConvTranspose2d

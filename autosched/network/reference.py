@@ -123,12 +123,13 @@ def evaluate_network(network: Network, inputs: Sequence[torch.Tensor]) -> list[t
     with torch.no_grad():
         for layer in network:
             sources = [values[name] for name in layer.inputs]
+            weights = network.weights.get(layer.name)
             if isinstance(layer.op, Input):
                 values[layer.name] = waiting.pop(0)
             elif isinstance(layer.op, Output):
-                outputs.append(sources[0])
+                outputs.append(evaluate_output(layer, sources, weights))
             else:
-                values[layer.name] = evaluate_layer(layer, sources, network.weights.get(layer.name))
+                values[layer.name] = evaluate_layer(layer, sources, weights)
             for name in set(layer.inputs):
                 if network.last_uses[name] == layer.name:
                     del values[name]
@@ -150,6 +151,13 @@ def evaluate_layer(
     if isinstance(layer.op, HostOp):
         return run_on_host(layer.op, sources, weights)
     return _compute(layer.op, sources, weights)
+
+
+def evaluate_output(
+    layer: Layer, sources: Sequence[torch.Tensor], weights: Weights | None = None
+) -> torch.Tensor:
+    """Return what an output layer hands to the caller: its input, or what the host makes of it."""
+    return run_on_host(layer.op, sources, weights) if isinstance(layer.op, HostOp) else sources[0]
 
 
 def activate(tensor: torch.Tensor, activation: Activation | None) -> torch.Tensor:

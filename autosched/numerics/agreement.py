@@ -26,6 +26,11 @@ def agreement(result: torch.Tensor, truth: torch.Tensor) -> Agreement:
     """
     if result.shape != truth.shape:
         raise ValueError(f"a result of {tuple(result.shape)} is no {tuple(truth.shape)}")
+    if truth.is_complex():
+        result, truth = torch.view_as_real(result), torch.view_as_real(truth)
+    if not truth.is_floating_point() or not truth.numel():
+        share = equal_share(result, truth)
+        return Agreement(share, share, 1.0 - share, share, equal=share)
     left, right = result.flatten().double(), truth.flatten().double()
     return Agreement(
         pcc=_correlation(left, right),
@@ -33,6 +38,18 @@ def agreement(result: torch.Tensor, truth: torch.Tensor) -> Agreement:
         largest_error=_largest_error(left, right),
         top1=_top1(result, truth),
     )
+
+
+def equal_share(result: torch.Tensor, truth: torch.Tensor) -> float:
+    """Return the share of elements that are the same; of no elements all are."""
+    return float((result == truth).double().mean()) if truth.numel() else 1.0
+
+
+def is_discrete(values: torch.Tensor) -> bool:
+    """Return whether all values are whole numbers, as indices, masks and counts are."""
+    if values.is_complex():
+        return False
+    return not values.is_floating_point() or torch.equal(values, values.round())
 
 
 def _correlation(left: torch.Tensor, right: torch.Tensor) -> float:

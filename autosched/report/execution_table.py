@@ -77,14 +77,33 @@ def print_outputs(console: Console, outputs: Mapping[str, Agreement], kind: str)
     for title in ("PCC", "Concordance", "Largest error", "Top-1"):
         table.add_column(title, justify="right")
     for name, found in outputs.items():
-        table.add_row(
-            name,
-            f"{found.pcc:.5f}",
-            f"{found.concordance:.5f}",
-            f"{found.largest_error:.1%}" if found.largest_error < _ABSURD else "huge",
-            f"{found.top1:.0%}",
-        )
+        table.add_row(name, *_figures(found))
     console.print(table)
+    for name, found in outputs.items():
+        if found.equal is not None:
+            made_of = f"judged by what they are made of, PCC {found.pcc:.5f}"
+            say(console, f"{name}: {_pcc(found)} of whole numbers, {made_of}")
+
+
+def _figures(found: Agreement) -> tuple[str, ...]:
+    if found.equal is not None:
+        return (_pcc(found), "", "", "")
+    return (
+        _pcc(found),
+        f"{found.concordance:.5f}",
+        f"{found.largest_error:.1%}" if found.largest_error < _ABSURD else "huge",
+        f"{found.top1:.0%}",
+    )
+
+
+def _pcc(found: Agreement) -> str:
+    """Return the PCC; of indices and masks, which have none, how many are equal."""
+    return f"{found.pcc:.5f}" if found.equal is None else f"equal {_percent(found.equal)}"
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent, never rounded up to all."""
+    return f"{math.floor(share * 1000) / 10:.1f} %"
 
 
 def print_executed_layers(console: Console, rows: Sequence[ExecutedRow], limit: float) -> None:
@@ -100,7 +119,7 @@ def print_executed_layers(console: Console, rows: Sequence[ExecutedRow], limit: 
         table.add_row(
             row.name,
             row.configuration,
-            f"{row.overall.pcc:.5f}",
+            _pcc(row.overall),
             f"{row.alone.concordance:.5f}",
             "varies" if row.varies else row.fault.partition(":")[0] or on_given,
             style=style,

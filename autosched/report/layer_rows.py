@@ -11,6 +11,7 @@ from autosched.network.graph import Network, moved_bytes, operators
 from autosched.report import words
 from autosched.report.output import say
 from autosched.schedule.configurations import (
+    HOST_OUTPUT_METHOD,
     Conv2dConfig,
     EltwiseConfig,
     FixedConfig,
@@ -276,6 +277,8 @@ def _pool(config: PoolConfig) -> Iterator[str]:
 
 
 def _fixed(config: FixedConfig) -> str:
+    if config.method == HOST_OUTPUT_METHOD:
+        return "host, the result stays there"
     words = [config.method] if config.method else []
     words.append(place(config.output))
     if config.compute is not None:
@@ -308,11 +311,11 @@ def warn_of_host_layers(console: Console, network: Network) -> None:
     if not rows:
         return
     read, written = (sum(row[name] for row in rows) for name in ("read_bytes", "written_bytes"))
+    back = f"{words.kibibytes(written)} KiB back" if written else "nothing back"
     say(
         console,
         f"Warning: {words.count(len(rows), 'layer')} on the host, moving "
-        f"{words.kibibytes(read)} KiB from the device and {words.kibibytes(written)} KiB back "
-        "for each inference:",
+        f"{words.kibibytes(read)} KiB from the device and {back} for each inference:",
         "yellow",
     )
     for row in rows:

@@ -121,6 +121,8 @@ class EltwiseConfig:
 
 HOST_METHOD = "host"
 """The method of a layer that runs on the host."""
+HOST_OUTPUT_METHOD = "host_output"
+"""The method of one whose result stays on the host, for the caller."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +132,9 @@ class FixedConfig:
     An image handed back to the caller lies in PyTorch's order, as rows, whatever the page of
     ``output``. ``method`` names the way where there are several: "permute" or "convert_to_hwc" for
     the input, "transpose" (of tiles) or "convert_to_chw" rather than a permutation of rows for an
-    image handed back, "host" for a layer that runs in PyTorch on the host. ``compute`` is of a
-    product, softmax or norm; None leaves it to ttnn.
+    image handed back, "host" for a layer that runs in PyTorch on the host, "host_output" where the
+    result stays there, for the caller: then ``output`` says nothing. ``compute`` is of a product,
+    softmax or norm; None leaves it to ttnn.
     """
 
     output: TensorLayout = DRAM_TILE

@@ -114,12 +114,18 @@ class Agreement:
     ``pcc`` is Pearson's correlation, ``concordance`` Lin's, which also sees a wrong scale or mean;
     both are -1 where something is not finite. ``largest_error`` is relative to the truth's largest
     value, ``top1`` the share of images whose largest element is the same.
+
+    Of indices, masks and other whole numbers ``equal`` is the share of equal elements, None of
+    anything else. Where the host makes such an output, the other figures are those of what it
+    reads: near ties may turn an index over, however well the device computed. Elsewhere they are
+    that share.
     """
 
     pcc: float
     concordance: float
     largest_error: float
     top1: float
+    equal: float | None = None
 
 
 @dataclass(frozen=True)

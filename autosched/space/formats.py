@@ -26,6 +26,7 @@ from autosched.network.operators import (
     ConvTranspose2d,
     GlobalAvgPool2d,
     HostOp,
+    HostOutput,
     Input,
     Linear,
     Matmul,
@@ -36,6 +37,7 @@ from autosched.network.operators import (
 )
 from autosched.schedule.configurations import (
     HOST_METHOD,
+    HOST_OUTPUT_METHOD,
     ComputeConfig,
     Conv2dConfig,
     EltwiseConfig,
@@ -239,7 +241,9 @@ def _reads_sums_again(layer: Layer) -> bool:
 
 
 def host_config(layer: Layer, formats: LayerFormats) -> FixedConfig:
-    """Return the one configuration of a host layer: its result is uploaded to DRAM."""
+    """Return the one configuration of a host layer: its result is uploaded to DRAM, or stays."""
+    if isinstance(layer.op, HostOutput):
+        return FixedConfig(method=HOST_OUTPUT_METHOD)
     return FixedConfig(output=formats.dram_layout(layer), method=HOST_METHOD)
 
 

@@ -14,6 +14,7 @@ from autosched.network.operators import (
     Binary,
     GlobalAvgPool2d,
     HostOp,
+    HostOutput,
     Input,
     LayerNorm,
     Linear,
@@ -107,11 +108,11 @@ def _fixed_options(
     """Return a layer that runs as ttnn has it, wherever its input is; several inputs in DRAM."""
     if isinstance(layer.op, LayerNorm):
         return _norm_options(layer, formats, sources[0], wanted)
-    on_host = isinstance(layer.op, HostOp)
-    if len(sources) != 1 or on_host:
+    if isinstance(layer.op, HostOp):
+        return _host_options(layer, formats, sources)
+    if len(sources) != 1:
         inputs = tuple(_dram(layouts)[0] for layouts in sources)
-        host = host_config(layer, formats)
-        return [Option(host if on_host else _as_left(layer, formats, inputs), inputs)]
+        return [Option(_as_left(layer, formats, inputs), inputs)]
     (layouts,) = sources
     if isinstance(layer.op, Output) and is_image(layer.shape):
         return _image_output_options(layer, formats, layouts)
@@ -120,6 +121,17 @@ def _fixed_options(
         Option(_as_left(layer, formats, (layout,)), (layout,))
         for layout in _distinct([*_dram(_tiles(layouts) or layouts), *taken])
     ]
+
+
+def _host_options(
+    layer: Layer, formats: LayerFormats, sources: Sequence[Sequence[TensorLayout]]
+) -> list[Option]:
+    """Return a host layer: what it reads alone for the caller may lie anywhere, else in DRAM."""
+    config = host_config(layer, formats)
+    places = [tuple(_dram(layouts)[0] for layouts in sources)]
+    if isinstance(layer.op, HostOutput) and len(sources) == 1:
+        places += [(layout,) for layout in sources[0]]
+    return [Option(config, inputs) for inputs in dict.fromkeys(places)]
 
 
 def _image_output_options(

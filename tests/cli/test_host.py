@@ -63,3 +63,28 @@ def test_coverage_names_the_layers(invoke: Invoke, net: str, tmp_path: Path) -> 
     (row,) = done.json["rows"]
     assert row["host_layers"] == ["1.logcumsumexp"]
     assert row["feasible"]
+
+
+CLASSES = TINY.replace(
+    "model = ",
+    "class Classes(nn.Module):\n"
+    "    def forward(self, x):\n"
+    "        return {'y': x, 'class': x.argmax(1), 'mask': x > 0}\n\n\n"
+    "model = ",
+).replace("padding=1)\n", "padding=1), Classes()\n")
+
+
+def test_indices_and_masks_are_searched_exported_and_checked(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    net, storage = tmp_path / "classes.py", ("--storage", f"sqlite:///{tmp_path}/a.sqlite3")
+    net.write_text(CLASSES)
+    refused(invoke("run", str(net), *storage), "call argmax on that", "mask", "--allow-host")
+    done = invoke("run", str(net), "--allow-host", "--effort", "quick", "--trials", "2", "--device",
+                  "mock", "--export", "classes_n150.py", "--json", *storage)  # fmt: skip
+    assert done.code == 0, done.err
+    assert [row["written_bytes"] for row in done.json["host_layers"]] == [0, 0]
+    assert 'method="host_output"' in Path("classes_n150.py").read_text()
+    checked = invoke("check", "classes_n150.py", "--net", str(net), "--json")
+    assert checked.code == 0, checked.err
+    assert checked.json["latency_us"] == pytest.approx(done.json["latency_us"], rel=0.05)

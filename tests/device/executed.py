@@ -18,6 +18,8 @@ from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.outcomes import Execution, Rejection
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import ShardLayout
+from autosched.space.formats import Formats, default_schedule
+from tests.device.ttnn.test_host import classes_network
 from tests.examples.device_layers import sharded_schedule, ttnn_default
 from tests.examples.networks import BOARD, small
 
@@ -78,7 +80,18 @@ def faults() -> Finding:
         with replaced(convolutions, "_split_activation", lambda *_: (None, None)):
             found["lost activation"] = executed(network, ttnn_default(network))
         found["weights of another layout"] = _stale_weights(device, network, images, convolutions)
+        found["whole numbers"] = _whole_numbers(device)
     return found
+
+
+def _whole_numbers(device: Any) -> Finding:
+    """Run what ends in indices, a mask and a number that the host makes."""
+    network = classes_network()
+    first = network.layers[0]
+    device.load(network)
+    schedule = default_schedule(network, BOARD.name, "", Formats())
+    answer = device.execute(schedule, sample_inputs(first.op, [first.shape], 0), lambda _: None)
+    return {name: [found.pcc, found.equal] for name, found in answer.outputs.items()}
 
 
 def _stale_weights(device: Any, network: Network, images: Any, convolutions: Any) -> Finding:

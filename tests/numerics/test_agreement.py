@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from autosched.numerics.agreement import agreement
+from autosched.numerics.agreement import agreement, is_discrete
 
 TRUTH = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -75,3 +75,32 @@ def test_top1_counts_images():
 def test_results_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"\(1, 4\) is no \(4, 1\)"):
         agreement(torch.zeros(1, 4), torch.zeros(4, 1))
+
+
+def test_of_indices_and_masks_it_is_the_share_that_is_equal():
+    truth = torch.arange(8)
+    found = agreement(torch.where(truth == 3, 0, truth), truth)
+    assert found.equal == found.pcc == found.concordance == 0.875
+    assert agreement(truth > 3, truth > 3).equal == 1.0
+    assert agreement(TRUTH, TRUTH).equal is None
+
+
+def test_complex_numbers_agree_in_both_parts():
+    truth = torch.complex(TRUTH, TRUTH.roll(1, 0))
+    assert agreement(truth, truth).pcc == pytest.approx(1.0)
+    assert agreement(truth.conj().resolve_conj(), truth).concordance < 0.9
+
+
+@pytest.mark.parametrize(
+    ("values", "whole"),
+    [
+        (torch.arange(3), True),
+        (TRUTH > 0, True),
+        ((TRUTH > 0).float(), True),
+        (TRUTH, False),
+        (torch.tensor([1.0, math.nan]), False),
+        (torch.complex(TRUTH, TRUTH), False),
+    ],
+)
+def test_whole_numbers_of_any_type_are_discrete(values: torch.Tensor, whole: bool):
+    assert is_discrete(values) is whole

@@ -25,3 +25,12 @@ def test_an_absurd_error_has_no_figure() -> None:
     print_outputs(console, {"output": BROKEN}, "simulator")
     assert isinstance(console.file, io.StringIO)
     assert "huge" in console.file.getvalue()
+
+
+def test_of_whole_numbers_it_says_how_many_are_equal_and_by_what_they_are_judged() -> None:
+    console = Console(file=io.StringIO(), width=100)
+    print_outputs(console, {"argmax": Agreement(0.99987, 0.9998, 0.02, 1.0, 0.9989)}, "simulator")
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert "argmax: equal 99.8 % of whole numbers" in shown
+    assert "judged by what they are made of, PCC 0.99987" in shown

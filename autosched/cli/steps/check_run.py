@@ -22,7 +22,7 @@ from autosched.probing.probe_book import total_us
 from autosched.report import words
 from autosched.report.layer_rows import host_rows
 from autosched.report.output import Screen, say
-from autosched.schedule.configurations import HOST_METHOD, FixedConfig
+from autosched.schedule.configurations import HOST_METHOD, HOST_OUTPUT_METHOD, FixedConfig
 from autosched.schedule.outcomes import Rejection, RunOutcome, TimeKind, Verdict
 from autosched.schedule.schedule import Schedule
 from autosched.store.database import open_store
@@ -171,8 +171,8 @@ def _say_verified(
 
 
 def _has_host_layers(schedule: Schedule) -> bool:
-    configs = schedule.layers.values()
-    return any(isinstance(item, FixedConfig) and item.method == HOST_METHOD for item in configs)
+    fixed = (item for item in schedule.layers.values() if isinstance(item, FixedConfig))
+    return any(item.method in (HOST_METHOD, HOST_OUTPUT_METHOD) for item in fixed)
 
 
 def _check_made_for(schedule: Schedule, file: str, signature: str, board: str) -> None:

@@ -15,13 +15,19 @@ from autosched.device.interface import LayerTest, ProbeRequest, check_time
 from autosched.device.rejections import classify
 from autosched.device.ttnn.calls import Context, Tensor, reshard, upload_shape
 from autosched.device.ttnn.local_device import LocalDevice, network_of
-from autosched.device.ttnn.runner import LayerFailedError, Runner, is_handed_back, run_layer
+from autosched.device.ttnn.runner import (
+    LayerFailedError,
+    Runner,
+    handed_over,
+    is_handed_back,
+    run_layer,
+)
 from autosched.device.ttnn.ttnn_types import DATA_TYPES, PAGE_LAYOUTS, core_range_set, memory_config
 from autosched.errors import AutoschedError, DeviceError
 from autosched.network.graph import Layer, Network, in_execution_order
-from autosched.network.operators import Input, Output
-from autosched.network.reference import evaluate_layer
-from autosched.numerics.agreement import agreement
+from autosched.network.operators import HostOutput, Input, Output
+from autosched.network.reference import evaluate_layer, evaluate_output
+from autosched.numerics.agreement import agreement, equal_share, is_discrete
 from autosched.numerics.samples import sample_inputs, sample_weights
 from autosched.schedule.outcomes import (
     Agreement,
@@ -158,6 +164,7 @@ class LayerComparison:
         self._report = report
         self._truth: dict[str, torch.Tensor] = {}
         self._seen: dict[str, torch.Tensor] = {}
+        self._judged: dict[str, Agreement] = {}
         self.layers: list[ExecutedLayer] = []
         self.outputs: dict[str, Agreement] = {}
 
@@ -167,13 +174,27 @@ class LayerComparison:
         given = [self._waiting.pop(0)] if isinstance(layer.op, Input) else []
         truth = evaluated(self._network, layer, given or self._of(self._truth, layer))
         alone = evaluated(self._network, layer, given or self._of(self._seen, layer))
-        executed = ExecutedLayer(layer.name, agreement(result, alone), agreement(result, truth))
+        overall = self._overall(layer, result, truth)
+        executed = ExecutedLayer(layer.name, agreement(result, alone), overall)
+        self._judged[layer.name] = self._by_its_inputs(layer, overall, truth)
         self._truth[layer.name], self._seen[layer.name] = truth, result
         self.layers.append(executed)
         if isinstance(layer.op, Output):
             self.outputs[layer.name] = executed.overall
         self._forget(layer)
         self._report(executed)
+
+    def _overall(self, layer: Layer, result: torch.Tensor, truth: torch.Tensor) -> Agreement:
+        """Compare with the whole network; indices of the host's are judged by what it read."""
+        found = agreement(result, truth)
+        if not isinstance(layer.op, HostOutput) or not is_discrete(truth):
+            return found
+        return replace(self._by_its_inputs(layer, found, truth), equal=equal_share(result, truth))
+
+    def _by_its_inputs(self, layer: Layer, own: Agreement, truth: torch.Tensor) -> Agreement:
+        """Return what a layer is judged by: of masks and indices, the worst of what it reads."""
+        read = [self._judged[name] for name in layer.inputs]
+        return min(read, key=lambda found: found.pcc) if read and is_discrete(truth) else own
 
     def _of(self, values: dict[str, torch.Tensor], layer: Layer) -> list[torch.Tensor]:
         return [values[name] for name in layer.inputs]
@@ -186,16 +207,21 @@ class LayerComparison:
 
 def evaluated(network: Network, layer: Layer, sources: list[torch.Tensor]) -> torch.Tensor:
     """Return what a layer computes in PyTorch; an input or output hands on what it is given."""
-    if isinstance(layer.op, Input | Output):
+    if isinstance(layer.op, Input):
         return sources[0]
+    evaluate = evaluate_output if isinstance(layer.op, Output) else evaluate_layer
     with torch.no_grad():
-        return evaluate_layer(layer, sources, network.weights.get(layer.name))
+        return evaluate(layer, sources, network.weights.get(layer.name))
 
 
 def read_back(layer: Layer, tensor: Tensor) -> torch.Tensor:
-    """Return a layer's output as PyTorch has it: float32, in its order of elements."""
-    host = ttnn.to_torch(tensor).float()
-    return host.reshape(layer.shape) if is_handed_back(layer) else in_torch_order(host, layer.shape)
+    """Return a layer's output as PyTorch has it: float32, in its order of elements.
+
+    What the host made for the caller has a type of its own.
+    """
+    if is_handed_back(layer):
+        return handed_over(tensor, layer.shape)
+    return in_torch_order(ttnn.to_torch(tensor).float(), layer.shape)
 
 
 def in_torch_order(host: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:

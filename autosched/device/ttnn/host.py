@@ -1,4 +1,4 @@
-"""Layers that run on the host: their inputs read back, PyTorch's operators, the result uploaded."""
+"""Layers that run on the host: inputs read back, PyTorch's operators; results go up, or stay."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -12,13 +12,22 @@ from autosched.device.ttnn.graph_capture import transfer_name
 from autosched.device.ttnn.ttnn_types import layout_of
 from autosched.network.host_ops import run_on_host
 from autosched.network.left_layouts import is_image
-from autosched.network.operators import HostOp
+from autosched.network.operators import HostOp, HostOutput
 from autosched.schedule.configurations import FixedConfig
 from autosched.schedule.outcomes import HOST_READ, HOST_WRITE
 from autosched.schedule.tensors import TensorInfo
 
 
 def _run_host(call: Call) -> Tensor:
+    return _write(_computed(call, torch.float32), call)
+
+
+def _run_host_output(call: Call) -> torch.Tensor:
+    """Return what the caller gets as it is: it was never on the device."""
+    return _computed(call, getattr(torch, call.op(HostOutput).dtype))
+
+
+def _computed(call: Call, dtype: torch.dtype) -> torch.Tensor:
     call.config_of(FixedConfig)
     op, context = call.op(HostOp), call.context
     shapes = [context.network.by_name[name].shape for name in call.layer.inputs]
@@ -27,12 +36,9 @@ def _run_host(call: Call) -> Tensor:
         for tensor, shape in zip(call.inputs, shapes, strict=True)
     ]
     # Without the values that a card would have computed, an operator may find no result at all.
-    result = (
-        run_on_host(op, sources, context.network.weights.get(call.layer.name))
-        if context.runs_host_layers
-        else torch.zeros(call.layer.shape)
-    )
-    return _write(result, call)
+    if not context.runs_host_layers:
+        return torch.zeros(call.layer.shape, dtype=dtype)
+    return run_on_host(op, sources, context.network.weights.get(call.layer.name))
 
 
 def _read(tensor: Tensor, shape: tuple[int, ...], board: Board) -> torch.Tensor:
@@ -69,4 +75,7 @@ def _note(code: str, tensor: Tensor, board: Board) -> None:
     ttnn._ttnn.graph.track_function_end()
 
 
-CALLS: Mapping[type, Callable[[Call], Tensor]] = {HostOp: _run_host}
+CALLS: Mapping[type, Callable[[Call], Tensor]] = {
+    HostOp: _run_host,
+    HostOutput: _run_host_output,
+}

@@ -34,9 +34,15 @@ from autosched.device.ttnn.graph_capture import (
     peak_l1_bytes,
     read_device_ops,
 )
-from autosched.device.ttnn.runner import LayerFailedError, Runner, check_grid, run_layer
+from autosched.device.ttnn.runner import (
+    LayerFailedError,
+    Runner,
+    check_grid,
+    left_by,
+    run_layer,
+)
 from autosched.device.ttnn.timing import profiled, traced_us, wall_us
-from autosched.device.ttnn.ttnn_types import DATA_TYPES, PAGE_LAYOUTS, layout_of, memory_config
+from autosched.device.ttnn.ttnn_types import DATA_TYPES, PAGE_LAYOUTS, memory_config
 from autosched.errors import AutoschedError, BoardError, DeviceError
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Input, LayerOp
@@ -241,7 +247,7 @@ class LocalDevice:
             tensors += self._allocated(shapes, layouts)
             with _capture() as graph:
                 output = call(tensors)
-            output_layout = layout_of(output)
+            output_layout = left_by(output)
             del output
             tensors.clear()
             buffers = (

@@ -34,11 +34,11 @@ from autosched.errors import AutoschedError, BoardError, ScheduleError
 from autosched.network.graph import Layer, Network, in_execution_order
 from autosched.network.left_layouts import is_image
 from autosched.network.legal_values import config_type, layer_faults
-from autosched.network.operators import Input, Output
+from autosched.network.operators import HostOutput, Input, Output
 from autosched.schedule.configurations import EltwiseConfig, FixedConfig, LayerConfig
 from autosched.schedule.outcomes import Rejection
 from autosched.schedule.schedule import Schedule
-from autosched.schedule.tensors import Edge, TensorLayout, move_label
+from autosched.schedule.tensors import DRAM_TILE, Edge, TensorLayout, move_label
 
 _FAMILIES = (
     convolutions,
@@ -109,8 +109,25 @@ def checked(layer: Layer, config: LayerConfig) -> LayerConfig:
 
 
 def is_handed_back(layer: Layer) -> bool:
-    """Return whether a layer's output is an image in PyTorch's order, as none else is."""
-    return isinstance(layer.op, Output) and is_image(layer.shape)
+    """Return whether a layer's output is in PyTorch's order, as none else is.
+
+    That are images handed back, and what the host makes for the caller.
+    """
+    on_host = isinstance(layer.op, HostOutput)
+    return on_host or (isinstance(layer.op, Output) and is_image(layer.shape))
+
+
+def left_by(output: Tensor) -> TensorLayout:
+    """Return where a layer left its output; of what stays on the host nothing is said."""
+    return DRAM_TILE if isinstance(output, torch.Tensor) else layout_of(output)
+
+
+def handed_over(output: Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """Return an output as PyTorch has it; what the host made is that already."""
+    if isinstance(output, torch.Tensor):
+        return output
+    values: torch.Tensor = ttnn.to_torch(output).float().reshape(tuple(shape))
+    return values
 
 
 def check_grid(device: Any, board: Board) -> None:
@@ -166,13 +183,13 @@ class Runner:
             self._moves.setdefault(edge.consumer, []).append((edge.producer, target))
 
     def __call__(self, *inputs: torch.Tensor) -> list[torch.Tensor]:
-        """Upload the inputs, run once, and return the outputs as float32 tensors on the host."""
+        """Upload the inputs, run once, and return the outputs on the host.
+
+        They are float32, and what host layers make for the caller of its own type.
+        """
         outputs = self.forward(self.upload(inputs))
         shapes = [layer.shape for layer in self.network if isinstance(layer.op, Output)]
-        return [
-            ttnn.to_torch(tensor).float().reshape(shape)
-            for tensor, shape in zip(outputs, shapes, strict=True)
-        ]
+        return [handed_over(tensor, shape) for tensor, shape in zip(outputs, shapes, strict=True)]
 
     def upload(self, inputs: Sequence[torch.Tensor]) -> list[Tensor]:
         """Put input tensors, in PyTorch's order of elements, into DRAM as bfloat16 rows."""
@@ -195,6 +212,7 @@ class Runner:
     ) -> list[Tensor]:
         """Run once on tensors that :meth:`upload` returned, and return the outputs on the device.
 
+        What host layers make for the caller is on the host.
         ``mark`` is called with the name of every layer and reshard before it runs; ``layouts``
         receives the effective output layout of every layer; ``watch`` is handed its output.
 
@@ -222,7 +240,7 @@ class Runner:
             )
             arguments.clear()
             if layouts is not None:
-                layouts[layer.name] = layout_of(tensors[layer.name])
+                layouts[layer.name] = left_by(tensors[layer.name])
             watch(layer, tensors[layer.name])
             for name in set(layer.inputs):
                 if self._ordered.last_uses[name] == layer.name:

@@ -5,9 +5,10 @@ heads dominated by their biases hide what is lost on the way to them.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,8 +23,8 @@ from autosched.network.capture.exporting import export_program
 from autosched.network.capture.program_capture import CapturedProgram, capture_program
 from autosched.network.graph import Layer, Network
 from autosched.network.multiplications import multiplications
-from autosched.network.operators import Input, Output
-from autosched.network.reference import evaluate_layer, evaluate_network
+from autosched.network.operators import HostOp, Input, Output
+from autosched.network.reference import evaluate_layer, evaluate_network, evaluate_output
 from autosched.user_code import is_of_the_user, process_kept
 
 LIMIT = 1e-3
@@ -33,6 +34,9 @@ _SEED = 0
 _MOST_MULTIPLICATIONS = 400e9
 _MOST_FOR_DRAWN = 150e9
 _ROUNDING = 1e-5
+# So often the rounding of what a host layer reads is drawn; so many may be ties all the same.
+_TREMORS = 8
+_MOST_APART = 0.01
 # Below it float32 has fewer digits: PyTorch's convolutions may take such values for zero.
 _SMALLEST = torch.finfo(torch.float32).tiny
 # A tensor whose values lie closer together than this, relative to them, is all rounding.
@@ -162,10 +166,15 @@ def _worst(found: Sequence[torch.Tensor], truth: Sequence[torch.Tensor]) -> floa
 def difference(found: torch.Tensor, truth: torch.Tensor) -> float:
     """Return the largest difference of two tensors, as a share of how far the truth spreads.
 
-    Infinite where their shapes or their infinite values differ.
+    Infinite where their shapes, their types or their infinite values differ, or any of their
+    indices or masks.
     """
-    if found.shape != truth.shape:
+    if (found.shape, found.dtype) != (truth.shape, truth.dtype):
         return float("inf")
+    if truth.is_complex():
+        found, truth = torch.view_as_real(found), torch.view_as_real(truth)
+    if not truth.is_floating_point():
+        return 0.0 if torch.equal(found, truth) else float("inf")
     finite = truth.isfinite()
     if not torch.equal(finite, found.isfinite()):
         return float("inf")
@@ -209,22 +218,64 @@ def _first_that_differs(
         if isinstance(layer.op, Input):
             values[layer.name] = waiting.pop(0)
             continue
+        made_by = partial(_evaluated, network, layer)
+        ours = made_by(sources)
         if isinstance(layer.op, Output):
-            ours, own = sources[0], expected.pop(0) if expected else None
+            own = expected.pop(0) if expected else None
         else:
-            ours = evaluate_layer(layer, sources, network.weights.get(layer.name))
             own = made.get(layer.name)
         if own is not None and _differs(ours, own, sources):
-            return layer
+            is_rounding = isinstance(layer.op, HostOp) and _is_rounding(ours, own, made_by, sources)
+            if not is_rounding:
+                return layer
         values[layer.name] = ours if own is None else own
     return network.layers[-1] if expected else None
+
+
+def _evaluated(network: Network, layer: Layer, sources: Sequence[torch.Tensor]) -> torch.Tensor:
+    evaluate = evaluate_output if isinstance(layer.op, Output) else evaluate_layer
+    with torch.no_grad():
+        return evaluate(layer, sources, network.weights.get(layer.name))
+
+
+def _is_rounding(
+    ours: torch.Tensor,
+    truth: torch.Tensor,
+    made_by: Callable[[Sequence[torch.Tensor]], torch.Tensor],
+    sources: Sequence[torch.Tensor],
+) -> bool:
+    """Whether a host layer's result differs only where rounding of what it reads decides it.
+
+    Of near ties, an index may turn over at the least change of a value.
+    """
+    if (ours.shape, ours.dtype) != (truth.shape, truth.dtype):
+        return False
+    generator = torch.Generator().manual_seed(_SEED)
+    apart = _apart(ours, truth)
+    for _ in range(_TREMORS):
+        apart &= ~_apart(made_by([_trembled(item, generator) for item in sources]), ours)
+    return int(apart.sum()) <= _MOST_APART * apart.numel()
+
+
+def _apart(values: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Return which elements are others, but for a share of the largest."""
+    if not truth.is_floating_point():
+        return values != truth
+    size = float(truth[truth.isfinite()].abs().max()) if truth.isfinite().any() else 0.0
+    return ~torch.isclose(values, truth, rtol=0.0, atol=LIMIT * size, equal_nan=True)
+
+
+def _trembled(values: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Return values moved by some of their rounding."""
+    size = float(values.abs().max()) if values.numel() else 0.0
+    return values + _ROUNDING * size * torch.randn(values.shape, generator=generator)
 
 
 def _differs(ours: torch.Tensor, truth: torch.Tensor, sources: Sequence[torch.Tensor]) -> bool:
     """Whether a layer makes something else of its inputs; values that cancel out are rounding."""
     if difference(ours, truth) <= LIMIT:
         return False
-    if ours.shape != truth.shape:
+    if (ours.shape, ours.dtype) != (truth.shape, truth.dtype) or not truth.is_floating_point():
         return True
     size = max((float(item.abs().max()) for item in sources if item.numel()), default=0.0)
     # Whatever is not finite is no rounding.

@@ -32,7 +32,9 @@ from autosched.network.rules.host import (
     NO_SOURCE,
     draws_at_random,
     fits_device,
+    host_output,
     on_host,
+    stays_on_host,
     why_not_on_host,
 )
 from autosched.network.rules.rulebook import (
@@ -101,7 +103,7 @@ def lower(
     for node in list(program.graph.nodes):
         if node.op == "call_function" and node in needed and not node._erased:
             _lower_node(lowering, rules, node, allow_host)
-    _add_outputs(lowering)
+    _add_outputs(lowering, allow_host)
     _refuse_memory(lowering)
     _refuse_host_only(lowering)
     return lowering
@@ -332,8 +334,8 @@ def _refuse(lowering: Lowering, node: Node, reason: str, allow_host: bool) -> st
     """Let the host run a node, or record why it cannot be lowered."""
     obstacle = why_not_on_host(lowering, node)
     if not allow_host and not obstacle and _is_returned_alone(node):
-        obstacle = "the caller gets torch.float32 alone"
-        reason = f"{reason}; return its input, and call {operator_name(node)} on that"
+        called = node.all_input_nodes[0] if operator_name(node) == GETITEM else node
+        reason = f"{reason}; return its input, and call {operator_name(called)} on that"
     if allow_host and not obstacle:
         return on_host(lowering, node, reason)
     key = lowering.add(node, Unknown(), [])
@@ -345,27 +347,42 @@ def _refuse(lowering: Lowering, node: Node, reason: str, allow_host: bool) -> st
     return key
 
 
-def _add_outputs(lowering: Lowering) -> None:
+def _add_outputs(lowering: Lowering, allow_host: bool) -> None:
     for index, value in enumerate(results(lowering.program)):
-        if value is None:
-            continue
-        draft = Draft(f"output.{index}", "output", Output(), [], (), SourcePlace())
-        reason = _why_no_output(lowering, value)
-        if not reason:
-            source = lowering.draft(value)
-            draft.inputs, draft.shape = [source.key], source.shape
-        lowering.graph.add(draft)
-        if reason:
-            lowering.graph.refuse(draft, "return", f"result {index} is {reason}")
+        if value is not None:
+            _add_output(lowering, f"output.{index}", value, allow_host)
 
 
-def _why_no_output(lowering: Lowering, value: Any) -> str:
+def _add_output(lowering: Lowering, key: str, value: Any, allow_host: bool) -> None:
+    draft = Draft(key, "output", Output(), [], (), SourcePlace())
     if not isinstance(value, Node) or value not in lowering.views:
         what = "a constant tensor" if isinstance(value, Node) else repr(value)
-        return f"{what}, whatever the input; do not return it"
+        _refuse_output(lowering, draft, f"{what}, whatever the input; do not return it")
+    elif allow_host and stays_on_host(lowering, value):
+        lowering.graph.add(host_output(lowering, value, key))
+    elif reason := _why_no_output(lowering, value):
+        _refuse_output(lowering, draft, reason, for_host=True)
+    else:
+        source = lowering.draft(value)
+        draft.inputs, draft.shape = [source.key], source.shape
+        lowering.graph.add(draft)
+
+
+def _refuse_output(
+    lowering: Lowering, draft: Draft, reason: str, *, for_host: bool = False
+) -> None:
+    lowering.graph.add(draft)
+    reason = f"result {draft.key.partition('.')[2]} is {reason}"
+    lowering.graph.refuse(draft, "return", reason, for_host=for_host)
+
+
+def _why_no_output(lowering: Lowering, value: Node) -> str:
+    """Why the device cannot hand back what it makes; the host could."""
+    if isinstance(lowering.base(lowering.views[value]).op, Unknown):
+        return ""
     if value.meta["val"].dtype == torch.bool:
         return "a mask; return it as numbers (mask.float())"
-    if shape_of(value) == () and not isinstance(lowering.base(lowering.views[value]).op, HostOp):
+    if shape_of(value) == ():
         return "a single number, of shape (); keep its dimensions (keepdim=True)"
     return ""
 
@@ -384,13 +401,13 @@ def _refuse_memory(lowering: Lowering) -> None:
 
 
 def _refuse_host_only(lowering: Lowering) -> None:
-    """Refuse results of host layers that the device, or the caller, would have to take."""
+    """Refuse results of host layers that the device would have to take."""
     graph = lowering.graph
     for key, what in lowering.host_only.items():
         draft = graph.drafts[key]
         if graph.users(key) and isinstance(draft.op, HostOp):
             reason = (
                 f"its result is {what}; only torch.float32 of one dimension or more goes to the "
-                "device, and from there to the caller. Return its input, and call it on that"
+                "device. Return its input, and call it on that"
             )
             graph.refuse(draft, draft.op.steps[-1].operator, reason)

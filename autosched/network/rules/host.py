@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch.fx import Node
 
-from autosched.network.draft_graph import Draft
+from autosched.network.draft_graph import Draft, Unknown
 from autosched.network.graph import Weights
 from autosched.network.host_ops import NotPlainError, to_json
-from autosched.network.operators import GETITEM, HostOp, HostStep, HostView
+from autosched.network.operators import GETITEM, HostOp, HostOutput, HostStep, HostView
 from autosched.network.rules.rulebook import Lowering, operator_name, shape_of
 from autosched.network.rules.views import View
+from autosched.network.source_places import source_place_of
 
 NO_SOURCE = (
     "it reads nothing that the network computes: it draws at random, or changes a parameter or "
@@ -66,6 +67,34 @@ def on_host(lowering: Lowering, node: Node, reason: str) -> str:
     return key
 
 
+def stays_on_host(lowering: Lowering, node: Node) -> bool:
+    """Return whether what a node makes is for the caller alone, and of no use to the device."""
+    base = lowering.base(lowering.views[node])
+    if isinstance(base.op, HostOp):
+        return base.key in lowering.host_only or not lowering.graph.users(base.key)
+    return not fits_device(node) and not isinstance(base.op, Unknown)
+
+
+def host_output(lowering: Lowering, node: Node, key: str) -> Draft:
+    """Return the output that hands a node's result to the caller without the device.
+
+    What the device makes of other types, such as a mask of ones and zeros, is only put in them.
+    """
+    program = _Program(lowering)
+    base = lowering.base(lowering.views[node])
+    if isinstance(base.op, HostOp):
+        program.end_with(node)
+        name, place, reasons = base.name, base.place, tuple(dict.fromkeys(program.reasons))
+    else:
+        program.cast(node)
+        place = source_place_of(node)
+        name = place.name(operator_name(node))
+        reasons = ((operator_name(node), f"the caller gets {_result_words(node)}"),)
+    dtype = str(node.meta["val"].dtype).removeprefix("torch.")
+    op = HostOutput(tuple(program.steps), tuple(program.views), dtype)
+    return Draft(key, name, op, program.inputs, shape_of(node), place, program.weights, reasons)
+
+
 def fits_device(node: Node) -> bool:
     """Return whether a node's result can be uploaded: float32 of one dimension or more."""
     value = node.meta.get("val")
@@ -102,10 +131,28 @@ class _Program:
 
     def append(self, node: Node) -> int:
         """Append the step of a node, after all that it needs of other host layers."""
-        operator = GETITEM if operator_name(node) == GETITEM else str(node.target)
+        if operator_name(node) == GETITEM:
+            source, place = node.args
+            return self._step(GETITEM, [[self._results(source), place], {}])
+        operator = str(node.target)
         positional = to_json(list(node.args), self._refer)
         by_name = {name: to_json(value, self._refer) for name, value in node.kwargs.items()}
         return self._step(operator, [positional, by_name])
+
+    def _results(self, node: Any) -> dict[str, Any]:
+        """Refer to all results of a node; a layer of it on the device makes one of them alone."""
+        is_on_host = isinstance(self._lowering.base(self._lowering.views[node]).op, HostOp)
+        return self._refer(node) if is_on_host else {"step": self.append(node)}
+
+    def end_with(self, node: Node) -> None:
+        """Append the steps that make a node's result, which is a host layer's or a view of one."""
+        place = self._refer(node)["step"]
+        del self.steps[place + 1 :]
+
+    def cast(self, node: Node) -> None:
+        """Append the step that gives a node's result its own shape and type."""
+        dtype = str(node.meta["val"].dtype).removeprefix("torch.")
+        self._step("aten._to_copy.default", [[self._refer(node)], {"dtype": {"dtype": dtype}}])
 
     def _step(self, operator: str, arguments: Any) -> int:
         step = HostStep(operator, json.dumps(arguments, sort_keys=True, separators=(",", ":")))

@@ -55,3 +55,13 @@ def test_what_is_wrong_is_named_by_its_layer(
     assert faults[fault]["concordance"] < 0.9
     if faults[fault]["pcc"] > -1.0:  # what is not finite goes on from layer to layer
         assert faults[fault]["others"] > 0.99
+
+
+def test_indices_are_judged_by_what_they_are_made_of(faults: dict[str, Any]) -> None:
+    pcc, equal = faults["whole numbers"]["output"]
+    assert pcc > 0.99
+    assert equal is None
+    for name in ("argmax", "gt_2"):
+        assert faults["whole numbers"][name][0] == pytest.approx(pcc)
+        assert 0.9 < faults["whole numbers"][name][1] < 1.0
+    assert faults["whole numbers"]["mean_2"][1] is None

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,10 +14,19 @@ from autosched.device.ttnn.graph_capture import read_transfer, transfer_name
 from autosched.device.worker import WorkerDevice
 from autosched.network.capture.capture import capture
 from autosched.network.graph import Network
-from autosched.network.operators import HostOp
-from autosched.schedule.configurations import HOST_METHOD, FixedConfig
+from autosched.network.operators import HostOp, HostOutput, HostStep, HostView
+from autosched.schedule.configurations import HOST_METHOD, HOST_OUTPUT_METHOD, FixedConfig
 from autosched.schedule.outcomes import HOST_READ, HOST_WRITE, ProbeOutcome, RunOutcome
-from autosched.schedule.tensors import DRAM_TILE, DataType, PageLayout, TensorInfo, TensorLayout
+from autosched.schedule.tensors import (
+    DRAM_TILE,
+    CoreRange,
+    DataType,
+    Memory,
+    PageLayout,
+    ShardLayout,
+    TensorInfo,
+    TensorLayout,
+)
 from autosched.space.formats import Formats, default_schedule
 from tests.device.conftest import child_options
 from tests.examples.networks import BOARD
@@ -34,6 +44,22 @@ class Cosine(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = self.after(self.before(x).cos().logcumsumexp(2))
         return y
+
+
+class Classes(nn.Module):
+    """Numbers of each pixel's classes, and what one makes of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(32, 8, 1)
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        y = self.conv(x)
+        return {"y": y, "class": y.argmax(1), "mask": y > 0, "mean": y.mean()}
+
+
+def classes_network() -> Network:
+    return capture(Classes().eval(), (torch.zeros(1, 32, 16, 16),), "classes", allow_host=True)
 
 
 def cosine_network() -> Network:
@@ -61,8 +87,7 @@ def test_it_is_probed_alone_and_nothing_is_computed(worker: WorkerDevice) -> Non
 
     class Inverse(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            inverse: torch.Tensor = torch.linalg.inv(x)
-            return inverse
+            return torch.linalg.inv(x).relu()
 
     inverse = capture(Inverse().eval(), (torch.eye(32)[None, None],), "inverse", allow_host=True)
     (layer,) = inverse.host_layers
@@ -78,6 +103,23 @@ def test_it_is_probed_alone_and_nothing_is_computed(worker: WorkerDevice) -> Non
         assert (outcome.output_layout, outcome.peak_l1_bytes) == (DRAM_TILE, 0)
 
 
+def test_what_the_caller_alone_gets_is_downloaded_and_nothing_else(worker: WorkerDevice) -> None:
+    shape = (1, 64, 16, 16)
+    view = HostView(shape, (0, 1, 2, 3), shape)
+    op = HostOutput((HostStep("aten.argmax.default", '[[{"input":0},1],{}]'),), (view,), "int64")
+    config = FixedConfig(method=HOST_OUTPUT_METHOD)
+    (core,) = grid = (CoreRange(0, 0, 7, 0),)
+    shards = replace(
+        BFLOAT8, memory=Memory.L1, sharding=ShardLayout.HEIGHT, grid=grid, shard_shape=(32, 64)
+    )
+    assert core.cores * 32 == 256
+    for source in (DRAM_TILE, shards):
+        outcome = worker.probe(ProbeRequest(op, (shape,), (1, 16, 16), config, (source,)))
+        assert isinstance(outcome, ProbeOutcome), outcome
+        assert [op.code for op in outcome.ops] == [HOST_READ]
+        assert outcome.ops[0].inputs == (TensorInfo((1, 1, 256, 64), source),)
+
+
 def test_the_runner_computes(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.device.host_run"],
@@ -88,7 +130,15 @@ def test_the_runner_computes(tmp_path: Path) -> None:
         **child_options(tmp_path),
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert json.loads(done.stdout.splitlines()[-1]) == [1, 32, 16, 16]
+    assert json.loads(done.stdout.splitlines()[-1]) == {
+        "cosine": [["torch.float32", [1, 32, 16, 16]]],
+        "classes": [
+            ["torch.float32", [1, 8, 16, 16]],
+            ["torch.int64", [1, 16, 16]],
+            ["torch.bool", [1, 8, 16, 16]],
+            ["torch.float32", []],
+        ],
+    }
 
 
 def test_a_transfer_reads_back_as_an_op() -> None:

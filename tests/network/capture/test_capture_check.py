@@ -19,7 +19,8 @@ from autosched.network.capture.capture_check import (
 )
 from autosched.network.capture.program_capture import CapturedProgram, capture_program
 from autosched.network.graph import Layer
-from autosched.network.operators import Attention, Conv2d
+from autosched.network.operators import Attention, Conv2d, HostOutput
+from autosched.network.reference import evaluate_network
 from tests.network.modules import Function
 
 IMAGE = (1, 8, 8, 8)
@@ -211,3 +212,47 @@ def test_differences_are_shares_of_the_spread(
 
 def test_values_without_digits_are_rounding():
     assert difference(torch.tensor([0.0, 0.0]), torch.tensor([3e-40, -2e-41])) == 0
+
+
+class Twins(nn.Module):
+    """Channels of a convolution and a batch norm that are the same but for rounding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(8, 6, 3, bias=False)
+        self.norm = nn.BatchNorm2d(6)
+        with torch.no_grad():
+            scales = torch.tensor([1.0, 3.0, 7.0, 11.0, 13.0, 17.0])
+            self.conv.weight.copy_(self.conv.weight[:1] * scales[:, None, None, None])
+            self.norm.weight.copy_(1.0 / scales)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.norm(self.conv(images)).argmax(1)
+
+
+def test_indices_of_ties_that_rounding_decides_are_no_fault() -> None:
+    module, image = Twins().eval(), torch.randn(1, 8, 34, 34)
+    captured = capture_unchecked(module, (image,), allow_host=True)
+    (found,) = evaluate_network(captured.network, [image])
+    assert not torch.equal(found, module(image))
+    assert check_capture(module, (image,), captured, allow_host=True).difference == float("inf")
+
+
+def test_wrong_indices_are_refused_by_their_layer() -> None:
+    class Classes(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.argmax(1)
+
+    def of_rows(layer: Layer) -> Layer:
+        if not isinstance(layer.op, HostOutput):
+            return layer
+        (step,) = layer.op.steps
+        return replace(layer, op=replace(layer.op, steps=(replace(step, arguments=OF_ROWS),)))
+
+    module, image = Classes().eval(), torch.randn(IMAGE)
+    captured = capture_unchecked(module, (image,), allow_host=True)
+    with pytest.raises(WrongCaptureError, match=r"argmax \(HostOutput\)"):
+        check_capture(module, (image,), changed(captured, of_rows), allow_host=True)
+
+
+OF_ROWS = '[[{"input":0},2],{}]'

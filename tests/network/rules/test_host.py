@@ -5,11 +5,13 @@ import json
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
+from torch.utils._pytree import tree_leaves
 
 from autosched.errors import UnsupportedOperatorError
 from autosched.network.capture.capture import capture
 from autosched.network.graph import moved_bytes, operators
-from autosched.network.operators import HostOp, Permute, Reshape
+from autosched.network.operators import HostOp, HostOutput, Output, Permute, Reshape
 from autosched.network.reference import evaluate_network
 
 IMAGE = (2, 4, 6, 6)
@@ -142,9 +144,6 @@ def test_the_bytes_moved_are_those_of_inputs_and_result():
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
-        (lambda x: x.argmax(1), "torch.int64 of shape (2, 6, 6)"),
-        (torch.fft.fft, "torch.complex64"),
-        (lambda x: x.cumprod(1).prod(), "of shape ()"),
         (lambda x: x + torch.rand_like(x), "draws at random"),
         (lambda x: x[x > 0], "depends on the values"),
         (lambda x: x.bernoulli(), "draws at random"),
@@ -164,6 +163,81 @@ def test_what_the_host_cannot_take_over_is_refused(function, reason):
     message = str(caught.value)
     assert reason in message
     assert "test_host.py:" in message
+
+
+RETURNED = {
+    "indices of pixels": lambda x: x.argmax(1),
+    "a view of indices": lambda x: x.argmax(1).flatten(1)[None],
+    "values and indices": lambda x: x.topk(3, 1),
+    "indices whose values the device has": lambda x: x.max(1),
+    "of a vector": lambda x: (x.mean((2, 3)), x.mean((2, 3)).argmax(1), x.mean((2, 3)).argmax()),
+    "a mask": lambda x: x > 0,
+    "several masks": lambda x: (x > 0) & (x < 1),
+    "whole numbers": lambda x: x.to(torch.int64),
+    "doubles": lambda x: x.double(),
+    "complex": torch.fft.fft2,
+    "a number": lambda x: x.mean(),
+    "indices as numbers": lambda x: x.argmax(1).float(),
+    "floats that no device layer reads": lambda x: x.cumprod(1).permute(0, 2, 3, 1),
+    "a dictionary": lambda x: {"y": x.relu(), "deep": {"i": x.argmax(1), "m": [x > 1, x.sum()]}},
+}
+
+
+class Ends(nn.Module):
+    """A convolution and what is made of it."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.conv, self.function = nn.Conv2d(4, 8, 3, padding=1), function
+
+    def forward(self, x):
+        return self.function(self.conv(x))
+
+
+@pytest.mark.parametrize("function", RETURNED.values(), ids=RETURNED)
+def test_what_no_device_layer_reads_stays_on_the_host_as_it_is(function):
+    module, image = Ends(function).eval(), torch.randn(IMAGE)
+    network = capture(module, (image,), "net", allow_host=True)
+    with torch.no_grad():
+        truth = tree_leaves(module(image))
+    found = evaluate_network(network, [image])
+    for ours, own in zip(found, truth, strict=True):
+        torch.testing.assert_close(ours, own, atol=1e-5, rtol=1e-4)
+    assert all(isinstance(layer.op, HostOutput) for layer in network.host_layers)
+    assert all(moved_bytes(network, layer)[1] == 0 for layer in network.host_layers)
+    outputs = [layer for layer in network if isinstance(layer.op, Output)]
+    for layer, own in zip(outputs, truth, strict=True):
+        assert layer.shape == own.shape
+        if isinstance(layer.op, HostOutput):
+            assert f"torch.{layer.op.dtype}" == str(own.dtype)
+
+
+def test_what_a_device_layer_reads_goes_there_even_if_it_is_returned_too():
+    def function(x):
+        y = x.cumprod(1)
+        return y, F.avg_pool2d(y, 2), x.sort(1)[1]
+
+    module = Ends(function)
+    network = capture(module.eval(), (torch.randn(IMAGE),), "net", allow_host=True)
+    kinds = [type(network.by_name[layer.inputs[0]].op).__name__ for layer in network.layers[-3:]]
+    assert kinds == ["HostOp", "Pool2d", "Conv2d"]
+    assert [type(layer.op) for layer in network.host_layers] == [HostOp, HostOutput]
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda x: x.argmax(1), "return its input, and call argmax on that"),
+        (lambda x: x.max(1), "return its input, and call max on that"),
+        (lambda x: x > 0, "return it as numbers (mask.float())"),
+        (lambda x: x.mean(), "keep its dimensions (keepdim=True)"),
+    ],
+)
+def test_without_leave_the_error_says_both_ways_out(function, words):
+    with pytest.raises(UnsupportedOperatorError) as caught:
+        capture(Ends(function).eval(), (torch.randn(IMAGE),), "net")
+    assert words in str(caught.value)
+    assert "let them run on the host with --allow-host" in str(caught.value)
 
 
 def test_an_operator_that_could_draw_at_random_but_does_not_runs():
