@@ -22,6 +22,7 @@ from autosched.network.operators import (
     GlobalAvgPool2d,
     GroupNorm,
     HostOp,
+    HostOutput,
     HostStep,
     HostView,
     Input,
@@ -42,6 +43,7 @@ from autosched.network.operators import (
 )
 from autosched.schedule.configurations import (
     HOST_METHOD,
+    HOST_OUTPUT_METHOD,
     ComputeConfig,
     Conv2dConfig,
     EltwiseConfig,
@@ -169,6 +171,7 @@ def fixed(
 
 VIEW = HostView((64,), (0,), VECTOR)
 ON_HOST = HostOp((HostStep("aten.relu.default", '[[{"input":0}],{}]'),), (VIEW,))
+FOR_THE_CALLER = HostOutput(ON_HOST.steps, ON_HOST.views, "float32")
 THREE = Conv2d(64, 64, (3, 3), padding=(1, 1, 1, 1))
 MAX = Pool2d("max", (2, 2), (2, 2))
 TWICE = replace(SHARDS, dtype=DataType.BFLOAT16, page=PageLayout.ROW_MAJOR, shard_shape=(128, 64))
@@ -301,6 +304,9 @@ CASES = {
     "reshape": fixed(Reshape(), (ROW,), VECTOR, DRAM_TILE),
     "flattening": fixed(Reshape(), (IMAGE,), (1, 65536), DRAM_TILE),
     "host": fixed(ON_HOST, (VECTOR,), VECTOR, DRAM_TILE, DRAM_TILE, HOST_METHOD),
+    "for the caller": fixed(
+        FOR_THE_CALLER, (VECTOR,), VECTOR, DRAM_TILE, DRAM_TILE, HOST_OUTPUT_METHOD
+    ),
 }
 
 
