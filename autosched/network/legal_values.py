@@ -196,16 +196,9 @@ def _methods(layer: Layer) -> tuple[str, ...]:
 def channels_first_methods(shape: Sequence[int]) -> tuple[str, ...]:
     """Return the ways of handing back an image (N, C, H, W) besides a permutation of its rows.
 
-    Both turn tiles, all pixels at once: several images only where they have one channel, or where
-    tiles end with each image. ttnn's own conversion takes whole tiles of pixels, and a tile's
-    channels at most.
+    Both turn tiles, of all images together. ttnn's own conversion takes a tile's channels at most.
     """
-    batch, channels, height, width = shape
-    together = batch == 1 or channels == 1
-    ends = height * width % TILE == 0
-    found = [TRANSPOSE] if together or ends else []
-    converts = together and batch * height * width % TILE == 0 and channels <= TILE
-    return (*found, CONVERT_TO_CHW) if converts else tuple(found)
+    return (TRANSPOSE, CONVERT_TO_CHW) if shape[1] <= TILE else (TRANSPOSE,)
 
 
 def _is_rows_in_height_shards(layout: TensorLayout) -> bool:

@@ -1,5 +1,6 @@
 """The ttnn calls of a network's inputs, outputs and constants."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -11,7 +12,7 @@ from autosched.network.left_layouts import is_image
 from autosched.network.legal_values import CONVERT_TO_CHW, CONVERT_TO_HWC, TRANSPOSE
 from autosched.network.operators import Constant, Input, Output
 from autosched.schedule.configurations import FixedConfig
-from autosched.schedule.tensors import Memory, PageLayout, ShardLayout, TensorLayout
+from autosched.schedule.tensors import TILE, Memory, PageLayout, ShardLayout, TensorLayout
 
 
 def _run_input(call: Call) -> Tensor:
@@ -76,7 +77,7 @@ def _run_output(call: Call) -> Tensor:
     if not is_image(call.layer.shape):
         return tensor
     if config.method == CONVERT_TO_CHW:
-        shards = ttnn.experimental.convert_to_chw(tensor, dtype=ttnn.bfloat16)
+        shards = ttnn.experimental.convert_to_chw(_in_whole_tiles(tensor), dtype=ttnn.bfloat16)
         return ttnn.to_memory_config(shards, memory_config(config.output))
     image = (
         _turned(tensor, call.layer.shape)
@@ -89,13 +90,42 @@ def _run_output(call: Call) -> Tensor:
 
 
 def _turned(tensor: Tensor, shape: Sequence[int]) -> Tensor:
-    """Return an image in PyTorch's order of elements by turning its tiles."""
+    """Return an image in PyTorch's order of elements by turning its tiles.
+
+    Of several images, where tiles do not end with each, the channels come first.
+    """
     batch, channels, height, width = shape
     pixels = (1, 1, batch * height * width, channels)
-    if batch > 1 and channels > 1:
+    if batch > 1 and channels > 1 and not height * width % TILE:
         pixels = (batch, 1, height * width, channels)
     turned = ttnn.transpose(reshaped(tensor, pixels), -2, -1)
     return ttnn.to_layout(turned, ttnn.ROW_MAJOR_LAYOUT)
+
+
+def _in_whole_tiles(tensor: Tensor) -> Tensor:
+    """Count the rows that fill up the last tile among a tensor's own: nothing runs for it.
+
+    ttnn's conversion takes whole tiles alone; the host drops what is too much.
+    """
+    *images, rows, columns = tensor.shape
+    if not rows % TILE:
+        return tensor
+    whole = -(-rows // TILE) * TILE
+    padded = tensor.padded_shape[-1]
+    return ttnn.reshape(tensor, (*images, whole, columns), (*images, whole, padded))
+
+
+def channels_first(values: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """Return an image that was handed back as PyTorch has it, of ``shape`` (N, C, H, W).
+
+    Where all images were turned together, a channel's pixels of one follow those of the other, and
+    some may fill up the last tile.
+    """
+    batch, channels, height, width = shape
+    if values.shape[0] == batch and values.numel() == math.prod(shape):
+        return values.reshape(batch, channels, height, width)
+    rows = values.reshape(channels, -1)[:, : batch * height * width]
+    return rows.reshape(channels, batch, height, width).transpose(0, 1).contiguous()
 
 
 CALLS: Mapping[type, Callable[[Call], Tensor]] = {

@@ -126,8 +126,10 @@ def handed_over(output: Tensor, shape: Sequence[int]) -> torch.Tensor:
     """Return an output as PyTorch has it; what the host made is that already."""
     if isinstance(output, torch.Tensor):
         return output
-    values: torch.Tensor = ttnn.to_torch(output).float().reshape(tuple(shape))
-    return values
+    values: torch.Tensor = ttnn.to_torch(output).float()
+    if is_image(shape):
+        return inputs_outputs.channels_first(values, shape)
+    return values.reshape(tuple(shape))
 
 
 def check_grid(device: Any, board: Board) -> None:

@@ -23,19 +23,27 @@ def test_the_last_core_may_have_fewer_pixels_of_an_image(worker: WorkerDevice) -
     assert outcome.ops[-1].outputs[0].shape == (1, 1, 227 * 227, 8)
 
 
-@pytest.mark.parametrize(("cores", "rows"), [(36, 128), (29, 160)])
+@pytest.mark.parametrize(
+    ("shape", "cores", "rows", "columns"),
+    [
+        ((1, 2, 64, 72), 36, 128, 4608),
+        ((1, 2, 64, 72), 29, 160, 4608),
+        ((1, 16, 67, 67), 36, 128, 4512),
+        ((3, 2, 37, 41), 36, 128, 4576),
+    ],
+)
 def test_shards_of_a_map_are_turned_where_they_lie(
-    worker: WorkerDevice, cores: int, rows: int
+    worker: WorkerDevice, shape: tuple[int, ...], cores: int, rows: int, columns: int
 ) -> None:
-    """Of 64 x 72 pixels the last of 29 cores has fewer than the others."""
-    shape, config = (1, 2, 64, 72), FixedConfig(method="convert_to_chw")
+    """The last core may have fewer pixels than the others, and the last tile some of nobody's."""
+    config = FixedConfig(method="convert_to_chw")
     grid = (CoreRange(0, 0, 7, cores // 8 - 1), CoreRange(0, cores // 8, cores % 8 - 1, cores // 8))
     taken = TensorLayout(
         Memory.L1, ShardLayout.HEIGHT, ROWS.dtype, PageLayout.TILE, grid, (rows, 32)
     )
     outcome = worker.probe(ProbeRequest(Output(), (shape,), shape, config, (taken,)))
     assert isinstance(outcome, ProbeOutcome), outcome
-    assert outcome.ops[-1].outputs[0].shape == (1, 1, 2, 64 * 72)
+    assert outcome.ops[-1].outputs[0].shape == (1, 1, shape[1], columns)
     assert [op.code.removesuffix("DeviceOperation") for op in outcome.ops] == [
         "ConvertToCHW",
         "ShardedToInterleaved",

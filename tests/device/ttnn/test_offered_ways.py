@@ -65,15 +65,15 @@ def images(batch: int, height: int = 32, width: int = 32) -> Network:
     return with_weights(Network(f"images{batch}x{height}x{width}", layers))
 
 
-def class_map() -> Network:
-    """Two channels of pixels, few enough to be turned at once."""
-    shape, conv = (1, 2, 32, 32), Conv2d(3, 2, (3, 3), padding=(1, 1, 1, 1))
+def class_map(batch: int, height: int, width: int, classes: int = 2) -> Network:
+    """Channels of pixels, of which ttnn turns up to 32 where they lie."""
+    shape, conv = (batch, classes, height, width), Conv2d(3, classes, (3, 3), padding=(1, 1, 1, 1))
     layers = (
-        Layer("x", Input(), (), (1, 3, 32, 32)),
+        Layer("x", Input(), (), (batch, 3, height, width)),
         Layer("conv", conv, ("x",), shape),
         Layer("y", Output(), ("conv",), shape),
     )
-    return with_weights(Network("class_map", layers))
+    return with_weights(Network(f"{classes}classes{batch}x{height}x{width}", layers))
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,8 @@ def chosen_ways(joint: JointProblem) -> Iterator[Way]:
                     joint.spills,
                     BOARD,
                 )
-                yield Way(f"{way}, batch {joint.network.batch}", joint.network, solved(forced))
+                of = f"batch {joint.network.batch}, {joint.network.name}"
+                yield Way(f"{way}, {of}", joint.network, solved(forced))
 
 
 def solved(joint: JointProblem) -> Schedule:
@@ -155,7 +156,8 @@ def executed_in(place: Path) -> dict[str, Any]:
     with ExitStack() as devices:
         mock = devices.enter_context(WorkerDevice(BOARD))
         ways = list(sliced_ways())
-        for network in (images(1), images(2), class_map()):
+        maps = [class_map(*sides) for sides in ((1, 32, 32), (1, 31, 33), (2, 31, 33))]
+        for network in (images(1), images(2), *maps, class_map(2, 31, 33, 40)):
             ways += chosen_ways(joint_of(network, mock, place))
         runnable = []
         for way in ways:
@@ -209,6 +211,9 @@ def test_each_way_is_right(ways: dict[str, Any]):
         "folded stem",
         "host layer",
         "batch 2",
+        "output by transpose from dram interleaved tile, batch 2, 40classes2x31x33",
+        "output by convert_to_chw from l1 height tile, batch 1, 2classes1x31x33",
+        "output by convert_to_chw from l1 height tile, batch 2, 2classes2x31x33",
     ],
 )
 def test_there_is_one_of(ways: dict[str, Any], words: str):
