@@ -136,8 +136,9 @@ class FixedConfig:
     result stays there, for the caller, and ``output`` says nothing. ``compute`` is of a product,
     softmax or norm; None leaves it to ttnn.
 
-    Several images that are turned together lie side by side: a channel's pixels of one follow those
-    of the other, and some may fill up the last tile. It takes the host no more than a view.
+    Several images that are converted together, in or out, lie side by side: a channel's pixels of
+    one follow those of the other, and some may fill up the last tile. It takes the host a view of
+    them. They come in so where the cores of ``output`` have no equal parts of each image.
     """
 
     output: TensorLayout = DRAM_TILE

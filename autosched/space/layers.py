@@ -165,8 +165,8 @@ def _input_options(layer: Layer, wanted: Sequence[TensorLayout]) -> list[Option]
     """Return the ways from PyTorch's order of elements to ttnn's.
 
     A permutation in DRAM always works. Height shards of channel rows can be made at once: on the
-    cores that the next layer wants, or on the most of them that divide an image; of a single image
-    also in whole tiles of pixels, of which the last core has what is left.
+    cores that the next layer wants, or on the most of them that divide an image; or, of all images
+    side by side, in whole tiles of pixels, of which the last core has what is left.
     """
     row_major = TensorLayout(page=PageLayout.ROW_MAJOR)
     if not is_image(layer.shape):
@@ -179,9 +179,8 @@ def _input_options(layer: Layer, wanted: Sequence[TensorLayout]) -> list[Option]
         if layout.page is PageLayout.ROW_MAJOR and layout.sharding is ShardLayout.HEIGHT
     ]
     pixels = height * width
-    shards = _distinct(_even_shards(layout, batch, pixels) for layout in rows)
-    if batch == 1:
-        shards = _distinct([*shards, *(_shards_of_tiles(layout, pixels) for layout in rows)])
+    even = (_even_shards(layout, batch, pixels) for layout in rows)
+    shards = _distinct([*even, *(_shards_of_tiles(layout, batch * pixels) for layout in rows)])
     return found + [
         Option(FixedConfig(output=target, method="convert_to_hwc"), (row_major,))
         for target in shards
@@ -197,7 +196,7 @@ def _even_shards(wanted: TensorLayout, batch: int, pixels: int) -> TensorLayout:
 
 
 def _shards_of_tiles(wanted: TensorLayout, pixels: int) -> TensorLayout:
-    """Return height shards of one image in whole tiles of pixels, on at most the wanted cores."""
+    """Return height shards of whole tiles of pixels, on at most the wanted cores."""
     rows = -(-pixels // (TILE * wanted.cores)) * TILE
     return _on_cores(wanted, -(-pixels // rows), rows)
 

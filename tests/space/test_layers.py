@@ -143,15 +143,15 @@ def test_an_input_is_permuted_or_made_in_the_rows_that_are_wanted() -> None:
     ]
 
 
-@pytest.mark.parametrize(("batch", "sizes"), [(1, [(25, 9), (32, 8)]), (2, [(25, 9)])])
-def test_one_image_of_odd_sides_is_made_in_tiles_of_pixels(
+@pytest.mark.parametrize(("batch", "sizes"), [(1, [(25, 9), (32, 8)]), (2, [(50, 9), (64, 8)])])
+def test_images_of_odd_sides_are_made_in_tiles_of_pixels(
     batch: int, sizes: list[tuple[int, int]]
 ) -> None:
     """Of 225 pixels ten cores would have a broken number each, and none divides them in tiles."""
     wanted = replace(ROWS_OF_HEIGHTS, grid=(CoreRange(0, 0, 4, 1),), shard_shape=(23, 8))
     found = options_alone(Layer("x", Input(), (), (batch, 3, 15, 15)), wanted=[wanted])
     shards = [option.config.output for option in found[1:]]
-    rows = [layout.shard_shape[0] // batch for layout in shards if layout.shard_shape is not None]
+    rows = [layout.shard_shape[0] for layout in shards if layout.shard_shape is not None]
     assert list(zip(rows, [layout.cores for layout in shards], strict=True)) == sizes
 
 

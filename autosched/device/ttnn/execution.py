@@ -13,7 +13,7 @@ import ttnn
 from autosched.budget import UNLIMITED, Budget
 from autosched.device.interface import LayerTest, ProbeRequest, check_time
 from autosched.device.rejections import classify
-from autosched.device.ttnn.calls import Context, Tensor, reshard, upload_shape
+from autosched.device.ttnn.calls import Context, Tensor, reshard, upload_order
 from autosched.device.ttnn.local_device import LocalDevice, network_of
 from autosched.device.ttnn.runner import (
     LayerFailedError,
@@ -262,7 +262,7 @@ def put_inputs(device: Any, test: LayerTest, values: Sequence[torch.Tensor]) -> 
     if not isinstance(request, ProbeRequest):
         return [put(device, values[0], request.source)]
     if isinstance(request.op, Input):
-        rows = values[0].reshape(upload_shape(tuple(values[0].shape)))
+        rows = upload_order(values[0], request.config)
         return [_uploaded(device, rows, TensorLayout(page=PageLayout.ROW_MAJOR))]
     layouts = request.input_layouts or request.sources
     return [put(device, one, layout) for one, layout in zip(values, layouts, strict=True)]

@@ -31,7 +31,7 @@ def _convert_to_hwc(tensor: Tensor, config: FixedConfig) -> Tensor:
     """Bring (1, N, C, H*W) into height shards of rows of channels, padded to the alignment.
 
     The operation takes width shards of as many columns as the output has rows per image. Of one
-    image the last core may have fewer.
+    image the last core may have fewer, so that several come side by side where they do not divide.
     """
     _, batch, channels, _ = tensor.shape
     target = config.output

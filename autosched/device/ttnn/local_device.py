@@ -91,10 +91,12 @@ class LocalDevice:
         self._context: Context | None = None
         self._probe_context: Context | None = None
         self._uploaded: list[Any] = []
+        self._uploaded_shapes: list[TensorShape] = []
 
     def close(self) -> None:
         """Close the ttnn device; idempotent."""
-        self._context, self._probe_context, self._uploaded = None, None, []
+        self._context, self._probe_context = None, None
+        self._uploaded, self._uploaded_shapes = [], []
         if self.device is not None:
             ttnn.close_device(self.device)
         self.device = None
@@ -115,7 +117,7 @@ class LocalDevice:
         check_time(budget)
         on_card = self.kind != "mock"
         self._context = Context(self.device, self.board, network, runs_host_layers=on_card)
-        self._uploaded = []
+        self._uploaded, self._uploaded_shapes = [], []
 
     def probe(self, request: ProbeRequest, budget: Budget = UNLIMITED) -> ProbeOutcome | Rejection:
         """Run one candidate alone."""
@@ -148,9 +150,7 @@ class LocalDevice:
             raise DeviceError("no network is loaded: call load() before run()")
         network = self._context.network
         runner = Runner(network, schedule, self.device, self.board, self._context)
-        if not self._uploaded:
-            inputs = (layer for layer in network if isinstance(layer.op, Input))
-            self._uploaded = runner.upload([torch.zeros(layer.shape) for layer in inputs])
+        self._upload_zeros(runner)
         try:
             outcome = self._run_captured(runner)
             return outcome if self.kind == "mock" else self._timed(runner, outcome)
@@ -162,6 +162,14 @@ class LocalDevice:
             return classify(error)
         finally:
             self._context.forget_unused_weights()
+
+    def _upload_zeros(self, runner: Runner) -> None:
+        """Put inputs on the device, unless they are there in the shapes that the schedule takes."""
+        shapes = runner.upload_shapes()
+        if shapes != self._uploaded_shapes:
+            inputs = [layer for layer in runner.network if isinstance(layer.op, Input)]
+            self._uploaded = runner.upload([torch.zeros(layer.shape) for layer in inputs])
+            self._uploaded_shapes = shapes
 
     def _run_captured(self, runner: Runner) -> RunOutcome:
         layouts: dict[str, TensorLayout] = {}
@@ -220,8 +228,10 @@ class LocalDevice:
         def call(tensors: list[Any]) -> Any:
             return run_layer(context, layer, request.config, tensors, frees=_frees(request))
 
-        place = upload_shape if isinstance(request.op, Input) else device_shape
-        shapes = [place(shape) for shape in request.input_shapes]
+        if isinstance(request.op, Input):
+            shapes = [upload_shape(shape, request.config) for shape in request.input_shapes]
+        else:
+            shapes = [device_shape(shape) for shape in request.input_shapes]
         return self._captured(context, shapes, layouts, call, dry)
 
     def _context_of(self, request: ProbeRequest) -> tuple[Context, Layer]:

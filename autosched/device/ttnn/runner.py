@@ -27,6 +27,7 @@ from autosched.device.ttnn.calls import (
     flattened,
     move,
     reshard,
+    upload_order,
     upload_shape,
 )
 from autosched.device.ttnn.ttnn_types import layout_of
@@ -197,13 +198,21 @@ class Runner:
         """Put input tensors, in PyTorch's order of elements, into DRAM as bfloat16 rows."""
         return [
             ttnn.from_torch(
-                tensor.to(torch.bfloat16).reshape(upload_shape(tuple(tensor.shape))),
+                upload_order(tensor.to(torch.bfloat16), config),
                 layout=ttnn.ROW_MAJOR_LAYOUT,
                 device=self.context.device,
                 memory_config=ttnn.DRAM_MEMORY_CONFIG,
             )
-            for tensor in inputs
+            for tensor, (_, config) in zip(inputs, self._inputs(), strict=True)
         ]
+
+    def upload_shapes(self) -> list[tuple[int, ...]]:
+        """Return the shapes in which :meth:`upload` puts the inputs on the device."""
+        return [upload_shape(layer.shape, config) for layer, config in self._inputs()]
+
+    def _inputs(self) -> list[tuple[Layer, LayerConfig]]:
+        layers = (layer for layer in self.network if isinstance(layer.op, Input))
+        return [(layer, self.schedule.layers[layer.name]) for layer in layers]
 
     def forward(
         self,

@@ -24,6 +24,29 @@ def test_the_last_core_may_have_fewer_pixels_of_an_image(worker: WorkerDevice) -
 
 
 @pytest.mark.parametrize(
+    ("sides", "cores", "rows", "converted"),
+    [((64, 64), 64, 192, (1, 3, 3, 4096)), ((37, 41), 48, 96, (1, 1, 3, 4551))],
+)
+def test_several_images_come_in_one_by_one_or_side_by_side(
+    worker: WorkerDevice,
+    sides: tuple[int, int],
+    cores: int,
+    rows: int,
+    converted: tuple[int, ...],
+) -> None:
+    """64 cores have an equal part of each of three images, or 48 of what there is of all."""
+    shape, grid = (3, 3, *sides), (CoreRange(0, 0, 7, cores // 8 - 1),)
+    target = TensorLayout(
+        Memory.L1, ShardLayout.HEIGHT, ROWS.dtype, ROWS.page, grid, shard_shape=(rows, 8)
+    )
+    config = FixedConfig(output=target, method="convert_to_hwc")
+    outcome = worker.probe(ProbeRequest(Input(), (shape,), shape, config, (ROWS,)))
+    assert isinstance(outcome, ProbeOutcome), outcome
+    assert outcome.ops[-1].inputs[0].shape == converted
+    assert outcome.ops[-1].outputs[0].shape == (1, 1, 3 * sides[0] * sides[1], 8)
+
+
+@pytest.mark.parametrize(
     ("shape", "cores", "rows", "columns"),
     [
         ((1, 2, 64, 72), 36, 128, 4608),

@@ -211,6 +211,7 @@ def test_each_way_is_right(ways: dict[str, Any]):
         "folded stem",
         "host layer",
         "batch 2",
+        "input by convert_to_hwc, height, batch 2, 2classes2x31x33",
         "output by transpose from dram interleaved tile, batch 2, 40classes2x31x33",
         "output by convert_to_chw from l1 height tile, batch 1, 2classes1x31x33",
         "output by convert_to_chw from l1 height tile, batch 2, 2classes2x31x33",
