@@ -50,6 +50,18 @@ def verify(  # noqa: PLR0913 - one parameter per option
         str | None,
         typer.Option(metavar="FILE.md", help="Add the result to a page of verified schedules."),
     ] = None,
+    hang_limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="How long one layer may take before it counts as hung, such as 30m; default: by "
+            "its size.",
+        ),
+    ] = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Execute once more what is stored as wrong, hung or aborted."),
+    ] = False,
     net: options.OtherNetwork = None,
     safe: options.SafeStudy = False,
     no_check: options.NoCheck = False,
@@ -66,6 +78,7 @@ def verify(  # noqa: PLR0913 - one parameter per option
     """
     from autosched.cli.steps.execution_run import use_simulator
     from autosched.cli.steps.reproduce_run import write_reproduction
+    from autosched.cli.steps.search_request import parse_duration
     from autosched.cli.steps.search_session import GoingOn, interruptible
     from autosched.cli.steps.verify_run import VerifyRequest, verify_study
     from autosched.device.machine import SIMULATOR, choose_executing_device
@@ -83,6 +96,8 @@ def verify(  # noqa: PLR0913 - one parameter per option
         net,
         safe,
         not no_check,
+        None if hang_limit is None else parse_duration(hang_limit, "--hang-limit"),
+        again,
     )
     going_on = GoingOn(hints.command("verify", study, storage=storage))
     with opened_output(as_json) as output, interruptible(output, going_on, "verdict"):

@@ -6,6 +6,7 @@ of a first look at few candidates; from then on a sampler proposes schedules of 
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from autosched.errors import SearchError, TimeUpError
 from autosched.probing.joint_problem import JointProblem
@@ -74,8 +75,11 @@ def dismiss_wrong(run: Run) -> bool:
     """
     default = default_trial(run.defaults)
     is_default_gone = default is not None and _dismissed(run, default)
+    is_any_gone = is_default_gone
     while (best := best_of(run.store, run.record)) is not None and _dismissed(run, best):
-        pass
+        is_any_gone = True
+    if is_any_gone and run.mirror is not None:
+        run.mirror.renew(run.trials, partial(get_trial, run.store, run.record))
     return is_default_gone
 
 

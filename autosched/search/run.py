@@ -1,6 +1,7 @@
 """One search of a study: what it works with, who watches it, and why it ended."""
 
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -85,6 +86,11 @@ class Mirror(Protocol):
 
     def add(self, trial: TrialRecord) -> None:
         """Show one trial."""
+
+    def renew(
+        self, trials: Iterable[TrialRecord], recall: Callable[[int], TrialRecord] | None = None
+    ) -> None:
+        """Show all trials anew; ``recall`` returns, by its number, one without its schedule."""
 
 
 @dataclass

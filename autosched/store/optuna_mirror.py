@@ -127,6 +127,15 @@ class OptunaMirror:
         """Write one trial, soon."""
         self._submit(partial(self._add, trial))
 
+    def renew(
+        self, trials: Iterable[TrialRecord], recall: Callable[[int], TrialRecord] | None = None
+    ) -> None:
+        """Write all trials anew, since some were rejected after they had been mirrored.
+
+        Optuna lets nobody change a trial that has ended. ``recall`` is as in :meth:`catch_up`.
+        """
+        self._submit(partial(self._renew, list(trials), recall))
+
     def close(self) -> None:
         """Write all that is left, or what the budget leaves time for.
 
@@ -183,6 +192,16 @@ class OptunaMirror:
                 there.add(trial.number)
         while study.done in there:
             study.done += 1
+
+    def _renew(
+        self, trials: list[TrialRecord], recall: Callable[[int], TrialRecord] | None
+    ) -> None:
+        with quiet_optuna(), opened_optuna(self._url, LOCK_TIMEOUT_S) as storage:
+            mirror = find_mirror(storage, self._name)
+            if mirror is not None:
+                optuna.delete_study(study_name=mirror, storage=storage)
+        self._study = None
+        self._catch_up(trials, recall)
 
     def _add(self, trial: TrialRecord) -> None:
         self._opened().add(trial)

@@ -49,19 +49,29 @@ class StepVerdict:
 class Verifier:
     """Gives verdicts on steps, from the store where they are known there.
 
-    What is stored is judged anew by ``min_concordance``, and a changed verdict is kept.
+    What is stored is judged anew by ``min_concordance``, and a changed verdict is kept. With
+    ``again`` whatever a stored verdict speaks against is executed once more.
     """
 
     def __init__(
-        self, store: Store, site: ExecutionSite, executor: LayerExecutor, min_concordance: float
+        self,
+        store: Store,
+        site: ExecutionSite,
+        executor: LayerExecutor,
+        min_concordance: float,
+        *,
+        again: bool = False,
     ) -> None:
         self._store = store
         self._site = site
         self._executor = executor
         self._min_concordance = min_concordance
-        self._known: Mapping[ExecutionKey, ExecutionRecord] = find_executions(
-            store, site, current_execution_revisions()
-        )
+        known = find_executions(store, site, current_execution_revisions())
+        self._known: Mapping[ExecutionKey, ExecutionRecord] = {
+            key: result
+            for key, result in known.items()
+            if not (again and result.verdict in AGAINST)
+        }
 
     def known(self, step: ExecutionStep) -> StepVerdict | None:
         """Return the verdict on a step if it is stored."""

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
+from optuna.trial import TrialState
 
 from autosched.boards import Board
 from autosched.cli import exits
@@ -25,6 +27,7 @@ from autosched.schedule.outcomes import (
     RejectionKind,
 )
 from autosched.schedule.schedule import Schedule
+from autosched.store.optuna_mirror import MIRROR_PREFIX
 from tests.cli.conftest import Invoke, Studied
 from tests.examples.studied import copied
 
@@ -60,6 +63,8 @@ class ToldWorker:
     output: Agreement = agreement(0.9988)
     tests: list[LayerTest]
 
+    hang_limits_s: list[float | None]
+
     def __init__(self, _board: Board, _kind: str) -> None:
         self.tests = []
 
@@ -94,8 +99,13 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> type[ToldWorker]:
     class Told(ToldWorker):
         pass
 
-    def made(board: Board, kind: str) -> Any:
-        return WorkerDevice(board, kind) if kind == "mock" else Told(board, kind)
+    Told.hang_limits_s = []
+
+    def made(board: Board, kind: str, deadline_s: float | None = None) -> Any:
+        if kind == "mock":
+            return WorkerDevice(board, kind)
+        Told.hang_limits_s.append(deadline_s)
+        return Told(board, kind)
 
     for name in ("verify_run", "reproduce_run"):
         monkeypatch.setattr(f"autosched.cli.steps.{name}.WorkerDevice", made)
@@ -167,6 +177,28 @@ def test_what_is_wrong_is_left_out_of_the_next_search(
     assert search.json["rejected_trials"]["accuracy"] >= 1
     assert search.json["trial"] != before["trial"]
     assert search.json["bound_us"] >= before["latency_us"] * (1 - 1e-9)
+    mirrored = optuna.load_study(study_name=f"{MIRROR_PREFIX}tiny-n150", storage=url).trials
+    failed = [trial for trial in mirrored if trial.state is TrialState.FAIL]
+    assert len(failed) == sum(search.json["rejected_trials"].values())
+
+
+def test_what_hung_is_executed_again_with_more_time(
+    worker: type[ToldWorker], url: str, invoke: Invoke
+) -> None:
+    hung = Rejection(RejectionKind.HANG, "conv1", "no answer within 900 s")
+    worker.says = convolutions(hung)
+    assert verify(invoke, url).code == 1
+    worker.says = staticmethod(right)
+    assert verify(invoke, url).code == 1
+    done = verify(invoke, url, "--again", "--hang-limit", "1h", "--json")
+    assert done.code == 0, done.err
+    assert {row["verdict"] for row in done.json["verdicts"]} == {"right"}
+    assert {row["is_stored"] for row in done.json["verdicts"]} == {True, False}
+    assert worker.hang_limits_s == [None, None, 3600.0]
+    assert verify(invoke, url).code == 0
+    refused = verify(invoke, url, "--hang-limit", "long")
+    assert refused.code == 2
+    assert "--hang-limit 'long' is no duration" in refused.err
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,19 @@ def test_rejected_trials_have_failed(store: Store):
     assert failed.user_attrs["rejection"] == "L1 overflow: conv1"
 
 
+def test_a_trial_that_is_rejected_later_fails_there_too(store: Store):
+    with OptunaMirror(store.url, "net-n150") as mirror:
+        mirror.add(trial(0))
+        mirror.add(trial(1))
+    with OptunaMirror(store.url, "net-n150") as mirror:
+        mirror.catch_up([trial(0), trial(1)])
+        mirror.renew([replace(rejected(0), schedule=None), trial(1)], rejected)
+        mirror.add(trial(2))
+    assert mirror.trouble is None
+    states = {item.user_attrs["trial"]: item.state for item in mirrored(store.url)}
+    assert states == {0: TrialState.FAIL, 1: TrialState.COMPLETE, 2: TrialState.COMPLETE}
+
+
 def test_what_is_mirrored_is_not_read_again(store: Store, monkeypatch: pytest.MonkeyPatch):
     recalled: list[int] = []
 

@@ -92,7 +92,7 @@ _FORM = re.compile(
 _LONGEST_S = 10 * 365.25 * 86400
 
 
-def parse_duration(text: str) -> float:
+def parse_duration(text: str, option: str = "--timeout") -> float:
     """Return the seconds of "90s", "10m", "1h30m" or plain seconds.
 
     Raises:
@@ -100,11 +100,11 @@ def parse_duration(text: str) -> float:
     """
     found = _FORM.fullmatch(text.strip().lower().replace(" ", ""))
     if found is None or not any(found.groups()):
-        raise SearchError(f"--timeout {reprlib.repr(text)} is no duration; write 90s, 10m or 1h30m")
+        raise SearchError(f"{option} {reprlib.repr(text)} is no duration; write 90s, 10m or 1h30m")
     hours, minutes, seconds = (float(part or 0) for part in found.group("h", "m", "s"))
     duration_s = hours * 3600 + minutes * 60 + seconds
     if duration_s > _LONGEST_S:
-        raise SearchError("--timeout is longer than ten years; leave it out to search to the end")
+        raise SearchError(f"{option} is longer than ten years; leave it out")
     return duration_s
 
 

@@ -77,7 +77,8 @@ _RAN = (Verdict.RIGHT, Verdict.IMPRECISE)
 class VerifyRequest:
     """What to verify on what, as the user typed it; ``kind`` is "simulator" or "silicon".
 
-    Without ``check`` the captured network is not compared with its module.
+    Without ``check`` the captured network is not compared with its module. ``hang_limit_s`` is how
+    long one execution may take; with ``again`` what is stored as wrong or hung is executed again.
     """
 
     study: str
@@ -90,6 +91,8 @@ class VerifyRequest:
     net: str | None = None
     safe: bool = False
     check: bool = True
+    hang_limit_s: float | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,8 +125,9 @@ def verify_study(output: Screen, asked: VerifyRequest) -> bool:
         site = site_of(asked.kind, subject.board)
         own = own_steps(subject)
         steps = with_candidates(output, store, asked, subject, own)
-        with closing(WorkerDevice(subject.board, asked.kind)) as worker:
-            verifier = Verifier(store, site, worker, asked.min_concordance)
+        device = WorkerDevice(subject.board, asked.kind, deadline_s=asked.hang_limit_s)
+        with closing(device) as worker:
+            verifier = Verifier(store, site, worker, asked.min_concordance, again=asked.again)
             found = _verdicts(output, verifier, steps)
             rows = [row_of(item) for item in found]
             print_verdicts(output.console, rows, asked.kind)
