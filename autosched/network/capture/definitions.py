@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
@@ -30,6 +31,8 @@ from autosched.network.rules.rulebook import operator_name
 Definition = Callable[..., Any]
 
 _PLACES = ("nn_module_stack", "stack_trace")
+_KNOWN: WeakKeyDictionary[Graph, dict[Any, "MadeOf | None"]] = WeakKeyDictionary()
+"""What was traced for nodes of a graph, which repeats its operators and is lowered twice."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,39 @@ class MadeOf:
 def definition_of(node: Node) -> MadeOf | None:
     """What a node's operator is made of; None if nothing is known, or values of tensors count."""
     readers = readers_of_spectrum(node) if has_spectrum(node) else []
-    definition = _of_spectrum(node, readers) if readers else _definition(node)
+    if readers:
+        return _traced(node, _of_spectrum(node, readers), readers)
+    key = (node.target, *_told(node))
+    known = _KNOWN.setdefault(node.graph, {})
+    if key not in known:
+        known[key] = _traced(node, _definition(node))
+    return known[key]
+
+
+def _told(node: Node) -> tuple[str, ...]:
+    """What a definition is told of a node's arguments: all but the values of tensors."""
+    inputs = node.all_input_nodes
+    places = {source: number for number, source in enumerate(inputs)}
+    told = torch.fx.map_arg((node.args, node.kwargs), lambda source: _Place(places[source]))
+    return repr(told), *(_form(source.meta.get("val")) for source in inputs)
+
+
+class _Place(int):
+    """Stands for an input, as no number does."""
+
+    def __repr__(self) -> str:
+        return f"input {int(self)}"
+
+
+def _form(value: Any) -> str:
+    if not isinstance(value, FakeTensor):
+        return type(value).__name__
+    return f"{value.dtype} {tuple(value.shape)} {value.stride()} {value.requires_grad}"
+
+
+def _traced(
+    node: Node, definition: Definition | None, readers: Sequence[Node] = ()
+) -> MadeOf | None:
     inputs = node.all_input_nodes
     values: list[Any] = [source.meta.get("val") for source in inputs]
     if definition is None or not all(isinstance(value, FakeTensor) for value in values):
@@ -67,7 +102,7 @@ def definition_of(node: Node) -> MadeOf | None:
         return None
     graph.eliminate_dead_code()
     is_plain = all(_is_plain(step) for step in graph.nodes)
-    return MadeOf(graph, tuple(readers or ())) if is_plain else None
+    return MadeOf(graph, tuple(readers)) if is_plain else None
 
 
 def _of_spectrum(node: Node, readers: list[Node]) -> Definition:

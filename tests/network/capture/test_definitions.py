@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 
 from autosched.errors import UnsupportedOperatorError
@@ -79,3 +80,18 @@ def test_short_memory_is_no_reason_to_refuse_an_operator(lowered, monkeypatch):
     monkeypatch.setitem(COMPOSITIONS, "cumsum", starved)
     with pytest.raises(MemoryError):
         lowered(Function(lambda x: x.cumsum(1)), torch.randn(2, 3, 4))
+
+
+def test_what_repeats_an_operator_is_traced_once(lowered, monkeypatch):
+    traced = []
+
+    def counted(function):
+        traced.append(function)
+        return make_fx(function)
+
+    monkeypatch.setattr("autosched.network.capture.definitions.make_fx", counted)
+    lowered(
+        Function(lambda x: F.rms_norm(F.rms_norm(F.rms_norm(x, (6,)), (6,)), (6,), eps=1e-3)),
+        torch.randn(2, 5, 6),
+    )
+    assert len(traced) == 2
