@@ -15,6 +15,10 @@ class NetworkFileError(AutoschedError):
     """A ``net.py`` cannot be used: missing, raises on import, no or several modules, bad inputs."""
 
 
+class ProgramError(AutoschedError):
+    """A ttnn program to profile cannot be used: missing, raises, hangs, or runs nothing."""
+
+
 class UnsupportedOperatorError(AutoschedError):
     """The network has operators that cannot be lowered; the message lists each with its place."""
 

@@ -49,6 +49,7 @@ MAY_IMPORT = {
     "probing": {"space", "device", "evidence", "cost", "solver", "network", "store", *GROUND},
     "verification": {"probing", "device", "network", "store", *GROUND},
     "reproduction": {"device", "device/ttnn", "network", *GROUND},
+    "profiling": {"device", "device/ttnn", "cost/ops", "export", "network", "space", *GROUND},
     "search/samplers": {"probing", "solver", "network", "store", *GROUND},
     "search": {
         "search/samplers",
@@ -252,8 +253,9 @@ OF_THE_PROCESS = re.compile(
     r"|signal\.signal\(|set_num_threads\(|sys\.setrecursionlimit\("
 )
 """What changes the whole process rather than what was called."""
-MAY_CHANGE_IT = ("cli/", "device/machine.py", "quiet.py")
-"""The command line owns its process, a device its environment; the last takes back what it sets."""
+MAY_CHANGE_IT = ("cli/", "device/machine.py", "profiling/process.py", "quiet.py")
+"""The command line and a program's process own theirs, a device its environment; the last takes
+back what it sets."""
 
 
 def test_a_library_leaves_the_process_of_its_caller_alone() -> None:

@@ -13,6 +13,7 @@ from autosched.cli import (
     database,
     exits,
     machine,
+    profile,
     run,
     schedules,
     simulate,
@@ -90,6 +91,7 @@ _add("run", run.run, run.RUN_EXAMPLES)
 _add("resume", run.resume, run.RESUME_EXAMPLES)
 _add("export", schedules.export, schedules.EXPORT_EXAMPLES)
 _add("check", schedules.check, schedules.CHECK_EXAMPLES)
+_add("profile", profile.profile, profile.PROFILE_EXAMPLES)
 _add("simulate", simulate.simulate, simulate.SIMULATE_EXAMPLES)
 _add("verify", verify.verify, verify.VERIFY_EXAMPLES)
 _add("list", studies.list_all, studies.LIST_EXAMPLES)

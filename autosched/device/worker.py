@@ -185,7 +185,7 @@ class WorkerDevice:
         if channel is not None:
             channel.close()
         if child is not None:
-            _end_process(child, grace_s)
+            end_process(child, grace_s)
         if log is not None:
             log.close()
 
@@ -243,7 +243,7 @@ class WorkerDevice:
             stderr=self._log,
             start_new_session=True,
             cwd=directory,
-            env={**os.environ, **_environment()},
+            env={**os.environ, **worker_environment()},
         )
         there.close()
         self._channel = Channel(here)
@@ -413,7 +413,7 @@ _WORKER = (
 )
 
 
-def _environment() -> dict[str, str]:
+def worker_environment() -> dict[str, str]:
     """Return what of the environment is another one for the worker, in its own directory.
 
     Raises:
@@ -429,7 +429,8 @@ def _python_path() -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, given.split(os.pathsep)))}
 
 
-def _end_process(child: "subprocess.Popen[bytes]", grace_s: float) -> None:
+def end_process(child: "subprocess.Popen[bytes]", grace_s: float) -> None:
+    """Kill a process and what it started, unless it ends by itself within ``grace_s``."""
     with suppress(subprocess.TimeoutExpired):
         child.wait(grace_s)
     # Also when it is gone: what it started may still be there.

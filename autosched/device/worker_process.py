@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 _PR_SET_PDEATHSIG = 1
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Have the system kill this process when its parent dies."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -81,5 +82,5 @@ def _answer(method: "Callable[[Any], Any]", argument: Any) -> Any:
 
 def serve_parent() -> None:
     """Serve the parent at the other end of the socket whose number is the first argument."""
-    _die_with_parent()
+    die_with_parent()
     serve(Channel(socket.socket(fileno=int(sys.argv[1]))))

@@ -87,7 +87,7 @@ def layer_rows(
             time_kind=None if _sum_us(own) is None else kind,
             share=_share(_sum_us(own), total_us),
             cores=max((op.cores for op in own), default=0),
-            l1_bytes=max(map(_l1_bytes, own), default=0),
+            l1_bytes=max(map(op_l1_bytes, own), default=0),
             ops=tuple(short_code(op) for op in own),
         )
         for name, own in by_layer.items()
@@ -148,7 +148,8 @@ def _inserted(layer: str, ops: Iterable[DeviceOp]) -> Iterator[tuple[str, str, D
             worked = True
 
 
-def _l1_bytes(op: DeviceOp) -> int:
+def op_l1_bytes(op: DeviceOp) -> int:
+    """Return what an op takes of each core's L1: circular buffers and shards of its operands."""
     tensors = (*op.inputs, *op.outputs)
     return op.circular_buffer_bytes + sum(tensor.layout.shard_bytes for tensor in tensors)
 
