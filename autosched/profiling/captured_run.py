@@ -51,7 +51,7 @@ def read_run(
     graph: Sequence[Node],
     buffers: Buffers,
     kept_l1_bytes: int,
-    calls: Sequence[RecordedCall],
+    calls: Sequence[RecordedCall | None],
     notes: Sequence[str],
     file: str,
 ) -> ProgramProfile:
@@ -138,7 +138,7 @@ def _left_out(graph: Sequence[Node], places: Sequence[_Place], has_traces: bool)
 
 
 def _effective(
-    calls: Sequence[RecordedCall], counted: Sequence[tuple[DeviceOp, _Place]]
+    calls: Sequence[RecordedCall | None], counted: Sequence[tuple[DeviceOp, _Place]]
 ) -> Iterator[RecordedCall]:
     """Yield the calls that are counted, with the multiplication that the device really did."""
     own: dict[int, list[DeviceOp]] = {}
@@ -146,7 +146,7 @@ def _effective(
         if place.call is not None:
             own.setdefault(place.call, []).append(op)
     for number, call in enumerate(calls):
-        if number not in own:
+        if call is None or number not in own:
             continue
         main = next((op for op in own[number] if op.code.startswith(_MULTIPLIES)), None)
         config = call.config

@@ -23,11 +23,12 @@ from autosched.device.ttnn.graph_capture import Node, dataflow_buffers, lacks_bu
 from autosched.device.worker_process import die_with_parent
 from autosched.errors import AutoschedError, ProgramError
 from autosched.profiling.captured_run import read_run
-from autosched.profiling.program import FUNCTIONS, ProgramProfile, ProgramRequest, RecordedCall
+from autosched.profiling.program import FUNCTIONS, ProgramProfile, ProgramRequest
 from autosched.user_code import is_of_the_user, process_kept
 
 if TYPE_CHECKING:
     from autosched.device.ttnn.local_device import LocalDevice
+    from autosched.profiling.stand_ins import Calls
 
 _Forward = Callable[[], object]
 _AGAIN = (
@@ -70,7 +71,7 @@ def run_program(asked: ProgramRequest, device: "LocalDevice") -> ProgramProfile:
     from autosched.profiling.stand_ins import standing_in  # noqa: PLC0415 - loads ttnn
 
     os.chdir(asked.directory)
-    calls: list[RecordedCall] = []
+    calls: Calls = []
     file = Path(asked.file)
     with standing_in(calls), _user_code(file, "raises"):
         run = _Run(asked, file, device, calls)
@@ -86,7 +87,11 @@ class _Run:
     """A program that is run: first as it comes, then captured, then without dispatch."""
 
     def __init__(
-        self, asked: ProgramRequest, file: Path, device: "LocalDevice", calls: list[RecordedCall]
+        self,
+        asked: ProgramRequest,
+        file: Path,
+        device: "LocalDevice",
+        calls: "Calls",
     ) -> None:
         self._asked = asked
         self._file = file

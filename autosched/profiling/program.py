@@ -51,8 +51,8 @@ class RecordedCall:
     """A call of a ttnn function that a network has as a layer.
 
     ``facts`` are its numbers under ttnn's own names, ``inputs`` and ``output`` the tensors it took
-    and left, ``config`` what a schedule says of it. ``unsaid`` are choices a schedule cannot say.
-    ``source`` is the program's line.
+    and left, ``config`` what a schedule says of it. ``unsaid`` are choices a schedule cannot say,
+    ``frees`` whether it frees its first input. ``source`` is the program's line.
     """
 
     function: str
@@ -61,6 +61,7 @@ class RecordedCall:
     output: TensorInfo
     config: LayerConfig | None = None
     unsaid: tuple[str, ...] = ()
+    frees: bool = False
     source: str = ""
 
 

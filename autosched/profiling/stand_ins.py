@@ -23,6 +23,7 @@ from autosched.device.ttnn.ttnn_types import (
 )
 from autosched.errors import ScheduleError
 from autosched.export.ttnn_values import CONV2D_TTNN_DEFAULTS, layer_plain
+from autosched.network.legal_values import CONVERT_TO_CHW, CONVERT_TO_HWC
 from autosched.profiling.captured_run import (
     CALL_END,
     CALL_PREFIX,
@@ -31,7 +32,7 @@ from autosched.profiling.captured_run import (
     TRACE_END,
 )
 from autosched.profiling.program import RecordedCall
-from autosched.schedule.configurations import EltwiseConfig, LayerConfig, MatmulConfig
+from autosched.schedule.configurations import EltwiseConfig, FixedConfig, LayerConfig, MatmulConfig
 from autosched.schedule.serialization import from_plain
 from autosched.schedule.tensors import Memory, PageLayout, TensorInfo, TensorLayout
 
@@ -61,6 +62,15 @@ RECORDED: Mapping[str, Sequence[str]] = {
 }
 """The functions that are noted, with ttnn's names of what is given by place."""
 _TENSORS = ("input_tensor", *_BINARY)
+_ENDS: Mapping[str, Sequence[str]] = {
+    CONVERT_TO_HWC: ("input_tensor",),
+    CONVERT_TO_CHW: ("input_tensor",),
+}
+"""Likewise, of ``ttnn.experimental``."""
+
+
+Calls = list[RecordedCall | None]
+"""Calls in the order in which they began, None for one that took or left no tensor."""
 
 
 class DeviceGivenError(RuntimeError):
@@ -80,7 +90,7 @@ def mark(name: str) -> None:
 
 
 @contextmanager
-def standing_in(calls: list[RecordedCall]) -> Iterator[None]:
+def standing_in(calls: Calls) -> Iterator[None]:
     """Replace those parts of ttnn while the body runs; what is called is noted in ``calls``."""
     before: list[tuple[Any, str, Any]] = []
     for owner, name, new in _replacements(calls):
@@ -109,7 +119,7 @@ def kept_l1_bytes(device: Any) -> int:
     return int(ttnn.get_memory_view(device, ttnn.BufferType.L1).total_bytes_allocated_per_bank)
 
 
-def _replacements(calls: list[RecordedCall]) -> Iterator[tuple[Any, str, Any]]:
+def _replacements(calls: Calls) -> Iterator[tuple[Any, str, Any]]:
     for name in _DEVICES:
         for owner in (ttnn, ttnn.device):
             if hasattr(owner, name):
@@ -127,6 +137,9 @@ def _replacements(calls: list[RecordedCall]) -> Iterator[tuple[Any, str, Any]]:
     yield ttnn, "tracy_message", _told
     for name, places in RECORDED.items():
         yield ttnn, name, _Recorded(getattr(ttnn, name), name, places, calls)
+    for name, places in _ENDS.items():
+        function = getattr(ttnn.experimental, name)
+        yield ttnn.experimental, name, _Recorded(function, name, places, calls)
 
 
 def _refusing(name: str) -> Callable[..., Any]:
@@ -161,9 +174,7 @@ def _told(message: str, *_more: Any) -> None:
 class _Recorded:
     """A function of ttnn's that is noted when it is called; otherwise the function itself."""
 
-    def __init__(
-        self, function: Any, name: str, places: Sequence[str], calls: list[RecordedCall]
-    ) -> None:
+    def __init__(self, function: Any, name: str, places: Sequence[str], calls: Calls) -> None:
         self._function = function
         self._name = name
         self._places = places
@@ -176,15 +187,24 @@ class _Recorded:
         given = {**dict(zip(self._places, args, strict=False)), **keywords}
         # Read before: the call may free them.
         inputs = tuple(_info(given[name]) for name in _TENSORS if _is_there(given.get(name)))
-        mark(f"{CALL_PREFIX}{len(self._calls)}")
+        number = len(self._calls)
+        self._calls.append(None)
+        mark(f"{CALL_PREFIX}{number}")
         result = self._function(*args, **keywords)
         mark(CALL_END)
         left = result[0] if isinstance(result, list | tuple) else result
         if inputs and _is_there(left):
             output = _info(left)
             config, unsaid = config_of(self._name, given, inputs[0].layout, output.layout)
-            self._calls.append(
-                RecordedCall(self._name, _facts(given), inputs, output, config, unsaid, _source())
+            self._calls[number] = RecordedCall(
+                self._name,
+                _facts(given),
+                inputs,
+                output,
+                config,
+                unsaid,
+                _frees(given),
+                _source(),
             )
         return result
 
@@ -208,6 +228,11 @@ def _source() -> str:
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
 
 
+def _frees(given: Mapping[str, Any]) -> bool:
+    config = given.get("conv_config")
+    return bool(given.get("deallocate_input") or (config and config.deallocate_activation))
+
+
 def _facts(given: Mapping[str, Any]) -> dict[str, object]:
     """Return the numbers of a call: sizes, kernel, stride."""
     found: dict[str, object] = {}
@@ -227,7 +252,13 @@ def config_of(
     ``source`` and ``left`` are the layouts of its first input and of its output. The compute
     configuration and the format of the weights are what the device op tells later.
     """
-    make = {"conv2d": _conv2d, "conv_transpose2d": _conv2d, "linear": _linear}
+    make = {
+        "conv2d": _conv2d,
+        "conv_transpose2d": _conv2d,
+        "linear": _linear,
+        CONVERT_TO_HWC: _to_hwc,
+        CONVERT_TO_CHW: _to_chw,
+    }
     if function.endswith("_pool2d"):
         return _pool(given, source, left)
     return make.get(function, _eltwise)(given, source, left)
@@ -289,6 +320,14 @@ def _linear(given: Mapping[str, Any], _source: TensorLayout, left: TensorLayout)
 
 def _eltwise(_given: Mapping[str, Any], _source: TensorLayout, left: TensorLayout) -> _Found:
     return EltwiseConfig(output_dtype=left.dtype, layout=left), ()
+
+
+def _to_hwc(_given: Mapping[str, Any], _source: TensorLayout, left: TensorLayout) -> _Found:
+    return FixedConfig(output=left, method=CONVERT_TO_HWC), ()
+
+
+def _to_chw(_given: Mapping[str, Any], _source: TensorLayout, _left: TensorLayout) -> _Found:
+    return FixedConfig(TensorLayout(page=PageLayout.ROW_MAJOR), CONVERT_TO_CHW), ()
 
 
 # The reader of schedules knows them by these names.

@@ -8,14 +8,28 @@ from typing import Any
 
 from autosched.boards import Board, find_board
 from autosched.budget import Budget
+from autosched.cli import hints
+from autosched.cli.steps.inputs import captured_network
 from autosched.cli.steps.search_request import parse_duration
 from autosched.cost.model import CostModel
 from autosched.cost.model_choice import SHIPPED, ChosenModel, choose_cost_model
 from autosched.cost.profiles.perf_csv import write_ops
 from autosched.device.machine import ttnn_version
+from autosched.device.worker import WorkerDevice
 from autosched.errors import ProgramError
+from autosched.export.saving import check_target, save_schedule
+from autosched.network.graph import Network
 from autosched.probing.probe_book import total_us
 from autosched.profiling.program import ProgramProfile, ProgramRequest, profile_program
+from autosched.profiling.recovery import (
+    Matches,
+    Recovery,
+    described,
+    formats_of,
+    layer_in_words,
+    match,
+    recover,
+)
 from autosched.report import words
 from autosched.report.output import Screen, say
 from autosched.report.program_table import (
@@ -27,7 +41,10 @@ from autosched.report.program_table import (
     op_table,
 )
 from autosched.report.progress import SearchScreen
+from autosched.report.summary import print_next
 from autosched.schedule.outcomes import TimeKind
+from autosched.schedule.tensors import labelled_edge
+from autosched.space.formats import Formats
 from autosched.store.database import open_store
 
 
@@ -57,6 +74,12 @@ def profile_and_report(output: Screen, asked: Profiled) -> None:
         BoardError, DeviceError: if the board is unknown, or the device cannot be opened.
     """
     budget = Budget.of(parse_duration(asked.timeout))
+    if asked.schedule is not None:
+        if asked.net is None:
+            raise ProgramError(
+                "--schedule writes what the program chose for a network; name its file with --net"
+            )
+        check_target(Path(asked.schedule))
     board = find_board(asked.board)
     file = _checked_file(asked.program)
     cost = _cost_model(asked.storage, board)
@@ -69,6 +92,8 @@ def profile_and_report(output: Screen, asked: Profiled) -> None:
         screen.begin("running", f"{file.name}, on ttnn's mock device")
         found = profile_program(request, budget)
     plain = _reported(output, asked, found, board, cost)
+    if asked.net is not None:
+        plain |= _recovered(output, asked, found, board, cost.model)
     output.result({"program": str(file), "run": run, **plain})
 
 
@@ -133,6 +158,97 @@ def _reported(
         "by_op": [row.to_plain() for row in by_op],
         "ops": [row.to_plain() for row in rows],
     }
+
+
+def _recovered(
+    output: Screen, asked: Profiled, found: ProgramProfile, board: Board, cost: CostModel
+) -> dict[str, Any]:
+    """Say what the program chose for a network's layers, and write it as a schedule."""
+    assert asked.net is not None  # noqa: S101 - only called with one
+    console = output.console
+    say(console)
+    network = captured_network(output, asked.net, asked.batch, check=asked.check)
+    matches = match(network, found.calls)
+    if not matches.by_layer:
+        raise ProgramError(
+            f"no convolution, pool, linear layer or sum of {Path(asked.program).name} is one of "
+            f"{network.name}: their sizes differ (batch included: that of {network.name} is "
+            f"{network.batch}, see --batch)"
+        )
+    formats = formats_of(network, matches.by_layer)
+    with WorkerDevice(board) as worker:
+        recovery = recover(network, matches, worker, ttnn_version(), formats)
+    ops = cost.estimate(recovery.outcome.ops)
+    latency_us = total_us(ops)
+    _say_recovered(output, network, matches, recovery)
+    std_us = latency_us * cost.total_std_error(ops)
+    latency = words.latency(latency_us, TimeKind.ESTIMATED, std_us)
+    own_us = total_us([op for op in ops if _serves(op.layer) in recovery.taken])
+    say(
+        console,
+        f"With that, {network.name} runs in {latency}, {words.microseconds(own_us)} {words.MICRO} "
+        "of it in those layers",
+        "bold",
+    )
+    made = replace(
+        recovery.schedule.provenance,
+        latency_us=latency_us,
+        latency_kind=TimeKind.ESTIMATED,
+        cost_model=cost.version,
+    )
+    if asked.schedule is not None:
+        path = save_schedule(replace(recovery.schedule, provenance=made), asked.schedule)
+        say(console, f"Schedule: {path}")
+        options = format_options(formats)
+        print_next(console, [hints.command("run", asked.net, *options, "--start", asked.schedule)])
+    return {
+        "schedule_path": asked.schedule,
+        "network": network.name,
+        "schedule_latency_us": latency_us,
+        "schedule_latency_in_taken_us": own_us,
+        "taken": list(recovery.taken),
+        "unmatched_layers": [layer.name for layer in matches.layers],
+        "unmatched_calls": [described(call) for call in matches.calls],
+        "remarks": list(recovery.remarks),
+    }
+
+
+def _serves(label: str) -> str:
+    """Return the layer for which an op ran that carries a layer's or an edge's label."""
+    return labelled_edge(label).consumer if " -> " in label else label
+
+
+def _say_recovered(output: Screen, network: Network, matches: Matches, recovery: Recovery) -> None:
+    console = output.console
+    looked_for = len(matches.by_layer) + len(matches.layers)
+    say(
+        console,
+        f"The program's choices for {len(recovery.taken)} of {words.count(looked_for, 'layer')} "
+        "(convolutions, pools, linear layers, sums); all others have ttnn's default",
+    )
+    for layer in matches.layers:
+        say(console, f"  no call of the program is {layer_in_words(network, layer)}", "yellow")
+    for call in matches.calls:
+        say(console, f"  no layer of {network.name} is {described(call)}", "yellow")
+    for remark in recovery.remarks:
+        say(console, f"  {remark}", "yellow")
+
+
+def format_options(formats: Formats) -> list[str]:
+    """Return the options with which a search has formats other than the default ones."""
+    usual = Formats()
+    named = {
+        "--weights": (formats.weights, usual.weights),
+        "--activations": (formats.activations, usual.activations),
+        "--fidelity": (formats.fidelity, usual.fidelity),
+    }
+    found = [
+        word
+        for option, (one, other) in named.items()
+        if one is not other
+        for word in (option, str(one))
+    ]
+    return [*found, *(["--fp32-accumulation"] if formats.fp32_accumulation else [])]
 
 
 def _say_totals(

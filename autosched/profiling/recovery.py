@@ -1,0 +1,516 @@
+"""The schedule that is in a program: what it chose for the layers of a network.
+
+A call of the program's and a layer match by kind, sizes and order: the second of two equal
+convolutions is the second of two equal layers. What a layer's tensors were when it ran becomes a
+reshard where the network would bring them otherwise; nothing is taken that the device rejects.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from autosched.device.interface import Device
+from autosched.errors import ProgramError
+from autosched.network.graph import Layer, Network, failing_layer
+from autosched.network.legal_values import CONVERT_TO_CHW, CONVERT_TO_HWC, layer_faults
+from autosched.network.operators import (
+    Binary,
+    Conv2d,
+    ConvTranspose2d,
+    GlobalAvgPool2d,
+    Input,
+    Linear,
+    Output,
+    Pool2d,
+)
+from autosched.network.stem_folding import fold_stem
+from autosched.profiling.program import RecordedCall
+from autosched.schedule.configurations import (
+    Conv2dConfig,
+    Fidelity,
+    LayerConfig,
+    MatmulConfig,
+    PoolConfig,
+)
+from autosched.schedule.outcomes import Rejection, RunOutcome
+from autosched.schedule.schedule import Schedule
+from autosched.schedule.tensors import (
+    TILE,
+    DataType,
+    Edge,
+    Memory,
+    PageLayout,
+    ShardLayout,
+    TensorLayout,
+)
+from autosched.space.formats import (
+    ACTIVATION_TYPES,
+    WEIGHT_TYPES,
+    Formats,
+    LayerFormats,
+    default_schedule,
+)
+
+MATCHED_KINDS = (Conv2d, ConvTranspose2d, Pool2d, GlobalAvgPool2d, Linear, Binary)
+"""The operators of layers that are missed where no call of the program is one of them."""
+_BINARY = {"add": "add", "add_": "add", "multiply": "mul"}
+_POOLS = {"max_pool2d": "max", "avg_pool2d": "avg"}
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Which calls are which layers; ``layers`` and ``calls`` are those without the other."""
+
+    by_layer: Mapping[str, RecordedCall]
+    layers: tuple[Layer, ...]
+    calls: tuple[RecordedCall, ...]
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """A schedule that runs, with the outcome; ``remarks`` say what of the program is not in it.
+
+    ``taken`` are the layers that have the program's configuration.
+    """
+
+    schedule: Schedule
+    outcome: RunOutcome
+    taken: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+def match(network: Network, calls: Iterable[RecordedCall]) -> Matches:
+    """Match calls and layers of one kind and size, in order."""
+    waiting: dict[Hashable, list[RecordedCall]] = defaultdict(list)
+    for call in calls:
+        waiting[call_key(call)].append(call)
+    found: dict[str, RecordedCall] = {}
+    missing = []
+    for layer in network:
+        key = layer_key(network, layer)
+        same = [] if key is None else waiting[key]
+        if same:
+            found[layer.name] = same.pop(0)
+        elif (folded := _folded_call(network, layer, waiting)) is not None:
+            found[layer.name] = folded
+        elif isinstance(layer.op, MATCHED_KINDS):
+            missing.append(layer)
+    left = [call for key, same in waiting.items() if key is not None for call in same]
+    return Matches(found, tuple(missing), tuple(left))
+
+
+def _folded_call(
+    network: Network, layer: Layer, waiting: Mapping[Hashable, list[RecordedCall]]
+) -> RecordedCall | None:
+    """Take the call that is a strided convolution on a folded image, None if there is none.
+
+    Who folds a padded image has no padding left: the sides with their padding are compared.
+    """
+    op = layer.op
+    if not isinstance(op, Conv2d) or op.stride == (1, 1):
+        return None
+    for key, calls in waiting.items():
+        for call in calls:
+            depth = call.facts.get("in_channels")
+            if call.function != "conv2d" or not isinstance(depth, int):
+                continue
+            shape = network.input_shapes(layer)[0]
+            stem = fold_stem(op, shape, depth // math.prod(op.stride))
+            if stem is None or not isinstance(key, _ConvKey):
+                continue
+            if _conv_key(stem.op, stem.folded).padded != key.padded:
+                continue
+            calls.remove(call)
+            if isinstance(call.config, Conv2dConfig):
+                return replace(call, config=replace(call.config, fold_input=True))
+    return None
+
+
+def layer_key(network: Network, layer: Layer) -> Hashable:
+    """Return what a call has in common with a layer that it may be; None for other kinds."""
+    shapes, op = network.input_shapes(layer), layer.op
+    key: Hashable = None
+    match op:
+        case Conv2d() | ConvTranspose2d():
+            key = _conv_key(op, shapes[0])
+        case Pool2d():
+            slides = (op.kernel, op.stride, op.padding, op.dilation)
+            key = _pool_key(op.mode, shapes[0], *slides)
+        case GlobalAvgPool2d():
+            key = _pool_key("avg", shapes[0], shapes[0][2:], (1, 1), (0, 0), (1, 1))
+        case Linear():
+            rows = math.prod(shapes[0][:-1])
+            key = ("Linear", -(-rows // TILE), op.in_features, op.out_features)
+        case Binary():
+            key = (op.function, tuple(map(math.prod, shapes)))
+        case Input():
+            key = (CONVERT_TO_HWC, math.prod(layer.shape))
+        case Output():
+            key = (CONVERT_TO_CHW, math.prod(layer.shape))
+    return key
+
+
+@dataclass(frozen=True)
+class _ConvKey:
+    """What makes convolutions alike; ``sides`` of padding are those of the image."""
+
+    kind: str
+    channels: tuple[int, int]
+    image: tuple[int, int, int]
+    sides: tuple[int, int, int, int]
+    window: Hashable
+    groups: int
+
+    @property
+    def padded(self) -> "_ConvKey":
+        """The same convolution on an image that has its padding already."""
+        batch, height, width = self.image
+        top, bottom, left, right = self.sides
+        image = (batch, height + top + bottom, width + left + right)
+        return replace(self, image=image, sides=(0, 0, 0, 0))
+
+
+def _conv_key(op: Conv2d | ConvTranspose2d, shape: tuple[int, ...]) -> _ConvKey:
+    batch, _, height, width = shape
+    last = op.output_padding if isinstance(op, ConvTranspose2d) else (0, 0)
+    return _ConvKey(
+        type(op).__name__,
+        (op.in_channels, op.out_channels),
+        (batch, height, width),
+        _four(op.padding),
+        (op.kernel, op.stride, op.dilation, last),
+        op.groups,
+    )
+
+
+def _conv_call_key(kind: str, facts: Mapping[str, object]) -> _ConvKey:
+    def pair(name: str, usual: int) -> tuple[int, ...]:
+        return _pair(facts.get(name, usual))
+
+    def number(name: str, usual: int = 0) -> int:
+        found = facts.get(name, usual)
+        return found if isinstance(found, int) else usual
+
+    return _ConvKey(
+        kind,
+        (number("in_channels"), number("out_channels")),
+        (number("batch_size"), number("input_height"), number("input_width")),
+        _four(facts.get("padding", 0)),
+        (pair("kernel_size", 0), pair("stride", 1), pair("dilation", 1), pair("output_padding", 0)),
+        number("groups", 1),
+    )
+
+
+def call_key(call: RecordedCall) -> Hashable:
+    """Return the same of a call; None where it is nothing that a layer may be."""
+    facts, name = call.facts, call.function
+    if name in ("conv2d", "conv_transpose2d"):
+        kind = "Conv2d" if name == "conv2d" else "ConvTranspose2d"
+        return _conv_call_key(kind, facts)
+    if name in _POOLS:
+        shape = tuple(map(facts.get, ("batch_size", "channels", "input_h", "input_w")))
+        kernel, stride = _pair(facts.get("kernel_size")), _pair(facts.get("stride"))
+        padding, dilation = facts.get("padding", 0), _pair(facts.get("dilation", 1))
+        return _pool_key(_POOLS[name], shape, kernel, stride, padding, dilation)
+    if name == "linear" and len(call.inputs) > 1:
+        rows = math.prod(call.inputs[0].shape[:-1])
+        features = call.inputs[1].shape[-2:]
+        return ("Linear", -(-rows // TILE), *features)
+    if name in _BINARY and len(call.inputs) > 1:
+        return (_BINARY[name], tuple(math.prod(info.shape) for info in call.inputs))
+    if name in (CONVERT_TO_HWC, CONVERT_TO_CHW):
+        return (name, math.prod(call.inputs[0].shape))
+    return None
+
+
+def _pool_key(
+    mode: str, shape: object, kernel: object, stride: object, padding: object, dilation: object
+) -> Hashable:
+    is_whole = isinstance(shape, tuple) and shape[2:] == kernel
+    return (mode, shape, kernel, (1, 1) if is_whole else stride, _four(padding), dilation)
+
+
+def _pair(value: object) -> tuple[int, ...]:
+    """Return one number twice, and several as they are."""
+    if isinstance(value, int):
+        return (value, value)
+    return tuple(value) if isinstance(value, list | tuple) else ()
+
+
+def _four(value: object) -> tuple[int, int, int, int]:
+    """Return a padding as (top, bottom, left, right)."""
+    given = _pair(value)
+    if len(given) == 2:
+        return (given[0], given[0], given[1], given[1])
+    top, bottom, left, right = given
+    return (top, bottom, left, right)
+
+
+def formats_of(network: Network, calls: Mapping[str, RecordedCall]) -> Formats:
+    """Return the formats of a search in which most of the matched layers keep theirs."""
+    multiplying = {
+        name: call.config
+        for name, call in calls.items()
+        if isinstance(call.config, Conv2dConfig | MatmulConfig)
+    }
+
+    def kept(weights: DataType) -> int:
+        wanted = LayerFormats(network, Formats(weights=weights))
+        return sum(
+            wanted.weights_dtype(network.by_name[name]) is config.weights_dtype
+            for name, config in multiplying.items()
+        )
+
+    usual = Formats()
+    configs = list(multiplying.values())
+    fidelity = _most(usual.fidelity, (item.compute.math_fidelity for item in configs))
+    return Formats(
+        weights=max((usual.weights, *WEIGHT_TYPES), key=kept),
+        activations=_most(
+            usual.activations,
+            (item.output_dtype for item in configs if item.output_dtype in ACTIVATION_TYPES),
+        ),
+        fidelity=fidelity,
+        end_fidelity=usual.end_fidelity if fidelity is usual.fidelity else fidelity,
+        fp32_accumulation=_most(False, (item.compute.fp32_dest_acc_en for item in configs)),
+    )
+
+
+_Value = TypeVar("_Value", DataType, Fidelity, bool)
+
+
+def _most(usual: _Value, values: Iterable[_Value]) -> _Value:
+    """Return the most frequent value, and of as frequent ones the usual."""
+    counts: dict[_Value, int] = {usual: 0}
+    for value in values:
+        counts[value] = counts.get(value, 0) + 1
+    return max(counts, key=counts.__getitem__)
+
+
+def recover(
+    network: Network, found: Matches, device: Device, ttnn_version: str, formats: Formats
+) -> Recovery:
+    """Return a schedule of a network that has what a program chose, and runs on the device.
+
+    Layers without a call keep ttnn's default, and what the device rejects is left out.
+
+    Raises:
+        ProgramError: if no such schedule runs.
+    """
+    draft = _Draft(
+        network, found, default_schedule(network, device.board.name, ttnn_version, formats)
+    )
+    draft.take(LayerFormats(network, formats))
+    device.load(network)
+    for _ in range(_STEPS * len(network.layers)):
+        schedule = draft.schedule()
+        answer = device.run(schedule)
+        if isinstance(answer, Rejection):
+            draft.give_up(answer)
+        elif draft.follow(answer.output_layouts):
+            taken = tuple(name for name in draft.taken if name in found.by_layer)
+            return Recovery(schedule, answer, taken, tuple(draft.remarks))
+    raise ProgramError(f"the schedule of {network.name} does not come to an end; leave --net out")
+
+
+# The program's layouts of a layer's inputs, its configuration, the default: and one run for each.
+_STEPS = 4
+
+
+class _Draft:
+    """A schedule in the making; what is rejected of a layer is given up step by step."""
+
+    def __init__(self, network: Network, found: Matches, default: Schedule) -> None:
+        self._network = network
+        self._calls = found.by_layer
+        self._default = default
+        self._layers = dict(default.layers)
+        self._reshards: dict[Edge, TensorLayout] = {}
+        self._as_they_come: set[str] = set()
+        self._outputs: dict[str, TensorLayout] = {}
+        self.taken: dict[str, LayerConfig] = {}
+        self.remarks: list[str] = []
+
+    def take(self, wanted: LayerFormats) -> None:
+        """Take every configuration that the layer may have, in the format of the search."""
+        for name, call in self._calls.items():
+            layer, config = self._network.by_name[name], call.config
+            where = f"{name} ({call.function} at {call.source})"
+            if config is None:
+                self.remarks.append(f"{where}: a schedule has no such values; it keeps the default")
+                continue
+            if isinstance(config, Conv2dConfig | MatmulConfig):
+                ours = wanted.weights_dtype(layer)
+                if config.weights_dtype is not ours:
+                    self.remarks.append(
+                        f"{where}: weights {config.weights_dtype} become {ours}; a search has one "
+                        "format of weights"
+                    )
+                config = replace(config, weights_dtype=ours)
+            config, faults = _legal(layer, config)
+            self.remarks += [f"{where}: {fault}; it is left out" for fault in faults]
+            if call.unsaid:
+                self.remarks.append(f"{where}: {', '.join(call.unsaid)} is not a schedule's to say")
+            self.taken[name] = self._layers[name] = config
+        self._turn_pools()
+        self._outputs = {layer.name: self._expected(layer.name) for layer in self._network}
+        self.follow({})
+
+    def _expected(self, name: str) -> TensorLayout:
+        """Return what a layer leaves, before it is known: what the program's call left."""
+        return self._calls[name].output.layout if name in self.taken else TensorLayout()
+
+    def _turn_pools(self) -> None:
+        """Have pools leave tiles where the program made tiles of their rows afterwards."""
+        for name, config in list(self.taken.items()):
+            if not isinstance(config, PoolConfig) or config.output_page is PageLayout.TILE:
+                continue
+            readers = [edge for edge in self._network.edges if edge.producer == name]
+            if not all(self._takes_rows(edge) for edge in readers):
+                tiled = replace(config, output_page=PageLayout.TILE)
+                self.taken[name] = self._layers[name] = tiled
+
+    def _takes_rows(self, edge: Edge) -> bool:
+        inputs = self._calls[edge.consumer].inputs if edge.consumer in self.taken else ()
+        return edge.index < len(inputs) and inputs[edge.index].layout.page is PageLayout.ROW_MAJOR
+
+    def schedule(self) -> Schedule:
+        """Return what it is so far."""
+        return replace(
+            self._default,
+            layers=dict(self._layers),
+            reshards=dict(self._reshards),
+            frees=frozenset(filter(self._frees, self.taken)),
+        )
+
+    def _frees(self, name: str) -> bool:
+        layer = self._network.by_name[name]
+        if not isinstance(self.taken[name], Conv2dConfig | PoolConfig):
+            return False
+        producer = layer.inputs[0]
+        is_last = self._network.last_uses[producer] == name
+        # A reshape's output may be the buffer of another tensor.
+        is_own = isinstance(self._network.by_name[producer].op, (*MATCHED_KINDS, Input))
+        is_copy = Edge(producer, name) in self._reshards
+        return self._calls[name].frees and (is_copy or (is_last and is_own))
+
+    def give_up(self, rejection: Rejection) -> None:
+        """Give up what the device rejected.
+
+        Raises:
+            ProgramError: if it is nothing of the program's.
+        """
+        name = failing_layer(self._network, rejection)
+        words = " ".join(rejection.message.split())[:200]
+        if name is not None and name not in self.taken:
+            # The default may not take what a choice before it leaves.
+            before = self._network.by_name[name].inputs
+            name = next((producer for producer in before if producer in self.taken), None)
+        if name is None:
+            raise ProgramError(
+                f"beside what the program chose, the default of {rejection.layer} does not run: "
+                f"{words}"
+            )
+        edges = [edge for edge in self._reshards if edge.consumer == name]
+        if edges and name not in self._as_they_come:
+            self._as_they_come.add(name)
+            what = "its inputs come as they are, not as the program had them"
+        else:
+            del self.taken[name]
+            self._layers[name] = self._default.layers[name]
+            what = "it keeps the default"
+        self._outputs[name] = self._expected(name)
+        self.follow({})
+        self.remarks.append(f"{name}: {what}: {words}")
+
+    def follow(self, outputs: Mapping[str, TensorLayout]) -> bool:
+        """Bring every tensor where the program had it; return whether all of them were there.
+
+        ``outputs`` are the layouts that layers have left.
+        """
+        self._outputs |= outputs
+        wanted: dict[Edge, TensorLayout] = {}
+        for edge in self._network.edges:
+            left = self._outputs[edge.producer]
+            target = self._target(edge, left)
+            if target is not None and target != left:
+                wanted[edge] = target
+        is_done = wanted == self._reshards
+        self._reshards = wanted
+        return is_done
+
+    def _target(self, edge: Edge, left: TensorLayout) -> TensorLayout | None:
+        """Return the layout that an edge's tensor is to be brought into, None for as it is."""
+        layer = self._network.by_name[edge.consumer]
+        if edge.consumer not in self.taken:
+            return _in_dram(left) if left.memory is Memory.L1 else None
+        inputs = self._calls[edge.consumer].inputs
+        if edge.consumer in self._as_they_come or edge.index >= len(inputs):
+            return None
+        had = inputs[edge.index]
+        shape = self._network.input_shapes(layer)[edge.index]
+        if math.prod(had.shape) != math.prod(shape):
+            return None
+        if not had.layout.is_sharded and not left.is_sharded:
+            return None
+        is_rows = had.layout.page is PageLayout.ROW_MAJOR
+        return had.layout if is_rows else replace(had.layout, dtype=left.dtype)
+
+
+def _legal(layer: Layer, config: LayerConfig) -> tuple[LayerConfig, list[str]]:
+    """Return a configuration without the values that its layer has not, and what these are.
+
+    They make no difference to ttnn: a pointwise convolution runs as a matmul, for one.
+    """
+    usual, told = type(config)(), []
+    for fault in list(layer_faults(layer, config)):
+        if hasattr(usual, fault.field):
+            config = replace(config, **{fault.field: getattr(usual, fault.field)})
+        told.append(str(fault))
+    return config, told
+
+
+def _in_dram(layout: TensorLayout) -> TensorLayout:
+    return replace(
+        layout,
+        memory=Memory.DRAM,
+        sharding=ShardLayout.INTERLEAVED,
+        grid=(),
+        shard_shape=None,
+        transposed=False,
+    )
+
+
+def described(call: RecordedCall) -> str:
+    """Return a call in words: "conv2d 64 -> 128, 3x3 stride 2, of 56x56, at model.py:12"."""
+    facts = call.facts
+    where = f" at {call.source}" if call.source else ""
+    if "out_channels" in facts:
+        sizes = f"{facts.get('in_channels')} -> {facts['out_channels']}"
+        side = _by(facts.get("input_height"), facts.get("input_width"))
+    elif "channels" in facts:
+        sizes, side = f"{facts['channels']}", _by(facts.get("input_h"), facts.get("input_w"))
+    else:
+        shapes = " and ".join(_by(*info.shape) for info in call.inputs)
+        return f"{call.function} of {shapes}{where}"
+    kernel = _by(*_pair(facts.get("kernel_size")))
+    stride = _by(*_pair(facts.get("stride", (1, 1))))
+    return f"{call.function} {sizes}, {kernel} stride {stride}, of {side}{where}"
+
+
+def layer_in_words(network: Network, layer: Layer) -> str:
+    """Return a layer in the same words, with its name."""
+    op = layer.op
+    shapes: Sequence[tuple[int, ...]] = network.input_shapes(layer)
+    kind = type(op).__name__
+    if isinstance(op, Conv2d | ConvTranspose2d):
+        kind = f"{kind} {op.in_channels} -> {op.out_channels}"
+    if isinstance(op, Conv2d | ConvTranspose2d | Pool2d):
+        kind = f"{kind}, {_by(*op.kernel)} stride {_by(*op.stride)}"
+    return f"{layer.name} ({kind}, of {' and '.join(_by(*shape) for shape in shapes)})"
+
+
+def _by(*sizes: object) -> str:
+    return "x".join(map(str, sizes))
