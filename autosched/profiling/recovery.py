@@ -354,7 +354,6 @@ class _Draft:
             if call.unsaid:
                 self.remarks.append(f"{where}: {', '.join(call.unsaid)} is not a schedule's to say")
             self.taken[name] = self._layers[name] = config
-        self._turn_pools()
         self._outputs = {layer.name: self._expected(layer.name) for layer in self._network}
         self.follow({})
 
@@ -362,19 +361,18 @@ class _Draft:
         """Return what a layer leaves, before it is known: what the program's call left."""
         return self._calls[name].output.layout if name in self.taken else TensorLayout()
 
-    def _turn_pools(self) -> None:
-        """Have pools leave tiles where the program made tiles of their rows afterwards."""
-        for name, config in list(self.taken.items()):
-            if not isinstance(config, PoolConfig) or config.output_page is PageLayout.TILE:
-                continue
-            readers = [edge for edge in self._network.edges if edge.producer == name]
-            if not all(self._takes_rows(edge) for edge in readers):
+    def _turn_pools(self, reader: str) -> bool:
+        """Have the pools before a layer leave tiles rather than rows; return whether some did."""
+        turned = False
+        for name in self._network.by_name[reader].inputs:
+            config = self.taken.get(name)
+            if isinstance(config, PoolConfig) and config.output_page is PageLayout.ROW_MAJOR:
                 tiled = replace(config, output_page=PageLayout.TILE)
                 self.taken[name] = self._layers[name] = tiled
-
-    def _takes_rows(self, edge: Edge) -> bool:
-        inputs = self._calls[edge.consumer].inputs if edge.consumer in self.taken else ()
-        return edge.index < len(inputs) and inputs[edge.index].layout.page is PageLayout.ROW_MAJOR
+                left = replace(self._outputs[name], page=PageLayout.TILE)
+                self.follow({name: left})
+                turned = True
+        return turned
 
     def schedule(self) -> Schedule:
         """Return what it is so far."""
@@ -404,6 +402,8 @@ class _Draft:
         """
         name = failing_layer(self._network, rejection)
         words = " ".join(rejection.message.split())[:200]
+        if name is not None and self._turn_pools(name):
+            return
         if name is not None and name not in self.taken:
             # The default may not take what a choice before it leaves.
             before = self._network.by_name[name].inputs

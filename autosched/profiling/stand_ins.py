@@ -17,7 +17,6 @@ import ttnn
 from autosched.device.ttnn.graph_capture import MARK_PREFIX, Node
 from autosched.device.ttnn.ttnn_types import (
     DATA_TYPES,
-    MEMORY_LAYOUTS,
     PAGE_LAYOUTS,
     layout_of,
 )
@@ -275,7 +274,7 @@ def _conv2d(given: Mapping[str, Any], source: TensorLayout, left: TensorLayout) 
         fields["core_grid"] = None
     if source.is_sharded and not config.reshard_if_not_optimal:
         # ttnn then keeps the sharding of its input, whatever is asked for.
-        fields["shard_layout"] = MEMORY_LAYOUTS[source.sharding]
+        fields["shard_layout"] = None
     slices = given.get("slice_config") or given.get("dram_slice_config")
     if slices is None and source.memory is Memory.L1:
         slices = ttnn.Conv2dL1FullSliceConfig

@@ -119,19 +119,16 @@ def op_groups(rows: Iterable[OpRow], key: Callable[[OpRow], str]) -> list[GroupR
 
 
 def op_table(rows: Iterable[OpRow]) -> Table:
-    """Return the ops in order: time, share, cores, L1 per core, layouts, and what limits them."""
-    time_column = f"estimated {words.MICRO}"
-    numbers = ("#", time_column, "share", "cores", "L1 KiB")
-    columns = ("#", "op", "call", *numbers[1:], "layouts", "limited by")
+    """Return the ops in order: time, cores, L1 per core, layouts, and what limits them."""
+    numbers = (words.MICRO, "cores", "L1 KiB")
+    columns = ("op", "call", *numbers, "layouts", "limited by")
     table = simple_table("", columns, right=numbers)
     for row in rows:
         limit = row.limit if row.is_guess else f"{row.limit} {row.limit_share:.0%}"
         table.add_row(
-            str(row.number),
-            row.op,
+            f"{row.number} {row.op}",
             row.call,
             words.microseconds(row.time_us),
-            words.share(row.share),
             str(row.cores or "-"),
             words.kibibytes(row.l1_bytes),
             row.change,
@@ -142,7 +139,7 @@ def op_table(rows: Iterable[OpRow]) -> Table:
 
 def group_table(rows: Iterable[GroupRow], name: str) -> Table:
     """Return groups of ops under a heading of their names, with how many ops each has."""
-    numbers = ("ops", f"estimated {words.MICRO}", "share", "cores", "L1 KiB")
+    numbers = ("ops", words.MICRO, "share", "cores", "L1 KiB")
     table = simple_table("", (name, *numbers), right=numbers)
     for row in rows:
         table.add_row(
