@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from autosched.boards import Board, find_board
+from autosched.boards import Board
 from autosched.budget import Budget
 from autosched.cli import hints
 from autosched.cli.steps.inputs import captured_network
@@ -15,6 +15,7 @@ from autosched.cost.model import CostModel
 from autosched.cost.model_choice import SHIPPED, ChosenModel, choose_cost_model
 from autosched.cost.profiles.perf_csv import write_ops
 from autosched.device.machine import ttnn_version
+from autosched.device.which_board import named_board
 from autosched.device.worker import WorkerDevice
 from autosched.errors import ProgramError
 from autosched.export.saving import check_target, save_schedule
@@ -80,7 +81,7 @@ def profile_and_report(output: Screen, asked: Profiled) -> None:
                 "--schedule writes what the program chose for a network; name its file with --net"
             )
         check_target(Path(asked.schedule))
-    board = find_board(asked.board)
+    board = named_board(asked.board)
     file = _checked_file(asked.program)
     cost = _cost_model(asked.storage, board)
     say(output.console, f"Running program {file} (it is executed)")
