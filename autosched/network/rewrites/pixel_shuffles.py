@@ -3,7 +3,8 @@
 On the device every element would be moved alone. A transposed convolution of ones and zeros, whose
 windows do not overlap, moves whole rows of channels instead. Where a convolution of few channels
 comes after it, this one takes the channels as they are, and those few become pixels. Pixels that
-become channels are what a convolution with a stride reads, or leaves, by itself.
+become channels are what a convolution with a stride reads, or leaves, by itself; so are every other
+row and column joined from each start, as the stems of some detectors have it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,8 +16,10 @@ import torch
 from autosched.network.draft_graph import Draft, DraftGraph
 from autosched.network.graph import Weights
 from autosched.network.operators import (
+    Concat,
     Conv2d,
     ConvTranspose2d,
+    Crop,
     Pair,
     Permute,
     PixelShuffle,
@@ -170,7 +173,8 @@ class _Packing:
 def fold_packed_pixels(graph: DraftGraph) -> None:
     """Let convolutions read with a stride what pixels become channels for, or leave it so."""
     for draft in graph:
-        packing = _packing(graph, draft)
+        joined = _joined_crops(graph, draft)
+        packing = joined or _packing(graph, draft)
         if packing is None:
             continue
         readers = list({reader.key: reader for reader in graph.users(draft.key)}.values())
@@ -178,13 +182,45 @@ def fold_packed_pixels(graph: DraftGraph) -> None:
         if readers and all(_may_stride(reader, packing.factor) for reader in readers):
             for reader in readers:
                 _read_with_stride(reader, packing)
-                reader.inputs = list(draft.inputs)
+                reader.inputs = list(producer.inputs if joined else draft.inputs)
             del graph.drafts[draft.key]
+            if joined:
+                _drop_unread(graph, draft.inputs)
+        elif joined:
+            continue
         elif _is_plain(producer) and graph.is_only_user(draft, producer):
             _leave_with_stride(producer, packing)
             producer.shape = draft.shape
             graph.renew(producer, f"{producer.key}.packed")
             graph.absorb(draft)
+
+
+def _joined_crops(graph: DraftGraph, draft: Draft) -> _Packing | None:
+    """Return what a concatenation of every other row and column, from each start, amounts to."""
+    crops = [graph.drafts[key] for key in draft.inputs]
+    if not isinstance(draft.op, Concat) or len({tuple(crop.inputs) for crop in crops}) != 1:
+        return None
+    ops = [crop.op for crop in crops]
+    first = ops[0]
+    if not isinstance(first, Crop):
+        return None
+    down, across = factor = (first.rows[2], first.columns[2])
+    _, _, height, width = graph.producer(crops[0]).shape
+    if down * across == 1 or height % down or width % across:
+        return None
+    starts = [
+        Crop((row, height - down + row + 1, down), (column, width - across + column + 1, across))
+        for row, column in _places(factor)
+    ]
+    columns_first = [starts[row * across + column] for column, row in _places((across, down))]
+    orders = {(1, 2, 0): starts, (2, 1, 0): columns_first}
+    return next((_Packing(factor, order) for order, found in orders.items() if found == ops), None)
+
+
+def _drop_unread(graph: DraftGraph, keys: Sequence[str]) -> None:
+    for key in keys:
+        if not graph.users(key):
+            del graph.drafts[key]
 
 
 def _packing(graph: DraftGraph, draft: Draft) -> _Packing | None:

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from autosched.network.operators import (
+    Concat,
     Conv2d,
     ConvTranspose2d,
     Permute,
@@ -95,3 +96,36 @@ def test_others_stay_permutations(lowered) -> None:
     assert Permute in kinds(lowered(both, torch.randn(2, 3, 8, 6)))
     transposed = Function(lambda x, conv: conv(x.transpose(2, 3)), nn.Conv2d(3, 4, 1))
     assert Permute in kinds(lowered(transposed, torch.randn(2, 3, 8, 6)))
+
+
+def corners(image: torch.Tensor, order: str) -> torch.Tensor:
+    """Join every other row and column from each start, rows or columns first."""
+    starts = [(row, column) for row in (0, 1) for column in (0, 1)]
+    if order == "rows first":
+        starts = [(row, column) for column, row in starts]
+    return torch.cat([image[..., row::2, column::2] for row, column in starts], 1)
+
+
+@pytest.mark.parametrize("order", ["rows first", "columns first"])
+def test_a_stem_of_every_other_row_and_column_reads_with_a_stride(lowered, order: str):
+    convolution = nn.Conv2d(12, 8, 3, padding=1)
+    module = Function(lambda x: convolution(corners(x, order)))
+    module.convolution = convolution
+    network = lowered(module, torch.randn(2, 3, 16, 24))
+    (op,) = ops(network)
+    assert isinstance(op, Conv2d)
+    assert (op.in_channels, op.kernel, op.stride) == (3, (6, 6), (2, 2))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: torch.cat([x[..., ::2, ::2], x[..., 1::2, ::2]], 1),
+        lambda x: torch.cat([x[..., ::2, ::2]] * 4, 1),
+        lambda x: torch.cat([x[..., :8, :8], x[..., 8:, :8], x[..., :8, 8:], x[..., 8:, 8:]], 1),
+        lambda x: corners(x, "rows first") * 2,
+    ],
+)
+def test_other_parts_of_an_image_are_joined_as_they_are(lowered, function):
+    network = lowered(Function(function), torch.randn(1, 3, 16, 16))
+    assert any(isinstance(op, Concat) for op in ops(network))
