@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from autosched.boards import ETHERNET, find_board
 from autosched.budget import Budget
 from autosched.device.channel import Channel
 from autosched.device.worker import WorkerDevice
@@ -390,9 +391,11 @@ def test_an_interrupted_request_ends_the_worker(
 
 
 def test_another_board_than_the_one_that_is_there() -> None:
+    # Blackhole dispatches by a column of its cores, whatever is said of it.
+    twelve = replace(find_board("p150"), grid=(12, 10), dispatch=ETHERNET)
     with (
-        WorkerDevice(replace(BOARD, grid=(8, 7))) as device,
-        pytest.raises(BoardError, match=r"grid of 8x8 cores, but n150 has 8x7.*--board"),
+        WorkerDevice(twelve) as device,
+        pytest.raises(BoardError, match=r"grid of 11x10 cores, but p150 has 12x10: name the"),
     ):
         device.probe(FITS)
     assert device.pid is None
