@@ -130,14 +130,15 @@ def convolution(name: str, op: Conv2d) -> Conv2dConfig:
             enable_act_double_buffer=True,
             reallocate_halo_output=True,
         )
+    # The source switches them on there, too; of a matmul ttnn ignores them.
+    if op.kernel == op.stride == (1, 1):
+        return Conv2dConfig()
     if "downsample" in name:
         return Conv2dConfig(
             enable_act_double_buffer=True,
             enable_weights_double_buffer=name.startswith(("layer3", "layer4")),
             full_inner_dim=True,
         )
-    if op.kernel == (1, 1):
-        return Conv2dConfig()
     return Conv2dConfig(
         act_block_h_override=448 if name in ("layer1.1.conv2", "layer1.2.conv2") else 0,
         enable_act_double_buffer=True,

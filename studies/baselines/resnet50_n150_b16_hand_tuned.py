@@ -1,8 +1,10 @@
 """Schedule of resnet50 on n150, for ttnn 0.81.1.
 
 network:    resnet50, signature bab319387784a2ed, batch 16
-board:      n150, ttnn 0.81.1
-latency:    2975.9 us (estimated)
+board:      n150 of 8x8 cores, ttnn 0.81.1
+opened by:  ttnn.open_device(device_id=0, l1_small_size=32768)
+latency:    2977.6 us (estimated)
+verified:   not executed
 found by:   autosched, study hand-tuned, after the public tt-metal model
 cost model: wormhole_b0-3-11403e
 
@@ -23,8 +25,9 @@ PROVENANCE = {
     "board": "n150",
     "ttnn_version": "0.81.1",
     "batch": 16,
+    "grid": [8, 8],
     "study": "hand-tuned, after the public tt-metal model",
-    "latency_us": 2975.9,
+    "latency_us": 2977.6,
     "latency_kind": "estimated",
     "cost_model": "wormhole_b0-3-11403e",
 }
@@ -56,13 +59,18 @@ class Placement(NamedTuple):
 
 
 class Conv2d(NamedTuple):
-    """Arguments of ttnn.conv2d; the output is then brought to memory_config, if one is given."""
+    """Arguments of ttnn.conv2d; the output is then brought to memory_config, if one is given.
+
+    With fold_input the image is first folded by the stride (ttnn.fold), and the convolution runs
+    with stride 1 on weights rearranged alike (autosched.network.stem_folding).
+    """
 
     conv_config: ttnn.Conv2dConfig
     compute_config: ttnn.WormholeComputeKernelConfig
     dtype: ttnn.DataType
     slice_config: ttnn.Conv2dSliceConfig | None = ttnn.Conv2dL1FullSliceConfig
     memory_config: ttnn.MemoryConfig | None = None
+    fold_input: bool = False
 
 
 class Matmul(NamedTuple):
@@ -81,6 +89,7 @@ class Pool(NamedTuple):
     applied_shard_scheme: ttnn.TensorMemoryLayout | None = None
     dtype: ttnn.DataType = ttnn.bfloat16
     output_layout: ttnn.Layout = ttnn.TILE_LAYOUT
+    dram_slice_config: ttnn.Conv2dSliceConfig | None = None
     memory_config: ttnn.MemoryConfig | None = None
     reallocate_halo_output: bool = False
     deallocate_input: bool = True
@@ -94,10 +103,11 @@ class Eltwise(NamedTuple):
 
 
 class Fixed(NamedTuple):
-    """A step without choices but where it leaves its output, and how it converts."""
+    """A step without choices but where it leaves its output, and how it converts or computes."""
 
     placement: Placement = Placement()
     method: str = ""
+    compute_kernel_config: ttnn.WormholeComputeKernelConfig | None = None
 
 
 LOFI = ttnn.WormholeComputeKernelConfig(math_fidelity=ttnn.MathFidelity.LoFi, packer_l1_acc=True)
@@ -156,8 +166,6 @@ LAYERS = {
     ),
     "layer1.0.downsample.0": Conv2d(
         conv_config=ttnn.Conv2dConfig(
-            enable_act_double_buffer=True,
-            full_inner_dim=True,
             reallocate_halo_output=False,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,

@@ -17,6 +17,9 @@ from autosched.cli.steps.inputs import hand_tuned, hand_tuned_path
 from autosched.errors import SearchError
 from autosched.export.loading import load_schedule
 from autosched.export.saving import save_schedule
+from autosched.export.validation import check_layers, check_provenance
+from autosched.network.capture.capture import capture
+from autosched.network.capture.network_file import load_network_file
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Input as NetworkInput
 from autosched.probing.joint_problem import JointProblem
@@ -182,3 +185,13 @@ def test_optunas_samplers_are_compared_on_demand() -> None:
     command = request(all_samplers=True).command
     assert "--all-samplers --sampler-trials 200 --seeds 5" in command
     assert "--method tpe --sampler-trials 200" in request(methods=("tpe",)).command
+
+
+def test_the_hand_tuned_schedule_of_resnet50_is_legal() -> None:
+    studies = Path(__file__).parents[2] / "studies"
+    loaded = load_network_file(str(studies / "resnet50.py"), 16)
+    network = capture(loaded.module, loaded.example_inputs, loaded.name)
+    file = str(hand_tuned_path(str(studies / "resnet50.py"), network, "n150"))
+    schedule = load_schedule(file)
+    check_provenance(schedule, network.signature, "n150", schedule.provenance.ttnn_version)
+    check_layers(schedule, file, network)
