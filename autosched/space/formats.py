@@ -55,6 +55,7 @@ _Word = TypeVar("_Word", DataType, Fidelity)
 
 _PRECISE = (Fidelity.HIFI3, Fidelity.HIFI4)
 _SHARED_EXPONENT = 16
+_POLES = ("recip", "rsqrt", "log", "log2", "log10")
 _ZERO_AT_ZERO = (
     "relu", "relu6", "silu", "gelu", "gelu_tanh", "hardswish", "leaky_relu", "mish", "tanh", "elu",
     "selu", "abs", "sqrt", "square", "softsign", "sin",
@@ -138,7 +139,7 @@ class LayerFormats:
         self._ragged = frozenset(layer.name for layer in network if _is_ragged(network, layer))
         self._unsafe = frozenset(
             layer.name for layer in network if _may_share_exponents(network, layer)
-        )
+        ) | _read_at_a_pole(network)
 
     def input_shapes(self, layer: Layer) -> tuple[tuple[int, ...], ...]:
         """Return PyTorch's shapes of what a layer reads."""
@@ -270,6 +271,23 @@ def _may_share_exponents(network: Network, layer: Layer) -> bool:
     channels share an exponent: what lies beyond the last channel would make them 0.
     """
     return _shares_exponents(layer) and not leaves_zeros(network, network.by_name[layer.inputs[0]])
+
+
+def _read_at_a_pole(network: Network) -> frozenset[str]:
+    """Return the layers of which a function is taken that has no value at 0.
+
+    It makes infinities of the zeros that fill up a tile, with which a function that keeps block
+    floats would spoil the channels that share their exponent: seen on the simulator.
+    """
+    found: set[str] = set()
+    for layer in reversed(network.layers):
+        is_pole = isinstance(layer.op, Unary) and layer.op.activation.name in _POLES
+        columns = layer.shape[1 if len(layer.shape) == 4 else -1] if layer.shape else 1
+        if (is_pole and columns % _SHARED_EXPONENT) or (
+            layer.name in found and isinstance(layer.op, Unary)
+        ):
+            found.update(layer.inputs)
+    return frozenset(found)
 
 
 def _shares_exponents(layer: Layer) -> bool:

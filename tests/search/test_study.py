@@ -86,6 +86,7 @@ def test_the_best_schedule_says_where_it_comes_from(studied: Studied):
         board="n150",
         ttnn_version=studied.record.ttnn_version,
         batch=1,
+        grid=(8, 8),
         study="residual-n150",
         trial=best.number,
         latency_us=best.latency_us,

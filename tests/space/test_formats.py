@@ -218,3 +218,35 @@ def test_channels_that_fill_up_a_tile_hold_zeros_after_most_layers(first: LayerO
 def test_a_convolution_that_may_read_something_there_leaves_bfloat16(first: LayerOp) -> None:
     assert ragged(first) is DataType.BFLOAT16
     assert ragged(first, kernel=1) is DataType.BFLOAT8_B  # a matmul
+
+
+@pytest.mark.parametrize(
+    ("function", "channels", "dtype"),
+    [
+        ("recip", 8, DataType.BFLOAT16),
+        ("log", 40, DataType.BFLOAT16),
+        ("recip", 64, DataType.BFLOAT8_B),
+        ("relu", 8, DataType.BFLOAT8_B),
+    ],
+)
+def test_a_function_without_a_value_at_zero_reads_no_block_floats_beside_what_fills_up_a_tile(
+    function: str, channels: int, dtype: DataType
+) -> None:
+    shape = (1, channels, 8, 8)
+    pointwise = Conv2d(channels, channels, (1, 1))
+    network = Network(
+        "poles",
+        (
+            Layer("x", Input(), (), shape),
+            Layer("first", pointwise, ("x",), shape),
+            Layer("middle", pointwise, ("first",), shape),
+            Layer("sign", Unary(Activation("neg")), ("middle",), shape),
+            Layer("pole", Unary(Activation(function)), ("sign",), shape),
+            Layer("last", pointwise, ("pole",), shape),
+            Layer("y", Output(), ("last",), shape),
+        ),
+    )
+    formats = LayerFormats(network, Formats())
+    assert {formats.left_in_dram(network.by_name[name]).dtype for name in ("middle", "pole")} == {
+        dtype
+    }
