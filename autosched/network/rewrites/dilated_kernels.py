@@ -52,14 +52,34 @@ def _keeps_its_place(op: Conv2d) -> bool:
 def _part(graph: DraftGraph, draft: Draft, op: Conv2d) -> None:
     assert draft.weights is not None  # noqa: S101 - it is a convolution
     middle = (op.kernel[0] // 2, op.kernel[1] // 2)
+    others = [tap for tap in _taps_within(draft, op) if tap != middle]
+    if not others:
+        draft.op = replace(_pointwise(op), has_bias=op.has_bias, activation=op.activation)
+        draft.weights = Weights(_kernel(draft.weights, middle), draft.weights.bias)
+        return
     # The middle one, which makes all pixels, adds the bias to them.
     total = _add_tap(graph, draft, middle, draft.weights.bias)
-    *first, last = (tap for tap in _taps_within(draft, op) if tap != middle)
-    for tap in first:
+    for tap in others[:-1]:
         parts = [total, _add_tap(graph, draft, tap, None)]
         total = _add(graph, draft, f"sum{tap[0]}{tap[1]}", Binary("add"), parts)
-    parts = [total, _add_tap(graph, draft, last, None)]
+    parts = [total, _add_tap(graph, draft, others[-1], None)]
     draft.op, draft.inputs, draft.weights = Binary("add", op.activation), parts, None
+
+
+def _pointwise(op: Conv2d) -> Conv2d:
+    return replace(
+        op,
+        kernel=(1, 1),
+        dilation=(1, 1),
+        padding=(0, 0, 0, 0),
+        has_bias=False,
+        activation=None,
+    )
+
+
+def _kernel(weights: Weights, tap: Pair) -> torch.Tensor:
+    row, column = tap
+    return weights.weight[:, :, row : row + 1, column : column + 1].contiguous()
 
 
 def _taps_within(draft: Draft, op: Conv2d) -> list[Pair]:
@@ -86,18 +106,9 @@ def _add_tap(graph: DraftGraph, draft: Draft, tap: Pair, bias: torch.Tensor | No
     op, weights = draft.op, draft.weights
     assert isinstance(op, Conv2d)  # noqa: S101 - as was looked at
     assert weights is not None  # noqa: S101 - it is a convolution
-    row, column = tap
-    pointwise = replace(
-        op,
-        kernel=(1, 1),
-        dilation=(1, 1),
-        padding=(0, 0, 0, 0),
-        has_bias=bias is not None,
-        activation=None,
-    )
-    kernel = weights.weight[:, :, row : row + 1, column : column + 1].contiguous()
-    name = f"tap{row}{column}"
-    made = _add(graph, draft, name, pointwise, draft.inputs, Weights(kernel, bias))
+    pointwise = replace(_pointwise(op), has_bias=bias is not None)
+    name = f"tap{tap[0]}{tap[1]}"
+    made = _add(graph, draft, name, pointwise, draft.inputs, Weights(_kernel(weights, tap), bias))
     down, across = _away(op, tap)
     if (down, across) == (0, 0):
         return made

@@ -30,6 +30,12 @@ def test_taps_that_read_nothing_but_padding_are_left_out(lowered):
     assert sum(isinstance(op, Conv2d) for op in ops(network)) == 3
 
 
+def test_where_only_the_middle_reads_the_image_it_is_one_product(lowered):
+    module = nn.Sequential(wide(40), nn.ReLU())
+    (op,) = ops(lowered(module, torch.randn(1, CHANNELS, 20, 20)))
+    assert op == Conv2d(CHANNELS, 4, (1, 1), activation=Activation("relu"))
+
+
 @pytest.mark.parametrize(
     ("module", "side"),
     [
