@@ -8,15 +8,9 @@ from autosched.budget import UNLIMITED, Budget
 from autosched.errors import ProgramError
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Binary, Conv2d, Input, Output, Pool2d
+from autosched.profiling.matching import described, layer_in_words, match
 from autosched.profiling.program import RecordedCall
-from autosched.profiling.recovery import (
-    Recovery,
-    described,
-    formats_of,
-    layer_in_words,
-    match,
-    recover,
-)
+from autosched.profiling.recovery import Recovery, formats_of, recover
 from autosched.schedule.configurations import (
     ComputeConfig,
     Conv2dConfig,

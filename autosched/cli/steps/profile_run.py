@@ -21,16 +21,9 @@ from autosched.errors import ProgramError
 from autosched.export.saving import check_target, save_schedule
 from autosched.network.graph import Network
 from autosched.probing.probe_book import total_us
+from autosched.profiling.matching import Matches, described, layer_in_words, match
 from autosched.profiling.program import ProgramProfile, ProgramRequest, profile_program
-from autosched.profiling.recovery import (
-    Matches,
-    Recovery,
-    described,
-    formats_of,
-    layer_in_words,
-    match,
-    recover,
-)
+from autosched.profiling.recovery import Recovery, formats_of, recover
 from autosched.report import words
 from autosched.report.output import Screen, say
 from autosched.report.program_table import (
