@@ -78,6 +78,16 @@ AllowHost = Annotated[
         help="Run operators that ttnn lacks on the host; the transfers there and back count.",
     ),
 ]
+Io = Annotated[
+    str | None,
+    typer.Option(
+        "--io",
+        metavar="ORDER",
+        help="How images come and are handed back on the device: nchw (PyTorch's order), nhwc "
+        "(rows of channels in DRAM) or device (as the layers there have them); or inputs,outputs. "
+        "Default: input_layout and output_layout in the network file, else nchw.",
+    ),
+]
 NoCheck = Annotated[
     bool,
     typer.Option("--no-check", help="Do not compare the captured network with PyTorch first."),

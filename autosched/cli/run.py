@@ -9,6 +9,7 @@ RUN_EXAMPLES = (
     "autosched run studies/resnet50.py",
     "autosched run net.py --start by_hand.py --export better.py",
     "autosched run net.py --pin 'layer1.*:shard_layout=height' --forbid '*:memory=dram'",
+    "autosched run net.py --io nchw,device",
     "autosched run net.py:backbone --board p150 --batch 16 --timeout 10m --export best.py",
 )
 
@@ -20,6 +21,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     device: options.DeviceOption = "auto",
     batch: options.Batch = None,
     allow_host: options.AllowHost = False,
+    io: options.Io = None,
     no_check: options.NoCheck = False,
     allow_known_faults: options.AllowKnownFaults = False,
     study: options.StudyName = None,
@@ -83,6 +85,7 @@ def run(  # noqa: PLR0913 - one parameter per option
         start=start,
         safe=safe,
         check=not no_check,
+        io=io,
     )
     going_on = GoingOn(hints.command("run", net, storage=storage))
     with opened_output(as_json) as output, interruptible(output, going_on):

@@ -43,11 +43,14 @@ BESIDE = {
         "../network/operators.py:is_pointwise",
         "../network/stem_folding.py",
     ),
+    "inputs_outputs": ("../network/read_layouts.py:uploaded",),
     "pooling": ("../network/column_images.py",),
 }
 """What decides the probes of a family of operators beside its file and what all share."""
 EXECUTION = (
     "ttnn/execution.py",
+    "ttnn/inputs_outputs.py",
+    "ttnn/runner.py:read_back",
     "../network/reference.py",
     "../numerics/agreement.py",
     "../numerics/samples.py",

@@ -17,6 +17,7 @@ from autosched.network.legal_values import (
     eltwise_faults,
     layer_faults,
 )
+from autosched.network.operators import DEVICE, NHWC
 from autosched.schedule.configurations import (
     HOST_METHOD,
     HOST_OUTPUT_METHOD,
@@ -48,7 +49,7 @@ MATMUL_OUTPUTS = ("dram", "l1", "width", "height", "block")
 SHARDED_LAYOUTS = (ShardLayout.HEIGHT, ShardLayout.WIDTH, ShardLayout.BLOCK)
 FLOAT_TYPES = (DataType.BFLOAT16, DataType.BFLOAT8_B, DataType.BFLOAT4_B, DataType.FLOAT32)
 FIXED_METHODS = (
-    *("", "permute", CONVERT_TO_HWC, TRANSPOSE, CONVERT_TO_CHW),
+    *("", "permute", CONVERT_TO_HWC, TRANSPOSE, CONVERT_TO_CHW, NHWC, DEVICE),
     *(HOST_METHOD, HOST_OUTPUT_METHOD),
 )
 _BLOCK_FLOATS = (DataType.BFLOAT8_B, DataType.BFLOAT4_B)

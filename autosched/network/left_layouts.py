@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from autosched.network.operators import (
+    DEVICE,
     Attention,
     Constant,
     Crop,
+    DeviceOutput,
     GlobalAvgPool2d,
     GroupNorm,
     HostOp,
@@ -49,6 +51,8 @@ def left_layout(
     if _stays(op, input_shapes, shape):
         page = inputs[0].page if isinstance(op, LayerNorm) else PageLayout.TILE
         return replace(inputs[0], page=page)
+    if isinstance(op, DeviceOutput):
+        return inputs[0] if op.order == DEVICE else TensorLayout(page=PageLayout.ROW_MAJOR)
     if isinstance(op, Output) and not isinstance(op, HostOp) and not is_image(shape):
         return TensorLayout(dtype=inputs[0].dtype, page=inputs[0].page)
     if isinstance(op, Matmul) or (isinstance(op, Attention) and _cuts_tiles(op, input_shapes[0])):

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from autosched.network.graph import Layer
 from autosched.network.left_layouts import is_image
 from autosched.network.operators import (
+    NHWC,
     Attention,
     Binary,
     Conv2d,
     ConvTranspose2d,
+    DeviceInput,
+    DeviceOutput,
     GlobalAvgPool2d,
     HostOp,
     HostOutput,
@@ -179,6 +182,10 @@ def _fixed_faults(layer: Layer, config: FixedConfig) -> Iterator[Fault]:
         if config.output != DRAM_TILE:
             legal = f"{DRAM_TILE}: the result stays on the host"
             yield Fault("output", config.output, legal)
+    elif isinstance(layer.op, DeviceInput | DeviceOutput):
+        rows = TensorLayout(page=PageLayout.ROW_MAJOR)
+        if layer.op.order == NHWC and config.output != rows:
+            yield Fault("output", config.output, f"{rows}, as the caller has it")
     elif isinstance(layer.op, Output) and is_image(layer.shape):
         yield from _image_output_faults(config.output)
 
@@ -186,6 +193,8 @@ def _fixed_faults(layer: Layer, config: FixedConfig) -> Iterator[Fault]:
 def _methods(layer: Layer) -> tuple[str, ...]:
     if isinstance(layer.op, HostOp):
         return (HOST_OUTPUT_METHOD if isinstance(layer.op, HostOutput) else HOST_METHOD,)
+    if isinstance(layer.op, DeviceInput | DeviceOutput):
+        return (layer.op.order,)
     if isinstance(layer.op, Input):
         return (*_INPUT_METHODS, CONVERT_TO_HWC) if is_image(layer.shape) else _INPUT_METHODS
     if isinstance(layer.op, Output) and is_image(layer.shape):

@@ -9,6 +9,10 @@ from typing import ClassVar
 GETITEM = "getitem"
 """The step that takes one of several results."""
 
+NHWC, DEVICE = "nhwc", "device"
+"""Orders of a caller's tensors besides PyTorch's: rows of channels in DRAM, or as layers have them.
+They are the methods of such layers, too."""
+
 Shape = tuple[int, ...]
 Pair = tuple[int, int]
 Padding = tuple[int, int, int, int]
@@ -51,6 +55,13 @@ class Input(Operator):
 
 
 @dataclass(frozen=True)
+class DeviceInput(Input):
+    """An image that the caller hands in as the device has it: rows of channels, or anywhere."""
+
+    order: str
+
+
+@dataclass(frozen=True)
 class Constant(Operator):
     """A tensor that is a parameter of the network, kept with the weights."""
 
@@ -67,6 +78,13 @@ class Output(Operator):
 
     family: ClassVar[str] = "inputs_outputs"
     takes_images: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class DeviceOutput(Output):
+    """A tensor that the caller gets back as the device has it: rows of channels, or anywhere."""
+
+    order: str
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from autosched.network.graph import Layer, Network, in_execution_order
+from autosched.network.operators import DeviceInput, LayerOp
+from autosched.schedule.configurations import FixedConfig, LayerConfig
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import Edge, PageLayout, TensorLayout, move_label
 
 UPLOADED = TensorLayout(page=PageLayout.ROW_MAJOR)
-"""How a network's inputs come from the host."""
+"""How a network's inputs come from the host, but those that wait where their readers want them."""
+
+
+def uploaded(op: LayerOp, config: LayerConfig) -> TensorLayout:
+    """Return the layout in which an input comes from the host, by its configuration."""
+    if isinstance(op, DeviceInput) and isinstance(config, FixedConfig):
+        return config.output
+    return UPLOADED
 
 
 @dataclass(frozen=True)

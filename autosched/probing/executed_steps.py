@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from autosched.device.interface import ProbeRequest, Request, ReshardRequest
 from autosched.evidence.kinds import kind_of, reshard_kind
 from autosched.network.graph import Layer, Network
-from autosched.network.operators import Constant, HostOp, Input, Output
-from autosched.network.read_layouts import UPLOADED, read_layouts
+from autosched.network.operators import Constant, DeviceInput, HostOp, Input, Output
+from autosched.network.read_layouts import read_layouts, uploaded
 from autosched.probing.probe_book import reshard_signature
 from autosched.schedule.configurations import FixedConfig, LayerConfig
 from autosched.schedule.schedule import Schedule
@@ -61,7 +61,7 @@ def layer_request(
     """Return a layer in a configuration and the layouts that it reads; inputs are uploaded."""
     is_input = isinstance(layer.op, Input)
     shapes = (layer.shape,) if is_input else network.input_shapes(layer)
-    inputs = (UPLOADED,) if is_input else layouts
+    inputs = (uploaded(layer.op, config),) if is_input else layouts
     return ProbeRequest(layer.op, shapes, layer.shape, config, inputs)
 
 
@@ -89,6 +89,6 @@ def kind_of_request(
     """
     if isinstance(request, ReshardRequest):
         return reshard_kind(request.source, request.target)
-    if isinstance(request.op, Constant | HostOp | Output):
+    if isinstance(request.op, Constant | DeviceInput | HostOp | Output):
         return ""
     return kind_of(request.op, request.input_shapes, request.config, inputs, output)

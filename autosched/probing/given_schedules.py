@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from autosched.network.graph import Layer, Network, in_execution_order
 from autosched.network.operators import Input
-from autosched.network.read_layouts import UPLOADED
+from autosched.network.read_layouts import uploaded
 from autosched.probing.candidates import Choice, Tables
 from autosched.schedule.configurations import Conv2dConfig, LayerConfig, PoolConfig
 from autosched.schedule.schedule import Schedule
@@ -40,7 +40,7 @@ def _input_layouts(
     layer: Layer, schedule: Schedule, waiting: dict[str, TensorLayout]
 ) -> tuple[TensorLayout, ...] | None:
     if isinstance(layer.op, Input):
-        return (UPLOADED,)
+        return (uploaded(layer.op, schedule.layers[layer.name]),)
     found = []
     for index, producer in enumerate(layer.inputs):
         edge = Edge(producer, layer.name, index)

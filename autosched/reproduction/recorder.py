@@ -59,10 +59,10 @@ def noted_calls(board: Board, test: LayerTest) -> NotedCalls:
             leave_garbage,
             network_of_test,
             put_inputs,
-            read_back,
             run_test,
             values_of,
         )
+        from autosched.device.ttnn.runner import read_back  # noqa: PLC0415
         from autosched.reproduction.noted_lines import (  # noqa: PLC0415
             NotedLines,
             Parameter,

@@ -8,6 +8,7 @@ from autosched.device.interface import Device
 from autosched.device.machine import choose_device, ttnn_version
 from autosched.device.which_board import named_board
 from autosched.errors import StudyError
+from autosched.network.ends import ends_of
 from autosched.network.graph import Network
 from autosched.search.settings import Settings
 from autosched.search.study import Study
@@ -106,7 +107,11 @@ def _captured(record: StudyRecord, settings: Settings) -> Network:
 
     loaded = load_network_file(settings.network_file, record.batch)
     return capture(
-        loaded.module, loaded.example_inputs, loaded.name, allow_host=settings.allow_host
+        loaded.module,
+        loaded.example_inputs,
+        loaded.name,
+        allow_host=settings.allow_host,
+        io=settings.io,
     )
 
 
@@ -137,9 +142,9 @@ def open_study(
     for rule in settings.restrictions:
         rule.layers(network.by_name)
     kind = choose_device(settings.device) if device is None else device.kind
-    # A network captured in Python says by itself whether it needs the host.
+    # A network captured in Python says by itself whether it needs the host, and what it is handed.
     allow_host = settings.allow_host or bool(network.host_layers)
-    settings = replace(settings, device=kind, allow_host=allow_host)
+    settings = replace(settings, device=kind, allow_host=allow_host, io=str(ends_of(network)))
     record = StudyRecord(
         name=name or own_study_name(store, network, known.name),
         network=network.name,

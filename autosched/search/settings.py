@@ -7,6 +7,7 @@ from typing import Any
 from autosched.device.interface import TimingSettings
 from autosched.device.machine import check_kind
 from autosched.errors import AutoschedError, SearchError, StudyError
+from autosched.network.ends import NCHW
 from autosched.probing.restrictions import Restriction
 from autosched.schedule.serialization import from_plain, to_plain
 from autosched.search.samplers.registry import check_sampler
@@ -22,7 +23,8 @@ class Settings:
     ``device`` is "mock", "silicon", or "auto" for a card if there is one. With ``allow_host`` the
     network is captured so that what ttnn lacks runs on the host. ``pinned`` and ``forbidden`` are
     restrictions of the candidates; with ``allow_known_faults`` those that are known to go wrong on
-    a card are left in. One that exists is a checked one: nobody asks again.
+    a card are left in. ``io`` is the order in which the network takes its images and hands them
+    back (:mod:`autosched.network.ends`). One that exists is a checked one: nobody asks again.
     """
 
     network_file: str
@@ -36,6 +38,7 @@ class Settings:
     pinned: tuple[Restriction, ...]
     forbidden: tuple[Restriction, ...]
     allow_known_faults: bool
+    io: str
 
     def __init__(  # noqa: PLR0913, PLR0917 - one argument for each wish
         self,
@@ -50,6 +53,7 @@ class Settings:
         pinned: Iterable[str | Restriction] = (),
         forbidden: Iterable[str | Restriction] = (),
         allow_known_faults: bool = False,
+        io: str = NCHW,
     ) -> None:
         """Check the words of a user: names, and texts as ``Restriction.parse`` reads them.
 
@@ -73,6 +77,7 @@ class Settings:
             "pinned": _parsed(pinned, pins=True),
             "forbidden": _parsed(forbidden, pins=False),
             "allow_known_faults": allow_known_faults,
+            "io": io,
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -96,6 +101,7 @@ class Settings:
             "pinned": [rule.text for rule in self.pinned],
             "forbidden": [rule.text for rule in self.forbidden],
             "allow_known_faults": self.allow_known_faults,
+            "io": self.io,
         }
 
     @classmethod

@@ -24,6 +24,8 @@ from autosched.network.operators import (
     Conv2d,
     Convolution,
     ConvTranspose2d,
+    DeviceInput,
+    DeviceOutput,
     GlobalAvgPool2d,
     HostOp,
     HostOutput,
@@ -218,6 +220,8 @@ class LayerFormats:
         Products, softmax and norms are computed as ttnn has it, unless more is asked for: in its
         own way the exponentials of a softmax are approximate.
         """
+        if isinstance(layer.op, DeviceInput | DeviceOutput):
+            return FixedConfig(output=output, method=layer.op.order)
         formats = self._formats
         asked = formats.fp32_accumulation or formats.fidelity in _PRECISE
         if not asked or not isinstance(layer.op, COMPUTING):

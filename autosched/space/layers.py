@@ -11,7 +11,10 @@ from autosched.network.graph import Layer
 from autosched.network.left_layouts import is_image, is_mean, left_layout
 from autosched.network.legal_values import CONVERT_TO_CHW, TRANSPOSE, channels_first_methods
 from autosched.network.operators import (
+    DEVICE,
     Binary,
+    DeviceInput,
+    DeviceOutput,
     GlobalAvgPool2d,
     HostOp,
     HostOutput,
@@ -108,6 +111,8 @@ def _fixed_options(
     """Return a layer that runs as ttnn has it, wherever its input is; several inputs in DRAM."""
     if isinstance(layer.op, LayerNorm):
         return _norm_options(layer, formats, sources[0], wanted)
+    if isinstance(layer.op, DeviceOutput):
+        return _device_output_options(layer.op, sources[0])
     if isinstance(layer.op, HostOp):
         return _host_options(layer, formats, sources)
     if len(sources) != 1:
@@ -161,6 +166,27 @@ def _as_left(layer: Layer, formats: LayerFormats, inputs: tuple[TensorLayout, ..
     return formats.fixed(layer, left or TensorLayout(dtype=formats.output_dtype(layer)))
 
 
+def _device_input_options(op: DeviceInput, wanted: Sequence[TensorLayout]) -> list[Option]:
+    """Return the places in which the caller may have put an image: rows, or what readers want."""
+    rows = TensorLayout(page=PageLayout.ROW_MAJOR)
+    places = [rows, TensorLayout(), *wanted] if op.order == DEVICE else [rows]
+    return [
+        Option(FixedConfig(output=layout, method=op.order), (layout,))
+        for layout in _distinct(places)
+    ]
+
+
+def _device_output_options(op: DeviceOutput, layouts: Sequence[TensorLayout]) -> list[Option]:
+    """Return a tensor brought to rows in DRAM from wherever it is, or left there."""
+    rows = TensorLayout(page=PageLayout.ROW_MAJOR)
+    return [
+        Option(
+            FixedConfig(output=layout if op.order == DEVICE else rows, method=op.order), (layout,)
+        )
+        for layout in _distinct([*_dram(layouts), *layouts])
+    ]
+
+
 def _input_options(layer: Layer, wanted: Sequence[TensorLayout]) -> list[Option]:
     """Return the ways from PyTorch's order of elements to ttnn's.
 
@@ -168,6 +194,8 @@ def _input_options(layer: Layer, wanted: Sequence[TensorLayout]) -> list[Option]
     cores that the next layer wants, or on the most of them that divide an image; or, of all images
     side by side, in whole tiles of pixels, of which the last core has what is left.
     """
+    if isinstance(layer.op, DeviceInput):
+        return _device_input_options(layer.op, wanted)
     row_major = TensorLayout(page=PageLayout.ROW_MAJOR)
     if not is_image(layer.shape):
         return [Option(FixedConfig(), (row_major,))]

@@ -253,3 +253,30 @@ def test_a_name_that_is_too_long_is_refused_before_anything_is_opened(
     assert done.code == 2
     assert "has 256 characters; name it with at most 255" in done.err
     assert "Device:" not in done.out
+
+
+def test_images_may_come_and_stay_as_the_device_has_them(
+    studied: Studied, invoke: Invoke, tmp_path: Path
+) -> None:
+    copy, file = tmp_path / "copy.sqlite3", tmp_path / "kept.py"
+    shutil.copy(studied.url.removeprefix("sqlite:///"), copy)
+    storage = ("--storage", f"sqlite:///{copy}")
+    asked = ("--io", "device", "--trials", "3", "--effort", "quick", "--device", "mock")
+    done = invoke("run", str(studied.net), *asked, *storage, "--export", str(file), "--json")
+    assert done.code == 0, done.err
+    assert "images come wherever" in done.err
+    assert done.json["study"] == "tiny-n150-2"
+    assert 0 < done.json["latency_us"] < studied.done.json["latency_us"]
+    chosen = list(autosched.load_schedule(file).layers.values())
+    assert [item.method for item in (chosen[0], chosen[-1])] == ["device", "device"]  # type: ignore[union-attr]
+    again = invoke("check", str(file), "--net", str(studied.net), *storage, "--json")
+    assert again.code == 0, again.err
+    assert again.json["latency_us"] == pytest.approx(done.json["latency_us"])
+    resumed = invoke("resume", "tiny-n150-2", "--trials", "1", *storage, "--json")
+    assert resumed.code == 0, resumed.err
+
+
+def test_an_unknown_order_of_images_is_refused(studied: Studied, invoke: Invoke) -> None:
+    done = invoke("run", str(studied.net), "--io", "chw", "--storage", studied.url)
+    assert done.code == 2
+    assert "--io 'chw' is not one of nchw, nhwc, device" in done.err

@@ -157,7 +157,7 @@ ILLEGAL = [
     ('"latency_kind": "estimated",', "", "PROVENANCE: latency_kind is 'None'"),
     ("PROVENANCE =", "ORIGIN =", "PROVENANCE missing"),
     ("LAYERS = {", "LAYERS = [{", "not Python"),
-    ("import ttnn\n", "import ttnn\nraise SystemExit(3)\n", "line 22: SystemExit: 3"),
+    ("import ttnn\n", "import ttnn\nraise SystemExit(3)\n", "line 23: SystemExit: 3"),
     ("import ttnn\n", "import no_such_package\n", "ModuleNotFoundError"),
     ("method: str", "way: str", "layer 'x': .*'method'"),
 ]

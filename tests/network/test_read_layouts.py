@@ -1,6 +1,6 @@
 from autosched.network.graph import Layer, Network
-from autosched.network.operators import Activation, Binary, Input, Output, Unary
-from autosched.network.read_layouts import read_layouts
+from autosched.network.operators import Activation, Binary, DeviceInput, Input, Output, Unary
+from autosched.network.read_layouts import UPLOADED, read_layouts, uploaded
 from autosched.schedule.configurations import FixedConfig
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.schedule.tensors import DRAM_TILE, Edge
@@ -47,3 +47,8 @@ def test_a_reshard_is_for_one_reader_and_a_spill_for_all_later_ones() -> None:
 def test_what_is_packed_where_it_lies_changes_no_layout() -> None:
     found = read_layouts(NETWORK, schedule({}, {Edge("a", "b"): HEIGHT}), LEFT)
     assert found.changes == ()
+
+
+def test_inputs_come_as_rows_unless_they_wait_where_their_readers_want_them() -> None:
+    assert uploaded(Input(), FixedConfig(output=HEIGHT)) == UPLOADED
+    assert uploaded(DeviceInput("device"), FixedConfig(output=HEIGHT)) == HEIGHT

@@ -16,6 +16,7 @@ from autosched.errors import ScheduleError
 from autosched.evidence.known_faults import known_faults
 from autosched.evidence.table import shipped_kinds
 from autosched.export.validation import check_layers, check_provenance
+from autosched.network.ends import NCHW, with_ends_of
 from autosched.network.graph import Network
 from autosched.probing.execution_judge import ExecutionJudge
 from autosched.probing.probe_book import total_us
@@ -73,7 +74,9 @@ def check_schedule(output: Screen, asked: CheckRequest) -> bool:
         made.batch if asked.batch is None else asked.batch,
         allow_host=_has_host_layers(schedule),
         check=asked.check,
+        io=NCHW,
     )
+    network = with_ends_of(network, schedule)
     _check_made_for(schedule, file, network.signature, board.name)
     check_layers(schedule, file, network)
     plain: dict[str, Any] = {

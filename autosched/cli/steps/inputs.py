@@ -8,6 +8,7 @@ from autosched.device.machine import SIMULATOR, ttnn_version
 from autosched.errors import ScheduleError, StudyError
 from autosched.export.loading import is_executed, load_schedule
 from autosched.export.validation import check_layers, check_provenance
+from autosched.network.ends import ORDERS, Ends, with_ends
 from autosched.network.graph import Network
 from autosched.report import words
 from autosched.report.layer_rows import warn_of_host_layers
@@ -27,25 +28,39 @@ if TYPE_CHECKING:
 
 
 def captured_network(
-    output: Screen, net: str, batch: int | None, *, allow_host: bool = False, check: bool = True
+    output: Screen,
+    net: str,
+    batch: int | None,
+    *,
+    allow_host: bool = False,
+    check: bool = True,
+    io: str | None = None,
 ) -> Network:
     """Load and capture a network file, with a warning of layers that run on the host.
+
+    ``io`` is the order of images at both ends; the file's own if it is None.
 
     Raises:
         NetworkFileError, UnsupportedOperatorError: if it cannot be used.
         WrongCaptureError: if the network computes something else; not without ``check``.
     """
-    return captured_with_inputs(output, net, batch, allow_host=allow_host, check=check)[0]
+    loaded = loaded_file(output, net, batch)
+    return captured_file(output, loaded, allow_host=allow_host, check=check, io=io)
 
 
 def captured_with_inputs(
-    output: Screen, net: str, batch: int | None, *, allow_host: bool = False, check: bool = True
+    output: Screen,
+    net: str,
+    batch: int | None,
+    *,
+    allow_host: bool = False,
+    check: bool = True,
+    io: str | None = None,
 ) -> "tuple[Network, tuple[torch.Tensor, ...]]":
     """Do that, and return the inputs to compare results on, too."""
     loaded = loaded_file(output, net, batch)
-    return captured_file(output, loaded, allow_host=allow_host, check=check), (
-        loaded.calibration_inputs
-    )
+    network = captured_file(output, loaded, allow_host=allow_host, check=check, io=io)
+    return network, loaded.calibration_inputs
 
 
 def loaded_file(output: Screen, net: str, batch: int | None) -> "LoadedFile":
@@ -66,14 +81,22 @@ def loaded_file(output: Screen, net: str, batch: int | None) -> "LoadedFile":
 
 
 def captured_file(
-    output: Screen, loaded: "LoadedFile", *, allow_host: bool = False, check: bool = True
+    output: Screen,
+    loaded: "LoadedFile",
+    *,
+    allow_host: bool = False,
+    check: bool = True,
+    io: str | None = None,
 ) -> Network:
     """Capture what a network file defines, and compare it with that.
+
+    ``io`` is the order of images at both ends; the file's own if it is None.
 
     Raises:
         NetworkFileError, UnsupportedOperatorError, WrongCaptureError: as
             :func:`captured_network`.
     """
+    ends = loaded.ends if io is None else Ends.parse(io)
     screen = SearchScreen(output.console, 0)
     with screen.shown():
         screen.begin("capture", f"{loaded.path.name}, with PyTorch")
@@ -88,7 +111,7 @@ def captured_file(
             screen.begin("compare", f"{loaded.path.name} with what was captured, in PyTorch")
             found = check_capture(module, examples, captured, allow_host=allow_host)
             exits.check_interrupt()
-    network = captured.network
+    network = with_ends(captured.network, ends)
     kinds = {network.layer_signature(layer) for layer in network}
     say(
         output.console,
@@ -96,6 +119,9 @@ def captured_file(
         f"{len(kinds)} kinds, batch {network.batch}",
     )
     _say_compared(output, found, check=check)
+    if ends != Ends():
+        inputs, outputs = (ORDERS[order] for order in (ends.inputs, ends.outputs))
+        say(output.console, f"  images come {inputs}; they are handed back {outputs}")
     warn_of_host_layers(output.console, network)
     return network
 

@@ -22,7 +22,8 @@ class Target:
 
     ``formats`` and ``timing`` map option to value; "", False or None where the user named none.
     ``start`` is the file of a schedule to start from, read as data where ``safe`` is set; without
-    ``check`` the captured network is not compared with its module.
+    ``check`` the captured network is not compared with its module. ``io`` is the order of images
+    at both ends; None where the file or the study has its own.
     """
 
     net: str
@@ -39,6 +40,7 @@ class Target:
     start: str | None = None
     safe: bool = False
     check: bool = True
+    io: str | None = None
 
     def settings(self, found: StudyRecord | None) -> Settings:
         """Return the settings of a new study, or of one that is there with what the user named.

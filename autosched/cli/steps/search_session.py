@@ -23,6 +23,7 @@ from autosched.device.pool import open_pool
 from autosched.device.which_board import wanted_board
 from autosched.errors import NetworkFileError, StudyError
 from autosched.export.saving import save_schedule
+from autosched.network.ends import Ends
 from autosched.network.graph import Network
 from autosched.probing.probe_book import Phase, ProbeCounts
 from autosched.report import words
@@ -187,7 +188,7 @@ def _captured_again(
 ) -> Network:
     try:
         return captured_network(
-            output, net, record.batch, allow_host=settings.allow_host, check=check
+            output, net, record.batch, allow_host=settings.allow_host, check=check, io=settings.io
         )
     except NetworkFileError as error:
         moved = hints.command("run", "NEW/PLACE/NET.PY", "--study", record.name)
@@ -206,6 +207,8 @@ def run_search(
     """
     wishes.check()
     target.settings(None)
+    if target.io is not None:
+        Ends.parse(target.io)
     board = wanted_board(target.board, target.device)
     start = None
     if target.start is not None:
@@ -229,7 +232,11 @@ def run_search(
         with open_pool(board, kind, timing, target.jobs) as pool:
             pool.start(1)
             network = captured_file(
-                output, loaded, allow_host=settings.allow_host, check=target.check
+                output,
+                loaded,
+                allow_host=settings.allow_host,
+                check=target.check,
+                io=target.io if target.io or named is None else settings.io,
             )
             name = target.name or _own_name(output, store, network, board.name, guess)
             settings = wishes.over(target.settings(find_study(store, name)))

@@ -224,7 +224,12 @@ def study_subject(output: Screen, store: Store, asked: VerifyRequest) -> Subject
     say(output.console, f"Device: {describe_device(asked.kind, record.board, asked.kind)}")
     say(output.console, f"Database: {store.describe()}")
     network, inputs = captured_with_inputs(
-        output, net, record.batch, allow_host=settings.allow_host, check=asked.check
+        output,
+        net,
+        record.batch,
+        allow_host=settings.allow_host,
+        check=asked.check,
+        io=settings.io,
     )
     if network.signature != record.network_signature:
         raise StudyError(

@@ -26,8 +26,6 @@ from autosched.device.ttnn.ttnn_types import (
 )
 from autosched.errors import DeviceError
 from autosched.network.graph import Layer, Network, Weights
-from autosched.network.left_layouts import is_image
-from autosched.network.legal_values import CONVERT_TO_HWC
 from autosched.network.operators import Activation
 from autosched.schedule.configurations import (
     SLICINGS,
@@ -130,42 +128,6 @@ class Call:
     def input_shape(self) -> tuple[int, ...]:
         """PyTorch's shape of the first input."""
         return self.context.network.by_name[self.layer.inputs[0]].shape
-
-
-def upload_shape(shape: tuple[int, ...], config: LayerConfig) -> tuple[int, ...]:
-    """Return the shape in which an input of PyTorch's ``shape`` is put on the device.
-
-    Images keep their order of elements as (1, N, C, H*W) or lie side by side as (1, 1, C, N*H*W),
-    vectors are (1, 1, N, features). ``config`` is that of the input's layer.
-    """
-    if not is_image(shape):
-        return (1, 1, math.prod(shape[:-1]), shape[-1])
-    batch, channels, height, width = shape
-    if comes_side_by_side(shape, config):
-        return (1, 1, channels, batch * height * width)
-    return (1, batch, channels, height * width)
-
-
-def comes_side_by_side(shape: tuple[int, ...], config: LayerConfig) -> bool:
-    """Return whether several images are converted as one: not each has an equal part on each core.
-
-    Of those ttnn's conversion takes one image alone.
-    """
-    if not isinstance(config, FixedConfig) or config.method != CONVERT_TO_HWC:
-        return False
-    layout, (batch, _, height, width) = config.output, shape
-    if layout.shard_shape is None:  # it is refused when it runs
-        return False
-    rows = layout.shard_shape[0]
-    return batch > 1 and bool(rows * layout.cores != batch * height * width or rows % batch)
-
-
-def upload_order(tensor: torch.Tensor, config: LayerConfig) -> torch.Tensor:
-    """Return an input of a layer with ``config`` as it is put on the device, on the host yet."""
-    shape = tuple(tensor.shape)
-    if is_image(shape) and comes_side_by_side(shape, config):
-        tensor = tensor.transpose(0, 1)
-    return tensor.reshape(upload_shape(shape, config))
 
 
 def refuse_slices_of_l1(config: Conv2dConfig | PoolConfig, tensor: Tensor) -> None:

@@ -13,16 +13,16 @@ import ttnn
 from autosched.budget import UNLIMITED, Budget
 from autosched.device.interface import LayerTest, ProbeRequest, check_time
 from autosched.device.rejections import classify
-from autosched.device.ttnn.calls import Context, Tensor, reshard, upload_order
+from autosched.device.ttnn.calls import Context, Tensor, reshard
+from autosched.device.ttnn.inputs_outputs import put, put_input
 from autosched.device.ttnn.local_device import LocalDevice, network_of
 from autosched.device.ttnn.runner import (
     LayerFailedError,
     Runner,
-    handed_over,
-    is_handed_back,
+    read_back,
     run_layer,
 )
-from autosched.device.ttnn.ttnn_types import DATA_TYPES, PAGE_LAYOUTS, core_range_set, memory_config
+from autosched.device.ttnn.ttnn_types import core_range_set
 from autosched.errors import AutoschedError, DeviceError
 from autosched.network.graph import Layer, Network, in_execution_order
 from autosched.network.operators import HostOutput, Input, Output
@@ -38,7 +38,7 @@ from autosched.schedule.outcomes import (
     RunOutcome,
 )
 from autosched.schedule.schedule import Schedule
-from autosched.schedule.tensors import CoreRange, PageLayout, ShardLayout, TensorLayout
+from autosched.schedule.tensors import CoreRange, TensorLayout
 
 Report = Callable[[ExecutedLayer], None]
 
@@ -214,68 +214,15 @@ def evaluated(network: Network, layer: Layer, sources: list[torch.Tensor]) -> to
         return evaluate(layer, sources, network.weights.get(layer.name))
 
 
-def read_back(layer: Layer, tensor: Tensor) -> torch.Tensor:
-    """Return a layer's output as PyTorch has it: float32, in its order of elements.
-
-    What the host made for the caller has a type of its own.
-    """
-    if is_handed_back(layer):
-        return handed_over(tensor, layer.shape)
-    return in_torch_order(ttnn.to_torch(tensor).float(), layer.shape)
-
-
-def in_torch_order(host: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
-    """Return what lies on the device as rows of channels in PyTorch's ``shape`` and order.
-
-    What only fills up rows and channels is dropped.
-    """
-    rows = host.reshape(-1, host.shape[-1])
-    if len(shape) != 4:
-        return rows[:, : shape[-1]].reshape(tuple(shape))
-    batch, channels, height, width = shape
-    pixels = rows[: batch * height * width, :channels]
-    return pixels.reshape(batch, height, width, channels).permute(0, 3, 1, 2).contiguous()
-
-
-def in_device_order(values: torch.Tensor) -> torch.Tensor:
-    """Return a tensor in PyTorch's order as the (1, 1, rows, channels) between layers."""
-    if values.dim() == 4:
-        values = values.permute(0, 2, 3, 1)
-    return values.reshape(1, 1, -1, values.shape[-1]).contiguous()
-
-
-def put(device: Any, values: torch.Tensor, layout: TensorLayout) -> Tensor:
-    """Put a tensor in PyTorch's order on the device as another layer would leave it.
-
-    Rows in height shards are as wide as the shard: what fills them up holds zeros.
-    """
-    rows = in_device_order(values)
-    if layout.page is PageLayout.ROW_MAJOR and layout.sharding is ShardLayout.HEIGHT:
-        assert layout.shard_shape is not None  # noqa: S101 - it is sharded
-        rows = torch.nn.functional.pad(rows, (0, layout.shard_shape[1] - rows.shape[-1]))
-    return _uploaded(device, rows, layout)
-
-
 def put_inputs(device: Any, test: LayerTest, values: Sequence[torch.Tensor]) -> list[Tensor]:
     """Put what a layer reads on the device, each tensor in its layout."""
     request = test.request
     if not isinstance(request, ProbeRequest):
         return [put(device, values[0], request.source)]
     if isinstance(request.op, Input):
-        rows = upload_order(values[0], request.config)
-        return [_uploaded(device, rows, TensorLayout(page=PageLayout.ROW_MAJOR))]
+        return [put_input(device, values[0], request.op, request.config)]
     layouts = request.input_layouts or request.sources
     return [put(device, one, layout) for one, layout in zip(values, layouts, strict=True)]
-
-
-def _uploaded(device: Any, rows: torch.Tensor, layout: TensorLayout) -> Tensor:
-    return ttnn.from_torch(
-        rows,
-        dtype=DATA_TYPES[layout.dtype],
-        layout=PAGE_LAYOUTS[layout.page],
-        device=device,
-        memory_config=memory_config(layout),
-    )
 
 
 def leave_garbage(context: Context, value: float) -> None:

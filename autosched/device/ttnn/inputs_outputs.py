@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 import ttnn
 
 from autosched.device.ttnn.calls import Call, Tensor, reshaped, to_nchw
 from autosched.device.ttnn.ttnn_types import DATA_TYPES, PAGE_LAYOUTS, memory_config
-from autosched.network.left_layouts import is_image
+from autosched.network.left_layouts import is_image, rows_and_columns
 from autosched.network.legal_values import CONVERT_TO_CHW, CONVERT_TO_HWC, TRANSPOSE
-from autosched.network.operators import Constant, Input, Output
-from autosched.schedule.configurations import FixedConfig
+from autosched.network.operators import Constant, DeviceInput, DeviceOutput, Input, Output
+from autosched.network.read_layouts import UPLOADED, uploaded
+from autosched.schedule.configurations import FixedConfig, LayerConfig
 from autosched.schedule.tensors import TILE, Memory, PageLayout, ShardLayout, TensorLayout
 
 
@@ -128,8 +130,102 @@ def channels_first(values: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
     return rows.reshape(channels, batch, height, width).transpose(0, 1).contiguous()
 
 
+def put_input(device: Any, values: torch.Tensor, op: Input, config: LayerConfig) -> Tensor:
+    """Put an input, in PyTorch's order on the host, on the device as its layer takes it."""
+    if isinstance(op, DeviceInput):
+        return put(device, values.to(torch.bfloat16), uploaded(op, config))
+    return _uploaded(device, _upload_order(values.to(torch.bfloat16), config), UPLOADED)
+
+
+def put(device: Any, values: torch.Tensor, layout: TensorLayout) -> Tensor:
+    """Put a tensor in PyTorch's order on the device as another layer would leave it.
+
+    Rows in height shards are as wide as the shard: what fills them up holds zeros.
+    """
+    rows = in_device_order(values)
+    if layout.page is PageLayout.ROW_MAJOR and layout.sharding is ShardLayout.HEIGHT:
+        assert layout.shard_shape is not None  # noqa: S101 - it is sharded
+        rows = torch.nn.functional.pad(rows, (0, layout.shard_shape[1] - rows.shape[-1]))
+    return _uploaded(device, rows, layout)
+
+
+def in_device_order(values: torch.Tensor) -> torch.Tensor:
+    """Return a tensor in PyTorch's order as the (1, 1, rows, channels) between layers."""
+    if values.dim() == 4:
+        values = values.permute(0, 2, 3, 1)
+    return values.reshape(1, 1, -1, values.shape[-1]).contiguous()
+
+
+def in_torch_order(host: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """Return what lies on the device as rows of channels in PyTorch's ``shape`` and order.
+
+    What only fills up rows and channels is dropped.
+    """
+    rows = host.reshape(-1, host.shape[-1])
+    if len(shape) != 4:
+        return rows[:, : shape[-1]].reshape(tuple(shape))
+    batch, channels, height, width = shape
+    pixels = rows[: batch * height * width, :channels]
+    return pixels.reshape(batch, height, width, channels).permute(0, 3, 1, 2).contiguous()
+
+
+def _uploaded(device: Any, rows: torch.Tensor, layout: TensorLayout) -> Tensor:
+    return ttnn.from_torch(
+        rows,
+        dtype=DATA_TYPES[layout.dtype],
+        layout=PAGE_LAYOUTS[layout.page],
+        device=device,
+        memory_config=memory_config(layout),
+    )
+
+
+def upload_shape(shape: tuple[int, ...], op: Input, config: LayerConfig) -> tuple[int, ...]:
+    """Return the shape in which an input of PyTorch's ``shape`` is put on the device.
+
+    Images keep their order of elements as (1, N, C, H*W) or lie side by side as (1, 1, C, N*H*W),
+    vectors are (1, 1, N, features), and so are the pixels of what comes in the device's order.
+    ``config`` is that of the input's layer.
+    """
+    if isinstance(op, DeviceInput) or not is_image(shape):
+        rows, columns = rows_and_columns(shape)
+        return (1, 1, rows, columns)
+    batch, channels, height, width = shape
+    if _comes_side_by_side(shape, config):
+        return (1, 1, channels, batch * height * width)
+    return (1, batch, channels, height * width)
+
+
+def _comes_side_by_side(shape: tuple[int, ...], config: LayerConfig) -> bool:
+    """Return whether several images are converted as one: not each has an equal part on each core.
+
+    Of those ttnn's conversion takes one image alone.
+    """
+    if not isinstance(config, FixedConfig) or config.method != CONVERT_TO_HWC:
+        return False
+    layout, (batch, _, height, width) = config.output, shape
+    if layout.shard_shape is None:  # it is refused when it runs
+        return False
+    rows = layout.shard_shape[0]
+    return batch > 1 and bool(rows * layout.cores != batch * height * width or rows % batch)
+
+
+def _upload_order(tensor: torch.Tensor, config: LayerConfig) -> torch.Tensor:
+    """Return an input of a layer with ``config`` as it is put on the device, on the host yet."""
+    shape = tuple(tensor.shape)
+    if is_image(shape) and _comes_side_by_side(shape, config):
+        tensor = tensor.transpose(0, 1)
+    return tensor.reshape(upload_shape(shape, Input(), config))
+
+
+def _run_in_order(call: Call) -> Tensor:
+    """Hand on what the caller has put there, or is handed: where it lies is the schedule's."""
+    return call.inputs[0]
+
+
 CALLS: Mapping[type, Callable[[Call], Tensor]] = {
     Input: _run_input,
+    DeviceInput: _run_in_order,
+    DeviceOutput: _run_in_order,
     Constant: _run_constant,
     Output: _run_output,
 }

@@ -24,7 +24,7 @@ from autosched.device.interface import (
     check_time,
 )
 from autosched.device.rejections import classify, refusal_words
-from autosched.device.ttnn.calls import Context, reshard, upload_shape
+from autosched.device.ttnn.calls import Context, reshard
 from autosched.device.ttnn.graph_capture import (
     MARK_PREFIX,
     Buffers,
@@ -34,14 +34,16 @@ from autosched.device.ttnn.graph_capture import (
     peak_l1_bytes,
     read_device_ops,
 )
+from autosched.device.ttnn.inputs_outputs import upload_shape
 from autosched.device.ttnn.runner import (
     LayerFailedError,
     Runner,
+    Upload,
     check_grid,
     left_by,
     run_layer,
 )
-from autosched.device.ttnn.timing import profiled, traced_us, wall_us
+from autosched.device.ttnn.timing import Forward, profiled, traced_us, wall_us
 from autosched.device.ttnn.ttnn_types import DATA_TYPES, PAGE_LAYOUTS, memory_config
 from autosched.errors import AutoschedError, BoardError, DeviceError
 from autosched.network.graph import Layer, Network
@@ -91,12 +93,12 @@ class LocalDevice:
         self._context: Context | None = None
         self._probe_context: Context | None = None
         self._uploaded: list[Any] = []
-        self._uploaded_shapes: list[TensorShape] = []
+        self._uploads: list[Upload] = []
 
     def close(self) -> None:
         """Close the ttnn device; idempotent."""
         self._context, self._probe_context = None, None
-        self._uploaded, self._uploaded_shapes = [], []
+        self._uploaded, self._uploads = [], []
         if self.device is not None:
             ttnn.close_device(self.device)
         self.device = None
@@ -117,7 +119,7 @@ class LocalDevice:
         check_time(budget)
         on_card = self.kind != "mock"
         self._context = Context(self.device, self.board, network, runs_host_layers=on_card)
-        self._uploaded, self._uploaded_shapes = [], []
+        self._uploaded, self._uploads = [], []
 
     def probe(self, request: ProbeRequest, budget: Budget = UNLIMITED) -> ProbeOutcome | Rejection:
         """Run one candidate alone."""
@@ -150,7 +152,6 @@ class LocalDevice:
             raise DeviceError("no network is loaded: call load() before run()")
         network = self._context.network
         runner = Runner(network, schedule, self.device, self.board, self._context)
-        self._upload_zeros(runner)
         try:
             outcome = self._run_captured(runner)
             return outcome if self.kind == "mock" else self._timed(runner, outcome)
@@ -163,26 +164,38 @@ class LocalDevice:
         finally:
             self._context.forget_unused_weights()
 
-    def _upload_zeros(self, runner: Runner) -> None:
-        """Put inputs on the device, unless they are there in the shapes that the schedule takes."""
-        shapes = runner.upload_shapes()
-        if shapes != self._uploaded_shapes:
-            inputs = [layer for layer in runner.network if isinstance(layer.op, Input)]
-            self._uploaded = runner.upload([torch.zeros(layer.shape) for layer in inputs])
-            self._uploaded_shapes = shapes
+    def _inputs(self, runner: Runner) -> list[Any]:
+        """Return zeros as the schedule takes its inputs.
+
+        They are uploaded once for as long as schedules take the same; in L1 the first reader may
+        free them, so that they are uploaded for each forward pass.
+        """
+        uploads = runner.uploads()
+        stays = all(layout.memory is Memory.DRAM for _, layout in uploads)
+        if uploads == self._uploads and self._uploaded:
+            return list(self._uploaded)
+        inputs = [layer for layer in runner.network if isinstance(layer.op, Input)]
+        self._uploaded, self._uploads = [], uploads
+        found = runner.upload([torch.zeros(layer.shape) for layer in inputs])
+        if stays:
+            self._uploaded = list(found)
+        return found
 
     def _run_captured(self, runner: Runner) -> RunOutcome:
         layouts: dict[str, TensorLayout] = {}
         self.device.disable_and_clear_program_cache()
+        inputs = self._inputs(runner)
         with _capture() as graph:
-            runner.forward(self._uploaded, _mark, layouts)
+            runner.forward(_handed_over(inputs), _mark, layouts)
+        # Inputs in L1 are uploaded within: freed, they would be no tensor of a dry run.
         buffers = self._dry_buffers(
-            graph, runner.context, lambda: runner.forward(self._uploaded, _mark)
+            graph, runner.context, lambda: runner.forward(self._inputs(runner), _mark)
         )
+        input_bytes = sum(layout.shard_bytes for _, layout in runner.uploads())
         return RunOutcome(
             ops=read_device_ops(graph, buffers),
             output_layouts=layouts,
-            peak_l1_bytes=peak_l1_bytes(graph, buffers=buffers),
+            peak_l1_bytes=peak_l1_bytes(graph, input_bytes, buffers, frees=True),
         )
 
     def _dry_buffers(
@@ -202,18 +215,19 @@ class LocalDevice:
         A trace holds device work alone, so a network with host layers is run anew each time.
         """
 
-        def forward() -> object:
-            return runner.forward(self._uploaded)
+        def forward() -> Forward:
+            inputs = self._inputs(runner)
+            return lambda: runner.forward(_handed_over(inputs))
 
         self.device.enable_program_cache()
         for _ in range(self.timing.warm_ups):
-            wall_us(self.device, forward)
+            wall_us(self.device, forward())
         if runner.network.host_layers:
-            times_us = [wall_us(self.device, forward) for _ in range(self.timing.replays)]
+            times_us = [wall_us(self.device, forward()) for _ in range(self.timing.replays)]
         else:
-            times_us = traced_us(self.device, forward, self.timing.replays)
+            times_us = traced_us(self.device, forward(), self.timing.replays)
         return RunOutcome(
-            ops=profiled(self.device, forward, outcome.ops),
+            ops=profiled(self.device, forward(), outcome.ops),
             output_layouts=outcome.output_layouts,
             peak_l1_bytes=outcome.peak_l1_bytes,
             latency_us=statistics.fmean(times_us),
@@ -229,7 +243,9 @@ class LocalDevice:
             return run_layer(context, layer, request.config, tensors, frees=_frees(request))
 
         if isinstance(request.op, Input):
-            shapes = [upload_shape(shape, request.config) for shape in request.input_shapes]
+            shapes = [
+                upload_shape(shape, request.op, request.config) for shape in request.input_shapes
+            ]
         else:
             shapes = [device_shape(shape) for shape in request.input_shapes]
         return self._captured(context, shapes, layouts, call, dry)
@@ -301,6 +317,13 @@ class LocalDevice:
             self.device,
             memory_config(layout),
         )
+
+
+def _handed_over(tensors: list[Any]) -> list[Any]:
+    """Return what a list holds and empty it, so that whoever takes it may free it."""
+    taken = list(tensors)
+    tensors.clear()
+    return taken
 
 
 def _dispatch(board: Board) -> dict[str, Any]:

@@ -27,15 +27,15 @@ from autosched.device.ttnn.calls import (
     flattened,
     move,
     reshard,
-    upload_order,
-    upload_shape,
 )
 from autosched.device.ttnn.ttnn_types import layout_of
 from autosched.errors import AutoschedError, BoardError, ScheduleError
+from autosched.network.ends import with_ends_of
 from autosched.network.graph import Layer, Network, in_execution_order
 from autosched.network.left_layouts import is_image
 from autosched.network.legal_values import config_type, layer_faults
-from autosched.network.operators import HostOutput, Input, Output
+from autosched.network.operators import DeviceOutput, HostOutput, Input, Output
+from autosched.network.read_layouts import uploaded
 from autosched.schedule.configurations import EltwiseConfig, FixedConfig, LayerConfig
 from autosched.schedule.outcomes import Rejection
 from autosched.schedule.schedule import Schedule
@@ -57,6 +57,8 @@ CALLS: dict[type, Callable[[Call], Tensor]] = {
 }
 """The function that runs a layer, by the type of its operator."""
 
+Upload = tuple[tuple[int, ...], TensorLayout]
+"""The shape of an input on the device, and how it lies there."""
 Marker = Callable[[str], None]
 OutputWatcher = Callable[[Layer, Tensor], None]
 """Is handed each layer with its output on the device, before the next one runs."""
@@ -115,7 +117,8 @@ def is_handed_back(layer: Layer) -> bool:
     That are images handed back, and what the host makes for the caller.
     """
     on_host = isinstance(layer.op, HostOutput)
-    return on_host or (isinstance(layer.op, Output) and is_image(layer.shape))
+    is_turned = isinstance(layer.op, Output) and not isinstance(layer.op, DeviceOutput)
+    return on_host or (is_turned and is_image(layer.shape))
 
 
 def left_by(output: Tensor) -> TensorLayout:
@@ -123,14 +126,17 @@ def left_by(output: Tensor) -> TensorLayout:
     return DRAM_TILE if isinstance(output, torch.Tensor) else layout_of(output)
 
 
-def handed_over(output: Tensor, shape: Sequence[int]) -> torch.Tensor:
-    """Return an output as PyTorch has it; what the host made is that already."""
+def read_back(layer: Layer, output: Tensor) -> torch.Tensor:
+    """Return a layer's output as PyTorch has it: float32, in its order of elements.
+
+    What the host made for the caller is that already, and has a type of its own.
+    """
     if isinstance(output, torch.Tensor):
         return output
     values: torch.Tensor = ttnn.to_torch(output).float()
-    if is_image(shape):
-        return inputs_outputs.channels_first(values, shape)
-    return values.reshape(tuple(shape))
+    if is_handed_back(layer):
+        return inputs_outputs.channels_first(values, layer.shape)
+    return inputs_outputs.in_torch_order(values, layer.shape)
 
 
 def check_grid(device: Any, board: Board) -> None:
@@ -175,7 +181,7 @@ class Runner:
                 f"the schedule says nothing about layer {missing[0]}; "
                 f"it was made for network {schedule.provenance.network}"
             )
-        self.network = network
+        self.network = network = with_ends_of(network, schedule)
         self.schedule = schedule
         self._ordered = in_execution_order(network, schedule)
         known = find_board(board) if isinstance(board, str) else board
@@ -191,28 +197,32 @@ class Runner:
         They are float32, and what host layers make for the caller of its own type.
         """
         outputs = self.forward(self.upload(inputs))
-        shapes = [layer.shape for layer in self.network if isinstance(layer.op, Output)]
-        return [handed_over(tensor, shape) for tensor, shape in zip(outputs, shapes, strict=True)]
+        layers = [layer for layer in self.network if isinstance(layer.op, Output)]
+        return [read_back(layer, tensor) for layer, tensor in zip(layers, outputs, strict=True)]
 
     def upload(self, inputs: Sequence[torch.Tensor]) -> list[Tensor]:
-        """Put input tensors, in PyTorch's order of elements, into DRAM as bfloat16 rows."""
+        """Put input tensors, in PyTorch's order of elements, on the device.
+
+        As bfloat16 rows in DRAM, unless the schedule takes one in the device's own order.
+        """
         return [
-            ttnn.from_torch(
-                upload_order(tensor.to(torch.bfloat16), config),
-                layout=ttnn.ROW_MAJOR_LAYOUT,
-                device=self.context.device,
-                memory_config=ttnn.DRAM_MEMORY_CONFIG,
-            )
-            for tensor, (_, config) in zip(inputs, self._inputs(), strict=True)
+            inputs_outputs.put_input(self.context.device, tensor, op, config)
+            for tensor, (_, op, config) in zip(inputs, self._inputs(), strict=True)
         ]
 
-    def upload_shapes(self) -> list[tuple[int, ...]]:
-        """Return the shapes in which :meth:`upload` puts the inputs on the device."""
-        return [upload_shape(layer.shape, config) for layer, config in self._inputs()]
+    def uploads(self) -> list[Upload]:
+        """Return how :meth:`upload` puts the inputs on the device."""
+        return [
+            (inputs_outputs.upload_shape(layer.shape, op, config), uploaded(op, config))
+            for layer, op, config in self._inputs()
+        ]
 
-    def _inputs(self) -> list[tuple[Layer, LayerConfig]]:
-        layers = (layer for layer in self.network if isinstance(layer.op, Input))
-        return [(layer, self.schedule.layers[layer.name]) for layer in layers]
+    def _inputs(self) -> list[tuple[Layer, Input, LayerConfig]]:
+        return [
+            (layer, layer.op, self.schedule.layers[layer.name])
+            for layer in self.network
+            if isinstance(layer.op, Input)
+        ]
 
     def forward(
         self,
@@ -230,8 +240,9 @@ class Runner:
         Raises:
             LayerFailedError: when ttnn rejects a layer.
         """
-        names = [layer.name for layer in self.network if isinstance(layer.op, Input)]
+        names = [layer.name for layer, *_ in self._inputs()]
         given = dict(zip(names, inputs, strict=True))
+        del inputs  # or what lies in L1 stays there after its last reader
         tensors: dict[str, Tensor] = {}
         for layer in self._ordered:
             arguments = [given.pop(layer.name)] if isinstance(layer.op, Input) else []

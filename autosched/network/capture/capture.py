@@ -6,6 +6,7 @@ from torch import nn
 from autosched.network.capture.capture_check import check_capture
 from autosched.network.capture.exporting import check_module, check_tensors, export_program
 from autosched.network.capture.program_capture import CapturedProgram, capture_program
+from autosched.network.ends import NCHW, Ends, with_ends
 from autosched.network.graph import Network
 
 
@@ -16,6 +17,7 @@ def capture(
     *,
     allow_host: bool = False,
     check: bool = True,
+    io: str = NCHW,
 ) -> Network:
     """Turn a module in eval mode into layers and edges.
 
@@ -25,19 +27,22 @@ def capture(
 
     With ``allow_host``, operators without a layer run on the host, in PyTorch, where they can:
     :attr:`Network.host_layers` has them, each with its reason. With ``check``, the network is
-    evaluated beside the module before it is returned.
+    evaluated beside the module before it is returned. ``io`` is the order in which the device is
+    given images and leaves them, "nchw", "nhwc" or "device", or two of them for inputs and outputs
+    ("nchw,nhwc"): see :data:`autosched.network.ends.ORDERS`.
 
     Raises:
         NetworkFileError: The module is in training mode, not float32 on the host, or raises on
-            these inputs.
+            these inputs; or ``io`` is not one of the orders.
         UnsupportedOperatorError: Operators without a layer, each with its place; or control
             flow that depends on values.
         WrongCaptureError: The network computes something else than the module.
     """
+    ends = Ends.parse(io, "io")
     captured = capture_unchecked(module, example_inputs, name, allow_host=allow_host)
     if check:
         check_capture(module, example_inputs, captured, allow_host=allow_host)
-    return captured.network
+    return with_ends(captured.network, ends)
 
 
 def capture_unchecked(

@@ -5,6 +5,8 @@ without arguments) under the name ``model``, ``network`` or ``build_model``, or 
 given as ``net.py:name``; and ``example_inputs`` (a tensor or a tuple of tensors) or
 ``input_shape`` (a tuple of integers, or a tuple of such tuples for several inputs). A function
 ``calibration_inputs`` may return real ones, of the same shapes, to compare results on.
+``input_layout`` and ``output_layout`` may say in which order of elements images come and are wanted
+on the device, "nhwc" or "device" (:mod:`autosched.network.ends`).
 
 A ``.pt2`` file, which ``torch.export.save`` writes, has the module and its inputs in itself.
 """
@@ -17,7 +19,7 @@ import reprlib
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,6 +34,7 @@ from autosched.network.capture.exporting import (
     first_line,
     is_exported,
 )
+from autosched.network.ends import NCHW, ORDERS, Ends
 from autosched.network.source_places import source_of_error
 from autosched.user_code import is_of_the_user, process_kept
 
@@ -49,6 +52,7 @@ class LoadedFile:
     """What a network file defines: a module in eval mode, its inputs, and the file's stem.
 
     ``calibration_inputs`` are those to compare results on: the example's, where the file has none.
+    ``ends`` are the orders of elements that the file asks for on the device.
     """
 
     module: nn.Module
@@ -56,6 +60,7 @@ class LoadedFile:
     name: str
     path: Path
     calibration_inputs: tuple[torch.Tensor, ...] = ()
+    ends: Ends = field(default_factory=Ends)
 
 
 def load_network_file(path: str, batch: int | None = None) -> LoadedFile:
@@ -88,7 +93,7 @@ def load_network_file(path: str, batch: int | None = None) -> LoadedFile:
         real = tuple(_with_batch(item, len(one)) for item, one in zip(real, inputs, strict=True))
     check_tensors(module, inputs, file.name)
     _check_accepted(file, module, inputs)
-    return LoadedFile(module, inputs, file.stem, file, real)
+    return LoadedFile(module, inputs, file.stem, file, real, _ends(file, namespace))
 
 
 def with_smaller_images(loaded: LoadedFile, side: int) -> LoadedFile:
@@ -304,6 +309,19 @@ def _calibration_inputs(
             f"network takes {wanted}."
         )
     return found
+
+
+def _ends(file: Path, namespace: dict[str, Any]) -> Ends:
+    """Return the orders of elements that the file asks for, PyTorch's where it says nothing."""
+    asked = {}
+    for end, name in (("inputs", "input_layout"), ("outputs", "output_layout")):
+        word = namespace.get(name, NCHW)
+        if not isinstance(word, str) or word not in ORDERS:
+            raise NetworkFileError(
+                f"{file.name}: `{name}` is {reprlib.repr(word)}; it is one of {', '.join(ORDERS)}."
+            )
+        asked[end] = word
+    return Ends(**asked)
 
 
 def _given_inputs(file: Path, value: Any, name: str = "example_inputs") -> tuple[torch.Tensor, ...]:

@@ -13,6 +13,7 @@ import torch
 from autosched.cost.model import CostModel
 from autosched.device.machine import SIMULATOR, ttnn_version
 from autosched.device.worker import WorkerDevice
+from autosched.network.ends import Ends, with_ends
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Conv2d, Input, Output, Pool2d
 from autosched.numerics.samples import sample_weights
@@ -39,6 +40,7 @@ EXACT = Formats(
 )
 RIGHT = 0.999
 SLICES = 2
+ORDERS_OF_THE_DEVICE = ("nhwc", "device")
 SLICED = ("stem", "conv", "pool")
 
 
@@ -157,7 +159,12 @@ def executed_in(place: Path) -> dict[str, Any]:
         mock = devices.enter_context(WorkerDevice(BOARD))
         ways = list(sliced_ways())
         maps = [class_map(*sides) for sides in ((1, 32, 32), (1, 31, 33), (2, 31, 33))]
-        for network in (images(1), images(2), *maps, class_map(2, 31, 33, 40)):
+        kept = [
+            with_ends(network, Ends(order, order))
+            for order in ORDERS_OF_THE_DEVICE
+            for network in (images(1), class_map(2, 31, 33))
+        ]
+        for network in (images(1), images(2), *maps, class_map(2, 31, 33, 40), *kept):
             ways += chosen_ways(joint_of(network, mock, place))
         runnable = []
         for way in ways:
@@ -208,6 +215,12 @@ def test_each_way_is_right(ways: dict[str, Any]):
         "output by transpose",
         "output by convert_to_chw",
         *(f"{name} in dram_{axis}" for name in SLICED for axis in ("height", "width")),
+        "input by nhwc, interleaved",
+        "input by device, height",
+        "input by device, height, batch 2",
+        "output by nhwc from l1 height tile",
+        "output by nhwc from dram interleaved tile, batch 2",
+        "output by device from l1 height tile",
         "folded stem",
         "host layer",
         "batch 2",

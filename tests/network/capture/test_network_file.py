@@ -9,6 +9,7 @@ from torch import nn
 from autosched.errors import NetworkFileError
 from autosched.network.capture.capture import capture
 from autosched.network.capture.network_file import load_network_file, with_smaller_images
+from autosched.network.ends import Ends
 
 HEADER = "import torch\nfrom torch import nn\n"
 SHAPE = "input_shape = (1, 3, 8, 8)\n"
@@ -348,3 +349,16 @@ input_shape = (2, 3, 4, 4)
 """
     loaded = load_network_file(write(text))
     assert len(capture(loaded.module, loaded.example_inputs).layers) > 2
+
+
+def test_the_order_of_images_on_the_device_may_be_asked_for(write):
+    text = MODEL + SHAPE + 'output_layout = "nhwc"\n'
+    assert load_network_file(write(text)).ends == Ends("nchw", "nhwc")
+    assert load_network_file(write(MODEL + SHAPE)).ends == Ends()
+
+
+@pytest.mark.parametrize("value", ['"hwc"', "3", "None"])
+def test_another_order_is_refused_with_those_there_are(write, value):
+    told = failure(write(MODEL + SHAPE + f"input_layout = {value}\n"))
+    assert "`input_layout` is" in told
+    assert "one of nchw, nhwc, device" in told
