@@ -177,6 +177,8 @@ def _configuration(config: LayerConfig) -> Iterator[str]:
             yield config.slicing + (" in several" if config.num_slices > 1 else "")
         case MatmulConfig():
             yield from _products(config)
+            if config.program is not None:
+                yield f"program {config.program.kind}"
         case PoolConfig():
             yield f"asked {config.shard_layout or 'nothing'}"
             if config.reallocate_halo_output:

@@ -26,6 +26,7 @@ from autosched.export.ttnn_values import (
     COMPUTE_TTNN_DEFAULTS,
     CONV2D_TTNN_DEFAULTS,
     MATMUL_MEMORY,
+    MATMUL_PROGRAMS,
     SLICE_TYPES,
     buffer_name,
     compute_name,
@@ -43,6 +44,7 @@ from autosched.schedule.configurations import (
     FixedConfig,
     LayerConfig,
     MatmulConfig,
+    MatmulProgram,
     PoolConfig,
 )
 from autosched.schedule.schedule import Provenance, Schedule
@@ -220,7 +222,25 @@ def _matmul(config: MatmulConfig) -> NodeText:
         dtype=dtype_name(config.output_dtype),
         memory_config=None if config.output == "dram" else MATMUL_MEMORY[config.output],
         core_grid=None if grid is None else f"ttnn.CoreGrid(x={grid[0]}, y={grid[1]})",
+        program_config=None if config.program is None else _program(config.program),
     )
+
+
+def _program(program: MatmulProgram) -> CallText:
+    sizes: dict[str, object] = {
+        "compute_with_storage_grid_size": program.grid,
+        "in0_block_w": program.in0_block_w,
+        "out_subblock_h": program.out_subblock_h,
+        "out_subblock_w": program.out_subblock_w,
+        "per_core_M": program.per_core_m,
+        "per_core_N": program.per_core_n,
+    }
+    if program.kind == "mcast_2d":
+        sizes["transpose_mcast"] = False
+    else:
+        sizes |= {"fuse_batch": True, "mcast_in0": program.kind == "mcast_in0"}
+    keywords = tuple((name, repr(value)) for name, value in sizes.items())
+    return CallText(f"ttnn.{MATMUL_PROGRAMS[program.kind]}", keywords=keywords)
 
 
 def _pool(config: PoolConfig, frees: bool) -> NodeText:

@@ -16,6 +16,7 @@ from autosched.export.diagnosis import first_words
 from autosched.export.module_text import known_definitions
 from autosched.export.ttnn_values import (
     MATMUL_MEMORY,
+    MATMUL_PROGRAMS,
     SLICE_TYPES,
     buffer_name,
     dtype_name,
@@ -33,6 +34,7 @@ _CONSTRUCTORS = frozenset(
         "Conv2dConfig",
         "Conv2dSliceConfig",
         "CoreGrid",
+        *dict.fromkeys(MATMUL_PROGRAMS.values()),
         "MemoryConfig",
         "WormholeComputeKernelConfig",
     )
@@ -54,6 +56,7 @@ _LATER_FIELDS = (
     "fold_input:",
     "dram_slice_config:",
     "compute_kernel_config: ttnn.WormholeComputeKernelConfig | None",
+    "program_config:",
 )
 # The classes are called with keywords alone, since older ones have fewer fields.
 _WITH_POSITIONS = ("cores", "sharded", "ttnn.MemoryConfig")

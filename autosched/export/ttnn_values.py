@@ -49,6 +49,13 @@ SLICE_TYPES: Mapping[str, str] = {
 }
 """Slicings by part, and the type of ttnn's slice configuration (``ttnn.Conv2d...``)."""
 
+MATMUL_PROGRAMS: Mapping[str, str] = {
+    "mcast_in0": "MatmulMultiCoreReuseMultiCast1DProgramConfig",
+    "mcast_in1": "MatmulMultiCoreReuseMultiCast1DProgramConfig",
+    "mcast_2d": "MatmulMultiCoreReuseMultiCastProgramConfig",
+}
+"""Kinds of programs, and ttnn's configuration of each."""
+
 MATMUL_MEMORY: Mapping[str, str] = {
     "dram": "ttnn.DRAM_MEMORY_CONFIG",
     "l1": "ttnn.L1_MEMORY_CONFIG",
@@ -180,6 +187,32 @@ def _matmul(value: Any, where: str) -> Plain:
         "weights_dtype": _word(value.weights_dtype),
         "output_dtype": _word(value.dtype),
         "compute": _compute(value.compute_kernel_config, f"{where}: compute_kernel_config"),
+        # Exports from before it existed have no such field.
+        "program": _program(getattr(value, "program_config", None), where),
+    }
+
+
+def _program(config: Any, where: str) -> Plain | None:
+    if config is None:
+        return None
+    kind = type(config).__name__
+    if kind not in MATMUL_PROGRAMS.values():
+        legal = " or ".join(dict.fromkeys(MATMUL_PROGRAMS.values()))
+        raise ScheduleError(f"{where}: program_config: expected a {legal}, not {_shown(config)}")
+    if config.fused_activation is not None:
+        raise ScheduleError(
+            f"{where}: fused_activation is the network's, not a schedule's to choose; leave it out"
+        )
+    grid = config.compute_with_storage_grid_size
+    is_1d = hasattr(config, "mcast_in0")
+    return {
+        "kind": ("mcast_in0" if config.mcast_in0 else "mcast_in1") if is_1d else "mcast_2d",
+        "grid": [grid.x, grid.y],
+        "in0_block_w": config.in0_block_w,
+        "out_subblock_h": config.out_subblock_h,
+        "out_subblock_w": config.out_subblock_w,
+        "per_core_m": config.per_core_M,
+        "per_core_n": config.per_core_N,
     }
 
 

@@ -21,11 +21,13 @@ from autosched.network.operators import DEVICE, NHWC
 from autosched.schedule.configurations import (
     HOST_METHOD,
     HOST_OUTPUT_METHOD,
+    MATMUL_KINDS,
     Conv2dConfig,
     EltwiseConfig,
     FixedConfig,
     LayerConfig,
     MatmulConfig,
+    MatmulProgram,
     PoolConfig,
 )
 from autosched.schedule.schedule import Provenance, Schedule
@@ -179,6 +181,16 @@ def _provenance_faults(made_for: Provenance) -> Iterator[Fault]:
         yield Fault("latency_kind", "None", "measured or estimated where latency_us is given")
 
 
+def _program_faults(program: MatmulProgram) -> Iterator[Fault]:
+    yield from _choice(program, "kind", MATMUL_KINDS, "program.")
+    sizes = {item.name: getattr(program, item.name) for item in fields(program)}
+    if min(sizes.pop("grid")) < 1:
+        yield Fault("program.grid", program.grid, "(columns, rows), each 1 or more")
+    for name, size in sizes.items():
+        if name != "kind" and size < 1:
+            yield Fault(f"program.{name}", size, "1 or more tiles")
+
+
 def _config_faults(config: LayerConfig) -> Iterator[Fault]:
     if isinstance(config, Conv2dConfig):
         yield from _conv2d_faults(config)
@@ -188,6 +200,10 @@ def _config_faults(config: LayerConfig) -> Iterator[Fault]:
         yield from _choice(config, "output_dtype", FLOAT_TYPES)
         if config.core_grid is not None and min(config.core_grid) < 1:
             yield Fault("core_grid", config.core_grid, "(columns, rows), each 1 or more")
+        if config.program is not None and config.core_grid is not None:
+            yield Fault("core_grid", config.core_grid, "None with a program, which has its own")
+        if config.program is not None:
+            yield from _program_faults(config.program)
     elif isinstance(config, PoolConfig):
         if config.shard_layout is not None:
             yield from _choice(config, "shard_layout", SHARDED_LAYOUTS)

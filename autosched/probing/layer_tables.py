@@ -13,7 +13,7 @@ from autosched.boards import Board
 from autosched.errors import SearchError
 from autosched.network.graph import Layer, Network
 from autosched.network.left_layouts import is_image
-from autosched.network.operators import Convolution, Input, Pool2d
+from autosched.network.operators import Convolution, Input, Linear, Pool2d
 from autosched.probing.candidates import (
     Asking,
     Choice,
@@ -37,7 +37,7 @@ from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import ShardLayout, TensorLayout
 from autosched.space.efforts import Effort
 from autosched.space.formats import LayerFormats
-from autosched.space.layers import options, sliced_pools
+from autosched.space.layers import dealt_products, options, sliced_pools
 
 # Channels of bfloat16 that the network-on-chip takes at once; images are filled up to them.
 _STICK = 8
@@ -174,6 +174,9 @@ class TableBuilder:
             base = PoolConfig(output_dtype=output_dtype, reallocate_halo_output=True)
             sliced = sliced_pools(base, self.questions.source(layer), self._effort)
             found += yield from self.questions.accepted(layer, sliced, answers)
+        if isinstance(layer.op, Linear):
+            dealt = dealt_products(layer, self._formats, sources[0], self._board, self._effort)
+            found += yield from self.questions.accepted(layer, dealt, answers)
         return self._selected(layer, found, answers)
 
     def _wanted(self, layer: Layer, tables: Tables) -> list[TensorLayout]:

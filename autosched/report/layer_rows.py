@@ -263,6 +263,9 @@ def _matmul(config: MatmulConfig) -> Iterator[str]:
     if config.core_grid is not None:
         columns, rows = config.core_grid
         yield f"grid {columns}x{rows}"
+    if config.program is not None:
+        columns, rows = config.program.grid
+        yield f"{config.program.kind} {columns}x{rows}, blocks of {config.program.in0_block_w}"
     yield f"output {config.output.upper() if config.output in ('dram', 'l1') else config.output}"
 
 

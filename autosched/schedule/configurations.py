@@ -74,10 +74,35 @@ class Conv2dConfig:
 
 
 @dataclass(frozen=True)
+class MatmulProgram:
+    """How a matrix product is dealt to cores: one of ttnn's program configurations.
+
+    ``kind`` says which operand a core sends to the others: "mcast_in0" (each computes some columns
+    of the output), "mcast_in1" (some rows) or "mcast_2d" (a block, on a grid of its own rows and
+    columns). ``grid`` is (columns, rows) of cores; all else is in tiles: ``in0_block_w`` of the
+    inner dimension come in at once, a core computes ``per_core_m`` x ``per_core_n`` of the output,
+    in blocks of ``out_subblock_h`` x ``out_subblock_w``.
+    """
+
+    kind: str
+    grid: tuple[int, int]
+    in0_block_w: int
+    out_subblock_h: int
+    out_subblock_w: int
+    per_core_m: int
+    per_core_n: int
+
+
+MATMUL_KINDS = ("mcast_in0", "mcast_in1", "mcast_2d")
+"""The kinds of programs."""
+
+
+@dataclass(frozen=True)
 class MatmulConfig:
     """How one linear layer runs.
 
-    ``core_grid`` is (columns, rows) handed to ``ttnn.linear``, or None for ttnn's choice.
+    ``core_grid`` is (columns, rows) handed to ``ttnn.linear``, or None for ttnn's choice; with
+    ``program`` it is that of the program.
     ``output`` is "dram", "l1" (interleaved) or "width"/"height"/"block" (sharded as the matmul
     leaves it).
     """
@@ -87,6 +112,7 @@ class MatmulConfig:
     weights_dtype: DataType = DataType.BFLOAT8_B
     output_dtype: DataType = DataType.BFLOAT16
     compute: ComputeConfig = field(default_factory=ComputeConfig)
+    program: MatmulProgram | None = None
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ CONFIG_KINDS: Mapping[str, Any] = {
 # Written only where they say something: a configuration from before they existed keeps its digest.
 _LATER_FIELDS: Mapping[Any, Mapping[str, Any]] = {
     Conv2dConfig: {"num_slices": 0, "fold_input": False},
+    MatmulConfig: {"program": None},
     PoolConfig: {"slicing": "auto", "num_slices": 0},
     FixedConfig: {"compute": None},
 }

@@ -7,8 +7,9 @@ there, so their candidates are made from the layouts that the tensors around the
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from autosched.boards import Board
 from autosched.network.graph import Layer
-from autosched.network.left_layouts import is_image, is_mean, left_layout
+from autosched.network.left_layouts import is_image, is_mean, left_layout, rows_and_columns
 from autosched.network.legal_values import CONVERT_TO_CHW, TRANSPOSE, channels_first_methods
 from autosched.network.operators import (
     DEVICE,
@@ -46,6 +47,7 @@ from autosched.space.convolutions import slice_counts
 from autosched.space.efforts import Effort
 from autosched.space.formats import LayerFormats, host_config
 from autosched.space.images import image_candidates, is_image_layer
+from autosched.space.matmuls import Product, programs
 
 
 @dataclass(frozen=True)
@@ -315,14 +317,38 @@ def _eltwise_options(
     ]
 
 
-def _linear_options(
-    layer: Layer, formats: LayerFormats, sources: Sequence[TensorLayout]
+def dealt_products(
+    layer: Layer,
+    formats: LayerFormats,
+    sources: Sequence[TensorLayout],
+    board: Board,
+    effort: Effort,
 ) -> list[Option]:
-    base = MatmulConfig(
+    """Return the programs of a linear layer's own, which read its input in DRAM."""
+    assert isinstance(layer.op, Linear)  # noqa: S101 - asked for linear layers
+    rows, features = rows_and_columns(formats.input_shapes(layer)[0])
+    sizes = (rows, features, layer.op.out_features)
+    product = Product(*(-(-size // TILE) for size in sizes))
+    base = _linear_base(layer, formats)
+    return [
+        Option(config, (source,))
+        for source in _dram(sources)
+        for config in programs(product, base, source.dtype, board, effort)
+    ]
+
+
+def _linear_base(layer: Layer, formats: LayerFormats) -> MatmulConfig:
+    return MatmulConfig(
         weights_dtype=formats.weights_dtype(layer),
         output_dtype=formats.output_dtype(layer),
         compute=formats.compute(layer),
     )
+
+
+def _linear_options(
+    layer: Layer, formats: LayerFormats, sources: Sequence[TensorLayout]
+) -> list[Option]:
+    base = _linear_base(layer, formats)
     taken = _distinct([*_dram(sources), *_tiles(sources)])
     return [
         Option(replace(base, output=output), (layout,))

@@ -28,6 +28,7 @@ from autosched.schedule.configurations import (
     FixedConfig,
     LayerConfig,
     MatmulConfig,
+    MatmulProgram,
     PoolConfig,
 )
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome
@@ -174,6 +175,18 @@ def test_other_layers_run_from_dram(worker: WorkerDevice, name: str) -> None:
     width = name == "linear in width shards"
     pooled = name.endswith("pool")
     assert outcome.output_layout.memory is (Memory.L1 if width or pooled else Memory.DRAM)
+
+
+def test_a_linear_layer_runs_by_the_program_that_it_is_given(worker: WorkerDevice) -> None:
+    program = MatmulProgram("mcast_in0", (4, 1), 2, 1, 1, 1, 1)
+    op = Linear(64, 128, activation=Activation("relu"))
+    outcome = accepted(
+        worker, ProbeRequest(op, (VECTOR,), (1, 128), MatmulConfig(output="width", program=program))
+    )
+    (product,) = outcome.ops
+    assert product.cores == outcome.output_layout.cores == 4
+    stated = "program=mcast_in0;in0_block_w=2;out_subblock_h=1;out_subblock_w=1;per_core_M=1;"
+    assert stated in product.attributes
 
 
 def test_the_input_is_brought_from_pixels_last(worker: WorkerDevice) -> None:

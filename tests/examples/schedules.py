@@ -6,12 +6,14 @@ from hypothesis import strategies as st
 
 from autosched.export.validation import FIXED_METHODS
 from autosched.schedule.configurations import (
+    MATMUL_KINDS,
     ComputeConfig,
     Conv2dConfig,
     EltwiseConfig,
     Fidelity,
     FixedConfig,
     MatmulConfig,
+    MatmulProgram,
     PoolConfig,
 )
 from autosched.schedule.outcomes import TimeKind
@@ -150,9 +152,20 @@ _conv2ds = st.builds(
     _whole_conv2ds,
     _slicings,
 )
+_grids_of_cores = st.tuples(st.integers(1, 13), st.integers(1, 10))
+_programs = st.builds(
+    MatmulProgram,
+    st.sampled_from(MATMUL_KINDS),
+    _grids_of_cores,
+    *[st.integers(1, 64)] * 5,
+)
+_grid_or_program = st.one_of(
+    st.fixed_dictionaries({"core_grid": st.none() | _grids_of_cores}),
+    st.fixed_dictionaries({"program": _programs}),
+)
 _matmuls = st.builds(
-    MatmulConfig,
-    core_grid=st.none() | st.tuples(st.integers(1, 13), st.integers(1, 10)),
+    lambda chosen, **values: MatmulConfig(**chosen, **values),
+    _grid_or_program,
     output=st.sampled_from(["dram", "l1", "width", "height", "block"]),
     weights_dtype=_floats,
     output_dtype=_floats,

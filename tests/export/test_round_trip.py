@@ -29,6 +29,7 @@ def test_an_export_from_before_folding_and_sliced_pools_is_read(tmp_path: Path) 
     later = (
         "    fold_input: bool = False\n",
         "    dram_slice_config: ttnn.Conv2dSliceConfig | None",
+        "    program_config: ttnn.MatmulMultiCoreReuseMultiCastProgramConfig | None",
     )
     assert all(line in text for line in later)
     kept = [line for line in text.splitlines(keepends=True) if not line.startswith(later)]

@@ -12,6 +12,7 @@ from autosched.schedule.configurations import (
     FixedConfig,
     LayerConfig,
     MatmulConfig,
+    MatmulProgram,
     PoolConfig,
 )
 from autosched.schedule.schedule import Schedule
@@ -32,6 +33,8 @@ SHAPE = (1, 64, 8, 8)
 NETWORK = Network("net", (Layer("x", Input(), (), SHAPE), Layer("soft", Softmax(1), ("x",), SHAPE)))
 CONFIGS = {"x": FixedConfig(), "soft": FixedConfig()}
 SCHEDULE: Schedule = replace(small_schedule(), layers=CONFIGS, reshards={}, moves={})
+
+PROGRAM = MatmulProgram("mcast_in0", (8, 4), 4, 1, 2, 1, 2)
 
 
 def test_a_schedule_for_this_network_board_and_ttnn_passes() -> None:
@@ -71,6 +74,16 @@ def test_a_schedule_made_for_something_else_names_the_way_out(
         (Conv2dConfig(core_grid=(CoreRange(3, 0, 1, 0),)), "core_grid is"),
         (Conv2dConfig(output_dtype=DataType.INT32), "output_dtype is 'int32'"),
         (MatmulConfig(output="sharded"), "output is 'sharded'; legal is dram, l1, width"),
+        (
+            MatmulConfig(program=replace(PROGRAM, kind="2d")),
+            "program.kind is '2d'; legal is mcast_",
+        ),
+        (MatmulConfig(program=replace(PROGRAM, grid=(0, 1))), "program.grid is"),
+        (
+            MatmulConfig(program=replace(PROGRAM, in0_block_w=0)),
+            "program.in0_block_w is 0",
+        ),
+        (MatmulConfig((8, 8), program=PROGRAM), "core_grid is .*; legal is None with a program"),
         (PoolConfig(output_memory="l1"), "output_memory is 'l1'"),
         (
             EltwiseConfig(layout=replace(HEIGHT_64, shard_shape=None)),

@@ -3,7 +3,7 @@
 One core (or one per row or column) reads the shared operand and multicasts it; the matrix engine
 needs 16 cycles for two 32x32 tiles at one fidelity phase. Captures do not print the program
 configuration, so the part of each core follows from the program factory, the shards and the number
-of cores (rules of tt-metal's ``matmul_op.cpp``).
+of cores (rules of tt-metal's ``matmul_op.cpp``), unless whoever asked for a program states it.
 """
 
 import re
@@ -36,6 +36,7 @@ _OUT_BLOCK = re.compile(r"out_block_h=(\d+)")
 _SUBBLOCK = re.compile(r"out_subblock_h=(\d+);out_subblock_w=(\d+)")
 # Tiles the matrix engine accumulates at once: half the destination registers, a quarter in fp32.
 _DEST_TILES, _DEST_TILES_FP32 = 8, 4
+_PROGRAM = re.compile(r"program=(mcast_\w+)")
 _FP32 = re.compile(r"fp32_dest_acc_en=1")
 _L1_ACC = re.compile(r"packer_l1_acc=1")
 
@@ -217,6 +218,9 @@ def _kind(op: DeviceOp, in0: TensorInfo, m_tiles: int, n_tiles: int) -> MatmulKi
         ShardLayout.WIDTH: MatmulKind.MCAST_IN0,
         ShardLayout.BLOCK: MatmulKind.MCAST_2D,
     }
+    stated = _PROGRAM.search(op.attributes)
+    if stated:
+        return MatmulKind(stated[1])
     if in0.layout.sharding in by_layout:
         return by_layout[in0.layout.sharding]
     if "2D" in op.factory:

@@ -13,6 +13,7 @@ calls, from which these buffers are taken.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -37,6 +38,9 @@ Buffers = Mapping[int, Sequence[Node]]
 MARK_PREFIX = "autosched:"
 """A tracked function with this prefix in its name says which layer or edge the next ops serve."""
 
+STATED_PREFIX = "autosched-stated:"
+"""One with this prefix says of the next matrix product what a capture does not print."""
+
 _MEMORY_LAYOUT = re.compile(r"memory_layout=TensorMemoryLayout::(\w+)")
 _BUFFER_TYPE = re.compile(r"buffer_type=BufferType::(\w+)")
 _SHARD_SPEC = re.compile(
@@ -47,6 +51,7 @@ _GRID_RANGE = re.compile(
     r'"start":\{"x":(\d+),"y":(\d+)\},"end":\{"x":(\d+),"y":(\d+)\}',
 )
 _CORE_RANGE = re.compile(r"\[(\d+)-(\d+) - (\d+)-(\d+)\]")
+_STATED_OF = "Matmul"
 _L1_BUFFER = 1  # tt_metal::BufferType::L1; 0 is DRAM, 3 is L1_SMALL
 _NO_BUFFERS: Buffers = MappingProxyType({})
 _NUMBER = re.compile(r"\d+")
@@ -100,17 +105,22 @@ def read_device_ops(graph: Sequence[Node], buffers: Buffers = _NO_BUFFERS) -> tu
 
 
 def _read_ops(graph: Sequence[Node], dataflow: Buffers) -> Iterator[DeviceOp]:
-    layer = ""
+    layer = stated = ""
     for position, node in enumerate(graph):
         if node["node_type"] != "function_start":
             continue
         params = node["params"]
         if params["name"].startswith(MARK_PREFIX):
             layer = params["name"][len(MARK_PREFIX) :]
+        elif params["name"].startswith(STATED_PREFIX):
+            stated = params["name"][len(STATED_PREFIX) :]
         elif params["name"].startswith(TRANSFER_PREFIX):
             yield read_transfer(params["name"], layer)
         elif "program_factory_type" in params:
-            yield _read_op(graph, position, layer, dataflow.get(position, ()))
+            op = _read_op(graph, position, layer, dataflow.get(position, ()))
+            if stated and op.code.startswith(_STATED_OF):
+                op, stated = replace(op, attributes=f"{op.attributes}; {stated}"), ""
+            yield op
 
 
 def _read_op(

@@ -7,9 +7,10 @@ import torch
 import ttnn
 
 from autosched.device.ttnn.calls import Call, Tensor, fixed_compute, reshaped, rows_in_dram
-from autosched.device.ttnn.ttnn_types import DATA_TYPES, compute_config, unary
+from autosched.device.ttnn.graph_capture import STATED_PREFIX
+from autosched.device.ttnn.ttnn_types import DATA_TYPES, compute_config, program_config, unary
 from autosched.network.operators import Attention, Linear, Matmul
-from autosched.schedule.configurations import MatmulConfig
+from autosched.schedule.configurations import MatmulConfig, MatmulProgram
 from autosched.schedule.tensors import TILE
 
 _HEADS_FIRST = (0, 2, 1, 3)
@@ -101,19 +102,39 @@ def _run_linear(call: Call) -> Tensor:
         prepared = _device_weights(call, config)
         call.context.remember(key, prepared)
     weight, bias = prepared
+    common = {
+        "bias": bias,
+        "memory_config": _MATMUL_OUTPUTS[config.output],
+        "dtype": DATA_TYPES[config.output_dtype],
+        "compute_kernel_config": compute_config(config.compute, call.context.board),
+    }
+    if config.program is not None:
+        _state(config.program)
+        program = program_config(config.program, op.activation)
+        return ttnn.linear(tensor, weight, program_config=program, **common)
     grid = None
     if config.core_grid is not None:
         grid = ttnn.CoreGrid(x=config.core_grid[0], y=config.core_grid[1])
-    return ttnn.linear(
-        tensor,
-        weight,
-        bias=bias,
-        memory_config=_MATMUL_OUTPUTS[config.output],
-        dtype=DATA_TYPES[config.output_dtype],
-        activation=None if op.activation is None else unary(op.activation),
-        core_grid=grid,
-        compute_kernel_config=compute_config(config.compute, call.context.board),
-    )
+    activation = None if op.activation is None else unary(op.activation)
+    return ttnn.linear(tensor, weight, activation=activation, core_grid=grid, **common)
+
+
+def _state(program: MatmulProgram) -> None:
+    """Say in the capture how a product is dealt to cores: an explicit program is run as it is."""
+    words = ";".join(f"{name}={value}" for name, value in _stated(program).items())
+    ttnn._ttnn.graph.track_function_start(STATED_PREFIX + words)
+    ttnn._ttnn.graph.track_function_end()
+
+
+def _stated(program: MatmulProgram) -> dict[str, object]:
+    return {
+        "program": program.kind,
+        "in0_block_w": program.in0_block_w,
+        "out_subblock_h": program.out_subblock_h,
+        "out_subblock_w": program.out_subblock_w,
+        "per_core_M": program.per_core_m,
+        "per_core_N": program.per_core_n,
+    }
 
 
 def _device_weights(call: Call, config: MatmulConfig) -> tuple[Tensor, Tensor | None]:

@@ -1,12 +1,13 @@
 """Between the plain words of :mod:`autosched.schedule.schedule` and ttnn's own objects."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import ttnn
 
 from autosched.boards import Board
 from autosched.network.operators import Activation
-from autosched.schedule.configurations import ComputeConfig, Conv2dConfig, PoolConfig
+from autosched.schedule.configurations import ComputeConfig, Conv2dConfig, MatmulProgram, PoolConfig
 from autosched.schedule.tensors import (
     CoreRange,
     DataType,
@@ -104,6 +105,25 @@ def compute_config(config: ComputeConfig, board: Board) -> ttnn.DeviceComputeKer
         math_approx_mode=config.math_approx_mode,
         fp32_dest_acc_en=config.fp32_dest_acc_en,
         packer_l1_acc=config.packer_l1_acc,
+    )
+
+
+def program_config(program: MatmulProgram, activation: Activation | None) -> Any:
+    """Return ttnn's program configuration of a matrix product with its fused activation."""
+    common = {
+        "compute_with_storage_grid_size": program.grid,
+        "in0_block_w": program.in0_block_w,
+        "out_subblock_h": program.out_subblock_h,
+        "out_subblock_w": program.out_subblock_w,
+        "per_core_M": program.per_core_m,
+        "per_core_N": program.per_core_n,
+        "fused_activation": None if activation is None else unary(activation),
+        "fuse_batch": True,
+    }
+    if program.kind == "mcast_2d":
+        return ttnn.MatmulMultiCoreReuseMultiCastProgramConfig(transpose_mcast=False, **common)
+    return ttnn.MatmulMultiCoreReuseMultiCast1DProgramConfig(
+        mcast_in0=program.kind == "mcast_in0", **common
     )
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from autosched.cost.ops.families import work_of
-from autosched.cost.ops.matmul import flat_matmul, read_matmul
+from autosched.cost.ops.matmul import MatmulKind, flat_matmul, read_matmul
 from autosched.cost.ops.traffic import Place
 from autosched.cost.ops.work import all_quantities
 from autosched.schedule.outcomes import DeviceOp
@@ -68,3 +68,10 @@ def test_a_captured_matmul_s_core_part_follows_from_its_shards(captures: Capture
     assert (matmul.core_m, matmul.core_n, matmul.k_tiles) == (2, 8, 2)
     assert matmul.in1_place is Place.DRAM
     assert matmul.has_bias
+
+
+def test_a_program_states_which_operand_is_sent() -> None:
+    stated = "MatmulParams(<variant>); program=mcast_in0;in0_block_w=8;out_subblock_h=2;"
+    op = read_matmul(_matmul(FLAT, stated + "out_subblock_w=1;per_core_M=64;per_core_N=1"))
+    assert (op.kind, op.k_blocks) == (MatmulKind.MCAST_IN0, 2)
+    assert (op.core_m, op.core_n, op.subblock_h, op.subblock_w) == (64, 1, 2, 1)

@@ -51,6 +51,7 @@ from autosched.schedule.configurations import (
     FixedConfig,
     LayerConfig,
     MatmulConfig,
+    MatmulProgram,
     PoolConfig,
 )
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind
@@ -144,6 +145,7 @@ MATMUL = {
     "output": "width",
     "weights_dtype": DataType.BFLOAT16,
     "output_dtype": DataType.BFLOAT8_B,
+    "program": MatmulProgram("mcast_in0", (8, 1), 2, 1, 1, 1, 1),
     **COMPUTE,
 }
 

@@ -6,6 +6,7 @@ import pytest
 
 from autosched.device.ttnn.graph_capture import (
     MARK_PREFIX,
+    STATED_PREFIX,
     dataflow_buffers,
     lacks_buffers,
     parse_memory_config,
@@ -63,9 +64,12 @@ class Recorder:
         )
         return len(self.graph) - 1
 
+    def tracked(self, name: str) -> None:
+        self.add("function_start", name=name)
+        self.add("function_end", name=name)
+
     def mark(self, name: str) -> None:
-        self.add("function_start", name=MARK_PREFIX + name)
-        self.add("function_end", name=MARK_PREFIX + name)
+        self.tracked(MARK_PREFIX + name)
 
     def program(self, code: str, *inside: tuple[str, Node], level: int = 2) -> int:
         start = self.add("function_start", level, name=code, program_factory_type=f"ns::{code}Two")
@@ -124,6 +128,17 @@ def test_ops_have_the_layer_of_the_latest_mark() -> None:
         ("Reshard", "conv1 -> pool"),
     ]
     assert {op.factory for op in ops} == {"EarlyTwo", "HaloTwo", "Conv2dTwo", "ReshardTwo"}
+
+
+def test_what_is_stated_is_of_the_next_product_alone() -> None:
+    recorder = Recorder()
+    recorder.program("Matmul")
+    recorder.tracked(STATED_PREFIX + "in0_block_w=4")
+    recorder.program("Tilize")
+    recorder.program("Matmul")
+    recorder.program("Matmul")
+    said = [op.attributes.endswith("; in0_block_w=4") for op in read_device_ops(recorder.graph)]
+    assert said == [False, False, True, False]
 
 
 def test_tensors_are_those_of_the_program() -> None:
