@@ -25,14 +25,16 @@ from autosched.space.convolutions import (
     rare_switches,
     refinements,
     slicings,
+    split_readers,
     structures,
 )
 from autosched.space.efforts import Effort
 from autosched.space.layers import Option
 
 # A structure this much slower than the layer's fastest is not refined: double buffers and the
-# like gain at most the 0.6 that silicon profiles show.
+# like gain at most the 0.6 that silicon profiles show; in few blocks on Blackhole it was more.
 _REFINE_WITHIN = 1.7
+_REFINE_BLOCKS_WITHIN = 2.5
 
 
 class ConvolutionStages:
@@ -147,20 +149,27 @@ class ConvolutionStages:
         near = [choice for choice in ranked if choice.time_us <= _REFINE_WITHIN * best_us]
         chosen = near[: self._effort.refined_structures]
         for sharding in ShardLayout:
-            first = next((choice for choice in near if choice.sharding is sharding), None)
-            if first is not None and first not in chosen:
+            first = next((choice for choice in ranked if choice.sharding is sharding), None)
+            if first is None or first in chosen:
+                continue
+            if first.time_us <= self._refined_within(sharding) * best_us:
                 chosen.append(first)
         return chosen
 
+    def _refined_within(self, sharding: ShardLayout) -> float:
+        is_block = sharding is ShardLayout.BLOCK and self._board.arch == "blackhole"
+        return _REFINE_BLOCKS_WITHIN if is_block else _REFINE_WITHIN
+
     def _rare(self, op: Convolution, found: Sequence[Choice]) -> list[Conv2dConfig]:
         """Return what seldom pays, on the fastest candidate of each sharding."""
-        if not self._effort.rare_switches:
+        if not self._effort.split_readers:
             return []
+        switched = rare_switches if self._effort.rare_switches else split_readers
         best: dict[ShardLayout, Conv2dConfig] = {}
         for choice in sorted(found, key=lambda item: item.time_us):
             if isinstance(choice.config, Conv2dConfig) and choice.config.slicing == "l1_full":
                 best.setdefault(choice.sharding, choice.config)
-        return [config for fastest in best.values() for config in rare_switches(op, fastest)]
+        return [config for fastest in best.values() for config in switched(op, fastest)]
 
 
 def _distinct_programs(choices: Sequence[Choice]) -> list[Choice]:

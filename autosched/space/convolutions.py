@@ -96,18 +96,31 @@ def rare_switches(op: Convolution, refined: Conv2dConfig) -> list[Conv2dConfig]:
     """Return ``refined`` with each switch on that seldom pays, one at a time.
 
     ttnn decides by itself whether two cores' readers share the activation (split reader), and a
-    forced choice is taken as it is; the halo's and pool's config tensors are small in L1; a
-    transposed grid of block shards changes which cores share a row of the NoC.
+    forced choice is taken as it is; the halo's and pool's config tensors are small in L1; partial
+    sums that the packer adds up in L1 take a buffer; a transposed grid of block shards changes
+    which cores share a row of the NoC.
     """
     if is_pointwise(op):
         return []
-    found = [replace(refined, config_tensors_in_dram=True)]
+    found = [
+        replace(refined, config_tensors_in_dram=True),
+        replace(refined, compute=replace(refined.compute, packer_l1_acc=False)),
+    ]
     if refined.shard_layout is ShardLayout.WIDTH:
         return found
     found += [replace(refined, force_split_reader=forced) for forced in (True, False)]
     if refined.shard_layout is ShardLayout.BLOCK:
         found.append(replace(refined, transpose_shards=True))
     return found
+
+
+def split_readers(op: Convolution, refined: Conv2dConfig) -> list[Conv2dConfig]:
+    """Return ``refined`` with its activation read by two cores' readers, where it is in blocks.
+
+    ttnn itself seldom splits them there.
+    """
+    is_block = refined.shard_layout is ShardLayout.BLOCK and not is_pointwise(op)
+    return [replace(refined, force_split_reader=True)] if is_block else []
 
 
 def _may_reuse_activations(op: Convolution) -> bool:

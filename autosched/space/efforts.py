@@ -11,11 +11,12 @@ class Effort:
 
     ``blocks_per_layout`` bounds the activation block heights probed for each shard layout,
     ``refined_structures`` how many of a layer's best structures get their double buffers and
-    further switches probed, ``rare_switches`` whether the best of those get the switches that
-    seldom pay. ``kept_layouts`` is how many combinations of a layer's layouts the joint search
-    keeps beyond the best of each sharding, ``grids`` whether explicit core grids are probed.
-    ``slices`` bounds how many numbers of slices are probed for an image too large for L1,
-    ``inner_blocks`` how many widths of the blocks in which a linear layer takes its input.
+    further switches probed, ``split_readers`` whether the best in block shards has its readers
+    split, ``rare_switches`` whether the best of all shardings get the switches that seldom pay.
+    ``kept_layouts`` is how many combinations of a layer's layouts the joint search keeps beyond the
+    best of each sharding, ``grids`` whether explicit core grids are probed. ``slices`` bounds how
+    many numbers of slices are probed for an image too large for L1, ``inner_blocks`` how many
+    widths of the blocks in which a linear layer takes its input.
     ``unexecuted`` says whether kinds of candidates that nobody has executed right are offered where
     there are others. ``trials`` is the default number of whole-network trials.
     """
@@ -25,6 +26,7 @@ class Effort:
     refined_structures: int
     kept_layouts: int
     grids: bool
+    split_readers: bool
     rare_switches: bool
     slices: int
     inner_blocks: int
@@ -36,13 +38,13 @@ QUICK = "quick"
 EFFORTS = {
     effort.name: effort
     for effort in (
-        Effort(QUICK, 3, 2, 4, False, False, 0, 1, False, 10),
-        Effort("default", 6, 4, 8, False, False, 3, 2, False, 30),
-        Effort("full", 64, 12, 24, True, True, 6, 6, True, 200),
+        Effort(QUICK, 3, 2, 4, False, False, False, 0, 1, False, 10),
+        Effort("default", 6, 4, 8, False, True, False, 3, 2, False, 30),
+        Effort("full", 64, 12, 24, True, True, True, 6, 6, True, 200),
     )
 }
 
-FIRST_LOOK = Effort("first look", 1, 1, 2, False, False, 0, 0, False, 1)
+FIRST_LOOK = Effort("first look", 1, 1, 2, False, False, False, 0, 0, False, 1)
 """So few candidates that a new study soon has a schedule to improve on."""
 
 

@@ -15,6 +15,7 @@ from autosched.space.convolutions import (
     rare_switches,
     refinements,
     slicings,
+    split_readers,
     structures,
 )
 from autosched.space.efforts import EFFORTS, Effort
@@ -173,15 +174,21 @@ def test_refinements_are_every_combination_of_switches(
 @pytest.mark.parametrize(
     ("layout", "changed"),
     [
-        (ShardLayout.WIDTH, [{"config_tensors_in_dram"}]),
+        (ShardLayout.WIDTH, [{"config_tensors_in_dram"}, {"compute"}]),
         (
             ShardLayout.HEIGHT,
-            [{"config_tensors_in_dram"}, {"force_split_reader"}, {"force_split_reader"}],
+            [
+                {"config_tensors_in_dram"},
+                {"compute"},
+                {"force_split_reader"},
+                {"force_split_reader"},
+            ],
         ),
         (
             ShardLayout.BLOCK,
             [
                 {"config_tensors_in_dram"},
+                {"compute"},
                 {"force_split_reader"},
                 {"force_split_reader"},
                 {"transpose_shards"},
@@ -199,6 +206,15 @@ def test_what_seldom_pays_is_tried_one_at_a_time(
         for config in found
     ] == changed
     assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(("layout", "count"), [(ShardLayout.BLOCK, 1), (ShardLayout.HEIGHT, 0)])
+def test_readers_of_blocks_alone_are_split(layout: ShardLayout, count: int) -> None:
+    refined = replace(BASE, shard_layout=layout, enable_act_double_buffer=True)
+    found = split_readers(THREE, refined)
+    assert found == [replace(refined, force_split_reader=True)] * count
+    pointwise = replace(THREE, kernel=(1, 1), padding=(0, 0, 0, 0))
+    assert split_readers(pointwise, refined) == []
 
 
 def test_a_matmul_has_no_rare_switches() -> None:
