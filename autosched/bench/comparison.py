@@ -149,7 +149,8 @@ class NetworkComparison:
     methods run, ``any_order_us`` that in any order, ``optimal`` whether choices of the tables
     attain the first by their probes. ``bound_kind`` and ``bound_estimated_share`` are those of the
     proof. ``probing_s`` is the time of the probes, which all methods
-    share.
+    share. ``published_us`` is what the author of the hand-tuned choices gives for silicon, the
+    least and the most: no time of any method here.
     """
 
     network: str
@@ -165,6 +166,7 @@ class NetworkComparison:
     solving_s: float = 0.0
     probes: dict[str, int] = field(default_factory=dict)
     cost_model: str = ""
+    published_us: tuple[float, float] | None = None
 
     @property
     def best_us(self) -> float:
@@ -186,6 +188,7 @@ class NetworkComparison:
             "solving_s": round(self.solving_s, 3),
             "probes": self.probes,
             "cost_model": self.cost_model,
+            "published_us": None if self.published_us is None else list(self.published_us),
             "methods": [method.to_plain(self.bound_us, self.best_us) for method in self.methods],
         }
 
@@ -247,6 +250,7 @@ def compare(
         solving_s=proof.seconds,
         probes={"run": bench.book.counts.run, "reused": bench.book.counts.reused},
         cost_model=bench.cost.version,
+        published_us=None if hand_tuned is None else hand_tuned.provenance.published_us,
     )
 
 

@@ -103,6 +103,7 @@ def _docstring(made: Provenance) -> str:
         "board": f"{made.board}{_of_cores(made)}, ttnn {made.ttnn_version}",
         "opened by": _opening(made),
         "latency": latency,
+        "published": _published(made),
         "verified": made.verified,
         "found by": f"autosched, {study}{trial}",
         "cost model": made.cost_model,
@@ -117,6 +118,14 @@ def _fact(name: str, text: str) -> str:
     return textwrap.fill(
         f"{name + ':':<12}{text}", LINE_LENGTH, subsequent_indent=" " * 12, break_long_words=False
     )
+
+
+def _published(made: Provenance) -> str:
+    if made.published_us is None:
+        return ""
+    low, high = made.published_us
+    times = f"{low:.0f} us" if low == high else f"{low:.0f} to {high:.0f} us"
+    return f"{times} for the model that the choices are from, on silicon"
 
 
 def _opening(made: Provenance) -> str:

@@ -179,6 +179,9 @@ def _provenance_faults(made_for: Provenance) -> Iterator[Fault]:
         yield Fault("latency_us", latency, "a time in microseconds")
     if latency is not None and made_for.latency_kind is None:
         yield Fault("latency_kind", "None", "measured or estimated where latency_us is given")
+    low, high = made_for.published_us or (1.0, 1.0)
+    if not (math.isfinite(high) and 0 < low <= high):
+        yield Fault("published_us", made_for.published_us, "(least, most) time in microseconds")
 
 
 def _program_faults(program: MatmulProgram) -> Iterator[Fault]:

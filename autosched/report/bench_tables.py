@@ -171,6 +171,18 @@ def _bound(comparison: NetworkComparison) -> str:
         f"Lower bound of the probed choices: {bound_of(comparison)}{in_any_order}; the best is "
         f"{gap:.1%} over it. {probes.get('run', 0):,} probes run, "
         f"{probes.get('reused', 0):,} reused in {words.seconds(comparison.probing_s)}."
+        f"{_published(comparison)}"
+    )
+
+
+def _published(comparison: NetworkComparison) -> str:
+    if comparison.published_us is None:
+        return ""
+    least, most = comparison.published_us
+    times = dict.fromkeys(map(words.microseconds, (least, most)))
+    return (
+        f" The model that the hand-tuned choices are from was published at {' to '.join(times)} "
+        f"{words.MICRO} on silicon."
     )
 
 

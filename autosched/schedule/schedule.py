@@ -22,6 +22,8 @@ class Provenance:
     ``unexecuted`` are the layers and changes of layout of that schedule whose kind was never
     executed right, with whatever small layers; None where nobody has looked. ``grid`` is the
     board's, (columns, rows); a board noted without it is called what its grid of then is today.
+    ``published_us`` is the least and the most device time on silicon that the author of hand-tuned
+    choices gives for them, which is no time of this schedule.
     """
 
     LATER_FIELDS: ClassVar[Mapping[str, object]] = {
@@ -31,6 +33,7 @@ class Provenance:
         "executed_pcc": None,
         "executed_fingerprint": "",
         "unexecuted": None,
+        "published_us": None,
     }
     """Written only where they say something, as older files and records do not have them."""
 
@@ -51,6 +54,7 @@ class Provenance:
     executed_pcc: float | None = None
     executed_fingerprint: str = ""
     unexecuted: tuple[str, ...] | None = None
+    published_us: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         """Take the name that the board has today."""

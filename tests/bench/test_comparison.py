@@ -1,6 +1,7 @@
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from optuna.samplers import NSGAIISampler, TPESampler
@@ -133,8 +134,11 @@ def test_the_trials_drawn_at_random_are_optunas():
 
 def test_a_hand_tuned_schedule_takes_part_where_there_is_one(bench: Bench, studied: Studied):
     schedule = studied.best.schedule
-    found = compare(bench, Heard(), trials=1, seeds=[0], hand_tuned=schedule, methods=(HAND_TUNED,))
+    made = replace(schedule.provenance, published_us=(90.0, 110.0))
+    by_hand = replace(schedule, provenance=made)
+    found = compare(bench, Heard(), trials=1, seeds=[0], hand_tuned=by_hand, methods=(HAND_TUNED,))
     assert by_name(found)[HAND_TUNED]["latency_us"] == pytest.approx(studied.best.latency_us)
+    assert found.to_plain()["published_us"] == [90.0, 110.0]
 
 
 def test_the_json_has_every_field_and_no_number_json_lacks(compared: NetworkComparison):

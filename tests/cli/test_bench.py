@@ -14,6 +14,7 @@ from autosched.bench.speed import SolverSpeed
 from autosched.cli.steps import bench_run
 from autosched.cli.steps.bench_run import BenchRequest
 from autosched.cli.steps.inputs import hand_tuned, hand_tuned_path
+from autosched.device.machine import ttnn_version
 from autosched.errors import SearchError
 from autosched.export.loading import load_schedule
 from autosched.export.saving import save_schedule
@@ -187,11 +188,19 @@ def test_optunas_samplers_are_compared_on_demand() -> None:
     assert "--method tpe --sampler-trials 200" in request(methods=("tpe",)).command
 
 
-def test_the_hand_tuned_schedule_of_resnet50_is_legal() -> None:
-    studies = Path(__file__).parents[2] / "studies"
-    loaded = load_network_file(str(studies / "resnet50.py"), 16)
-    network = capture(loaded.module, loaded.example_inputs, loaded.name)
-    file = str(hand_tuned_path(str(studies / "resnet50.py"), network, "n150"))
+STUDIES = Path(__file__).parents[2] / "studies"
+BY_HAND = sorted((STUDIES / "baselines").glob("*_hand_tuned.py"))
+
+
+@pytest.mark.parametrize(
+    "file", [file for file in BY_HAND if file.stem != "make_hand_tuned"], ids=lambda file: file.stem
+)
+def test_a_hand_tuned_schedule_is_found_and_of_its_network(file: Path) -> None:
     schedule = load_schedule(file)
-    check_provenance(schedule, network.signature, "n150", schedule.provenance.ttnn_version)
-    check_layers(schedule, file, network)
+    made = schedule.provenance
+    study = str(STUDIES / f"{made.network}.py")
+    loaded = load_network_file(study, made.batch)
+    network = capture(loaded.module, loaded.example_inputs, loaded.name)
+    assert hand_tuned_path(study, network, made.board) == file
+    check_provenance(schedule, network.signature, made.board, ttnn_version())
+    check_layers(schedule, str(file), network)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from autosched.errors import ScheduleError
 from autosched.export.config_module import render_schedule
 from autosched.export.loading import load_schedule
 from autosched.export.saving import render_json, save_schedule
@@ -93,6 +94,28 @@ def test_the_head_says_what_came_of_executing_it() -> None:
     assert "\nverified:   simulator, PCC 0.9989\n" in render_schedule(schedule)
     wrong = replace(schedule.provenance, executed_verdict="wrong", executed_pcc=0.5)
     assert "simulator, WRONG, PCC 0.5000\n" in render_schedule(replace(schedule, provenance=wrong))
+
+
+@pytest.mark.parametrize("ending", ["py", "json"])
+def test_what_was_published_of_its_choices_stays_with_the_schedule(
+    tmp_path: Path, ending: str
+) -> None:
+    schedule = small_schedule()
+    made = replace(schedule.provenance, published_us=(90.0, 110.0))
+    path = save_schedule(replace(schedule, provenance=made), tmp_path / f"tiny.{ending}")
+    assert load_schedule(path).provenance == made
+    path.write_text(path.read_text().replace("110.0", "80.0"))
+    with pytest.raises(ScheduleError, match=r"published_us is .*; legal is \(least, most\) time"):
+        load_schedule(path)
+
+
+def test_the_head_says_what_was_published() -> None:
+    schedule = small_schedule()
+    for published, words in (((90.0, 110.0), "90 to 110 us"), ((90.0, 90.0), "90 us")):
+        made = replace(schedule.provenance, published_us=published)
+        text = render_schedule(replace(schedule, provenance=made))
+        assert f"\npublished:  {words} for the model" in text
+    assert "published:" not in render_schedule(schedule)
 
 
 @pytest.mark.parametrize("render", [render_schedule, render_json])

@@ -106,6 +106,14 @@ def test_a_bound_of_one_order_of_the_layers_says_so():
     )
 
 
+def test_what_was_published_of_hand_tuned_choices_is_said_beside_the_table():
+    times = {(90.0, 110.0): "published at 90.0 to 110.0 µs", (90.0, 90.0): "published at 90.0 µs"}
+    for published, words in times.items():
+        page = comparison_markdown([replace(COMPARISON, published_us=published)], "bench")
+        assert f"hand-tuned choices are from was {words} on silicon." in page
+    assert "published at" not in comparison_markdown([COMPARISON], "bench")
+
+
 def test_markdown_has_a_table_for_each_network_and_the_command():
     page = comparison_markdown(
         [COMPARISON, replace(COMPARISON, network="vgg16")], "autosched bench x.py"
