@@ -14,10 +14,12 @@ import sys
 from by_hand.baseline import Baseline, make
 from by_hand.resnet50 import ResNet50
 from by_hand.unet import UNet
+from by_hand.unet_small import SmallUNet
 
 MODELS: dict[str, type[Baseline]] = {
     "resnet50": ResNet50,
     "unet": UNet,
+    "unet_small": SmallUNet,
 }
 
 

@@ -131,6 +131,17 @@ def sharded(
     return TensorLayout(Memory.L1, layout, dtype, page, grid, shard)
 
 
+def joined(taken: tuple[TensorLayout, ...]) -> TensorLayout:
+    """Return the shards of tensors that are put side by side on their cores.
+
+    They have the same cores and rows.
+    """
+    shapes = [layout.shard_shape for layout in taken if layout.memory is Memory.L1]
+    columns = sum(shape[1] for shape in shapes if shape is not None)
+    assert shapes[0] is not None  # noqa: S101 - all are in shards
+    return replace(taken[0], shard_shape=(shapes[0][0], columns))
+
+
 def probed(device: WorkerDevice, name: str, request: ProbeRequest) -> ProbeOutcome:
     """Return what a layer came to on the device, alone.
 

@@ -25,8 +25,8 @@ from autosched.schedule.configurations import (
     LayerConfig,
     PoolConfig,
 )
-from autosched.schedule.tensors import TILE, DataType, Memory, ShardLayout, TensorLayout
-from by_hand.baseline import B8, B16, ROWS, TILES, Baseline, Layouts, sharded
+from autosched.schedule.tensors import TILE, DataType, ShardLayout, TensorLayout
+from by_hand.baseline import B8, B16, ROWS, TILES, Baseline, Layouts, joined, sharded
 
 HEIGHT = ShardLayout.HEIGHT
 PRECISE = ComputeConfig(fp32_dest_acc_en=True)
@@ -138,14 +138,3 @@ class UNet(Baseline):
         if isinstance(layer.op, Concat) and layer.name != JOINED_AS_TILES:
             return {layer.name: replace(layouts[layer.name], dtype=B8, page=TILES)}
         return {}
-
-
-def joined(taken: tuple[TensorLayout, ...]) -> TensorLayout:
-    """Return the shards of tensors that are put side by side on their cores.
-
-    They have the same cores and rows.
-    """
-    shapes = [layout.shard_shape for layout in taken if layout.memory is Memory.L1]
-    columns = sum(shape[1] for shape in shapes if shape is not None)
-    assert shapes[0] is not None  # noqa: S101 - all are in shards
-    return replace(taken[0], shard_shape=(shapes[0][0], columns))
