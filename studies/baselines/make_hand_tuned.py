@@ -12,6 +12,7 @@ beside what its authors published for silicon. What is theirs and what differs i
 import sys
 
 from by_hand.baseline import Baseline, make
+from by_hand.mobilenet_v2 import MobileNetV2
 from by_hand.resnet50 import ResNet50
 from by_hand.unet import UNet
 from by_hand.unet_small import SmallUNet
@@ -20,6 +21,7 @@ MODELS: dict[str, type[Baseline]] = {
     "resnet50": ResNet50,
     "unet": UNet,
     "unet_small": SmallUNet,
+    "mobilenet_v2": MobileNetV2,
 }
 
 
