@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from autosched.device.interface import ProbeRequest
 from autosched.errors import AutoschedError
 from autosched.network.graph import Layer, Network
-from autosched.network.operators import Input
+from autosched.network.operators import Concat, Input, Pool2d, Upsample
 from autosched.probing.probe_book import Ask, ProbeBook, Probed
 from autosched.schedule.configurations import Conv2dConfig, LayerConfig
 from autosched.schedule.outcomes import DeviceOp, Rejection, TimeKind
@@ -167,6 +167,11 @@ class LayerQuestions:
         """Return the interleaved DRAM layout in which a layer's first input may come."""
         producer = self._network.by_name[layer.inputs[0]] if layer.inputs else layer
         return self._formats.dram_layout(producer)
+
+    def may_come_in_rows(self, layer: Layer) -> bool:
+        """Return whether a layer's first input may be left in shards of rows as well as tiles."""
+        producer = self._network.by_name[layer.inputs[0]]
+        return isinstance(producer.op, Concat | Pool2d | Upsample)
 
     def input_shapes(self, layer: Layer) -> tuple[tuple[int, ...], ...]:
         """Return PyTorch's shapes of what a layer is given; an input is given its own tensor."""

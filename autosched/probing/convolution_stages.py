@@ -11,13 +11,13 @@ from dataclasses import replace
 from autosched.boards import Board
 from autosched.network.column_images import as_told
 from autosched.network.graph import Layer
-from autosched.network.operators import Conv2d, Convolution, LayerOp, Shape
+from autosched.network.operators import Conv2d, Convolution, LayerOp, Shape, is_pointwise
 from autosched.network.stem_folding import fold_stem
 from autosched.probing.candidates import Asking, Choice, Given, LayerQuestions, choices_of, offered
 from autosched.probing.restrictions import Restriction
-from autosched.schedule.configurations import Conv2dConfig
+from autosched.schedule.configurations import Conv2dConfig, LayerConfig
 from autosched.schedule.outcomes import Rejection
-from autosched.schedule.tensors import PageLayout, ShardLayout
+from autosched.schedule.tensors import STICK, DataType, PageLayout, ShardLayout, TensorLayout
 from autosched.space.convolutions import (
     folded_structures,
     in_slices,
@@ -35,6 +35,8 @@ from autosched.space.layers import Option
 # like gain at most the 0.6 that silicon profiles show; in few blocks on Blackhole it was more.
 _REFINE_WITHIN = 1.7
 _REFINE_BLOCKS_WITHIN = 2.5
+# Height shards in which rows are tried in place of tiles.
+_IN_ROWS = 3
 
 
 class ConvolutionStages:
@@ -75,6 +77,9 @@ class ConvolutionStages:
         # In native layouts: transposed shards want their input transposed, too.
         rare = [Option(config, None) for config in self._rare(op, found)]
         found += yield from self._questions.accepted(layer, rare, answers)
+        if self._questions.may_come_in_rows(layer):
+            in_rows = taking_rows(op, self._questions.input_shapes(layer)[0], found)
+            found += yield from self._questions.accepted(layer, in_rows, answers)
         # The last resort for an image that is too large for L1.
         sliced = [*last_resorts, *([] if found else slicings(sliced_base, self._effort))]
         in_dram = [Option(config, (source,)) for config in sliced]
@@ -176,6 +181,35 @@ def _distinct_programs(choices: Sequence[Choice]) -> list[Choice]:
     """Return one choice per effective program: ttnn rounds what it is asked for."""
     by_program = {choice.ops: choice for choice in reversed(choices)}
     return list(reversed(by_program.values()))
+
+
+def taking_rows(op: Convolution, shape: Shape, found: Sequence[Choice]) -> list[Option]:
+    """Return the fastest candidates of different height shards, with rows in place of tiles there.
+
+    ``shape`` is the input's. What is padded around an image is gathered in rows: of tiles it takes
+    a conversion. Rows may fill the shards of the tiles, as where channels are joined, or lie there
+    as a pool leaves them, each core as many.
+    """
+    batch, channels, height, width = shape
+    if is_pointwise(op) or channels % STICK:
+        return []
+    tiled: dict[TensorLayout, LayerConfig] = {}
+    for choice in sorted(found, key=lambda choice: choice.time_us):
+        (layout, *_) = choice.input_layouts
+        if layout.sharding is ShardLayout.HEIGHT and layout.page is PageLayout.TILE:
+            tiled.setdefault(layout, choice.config)
+    asked = []
+    for layout, config in list(tiled.items())[:_IN_ROWS]:
+        even = -(-batch * height * width // layout.cores)
+        for rows in dict.fromkeys((layout.shard_shape[0] if layout.shard_shape else even, even)):
+            shards = replace(
+                layout,
+                dtype=DataType.BFLOAT16,
+                page=PageLayout.ROW_MAJOR,
+                shard_shape=(rows, channels),
+            )
+            asked.append(Option(config, (shards,)))
+    return asked
 
 
 def _with_halo_moved(option: Option) -> Option:

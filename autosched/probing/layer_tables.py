@@ -31,16 +31,15 @@ from autosched.probing.given_schedules import known_choices
 from autosched.probing.probe_book import LayerProgress, ProbeBook, Probed, reshard_signature
 from autosched.probing.reshard_tables import distinct, reshard_shapes
 from autosched.probing.restrictions import Restriction, allowed, check_effect
-from autosched.schedule.configurations import PoolConfig
+from autosched.schedule.configurations import Conv2dConfig, PoolConfig
 from autosched.schedule.outcomes import Rejection
 from autosched.schedule.schedule import Schedule
-from autosched.schedule.tensors import ShardLayout, TensorLayout
+from autosched.schedule.tensors import STICK, PageLayout, ShardLayout, TensorLayout
 from autosched.space.efforts import Effort
 from autosched.space.formats import LayerFormats
 from autosched.space.layers import dealt_products, options, sliced_pools
 
-# Channels of bfloat16 that the network-on-chip takes at once; images are filled up to them.
-_STICK = 8
+_KEPT_IN_ROWS = 2
 
 Split = tuple[tuple[Choice, ...], tuple[Choice, ...]]
 """The candidates that are kept, fastest first, and those that are left out."""
@@ -153,7 +152,13 @@ class TableBuilder:
         """Return what the table of a convolution depends on."""
         signature = self._network.layer_signature(layer)
         rules = self._rules_of(layer.name)
-        return signature, self.questions.source(layer), self.questions.conv2d_base(layer), rules
+        return (
+            signature,
+            self.questions.source(layer),
+            self.questions.may_come_in_rows(layer),
+            self.questions.conv2d_base(layer),
+            rules,
+        )
 
     def _convolution(self, layer: Layer, _tables: Tables) -> Asking[Split]:
         rules = self._rules_of(layer.name)
@@ -217,7 +222,7 @@ class TableBuilder:
 
 
 def _comes_in_filled_up(layer: Layer) -> bool:
-    return isinstance(layer.op, Input) and is_image(layer.shape) and layer.shape[1] % _STICK != 0
+    return isinstance(layer.op, Input) and is_image(layer.shape) and layer.shape[1] % STICK != 0
 
 
 def _alike(layers: Iterable[Layer], key: Callable[[Layer], Hashable]) -> list[list[Layer]]:
@@ -264,18 +269,31 @@ def joined(choices: Sequence[Choice], known: Choice) -> tuple[Choice, ...]:
 
 
 def _of_the_best_layouts(choices: Sequence[Choice], kept_layouts: int) -> list[Choice]:
-    """Return the candidates of the fastest combinations of layouts, and of each sharding's best."""
+    """Return the candidates of the fastest combinations of layouts, and of each sharding's best.
+
+    Convolutions that take rows displace none that take tiles, which more layers leave.
+    """
     groups: dict[tuple[TensorLayout, ...], list[Choice]] = {}
     for choice in choices:
         groups.setdefault(choice.layouts, []).append(choice)
-    ranked = list(groups.values())
+    ranked, of_rows = list(groups.values()), []
+    if any(_convolves(group, PageLayout.TILE) for group in ranked):
+        of_rows = [group for group in ranked if _convolves(group, PageLayout.ROW_MAJOR)]
+        ranked = [group for group in ranked if group not in of_rows]
     kept = ranked[:kept_layouts]
     places = {_place(group) for group in kept}
     for group in ranked[len(kept) :]:
         if _place(group) not in places:
             places.add(_place(group))
             kept.append(group)
-    return [choice for group in kept for choice in group]
+    return [choice for group in [*kept, *of_rows[:_KEPT_IN_ROWS]] for choice in group]
+
+
+def _convolves(group: Sequence[Choice], page: PageLayout) -> bool:
+    """Return whether candidates with the same layouts convolve height shards of tiles, or rows."""
+    layout, config = group[0].input_layouts[0], group[0].config
+    in_height = layout.sharding is ShardLayout.HEIGHT and layout.page is page
+    return in_height and isinstance(config, Conv2dConfig)
 
 
 def _place(group: Sequence[Choice]) -> tuple[ShardLayout, bool]:

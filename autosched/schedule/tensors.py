@@ -77,6 +77,8 @@ TILE_BYTES: Mapping[DataType, int] = {
     DataType.BFLOAT4_B: 576,
 }
 TILE = 32
+STICK = 8
+"""Channels of bfloat16 that the network-on-chip takes at once; rows are filled up to them."""
 
 
 @dataclass(frozen=True)

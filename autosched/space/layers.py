@@ -74,7 +74,7 @@ def options(
         return [Option(config, layouts) for config, layouts in candidates]
     match layer.op:
         case Pool2d() | GlobalAvgPool2d():
-            return _pool_options(layer, formats, input_layouts[0])
+            return _pool_options(layer, formats, input_layouts[0], wanted)
         case Binary() | Unary():
             return _eltwise_options(layer, formats, input_layouts, wanted)
         case Linear():
@@ -245,8 +245,12 @@ def _on_cores(wanted: TensorLayout, cores: int, rows: int) -> TensorLayout:
 
 
 def _pool_options(
-    layer: Layer, formats: LayerFormats, sources: Sequence[TensorLayout]
+    layer: Layer,
+    formats: LayerFormats,
+    sources: Sequence[TensorLayout],
+    wanted: Sequence[TensorLayout],
 ) -> list[Option]:
+    """Return a pool in every sharding and from where its input is; in rows if they are wanted."""
     base = PoolConfig(output_dtype=formats.output_dtype(layer))
     native = [
         Option(replace(base, shard_layout=layout), None)
@@ -256,6 +260,12 @@ def _pool_options(
     sliced = replace(base, output_memory="dram")
     in_dram = [Option(sliced, (layout,)) for layout in _dram(sources)]
     found = native + taken + in_dram
+    if any(layout.page is PageLayout.ROW_MAJOR for layout in wanted):
+        rows = replace(base, output_page=PageLayout.ROW_MAJOR, output_dtype=DataType.BFLOAT16)
+        found.append(Option(replace(rows, shard_layout=ShardLayout.HEIGHT), None))
+        found += [
+            Option(rows, (layout,)) for layout in sources if layout.sharding is ShardLayout.HEIGHT
+        ]
     if is_mean(layer.op, formats.input_shapes(layer)[0]):
         found += [_in_format_of_input(option) for option in taken + in_dram]
     return list(dict.fromkeys(found))

@@ -64,6 +64,18 @@ def test_a_pool_asks_for_native_layouts_and_takes_what_is_there() -> None:
     assert in_dram == PoolConfig(output_dtype=DataType.BFLOAT8_B, output_memory="dram")
 
 
+def test_a_pool_leaves_rows_where_they_are_wanted() -> None:
+    in_tiles = options_of("pool", [HEIGHTS, DRAM_8B, BLOCKS])
+    in_rows = set(options_of("pool", [HEIGHTS, DRAM_8B, BLOCKS], wanted=[ROWS_OF_HEIGHTS]))
+    assert in_rows > set(in_tiles)
+    added = in_rows - set(in_tiles)
+    assert {option.input_layouts for option in added} == {None, (HEIGHTS,)}
+    for option in added:
+        assert isinstance(option.config, PoolConfig)
+        assert option.config.output_page is PageLayout.ROW_MAJOR
+        assert option.config.output_dtype is DataType.BFLOAT16
+
+
 def test_a_pool_too_large_for_l1_is_sliced_in_tiles_and_in_rows() -> None:
     rows = TensorLayout(page=PageLayout.ROW_MAJOR)
     counts = {}
