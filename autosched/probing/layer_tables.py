@@ -271,14 +271,15 @@ def joined(choices: Sequence[Choice], known: Choice) -> tuple[Choice, ...]:
 def _of_the_best_layouts(choices: Sequence[Choice], kept_layouts: int) -> list[Choice]:
     """Return the candidates of the fastest combinations of layouts, and of each sharding's best.
 
-    Convolutions that take rows displace none that take tiles, which more layers leave.
+    Convolutions that take rows, and pools that leave them, displace none of tiles, which more
+    layers leave and take.
     """
     groups: dict[tuple[TensorLayout, ...], list[Choice]] = {}
     for choice in choices:
         groups.setdefault(choice.layouts, []).append(choice)
     ranked, of_rows = list(groups.values()), []
-    if any(_convolves(group, PageLayout.TILE) for group in ranked):
-        of_rows = [group for group in ranked if _convolves(group, PageLayout.ROW_MAJOR)]
+    if any(_has_height_shards(group, PageLayout.TILE) for group in ranked):
+        of_rows = [group for group in ranked if _has_height_shards(group, PageLayout.ROW_MAJOR)]
         ranked = [group for group in ranked if group not in of_rows]
     kept = ranked[:kept_layouts]
     places = {_place(group) for group in kept}
@@ -289,11 +290,15 @@ def _of_the_best_layouts(choices: Sequence[Choice], kept_layouts: int) -> list[C
     return [choice for group in [*kept, *of_rows[:_KEPT_IN_ROWS]] for choice in group]
 
 
-def _convolves(group: Sequence[Choice], page: PageLayout) -> bool:
-    """Return whether candidates with the same layouts convolve height shards of tiles, or rows."""
-    layout, config = group[0].input_layouts[0], group[0].config
-    in_height = layout.sharding is ShardLayout.HEIGHT and layout.page is page
-    return in_height and isinstance(config, Conv2dConfig)
+def _has_height_shards(group: Sequence[Choice], page: PageLayout) -> bool:
+    """Return whether convolutions take, or pools leave, height shards of tiles, or of rows."""
+    first = group[0]
+    layout = first.input_layouts[0]
+    if isinstance(first.config, PoolConfig):
+        layout = first.output_layout
+    elif not isinstance(first.config, Conv2dConfig):
+        return False
+    return layout.sharding is ShardLayout.HEIGHT and layout.page is page
 
 
 def _place(group: Sequence[Choice]) -> tuple[ShardLayout, bool]:

@@ -105,11 +105,11 @@ def test_what_cannot_be_is_refused_with_what_can(studied: Studied, text: str, wo
 
 
 def test_the_search_keeps_to_them(studied: Studied, probed: Store) -> None:
-    settings = replace(QUICK, pinned=("conv1:shard_layout=block",), forbidden=("sum:memory=dram",))
+    settings = replace(QUICK, pinned=("conv1:shard_layout=height",), forbidden=("sum:memory=dram",))
     device = Scripted(studied.device())
     with open_study(probed, residual(), "n150", settings, "pinned", device) as study:
         tables = study.prepare().tables
-    assert {choice.config.shard_layout for choice in tables["conv1"]} == {ShardLayout.BLOCK}  # type: ignore[union-attr]
+    assert {choice.config.shard_layout for choice in tables["conv1"]} == {ShardLayout.HEIGHT}  # type: ignore[union-attr]
     assert all(choice.output_layout.memory is Memory.L1 for choice in tables["sum"])
 
 
