@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from autosched.errors import ScheduleError
-from autosched.network.operators import GETITEM, HostOp, HostOutput, LayerOp
+from autosched.network.operators import GETITEM, HostOp, HostOutput, Input, LayerOp
 from autosched.schedule.outcomes import Rejection
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.serialization import digest, to_plain
@@ -54,12 +54,27 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class Packing:
+    """How many images of a batch lie beside each other in the channels of a tensor.
+
+    ``callers`` has the shapes in which inputs are handed in and outputs back, by layer, where the
+    layer has another: the same elements in the same order. ``apart`` are the layers of the network
+    as it was captured for which images are taken apart again.
+    """
+
+    images: int = 1
+    callers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    apart: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Network:
     """Layers in a topological order, and their weights by layer name."""
 
     name: str
     layers: tuple[Layer, ...]
     weights: Mapping[str, Weights] = field(default_factory=dict, repr=False, compare=False)
+    packing: Packing = field(default_factory=Packing)
 
     def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers)
@@ -95,7 +110,12 @@ class Network:
     @property
     def batch(self) -> int:
         """Images per inference."""
-        return self.layers[0].shape[0]
+        inputs = (layer for layer in self.layers if isinstance(layer.op, Input))
+        return self.caller_shape(next(inputs, self.layers[0]))[0]
+
+    def caller_shape(self, layer: Layer) -> tuple[int, ...]:
+        """Return the shape in which the caller hands in an input or gets an output."""
+        return self.packing.callers.get(layer.name, layer.shape)
 
     def layer_signature(self, layer: Layer) -> str:
         """Identify what a device sees of a layer: its parameters and shapes, not its weights."""

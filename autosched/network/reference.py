@@ -106,10 +106,10 @@ def evaluate_network(network: Network, inputs: Sequence[torch.Tensor]) -> list[t
 
     Args:
         network: What to run, with its weights.
-        inputs: One tensor for each ``Input`` layer, in their order.
+        inputs: One tensor for each ``Input`` layer, in their order, as the caller has it.
 
     Returns:
-        One tensor for each ``Output`` layer.
+        One tensor for each ``Output`` layer, as the caller gets it.
 
     Raises:
         ValueError: The number of inputs is not the network's.
@@ -119,15 +119,18 @@ def evaluate_network(network: Network, inputs: Sequence[torch.Tensor]) -> list[t
     if len(waiting) != expected:
         raise ValueError(f"{network.name} takes {expected} inputs, not {len(waiting)}")
     values: dict[str, torch.Tensor] = {}
+    packed = network.packing.callers
     outputs = []
     with torch.no_grad():
         for layer in network:
             sources = [values[name] for name in layer.inputs]
             weights = network.weights.get(layer.name)
             if isinstance(layer.op, Input):
-                values[layer.name] = waiting.pop(0)
+                given = waiting.pop(0)
+                values[layer.name] = given.reshape(layer.shape) if packed else given
             elif isinstance(layer.op, Output):
-                outputs.append(evaluate_output(layer, sources, weights))
+                made = evaluate_output(layer, sources, weights)
+                outputs.append(made.reshape(network.caller_shape(layer)) if packed else made)
             else:
                 values[layer.name] = evaluate_layer(layer, sources, weights)
             for name in set(layer.inputs):
