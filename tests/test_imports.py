@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "evidence": {"network", "schedule", "errors", "whole_files"},
     "device/mock": {"boards", "errors", "private_files", "file_locks"},
     "device/simulator": {"device/mock", "boards", "errors", "private_files"},
-    "device/ttnn": {"device", "network", "numerics", *GROUND},
+    "device/ttnn": {"device", "network", "network/rewrites", "numerics", *GROUND},
     "device": {
         "device/ttnn",
         "device/mock",
@@ -46,7 +46,10 @@ MAY_IMPORT = {
     "cost/profiles": {"cost/ops", *WORDS, "boards"},
     "cost": {"cost/ops", "store", *WORDS, "boards"},
     "cost/calibration": {"cost", "cost/profiles", "cost/ops", *WORDS, "boards"},
-    "probing": {"space", "device", "evidence", "cost", "solver", "network", "store", *GROUND},
+    "probing": {
+        *("space", "device", "evidence", "cost", "solver", "network", "network/rewrites", "store"),
+        *GROUND,
+    },
     "verification": {"probing", "device", "network", "store", *GROUND},
     "reproduction": {"device", "device/ttnn", "network", *GROUND},
     "profiling": {"device", "device/ttnn", "cost/ops", "export", "network", "space", *GROUND},

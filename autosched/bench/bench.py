@@ -91,6 +91,7 @@ class Bench:
             ttnn_version(),
             network.batch,
             self.board.grid,
+            network.packing.images,
         )
 
     @property

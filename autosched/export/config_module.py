@@ -99,7 +99,7 @@ def _docstring(made: Provenance) -> str:
         else f"{made.latency_us:.1f} us ({made.latency_kind})"
     )
     facts = {
-        "network": f"{made.network}, signature {made.network_signature}, batch {made.batch}",
+        "network": f"{made.network}, signature {made.network_signature}, {made.images}",
         "board": f"{made.board}{_of_cores(made)}, ttnn {made.ttnn_version}",
         "opened by": _opening(made),
         "latency": latency,

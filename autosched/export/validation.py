@@ -174,6 +174,9 @@ def _choice(owner: object, name: str, legal: tuple[str, ...], prefix: str = "") 
 def _provenance_faults(made_for: Provenance) -> Iterator[Fault]:
     if made_for.batch < 1:
         yield Fault("batch", made_for.batch, "1 or more images")
+    if made_for.pack_images < 1 or made_for.batch % made_for.pack_images:
+        legal = f"a number of images that divides the batch, {made_for.batch}"
+        yield Fault("pack_images", made_for.pack_images, legal)
     latency = made_for.latency_us
     if latency is not None and not (math.isfinite(latency) and latency >= 0):
         yield Fault("latency_us", latency, "a time in microseconds")

@@ -24,10 +24,12 @@ class Provenance:
     board's, (columns, rows); a board noted without it is called what its grid of then is today.
     ``published_us`` is the least and the most device time on silicon that the author of hand-tuned
     choices gives for them, which is no time of this schedule.
+    ``pack_images`` is how many images of the ``batch`` lie beside each other in channels.
     """
 
     LATER_FIELDS: ClassVar[Mapping[str, object]] = {
         "grid": None,
+        "pack_images": 1,
         "executed_on": "",
         "executed_verdict": "",
         "executed_pcc": None,
@@ -43,6 +45,7 @@ class Provenance:
     ttnn_version: str
     batch: int = 1
     grid: tuple[int, int] | None = None
+    pack_images: int = 1
     study: str = ""
     trial: int | None = None
     latency_us: float | None = None
@@ -59,6 +62,12 @@ class Provenance:
     def __post_init__(self) -> None:
         """Take the name that the board has today."""
         object.__setattr__(self, "board", name_with_grid(self.board, self.grid))
+
+    @property
+    def images(self) -> str:
+        """How many images an inference has, and how they lie: "batch 4, 2 packed together"."""
+        packed = f", {self.pack_images} packed together" if self.pack_images > 1 else ""
+        return f"batch {self.batch}{packed}"
 
     @property
     def verified(self) -> str:

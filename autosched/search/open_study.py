@@ -112,6 +112,7 @@ def _captured(record: StudyRecord, settings: Settings) -> Network:
         loaded.name,
         allow_host=settings.allow_host,
         io=settings.io,
+        pack_images=settings.pack_images,
     )
 
 
@@ -142,9 +143,16 @@ def open_study(
     for rule in settings.restrictions:
         rule.layers(network.by_name)
     kind = choose_device(settings.device) if device is None else device.kind
-    # A network captured in Python says by itself whether it needs the host, and what it is handed.
+    # A network captured in Python says by itself whether it needs the host, what it is handed, and
+    # whether it is packed.
     allow_host = settings.allow_host or bool(network.host_layers)
-    settings = replace(settings, device=kind, allow_host=allow_host, io=str(ends_of(network)))
+    settings = replace(
+        settings,
+        device=kind,
+        allow_host=allow_host,
+        io=str(ends_of(network)),
+        pack_images=network.packing.images,
+    )
     record = StudyRecord(
         name=name or own_study_name(store, network, known.name),
         network=network.name,
@@ -170,6 +178,12 @@ def check_same(found: StudyRecord, wanted: StudyRecord, place: str, difference: 
 
     ``difference`` says in words how their networks differ, if they do.
     """
+    before, now = (Settings.from_plain(item.settings) for item in (found, wanted))
+    if found.batch == wanted.batch and before.pack_images != now.pack_images:
+        raise StudyError(
+            f"study {found.name!r} in {place} has {before.pack_images} images packed together, "
+            f"not {now.pack_images}; give this one a name of its own with --study NAME"
+        )
     if found.batch == wanted.batch and found.network_signature != wanted.network_signature:
         why = f" ({difference})" if difference else ""
         raise StudyError(
@@ -188,16 +202,14 @@ def check_same(found: StudyRecord, wanted: StudyRecord, place: str, difference: 
                 f"study {found.name!r} in {place} was made for another {title} ({theirs}, not "
                 f"{ours}); give this one a name of its own with --study NAME"
             )
-    theirs, ours = (Settings.from_plain(item.settings) for item in (found, wanted))
-    if theirs.restrictions != ours.restrictions:
-        rules = ", ".join(map(str, theirs.restrictions))
+    if before.restrictions != now.restrictions:
+        rules = ", ".join(map(str, before.restrictions))
         raise StudyError(
             f"study {found.name!r} in {place} is searched with other restrictions "
             f"({rules or 'none'}); give this one a name of its own with --study NAME"
         )
-    formats, wished = theirs.formats, ours.formats
-    if formats != wished:
+    if before.formats != now.formats:
         raise StudyError(
-            f"study {found.name!r} in {place} is searched with other formats ({formats}); give "
-            "this one a name of its own with --study NAME"
+            f"study {found.name!r} in {place} is searched with other formats ({before.formats}); "
+            "give this one a name of its own with --study NAME"
         )

@@ -152,6 +152,7 @@ class Run:
             ttnn_version=self.record.ttnn_version,
             batch=self.record.batch,
             grid=find_board(self.record.board).grid,
+            pack_images=self.network.packing.images,
             study=self.record.name,
         )
 

@@ -24,7 +24,8 @@ class Settings:
     network is captured so that what ttnn lacks runs on the host. ``pinned`` and ``forbidden`` are
     restrictions of the candidates; with ``allow_known_faults`` those that are known to go wrong on
     a card are left in. ``io`` is the order in which the network takes its images and hands them
-    back (:mod:`autosched.network.ends`). One that exists is a checked one: nobody asks again.
+    back (:mod:`autosched.network.ends`), ``pack_images`` how many of a batch the network's tensors
+    have beside each other in channels. One that exists is a checked one: nobody asks again.
     """
 
     network_file: str
@@ -39,6 +40,7 @@ class Settings:
     forbidden: tuple[Restriction, ...]
     allow_known_faults: bool
     io: str
+    pack_images: int
 
     def __init__(  # noqa: PLR0913, PLR0917 - one argument for each wish
         self,
@@ -54,17 +56,20 @@ class Settings:
         forbidden: Iterable[str | Restriction] = (),
         allow_known_faults: bool = False,
         io: str = NCHW,
+        pack_images: int = 1,
     ) -> None:
         """Check the words of a user: names, and texts as ``Restriction.parse`` reads them.
 
         Raises:
-            SearchError: for an unknown sampler or effort, a seed out of range, or a text that is
-                no restriction.
+            SearchError: for an unknown sampler or effort, a seed out of range, a text that is no
+                restriction, or less than one image.
             BoardError: for an unknown kind of device.
         """
         check_sampler(sampler)
         check_kind(device)
         _check_seed(seed)
+        if pack_images < 1:
+            raise SearchError(f"{pack_images} images cannot be packed; it is 1 or more")
         values = {
             "network_file": network_file,
             "device": device,
@@ -78,6 +83,7 @@ class Settings:
             "forbidden": _parsed(forbidden, pins=False),
             "allow_known_faults": allow_known_faults,
             "io": io,
+            "pack_images": pack_images,
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -102,6 +108,7 @@ class Settings:
             "forbidden": [rule.text for rule in self.forbidden],
             "allow_known_faults": self.allow_known_faults,
             "io": self.io,
+            "pack_images": self.pack_images,
         }
 
     @classmethod

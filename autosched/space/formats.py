@@ -393,6 +393,7 @@ def default_schedule(network: Network, board: str, ttnn_version: str, formats: F
             ttnn_version,
             network.batch,
             find_board(board).grid,
+            network.packing.images,
         ),
         {layer.name: default_config(layer, by_layer) for layer in network},
     )

@@ -28,8 +28,9 @@ from autosched.device.ttnn.graph_capture import (
 )
 from autosched.device.ttnn.local_device import LocalDevice, _capture
 from autosched.device.ttnn.runner import CALLS, Runner, run_layer
-from autosched.network.graph import Layer, Network
-from autosched.network.operators import Input, Softmax
+from autosched.network.graph import Layer, Network, Weights
+from autosched.network.operators import Conv2d, Input, Output, Softmax
+from autosched.network.rewrites.packed_images import pack_images
 from autosched.schedule.configurations import FixedConfig
 from autosched.schedule.outcomes import Rejection
 from autosched.schedule.schedule import Schedule
@@ -89,6 +90,24 @@ def a_network_called_outside_the_search(device: LocalDevice) -> Finding:
         outputs = Runner(network, schedule, device.device, BOARD)(images)
         found[name] = [[list(output.shape), str(output.dtype)] for output in outputs]
     return found
+
+
+@experiment
+def images_packed_as_the_schedule_says(device: LocalDevice) -> Finding:
+    op, shape = Conv2d(4, 8, (3, 3), has_bias=False), (2, 8, 30, 30)
+    layers = (
+        Layer("x", Input(), (), (2, 4, 32, 32)),
+        Layer("conv", op, ("x",), shape),
+        Layer("y", Output(), ("conv",), shape),
+    )
+    network = Network("narrow", layers, {"conv": Weights(torch.ones(8, 4, 3, 3))})
+    schedule = ttnn_default(pack_images(network, 2))
+    runner = Runner(network, schedule, device.device, BOARD)
+    (output,) = runner(torch.randn(layers[0].shape))
+    return {
+        "uploaded": [list(shape) for shape in runner.upload_shapes()],
+        "output": list(output.shape),
+    }
 
 
 @contextmanager

@@ -17,7 +17,8 @@ FAMILIES = {
     op.family: (f"ttnn/{op.family}.py", *revisions.BESIDE.get(op.family, ())) for op in OPERATORS
 }
 EVERY_FAMILY = [place for places in FAMILIES.values() for place in places]
-# Words all rooms share, and what a probe never runs: the card's timing, PyTorch on the host.
+# Words all rooms share, and what a probe never runs: the card's timing, PyTorch on the host, and
+# what makes a network's layers, which are in the key as they are.
 DECIDES_NOTHING = {
     "boards",
     "budget",
@@ -26,6 +27,7 @@ DECIDES_NOTHING = {
     "errors",
     "network.graph",
     "network.host_ops",
+    "network.rewrites.packed_images",
     "schedule.configurations",
     "schedule.machine_failures",
     "schedule.outcomes",

@@ -151,6 +151,11 @@ ILLEGAL = [
     ("layer1.0.add#1", "layer1.0.add#one", "is no edge"),
     ('"batch": 1,', '"batch": "1",', "PROVENANCE.batch: expected int, not '1'"),
     ('"batch": 1,', '"batch": 0,', "PROVENANCE: batch is 0; legal is 1 or more"),
+    (
+        '"batch": 1,',
+        '"batch": 1, "pack_images": 2,',
+        "PROVENANCE: pack_images is 2; legal is a num",
+    ),
     ('"board": "n150",', "", "PROVENANCE: .*missing.*'board'"),
     ('"board":', '"bord":', "PROVENANCE: unknown field bord"),
     ('"estimated"', '"guessed"', "PROVENANCE.latency_kind: 'guessed' is not one of measured, est"),

@@ -25,6 +25,7 @@ SETTINGS = Settings(
     allow_host=True,
     pinned=("layer1.*:shard_layout=height", "a:b:memory=L1"),
     forbidden=("*:memory=dram",),
+    pack_images=4,
 )
 
 
@@ -43,6 +44,11 @@ def test_a_seed_that_no_sampler_takes_is_refused_where_settings_are_made(seed: i
     with pytest.raises(StudyError, match="seed"):
         Settings.from_plain({**SETTINGS.to_plain(), "seed": seed})
     assert Settings(seed=2**32 - 1).seed == 2**32 - 1
+
+
+def test_less_than_one_image_is_refused():
+    with pytest.raises(SearchError, match="0 images cannot be packed"):
+        Settings(pack_images=0)
 
 
 def test_settings_are_plain_json():

@@ -208,7 +208,7 @@ class LayerComparison:
 def evaluated(network: Network, layer: Layer, sources: list[torch.Tensor]) -> torch.Tensor:
     """Return what a layer computes in PyTorch; an input or output hands on what it is given."""
     if isinstance(layer.op, Input):
-        return sources[0]
+        return sources[0].reshape(layer.shape)
     evaluate = evaluate_output if isinstance(layer.op, Output) else evaluate_layer
     with torch.no_grad():
         return evaluate(layer, sources, network.weights.get(layer.name))

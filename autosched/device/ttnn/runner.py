@@ -36,6 +36,7 @@ from autosched.network.left_layouts import is_image
 from autosched.network.legal_values import config_type, layer_faults
 from autosched.network.operators import DeviceOutput, HostOutput, Input, Output
 from autosched.network.read_layouts import uploaded
+from autosched.network.rewrites.packed_images import pack_images
 from autosched.schedule.configurations import EltwiseConfig, FixedConfig, LayerConfig
 from autosched.schedule.outcomes import Rejection
 from autosched.schedule.schedule import Schedule
@@ -162,9 +163,13 @@ class Runner:
         runner = Runner(network, schedule, device, "n150")
         (logits,) = runner(images)
 
+    Where the schedule was made for images packed into channels, so is the network; the inputs are
+    (N, C, H, W) all the same.
+
     Raises:
         BoardError: if the device has other cores than the board.
         ScheduleError: if the schedule lacks a layer.
+        NetworkFileError: if the network cannot be packed as the schedule's was.
     """
 
     def __init__(
@@ -175,6 +180,8 @@ class Runner:
         board: Board | str,
         context: Context | None = None,
     ) -> None:
+        if context is None:
+            network = pack_images(network, schedule.provenance.pack_images)
         missing = [layer.name for layer in network if layer.name not in schedule.layers]
         if missing:
             raise ScheduleError(
@@ -198,7 +205,10 @@ class Runner:
         """
         outputs = self.forward(self.upload(inputs))
         layers = [layer for layer in self.network if isinstance(layer.op, Output)]
-        return [read_back(layer, tensor) for layer, tensor in zip(layers, outputs, strict=True)]
+        return [
+            read_back(layer, tensor).reshape(self.network.caller_shape(layer))
+            for layer, tensor in zip(layers, outputs, strict=True)
+        ]
 
     def upload(self, inputs: Sequence[torch.Tensor]) -> list[Tensor]:
         """Put input tensors, in PyTorch's order of elements, on the device.
@@ -206,8 +216,8 @@ class Runner:
         As bfloat16 rows in DRAM, unless the schedule takes one in the device's own order.
         """
         return [
-            inputs_outputs.put_input(self.context.device, tensor, op, config)
-            for tensor, (_, op, config) in zip(inputs, self._inputs(), strict=True)
+            inputs_outputs.put_input(self.context.device, tensor.reshape(layer.shape), op, config)
+            for tensor, (layer, op, config) in zip(inputs, self._inputs(), strict=True)
         ]
 
     def uploads(self) -> list[Upload]:

@@ -80,6 +80,29 @@ def check_capture(
         return CaptureCheck(difference, _compared_anew(module, inputs, captured, allow_host))
 
 
+def check_packing(network: Network, packed: Network) -> float | None:
+    """Evaluate a network beside itself with images packed into channels, and return how far it is.
+
+    None where they are not packed, or it would take minutes.
+
+    Raises:
+        WrongCaptureError: They differ.
+    """
+    is_long = sum(_multiplications(packed)) > _MOST_MULTIPLICATIONS
+    if packed.packing.images == network.packing.images or is_long:
+        return None
+    generator = torch.Generator().manual_seed(_SEED)
+    shapes = [network.caller_shape(layer) for layer in network if isinstance(layer.op, Input)]
+    inputs = [torch.randn(shape, generator=generator) for shape in shapes]
+    worst = _worst(evaluate_network(packed, inputs), evaluate_network(network, inputs))
+    if worst <= LIMIT:
+        return worst
+    raise WrongCaptureError(
+        f"{network.name}: with {packed.packing.images} images packed into channels its outputs "
+        f"differ by {worst:.2g} of their spread. Go on without, by --pack-images 1, and report it"
+    )
+
+
 def _multiplications(network: Network) -> Iterator[int]:
     for layer in network:
         yield multiplications(layer.op, network.input_shapes(layer), layer.shape)

@@ -70,8 +70,8 @@ def pack_images(network: Network, images: int) -> Network:
         )
     if images < 1 or network.batch % images:
         raise NetworkFileError(
-            f"{network.name}: {images} images cannot be packed into channels: it is to divide the "
-            f"batch, {network.batch}"
+            f"{network.name}: {images} images cannot be packed into channels: the number has to "
+            f"divide the batch, {network.batch}"
         )
     packer = _Packer(network, images)
     for layer in network:

@@ -20,6 +20,11 @@ def test_a_network_can_be_called_outside_the_search(laboratory: Findings) -> Non
     assert found == {"default": outputs, "sharded": outputs}
 
 
+def test_images_are_packed_as_the_schedule_says(laboratory: Findings) -> None:
+    found = laboratory["images_packed_as_the_schedule_says"]
+    assert found == {"uploaded": [[1, 1, 8, 32 * 32]], "output": [2, 8, 30, 30]}
+
+
 def test_weights_are_prepared_once_per_configuration(laboratory: Findings) -> None:
     found = laboratory["prepared_weights"]
     outcomes, taken, dram_bytes = zip(*found.values(), strict=True)

@@ -14,13 +14,15 @@ from autosched.network.capture.capture_check import (
     LIMIT,
     CaptureCheck,
     check_capture,
+    check_packing,
     difference,
     drawn_parameters,
 )
 from autosched.network.capture.program_capture import CapturedProgram, capture_program
-from autosched.network.graph import Layer
+from autosched.network.graph import Layer, Weights
 from autosched.network.operators import Attention, Conv2d, HostOutput
 from autosched.network.reference import evaluate_network
+from autosched.network.rewrites.packed_images import pack_images
 from tests.network.modules import Function
 
 IMAGE = (1, 8, 8, 8)
@@ -256,3 +258,15 @@ def test_wrong_indices_are_refused_by_their_layer() -> None:
 
 
 OF_ROWS = '[[{"input":0},2],{}]'
+
+
+def test_packed_images_are_compared_with_the_network() -> None:
+    module = nn.Conv2d(4, 8, 3).eval()
+    network = capture_unchecked(module, (torch.randn(2, 4, 8, 8),)).network
+    packed = pack_images(network, 2)
+    assert check_packing(network, network) is None
+    assert check_packing(network, packed) == pytest.approx(0.0, abs=1e-5)
+    (name,) = packed.weights
+    wrong = Weights(packed.weights[name].weight.flip(0), packed.weights[name].bias)
+    with pytest.raises(WrongCaptureError, match="with 2 images packed into channels its outputs"):
+        check_packing(network, replace(packed, weights={name: wrong}))

@@ -207,8 +207,8 @@ def test_a_packed_network_is_packed_no_further(lowered):
 @pytest.mark.parametrize(
     ("module", "shape", "count", "words"),
     [
-        (nn.Conv2d(3, 4, 3), (4, 3, 8, 8), 3, "it is to divide the batch, 4"),
-        (nn.Conv2d(3, 4, 3), (4, 3, 8, 8), 0, "it is to divide the batch, 4"),
+        (nn.Conv2d(3, 4, 3), (4, 3, 8, 8), 3, "the number has to divide the batch, 4"),
+        (nn.Conv2d(3, 4, 3), (4, 3, 8, 8), 0, "the number has to divide the batch, 4"),
         (nn.Linear(6, 2), (4, 6), 2, r"no input is a batch of 4 images \(N, C, H, W\)"),
         (nn.Softmax(1), (4, 3, 8, 8), 2, r"layer parts.0 \(Softmax\) mixes channels"),
         (nn.Flatten(), (4, 3, 8, 8), 2, r"\(Reshape\) mixes channels, or reads its images apart"),
