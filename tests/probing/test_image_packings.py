@@ -1,0 +1,122 @@
+"""Which ways of packing images are tried, and which one is taken."""
+
+import itertools
+
+import pytest
+import torch
+
+from autosched.budget import Budget
+from autosched.device.worker import WorkerDevice
+from autosched.network.graph import Layer, Network, Weights
+from autosched.network.operators import Conv2d, Input, Linear, Output, Reshape
+from autosched.probing.image_packings import (
+    PackingEstimate,
+    best_packing,
+    estimate_packings,
+    likely_packings,
+)
+from autosched.space.formats import Formats
+from autosched.store.database import Store
+from autosched.store.probes import DeviceKey
+from tests.examples.networks import BOARD
+
+
+def chain(batch: int, *widths: int, side: int = 32) -> Network:
+    """Convolutions from so many channels to so many, one behind the other."""
+    layers = [Layer("x", Input(), (), (batch, widths[0], side, side))]
+    weights = {}
+    for number, (before, after) in enumerate(itertools.pairwise(widths)):
+        op = Conv2d(before, after, (3, 3), padding=(1, 1, 1, 1), has_bias=False)
+        shape = (batch, after, side, side)
+        layers.append(Layer(f"conv{number}", op, (layers[-1].name,), shape))
+        weights[f"conv{number}"] = Weights(torch.ones(after, before, 3, 3))
+    layers.append(Layer("y", Output(), (layers[-1].name,), layers[-1].shape))
+    return Network("chain", tuple(layers), weights)
+
+
+def ways(network: Network) -> list[int]:
+    return [way.packing.images for way in likely_packings(network)]
+
+
+def test_narrow_layers_are_packed_by_divisors_of_the_batch() -> None:
+    assert ways(chain(4, 4, 16, 16)) == [2, 4]
+    assert ways(chain(6, 4, 8, 8)) == [2, 3, 6]
+
+
+def test_at_most_three_ways_are_tried_those_that_fill_tiles_best() -> None:
+    assert ways(chain(12, 1, 4, 4)) == [4, 6, 12]
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        chain(1, 4, 16, 16),
+        chain(4, 32, 64, 32),
+        chain(4, 3, 64, 64),
+        chain(4, 3, 128, 16, 128),
+    ],
+    ids=["one image", "whole tiles", "a narrow input alone", "more products than it saves"],
+)
+def test_nothing_is_tried_where_nothing_is_saved(network: Network) -> None:
+    assert ways(network) == []
+
+
+def test_nothing_is_tried_where_a_layer_forbids_it() -> None:
+    shapes = (4, 6, 8, 8), (4, 384), (4, 2)
+    network = Network(
+        "flat",
+        (
+            Layer("x", Input(), (), shapes[0]),
+            Layer("flat", Reshape(), ("x",), shapes[1]),
+            Layer("fc", Linear(384, 2, has_bias=False), ("flat",), shapes[2]),
+            Layer("y", Output(), ("fc",), shapes[2]),
+        ),
+        {"fc": Weights(torch.ones(2, 384))},
+    )
+    assert ways(network) == []
+
+
+def estimates(*times_us: float | None) -> list[PackingEstimate]:
+    network = chain(4, 4, 16)
+    networks = [network, *likely_packings(network)]
+    return [PackingEstimate(*pair) for pair in zip(networks, times_us, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("times_us", "images"),
+    [
+        ((100.0, 60.0, 50.0), 4),
+        ((100.0, 60.0, 59.0), 2),
+        ((100.0, 99.0, 98.0), 1),
+        ((100.0, 110.0, 98.0), 1),
+        ((100.0, None, 50.0), 4),
+        ((None, 60.0, 50.0), 1),
+    ],
+    ids=["fastest", "alike", "hardly faster", "slower", "no schedule", "nothing to compare with"],
+)
+def test_the_fastest_is_taken_but_for_little(
+    times_us: tuple[float | None, ...], images: int
+) -> None:
+    assert best_packing(estimates(*times_us)).images == images
+
+
+def test_each_way_is_estimated_as_far_as_there_is_time(store: Store) -> None:
+    network = chain(2, 8, 8, 8, side=192)
+    networks = [network, *likely_packings(network)]
+    told: list[int] = []
+
+    def estimated(budget: Budget) -> list[PackingEstimate]:
+        return estimate_packings(
+            *(networks, Formats(), store, device, DeviceKey(BOARD.name, "mock", "0.81.1")),
+            progress=lambda way, *_: told.append(way.packing.images),
+            budget=budget,
+        )
+
+    with WorkerDevice(BOARD) as device:
+        assert [item.latency_us for item in estimated(Budget.of(0.0))] == [None, None]
+        found = estimated(Budget())
+    assert {1, 2} <= set(told)
+    apart_us, together_us = (item.latency_us for item in found)
+    assert apart_us is not None
+    assert together_us is not None
+    assert 0 < together_us < apart_us
