@@ -71,6 +71,16 @@ MinPcc = Annotated[
     ),
 ]
 Batch = Annotated[int | None, typer.Option(min=1, help="Images per inference.")]
+PackImages = Annotated[
+    str,
+    typer.Option(
+        "--pack-images",
+        metavar="N",
+        help="Images of the batch that lie side by side in channels, as groups: layers of few "
+        "channels fill their tiles of 32 so. A divisor of --batch, 1 for none, or auto: what is "
+        "fastest at a first look. Inputs and outputs stay (N, C, H, W).",
+    ),
+]
 AllowHost = Annotated[
     bool,
     typer.Option(

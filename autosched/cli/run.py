@@ -11,6 +11,7 @@ RUN_EXAMPLES = (
     "autosched run net.py --pin 'layer1.*:shard_layout=height' --forbid '*:memory=dram'",
     "autosched run net.py --io nchw,device",
     "autosched run net.py:backbone --board p150 --batch 16 --timeout 10m --export best.py",
+    "autosched run studies/unet_small.py --batch 4 --pack-images 4",
 )
 
 
@@ -20,6 +21,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     board: options.BoardOption = None,
     device: options.DeviceOption = "auto",
     batch: options.Batch = None,
+    pack_images: options.PackImages = "auto",
     allow_host: options.AllowHost = False,
     io: options.Io = None,
     no_check: options.NoCheck = False,
@@ -70,6 +72,7 @@ def run(  # noqa: PLR0913 - one parameter per option
         board=board,
         device=device,
         batch=batch,
+        pack_images=pack_images,
         allow_host=allow_host,
         allow_known_faults=allow_known_faults,
         name=study,

@@ -83,10 +83,11 @@ def show(
         shown = best if trial is None else get_trial(store, record, trial)
         by_layer = layers or trial is not None
         settings = Settings.from_plain(record.settings)
+        packed = f" ({settings.pack_images} packed)" if settings.pack_images > 1 else ""
         say(
             output.console,
-            f"Study {record.name}: {record.network}, batch {record.batch}, {record.device_kind} "
-            f"{record.board}, ttnn {record.ttnn_version}",
+            f"Study {record.name}: {record.network}, batch {record.batch}{packed}, "
+            f"{record.device_kind} {record.board}, ttnn {record.ttnn_version}",
         )
         say(output.console, f"Formats: {settings.formats}; accuracy is not judged yet")
         if by_layer and shown is not None:

@@ -77,6 +77,7 @@ class SearchResult:
             "board": self.study.board,
             "device": self.study.device_kind,
             "batch": self.study.batch,
+            "pack_images": self.study.settings.get("pack_images", 1),
             "trial": None if best is None else best.number,
             "latency_us": best_us,
             "latency_kind": best.latency_kind.value if best and best.latency_kind else None,

@@ -280,3 +280,55 @@ def test_an_unknown_order_of_images_is_refused(studied: Studied, invoke: Invoke)
     done = invoke("run", str(studied.net), "--io", "chw", "--storage", studied.url)
     assert done.code == 2
     assert "--io 'chw' is not one of nchw, nhwc, device" in done.err
+
+
+NARROW = """\
+from torch import nn
+
+model = nn.Sequential(nn.Conv2d(4, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1))
+input_shape = (1, 4, 192, 192)
+"""
+
+
+def test_images_of_a_batch_are_packed_where_that_is_faster(invoke: Invoke, tmp_path: Path) -> None:
+    """Whoever comes later packs as many by itself: the study says so, and the schedule."""
+    net, schedule = tmp_path / "narrow.py", tmp_path / "found.json"
+    net.write_text(NARROW)
+    storage = ("--storage", f"sqlite:///{tmp_path}/narrow.sqlite3")
+    searched = ("run", str(net), "--batch", "2", "--device", "mock", "--effort", "quick")
+    done = invoke(*searched, "--trials", "2", *storage, "--export", str(schedule), "--json")
+    assert done.code == 0, done.err
+    assert "estimated at a first look: none " in done.err
+    assert "2 are packed: " in done.err
+    assert "Images: 2 of 2 packed into channels; outputs " in done.err
+    assert done.json["study"] == "narrow-b2-n150"
+    assert done.json["pack_images"] == 2
+    assert autosched.load_schedule(schedule).provenance.pack_images == 2
+    checked = invoke("check", str(schedule), "--net", str(net), "--device", "mock", "--json")
+    assert checked.code == 0, checked.err
+    assert checked.json["latency_us"] == pytest.approx(done.json["latency_us"])
+    assert checked.json["batch"] == 2
+    shown = invoke("show", "narrow-b2-n150", *storage)
+    assert "narrow, batch 2 (2 packed)" in shown.err + shown.out
+    again = invoke("resume", "narrow-b2-n150", "--trials", "0", *storage)
+    assert again.code == 0, again.err
+    assert "Images: 2 of 2 packed into channels" in again.err + again.out
+    apart = invoke(*searched, "--pack-images", "1", "--study", "narrow-b2-n150", *storage)
+    assert "has 2 images packed together, not 1" in apart.err
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [("x", "--pack-images 'x' is neither auto"), ("3", "the number has to divide the batch, 2")],
+)
+def test_images_that_cannot_be_packed_are_refused(
+    invoke: Invoke, tmp_path: Path, images: str, words: str
+) -> None:
+    net = tmp_path / "narrow.py"
+    net.write_text(NARROW)
+    done = invoke(
+        *("run", str(net), "--batch", "2", "--device", "mock", "--pack-images", images),
+        *("--storage", f"sqlite:///{tmp_path}/narrow.sqlite3"),
+    )
+    assert done.code == 2
+    assert words in done.err

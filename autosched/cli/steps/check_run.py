@@ -75,6 +75,7 @@ def check_schedule(output: Screen, asked: CheckRequest) -> bool:
         allow_host=_has_host_layers(schedule),
         check=asked.check,
         io=NCHW,
+        pack_images=made.pack_images,
     )
     network = with_ends_of(network, schedule)
     _check_made_for(schedule, file, network.signature, board.name)

@@ -35,17 +35,20 @@ def captured_network(
     allow_host: bool = False,
     check: bool = True,
     io: str | None = None,
+    pack_images: int = 1,
 ) -> Network:
     """Load and capture a network file, with a warning of layers that run on the host.
 
     ``io`` is the order of images at both ends; the file's own if it is None.
 
     Raises:
-        NetworkFileError, UnsupportedOperatorError: if it cannot be used.
+        NetworkFileError, UnsupportedOperatorError: if it cannot be used, or so many images of its
+            batch cannot be packed into channels.
         WrongCaptureError: if the network computes something else; not without ``check``.
     """
-    loaded = loaded_file(output, net, batch)
-    return captured_file(output, loaded, allow_host=allow_host, check=check, io=io)
+    return captured_with_inputs(
+        output, net, batch, allow_host=allow_host, check=check, io=io, pack_images=pack_images
+    )[0]
 
 
 def captured_with_inputs(
@@ -56,11 +59,35 @@ def captured_with_inputs(
     allow_host: bool = False,
     check: bool = True,
     io: str | None = None,
+    pack_images: int = 1,
 ) -> "tuple[Network, tuple[torch.Tensor, ...]]":
     """Do that, and return the inputs to compare results on, too."""
     loaded = loaded_file(output, net, batch)
     network = captured_file(output, loaded, allow_host=allow_host, check=check, io=io)
-    return network, loaded.calibration_inputs
+    return packed_network(output, network, pack_images, check=check), loaded.calibration_inputs
+
+
+def packed_network(output: Screen, network: Network, images: int, *, check: bool) -> Network:
+    """Pack so many images into channels, compare that, and say where they come apart.
+
+    Raises:
+        NetworkFileError: if they cannot be packed; it names the layer.
+        WrongCaptureError: if something else is computed; not without ``check``.
+    """
+    if images == 1:
+        return network
+    from autosched.network.capture.capture_check import check_packing
+    from autosched.network.rewrites.packed_images import pack_images
+
+    packed = pack_images(network, images)
+    worst = check_packing(network, packed) if check else None
+    compared = "" if worst is None else f"; outputs {worst:.1g} of their spread apart in PyTorch"
+    say(output.console, f"Images: {images} of {network.batch} packed into channels{compared}")
+    apart = packed.packing.apart
+    if apart:
+        more = f" and {words.count(len(apart) - 1, 'more layer')}" if len(apart) > 1 else ""
+        say(output.console, f"  taken apart for layer {apart[0]}{more}")
+    return packed
 
 
 def loaded_file(output: Screen, net: str, batch: int | None) -> "LoadedFile":

@@ -1,5 +1,6 @@
 """The steps of ``autosched run``: check, capture, open the study, search."""
 
+import math
 import re
 import reprlib
 from collections.abc import Mapping
@@ -23,7 +24,8 @@ class Target:
     ``formats`` and ``timing`` map option to value; "", False or None where the user named none.
     ``start`` is the file of a schedule to start from, read as data where ``safe`` is set; without
     ``check`` the captured network is not compared with its module. ``io`` is the order of images
-    at both ends; None where the file or the study has its own.
+    at both ends; None where the file or the study has its own. ``pack_images`` is a number of
+    images, or "auto".
     """
 
     net: str
@@ -41,6 +43,7 @@ class Target:
     safe: bool = False
     check: bool = True
     io: str | None = None
+    pack_images: str = "auto"
 
     def settings(self, found: StudyRecord | None) -> Settings:
         """Return the settings of a new study, or of one that is there with what the user named.
@@ -136,6 +139,14 @@ class Wishes:
             parse_duration(self.timeout)
         if self.export is not None:
             check_target(Path(self.export))
+
+    def deadline_s(self, began: float) -> float:
+        """Return when a search that ``began`` then has to end on that clock, infinite: never.
+
+        Raises:
+            SearchError: for a timeout that is no duration.
+        """
+        return math.inf if self.timeout is None else began + parse_duration(self.timeout)
 
     def over(self, settings: Settings) -> Settings:
         """Return settings with what the user named.

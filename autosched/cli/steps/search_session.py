@@ -15,9 +15,15 @@ from autosched.cli.steps.inputs import (
     describe_device,
     loaded_file,
     network_file_of,
+    packed_network,
     read_schedule,
 )
-from autosched.cli.steps.search_request import Target, Wishes, parse_duration
+from autosched.cli.steps.packing_run import (
+    Tried,
+    chosen_packing,
+    parse_images,
+)
+from autosched.cli.steps.search_request import Target, Wishes
 from autosched.device.machine import choose_device
 from autosched.device.pool import open_pool
 from autosched.device.which_board import wanted_board
@@ -96,8 +102,7 @@ def search_and_report(
 ) -> None:
     """Search, and print or write what it came to; ``began`` is when the command started."""
     settings = study.settings
-    timeout_s = None if wishes.timeout is None else parse_duration(wishes.timeout)
-    deadline = None if timeout_s is None else began + timeout_s
+    deadline = None if wishes.timeout is None else wishes.deadline_s(began)
     screen = _Screen(output.console, deadline)
     with screen.shown():
         screen.begin("opening", f"the {settings.device} device")
@@ -188,7 +193,13 @@ def _captured_again(
 ) -> Network:
     try:
         return captured_network(
-            output, net, record.batch, allow_host=settings.allow_host, check=check, io=settings.io
+            output,
+            net,
+            record.batch,
+            allow_host=settings.allow_host,
+            check=check,
+            io=settings.io,
+            pack_images=settings.pack_images,
         )
     except NetworkFileError as error:
         moved = hints.command("run", "NEW/PLACE/NET.PY", "--study", record.name)
@@ -209,6 +220,7 @@ def run_search(
     target.settings(None)
     if target.io is not None:
         Ends.parse(target.io)
+    packed = parse_images(target.pack_images)
     board = wanted_board(target.board, target.device)
     start = None
     if target.start is not None:
@@ -238,6 +250,14 @@ def run_search(
                 check=target.check,
                 io=target.io if target.io or named is None else settings.io,
             )
+            if start is not None and packed is None:
+                packed = start.provenance.pack_images
+            if packed is None:
+                asked = wishes.over(settings)
+                deadline_s = wishes.deadline_s(began)
+                tried = Tried(store, asked, board.name, pool, target.jobs, likely, deadline_s)
+                packed = chosen_packing(output, network, tried)
+            network = packed_network(output, network, packed, check=target.check)
             name = target.name or _own_name(output, store, network, board.name, guess)
             settings = wishes.over(target.settings(find_study(store, name)))
             if (choose_device(settings.device), settings.timing) != (kind, timing):

@@ -230,6 +230,7 @@ def study_subject(output: Screen, store: Store, asked: VerifyRequest) -> Subject
         allow_host=settings.allow_host,
         check=asked.check,
         io=settings.io,
+        pack_images=settings.pack_images,
     )
     if network.signature != record.network_signature:
         raise StudyError(
