@@ -78,7 +78,7 @@ PackImages = Annotated[
         metavar="N",
         help="Images of the batch that lie side by side in channels, as groups: layers of few "
         "channels fill their tiles of 32 so. A divisor of --batch, 1 for none, or auto: what is "
-        "fastest at a first look. Inputs and outputs stay (N, C, H, W).",
+        "estimated fastest. Inputs and outputs stay (N, C, H, W).",
     ),
 ]
 AllowHost = Annotated[

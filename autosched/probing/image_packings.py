@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from autosched.boards import Board, find_board
 from autosched.budget import UNLIMITED, Budget
@@ -18,7 +19,7 @@ from autosched.probing.problem_builder import build_problem
 from autosched.probing.restrictions import Restriction
 from autosched.schedule.tensors import TILE
 from autosched.solver.solver import solve
-from autosched.space.efforts import FIRST_LOOK
+from autosched.space.efforts import FIRST_LOOK, QUICK, Effort, find_effort
 from autosched.space.formats import Formats
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey
@@ -29,19 +30,26 @@ _SAVED = 0.9
 _MORE_PRODUCTS = 2.0
 _MOST_WAYS = 3
 _SOLVING_LIMIT_S = 10.0
-# What is closer than this a first look does not tell: of two ways, the one with fewer products.
+CLOSE = 2.0
+"""Ways within this factor of the fastest at a first look are looked at once more.
+
+Finer choices gain up to 1.8 times as much one way as the other.
+"""
+# What is closer than this is no reason to pack more images: that makes more products.
 _GAINED = 0.95
 
 
 @dataclass(frozen=True)
 class PackingEstimate:
-    """A network with so many images packed, and the best of a first look at it.
+    """A network with so many images packed, and the best of a look at it.
 
-    ``latency_us`` is estimated; None where no schedule was found, or there was no time.
+    ``latency_us`` is estimated; None where no schedule was found, or there was no time. ``effort``
+    says how much was looked at.
     """
 
     network: Network
     latency_us: float | None
+    effort: str = FIRST_LOOK.name
 
     @property
     def images(self) -> int:
@@ -101,48 +109,88 @@ def _filled(channels: int) -> int:
     return -(-channels // TILE) * TILE
 
 
-def estimate_packings(  # noqa: PLR0913 - what it is of, and who answers
+@dataclass(frozen=True)
+class PackingSite:
+    """What ways of packing are estimated with.
+
+    ``device`` is one whose times are estimated; what it answers is kept in ``store`` under ``key``,
+    which names the board and ttnn's version. ``rules`` restrict the candidates.
+    """
+
+    store: Store
+    device: Device
+    key: DeviceKey
+    formats: Formats = field(default_factory=Formats)
+    rules: Sequence[Restriction] = ()
+    uses_fault_rules: bool = True
+
+    @property
+    def board(self) -> Board:
+        """The board that the key names."""
+        return find_board(self.key.board)
+
+    def book(self, network: Network) -> ProbeBook:
+        """Return a book of probes of a network."""
+        arch, version = self.board.arch, self.key.ttnn_version
+        judge = load_judge(self.store, network, arch, version, uses_rules=self.uses_fault_rules)
+        cost = choose_cost_model(self.store, arch, version).model
+        return ProbeBook(self.store, self.device, self.key, cost, judge)
+
+
+PackingProgress = Callable[[Network, Phase, int, int, str], None]
+
+
+def estimate_packings(
     networks: Sequence[Network],
-    formats: Formats,
-    store: Store,
-    device: Device,
-    key: DeviceKey,
-    *,
-    rules: Sequence[Restriction] = (),
-    uses_fault_rules: bool = True,
-    progress: Callable[[Network, Phase, int, int, str], None],
+    site: PackingSite,
+    progress: PackingProgress,
     budget: Budget = UNLIMITED,
 ) -> list[PackingEstimate]:
     """Estimate each network by the best joint choice of a first look at its candidates.
 
-    ``device`` is one whose times are estimated; what it answers is kept in ``store`` under ``key``,
-    which names the board and ttnn's version.
+    Those that are nearly as fast as the fastest are looked at as effort quick does, unless there is
+    no time for all of them.
 
     Raises:
         StoreError, DeviceError: if the database or the device fails.
     """
-    board = find_board(key.board)
-    found = []
-    for network in networks:
-        book = _book(store, network, board, device, key, uses_fault_rules=uses_fault_rules)
-        latency_us = None
-        try:
-            joint = build_problem(
-                network,
-                formats,
-                board,
-                FIRST_LOOK,
-                book,
-                rules=rules,
-                progress=lambda *told: progress(network, *told),  # noqa: B023 - called at once
-                budget=budget,
-            )
-            limit_s = min(_SOLVING_LIMIT_S, budget.left_s)
-            latency_us = solve(joint.problem, time_limit_s=limit_s).best.cost_us
-        except (SearchError, TimeUpError):
-            pass  # this way has no estimate
-        found.append(PackingEstimate(network, latency_us))
-    return found
+    found = [_estimated(item, FIRST_LOOK, site, progress, budget) for item in networks]
+    close = _close(found)
+    if len(close) < 2:
+        return found
+    quick = find_effort(QUICK)
+    finer = [_estimated(item.network, quick, site, progress, budget) for item in close]
+    if any(item.latency_us is None for item in finer):
+        return found
+    by_images = {item.images: item for item in finer}
+    return [by_images.get(item.images, item) for item in found]
+
+
+def _close(estimates: Sequence[PackingEstimate]) -> list[PackingEstimate]:
+    times_us = [item.latency_us for item in estimates if item.latency_us is not None]
+    limit_us = CLOSE * min(times_us, default=0.0)
+    return [item for item in estimates if item.latency_us and item.latency_us <= limit_us]
+
+
+def _estimated(
+    network: Network, effort: Effort, site: PackingSite, progress: PackingProgress, budget: Budget
+) -> PackingEstimate:
+    try:
+        joint = build_problem(
+            network,
+            site.formats,
+            site.board,
+            effort,
+            site.book(network),
+            rules=site.rules,
+            progress=partial(progress, network),
+            budget=budget,
+        )
+        limit_s = min(_SOLVING_LIMIT_S, budget.left_s)
+        latency_us = solve(joint.problem, time_limit_s=limit_s).best.cost_us
+    except (SearchError, TimeUpError):
+        return PackingEstimate(network, None, effort.name)
+    return PackingEstimate(network, latency_us, effort.name)
 
 
 def best_packing(estimates: Sequence[PackingEstimate]) -> PackingEstimate:
@@ -157,17 +205,3 @@ def best_packing(estimates: Sequence[PackingEstimate]) -> PackingEstimate:
         if item.latency_us <= _GAINED * best.latency_us:
             best = item
     return best
-
-
-def _book(
-    store: Store,
-    network: Network,
-    board: Board,
-    device: Device,
-    key: DeviceKey,
-    *,
-    uses_fault_rules: bool,
-) -> ProbeBook:
-    judge = load_judge(store, network, board.arch, key.ttnn_version, uses_rules=uses_fault_rules)
-    cost = choose_cost_model(store, board.arch, key.ttnn_version).model
-    return ProbeBook(store, device, key, cost, judge)

@@ -298,7 +298,7 @@ def test_images_of_a_batch_are_packed_where_that_is_faster(invoke: Invoke, tmp_p
     searched = ("run", str(net), "--batch", "2", "--device", "mock", "--effort", "quick")
     done = invoke(*searched, "--trials", "2", *storage, "--export", str(schedule), "--json")
     assert done.code == 0, done.err
-    assert "estimated at a first look: none " in done.err
+    assert "packed into channels, estimated: none " in done.err
     assert "2 are packed: " in done.err
     assert "Images: 2 of 2 packed into channels; outputs " in done.err
     assert done.json["study"] == "narrow-b2-n150"

@@ -9,13 +9,14 @@ from autosched.budget import Budget
 from autosched.device.worker import WorkerDevice
 from autosched.network.graph import Layer, Network, Weights
 from autosched.network.operators import Conv2d, Input, Linear, Output, Reshape
+from autosched.probing import image_packings
 from autosched.probing.image_packings import (
     PackingEstimate,
+    PackingSite,
     best_packing,
     estimate_packings,
     likely_packings,
 )
-from autosched.space.formats import Formats
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey
 from tests.examples.networks import BOARD
@@ -100,22 +101,31 @@ def test_the_fastest_is_taken_but_for_little(
     assert best_packing(estimates(*times_us)).images == images
 
 
-def test_each_way_is_estimated_as_far_as_there_is_time(store: Store) -> None:
-    network = chain(2, 8, 8, 8, side=192)
+@pytest.mark.parametrize(
+    ("widths", "efforts"),
+    [((8, 8, 8), ["quick", "quick"]), ((8, 8), ["first look"] * 2)],
+    ids=["close", "far"],
+)
+def test_what_is_close_is_looked_at_once_more(
+    store: Store, monkeypatch: pytest.MonkeyPatch, widths: tuple[int, ...], efforts: list[str]
+) -> None:
+    network = chain(2, *widths, side=192)
     networks = [network, *likely_packings(network)]
     told: list[int] = []
+    if "quick" not in efforts:
+        monkeypatch.setattr(image_packings, "CLOSE", 1.0)
 
     def estimated(budget: Budget) -> list[PackingEstimate]:
+        site = PackingSite(store, device, DeviceKey(BOARD.name, "mock", "0.81.1"))
         return estimate_packings(
-            *(networks, Formats(), store, device, DeviceKey(BOARD.name, "mock", "0.81.1")),
-            progress=lambda way, *_: told.append(way.packing.images),
-            budget=budget,
+            networks, site, lambda way, *_: told.append(way.packing.images), budget
         )
 
     with WorkerDevice(BOARD) as device:
         assert [item.latency_us for item in estimated(Budget.of(0.0))] == [None, None]
         found = estimated(Budget())
-    assert {1, 2} <= set(told)
+    assert set(told) == {1, 2}
+    assert [item.effort for item in found] == efforts
     apart_us, together_us = (item.latency_us for item in found)
     assert apart_us is not None
     assert together_us is not None

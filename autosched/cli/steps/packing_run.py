@@ -16,7 +16,9 @@ from autosched.errors import NetworkFileError, SearchError
 from autosched.network.graph import Network
 from autosched.network.rewrites.packed_images import pack_images
 from autosched.probing.image_packings import (
+    CLOSE,
     PackingEstimate,
+    PackingSite,
     best_packing,
     estimate_packings,
     likely_packings,
@@ -112,35 +114,34 @@ def _estimates(output: Screen, ways: Sequence[Network], tried: Tried) -> list[Pa
         screen.shown(),
         nullcontext(tried.device) if is_mock else open_pool(board, jobs=tried.jobs) as mock,
     ):
-        return estimate_packings(
-            ways,
-            settings.formats,
-            tried.store,
-            mock,
-            DeviceKey(tried.board, mock.kind, ttnn_version()),
-            rules=settings.restrictions,
+        key = DeviceKey(tried.board, mock.kind, ttnn_version())
+        site = PackingSite(
+            *(tried.store, mock, key, settings.formats, settings.restrictions),
             uses_fault_rules=not settings.allow_known_faults,
-            progress=tell,
-            budget=budget,
         )
+        return estimate_packings(ways, site, tell, budget)
 
 
 def _say_chosen(
     output: Screen, estimates: Sequence[PackingEstimate], best: PackingEstimate
 ) -> None:
     times = ", ".join(f"{_images(item)} {_time(item)}" for item in estimates)
-    say(output.console, f"Images packed into channels, estimated at a first look: {times}")
+    say(output.console, f"Images packed into channels, estimated: {times}")
     first, *_ = estimates
     if best is first:
         say(output.console, "  none are packed; --pack-images N packs N")
         return
-    assert best.latency_us is not None  # noqa: S101 - it was compared
-    assert first.latency_us is not None  # noqa: S101 - as the other
-    gain = first.latency_us / best.latency_us
     say(
         output.console,
-        f"  {best.images} are packed: {gain:.2f} times faster; --pack-images 1 packs none",
+        f"  {best.images} are packed: {_gain(first, best)}; --pack-images 1 packs none",
     )
+
+
+def _gain(first: PackingEstimate, best: PackingEstimate) -> str:
+    """Return how much faster the best is; of unequal looks, what they were told apart by."""
+    if first.effort != best.effort or not first.latency_us or not best.latency_us:
+        return f"more than {CLOSE:g} times faster at a first look"
+    return f"{first.latency_us / best.latency_us:.2f} times faster"
 
 
 def _images(item: PackingEstimate) -> str:
@@ -150,4 +151,4 @@ def _images(item: PackingEstimate) -> str:
 def _time(item: PackingEstimate) -> str:
     if item.latency_us is None:
         return "(no schedule found)"
-    return f"{words.microseconds(item.latency_us)} {words.MICRO}"
+    return f"{words.microseconds(item.latency_us)} {words.MICRO} ({item.effort})"
