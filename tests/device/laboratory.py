@@ -105,7 +105,7 @@ def images_packed_as_the_schedule_says(device: LocalDevice) -> Finding:
     runner = Runner(network, schedule, device.device, BOARD)
     (output,) = runner(torch.randn(layers[0].shape))
     return {
-        "uploaded": [list(shape) for shape in runner.upload_shapes()],
+        "uploaded": [list(shape) for shape, _ in runner.uploads()],
         "output": list(output.shape),
     }
 

@@ -44,11 +44,12 @@ def capture(
     """
     ends = Ends.parse(io, "io")
     captured = capture_unchecked(module, example_inputs, name, allow_host=allow_host)
-    packed = pack(captured.network, pack_images)
+    network = with_ends(captured.network, ends)
+    packed = pack(network, pack_images)
     if check:
         check_capture(module, example_inputs, captured, allow_host=allow_host)
-        check_packing(captured.network, packed)
-    return with_ends(packed, ends)
+        check_packing(network, packed)
+    return packed
 
 
 def capture_unchecked(

@@ -27,6 +27,8 @@ from autosched.network.operators import (
     Convolution,
     ConvTranspose2d,
     Crop,
+    DeviceInput,
+    DeviceOutput,
     Gather,
     GlobalAvgPool2d,
     GroupNorm,
@@ -59,7 +61,8 @@ def pack_images(network: Network, images: int) -> Network:
 
     Raises:
         NetworkFileError: so many do not divide the batch, the network is packed in another way, or
-            a layer mixes channels or images before any was worth it; the message names it.
+            a layer mixes channels or images before any was worth it, or a tensor is handed over in
+            the device's order; the message names it.
     """
     if images == network.packing.images:
         return network
@@ -72,6 +75,12 @@ def pack_images(network: Network, images: int) -> Network:
         raise NetworkFileError(
             f"{network.name}: {images} images cannot be packed into channels: the number has to "
             f"divide the batch, {network.batch}"
+        )
+    kept = [layer.name for layer in network if isinstance(layer.op, DeviceInput | DeviceOutput)]
+    if kept:
+        raise NetworkFileError(
+            f"{network.name}: {images} images cannot be packed into channels: {kept[0]} is handed "
+            "over in the device's order, and only images in PyTorch's are packed; leave that out"
         )
     packer = _Packer(network, images)
     for layer in network:

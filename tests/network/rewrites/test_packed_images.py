@@ -204,6 +204,12 @@ def test_a_packed_network_is_packed_no_further(lowered):
         pack_images(network, 4)
 
 
+@pytest.mark.parametrize("io", ["nhwc", "nchw,device"])
+def test_images_in_the_devices_order_are_not_packed(io):
+    with pytest.raises(NetworkFileError, match="only images in PyTorch's are packed"):
+        capture(nn.Conv2d(3, 4, 3).eval(), (images(4, 3, 8, 8),), io=io, pack_images=2)
+
+
 @pytest.mark.parametrize(
     ("module", "shape", "count", "words"),
     [
