@@ -77,7 +77,8 @@ class ConvolutionStages:
         # In native layouts: transposed shards want their input transposed, too.
         rare = [Option(config, None) for config in self._rare(op, found)]
         found += yield from self._questions.accepted(layer, rare, answers)
-        if self._questions.may_come_in_rows(layer):
+        is_first_look = self._effort.blocks_per_layout == 1
+        if not is_first_look and self._questions.may_come_in_rows(layer):
             in_rows = taking_rows(op, self._questions.input_shapes(layer)[0], found)
             found += yield from self._questions.accepted(layer, in_rows, answers)
         # The last resort for an image that is too large for L1.

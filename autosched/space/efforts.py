@@ -44,7 +44,7 @@ EFFORTS = {
     )
 }
 
-FIRST_LOOK = Effort("first look", 1, 1, 2, False, False, False, 0, 0, False, 1)
+FIRST_LOOK = Effort("first look", 1, 1, 2, False, False, False, 0, 1, False, 1)
 """So few candidates that a new study soon has a schedule to improve on."""
 
 

@@ -5,7 +5,7 @@ import pytest
 from autosched.boards import find_board
 from autosched.schedule.configurations import ComputeConfig, MatmulConfig, MatmulProgram
 from autosched.schedule.tensors import DataType
-from autosched.space.efforts import FIRST_LOOK, find_effort
+from autosched.space.efforts import find_effort
 from autosched.space.matmuls import Product, programs
 
 N150 = find_board("n150")
@@ -84,7 +84,3 @@ def test_float32_sums_fill_half_the_registers() -> None:
             for item in found(Product(32, 32, 32), base)
         ]
         assert max(sizes) == most
-
-
-def test_the_first_look_asks_for_none() -> None:
-    assert programs(Product(1, 32, 32), BASE, B8, N150, FIRST_LOOK) == []
