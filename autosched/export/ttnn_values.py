@@ -199,10 +199,7 @@ def _program(config: Any, where: str) -> Plain | None:
     if kind not in MATMUL_PROGRAMS.values():
         legal = " or ".join(dict.fromkeys(MATMUL_PROGRAMS.values()))
         raise ScheduleError(f"{where}: program_config: expected a {legal}, not {_shown(config)}")
-    if config.fused_activation is not None:
-        raise ScheduleError(
-            f"{where}: fused_activation is the network's, not a schedule's to choose; leave it out"
-        )
+    _check_program(config, where)
     grid = config.compute_with_storage_grid_size
     is_1d = hasattr(config, "mcast_in0")
     return {
@@ -214,6 +211,29 @@ def _program(config: Any, where: str) -> Plain | None:
         "per_core_m": config.per_core_M,
         "per_core_n": config.per_core_N,
     }
+
+
+def _check_program(config: Any, where: str) -> None:
+    """Refuse edits of what a schedule does not choose of a program, rather than lose them."""
+    if config.fused_activation is not None:
+        raise ScheduleError(
+            f"{where}: fused_activation is the network's, not a schedule's to choose; leave it out"
+        )
+    expected = {
+        "out_block_h": config.per_core_M,
+        "out_block_w": config.per_core_N,
+        "fuse_batch": True,
+        "transpose_mcast": False,
+        "gather_in0": False,
+        "untilize_out": False,
+        "stream_in1": False,
+    }
+    for name, value in expected.items():
+        if getattr(config, name, value) != value:
+            raise ScheduleError(
+                f"{where}: program_config: {name} is {getattr(config, name)}; legal is {value}: "
+                "it is not a schedule's to choose"
+            )
 
 
 def _pool(value: Any, where: str) -> Plain:

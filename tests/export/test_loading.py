@@ -9,7 +9,7 @@ from autosched.errors import ScheduleError
 from autosched.export.config_module import render_schedule
 from autosched.export.loading import load_schedule, parse_json
 from autosched.export.saving import render_json
-from autosched.schedule.configurations import Conv2dConfig, Fidelity, MatmulConfig
+from autosched.schedule.configurations import Conv2dConfig, Fidelity, MatmulConfig, MatmulProgram
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import CoreRange, DataType, Edge
 from tests.examples.schedules import small_schedule
@@ -277,4 +277,26 @@ def test_a_module_that_would_end_the_process_is_refused(edit: Edit, words: str) 
     path = edit("import ttnn\n", f"import ttnn\n{words}\n")
     line = path.read_text().splitlines().index(words) + 1
     with pytest.raises(ScheduleError, match=f"line {line}: "):
+        load_schedule(path)
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        ("fuse_batch=False", "fuse_batch is False; legal is True"),
+        ("fuse_batch=True, out_block_h=1", "out_block_h is 1; legal is 2"),
+        ("fuse_batch=True, untilize_out=True", "untilize_out is True; legal is False"),
+    ],
+)
+def test_a_program_is_not_edited_where_the_edit_would_be_lost(
+    tmp_path: Path, edit: str, words: str
+) -> None:
+    program = MatmulProgram("mcast_in0", (4, 1), 2, 1, 1, 2, 1)
+    layers = {"fc": MatmulConfig(program=program)}
+    text = render_schedule(Schedule(small_schedule().provenance, layers))
+    path = tmp_path / "edited.py"
+    path.write_text(text)
+    assert load_schedule(path).layers == layers
+    path.write_text(text.replace("fuse_batch=True", edit))
+    with pytest.raises(ScheduleError, match=words):
         load_schedule(path)
