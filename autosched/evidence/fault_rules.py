@@ -244,19 +244,27 @@ def depthwise_row_of_tables(candidate: Executable) -> bool:
 
 
 def reuse_in_parts(candidate: Executable) -> bool:
-    """Whether activations are reused in blocks that are a part of the shard, or of ragged rows.
+    """Whether activations are reused in ragged rows, on cores that are not full, or too few rows.
 
-    A block that is the whole shard, or ttnn's own choice, is right where it is whole rows of the
-    image, of 20 pixels and more. Of narrower rows some are wrong, and of parts of rows some hang.
+    One block a core, of whole rows of the image, is right, and so are several of two rows and more
+    where every core has as many. A last core that has less hangs or computes its end wrong, blocks
+    of less than two rows hang, and of images narrower than 20 some are wrong.
     """
     config = candidate.config
     if not isinstance(config, Conv2dConfig) or not config.enable_activation_reuse:
         return False
-    steps = candidate.ops_of(_CONVOLUTION)
-    width, rows = candidate.shape[3], [_rows(step.outputs[0].layout) for step in steps]
-    return (bool(steps) and width < _REUSED_WIDTH) or any(
-        0 < config.act_block_h_override < count or count % width for count in rows
-    )
+    batch, _, height, width = candidate.shape
+    lies = [step.outputs[0].layout for step in candidate.ops_of(_CONVOLUTION)]
+    if lies and width < _REUSED_WIDTH:
+        return True
+    for layout in lies:
+        rows = _rows(layout)
+        block = min(config.act_block_h_override or rows, rows)
+        is_one = block == rows and rows % width == 0
+        are_full = rows * layout.cores == batch * height * width and block >= 2 * width
+        if rows and not (is_one or are_full):
+            return True
+    return False
 
 
 def _rows(layout: TensorLayout) -> int:

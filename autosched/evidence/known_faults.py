@@ -205,8 +205,8 @@ KNOWN_FAULTS = (
     ),
     KnownFault(
         "activation-reuse-in-parts",
-        "convolution with activation reuse whose activation block is a part of the shard or no "
-        "whole rows of the image, or whose output is narrower than 20",
+        "convolution with activation reuse in several blocks a core where the last core has less "
+        "or a block is less than two rows, in one of ragged rows, or of an image narrower than 20",
         "wrong numbers, a hang, or reads beyond L1: the simulator stops",
         _EXECUTED,
         ("", ""),

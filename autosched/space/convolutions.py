@@ -24,6 +24,10 @@ _NARROW_COUNTS = (2, 3, 4, 6, 8, 16)
 _SLICE_COUNTS = (4, 2, 8, 16, 3, 32)
 # A narrower grid than this is Wormhole's own, where ttnn has little choice.
 _FEW_COLUMNS = 6
+# What a core may have more of than where all cores work: even parts may be worth it.
+_MORE_TILES = 1.3
+# Of the pixels of an image, those that are left of it at half its height and width are one.
+_HALVED = 4
 _LAYOUTS = (ShardLayout.HEIGHT, ShardLayout.BLOCK, ShardLayout.WIDTH)
 
 
@@ -152,14 +156,39 @@ def _block_heights(
     left = effort.blocks_per_layout - len(chosen)
     near = _least_more(others, per_core)[: (left + 1) // 2] if left > 0 else []
     chosen += near + _spread([tiles for tiles in others if tiles not in near], left - len(near))
-    return [0, *(tiles * TILE for tiles in chosen)]
+    if layout is ShardLayout.HEIGHT:
+        for part in _dividing_parts(rows, width, per_core):
+            blocks = [tiles for tiles in range(1, part + 1) if _filled(per_core, tiles) == part]
+            chosen += _spread(blocks, effort.dividing_blocks)
+    return [0, *(tiles * TILE for tiles in dict.fromkeys(chosen))]
+
+
+def _dividing_parts(tiles: int, width: int, per_core: int) -> list[int]:
+    """Return tiles of an image that each of somewhat fewer cores may have, all of them as many.
+
+    ttnn takes the most cores, and the last has less. Where none has, the fewest tiles will do,
+    and the fewest that halve with the image's sides, as a pool does, or are whole rows of the
+    image, of which what was read for one is there for the next.
+    """
+    row = math.lcm(width, TILE) // TILE
+    parts = range(per_core, int(_MORE_TILES * per_core) + 1)
+    even = [part for part in parts if tiles % part == 0]
+    fewest = [
+        next((part for part in even if part % step == 0), per_core) for step in (1, _HALVED, row)
+    ]
+    return [part for part in dict.fromkeys(fewest) if part != per_core]
+
+
+def _filled(per_core: int, block: int) -> int:
+    """Return the tiles that a core has of whole blocks."""
+    return math.ceil(per_core / block) * block
 
 
 def _least_more(blocks: list[int], per_core: int) -> list[int]:
     """Return blocks in the order of what a core takes of them, whole shards after their parts."""
 
     def taken(tiles: int) -> tuple[int, bool, int]:
-        whole = math.ceil(per_core / tiles) * tiles
+        whole = _filled(per_core, tiles)
         return whole, tiles == whole, -tiles
 
     return sorted(blocks, key=taken)

@@ -10,6 +10,7 @@ class Effort:
     """One preset.
 
     ``blocks_per_layout`` bounds the activation block heights probed for each shard layout,
+    ``dividing_blocks`` those by which height shards divide an image evenly on fewer cores,
     ``refined_structures`` how many of a layer's best structures get their double buffers and
     further switches probed, ``split_readers`` whether the best in block shards has its readers
     split, ``rare_switches`` whether the best of all shardings get the switches that seldom pay.
@@ -23,6 +24,7 @@ class Effort:
 
     name: str
     blocks_per_layout: int
+    dividing_blocks: int
     refined_structures: int
     kept_layouts: int
     grids: bool
@@ -38,13 +40,13 @@ QUICK = "quick"
 EFFORTS = {
     effort.name: effort
     for effort in (
-        Effort(QUICK, 3, 2, 4, False, False, False, 0, 1, False, 10),
-        Effort("default", 6, 4, 8, False, True, False, 3, 2, False, 30),
-        Effort("full", 64, 12, 24, True, True, True, 6, 6, True, 200),
+        Effort(QUICK, 3, 0, 2, 4, False, False, False, 0, 1, False, 10),
+        Effort("default", 6, 3, 4, 8, False, True, False, 3, 2, False, 30),
+        Effort("full", 64, 8, 12, 24, True, True, True, 6, 6, True, 200),
     )
 }
 
-FIRST_LOOK = Effort("first look", 1, 1, 2, False, False, False, 0, 1, False, 1)
+FIRST_LOOK = Effort("first look", 1, 0, 1, 2, False, False, False, 0, 1, False, 1)
 """So few candidates that a new study soon has a schedule to improve on."""
 
 

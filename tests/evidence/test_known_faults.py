@@ -142,13 +142,14 @@ def upsampled_by_columns(across: int, down: int, sides: tuple[int, int]) -> Case
     return op, ((1, 96, *sides),), shape, FixedConfig(left), (source,)
 
 
-def reusing(sides: tuple[int, int], block: int) -> Case:
+def reusing(sides: tuple[int, int], block: int, cores: int = 0) -> Case:
     return conv(
         32,
         (3, 3),
         sides=sides,
         shard_layout=HEIGHT,
         act_block_h_override=block,
+        core_grid=(CoreRange(0, 0, cores - 1, 0),) if cores else (),
         enable_activation_reuse=True,
     )
 
@@ -189,6 +190,11 @@ ROW = {"groups": 64, "outer": 64, "inner": 64, "sides": (1, 64)}
         (reusing((10, 4), 64), "activation-reuse-in-parts"),
         (reusing((24, 16), 96), "activation-reuse-in-parts"),
         (reusing((96, 96), 160), "activation-reuse-in-parts"),
+        # A last core that has less, and blocks of less than two rows.
+        (reusing((58, 64), 256, 5), "activation-reuse-in-parts"),
+        (reusing((60, 64), 192, 7), "activation-reuse-in-parts"),
+        (reusing((32, 96), 128, 4), "activation-reuse-in-parts"),
+        (reusing((32, 160), 256, 5), "activation-reuse-in-parts"),
         (from_dram(40), "reshaped-padding-channels"),
     ],
 )
@@ -228,6 +234,11 @@ def test_what_goes_wrong_is_known(device: WorkerDevice, case: Case, name: str):
         conv(bias=False, **ROW, shard_layout=HEIGHT),  # type: ignore[arg-type]
         conv(bias=False, output_dtype=BF16, **{**ROW, "sides": (2, 32)}),  # type: ignore[arg-type]
         reusing((20, 20), 160),
+        reusing((64, 64), 128, 8),
+        reusing((32, 96), 256, 4),
+        reusing((32, 96), 512, 3),
+        reusing((64, 40), 160, 4),
+        reusing((58, 64), 768, 5),
         from_dram(48),
         from_dram(40, width=32),
         from_dram(40, dtype=BF16),

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -67,11 +68,37 @@ def test_structures_are_distinct_and_legal(
     for configs in per_layout:
         # ttnn's own choice first, then at most as many blocks as the effort allows.
         assert configs[0].act_block_h_override == 0
-        assert len(configs) <= 1 + effort.blocks_per_layout
+        evenly = 3 * effort.dividing_blocks if configs[0].shard_layout is ShardLayout.HEIGHT else 0
+        assert len(configs) <= 1 + effort.blocks_per_layout + evenly
     on_grids = [config for config in found if config.core_grid]
     if is_pointwise(op) or effort.grids:
         assert bool(on_grids) == (not is_pointwise(op))
     assert effort.grids or {config.shard_layout for config in on_grids} <= {ShardLayout.BLOCK}
+
+
+@pytest.mark.parametrize(
+    ("sides", "tiles"),
+    [
+        # ResNet-50's first at batch 16: 98 tiles on 64 cores; its pool leaves 28 on 56 of 112.
+        ((448, 448), 112),
+        # 9,600 tiles: 150 on 64 cores; of 160 on 60 all are full, eight rows of the image on each.
+        ((480, 640), 160),
+        # 5,280 tiles: 83 on 64 cores, the last of which has less.
+        ((1056, 160), 88),
+    ],
+)
+def test_blocks_divide_an_image_evenly_on_fewer_cores(sides: tuple[int, int], tiles: int) -> None:
+    found = structures(THREE, (1, 64, *sides), BASE, BOARD, DEFAULT)
+    blocks = {
+        config.act_block_h_override // TILE
+        for config in found
+        if config.shard_layout is ShardLayout.HEIGHT
+    }
+    assert tiles in blocks
+    assert any(tiles % block == 0 for block in blocks - {0, 1, 2, tiles})
+    cores = math.prod(sides) // TILE // tiles
+    assert cores * tiles * TILE == math.prod(sides)
+    assert 3 * BOARD.cores // 4 < cores < BOARD.cores
 
 
 def of_block_shards(op: Conv2d, board: str) -> set[int]:
@@ -267,7 +294,8 @@ def test_large_images_are_sliced_with_low_blocks(effort: Effort) -> None:
 def test_folded_structures_are_few(effort: Effort) -> None:
     stem = Conv2d(12, 64, (4, 4))
     found = folded_structures(stem, (1, 64, 112, 112), BASE, BOARD, effort)
-    assert len(set(found)) == len(found) <= 1 + effort.blocks_per_layout
+    asked = 1 + effort.blocks_per_layout + effort.dividing_blocks
+    assert len(set(found)) == len(found) <= asked
     for config in found:
         unfolded = replace(config, fold_input=False, shard_layout=None, act_block_h_override=0)
         assert config.fold_input
