@@ -185,13 +185,19 @@ def _filled(per_core: int, block: int) -> int:
 
 
 def _least_more(blocks: list[int], per_core: int) -> list[int]:
-    """Return blocks in the order of what a core takes of them, whole shards after their parts."""
+    """Return blocks in the order of what a core takes of them, those of middle height first.
 
-    def taken(tiles: int) -> tuple[int, bool, int]:
-        whole = _filled(per_core, tiles)
-        return whole, tiles == whole, -tiles
-
-    return sorted(blocks, key=taken)
+    The highest of many may not fit, the lowest are slow.
+    """
+    by_whole: dict[int, list[int]] = {}
+    for tiles in blocks:
+        by_whole.setdefault(_filled(per_core, tiles), []).append(tiles)
+    found = []
+    for whole in sorted(by_whole):
+        alike = by_whole[whole]
+        ends, middle = _bisected(len(alike))[:2], _bisected(len(alike))[2:]
+        found += [alike[index] for index in (*middle, *reversed(ends))]
+    return found
 
 
 def _spread(values: list[int], count: int) -> list[int]:
