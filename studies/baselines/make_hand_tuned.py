@@ -16,12 +16,14 @@ from by_hand.mobilenet_v2 import MobileNetV2
 from by_hand.resnet50 import ResNet50
 from by_hand.unet import UNet
 from by_hand.unet_small import SmallUNet
+from by_hand.vgg_unet import VggUNet
 
 MODELS: dict[str, type[Baseline]] = {
     "resnet50": ResNet50,
     "unet": UNet,
     "unet_small": SmallUNet,
     "mobilenet_v2": MobileNetV2,
+    "vgg_unet": VggUNet,
 }
 
 
