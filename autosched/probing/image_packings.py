@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from autosched.boards import Board, find_board
@@ -63,15 +63,33 @@ def likely_packings(network: Network) -> list[Network]:
     None for a batch of one, or where layers fill their tiles of 32 channels already.
     """
     found = []
-    tiles, products = _tiles(network), _products(network)
+    outline, tiles, products = _outline(network), _tiles(network), _products(network)
     for images in _divisors(network.batch):
         try:
-            packed = pack_images(network, images)
+            packed = pack_images(outline, images)
         except NetworkFileError:
             break  # as any other number of images
         if _tiles(packed) <= _SAVED * tiles and _products(packed) <= _MORE_PRODUCTS * products:
             found.append(packed)
-    return sorted(sorted(found, key=_tiles)[:_MOST_WAYS], key=lambda item: item.packing.images)
+    likely = sorted(item.packing.images for item in sorted(found, key=_tiles)[:_MOST_WAYS])
+    return [pack_images(network, images) for images in likely]
+
+
+def _outline(network: Network) -> Network:
+    """Return a network whose weights have shapes alone.
+
+    Those of packed images are as many times as large as the square of their number, with zeros
+    between the images: hundreds of gigabytes of ways that are not worth a look.
+    """
+    shapes = {
+        name: replace(
+            item,
+            weight=item.weight.to("meta"),
+            bias=None if item.bias is None else item.bias.to("meta"),
+        )
+        for name, item in network.weights.items()
+    }
+    return replace(network, weights=shapes)
 
 
 def _divisors(batch: int) -> list[int]:

@@ -9,6 +9,7 @@ from autosched.budget import Budget
 from autosched.device.worker import WorkerDevice
 from autosched.network.graph import Layer, Network, Weights
 from autosched.network.operators import Conv2d, Input, Linear, Output, Reshape
+from autosched.network.rewrites.packed_images import pack_images
 from autosched.probing import image_packings
 from autosched.probing.image_packings import (
     PackingEstimate,
@@ -60,6 +61,23 @@ def test_at_most_three_ways_are_tried_those_that_fill_tiles_best() -> None:
 )
 def test_nothing_is_tried_where_nothing_is_saved(network: Network) -> None:
     assert ways(network) == []
+
+
+def test_ways_that_are_not_worth_a_look_have_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of 64 images of 512 channels would be 38 GB a layer."""
+    made: list[tuple[int, str]] = []
+
+    def pack(network: Network, images: int) -> Network:
+        packed = pack_images(network, images)
+        made.append((images, packed.weights["conv0"].weight.device.type))
+        return packed
+
+    monkeypatch.setattr(image_packings, "pack_images", pack)
+    assert ways(chain(64, 512, 512, 512)) == []
+    assert {device for _, device in made} == {"meta"}
+    made.clear()
+    assert ways(chain(6, 4, 8, 8)) == [2, 3, 6]
+    assert [images for images, device in made if device == "cpu"] == [2, 3, 6]
 
 
 def test_nothing_is_tried_where_a_layer_forbids_it() -> None:

@@ -144,7 +144,7 @@ def take_columns(draft: Draft, order: Order) -> None:
     shape = list(weights.weight.shape)
     shape[axis] = order.count
     placed = weights.weight.new_zeros(shape)
-    placed.index_copy_(axis, order.places, weights.weight)
+    placed.index_copy_(axis, order.places.to(placed.device), weights.weight)
     draft.weights = Weights(placed, weights.bias)
     if isinstance(op, (Conv2d, ConvTranspose2d)):
         draft.op = replace(op, in_channels=order.count)
