@@ -14,12 +14,15 @@ import sys
 from by_hand.baseline import Baseline, make
 from by_hand.mobilenet_v2 import MobileNetV2
 from by_hand.resnet50 import ResNet50
+from by_hand.resnet50_p150 import LargerResNet50OnP150, ResNet50OnP150
 from by_hand.unet import UNet
 from by_hand.unet_small import SmallUNet
 from by_hand.vgg_unet import VggUNet
 
 MODELS: dict[str, type[Baseline]] = {
     "resnet50": ResNet50,
+    "resnet50_p150_b16": ResNet50OnP150,
+    "resnet50_p150_b32": LargerResNet50OnP150,
     "unet": UNet,
     "unet_small": SmallUNet,
     "mobilenet_v2": MobileNetV2,

@@ -77,13 +77,17 @@ class Conv2d(NamedTuple):
 
 
 class Matmul(NamedTuple):
-    """Arguments of ttnn.linear, and the format of its weights."""
+    """Arguments of ttnn.linear, and the format of its weights.
+
+    The program_config of either kind fuses the layer's activation, which is not said here.
+    """
 
     weights_dtype: ttnn.DataType
     compute_kernel_config: ttnn.WormholeComputeKernelConfig
     dtype: ttnn.DataType
     memory_config: ttnn.MemoryConfig = ttnn.DRAM_MEMORY_CONFIG
     core_grid: ttnn.CoreGrid | None = None
+    program_config: ttnn.MatmulMultiCoreReuseMultiCastProgramConfig | None = None
 
 
 class Pool(NamedTuple):

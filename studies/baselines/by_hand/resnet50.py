@@ -18,7 +18,7 @@ the source's stem and without the transfer and the packing, which is what was ti
 (with our conversion in the place of the source's folding).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from autosched.device.interface import ProbeRequest
@@ -62,13 +62,21 @@ class ResNet50(Baseline):
 
     study = "resnet50"
     batch = 16
-    published_us = (2530.0, 2610.0)
+    published_us: tuple[float, float] | None = (2530.0, 2610.0)
+    stem_input = STEM_INPUT
+    folded_input = FOLDED_INPUT
+    moves: Mapping[str, TensorLayout] = MOVES
+    packed: Collection[str] = PACKED
+
+    def convolution(self, name: str, op: Conv2d) -> Conv2dConfig:
+        """Return a convolution's configuration."""
+        return convolution(name, op)
 
     def config(self, layer: Layer, taken: tuple[TensorLayout, ...]) -> LayerConfig:
         if isinstance(layer.op, Input):
-            return FixedConfig(output=STEM_INPUT, method="convert_to_hwc")
+            return FixedConfig(output=self.stem_input, method="convert_to_hwc")
         if isinstance(layer.op, Conv2d):
-            return convolution(layer.name, layer.op)
+            return self.convolution(layer.name, layer.op)
         if isinstance(layer.op, Binary):
             return EltwiseConfig(output_dtype=B8, layout=taken[0])
         if isinstance(layer.op, Linear):
@@ -81,13 +89,13 @@ class ResNet50(Baseline):
 
     def moved(self, layer: Layer, layouts: Layouts) -> dict[str, TensorLayout]:
         left = layouts[layer.name]
-        target = MOVES.get(layer.name, left)
-        return {layer.name: target} if target != left or layer.name in PACKED else {}
+        target = self.moves.get(layer.name, left)
+        return {layer.name: target} if target != left or layer.name in self.packed else {}
 
     def as_timed(
         self, ops: Sequence[DeviceOp], device: WorkerDevice
     ) -> tuple[str, Sequence[DeviceOp]]:
-        packed = {move_label(Edge(name, name)) for name in PACKED}
+        packed = {move_label(Edge(name, name)) for name in self.packed}
         kept = [
             op
             for op in ops
@@ -98,12 +106,12 @@ class ResNet50(Baseline):
 
     def _folded_stem(self, device: WorkerDevice) -> tuple[DeviceOp, ...]:
         config = replace(
-            convolution("conv1", FOLDED_STEM),
+            self.convolution("conv1", FOLDED_STEM),
             enable_activation_reuse=True,
             reallocate_halo_output=False,
         )
         shapes, shape = ((self.batch, 16, 115, 115),), (self.batch, 64, 112, 112)
-        request = ProbeRequest(FOLDED_STEM, shapes, shape, config, (FOLDED_INPUT,))
+        request = ProbeRequest(FOLDED_STEM, shapes, shape, config, (self.folded_input,))
         return probed(device, "folded stem", request).ops
 
 
