@@ -15,6 +15,7 @@ from by_hand.baseline import Baseline, make
 from by_hand.mobilenet_v2 import MobileNetV2
 from by_hand.resnet50 import ResNet50
 from by_hand.resnet50_p150 import LargerResNet50OnP150, ResNet50OnP150
+from by_hand.segformer_b0 import SegFormerB0
 from by_hand.unet import UNet
 from by_hand.unet_small import SmallUNet
 from by_hand.vgg_unet import VggUNet
@@ -27,6 +28,7 @@ MODELS: dict[str, type[Baseline]] = {
     "unet_small": SmallUNet,
     "mobilenet_v2": MobileNetV2,
     "vgg_unet": VggUNet,
+    "segformer_b0": SegFormerB0,
 }
 
 
