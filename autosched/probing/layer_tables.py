@@ -293,11 +293,13 @@ def _of_the_best_layouts(choices: Sequence[Choice], kept_layouts: int) -> list[C
 def _has_height_shards(group: Sequence[Choice], page: PageLayout) -> bool:
     """Return whether convolutions take, or pools leave, height shards of tiles, or of rows."""
     first = group[0]
-    layout = first.input_layouts[0]
-    if isinstance(first.config, PoolConfig):
-        layout = first.output_layout
-    elif not isinstance(first.config, Conv2dConfig):
-        return False
+    match first.config:
+        case PoolConfig():
+            layout = first.output_layout
+        case Conv2dConfig():
+            layout = first.input_layouts[0]
+        case _:
+            return False
     return layout.sharding is ShardLayout.HEIGHT and layout.page is page
 
 

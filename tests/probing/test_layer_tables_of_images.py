@@ -1,13 +1,14 @@
 """Tables of strided stems and of large pools, from a device that says what it is told."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from autosched.cost.model import CostModel
 from autosched.device.interface import ProbeRequest
 from autosched.network.graph import Layer, Network
-from autosched.network.operators import Binary, Conv2d, Input, Output, Pool2d
+from autosched.network.operators import Binary, Constant, Conv2d, Input, Output, Pool2d
 from autosched.probing.candidates import Choice
 from autosched.probing.layer_tables import TableBuilder
 from autosched.probing.probe_book import ProbeBook
@@ -165,3 +166,22 @@ def test_a_pool_that_fits_nowhere_is_tried_in_slices(build: Callable[..., Tabled
     assert best.config.slicing == "dram_width"
     assert best.input_layouts == (ROWS_IN_DRAM,)
     assert best.config.output_page is PageLayout.ROW_MAJOR
+
+
+def test_what_takes_no_input_has_a_table(build: Callable[..., Tabled]) -> None:
+    shape = (1, 64, 16, 16)
+    layers = (
+        *NETWORK.layers[:-1],
+        Layer("shift", Constant(), (), shape),
+        Layer("sum", Binary("add"), ("pool", "shift"), shape),
+        Layer("y", Output(), ("sum",), shape),
+    )
+
+    def answer(request: ProbeRequest) -> Answer:
+        found = fitting(request)
+        if isinstance(request.op, Constant) and isinstance(found, ProbeOutcome):
+            return replace(found, input_layouts=())
+        return found
+
+    tables, _ = build(answer, Network("shifted", layers))
+    assert [choice.input_layouts for choice in tables["shift"]] == [()]
