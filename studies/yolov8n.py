@@ -16,11 +16,11 @@ STRIDES = (8, 16, 32)
 
 
 class DecodedDetector(nn.Module):
-    """The detector, whose boxes are decoded."""
+    """The detector, whose boxes are decoded; ``width`` is the stem's channels."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.detect = Detector(width=16)
+        self.detect = Detector(width)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return each cell's box, (batch, 4, cells), and its scores, (batch, classes, cells).
@@ -55,5 +55,5 @@ def _cells(maps: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
 torch.manual_seed(0)
 
 # Distributions with a peak, whose expectations differ from cell to cell.
-model = init_unit_variance(DecodedDetector(), torch.randn(2, 3, 320, 320), gains={"*.boxes.2": 4})
+model = init_unit_variance(DecodedDetector(16), torch.randn(2, 3, 320, 320), gains={"*.boxes.2": 4})
 input_shape = (1, 3, 640, 640)

@@ -19,6 +19,7 @@ from by_hand.segformer_b0 import SegFormerB0
 from by_hand.unet import UNet
 from by_hand.unet_small import SmallUNet
 from by_hand.vgg_unet import VggUNet
+from by_hand.yolov8s import YOLOv8s
 
 MODELS: dict[str, type[Baseline]] = {
     "resnet50": ResNet50,
@@ -29,6 +30,7 @@ MODELS: dict[str, type[Baseline]] = {
     "mobilenet_v2": MobileNetV2,
     "vgg_unet": VggUNet,
     "segformer_b0": SegFormerB0,
+    "yolov8s": YOLOv8s,
 }
 
 

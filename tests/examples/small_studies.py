@@ -40,6 +40,7 @@ SMALL = {
     "vgg_unet": ((1, 3, 32, 48),),
     "yolo": ((1, 3, 64, 96),),
     "yolov8n": ((1, 3, 64, 96),),
+    "yolov8s": ((1, 3, 64, 96),),
 }
 QUICK = ("mobilenet_v2", "resnet18", "segformer_b0", "super_resolution", "unet", "unet_small")
 CASES = [
