@@ -17,7 +17,7 @@ from by_hand.resnet50 import ResNet50
 from by_hand.resnet50_p150 import LargerResNet50OnP150, ResNet50OnP150
 from by_hand.segformer_b0 import SegFormerB0
 from by_hand.unet import UNet
-from by_hand.unet_small import SmallUNet
+from by_hand.unet_small import FourSmallUNets, SmallUNet
 from by_hand.vgg_unet import VggUNet
 from by_hand.yolov8s import YOLOv8s
 
@@ -27,6 +27,7 @@ MODELS: dict[str, type[Baseline]] = {
     "resnet50_p150_b32": LargerResNet50OnP150,
     "unet": UNet,
     "unet_small": SmallUNet,
+    "unet_small_b4": FourSmallUNets,
     "mobilenet_v2": MobileNetV2,
     "vgg_unet": VggUNet,
     "segformer_b0": SegFormerB0,

@@ -45,13 +45,14 @@ Layouts = Mapping[str, TensorLayout]
 class Baseline:
     """The choices of one hand-tuned model; a model overrides what it chooses.
 
-    ``published_us`` is the least and the most device time of a batch that its authors give for
-    silicon, or None.
+    ``pack_images`` of the batch lie side by side in channels. ``published_us`` is the least and
+    the most device time of a batch that its authors give for silicon, or None.
     """
 
     study: str
     board: str = "n150"
     batch: int = 1
+    pack_images: int = 1
     published_us: tuple[float, float] | None = None
 
     @property
@@ -170,6 +171,7 @@ def hand_tuned(baseline: Baseline, network: Network, device: WorkerDevice) -> Sc
         ttnn_version(),
         baseline.batch,
         find_board(baseline.board).grid,
+        pack_images=baseline.pack_images,
         study=SOURCE,
         published_us=baseline.published_us,
     )
@@ -184,7 +186,9 @@ def make(baseline: Baseline, say: Callable[[str], None] = print) -> Path:
     """
     file = BASELINES.parent / f"{baseline.study}.py"
     loaded = autosched.load_network_file(str(file), baseline.batch)
-    network = autosched.capture(loaded.module, loaded.example_inputs, loaded.name)
+    network = autosched.capture(
+        loaded.module, loaded.example_inputs, loaded.name, pack_images=baseline.pack_images
+    )
     board = find_board(baseline.board)
     cost = CostModel.load(board.arch)
     with WorkerDevice(board) as device:
