@@ -98,16 +98,16 @@ def test_a_hand_tuned_schedule_of_another_network_is_left_out(
     network = Network("tiny", (Layer("x", NetworkInput(), (), (1, 8, 32, 32)),))
     file = hand_tuned_path(str(tmp_path / "net.py"), network, "n150")
     with opened_output(as_json=False) as output:
-        assert hand_tuned(output, str(tmp_path / "net.py"), network, "n150") is None
+        assert hand_tuned(output, str(tmp_path / "net.py"), network, "n150") == (network, None)
         file.parent.mkdir()
         made_for = replace(schedule.provenance, network_signature="0" * 16)
         save_schedule(replace(schedule, provenance=made_for), file)
-        assert hand_tuned(output, str(tmp_path / "net.py"), network, "n150") is None
+        assert hand_tuned(output, str(tmp_path / "net.py"), network, "n150") == (network, None)
         assert "was made for another tiny: left out" in capsys.readouterr().out
         made_for = replace(schedule.provenance, network_signature=network.signature)
         own = replace(schedule, provenance=made_for)
         save_schedule(own, file)
-        assert hand_tuned(output, str(tmp_path / "net.py"), network, "n150") == own
+        assert hand_tuned(output, str(tmp_path / "net.py"), network, "n150") == (network, own)
 
 
 def test_a_network_without_a_schedule_is_left_out_of_many(
@@ -200,7 +200,11 @@ def test_a_hand_tuned_schedule_is_found_and_of_its_network(file: Path) -> None:
     made = schedule.provenance
     study = str(STUDIES / f"{made.network}.py")
     loaded = load_network_file(study, made.batch)
-    network = capture(loaded.module, loaded.example_inputs, loaded.name)
+    plain = capture(loaded.module, loaded.example_inputs, loaded.name)
+    with opened_output(as_json=False) as output:
+        network, found = hand_tuned(output, study, plain, made.board)
+    assert found == schedule
+    assert network.packing.images == made.pack_images
     assert hand_tuned_path(study, network, made.board) == file
     check_provenance(schedule, network.signature, made.board, ttnn_version())
     check_layers(schedule, str(file), network)

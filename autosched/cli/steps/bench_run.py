@@ -263,7 +263,7 @@ def _prepared(
         for batch in request.batches:
             network = captured_network(output, net, batch, allow_host=request.allow_host)
             settings = Settings(hints.absolute_path(net), device.kind, effort=request.effort)
-            by_hand = hand_tuned(output, net, network, device.board.name)
+            network, by_hand = hand_tuned(output, net, network, device.board.name)
             known = [] if by_hand is None else [by_hand]
             bench = Bench(network, device, store, settings, scout, known)
             yield PreparedBench(bench, SearchScreen(output.console), by_hand)

@@ -1,11 +1,12 @@
 """A network file captured, and the device named, as the screen says it."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autosched.cli import exits
 from autosched.device.machine import SIMULATOR, ttnn_version
-from autosched.errors import ScheduleError, StudyError
+from autosched.errors import NetworkFileError, ScheduleError, StudyError
 from autosched.export.loading import is_executed, load_schedule
 from autosched.export.validation import check_layers, check_provenance
 from autosched.network.ends import ORDERS, Ends, with_ends
@@ -257,16 +258,24 @@ def _check_formats(schedule: Schedule, file: str, network: Network, formats: For
             )
 
 
-def hand_tuned(output: Screen, net: str, network: Network, board: str) -> Schedule | None:
-    """Return the hand-tuned schedule that lies beside a network file, if it is of this network."""
+def hand_tuned(
+    output: Screen, net: str, network: Network, board: str
+) -> tuple[Network, Schedule | None]:
+    """Return the hand-tuned schedule beside a network file, and the network packed as it has it.
+
+    None, and the network as it is, if there is no such schedule, or it is of another network.
+    """
     file = hand_tuned_path(net, network, board)
     if not file.exists():
-        return None
+        return network, None
     schedule = read_schedule(output, str(file))
-    if schedule.provenance.network_signature != network.signature:
+    made_for, packed = schedule.provenance, network
+    with suppress(NetworkFileError):
+        packed = packed_network(output, network, made_for.pack_images, check=True)
+    if made_for.network_signature != packed.signature:
         say(output.console, f"{file} was made for another {network.name}: left out", "yellow")
-        return None
-    return schedule
+        return network, None
+    return packed, schedule
 
 
 def hand_tuned_path(net: str, network: Network, board: str) -> Path:
