@@ -29,6 +29,7 @@ def bench(  # noqa: PLR0913 - one parameter per option
         typer.Option(min=1, help="Images per inference; may be given several times."),
     ] = None,
     allow_host: options.AllowHost = False,
+    allow_known_faults: options.AllowKnownFaults = False,
     device: options.DeviceOption = "auto",
     method: Annotated[
         list[str] | None,
@@ -72,7 +73,7 @@ def bench(  # noqa: PLR0913 - one parameter per option
     trials are not. Of a sampler's seeds the median and the range are shown. Optuna's samplers
     know nothing of the problem, take minutes a network, and are compared on demand. A hand-tuned
     schedule is taken from the directory baselines beside the network file, where there is one for
-    the network, board and batch.
+    the network, board and batch; what it does that is known to go wrong turns it down.
     """
     from autosched.cli.steps.bench_run import (
         BenchRequest,
@@ -85,6 +86,7 @@ def bench(  # noqa: PLR0913 - one parameter per option
         boards=tuple(board or ["n150"]),
         batches=tuple(batch or [None]),
         allow_host=allow_host,
+        allow_known_faults=allow_known_faults,
         device=device,
         methods=tuple(method or ()),
         all_samplers=all_samplers,

@@ -185,6 +185,7 @@ def test_optunas_samplers_are_compared_on_demand() -> None:
     assert "--sampler-trials" not in request().command
     command = request(all_samplers=True).command
     assert "--all-samplers --sampler-trials 200 --seeds 5" in command
+    assert "--allow-known-faults" in request(allow_known_faults=True).command
     assert "--method tpe --sampler-trials 200" in request(methods=("tpe",)).command
 
 

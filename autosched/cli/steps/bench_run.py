@@ -71,6 +71,7 @@ class BenchRequest:
     markdown: str | None
     speed: bool
     allow_host: bool = False
+    allow_known_faults: bool = False
     jobs: int | None = None
     all_samplers: bool = False
     sampler_trials: int = SAMPLER_TRIALS
@@ -128,6 +129,8 @@ class BenchRequest:
         ]
         if self.allow_host:
             parts.append("--allow-host")
+        if self.allow_known_faults:
+            parts.append("--allow-known-faults")
         if self.all_samplers:
             parts.append("--all-samplers")
         if self.trials is not None:
@@ -262,7 +265,12 @@ def _prepared(
     for net in request.nets:
         for batch in request.batches:
             network = captured_network(output, net, batch, allow_host=request.allow_host)
-            settings = Settings(hints.absolute_path(net), device.kind, effort=request.effort)
+            settings = Settings(
+                hints.absolute_path(net),
+                device.kind,
+                effort=request.effort,
+                allow_known_faults=request.allow_known_faults,
+            )
             network, by_hand = hand_tuned(output, net, network, device.board.name)
             known = [] if by_hand is None else [by_hand]
             bench = Bench(network, device, store, settings, scout, known)

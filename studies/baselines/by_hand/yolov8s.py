@@ -4,7 +4,8 @@ Source: tt-metal's public YOLOv8s, whose choices are restated here as values. Wh
 
 - The source splits the weights of a CSP block's first convolution, so that its halves are two
   tensors; ours is one, of which the second half is sliced, as interleaved tiles.
-- Convolutions of the source leave rows in a CSP block's halves; ours leave tiles everywhere.
+- Convolutions of the source leave rows in a CSP block's halves; ours leave tiles everywhere, which
+  are joined as such, but where two tensors come to 12 tiles of channels: that is known to go wrong.
 - The source decodes boxes on a transposed list of cells, with one softmax and a convolution over
   the bins; ours is the network's own: four softmaxes along channels. As there, all of it is
   interleaved in L1.
@@ -83,6 +84,8 @@ JOINED = {
     "cat_4": (256, 512),
 }
 """Channels that are put side by side as rows, on all cores."""
+JOINED_AS_ROWS = ("top4.cat", "out4.cat")
+"""Those of CSP blocks that are put side by side as rows, where they lie."""
 _LAST_OF_HEAD = re.compile(r"heads\.\d\.\w+\.2$")
 
 
@@ -128,6 +131,8 @@ class YOLOv8s(Baseline):
             isinstance(layer.op, Binary | Concat) and (decodes or name.startswith(SPREAD_BLOCKS))
         ):
             return (SPREAD,) * len(lies)
+        if name in JOINED_AS_ROWS:
+            return tuple(replace(layout, dtype=B16, page=ROWS) for layout in lies)
         return (lies[1], lies[1]) if isinstance(layer.op, Binary) else lies
 
     def moved(self, layer: Layer, layouts: Layouts) -> dict[str, TensorLayout]:
