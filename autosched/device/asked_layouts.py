@@ -81,7 +81,7 @@ def _asked(config: LayerConfig, layout: TensorLayout) -> Iterator[tuple[str, boo
         memory, sharding = _MATMUL_OUTPUTS[config.output]
         yield _place(memory, sharding), (layout.memory, layout.sharding) == (memory, sharding)
         return
-    if isinstance(config, PoolConfig):
+    if isinstance(config, Conv2dConfig | PoolConfig):
         yield str(config.output_page), layout.page is config.output_page
     yield from _asked_of_window(config, layout)
 

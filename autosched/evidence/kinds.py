@@ -47,6 +47,7 @@ _SAID_APART = (
     "act_block_h_override",
     "weights_dtype",
     "output_dtype",
+    "output_page",
     "output_memory",
     "slicing",
     "num_slices",

@@ -192,6 +192,8 @@ def _conv2d(config: Conv2dConfig, frees: bool) -> NodeText:
         chosen["reshard_if_not_optimal"] = "True"
     if config.core_grid:
         chosen["override_sharding_config"] = "True"
+    if config.output_page is not PageLayout.TILE:
+        chosen["output_layout"] = page_name(config.output_page)
     return CallText(
         "Conv2d",
         keywords=(

@@ -150,6 +150,7 @@ def _conv2d(value: Any, where: str) -> Plain:
     own["core_grid"] = own["core_grid"] or []
     return {
         **own,
+        "output_page": _word(config.output_layout),
         "output_dtype": _word(value.dtype),
         "output_memory": _output_memory(value.memory_config, where),
         **_slicing(value.slice_config, where),
@@ -172,7 +173,7 @@ def _check_derived(config: Any, where: str) -> None:
                 f"{where}: {name} is {getattr(config, name)}; legal is {value}: it is True with "
                 f"{cause} and False without"
             )
-    for name in ("activation", "output_layout", "override_output_sharding_config", "padding_mode"):
+    for name in ("activation", "override_output_sharding_config", "padding_mode"):
         if getattr(config, name) != getattr(fresh, name):
             raise ScheduleError(
                 f"{where}: {name} is not a schedule's to choose; leave it out of conv_config"

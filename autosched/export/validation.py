@@ -235,6 +235,8 @@ def _conv2d_faults(config: Conv2dConfig) -> Iterator[Fault]:
         yield Fault("act_block_w_div", config.act_block_w_div, "1 or more")
     yield from _choice(config, "weights_dtype", FLOAT_TYPES)
     yield from _choice(config, "output_dtype", FLOAT_TYPES)
+    if config.output_page is PageLayout.ROW_MAJOR and config.output_dtype in _BLOCK_FLOATS:
+        yield Fault("output_page", config.output_page, f"tile for {config.output_dtype}")
     yield from _choice(config, "output_memory", CONV_OUTPUTS)
     yield from _slicing_faults(config, CONV_SLICINGS)
     yield from _grid_faults(config.core_grid, "core_grid")

@@ -11,7 +11,15 @@ from typing import Generic, TypeVar
 from autosched.device.interface import ProbeRequest
 from autosched.errors import AutoschedError
 from autosched.network.graph import Layer, Network
-from autosched.network.operators import Concat, Input, Pool2d, Upsample
+from autosched.network.operators import (
+    Concat,
+    Convolution,
+    Input,
+    LayerOp,
+    Pool2d,
+    Upsample,
+    is_pointwise,
+)
 from autosched.probing.probe_book import Ask, ProbeBook, Probed
 from autosched.schedule.configurations import Conv2dConfig, LayerConfig
 from autosched.schedule.outcomes import DeviceOp, Rejection, TimeKind
@@ -171,7 +179,25 @@ class LayerQuestions:
     def may_come_in_rows(self, layer: Layer) -> bool:
         """Return whether a layer's first input may be left in shards of rows as well as tiles."""
         producer = self._network.by_name[layer.inputs[0]]
-        return isinstance(producer.op, Concat | Pool2d | Upsample)
+        return isinstance(producer.op, Concat | Pool2d | Upsample | Convolution)
+
+    def may_come_in_filled_rows(self, layer: Layer) -> bool:
+        """Return whether such rows are filled up to whole tiles of channels."""
+        return isinstance(self._network.by_name[layer.inputs[0]].op, Convolution)
+
+    def may_leave_rows(self, layer: Layer) -> bool:
+        """Return whether a convolution's rows are of use to what reads them.
+
+        What slides a window over an image, enlarges it or puts it beside another gathers rows: of
+        tiles it makes them first.
+        """
+        if not isinstance(layer.op, Convolution) or is_pointwise(layer.op):
+            return False
+        return any(
+            _gathers_rows(self._network.by_name[edge.consumer].op)
+            for edge in self._network.edges
+            if edge.producer == layer.name
+        )
 
     def input_shapes(self, layer: Layer) -> tuple[tuple[int, ...], ...]:
         """Return PyTorch's shapes of what a layer is given; an input is given its own tensor."""
@@ -300,3 +326,9 @@ class _Asker(Generic[Key, Found]):
             self.ended.append((self.key, end.value))
         except AutoschedError as error:
             self.failure = error
+
+
+def _gathers_rows(op: LayerOp) -> bool:
+    if isinstance(op, Convolution):
+        return not is_pointwise(op)
+    return isinstance(op, Concat | Pool2d | Upsample)

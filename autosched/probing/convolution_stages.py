@@ -17,7 +17,7 @@ from autosched.probing.candidates import Asking, Choice, Given, LayerQuestions, 
 from autosched.probing.restrictions import Restriction
 from autosched.schedule.configurations import Conv2dConfig, LayerConfig
 from autosched.schedule.outcomes import Rejection
-from autosched.schedule.tensors import STICK, DataType, PageLayout, ShardLayout, TensorLayout
+from autosched.schedule.tensors import STICK, TILE, DataType, PageLayout, ShardLayout, TensorLayout
 from autosched.space.convolutions import (
     folded_structures,
     in_slices,
@@ -35,8 +35,6 @@ from autosched.space.layers import Option
 # like gain at most the 0.6 that silicon profiles show; in few blocks on Blackhole it was more.
 _REFINE_WITHIN = 1.7
 _REFINE_BLOCKS_WITHIN = 2.5
-# Height shards in which rows are tried in place of tiles.
-_IN_ROWS = 3
 
 
 class ConvolutionStages:
@@ -79,8 +77,14 @@ class ConvolutionStages:
         found += yield from self._questions.accepted(layer, rare, answers)
         is_first_look = self._effort.blocks_per_layout == 1
         if not is_first_look and self._questions.may_come_in_rows(layer):
-            in_rows = taking_rows(op, self._questions.input_shapes(layer)[0], found)
+            shape = self._questions.input_shapes(layer)[0]
+            filled_up = self._questions.may_come_in_filled_rows(layer)
+            in_rows = taking_rows(op, shape, found, self._in_rows, filled_up=filled_up)
             found += yield from self._questions.accepted(layer, in_rows, answers)
+        if not is_first_look and self._questions.may_leave_rows(layer):
+            found += yield from self._questions.accepted(
+                layer, leaving_rows(op, found, self._in_rows), answers
+            )
         # The last resort for an image that is too large for L1.
         sliced = [*last_resorts, *([] if found else slicings(sliced_base, self._effort))]
         in_dram = [Option(config, (source,)) for config in sliced]
@@ -166,6 +170,11 @@ class ConvolutionStages:
         is_block = sharding is ShardLayout.BLOCK and self._board.arch == "blackhole"
         return _REFINE_BLOCKS_WITHIN if is_block else _REFINE_WITHIN
 
+    @property
+    def _in_rows(self) -> int:
+        """How many different layouts of tiles rows are tried in place of."""
+        return self._effort.kept_layouts // 2 + 1
+
     def _rare(self, op: Convolution, found: Sequence[Choice]) -> list[Conv2dConfig]:
         """Return what seldom pays, on the fastest candidate of each sharding."""
         if not self._effort.split_readers:
@@ -184,12 +193,15 @@ def _distinct_programs(choices: Sequence[Choice]) -> list[Choice]:
     return list(reversed(by_program.values()))
 
 
-def taking_rows(op: Convolution, shape: Shape, found: Sequence[Choice]) -> list[Option]:
-    """Return the fastest candidates of different height shards, with rows in place of tiles there.
+def taking_rows(
+    op: Convolution, shape: Shape, found: Sequence[Choice], most: int, *, filled_up: bool = False
+) -> list[Option]:
+    """Return the ``most`` fastest candidates of different height shards, which take rows there.
 
     ``shape`` is the input's. What is padded around an image is gathered in rows: of tiles it takes
     a conversion. Rows may fill the shards of the tiles, as where channels are joined, or lie there
-    as a pool leaves them, each core as many.
+    as a pool leaves them, each core as many. A convolution leaves rows that are ``filled_up`` to
+    whole tiles of channels.
     """
     batch, channels, height, width = shape
     if is_pointwise(op) or channels % STICK:
@@ -200,17 +212,34 @@ def taking_rows(op: Convolution, shape: Shape, found: Sequence[Choice]) -> list[
         if layout.sharding is ShardLayout.HEIGHT and layout.page is PageLayout.TILE:
             tiled.setdefault(layout, choice.config)
     asked = []
-    for layout, config in list(tiled.items())[:_IN_ROWS]:
+    for layout, config in list(tiled.items())[:most]:
         even = -(-batch * height * width // layout.cores)
-        for rows in dict.fromkeys((layout.shard_shape[0] if layout.shard_shape else even, even)):
-            shards = replace(
-                layout,
-                dtype=DataType.BFLOAT16,
-                page=PageLayout.ROW_MAJOR,
-                shard_shape=(rows, channels),
-            )
-            asked.append(Option(config, (shards,)))
+        rows = layout.shard_shape[0] if layout.shard_shape else even
+        shapes = [(rows, -(-channels // TILE) * TILE if filled_up else channels)]
+        if not filled_up and even != rows:
+            shapes.append((even, channels))
+        in_rows = replace(layout, dtype=DataType.BFLOAT16, page=PageLayout.ROW_MAJOR)
+        asked += [Option(config, (replace(in_rows, shard_shape=shape),)) for shape in shapes]
     return asked
+
+
+def leaving_rows(op: Convolution, found: Sequence[Choice], most: int) -> list[Option]:
+    """Return the ``most`` fastest candidates of different height shards, which leave rows there.
+
+    What gathers rows from them has none to make of tiles first.
+    """
+    if op.out_channels % STICK:
+        return []
+    tiled: dict[tuple[TensorLayout, ...], Option] = {}
+    for choice in sorted(found, key=lambda choice: choice.time_us):
+        config, left = choice.config, choice.output_layout
+        assert isinstance(config, Conv2dConfig)  # noqa: S101 - a convolution's
+        if left.sharding is ShardLayout.HEIGHT and left.page is PageLayout.TILE:
+            in_rows = replace(
+                config, output_page=PageLayout.ROW_MAJOR, output_dtype=DataType.BFLOAT16
+            )
+            tiled.setdefault(choice.layouts, Option(in_rows, choice.input_layouts))
+    return list(tiled.values())[:most]
 
 
 def _with_halo_moved(option: Option) -> Option:

@@ -6,6 +6,7 @@ and L1 with the same layouts is dropped. Of the layouts that are left, the best 
 search; the others are kept beside, for the bound.
 """
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 
@@ -39,7 +40,8 @@ from autosched.space.efforts import Effort
 from autosched.space.formats import LayerFormats
 from autosched.space.layers import dealt_products, options, sliced_pools
 
-_KEPT_IN_ROWS = 2
+# Combinations of layouts with rows that are kept beside those of tiles, for each of these.
+_KEPT_IN_ROWS = 0.5
 
 Split = tuple[tuple[Choice, ...], tuple[Choice, ...]]
 """The candidates that are kept, fastest first, and those that are left out."""
@@ -156,6 +158,8 @@ class TableBuilder:
             signature,
             self.questions.source(layer),
             self.questions.may_come_in_rows(layer),
+            self.questions.may_come_in_filled_rows(layer),
+            self.questions.may_leave_rows(layer),
             self.questions.conv2d_base(layer),
             rules,
         )
@@ -271,15 +275,17 @@ def joined(choices: Sequence[Choice], known: Choice) -> tuple[Choice, ...]:
 def _of_the_best_layouts(choices: Sequence[Choice], kept_layouts: int) -> list[Choice]:
     """Return the candidates of the fastest combinations of layouts, and of each sharding's best.
 
-    Convolutions that take rows, and pools that leave them, displace none of tiles, which more
-    layers leave and take.
+    Convolutions that take or leave rows, and pools that leave them, displace none of tiles, which
+    more layers leave and take.
     """
     groups: dict[tuple[TensorLayout, ...], list[Choice]] = {}
     for choice in choices:
         groups.setdefault(choice.layouts, []).append(choice)
     ranked, of_rows = list(groups.values()), []
-    if any(_has_height_shards(group, PageLayout.TILE) for group in ranked):
-        of_rows = [group for group in ranked if _has_height_shards(group, PageLayout.ROW_MAJOR)]
+    if any(_are_height_shards(group, PageLayout.TILE, all) for group in ranked):
+        of_rows = [
+            group for group in ranked if _are_height_shards(group, PageLayout.ROW_MAJOR, any)
+        ]
         ranked = [group for group in ranked if group not in of_rows]
     kept = ranked[:kept_layouts]
     places = {_place(group) for group in kept}
@@ -287,20 +293,26 @@ def _of_the_best_layouts(choices: Sequence[Choice], kept_layouts: int) -> list[C
         if _place(group) not in places:
             places.add(_place(group))
             kept.append(group)
-    return [choice for group in [*kept, *of_rows[:_KEPT_IN_ROWS]] for choice in group]
+    rows = of_rows[: math.ceil(_KEPT_IN_ROWS * kept_layouts)]
+    return [choice for group in [*kept, *rows] for choice in group]
 
 
-def _has_height_shards(group: Sequence[Choice], page: PageLayout) -> bool:
-    """Return whether convolutions take, or pools leave, height shards of tiles, or of rows."""
+def _are_height_shards(
+    group: Sequence[Choice], page: PageLayout, of: Callable[[Iterable[bool]], bool]
+) -> bool:
+    """Return whether convolutions' inputs and outputs, or pools' outputs, are such height shards.
+
+    ``of`` is ``all`` or ``any``.
+    """
     first = group[0]
     match first.config:
         case PoolConfig():
-            layout = first.output_layout
+            lies: tuple[TensorLayout, ...] = (first.output_layout,)
         case Conv2dConfig():
-            layout = first.input_layouts[0]
+            lies = first.layouts
         case _:
             return False
-    return layout.sharding is ShardLayout.HEIGHT and layout.page is page
+    return of(layout.sharding is ShardLayout.HEIGHT and layout.page is page for layout in lies)
 
 
 def _place(group: Sequence[Choice]) -> tuple[ShardLayout, bool]:

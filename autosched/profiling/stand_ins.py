@@ -284,14 +284,14 @@ def _conv2d(given: Mapping[str, Any], source: TensorLayout, left: TensorLayout) 
             **fields,
             reshard_if_not_optimal=fields["shard_layout"] is not None,
             override_sharding_config=fields["core_grid"] is not None,
+            output_layout=config.output_layout,
         ),
         ttnn.WormholeComputeKernelConfig(math_fidelity=ttnn.MathFidelity.LoFi),
         DATA_TYPES[left.dtype],
         slices,
         ttnn.DRAM_MEMORY_CONFIG if in_l1 and left.memory is Memory.DRAM else None,
     )
-    unsaid = ("output_layout",) if left.page is not PageLayout.TILE else ()
-    return _as_said(values), unsaid
+    return _as_said(values), ()
 
 
 def _pool(given: Mapping[str, Any], source: TensorLayout, left: TensorLayout) -> _Found:

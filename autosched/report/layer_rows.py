@@ -238,6 +238,7 @@ def _conv2d(config: Conv2dConfig) -> Iterator[str]:
         "transposed shards": config.transpose_shards,
         "stride folding": config.enable_kernel_stride_folding,
         "halo moved": config.reallocate_halo_output,
+        "rows": config.output_page is PageLayout.ROW_MAJOR,
         "fp32 accumulation": config.compute.fp32_dest_acc_en,
         "output to DRAM": config.output_memory == "dram",
     }

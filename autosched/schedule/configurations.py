@@ -44,6 +44,7 @@ class Conv2dConfig:
     ``shard_layout`` None leaves the choice to ttnn. ``slicing`` is "l1_full" (the whole image in
     L1), "auto" (ttnn slices a DRAM input as it sees fit), or "dram_height" or "dram_width" (one
     after the other, ``num_slices`` parts of its height or width; 0: as few as ttnn finds to fit).
+    ``output_page`` says whether its output is in tiles or in rows, which block floats cannot be.
     ``output_memory`` is "sharded" (as the convolution leaves it) or "dram" (interleaved in DRAM).
     ``fold_input`` first moves each stride's neighbourhood of pixels into the channels, so that the
     convolution runs with stride 1 (:mod:`autosched.network.stem_folding`).
@@ -66,6 +67,7 @@ class Conv2dConfig:
     reallocate_halo_output: bool = False
     weights_dtype: DataType = DataType.BFLOAT8_B
     output_dtype: DataType = DataType.BFLOAT8_B
+    output_page: PageLayout = PageLayout.TILE
     output_memory: str = "sharded"
     slicing: str = "l1_full"
     num_slices: int = 0

@@ -22,7 +22,7 @@ from autosched.schedule.configurations import (
     MatmulConfig,
     PoolConfig,
 )
-from autosched.schedule.tensors import TensorLayout, TextEnum
+from autosched.schedule.tensors import PageLayout, TensorLayout, TextEnum
 
 CONFIG_KINDS: Mapping[str, Any] = {
     "conv2d": Conv2dConfig,
@@ -33,7 +33,7 @@ CONFIG_KINDS: Mapping[str, Any] = {
 }
 # Written only where they say something: a configuration from before they existed keeps its digest.
 _LATER_FIELDS: Mapping[Any, Mapping[str, Any]] = {
-    Conv2dConfig: {"num_slices": 0, "fold_input": False},
+    Conv2dConfig: {"num_slices": 0, "fold_input": False, "output_page": PageLayout.TILE},
     MatmulConfig: {"program": None},
     PoolConfig: {"slicing": "auto", "num_slices": 0},
     FixedConfig: {"compute": None},

@@ -147,10 +147,16 @@ _whole_conv2ds = st.builds(
     **{name: st.booleans() for name in _flags},
     **{name: st.none() | st.booleans() for name in _optional_flags},
 )
+_pages = st.sampled_from(
+    [{}, {"output_page": PageLayout.ROW_MAJOR, "output_dtype": DataType.BFLOAT16}]
+)
 _conv2ds = st.builds(
-    lambda config, slicing: replace(config, slicing=slicing[0], num_slices=slicing[1]),
+    lambda config, slicing, page: replace(
+        config, slicing=slicing[0], num_slices=slicing[1], **page
+    ),
     _whole_conv2ds,
     _slicings,
+    _pages,
 )
 _grids_of_cores = st.tuples(st.integers(1, 13), st.integers(1, 10))
 _programs = st.builds(

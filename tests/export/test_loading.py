@@ -126,8 +126,8 @@ ILLEGAL = [
     ("reshard_if_not_optimal=True", "reshard_if_not_optimal=False", "legal is True"),
     (
         "enable_act_double_buffer=True",
-        "enable_act_double_buffer=True, output_layout=ttnn.ROW_MAJOR_LAYOUT",
-        "layer 'conv1': output_layout is not a schedule's to choose",
+        "enable_act_double_buffer=True, override_output_sharding_config=True",
+        "layer 'conv1': override_output_sharding_config is not a schedule's to choose",
     ),
     ("dtype=ttnn.bfloat16", "dtipe=ttnn.bfloat16", "layer 'conv1': .*'dtipe'"),
     ("cores((0, 0, 7, 7))", "cores((0, 3, 7, 1))", "layer 'layer1.0.add': Invalid core range"),

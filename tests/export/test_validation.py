@@ -73,6 +73,10 @@ def test_a_schedule_made_for_something_else_names_the_way_out(
         (Conv2dConfig(output_memory="l1"), "output_memory is 'l1'; legal is sharded or dram"),
         (Conv2dConfig(core_grid=(CoreRange(3, 0, 1, 0),)), "core_grid is"),
         (Conv2dConfig(output_dtype=DataType.INT32), "output_dtype is 'int32'"),
+        (
+            Conv2dConfig(output_page=PageLayout.ROW_MAJOR),
+            "output_page is 'row_major'; legal is tile for bfloat8_b",
+        ),
         (MatmulConfig(output="sharded"), "output is 'sharded'; legal is dram, l1, width"),
         (
             MatmulConfig(program=replace(PROGRAM, kind="2d")),

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from autosched.network.operators import Conv2d
 from autosched.probing.candidates import Choice
-from autosched.probing.convolution_stages import taking_rows
+from autosched.probing.convolution_stages import leaving_rows, taking_rows
 from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.tensors import (
     CoreRange,
@@ -37,7 +37,7 @@ def test_the_fastest_of_height_shards_is_asked_in_rows_too() -> None:
         choice(TILES, 3.0),
         choice(TILES, 2.0, enable_act_double_buffer=True),
     ]
-    asked = taking_rows(WINDOW, SHAPE, found)
+    asked = taking_rows(WINDOW, SHAPE, found, 3)
     assert {option.config for option in asked} == {found[2].config}
     layouts = [option.input_layouts[0] for option in asked if option.input_layouts]
     # As the tiles are spread, and as a pool leaves 600 pixels on 7 cores.
@@ -49,5 +49,28 @@ def test_the_fastest_of_height_shards_is_asked_in_rows_too() -> None:
 
 def test_products_and_narrow_channels_are_not_asked_in_rows() -> None:
     found = [choice(TILES, 1.0)]
-    assert taking_rows(Conv2d(16, 16, (1, 1)), SHAPE, found) == []
-    assert taking_rows(Conv2d(12, 16, (3, 3)), (1, 12, 20, 30), found) == []
+    assert taking_rows(Conv2d(16, 16, (1, 1)), SHAPE, found, 3) == []
+    assert taking_rows(Conv2d(12, 16, (3, 3)), (1, 12, 20, 30), found, 3) == []
+
+
+def test_rows_of_a_convolution_are_filled_up_to_tiles() -> None:
+    (asked,) = taking_rows(WINDOW, SHAPE, [choice(TILES, 1.0)], 3, filled_up=True)
+    assert asked.input_layouts is not None
+    assert asked.input_layouts[0].shard_shape == (96, 32)
+
+
+def test_the_fastest_of_each_combination_of_layouts_leave_rows() -> None:
+    rows = replace(TILES, page=PageLayout.ROW_MAJOR, dtype=DataType.BFLOAT16)
+    found = [
+        choice(BLOCK, 1.0),
+        choice(TILES, 3.0),
+        choice(TILES, 2.0, enable_act_double_buffer=True),
+        replace(choice(TILES, 4.0), input_layouts=(rows,)),
+        replace(choice(TILES, 5.0), output_layout=replace(TILES, shard_shape=(128, 32))),
+    ]
+    asked = leaving_rows(WINDOW, found, 2)
+    assert [option.input_layouts for option in asked] == [(TILES,), (rows,)]
+    for option, like in zip(asked, (found[2], found[3]), strict=True):
+        in_rows = {"output_page": PageLayout.ROW_MAJOR, "output_dtype": DataType.BFLOAT16}
+        assert option.config == replace(like.config, **in_rows)  # type: ignore[arg-type]
+    assert leaving_rows(replace(WINDOW, out_channels=12), found, 2) == []

@@ -105,6 +105,7 @@ HEIGHT = examples.HEIGHT
         (MatmulConfig(core_grid=(8, 7), output="width"), "grid 8x7, output width"),
         (PoolConfig(ShardLayout.HEIGHT, reallocate_halo_output=True), "height, halo moved"),
         (PoolConfig(output_page=PageLayout.ROW_MAJOR), "as its input, rows"),
+        (Conv2dConfig(ShardLayout.HEIGHT, output_page=PageLayout.ROW_MAJOR), "height, rows"),
         (EltwiseConfig(layout=HEIGHT), "height"),
         (FixedConfig(method="permute"), "permute, DRAM"),
         (FixedConfig(output=TensorLayout(Memory.L1)), "L1 interleaved"),

@@ -156,6 +156,7 @@ def conv2d_config(
         override_sharding_config=bool(config.core_grid),
         shard_layout=None if config.shard_layout is None else MEMORY_LAYOUTS[config.shard_layout],
         core_grid=core_range_set(config.core_grid) if config.core_grid else None,
+        output_layout=PAGE_LAYOUTS[config.output_page],
         transpose_shards=config.transpose_shards,
         enable_act_double_buffer=config.enable_act_double_buffer,
         enable_weights_double_buffer=config.enable_weights_double_buffer,
