@@ -10,9 +10,10 @@ cost model: wormhole_b0-3-11403e
 
 LAYERS has the arguments of each layer's ttnn call in execution order, without those that the
 network decides (shapes, activation); its first and last entries convert from and to PyTorch's
-layout. RESHARDS brings a copy of a tensor to a layout for one consumer (#1: as second input).
-MOVES brings a tensor to the layout in which it waits once that consumer has run; from a layer to
-itself, at once. autosched.load_schedule reads the values of this file back, edits included.
+layout, unless they say "nhwc" or "device". RESHARDS brings a copy of a tensor to a layout for one
+consumer (#1: as second input). MOVES brings a tensor to the layout in which it waits once that
+consumer has run; from a layer to itself, at once. autosched.load_schedule reads the values of this
+file back, edits included.
 """
 
 from typing import NamedTuple
