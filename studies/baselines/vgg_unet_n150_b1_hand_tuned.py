@@ -3,7 +3,7 @@
 network:    vgg_unet, signature 5bc02d6b3e3f5545, batch 1
 board:      n150 of 8x8 cores, ttnn 0.81.1
 opened by:  ttnn.open_device(device_id=0, l1_small_size=32768)
-latency:    3406.2 us (estimated)
+latency:    3649.7 us (estimated)
 verified:   not executed
 found by:   autosched, study hand-tuned, after the public tt-metal model
 cost model: wormhole_b0-3-11403e
@@ -28,7 +28,7 @@ PROVENANCE = {
     "batch": 1,
     "grid": [8, 8],
     "study": "hand-tuned, after the public tt-metal model",
-    "latency_us": 3406.2,
+    "latency_us": 3649.7,
     "latency_kind": "estimated",
     "cost_model": "wormhole_b0-3-11403e",
 }
@@ -114,6 +114,7 @@ LAYERS = {
             enable_weights_double_buffer=True,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
+            output_layout=ttnn.ROW_MAJOR_LAYOUT,
         ),
         compute_config=LOFI_NO_L1_ACC,
         dtype=ttnn.bfloat16,
@@ -125,6 +126,7 @@ LAYERS = {
             enable_weights_double_buffer=True,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
+            output_layout=ttnn.ROW_MAJOR_LAYOUT,
         ),
         compute_config=LOFI_NO_L1_ACC,
         dtype=ttnn.bfloat16,
@@ -136,6 +138,7 @@ LAYERS = {
             enable_weights_double_buffer=True,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
+            output_layout=ttnn.ROW_MAJOR_LAYOUT,
         ),
         compute_config=LOFI_NO_L1_ACC,
         dtype=ttnn.bfloat16,
@@ -146,6 +149,7 @@ LAYERS = {
             enable_weights_double_buffer=True,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
+            output_layout=ttnn.ROW_MAJOR_LAYOUT,
         ),
         compute_config=LOFI_NO_L1_ACC,
         dtype=ttnn.bfloat16,
@@ -157,6 +161,7 @@ LAYERS = {
             enable_weights_double_buffer=True,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
+            output_layout=ttnn.ROW_MAJOR_LAYOUT,
         ),
         compute_config=LOFI_NO_L1_ACC,
         dtype=ttnn.bfloat16,
@@ -177,6 +182,7 @@ LAYERS = {
             enable_weights_double_buffer=True,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
+            output_layout=ttnn.ROW_MAJOR_LAYOUT,
         ),
         compute_config=LOFI_NO_L1_ACC,
         dtype=ttnn.bfloat16,
@@ -208,6 +214,7 @@ LAYERS = {
             enable_weights_double_buffer=True,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
+            output_layout=ttnn.ROW_MAJOR_LAYOUT,
         ),
         compute_config=LOFI_NO_L1_ACC,
         dtype=ttnn.bfloat16,
@@ -239,6 +246,7 @@ LAYERS = {
             enable_weights_double_buffer=True,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
+            output_layout=ttnn.ROW_MAJOR_LAYOUT,
         ),
         compute_config=LOFI_NO_L1_ACC,
         dtype=ttnn.bfloat16,
@@ -249,6 +257,7 @@ LAYERS = {
             enable_weights_double_buffer=True,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
+            output_layout=ttnn.ROW_MAJOR_LAYOUT,
         ),
         compute_config=LOFI_NO_L1_ACC,
         dtype=ttnn.bfloat16,
@@ -291,6 +300,7 @@ LAYERS = {
             enable_weights_double_buffer=True,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
+            output_layout=ttnn.ROW_MAJOR_LAYOUT,
         ),
         compute_config=LOFI_NO_L1_ACC,
         dtype=ttnn.bfloat16,
@@ -336,6 +346,7 @@ LAYERS = {
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
             reshard_if_not_optimal=True,
+            output_layout=ttnn.ROW_MAJOR_LAYOUT,
         ),
         compute_config=LOFI_NO_L1_ACC,
         dtype=ttnn.bfloat16,
@@ -367,6 +378,7 @@ LAYERS = {
             enable_weights_double_buffer=True,
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
+            output_layout=ttnn.ROW_MAJOR_LAYOUT,
         ),
         compute_config=LOFI_NO_L1_ACC,
         dtype=ttnn.bfloat16,
@@ -380,6 +392,7 @@ LAYERS = {
             deallocate_activation=True,
             weights_dtype=ttnn.bfloat8_b,
             reshard_if_not_optimal=True,
+            output_layout=ttnn.ROW_MAJOR_LAYOUT,
         ),
         compute_config=LOFI_NO_L1_ACC,
         dtype=ttnn.bfloat16,
@@ -461,38 +474,6 @@ RESHARDS = {
         ),
         layout=ttnn.ROW_MAJOR_LAYOUT,
     ),
-    "widen.2 -> cat_3": Placement(
-        memory_config=sharded(
-            ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
-            cores((0, 0, 7, 7)),
-            (256, 128),
-        ),
-        layout=ttnn.ROW_MAJOR_LAYOUT,
-    ),
-    "down.1.4 -> cat_3#1": Placement(
-        memory_config=sharded(
-            ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
-            cores((0, 0, 7, 7)),
-            (256, 128),
-        ),
-        layout=ttnn.ROW_MAJOR_LAYOUT,
-    ),
-    "widen.3 -> cat_4": Placement(
-        memory_config=sharded(
-            ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
-            cores((0, 0, 7, 7)),
-            (1024, 64),
-        ),
-        layout=ttnn.ROW_MAJOR_LAYOUT,
-    ),
-    "down.0.3 -> cat_4#1": Placement(
-        memory_config=sharded(
-            ttnn.TensorMemoryLayout.HEIGHT_SHARDED,
-            cores((0, 0, 7, 7)),
-            (1024, 64),
-        ),
-        layout=ttnn.ROW_MAJOR_LAYOUT,
-    ),
 }
 
 MOVES = {
@@ -502,7 +483,11 @@ MOVES = {
             cores((0, 0, 7, 7)),
             (512, 32),
         ),
+        layout=ttnn.ROW_MAJOR_LAYOUT,
     ),
     "up.1.3 -> up.1.3": Placement(memory_config=ttnn.L1_MEMORY_CONFIG),
-    "up.2.3 -> up.2.3": Placement(memory_config=ttnn.L1_MEMORY_CONFIG),
+    "up.2.3 -> up.2.3": Placement(
+        memory_config=ttnn.L1_MEMORY_CONFIG,
+        layout=ttnn.ROW_MAJOR_LAYOUT,
+    ),
 }

@@ -4,8 +4,6 @@ Source: tt-metal's public VGG-UNet, whose choices are restated here as values. W
 
 - The source goes down by VGG19, four convolutions a level from the third on, ours by VGG16, three.
   Its published 290 images/s are therefore of a larger network, and are not shown beside ours.
-- Convolutions of the source leave rows where a pool, a concatenation or a reshard comes next;
-  ours leave tiles, of which rows are made where rows are joined.
 - The source's input lies in L1 and is padded and permuted there; ours comes from DRAM and is
   brought into rows of channels by ``convert_to_hwc``. The source leaves its output in shards;
   ours is handed back in PyTorch's order, by ``convert_to_chw``.
@@ -13,7 +11,7 @@ Source: tt-metal's public VGG-UNet, whose choices are restated here as values. W
 - The source's sigmoid is an op of its own; ours is the network's last convolution's.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autosched.network.graph import Layer
 from autosched.network.operators import Concat, Conv2d, Input, Output, Pool2d, is_pointwise
@@ -25,7 +23,7 @@ from autosched.schedule.configurations import (
     PoolConfig,
 )
 from autosched.schedule.tensors import TILE, Memory, ShardLayout, TensorLayout
-from by_hand.baseline import B16, ROWS, Baseline, Layouts, joined, sharded
+from by_hand.baseline import B16, ROWS, TILES, Baseline, Layouts, joined, sharded
 
 HEIGHT, BLOCK = ShardLayout.HEIGHT, ShardLayout.BLOCK
 SPREAD = TensorLayout(Memory.L1)
@@ -64,10 +62,15 @@ CHOICES = {
     "up.3.3": Choice(16),
 }
 """All others leave everything to ttnn, in the shards that their input has."""
+IN_TILES = (
+    *("down.2.4", "down.3.1", "down.3.4", "down.4.1", "down.4.4"),
+    *("up.0.0", "up.0.3", "up.1.0", "up.1.3", "up.2.0", "up.3.0", "up.3.3"),
+)
+"""Convolutions that leave tiles; the others leave rows."""
 MOVES = {
-    "down.2.1": sharded(BLOCK, 8, 8, (512, 32), B16),
+    "down.2.1": sharded(BLOCK, 8, 8, (512, 32), B16, ROWS),
     "up.1.3": SPREAD,
-    "up.2.3": SPREAD,
+    "up.2.3": replace(SPREAD, page=ROWS),
 }
 """The explicit moves, each as soon as the tensor is there."""
 
@@ -91,7 +94,8 @@ class VggUNet(Baseline):
             case Conv2d() as op if is_pointwise(op):
                 return Conv2dConfig(output_dtype=B16, compute=PLAIN)
             case _:
-                return CHOICES.get(layer.name, Choice()).config
+                config = CHOICES.get(layer.name, Choice()).config
+                return replace(config, output_page=TILES if layer.name in IN_TILES else ROWS)
 
     def taken(self, layer: Layer, layouts: Layouts) -> tuple[TensorLayout, ...]:
         """Rows are joined, on all cores."""
