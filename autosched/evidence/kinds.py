@@ -40,7 +40,7 @@ from autosched.schedule.configurations import (
     MatmulConfig,
     PoolConfig,
 )
-from autosched.schedule.tensors import TILE, TensorLayout
+from autosched.schedule.tensors import TILE, ShardLayout, TensorLayout
 
 _SAID_APART = (
     "shard_layout",
@@ -86,6 +86,7 @@ def kind_of(
             *(f"in {lies(layout)}" for layout in dict.fromkeys(inputs)),
             f"out {lies(output)}",
             *_shape_properties(op, input_shapes, output),
+            *_true({"filled rows": _come_in_filled_rows(input_shapes, inputs)}),
         ]
     )
 
@@ -238,6 +239,16 @@ def _shape_properties(
             "one column": width == 1,
             "ragged width": bool(width % TILE),
         }
+    )
+
+
+def _come_in_filled_rows(
+    input_shapes: tuple[tuple[int, ...], ...], inputs: tuple[TensorLayout, ...]
+) -> bool:
+    """Whether rows of pixels hold more than their channels, as convolutions leave them."""
+    return any(
+        len(shape) == 4 and layout.sharding is ShardLayout.HEIGHT and layout.fills_rows(shape[1])
+        for shape, layout in zip(input_shapes, inputs, strict=False)
     )
 
 

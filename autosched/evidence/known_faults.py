@@ -236,6 +236,16 @@ KNOWN_FAULTS = (
         _BOTH,
     ),
     KnownFault(
+        "moved-filled-rows",
+        "rows of pixels that a convolution filled up with channels, brought into another layout or "
+        "made of one",
+        "wrong numbers that vary; what reads them takes them where they are",
+        _EXECUTED,
+        ("", ""),
+        _BOTH,
+        (WORMHOLE,),
+    ),
+    KnownFault(
         "reshaped-padding-channels",
         "convolution with bfloat8_b output whose input channels are no multiple of 16, from tiles "
         "in DRAM that ttnn reshapes first",

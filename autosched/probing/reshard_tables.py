@@ -13,13 +13,14 @@ from autosched.probing.probe_book import (
     Probed,
     reshard_signature,
 )
-from autosched.schedule.outcomes import INCONCLUSIVE, Rejection, TimeKind
-from autosched.schedule.tensors import Edge, Memory, TensorLayout
+from autosched.schedule.outcomes import INCONCLUSIVE, Rejection, RejectionKind, TimeKind
+from autosched.schedule.tensors import Edge, Memory, ShardLayout, TensorLayout
 
 LayoutChange = tuple[TensorLayout, TensorLayout]
 """From one layout into another."""
 _Place = TypeVar("_Place", str, Edge)
 _Answered = tuple[LayoutChange, Probed | Rejection]
+_FILLED_ROWS = Rejection(RejectionKind.ACCURACY, "rows filled up with channels are moved wrong")
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,13 @@ def _spilling(tables: Tables, name: str) -> list[LayoutChange]:
     return [(layout, in_dram(layout)) for layout in left if layout.memory is Memory.L1]
 
 
+def _moves_right(shape: tuple[int, ...], pair: LayoutChange) -> bool:
+    """Whether neither layout fills rows up with channels, which ttnn then moves wrong."""
+    return len(shape) != 4 or not any(
+        layout.sharding is ShardLayout.HEIGHT and layout.fills_rows(shape[1]) for layout in pair
+    )
+
+
 def _between(tables: Tables, spills: Mapping[str, ReshardTable], edge: Edge) -> list[LayoutChange]:
     left = [choice.output_layout for choice in tables[edge.producer]]
     if edge.producer in spills:
@@ -114,11 +122,16 @@ def probe_pairs(
     book: ProbeBook,
     arrived: Callable[[_Place, int], object] = lambda _place, _done: None,
 ) -> dict[_Place, ReshardTable]:
-    """Probe pairs of layouts of layers' outputs, all together.
+    """Probe pairs of layouts of layers' outputs, all together; those known to go wrong are none.
 
     ``arrived`` is called with the place of each answer, and how far among the places that is.
     """
-    places = [(place, layer, pair) for place, (layer, pairs) in asked.items() for pair in pairs]
+    places = [
+        (place, layer, pair)
+        for place, (layer, pairs) in asked.items()
+        for pair in pairs
+        if _moves_right(layer.shape, pair)
+    ]
     furthest = 0
 
     def count(index: int) -> None:
@@ -130,8 +143,9 @@ def probe_pairs(
         (reshard_signature(layer.shape), ReshardRequest(layer.shape, source, target))
         for _, layer, (source, target) in places
     ]
-    answered: dict[_Place, list[tuple[LayoutChange, Probed | Rejection]]] = {
-        place: [] for place in asked
+    answered: dict[_Place, list[_Answered]] = {
+        place: [(pair, _FILLED_ROWS) for pair in pairs if not _moves_right(layer.shape, pair)]
+        for place, (layer, pairs) in asked.items()
     }
     for (place, _, pair), answer in zip(places, book.ask_all(asks, arrived=count), strict=True):
         answered[place].append((pair, answer))

@@ -106,6 +106,12 @@ class TensorLayout:
         """Number of cores that hold a shard; 0 for interleaved tensors."""
         return sum(part.cores for part in self.grid)
 
+    def fills_rows(self, channels: int) -> bool:
+        """Whether shards hold rows of pixels with more than a tensor's channels, up to a tile."""
+        if self.page is not PageLayout.ROW_MAJOR or self.shard_shape is None:
+            return False
+        return self.shard_shape[1] >= channels + STICK
+
     @property
     def shard_bytes(self) -> int:
         """L1 bytes per core of a sharded L1 tensor; 0 for anything else."""
