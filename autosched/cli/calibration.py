@@ -9,15 +9,19 @@ from autosched.report.output import opened_output
 
 CALIBRATE_EXAMPLES = (
     "autosched calibrate ops_perf_results.csv --save my-card --ttnn-version 0.81.1",
-    "autosched calibrate wormhole_*.csv blackhole_*.csv --anew -o coefficients/ --json",
+    "autosched calibrate --anew -o coefficients/ --json",
 )
 
 
 def calibrate(  # noqa: PLR0913, PLR0917 - one parameter per option
     files: Annotated[
-        list[str],
-        typer.Argument(metavar="FILES...", show_default=False, help="ops_perf_results CSV files."),
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILES...]",
+            show_default=False,
+            help="ops_perf_results CSV files; none for what autosched's own model is made from.",
+        ),
+    ] = None,
     save: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Keep it in the database, where searches find it."),
@@ -48,7 +52,9 @@ def calibrate(  # noqa: PLR0913, PLR0917 - one parameter per option
     from autosched.store.database import open_store
 
     with opened_output(as_json) as output:
-        report = fit_profiles(files, ttnn_version, None if anew else shipped_coefficients(), arch)
+        report = fit_profiles(
+            files or (), ttnn_version, None if anew else shipped_coefficients(), arch
+        )
         print_calibration(output.console, report)
         written = () if output_place is None else write_coefficients(report, output_place)
         for path in written:

@@ -18,6 +18,7 @@ from autosched.store.trials import TrialRecord
 if TYPE_CHECKING:
     from autosched.cost.calibration.calibration import CalibrationReport
     from autosched.cost.calibration.prediction import PredictReport
+    from autosched.cost.calibration.scores import BundleScore, PointScore
     from autosched.cost.profiles.profile import UnknownOp
 
 
@@ -161,6 +162,8 @@ def print_calibration(console: Console, report: "CalibrationReport") -> None:
         rows = ", ".join(f"{row.label} {row.error:+.0%}" for row in item.worst[:_WORST_SHOWN])
         say(console, f"{item.arch} {item.family}: {rows or '-'}")
     say(console)
+    _print_bundles(console, report.bundles)
+    _print_points(console, report.points)
     for transfer in report.transfers:
         say(
             console,
@@ -176,8 +179,58 @@ def print_calibration(console: Console, report: "CalibrationReport") -> None:
         )
     for path, unknown in report.unknown.items():
         _print_unknown(console, path, unknown)
+    _print_provenance(console, report)
     for coefficients in report.coefficients.values():
         say(console, f"Coefficients: {coefficients.version}")
+
+
+def _print_bundles(console: Console, bundles: "Sequence[BundleScore]") -> None:
+    """Print how the members of simulated sweeps and of known ratios rank."""
+    if not bundles:
+        return
+    say(console, "Rankings, each predicted without its layer", "bold")
+    numbers = ("members", "Spearman", "regret", "worst ratio")
+    table = simple_table("", ("arch", "of what", "from", *numbers), right=numbers)
+    for item in bundles:
+        table.add_row(
+            item.arch,
+            item.bundle,
+            str(item.source),
+            str(item.members),
+            _correlation(item.spearman),
+            words.share(item.regret),
+            words.share(item.worst_ratio),
+        )
+    console.print(table)
+    say(console)
+
+
+def _print_points(console: Console, points: "Sequence[PointScore]") -> None:
+    """Print single figures against their predictions."""
+    if not points:
+        return
+    say(console, "Single figures, each predicted without its layer", "bold")
+    numbers = (f"measured {words.MICRO}", "error")
+    table = simple_table("", ("arch", "ops", "figure", *numbers), right=numbers)
+    for item in points:
+        time = words.microseconds(item.measured_us)
+        table.add_row(item.arch, item.family, item.label, time, f"{item.error:+.0%}")
+    console.print(table)
+    say(console)
+
+
+def _print_provenance(console: Console, report: "CalibrationReport") -> None:
+    """Print from where the most is known of each coefficient."""
+    say(console, "Where the most is known of each coefficient from", "bold")
+    for arch, families in report.provenance.items():
+        for family, coefficients in families.items():
+            by_source: dict[str, list[str]] = {}
+            for name, shares in coefficients.items():
+                source = max(shares, key=lambda key: shares[key])
+                by_source.setdefault(source, []).append(f"{name} {shares[source]:.0%}")
+            parts = (f"{source}: {', '.join(names)}" for source, names in by_source.items())
+            say(console, f"{arch} {family}: {'; '.join(parts)}")
+    say(console)
 
 
 def print_prediction(console: Console, report: "PredictReport") -> None:

@@ -1,9 +1,9 @@
 """Calibrates the device model on profiles of real cards.
 
-Each family of formulas is fitted per architecture (see :mod:`autosched.cost.calibration.fitting`)
-and judged by cross-validation that holds out whole layers. Coefficients that an architecture's rows
-do not exercise, and families of which it has almost no rows, take the other architecture's fit as
-their prior: cycle counts of the same kernels are alike.
+Each family of formulas is fitted for all architectures together (see
+:mod:`autosched.cost.calibration.fitting`) and judged by cross-validation that holds out whole
+layers. Beside profiles it learns from points and simulated sweeps
+(:mod:`autosched.cost.calibration.observations`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,30 +11,49 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from autosched.boards import CLOCK_GHZ
-from autosched.cost.calibration.fitting import Families, Sample, fit, samples_of
+from autosched.cost.calibration.fitting import (
+    Families,
+    Priors,
+    Sample,
+    Samples,
+    Shares,
+    Values,
+    fit,
+    fit_together,
+    provenance,
+    samples_of,
+)
+from autosched.cost.calibration.observations import (
+    SUFFIX,
+    Observation,
+    Source,
+    observations_of,
+    read_observations,
+    shipped_paths,
+)
 from autosched.cost.calibration.scores import (
+    BundleScore,
     ClassScore,
     HeldOutScore,
+    PointScore,
+    bundle_scores,
     cross_validate,
     held_out_scores,
+    point_scores,
     score,
     transfer_errors,
 )
 from autosched.cost.coefficients import Coefficients, FamilyFit, load, save, shipped_path
 from autosched.cost.ops.families import PRIORS
-from autosched.cost.ops.work import ORDINARY_ERROR, Prior, all_quantities
-from autosched.cost.profiles.profile import Profile, UnknownOp, read_profile
+from autosched.cost.ops.work import ORDINARY_ERROR, all_quantities
+from autosched.cost.profiles.profile import UnknownOp, read_profile
 from autosched.errors import ProfileError
 
-FEW_SAMPLES = 5
-"""Below this many distinct rows a family borrows all of the other architecture's fit."""
-
-POOLED = frozenset({"conv2d", "halo"})
-"""Families whose kernels cost alike on all architectures, so that each starts from the other."""
-
-LEANS: Mapping[str, float] = {"conv2d": 0.2, "halo": 0.2, "matmul": 0.5}
-"""How much closer an architecture with fewer profiled layers is held to the other's fit."""
+FEW_CHANNELS = "conv2d, few channels"
+"""Convolutions whose sticks hold at most 16 channels, judged on their own as well."""
 
 TRANSFER_COEFFICIENTS = ("read_kib", "weight_kib")
 """What differs most between architectures: bytes a cycle over the network and from DRAM."""
@@ -51,12 +70,19 @@ class TransferScore:
 
 @dataclass(frozen=True)
 class CalibrationReport:
-    """Fitted coefficients by architecture, and how good they are on held-out layers."""
+    """Fitted coefficients by architecture, and how good they are on held-out layers.
+
+    ``provenance`` says by architecture, family and coefficient which share of what is known of it
+    is from silicon, points, simulations, and the prior.
+    """
 
     coefficients: Mapping[str, Coefficients]
     scores: tuple[ClassScore, ...]
+    points: tuple[PointScore, ...]
+    bundles: tuple[BundleScore, ...]
     transfers: tuple[TransferScore, ...]
     held_out: tuple[HeldOutScore, ...]
+    provenance: Mapping[str, Mapping[str, Mapping[str, Shares]]]
     unknown: Mapping[str, tuple[UnknownOp, ...]]
 
     def to_plain(self) -> dict[str, Any]:
@@ -64,24 +90,37 @@ class CalibrationReport:
         return {
             "versions": {arch: item.version for arch, item in self.coefficients.items()},
             "scores": [asdict(item) for item in self.scores],
+            "points": [asdict(item) for item in self.points],
+            "bundles": [asdict(item) for item in self.bundles],
             "transfers": [asdict(item) for item in self.transfers],
             "held_out": [asdict(item) for item in self.held_out],
+            "provenance": self.provenance,
             "unknown": {
                 path: [asdict(op) for op in ops] for path, ops in self.unknown.items() if ops
             },
         }
 
 
+@dataclass(frozen=True)
+class _Fitted:
+    """One family on all architectures: what was fitted, to what, and from which priors."""
+
+    samples: Samples
+    priors: Priors
+    values: Values
+
+
 def fit_coefficients(
-    paths: Sequence[Path | str],
+    paths: Sequence[Path | str] = (),
     ttnn_version: str = "",
     start: Mapping[str, Coefficients] | None = None,
     arch: str | None = None,
 ) -> CalibrationReport:
-    """Fit and judge coefficients on profiles, one set per architecture found.
+    """Fit and judge coefficients, one set per architecture found.
 
     Args:
-        paths: profiler reports or the flat sweeps.
+        paths: profiler reports, flat sweeps, or observations derived of such; none for those that
+            the shipped coefficients are made from.
         ttnn_version: release of ttnn the profiles were made with; by default the reports'
             generations stand for it.
         start: coefficients by architecture to start from, for a profile of one's own card: they
@@ -90,29 +129,110 @@ def fit_coefficients(
         arch: architecture of reports that do not show their own.
 
     Raises:
-        ProfileError: if there is no path, or one is no usable profile.
+        ProfileError: if one is no usable profile.
     """
-    if not paths:
-        raise ProfileError("no profile to calibrate on; name at least one ops_perf_results CSV")
-    profiles = [read_profile(path, arch) for path in paths]
-    samples = {arch: samples_of(profiles, arch) for arch in _archs(profiles)}
-    start = start or {}
-    fitted = {arch: _fit_all(samples, arch, start.get(arch)) for arch in samples}
-    scores = tuple(item for arch in samples for item in _scores(arch, samples[arch], fitted[arch]))
+    observations, unknown = _observe(paths or shipped_paths(), arch)
+    archs = sorted({item.arch for item in observations}, reverse=True)
+    families = {name: samples_of(observations, name) for name in archs}
+    fitted = {name: _fit(name, families, start or {}) for name in PRIORS}
+    scores, points, bundles = _judge(fitted)
     coefficients = {
-        arch: _keep_unseen(
-            _coefficients(arch, fitted[arch], samples[arch], scores, profiles, ttnn_version),
-            start.get(arch),
+        name: _keep_unseen(
+            _coefficients(name, fitted, scores, observations, ttnn_version),
+            (start or {}).get(name),
         )
-        for arch in samples
+        for name in archs
     }
     return CalibrationReport(
         coefficients=coefficients,
         scores=scores,
-        transfers=_transfers(samples),
-        held_out=tuple(held_out_scores(profiles, _fit_values)),
-        unknown={str(profile.path): profile.unknown for profile in profiles},
+        points=points,
+        bundles=bundles,
+        transfers=_transfers(families),
+        held_out=tuple(held_out_scores(families, lambda name: _priors(name, archs, {}))),
+        provenance=_provenance(fitted, archs),
+        unknown=unknown,
     )
+
+
+def _observe(
+    paths: Iterable[Path | str], arch: str | None
+) -> tuple[list[Observation], dict[str, tuple[UnknownOp, ...]]]:
+    observations: list[Observation] = []
+    unknown = {}
+    for path in map(Path, paths):
+        if path.suffix == SUFFIX:
+            observations += read_observations(path)
+        else:
+            profile = read_profile(path, arch)
+            observations += observations_of(profile)
+            unknown[str(path)] = profile.unknown
+    if not observations:
+        raise ProfileError("no op to calibrate on; name at least one ops_perf_results CSV")
+    return observations, unknown
+
+
+def _fit(
+    family: str, families: Mapping[str, Families], start: Mapping[str, Coefficients]
+) -> _Fitted:
+    samples = {arch: own.get(family, ()) for arch, own in families.items()}
+    priors = _priors(family, list(families), start)
+    return _Fitted(samples, priors, fit_together(samples, priors))
+
+
+def _priors(family: str, archs: Sequence[str], start: Mapping[str, Coefficients]) -> Priors:
+    """Return what is known before, by architecture; values of ``start`` go before the priors'."""
+    found = {
+        arch: {name: prior.on(arch) for name, prior in PRIORS[family].items()} for arch in archs
+    }
+    for arch in archs:
+        if arch in start and family in start[arch].families:
+            values = start[arch].families[family].values
+            found[arch] = {
+                name: replace(prior, value=values[name]) for name, prior in found[arch].items()
+            }
+    return found
+
+
+def _judge(
+    fitted: Mapping[str, _Fitted],
+) -> tuple[tuple[ClassScore, ...], tuple[PointScore, ...], tuple[BundleScore, ...]]:
+    """Cross-validate every family that there are samples of."""
+    scores: list[ClassScore] = []
+    points: list[PointScore] = []
+    bundles: list[BundleScore] = []
+    for family, item in fitted.items():
+        errors = cross_validate(item.samples, item.priors)
+        for arch, samples in item.samples.items():
+            own = None if errors is None else errors[arch]
+            scores += _class_scores(arch, family, samples, own)
+            if own is not None:
+                points += point_scores(arch, family, samples, own)
+                bundles += bundle_scores(arch, samples, own)
+    return tuple(sorted(scores, key=lambda item: item.arch)), tuple(points), tuple(bundles)
+
+
+def _class_scores(
+    arch: str, family: str, samples: Sequence[Sample], errors: Any
+) -> Iterator[ClassScore]:
+    """Judge the rows of profiles, and those of convolutions of few channels once more."""
+    rows = [i for i, sample in enumerate(samples) if sample.source is Source.SILICON]
+    if rows:
+        part = [samples[i] for i in rows]
+        yield score(arch, family, part, None if errors is None else errors[rows])
+    few = [i for i, sample in enumerate(samples) if sample.few_channels and not sample.bundle]
+    if few and errors is not None:
+        yield score(arch, FEW_CHANNELS, [samples[i] for i in few], errors[few])
+
+
+def _provenance(
+    fitted: Mapping[str, _Fitted], archs: Iterable[str]
+) -> dict[str, dict[str, Mapping[str, Shares]]]:
+    found: dict[str, dict[str, Mapping[str, Shares]]] = {arch: {} for arch in archs}
+    for family, item in fitted.items():
+        for arch, shares in provenance(item.samples, item.priors, item.values).items():
+            found[arch][family] = shares
+    return found
 
 
 def shipped_coefficients() -> Mapping[str, Coefficients]:
@@ -145,10 +265,6 @@ def write_coefficients(report: CalibrationReport, path: Path | str) -> tuple[Pat
     return tuple(written)
 
 
-def _archs(profiles: Sequence[Profile]) -> tuple[str, ...]:
-    return tuple(sorted({profile.arch for profile in profiles}))
-
-
 def _keep_unseen(fitted: Coefficients, start: Coefficients | None) -> Coefficients:
     """Take over the families without rows from the coefficients started from.
 
@@ -173,125 +289,34 @@ def _widened(fitted: FamilyFit, start: FamilyFit) -> FamilyFit:
     return replace(fitted, low=low, high=high)
 
 
-def _started(
-    family: str, priors: Mapping[str, Prior], start: Coefficients | None
-) -> Mapping[str, Prior]:
-    if start is None or family not in start.families:
-        return priors
-    values = start.families[family].values
-    return {name: replace(prior, value=values[name]) for name, prior in priors.items()}
-
-
-def _fit_values(samples: Mapping[str, Families], arch: str) -> Mapping[str, Mapping[str, float]]:
-    """Return the coefficients of all families that there are samples of, from the plain priors."""
-    present = sorted({family for families in samples.values() for family in families})
-    fitted = _fit_all(samples, arch, None, present)
-    return {family: values for family, (values, _) in fitted.items()}
-
-
-def _fit_all(
-    samples: Mapping[str, Families],
-    arch: str,
-    start: Coefficients | None,
-    families: Iterable[str] = PRIORS,
-) -> dict[str, tuple[dict[str, float], Mapping[str, Prior]]]:
-    """Return (values, priors used) of every family for one architecture."""
-    fitted = {}
-    other = next((name for name in samples if name != arch), arch)
-    for family in families:
-        plain = PRIORS[family]
-        own = samples[arch].get(family, ())
-        others = samples[other].get(family, ()) if other != arch else ()
-        leaning = family in LEANS and _layers(others) > _layers(own)
-        learned = len(own) >= FEW_SAMPLES and not leaning and family not in POOLED
-        priors = _borrowed(
-            _exercised(own) if learned else set(),
-            others,
-            _started(family, {n: p.on(arch) for n, p in plain.items()}, start),
-            arch,
-            other,
-        )
-        if leaning:
-            priors = _lean(priors, LEANS[family])
-        fitted[family] = (fit(own, priors), priors)
-    return fitted
-
-
-def _borrowed(
-    exercised: set[str],
-    others: Sequence[Sample],
-    priors: Mapping[str, Prior],
-    arch: str,
-    other: str,
-) -> Mapping[str, Prior]:
-    """Take what the own rows do not exercise from the other architecture's fit."""
-    if not others:
-        return priors
-    theirs = {name: prior.on(other, arch) for name, prior in priors.items()}
-    values = fit(others, theirs)
-    return {
-        name: prior
-        if name in exercised
-        else replace(theirs[name], value=values[name]).on(arch, other)
-        for name, prior in priors.items()
-    }
-
-
-def _layers(samples: Sequence[Sample]) -> int:
-    return len({sample.group for sample in samples})
-
-
-def _lean(priors: Mapping[str, Prior], leaning: float) -> Mapping[str, Prior]:
-    """Hold all but the coefficients that tell architectures apart close to the other's fit."""
-    return {
-        name: prior
-        if name in TRANSFER_COEFFICIENTS
-        else replace(prior, spread=leaning * prior.spread)
-        for name, prior in priors.items()
-    }
-
-
-def _exercised(samples: Sequence[Sample]) -> set[str]:
-    """Return the coefficients that matter for any of the samples."""
-    costs = {name for item in samples for name, n in all_quantities(item.work).items() if n > 0}
-    shares = {name for item in samples for stage in item.work.stages for name in stage.overlaps}
-    return costs | shares
-
-
-def _scores(
-    arch: str,
-    samples: Families,
-    fitted: Mapping[str, tuple[dict[str, float], Mapping[str, Prior]]],
-) -> Iterator[ClassScore]:
-    """Cross-validate every family that the architecture has rows of."""
-    for family, (_, priors) in fitted.items():
-        rows = samples.get(family, ())
-        if rows:
-            yield score(arch, family, rows, cross_validate(rows, priors), CLOCK_GHZ[arch])
-
-
 def _coefficients(
     arch: str,
-    fitted: Mapping[str, tuple[dict[str, float], Mapping[str, Prior]]],
-    samples: Families,
+    fitted: Mapping[str, _Fitted],
     scores: Sequence[ClassScore],
-    profiles: Sequence[Profile],
+    observations: Sequence[Observation],
     ttnn_version: str,
 ) -> Coefficients:
     errors = {item.family: item.error_log for item in scores if item.arch == arch}
-    own = [profile for profile in profiles if profile.arch == arch]
-    releases = sorted({profile.release for profile in own} - {"sweep"}) or ["sweep"]
+    own = [item for item in observations if item.arch == arch]
     families = {
-        family: _family_fit(values, samples.get(family, ()), errors.get(family, ORDINARY_ERROR))
-        for family, (values, _) in fitted.items()
+        family: _family_fit(
+            item.values[arch], item.samples[arch], errors.get(family, ORDINARY_ERROR)
+        )
+        for family, item in fitted.items()
     }
     return Coefficients(
         arch=arch,
         clock_ghz=CLOCK_GHZ[arch],
-        ttnn_version=ttnn_version or " to ".join(dict.fromkeys((releases[0], releases[-1]))),
+        ttnn_version=ttnn_version or _releases(item.release for item in own),
         families=families,
-        sources=tuple(profile.path.name for profile in own),
+        sources=tuple(sorted({item.origin for item in own})),
     )
+
+
+def _releases(found: Iterable[str]) -> str:
+    """Return the range of releases; a sweep's own is not known."""
+    releases = sorted({*found} - {"sweep"}) or ["sweep"]
+    return " to ".join(dict.fromkeys((releases[0], releases[-1])))
 
 
 def _family_fit(values: dict[str, float], samples: Sequence[Sample], error: float) -> FamilyFit:
@@ -307,19 +332,23 @@ def _family_fit(values: dict[str, float], samples: Sequence[Sample], error: floa
     return FamilyFit(rounded, float(f"{error:.4g}"), len(samples), groups, low, high)
 
 
-def _transfers(samples: Mapping[str, Families]) -> tuple[TransferScore, ...]:
+def _transfers(families: Mapping[str, Families]) -> tuple[TransferScore, ...]:
     found = []
-    for source in samples:
-        for target in samples:
-            pair = samples[source].get("conv2d", ()), samples[target].get("conv2d", ())
-            if source != target and all(pair):
+    convolutions = {
+        arch: [one for one in own.get("conv2d", ()) if one.source is Source.SILICON]
+        for arch, own in families.items()
+    }
+    for source, own in convolutions.items():
+        for target, others in convolutions.items():
+            if source != target and own and others:
                 theirs = {name: prior.on(source) for name, prior in PRIORS["conv2d"].items()}
-                values = fit(pair[0], theirs)
+                values = fit(own, theirs)
                 moved = {
                     name: replace(prior, value=values[name]).on(target, source)
                     for name, prior in theirs.items()
                 }
-                errors = transfer_errors(pair[1], moved, TRANSFER_COEFFICIENTS)
-                relative = sorted(abs(error) for error in errors)
-                found.append(TransferScore(source, target, float(relative[len(relative) // 2])))
+                errors = transfer_errors(others, moved, TRANSFER_COEFFICIENTS)
+                found.append(
+                    TransferScore(source, target, float(np.median(np.abs(np.expm1(errors)))))
+                )
     return tuple(found)

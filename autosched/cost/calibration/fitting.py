@@ -1,34 +1,29 @@
-"""Fits the coefficients of one family of formulas to timed ops.
+"""Fits the coefficients of one family of formulas to timed ops, of all architectures together.
 
 The unknowns are logarithms of costs and logits of shares, so every cost stays above zero and every
 share between zero and one. The loss is robust (soft L1) on the error of log time; each coefficient
-is held at its prior by the prior's spread.
+is held at its prior by the prior's spread, and the next architecture's at the first one's by the
+prior's ``tie``: cycle counts of the same kernels are alike, so what one architecture's ops do not
+show, the other's do.
 
-The timed ops are distinct samples out of profiles. A network repeats its layers, slices them, and
-is profiled again with the next release; such rows say the same. Equal features within a profile
-become one sample (their median time), and samples of one layer share a group over all profiles,
-which cross-validation holds out as a whole.
+Ops of one bundle are compared with each other alone: their mean error is taken off, so that a
+ratio, a ranking, or the sweep of one layer on a simulator moves only what tells its members apart.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from autosched.boards import CLOCK_GHZ
+from autosched.cost.calibration.observations import Observation, Source
 from autosched.cost.coefficients import from_free, to_free
 from autosched.cost.ops.convolutions import Conv2dOp
 from autosched.cost.ops.families import work_of
-from autosched.cost.ops.matmul import MatmulOp
-from autosched.cost.ops.pooling import PoolOp
-from autosched.cost.ops.traffic import padded_2d
 from autosched.cost.ops.work import SHARE, Prior, Record, Work
-from autosched.cost.profiles.profile import Profile, ProfileRow
-from autosched.schedule.tensors import ShardLayout
 
 Array = NDArray[np.float64]
 
@@ -36,6 +31,7 @@ NOISE = 0.08
 """Errors of log time below this are as good as exact: releases drift by as much."""
 
 _MAX_EVALUATIONS = 200
+_ROBUST = 1.5
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,7 @@ class Sample:
     """One distinct op: its work, its measured cycles, and the layer it belongs to.
 
     ``weight`` counts how much the sample matters; ``group`` is what cross-validation holds out
-    together.
+    together, ``bundle`` what it is compared within (:mod:`..observations`).
     """
 
     work: Work
@@ -51,6 +47,50 @@ class Sample:
     group: str
     label: str = ""
     weight: float = 1.0
+    bundle: str = ""
+    source: Source = Source.SILICON
+    origin: str = ""
+    few_channels: bool = False
+
+
+Families = Mapping[str, tuple[Sample, ...]]
+Samples = Mapping[str, Sequence[Sample]]
+"""Samples of one family by architecture."""
+
+Priors = Mapping[str, Mapping[str, Prior]]
+"""Priors of one family's coefficients by architecture."""
+
+Values = dict[str, dict[str, float]]
+"""Coefficients of one family by architecture."""
+
+
+def samples_of(observations: Iterable[Observation], arch: str) -> Families:
+    """Return the samples of one architecture by family of formulas."""
+    found: dict[str, list[Sample]] = defaultdict(list)
+    for item in observations:
+        if item.arch == arch:
+            work = work_of(item.record)
+            found[work.family].append(
+                Sample(
+                    work=work,
+                    cycles=item.time_ns * CLOCK_GHZ[arch],
+                    group=item.group,
+                    label=item.label,
+                    weight=item.weight,
+                    bundle=item.bundle,
+                    source=item.source,
+                    origin=item.origin,
+                    few_channels=_has_few_channels(item.record),
+                )
+            )
+    return {family: tuple(samples) for family, samples in found.items()}
+
+
+_FEW_CHANNELS = 16
+
+
+def _has_few_channels(record: Record) -> bool:
+    return isinstance(record, Conv2dOp) and record.in_channels <= _FEW_CHANNELS
 
 
 class Design:
@@ -77,16 +117,112 @@ class Design:
 
     def cycles(self, values: Array) -> Array:
         """Return the predicted cycles of all samples (see :mod:`autosched.cost.ops.work`)."""
+        return self.cycles_and_slopes(values)[0]
+
+    def cycles_and_slopes(self, values: Array) -> tuple[Array, Array]:
+        """Return the predicted cycles, and how they change with each coefficient."""
         total: Array = self.serial @ values
+        slopes: Array = self.serial.copy()
         hidden: Array = np.zeros(len(total))
-        logs = np.log1p(-np.minimum(values, 1 - 1e-9))
+        hidden_slopes: Array = np.zeros_like(slopes)
+        exposures = 1.0 - np.minimum(values, 1 - 1e-9)
         for stage, quantities in self.stages.items():
             length = quantities @ values
             named = self.overlaps[stage]
-            share = np.where(named.any(axis=1), 1.0 - np.exp(named @ logs), 1.0)
-            total = total + (1.0 - share) * length
-            hidden = np.maximum(hidden, share * length)
-        return total + hidden
+            some = named.any(axis=1)
+            exposed = np.where(some, np.exp(named @ np.log(np.maximum(exposures, 1e-12))), 0.0)
+            share_slopes = named * (exposed[:, None] / np.maximum(exposures, 1e-12))
+            own = (1.0 - exposed)[:, None] * quantities + length[:, None] * share_slopes
+            total = total + exposed * length
+            slopes = slopes + quantities - own
+            longer = (1.0 - exposed) * length > hidden
+            hidden = np.where(longer, (1.0 - exposed) * length, hidden)
+            hidden_slopes = np.where(longer[:, None], own, hidden_slopes)
+        return total + hidden, slopes + hidden_slopes
+
+
+class _Side:
+    """One architecture's part of a fit: its samples, its priors, its unknowns."""
+
+    def __init__(self, samples: Sequence[Sample], priors: Mapping[str, Prior]) -> None:
+        self.names = list(priors)
+        self.design = Design(samples, self.names)
+        self.target = np.log([sample.cycles for sample in samples]) if samples else np.zeros(0)
+        self.weights = np.sqrt([sample.weight for sample in samples]) / NOISE
+        self.start = np.array([to_free(prior.value, prior) for prior in priors.values()])
+        self.is_share = np.array([prior.unit == SHARE for prior in priors.values()])
+        self.least = np.array([prior.least for prior in priors.values()])
+        self.spreads = np.array([prior.spread for prior in priors.values()])
+        self.ties = np.array([prior.tie for prior in priors.values()])
+        bundles: dict[str, list[int]] = defaultdict(list)
+        for row, sample in enumerate(samples):
+            if sample.bundle:
+                bundles[sample.bundle].append(row)
+        self.bundles = [np.array(rows) for rows in bundles.values()]
+
+    def errors(self, unknowns: Array) -> tuple[Array, Array]:
+        """Return weighted errors of log time and their slopes; of bundles, off their mean."""
+        costs = np.exp(np.minimum(unknowns, 50))
+        shares = 1.0 / (1.0 + np.exp(-np.clip(unknowns, -50, 50)))
+        values = np.where(self.is_share, shares, self.least + costs)
+        moved = np.where(self.is_share, shares * (1.0 - shares), costs)
+        cycles, slopes = self.design.cycles_and_slopes(values)
+        error = np.log(cycles) - self.target
+        change = slopes * moved / cycles[:, None]
+        for rows in self.bundles:
+            error[rows] -= error[rows].mean()
+            change[rows] -= change[rows].mean(axis=0)
+        return error * self.weights, change * self.weights[:, None]
+
+
+def fit_together(samples: Samples, priors: Priors) -> Values:
+    """Return the coefficients of all architectures that explain their samples best.
+
+    Args:
+        samples: timed ops of one family.
+        priors: prior of each coefficient by architecture; those of the first architecture are
+            held by their spreads, those of the others by their ties to the first one's.
+    """
+    sides = [_Side(samples.get(arch, ()), own) for arch, own in priors.items()]
+    found = _solve(sides, np.concatenate([side.start for side in sides]))
+    return {
+        arch: {
+            name: from_free(float(free), own[name]) for name, free in zip(own, part, strict=True)
+        }
+        for (arch, own), part in zip(priors.items(), np.split(found, len(sides)), strict=True)
+    }
+
+
+def _solve(sides: Sequence[_Side], start: Array) -> Array:
+    count = len(sides[0].start)
+    if not any(len(side.target) for side in sides) or not count:
+        return start
+    tied = np.eye(len(start))
+    scales = np.concatenate([sides[0].spreads, *(side.ties for side in sides[1:])])
+    for number in range(1, len(sides)):
+        rows = slice(number * count, (number + 1) * count)
+        tied[rows, :count] -= np.eye(count)
+    tied /= scales[:, None]
+
+    def residuals(unknowns: Array) -> Array:
+        parts = np.split(unknowns, len(sides))
+        data = [side.errors(part)[0] for side, part in zip(sides, parts, strict=True)]
+        return np.concatenate([*data, tied @ (unknowns - start)])
+
+    def slopes(unknowns: Array) -> Array:
+        parts = np.split(unknowns, len(sides))
+        blocks = []
+        for number, (side, part) in enumerate(zip(sides, parts, strict=True)):
+            block = np.zeros((len(side.target), len(start)))
+            block[:, number * count : (number + 1) * count] = side.errors(part)[1]
+            blocks.append(block)
+        return np.concatenate([*blocks, tied])
+
+    found = least_squares(
+        residuals, start, slopes, loss="soft_l1", f_scale=_ROBUST, max_nfev=_MAX_EVALUATIONS
+    )
+    solution: Array = found.x
+    return solution
 
 
 def fit(
@@ -94,157 +230,78 @@ def fit(
     priors: Mapping[str, Prior],
     only: Sequence[str] | None = None,
 ) -> dict[str, float]:
-    """Return the coefficients that explain the samples best without leaving their priors.
+    """Return the coefficients of one architecture that explain the samples best.
 
     Args:
         samples: timed ops of one family.
         priors: prior of each coefficient.
         only: names of the coefficients to fit; the others keep their priors. None fits all.
     """
-    names = list(priors)
-    free = [name for name in names if only is None or name in only]
-    start = np.array([to_free(priors[name].value, priors[name]) for name in names])
-    if not samples or not free:
-        return {name: priors[name].value for name in names}
-    design = Design(samples, names)
-    target = np.log([sample.cycles for sample in samples])
-    weights = np.sqrt([sample.weight for sample in samples]) / NOISE
-    places = np.array([names.index(name) for name in free])
-    spreads = np.array([priors[name].spread for name in free])
-    is_share = np.array([priors[name].unit == SHARE for name in names])
-    least = np.array([priors[name].least for name in names])
-
-    def residuals(unknowns: Array) -> Array:
-        point = start.copy()
-        point[places] = unknowns
-        predicted = design.cycles(_values(point, is_share, least))
-        data = (np.log(predicted) - target) * weights
-        return np.concatenate([data, (unknowns - start[places]) / spreads])
-
-    found = least_squares(
-        residuals, start[places], loss="soft_l1", f_scale=1.5, max_nfev=_MAX_EVALUATIONS
-    )
-    point = start.copy()
-    point[places] = found.x
-    return {name: from_free(float(point[i]), priors[name]) for i, name in enumerate(names)}
+    free = {
+        name: prior if only is None or name in only else prior.fixed()
+        for name, prior in priors.items()
+    }
+    return fit_together({"": samples}, {"": free})[""]
 
 
-def _values(point: Array, is_share: NDArray[np.bool_], least: Array) -> Array:
-    costs = least + np.exp(np.minimum(point, 50))
-    values: Array = np.where(is_share, 1.0 / (1.0 + np.exp(-point)), costs)
-    return values
+PRIOR = "prior"
+"""What a coefficient's provenance is called that no sample shows."""
+
+Shares = Mapping[str, float]
+
+
+def provenance(samples: Samples, priors: Priors, values: Values) -> dict[str, dict[str, Shares]]:
+    """Return which share of what is known of each coefficient is from where.
+
+    Information is the inverse square of a standard error: that of samples by their source, that of
+    the prior by its spread. What another architecture's samples say passes through the tie.
+
+    Returns:
+        Shares by architecture, coefficient and source (or PRIOR); they sum up to one.
+    """
+    own = {arch: _informed(samples.get(arch, ()), priors[arch], values[arch]) for arch in priors}
+    first, *_ = priors
+    for name, prior in priors[first].items():
+        own[first][name][PRIOR] += prior.spread**-2
+    found: dict[str, dict[str, Shares]] = {}
+    for arch, named in priors.items():
+        found[arch] = {}
+        for name, prior in named.items():
+            known = dict(own[arch][name])
+            for other in own.keys() - {arch}:
+                _pass(own[other][name], prior.tie, known)
+            total = sum(known.values()) or 1.0
+            found[arch][name] = {source: amount / total for source, amount in known.items()}
+    return found
+
+
+def _pass(theirs: Shares, tie: float, known: dict[str, float]) -> None:
+    """Add what is known elsewhere, as far as the tie lets it through."""
+    total = sum(theirs.values())
+    if total > 0:
+        passed = 1.0 / (tie**2 + 1.0 / total)
+        for source, amount in theirs.items():
+            known[source] = known.get(source, 0.0) + passed * amount / total
+
+
+def _informed(
+    samples: Sequence[Sample], priors: Mapping[str, Prior], values: Mapping[str, float]
+) -> dict[str, dict[str, float]]:
+    """Return the information of one architecture's samples by coefficient and source."""
+    found: dict[str, dict[str, float]] = {name: {PRIOR: 0.0} for name in priors}
+    if samples:
+        side = _Side(samples, priors)
+        unknowns = np.array([to_free(values[name], prior) for name, prior in priors.items()])
+        squares = side.errors(unknowns)[1] ** 2
+        for source in Source:
+            rows = [row for row, sample in enumerate(samples) if sample.source is source]
+            if rows:
+                for name, amount in zip(priors, squares[rows].sum(axis=0), strict=True):
+                    found[name][source.value] = float(amount)
+    return found
 
 
 def predicted_logs(samples: Sequence[Sample], values: Mapping[str, float]) -> Array:
     """Return predicted cycles."""
     names = list(values)
     return Design(samples, names).cycles(np.array([values[name] for name in names]))
-
-
-MAX_SAMPLES = 600
-"""Distinct samples of one family taken from one profile; a sweep's are thinned out evenly."""
-
-SAME_RUN = 1.25
-"""Repetitions of an op differ by less than this factor; else their shapes differ too."""
-
-FULL_WEIGHT_SAMPLES = 40
-"""A profile's samples of one family count no more than so many in total."""
-
-Families = Mapping[str, tuple[Sample, ...]]
-
-
-def samples_of(profiles: Iterable[Profile], arch: str) -> Families:
-    """Return the samples of all profiles of one architecture by family of formulas."""
-    found: dict[str, list[Sample]] = defaultdict(list)
-    for profile in profiles:
-        if profile.arch == arch:
-            for family, rows in _distinct_rows(profile).items():
-                found[family].extend(_samples(profile, rows))
-    for family, sample in _anchors(arch):
-        found[family].append(sample)
-    return {family: tuple(samples) for family, samples in found.items()}
-
-
-def _distinct_rows(profile: Profile) -> Mapping[str, list[list[ProfileRow]]]:
-    by_features: dict[Record, list[ProfileRow]] = {}
-    for row in profile.rows:
-        by_features.setdefault(row.features, []).append(row)
-    families: dict[str, list[list[ProfileRow]]] = defaultdict(list)
-    for features, rows in by_features.items():
-        families[work_of(features).family].append(rows)
-    return families
-
-
-def _samples(profile: Profile, distinct: Sequence[list[ProfileRow]]) -> list[Sample]:
-    stride = -(-len(distinct) // MAX_SAMPLES)
-    kept = distinct[::stride]
-    weight = min(1.0, FULL_WEIGHT_SAMPLES / len(kept))
-    return [
-        Sample(
-            work=work_of(rows[0].features),
-            cycles=_typical_ns(rows) * CLOCK_GHZ[profile.arch],
-            group=layer_group(rows[0]),
-            label=f"{profile.path.name}:{rows[0].line} {rows[0].op.code}",
-            weight=weight,
-        )
-        for rows in kept
-    ]
-
-
-def _typical_ns(rows: Sequence[ProfileRow]) -> float:
-    """Return the time of equal ops.
-
-    Reports repeat the shapes of the first run wherever a cached program runs again, even where it
-    runs on other shapes; times far from the first run's are such rows.
-    """
-    first = rows[0].measured_ns
-    return median(
-        row.measured_ns for row in rows if 1 / SAME_RUN < row.measured_ns / first < SAME_RUN
-    )
-
-
-def layer_group(row: ProfileRow) -> str:
-    """Name the layer a row belongs to, equal for its slices, formats and releases."""
-    features = row.features
-    if isinstance(features, Conv2dOp):
-        return (
-            f"conv {features.in_channels}>{features.out_channels} {features.window_hw} "
-            f"/{features.stride_hw} x{features.input_hw[1]}"
-        )
-    if isinstance(features, MatmulOp):
-        return f"matmul {features.m_tiles}x{features.k_tiles}x{features.n_tiles}"
-    shape = padded_2d(row.op.inputs[0]) if row.op.inputs else ()
-    return f"{type(features).__name__} {shape}"
-
-
-def _pool(window: int, stride: int, sticks: int, channels: int, kind: str) -> PoolOp:
-    return PoolOp(
-        layout=ShardLayout.HEIGHT,
-        cores=64,
-        kind=kind,
-        window_hw=(window, window),
-        stride_hw=(stride, stride),
-        out_sticks=sticks,
-        stick_bytes=2 * channels,
-        channels=channels,
-        tiled_output=False,
-    )
-
-
-# Single Wormhole figures from the calibration set's README: (op, microseconds). Sticks are per
-# core of 64: 16 images of 56x56, one of 112x112, one of 16x16, and ten single positions.
-_POOL_ANCHORS = (
-    (_pool(3, 2, 784, 64, "max"), 124.7),
-    (_pool(2, 2, 196, 64, "max"), 31.4),
-    (_pool(4, 4, 4, 1152, "avg"), 17.6),
-    (_pool(7, 1, 1, 1280, "avg"), 8.38),
-)
-
-
-def _anchors(arch: str) -> list[tuple[str, Sample]]:
-    if arch != "wormhole_b0":
-        return []
-    return [
-        ("pool", Sample(work_of(op), us * 1e3, f"anchor {number}", f"pool anchor {number}"))
-        for number, (op, us) in enumerate(_POOL_ANCHORS)
-    ]

@@ -2,30 +2,38 @@
 
 Profiles that share convolution layers are of one network, in different releases; holding out one
 of them alone would leave its layers in the other. So they are held out together, and the rest is
-fitted as if they did not exist.
+fitted as if they did not exist. Points are judged as layers are. Of a bundle, such as the simulated
+sweep of one layer, what counts is whether its members rank as they should, and what it costs to
+take the model's favourite for the best.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import spearmanr
 
+from autosched.boards import CLOCK_GHZ
 from autosched.cost.calibration.fitting import (
     Array,
     Families,
+    Priors,
     Sample,
+    Samples,
     fit,
+    fit_together,
     predicted_logs,
-    samples_of,
 )
+from autosched.cost.calibration.observations import Source
 from autosched.cost.ops.work import ORDINARY_ERROR, Prior
-from autosched.cost.profiles.profile import Profile
 
-FOLDS = 10
-FEW_GROUPS = 25
+FOLDS = 20
+FEW_GROUPS = 80
 """Up to so many layers each is held out on its own."""
 WORST = 5
+RANKED = 3
+"""Members that a bundle needs for a rank correlation."""
 _LEAST_ERROR, _LARGEST_ERROR = 0.05, 1.5
 _ORDINARY_LAYERS = 2
 # Half and nine tenths of normally distributed errors lie within so many standard deviations.
@@ -60,28 +68,104 @@ class ClassScore:
     worst: tuple[WorstRow, ...] = ()
 
 
-def cross_validate(samples: Sequence[Sample], priors: Mapping[str, Prior]) -> Array | None:
-    """Return log(predicted / measured) of each sample, predicted without its layer.
+@dataclass(frozen=True)
+class PointScore:
+    """A single figure against its prediction without it; ``error`` is relative."""
+
+    arch: str
+    family: str
+    label: str
+    measured_us: float
+    error: float
+
+
+@dataclass(frozen=True)
+class BundleScore:
+    """How the members of a bundle rank, predicted without their layer.
+
+    ``regret`` is how much longer the predicted fastest takes than the fastest, ``worst_ratio`` the
+    largest relative error of a member's share of another. ``spearman`` is None for few members.
+    """
+
+    arch: str
+    bundle: str
+    source: Source
+    members: int
+    spearman: float | None
+    regret: float
+    worst_ratio: float
+
+
+def cross_validate(samples: Samples, priors: Priors) -> dict[str, Array] | None:
+    """Return log(predicted / measured) by architecture, each sample predicted without its layer.
 
     None if there are fewer than two layers.
     """
-    groups = sorted({sample.group for sample in samples})
+    groups = sorted({sample.group for own in samples.values() for sample in own})
     if len(groups) < 2:
         return None
     folds = len(groups) if len(groups) <= FEW_GROUPS else FOLDS
     fold_of = {group: number % folds for number, group in enumerate(groups)}
-    predicted = np.zeros(len(samples))
+    errors = {arch: np.zeros(len(own)) for arch, own in samples.items()}
     for fold in range(folds):
-        held = [i for i, sample in enumerate(samples) if fold_of[sample.group] == fold]
-        rest = [sample for sample in samples if fold_of[sample.group] != fold]
-        predicted[held] = predicted_logs([samples[i] for i in held], fit(rest, priors))
-    errors: Array = np.log(predicted / np.array([sample.cycles for sample in samples]))
+        rest = {
+            arch: [sample for sample in own if fold_of[sample.group] != fold]
+            for arch, own in samples.items()
+        }
+        values = fit_together(rest, priors)
+        for arch, own in samples.items():
+            held = [i for i, sample in enumerate(own) if fold_of[sample.group] == fold]
+            if held:
+                errors[arch][held] = errors_of([own[i] for i in held], values[arch])
     return errors
 
 
-def score(
-    arch: str, family: str, samples: Sequence[Sample], errors: Array | None, clock_ghz: float
-) -> ClassScore:
+def errors_of(samples: Sequence[Sample], values: Mapping[str, float]) -> Array:
+    """Return log(predicted / measured) of samples."""
+    errors: Array = np.log(
+        predicted_logs(samples, values) / np.array([sample.cycles for sample in samples])
+    )
+    return errors
+
+
+def point_scores(
+    arch: str, family: str, samples: Sequence[Sample], errors: Array
+) -> Iterator[PointScore]:
+    """Judge single figures one by one."""
+    for sample, error in zip(samples, errors, strict=True):
+        if sample.source is Source.POINT and not sample.bundle:
+            measured_us = sample.cycles / CLOCK_GHZ[arch] / 1e3
+            yield PointScore(arch, family, sample.label, measured_us, float(np.expm1(error)))
+
+
+def bundle_scores(arch: str, samples: Sequence[Sample], errors: Array) -> Iterator[BundleScore]:
+    """Judge bundles by how their members rank."""
+    bundles: dict[str, list[int]] = defaultdict(list)
+    for row, sample in enumerate(samples):
+        if sample.bundle:
+            bundles[sample.bundle].append(row)
+    for name, rows in bundles.items():
+        if len(rows) > 1:
+            members, wrong = [samples[row] for row in rows], errors[rows]
+            yield _bundle_score(arch, name, members, wrong)
+
+
+def _bundle_score(arch: str, name: str, members: Sequence[Sample], errors: Array) -> BundleScore:
+    cycles = np.array([member.cycles for member in members])
+    predicted = cycles * np.exp(errors)
+    ranked = len(members) >= RANKED and len({*cycles}) > 1
+    return BundleScore(
+        arch=arch,
+        bundle=name,
+        source=members[0].source,
+        members=len(members),
+        spearman=float(spearmanr(cycles, predicted)[0]) if ranked else None,
+        regret=float(cycles[np.argmin(predicted)] / cycles.min() - 1.0),
+        worst_ratio=float(np.expm1(np.ptp(errors))),
+    )
+
+
+def score(arch: str, family: str, samples: Sequence[Sample], errors: Array | None) -> ClassScore:
     """Sum up cross-validation errors."""
     groups = len({sample.group for sample in samples})
     if errors is None:
@@ -97,7 +181,7 @@ def score(
         p90_error=float(np.percentile(relative, 90)),
         spearman=float(spearmanr(cycles, cycles * np.exp(errors))[0]) if groups > 2 else None,
         error_log=_standard_error(errors, [sample.weight for sample in samples], groups),
-        worst=_worst(samples, errors, clock_ghz),
+        worst=_worst(samples, errors, CLOCK_GHZ[arch]),
     )
 
 
@@ -137,18 +221,11 @@ def transfer_errors(
 
     ``moved`` are these as the target's priors; all but ``refitted`` stay as they are.
     """
-    adapted = fit(target, moved, only=refitted)
-    errors: Array = np.log(
-        predicted_logs(target, adapted) / np.array([sample.cycles for sample in target])
-    )
-    return errors
+    return errors_of(target, fit(target, moved, only=refitted))
 
 
 JUDGED_FAMILIES = ("conv2d", "halo", "matmul")
 """The families that are judged so: those that networks differ in most."""
-
-Fit = Callable[[Mapping[str, Families], str], Mapping[str, Mapping[str, float]]]
-"""Fits the families of one architecture, given the samples of all architectures."""
 
 
 @dataclass(frozen=True)
@@ -168,55 +245,56 @@ class HeldOutScore:
     p90_error: float
 
 
-def networks(profiles: Sequence[Profile]) -> list[list[Profile]]:
-    """Return the profiles by network: those of one architecture that share convolution layers."""
-    found: list[tuple[str, set[str], list[Profile]]] = []
-    for profile in profiles:
-        layers = {item.group for item in samples_of([profile], profile.arch).get("conv2d", ())}
-        same = [item for item in found if item[0] == profile.arch and item[1] & layers]
-        found = [item for item in found if item not in same]
-        shared = layers.union(*(item[1] for item in same))
-        members = [member for item in same for member in item[2]]
-        found.append((profile.arch, shared, [*members, profile]))
-    return [members for _, _, members in found]
+def networks(families: Mapping[str, Families]) -> list[tuple[str, frozenset[str]]]:
+    """Return networks as (architecture, names of their profiles): those that share convolutions."""
+    found: list[tuple[str, set[str], set[str]]] = []
+    for arch, own in families.items():
+        layers: dict[str, set[str]] = defaultdict(set)
+        for sample in own.get("conv2d", ()):
+            if sample.source is Source.SILICON:
+                layers[sample.origin].add(sample.group)
+        for origin, groups in layers.items():
+            same = [item for item in found if item[0] == arch and item[2] & groups]
+            found = [item for item in found if item not in same]
+            origins = {origin}.union(*(item[1] for item in same))
+            found.append((arch, origins, groups.union(*(item[2] for item in same))))
+    return [(arch, frozenset(origins)) for arch, origins, _ in found]
 
 
-def held_out_scores(profiles: Sequence[Profile], fit_families: Fit) -> Iterator[HeldOutScore]:
-    """Hold out every network with convolutions in turn; sweeps and others always stay."""
-    archs = {profile.arch for profile in profiles}
-    for held in networks(profiles):
-        rest = [profile for profile in profiles if profile not in held]
-        arch = held[0].arch
-        unseen = _judged(samples_of(held, arch))
-        if "conv2d" not in unseen or not rest:
-            continue
-        left = {name: _judged(samples_of(rest, name)) for name in archs}
-        fitted = fit_families(left, arch)
-        for family, rows in unseen.items():
-            known = left[arch].get(family, ())
-            if known or any(left[name].get(family) for name in archs):
-                yield _score(held, family, rows, len(known), fitted[family])
+PriorsOf = Callable[[str], Priors]
+"""Returns the priors of a family by architecture."""
 
 
-def _judged(families: Families) -> Families:
-    return {family: rows for family, rows in families.items() if family in JUDGED_FAMILIES}
+def held_out_scores(
+    families: Mapping[str, Families], priors_of: PriorsOf
+) -> Iterator[HeldOutScore]:
+    """Hold out every network with convolutions in turn; sweeps, points and others always stay."""
+    for arch, origins in networks(families):
+        for family in JUDGED_FAMILIES:
+            samples = {name: own.get(family, ()) for name, own in families.items()}
+            held = [sample for sample in samples[arch] if sample.origin in origins]
+            rest = [sample for sample in samples[arch] if sample.origin not in origins]
+            left = {**samples, arch: rest}
+            if held and any(left.values()):
+                values = fit_together(left, priors_of(family))[arch]
+                yield _held_out_score(arch, origins, family, held, rest, values)
 
 
-def _score(
-    held: Sequence[Profile],
+def _held_out_score(
+    arch: str,
+    origins: frozenset[str],
     family: str,
-    rows: Sequence[Sample],
-    trained_on: int,
+    held: Sequence[Sample],
+    rest: Sequence[Sample],
     values: Mapping[str, float],
 ) -> HeldOutScore:
-    cycles = np.array([row.cycles for row in rows])
-    errors = np.abs(predicted_logs(rows, values) / cycles - 1.0)
+    errors = np.abs(np.expm1(errors_of(held, values)))
     return HeldOutScore(
-        files=tuple(profile.path.name for profile in held),
-        arch=held[0].arch,
+        files=tuple(sorted(origins)),
+        arch=arch,
         family=family,
-        distinct=len(rows),
-        trained_on=trained_on,
+        distinct=len(held),
+        trained_on=sum(not sample.bundle for sample in rest),
         median_error=float(np.median(errors)),
         p90_error=float(np.percentile(errors, 90)),
     )

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import Enum
 from math import ceil, prod
 
 from autosched.cost.ops.attributes import numbers
@@ -28,7 +27,7 @@ from autosched.cost.ops.traffic import (
 )
 from autosched.cost.ops.work import OpFamily, Prior, Quantities
 from autosched.schedule.outcomes import DeviceOp
-from autosched.schedule.tensors import TILE, PageLayout
+from autosched.schedule.tensors import TILE, PageLayout, TextEnum
 
 _TRANSPOSE_AXES = re.compile(r"TransposeOpDim::(\w+)")
 _PERMUTATION = re.compile(r"SmallVector\(\[([\d;, ]+)\]\)")
@@ -54,7 +53,7 @@ class UntilizeCutOp(UntilizeOp):
     """Tiles to row-major without the padding, stick by stick."""
 
 
-class Swap(str, Enum):
+class Swap(TextEnum):
     """What a transpose takes apart: nothing smaller than tiles, tiles in place, or their rows."""
 
     TILES = "tiles"

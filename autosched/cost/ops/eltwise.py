@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import Enum
 from math import prod
 
 from autosched.cost.ops.attributes import plain_code, word
@@ -25,7 +24,7 @@ from autosched.cost.ops.traffic import (
 )
 from autosched.cost.ops.work import OpFamily, Prior, Record, Work, WorkStage, overlap_prior
 from autosched.schedule.outcomes import DeviceOp
-from autosched.schedule.tensors import TILE, DataType, PageLayout, TensorInfo
+from autosched.schedule.tensors import TILE, DataType, PageLayout, TensorInfo, TextEnum
 
 _UNARY_FUNCTION = re.compile(r"UnaryOpType::(\w+)")
 _BINARY_FUNCTION = re.compile(r"BinaryOpType::(\w+)")
@@ -49,7 +48,7 @@ _DEAREST_FUNCTIONS = frozenset(
 _LARGEST_TILE = 4 * TILE**2
 
 
-class FunctionCost(str, Enum):
+class FunctionCost(TextEnum):
     """How long the vector engine works on a tile: comparing, iterating, or by polynomials."""
 
     CHEAP = "cheap"

@@ -51,6 +51,9 @@ _FORMULAS: Mapping[type[Record], Callable[[Any], Work]] = {
     kind: formula for family in FAMILIES for kind, formula in family.formulas.items()
 }
 
+RECORDS: Mapping[str, type[Record]] = {kind.__name__: kind for kind in _FORMULAS}
+"""Types of records by their names."""
+
 
 @lru_cache(maxsize=65536)
 def read_features(op: DeviceOp) -> Record:

@@ -9,7 +9,6 @@ of cores (rules of tt-metal's ``matmul_op.cpp``), unless whoever asked for a pro
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from functools import lru_cache
 from math import gcd, prod
 
@@ -27,7 +26,7 @@ from autosched.cost.ops.work import (
 )
 from autosched.schedule.configurations import Fidelity
 from autosched.schedule.outcomes import DeviceOp
-from autosched.schedule.tensors import TILE, TILE_BYTES, DataType, ShardLayout, TensorInfo
+from autosched.schedule.tensors import TILE, TILE_BYTES, DataType, ShardLayout, TensorInfo, TextEnum
 
 _FIDELITY = re.compile(r"math_fidelity=(\w+)")
 _PER_CORE = re.compile(r"per_core_M=(\d+);per_core_N=(\d+)")
@@ -41,7 +40,7 @@ _FP32 = re.compile(r"fp32_dest_acc_en=1")
 _L1_ACC = re.compile(r"packer_l1_acc=1")
 
 
-class MatmulKind(str, Enum):
+class MatmulKind(TextEnum):
     """Which operand is sent from one core to the others."""
 
     MCAST_IN0 = "mcast_in0"

@@ -6,7 +6,6 @@ banks.
 """
 
 from dataclasses import dataclass
-from enum import Enum
 from math import log2, prod
 
 from autosched.cost.ops.work import DRAM, LEAST_DRAM_KIB, LEAST_KIB, LEAST_LAUNCH, NOC, Prior
@@ -18,10 +17,11 @@ from autosched.schedule.tensors import (
     PageLayout,
     TensorInfo,
     TensorLayout,
+    TextEnum,
 )
 
 
-class Place(str, Enum):
+class Place(TextEnum):
     """How far a core's data are: its own shard, other cores' L1, or DRAM."""
 
     SHARD = "shard"

@@ -30,6 +30,7 @@ from autosched.schedule.outcomes import DeviceOp
 Quantities = Mapping[str, float]
 
 
+@dataclass(frozen=True)
 class Record:
     """The features of a device op: what its time depends on, and nothing else.
 
@@ -115,7 +116,8 @@ SHARE = "share"
 class Prior:
     """What is known of a coefficient before any profile is read; it never falls below ``least``.
 
-    ``value`` is Wormhole's; on Blackhole it is ``blackhole`` times as many cycles.
+    ``value`` is Wormhole's; on Blackhole it is ``blackhole`` times as many cycles, and its
+    logarithm is held there by ``tie`` as it is held at ``value`` by ``spread``.
     """
 
     value: float
@@ -123,6 +125,11 @@ class Prior:
     unit: str = CYCLES
     least: float = 0.0
     blackhole: float = 1.0
+    tie: float = 0.5
+
+    def fixed(self) -> "Prior":
+        """Return the prior of a coefficient that is known."""
+        return replace(self, spread=1e-4, tie=1e-4)
 
     def on(self, arch: str, origin: str = "wormhole_b0") -> "Prior":
         """Return the prior for ``arch``, its value so far being in cycles of ``origin``."""

@@ -8,6 +8,12 @@ from autosched.cost.calibration.calibration import (
     fit_coefficients,
     write_coefficients,
 )
+from autosched.cost.calibration.observations import (
+    Source,
+    read_observations,
+    shipped_paths,
+    write_observations,
+)
 from autosched.cost.coefficients import FamilyFit, load, reach
 from autosched.cost.model import CostModel
 from autosched.cost.ops.families import PRIORS
@@ -96,9 +102,28 @@ def test_an_own_profile_refines_the_shipped_coefficients(data: Path) -> None:
     assert own.version != shipped.version
 
 
-def test_no_profile_is_an_error() -> None:
-    with pytest.raises(ProfileError, match="no profile to calibrate on"):
-        fit_coefficients([])
+def test_without_profiles_the_shipped_observations_are_fitted() -> None:
+    paths = shipped_paths()
+    assert {path.stem for path in paths} == {"silicon", "point", "simulated"}
+    observed = [item for path in paths for item in read_observations(path)]
+    assert {item.source for item in observed} == {*Source}
+
+
+def test_an_empty_file_of_observations_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "none.jsonl"
+    write_observations((), path)
+    with pytest.raises(ProfileError, match="no op to calibrate on"):
+        fit_coefficients([path])
+
+
+def test_each_coefficient_says_where_it_is_from(report: CalibrationReport) -> None:
+    for families in report.provenance.values():
+        for family, coefficients in families.items():
+            for name, shares in coefficients.items():
+                assert sum(shares.values()) == pytest.approx(1.0), (family, name)
+    matmul = report.provenance["wormhole_b0"]["matmul"]
+    assert matmul["matmul_call"]["silicon"] > 0.5
+    assert report.provenance["wormhole_b0"]["upsample"]["launch"] == {"prior": 1.0}
 
 
 def test_distance_grows_outside_the_calibration_data() -> None:

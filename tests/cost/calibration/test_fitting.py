@@ -1,44 +1,94 @@
-from dataclasses import replace
-from pathlib import Path
-
+import numpy as np
 import pytest
 
-from autosched.cost.calibration.fitting import layer_group, samples_of
-from autosched.cost.ops.convolutions import Conv2dOp
-from autosched.cost.profiles.profile import read_profile
+from autosched.cost.calibration.fitting import (
+    Design,
+    Sample,
+    fit,
+    fit_together,
+    predicted_logs,
+    provenance,
+    samples_of,
+)
+from autosched.cost.calibration.observations import Source, read_observations, shipped_paths
+from autosched.cost.ops.families import PRIORS
+from autosched.cost.ops.work import Prior, Work, WorkStage
+
+PRIOR = {"launch": Prior(1000.0), "tile": Prior(50.0)}
+RATIO = {name: Prior(100.0, 0.5, blackhole=0.5, tie=0.2) for name in PRIOR}
 
 
-def test_slices_of_one_layer_share_a_group(data: Path) -> None:
-    """OFT's first convolution runs in slices of different heights."""
-    rows = [
-        row
-        for row in read_profile(data / "blackhole_oft_excerpt.csv").rows
-        if isinstance(row.features, Conv2dOp) and row.features.window_hw == (7, 7)
-    ]
-    assert len({row.features for row in rows}) == 3
-    assert len({layer_group(row) for row in rows}) == 1
+def sample(tiles: float, cycles: float, **more: object) -> Sample:
+    work = Work("move", {"launch": 1.0, "tile": tiles})
+    return Sample(work, cycles, f"{tiles} tiles", **more)  # type: ignore[arg-type]
 
 
-def test_samples_are_distinct_and_in_cycles(data: Path) -> None:
-    profile = read_profile(data / "blackhole_oft_excerpt.csv")
-    families = samples_of([profile, profile], "blackhole")
-    once = samples_of([profile], "blackhole")
-    assert len(families["conv2d"]) == 2 * len(once["conv2d"])
-    conv = next(sample for sample in once["conv2d"] if ":6 " in sample.label)
-    assert conv.cycles == 121675 * 1.35
+def test_slopes_are_those_of_the_cycles() -> None:
+    paths = {path.stem: path for path in shipped_paths()}
+    families = samples_of(read_observations(paths["silicon"]), "blackhole")
+    for family in ("conv2d", "binary", "padded_slice", "matmul"):
+        design = Design(families[family], list(PRIORS[family]))
+        values = np.array([prior.value for prior in PRIORS[family].values()])
+        cycles, slopes = design.cycles_and_slopes(values)
+        for place in range(len(values)):
+            step = 1e-6 * values[place] * np.eye(len(values))[place]
+            change = (design.cycles(values + step) - cycles) / step[place]
+            assert change == pytest.approx(slopes[:, place], rel=2e-3, abs=2e-3 * slopes.max())
 
 
-def test_shapes_that_a_cached_program_repeats_are_left_out(data: Path) -> None:
-    """A report shows the first run's shapes even where a cached program ran on others."""
-    profile = read_profile(data / "blackhole_oft_excerpt.csv")
-    conv = next(row for row in profile.rows if isinstance(row.features, Conv2dOp))
-    times = [1.0, 1.1, 0.2, 0.2, 0.2]
-    rows = tuple(replace(conv, measured_ns=conv.measured_ns * time) for time in times)
-    (sample,) = samples_of([replace(profile, rows=rows)], "blackhole")["conv2d"]
-    assert sample.cycles == pytest.approx(conv.measured_ns * 1.05 * 1.35)
+def test_a_fit_finds_what_the_samples_show() -> None:
+    samples = [sample(n, 2000.0 + 90.0 * n) for n in (1, 5, 20, 100, 400)]
+    found = fit(samples, PRIOR)
+    assert found["tile"] == pytest.approx(90.0, rel=0.05)
+    assert found["launch"] == pytest.approx(2000.0, rel=0.1)
 
 
-def test_other_architectures_are_left_out(data: Path) -> None:
-    profile = read_profile(data / "blackhole_oft_excerpt.csv")
-    assert "conv2d" not in samples_of([profile], "wormhole_b0")
-    assert len(samples_of([profile], "wormhole_b0")["pool"]) == 4
+def test_what_is_not_to_be_fitted_keeps_its_prior() -> None:
+    samples = [sample(n, 2000.0 + 90.0 * n) for n in (1, 5, 20, 100, 400)]
+    found = fit(samples, PRIOR, only=("launch",))
+    assert found["tile"] == pytest.approx(50.0, rel=1e-3)
+
+
+def test_members_of_a_bundle_tell_their_ratio_alone() -> None:
+    """Ten times too slow a simulation, in which a tile costs a tenth of a launch."""
+    members = [sample(n, 10_000.0 + 1000.0 * n, bundle="one") for n in (1, 5, 20, 100)]
+    anchor = [sample(1e-3, 1000.0)]
+    found = fit([*anchor, *members], PRIOR)
+    assert found["launch"] == pytest.approx(1000.0, rel=0.05)
+    assert found["tile"] == pytest.approx(100.0, rel=0.1)
+
+
+def test_architectures_lean_on_each_other_at_their_ratio() -> None:
+    samples = {"wormhole_b0": [sample(n, 400.0 + 400.0 * n) for n in (1, 5, 20)], "blackhole": []}
+    priors = {arch: {name: prior.on(arch) for name, prior in RATIO.items()} for arch in samples}
+    found = fit_together(samples, priors)
+    for name, value in found["wormhole_b0"].items():
+        assert found["blackhole"][name] == pytest.approx(value / 2)
+    shares = provenance(samples, priors, found)
+    assert shares["wormhole_b0"]["tile"]["silicon"] > 0.9
+    assert shares["blackhole"]["tile"]["silicon"] > 0.9
+
+
+def test_provenance_tells_sources_apart() -> None:
+    samples = {
+        "wormhole_b0": [
+            sample(1000.0, 50_000.0, source=Source.SIMULATED, weight=0.1),
+            sample(0.001, 1000.0, source=Source.POINT),
+        ]
+    }
+    shares = provenance(
+        samples, {"wormhole_b0": PRIOR}, fit_together(samples, {"wormhole_b0": PRIOR})
+    )
+    own = shares["wormhole_b0"]
+    assert max(own["tile"], key=lambda source: own["tile"][source]) == "simulated"
+    assert max(own["launch"], key=lambda source: own["launch"][source]) == "point"
+
+
+def test_stages_are_exposed_by_what_does_not_hide_them() -> None:
+    stages = (
+        WorkStage("read", {"tile": 10.0}, ("overlap",)),
+        WorkStage("compute", {"launch": 1.0}),
+    )
+    one = Sample(Work("move", {}, stages), 1.0, "one")
+    values = {"launch": 100.0, "tile": 5.0, "overlap": 0.6}
+    assert predicted_logs([one], values)[0] == pytest.approx(0.4 * 50 + 100)

@@ -1,0 +1,1 @@
+"""Derives the observations that the shipped coefficients are made from."""
