@@ -29,6 +29,7 @@ from autosched.cost.calibration.observations import (
 )
 from autosched.cost.ops.convolutions import Conv2dOp
 from autosched.cost.ops.families import read_features
+from autosched.cost.ops.halo import HaloOp
 from autosched.cost.ops.movement import InterleavedToShardedOp
 from autosched.cost.ops.work import Record
 from calibration.mock_device import Ops, convolution
@@ -37,6 +38,7 @@ from calibration.points import TODAY, observe, points
 SWEEP = "sweep.csv"
 CONV_WEIGHT = 0.25
 """Of a simulated convolution: its error within a layer is about twice a card's drift."""
+HALO_WEIGHT = 0.1
 STICKS_WEIGHT = 0.1
 STICKS_AGREEMENT = 0.84
 """What the simulation gives of silicon's time for interleaved-to-sharded, where both are known."""
@@ -48,13 +50,17 @@ def simulated(place: Path, device: Any, board: str) -> Iterator[Observation]:
 
     A convolution is told by its layer's others alone. Interleaved-to-sharded of rows, which is a
     newer kernel than any profile shows, counts by itself where rows are aligned, taken to silicon
-    by what the simulation gives for the same op of tiles. Other ops are left out: the sweeps'
-    README says of which the simulation is known to be wrong, and halos of it are like profiles'.
+    by what the simulation gives for the same op of tiles. So do halos, which are of rows: no
+    profile of the architecture shows today's. Other ops are left out, as the sweeps' README asks.
     """
+    seen: set[Record] = set()
     with (place / SWEEP).open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             if row["status"] == "ok" and row["board"] == board:
-                yield from _observed(row, _run(row, device))
+                for item in _observed(row, _run(row, device)):
+                    if item.bundle or item.record not in seen:
+                        yield item
+                    seen.add(item.record)
 
 
 def _observed(row: Mapping[str, str], ops: Ops) -> Iterator[Observation]:
@@ -62,6 +68,9 @@ def _observed(row: Mapping[str, str], ops: Ops) -> Iterator[Observation]:
         if isinstance(record, Conv2dOp):
             clocks, bundle = float(row["sim_conv_clocks"]), row["layer"]
             yield _observation(record, row, clocks, CONV_WEIGHT, f"simulated {bundle}")
+        elif isinstance(record, HaloOp) and not record.from_tiles:
+            clocks = float(row["sim_with_halo_clocks"]) - float(row["sim_conv_clocks"])
+            yield _observation(record, row, clocks, HALO_WEIGHT, "")
         elif isinstance(record, InterleavedToShardedOp) and _is_aligned(record):
             clocks = float(row["sim_i2s_clocks"]) / STICKS_AGREEMENT
             yield _observation(record, row, clocks, STICKS_WEIGHT, "")

@@ -191,12 +191,15 @@ def _variants(probe: Probe) -> Iterator[tuple[str, Probe, Probe]]:
 
 
 def _equal_but_blocks(one: Ops, other: Ops) -> bool:
-    """Whether two convolutions differ in their blocks alone: an override may change the cores."""
+    """Whether two convolutions differ in their blocks alone: an override may change the cores.
+
+    Weights are kept from one block of rows to the next, so that several blocks differ from one.
+    """
     features = [read_features(ops[-1]) for ops in (one, other)]
     if not all(isinstance(item, Conv2dOp) for item in features):
         return False
     same = [
-        (item.cores, item.out_tiles_h, item.out_tiles_w)
+        (item.cores, item.out_tiles_h, item.out_tiles_w, item.out_tiles_h > item.act_block_h)
         for item in features
         if isinstance(item, Conv2dOp)
     ]

@@ -79,7 +79,7 @@ def test_far_from_the_data_the_error_grows(model: CostModel, captures: Captures)
 
 def test_a_prediction_says_where_it_extrapolates(model: CostModel, captures: Captures) -> None:
     assert not model.predict(captures["block"][-1]).extrapolates
-    unseen = replace(captures["add"][0], code="UpsampleOperation")
+    unseen = replace(captures["add"][0], code="ConvertToHWCDeviceOperation")
     found = model.predict(unseen)
     assert found.extrapolates
     assert found.reach == inf
@@ -88,7 +88,7 @@ def test_a_prediction_says_where_it_extrapolates(model: CostModel, captures: Cap
 
 def test_a_share_of_time_lies_outside_the_calibration(model: CostModel, captures: Captures) -> None:
     conv = captures["block"][-1]
-    unseen = replace(captures["add"][0], code="UpsampleOperation")
+    unseen = replace(captures["add"][0], code="ConvertToHWCDeviceOperation")
     far_ns, near_ns = (model.predict(op).time_ns for op in (unseen, conv))
     assert model.outside_share([conv]) == 0.0
     assert model.outside_share([conv, unseen]) == pytest.approx(far_ns / (far_ns + near_ns))

@@ -55,7 +55,7 @@ from autosched.errors import ProfileError
 FEW_CHANNELS = "conv2d, few channels"
 """Convolutions whose sticks hold at most 16 channels, judged on their own as well."""
 
-TRANSFER_COEFFICIENTS = ("read_kib", "weight_kib")
+TRANSFER_COEFFICIENTS = ("read", "weight_kib")
 """What differs most between architectures: bytes a cycle over the network and from DRAM."""
 
 

@@ -103,6 +103,7 @@ class Design:
         self.serial = np.zeros(shape)
         self.stages = {stage: np.zeros(shape) for stage in stages}
         self.overlaps = {stage: np.zeros(shape, dtype=bool) for stage in stages}
+        self.followed = {stage: np.zeros(shape) for stage in stages}
         for row, sample in enumerate(samples):
             self._fill(row, sample)
 
@@ -114,6 +115,10 @@ class Design:
                 self.stages[stage.name][row, self.place[name]] += amount
             for name in stage.overlaps:
                 self.overlaps[stage.name][row, self.place[name]] = True
+        lines = {stage.name: self.stages[stage.name][row] for stage in sample.work.stages}
+        for stage in sample.work.stages:
+            for other, part in stage.follows.items():
+                self.followed[stage.name][row] += part * lines[other]
 
     def cycles(self, values: Array) -> Array:
         """Return the predicted cycles of all samples (see :mod:`autosched.cost.ops.work`)."""
@@ -135,8 +140,10 @@ class Design:
             own = (1.0 - exposed)[:, None] * quantities + length[:, None] * share_slopes
             total = total + exposed * length
             slopes = slopes + quantities - own
-            longer = (1.0 - exposed) * length > hidden
-            hidden = np.where(longer, (1.0 - exposed) * length, hidden)
+            own = own + self.followed[stage]
+            chain = (1.0 - exposed) * length + self.followed[stage] @ values
+            longer = chain > hidden
+            hidden = np.where(longer, chain, hidden)
             hidden_slopes = np.where(longer[:, None], own, hidden_slopes)
         return total + hidden, slopes + hidden_slopes
 

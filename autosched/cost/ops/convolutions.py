@@ -1,15 +1,21 @@
 """Convolutions.
 
-The kernel walks over blocks of its output rows and, within them, over blocks of the
-inner dimension. Per block a reader gathers sticks from the core's own halo shard, the unpacker
-tilizes them, weights come from DRAM through one core and a multicast (block sharding repeats that
-for every block of rows, width sharding reads them on each core), and the matrix engine multiplies
-and accumulates; partial sums go through L1 unless the packer accumulates there. The structure
-follows tt-metal's ``conv_bmm_tilize`` kernel and its readers; what double buffers allow to overlap
-is a share that calibration finds.
+The kernel walks over blocks of its output rows and, within them, over blocks of the inner
+dimension. Per block a reader gathers sticks from the core's own halo shard, the unpacker tilizes
+them, weights come from DRAM through one core and a multicast (block sharding repeats that for every
+block of rows, width sharding reads them on each core), and the matrix engine multiplies and
+accumulates; partial sums go through L1.
+
+Who waits for whom follows tt-metal's kernels (``conv_bmm_tilize`` and its readers). Tilizing and
+multiplying are one processor's, so they take turns. A buffer that holds one block makes who fills
+it and who empties it take turns, too; one that holds two lets the longer hide the shorter. With
+block and width sharding a core's gathered part is tilized before it is sent to the others of its
+row, which do so in turn. With a split reader the weights' processor gathers half of each block
+first. Of what nothing hides at the beginning and the end, half a piece of two rows of tiles counts:
+buffers pass on parts of a block.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import log2
 from typing import Any
@@ -25,8 +31,11 @@ from autosched.cost.ops.attributes import (
 )
 from autosched.cost.ops.matmul import unpack_share
 from autosched.cost.ops.traffic import (
+    DRAM_RATE,
     ELEMENT_BYTES,
     KIB,
+    LOCAL_RATE,
+    MULTICAST_RATE,
     PACK_UNTILIZE_COLUMNS,
     ceil_div,
     first,
@@ -40,7 +49,6 @@ from autosched.cost.ops.work import (
     Record,
     Work,
     WorkStage,
-    overlap_prior,
 )
 from autosched.schedule.configurations import Fidelity
 from autosched.schedule.outcomes import DeviceOp
@@ -107,109 +115,221 @@ def inner_blocks(op: Conv2dOp) -> int:
 
 def conv2d_work(op: Conv2dOp) -> Work:
     """Return the work of one convolution kernel on its most loaded core."""
-    row_blocks = ceil_div(op.out_tiles_h, op.act_block_h)
-    blocks = inner_blocks(op)
-    rows = row_blocks * op.act_block_h
-    inner_tiles = op.act_block_w * blocks
-    own_tiles = rows * inner_tiles / (1 if op.layout is ShardLayout.HEIGHT else op.cores_c)
-    shared = op.layout is not ShardLayout.HEIGHT and op.cores_c > 1
-    serial = {
-        "launch": 1.0,
-        "block": float(row_blocks * blocks),
+    blocks = _Blocks(op)
+    stages = {
+        "tilize": _tilizes(blocks),
+        "matmul": _multiplies(op, blocks),
+        "reader": _reads(op, blocks),
+        "weights": _weights(op, blocks),
     }
-    # Tiles travel between cores in the output's format: that is what the unpacker packs them to.
-    sent_kib = rows * inner_tiles * TILE_BYTES[op.output_dtype] / KIB if shared else 0.0
-    reader = {**_reads(op, rows, own_tiles), "act_mcast_kib": sent_kib}
-    if shared:
-        reader["block_mcast"] = float(row_blocks * blocks)
-    stages = (
-        WorkStage("compute", _compute(op, rows, blocks, inner_tiles, own_tiles)),
-        WorkStage("reader", reader, _hides(op, "reader", op.act_double_buffer)),
-        WorkStage(
-            "weights",
-            _weights(op, row_blocks, inner_tiles),
-            _hides(op, "weights", op.weights_double_buffer),
+    if op.layout is not ShardLayout.HEIGHT:
+        stages["mcast"] = _sends(op, blocks)
+    turns = _TURNS[op.layout](op, blocks)
+    return Work(
+        "conv2d",
+        {"launch": 1.0},
+        tuple(
+            WorkStage(name, stages.get(name, {}), (), follows) for name, follows in turns.items()
         ),
     )
-    return Work("conv2d", serial, stages)
 
 
-def _hides(op: Conv2dOp, stage: str, double_buffer: bool) -> tuple[str, ...]:
-    """Name what hides a stage; width sharding hides little without double buffers."""
-    narrow = op.layout is ShardLayout.WIDTH
-    names = ("overlap_width",) if narrow else (f"overlap_{stage}",)
-    return (*names, f"double_buffer_{stage}") if double_buffer else names
+class _Blocks:
+    """How a convolution is cut: ``rows`` blocks of ``height`` tiles, ``inner`` blocks in each.
+
+    ``slices`` are the cores that share an inner dimension, ``edge`` is the part of a stage that
+    nothing hides at the beginning and the end.
+    """
+
+    def __init__(self, op: Conv2dOp) -> None:
+        self.rows = ceil_div(op.out_tiles_h, op.act_block_h)
+        self.inner = inner_blocks(op)
+        self.slices = 1 if op.layout is ShardLayout.HEIGHT else op.cores_c
+        self.height = self.rows * op.act_block_h
+        self.width = op.act_block_w * self.inner
+        self.count = self.rows * self.inner
+        self.split = splits_reader(op)
+        self.readers = 2 if self.split else 1
+        self.edge = 0.5 / (self.inner * ceil_div(op.out_tiles_h, _PASSED_TILES))
 
 
-def _tile_bytes(dtype: DataType) -> int:
-    return TILE**2 * ELEMENT_BYTES[dtype]
+_PASSED_TILES = 2
 
 
-def _compute(op: Conv2dOp, rows: int, blocks: int, inner: int, own_tiles: float) -> Quantities:
-    outputs = rows * op.out_tiles_w
-    products = outputs * inner
-    partials = 0 if op.packer_l1_acc else (blocks - 1) * outputs
+Turns = Mapping[str, Quantities]
+"""By stage, the stages that it takes turns with and how much of each it waits for."""
+
+
+def _height_turns(op: Conv2dOp, blocks: _Blocks) -> Turns:
+    """Weights come in once, during the first block of rows, and stay."""
+    edge = blocks.edge
+    turns: dict[str, Quantities] = {
+        "tilize": {},
+        "matmul": {"tilize": 1.0, "reader": edge},
+        "reader": {
+            "tilize": edge if op.act_double_buffer else 1.0 / blocks.readers,
+            "matmul": edge,
+        },
+    }
+    later = 1.0 - 1.0 / blocks.rows
+    waits = edge if later or op.weights_double_buffer else 1.0
+    turns["weights"] = {"tilize": later, "matmul": later + waits, "reader": edge}
+    if blocks.split:
+        turns["weights after reading"] = {"weights": 1.0, "reader": 1.0, "matmul": edge}
+    return turns
+
+
+def _block_turns(op: Conv2dOp, blocks: _Blocks) -> Turns:
+    """All cores of a row wait for each other's parts, gathered, tilized and sent."""
+    edge = blocks.edge
     return {
+        "tilize": {},
+        "matmul": {"reader": 1.0, "tilize": 1.0},
+        "reader": {},
+        "mcast": {
+            "reader": 1.0,
+            "tilize": 1.0,
+            "matmul": edge if op.act_double_buffer else 1.0,
+        },
+        "weights": {
+            "reader": 1.0 if blocks.split else 0.0,
+            "matmul": edge if op.weights_double_buffer else 1.0,
+        },
+    }
+
+
+def _width_turns(op: Conv2dOp, blocks: _Blocks) -> Turns:
+    """As with blocks, but gathered rows of tiles are tilized while the next are gathered."""
+    edge = blocks.edge
+    matmul = edge if op.act_double_buffer else 1.0
+    return {
+        "tilize": {},
+        "matmul": {"tilize": 1.0},
+        "reader": {"matmul": 1.0},
+        "mcast": {"reader": 1.0, "matmul": matmul},
+        "mcast after tilizing": {"mcast": 1.0, "tilize": 1.0, "matmul": matmul},
+        "weights": {"matmul": edge if op.weights_double_buffer else 1.0},
+    }
+
+
+_TURNS: Mapping[ShardLayout, Callable[[Conv2dOp, _Blocks], Turns]] = {
+    ShardLayout.HEIGHT: _height_turns,
+    ShardLayout.INTERLEAVED: _height_turns,
+    ShardLayout.BLOCK: _block_turns,
+    ShardLayout.WIDTH: _width_turns,
+}
+
+
+def _tilizes(blocks: _Blocks) -> Quantities:
+    calls = blocks.count / blocks.slices
+    return {
+        "tilize_tile": blocks.height * blocks.width / blocks.slices,
+        "tilize_block": calls * blocks.readers,
+    }
+
+
+def _multiplies(op: Conv2dOp, blocks: _Blocks) -> Quantities:
+    outputs = blocks.height * op.out_tiles_w
+    products = outputs * blocks.width
+    subblock = op.subblock_h * op.subblock_w
+    partials = (blocks.inner - 1) * outputs
+    reloaded = 0 if op.packer_l1_acc else partials
+    return {
+        "block": float(blocks.count),
         "matmul_phase": float(products * op.fidelity.phases),
         "matmul_unpack": products
         * unpack_share(op.subblock_h, op.subblock_w, op.output_dtype, op.weights_dtype),
-        "tilize_tile": own_tiles,
-        "reload_tile": float(partials * (2 if op.fp32_dest_acc else 1)),
-        "pack_tile": float(blocks * outputs),
-        "output_tile": float(outputs * (1 + op.has_bias + op.has_activation)),
-        **_untilizes(op, rows),
+        "matmul_call": products / subblock,
+        "subblock": outputs / subblock * blocks.inner,
+        "partial_tile": float(partials),
+        "reload_tile": float(reloaded),
+        "reload_subblock": reloaded / subblock,
+        "pack_tile": float(blocks.inner * outputs),
+        "output_tile": float(outputs),
+        "bias_tile": float(outputs * (op.has_bias + op.has_activation)),
+        **_untilizes(op, blocks),
     }
 
 
-def _untilizes(op: Conv2dOp, rows: int) -> Quantities:
+def _untilizes(op: Conv2dOp, blocks: _Blocks) -> Quantities:
     if not op.untilize_out:
         return {}
-    calls = rows * ceil_div(op.out_tiles_w, PACK_UNTILIZE_COLUMNS)
-    return {"untilize_row": float(calls), "untilize_tile": float(rows * op.out_tiles_w)}
+    calls = blocks.height * ceil_div(op.out_tiles_w, PACK_UNTILIZE_COLUMNS)
+    return {"untilize_row": float(calls), "untilize_tile": float(blocks.height * op.out_tiles_w)}
 
 
-def _reads(op: Conv2dOp, rows: int, own_tiles: float) -> Quantities:
-    """Return the gathered sticks; a row of the window is one read unless it is dilated."""
+# A processor issues reads one by one; up to this size none takes longer than the issue.
+_ISSUE_BYTES = 800
+
+
+def _reads(op: Conv2dOp, blocks: _Blocks) -> Quantities:
+    """Return the gathered sticks: a row of the window is one read, unless it is dilated.
+
+    With width sharding each position is a read. The two processors of a split reader share a core's
+    ports, so that each of its reads takes longer. Activation reuse reads a whole window in the
+    first row of an image that a processor fills in a block, and the last row of it in the others.
+    """
     window_h, window_w = op.window_hw
-    per_row = window_h * (1 if op.dilation_hw[1] == 1 else window_w)
-    readers = 2.0 if splits_reader(op) else 1.0
-    reused = max(1, window_h) if op.activation_reuse else 1
+    sticks = float(blocks.height * TILE * window_h)
+    stick_bytes = op.stick_channels * ELEMENT_BYTES[op.input_dtype]
+    if op.layout is ShardLayout.WIDTH:
+        parts = max(1.0, blocks.inner / blocks.slices)
+        reads, size = sticks * window_w * parts, stick_bytes / parts
+    elif op.dilation_hw[1] != 1:
+        reads, size = sticks * window_w, float(stick_bytes)
+    else:
+        reads, size = sticks, float(stick_bytes * window_w)
+    if blocks.split:
+        reads /= 2
+    if op.activation_reuse:
+        width = max(1, op.input_hw[1] // op.stride_hw[1])
+        filled = max(1.0, op.act_block_h * TILE / width / 2)
+        reads *= (window_h + filled - 1) / (window_h * filled)
     return {
-        "read": rows * TILE * per_row / readers / reused,
-        "read_kib": own_tiles * _tile_bytes(op.input_dtype) / KIB / readers / reused,
+        "split_read" if blocks.split else "read": reads,
+        "read_kib": reads * max(0.0, size - _ISSUE_BYTES) / KIB,
+        "read_block": blocks.count / blocks.slices,
     }
 
 
-def _weights(op: Conv2dOp, row_blocks: int, inner_tiles: int) -> Quantities:
+def _sends(op: Conv2dOp, blocks: _Blocks) -> Quantities:
+    """Return what the cores of a row send each other, in the output's format, round by round."""
+    if op.cores_c < 2:
+        return {}
+    kib = blocks.height * blocks.width * TILE_BYTES[op.output_dtype] / KIB
+    return {"block_mcast": float(blocks.count), "act_mcast_kib": kib}
+
+
+def _weights(op: Conv2dOp, blocks: _Blocks) -> Quantities:
     """Return what the sending core reads and multicasts.
 
-    With height sharding, weights are kept for the next block of rows; block sharding reads them
-    again.
+    With height sharding, weights are kept for the next block of rows; the others read them again.
     """
-    repeats = row_blocks if op.layout is ShardLayout.BLOCK else 1
-    tiles = float(inner_tiles * op.out_tiles_w * repeats)
+    repeats = 1 if op.layout is ShardLayout.HEIGHT else blocks.rows
+    tiles = float(blocks.width * op.out_tiles_w * repeats)
     kib = tiles * TILE_BYTES[op.weights_dtype] / KIB
     receivers = op.cores_nhw if op.layout is ShardLayout.BLOCK else op.cores
     sent = op.layout is not ShardLayout.WIDTH and receivers > 1
     return {
+        "weight_block": float(blocks.inner * repeats),
         "weight_page": tiles,
         "weight_kib": kib,
+        "legacy_weight_page": tiles if op.legacy else 0.0,
+        "weight_mcast": float(blocks.inner * repeats) if sent else 0.0,
         "weight_mcast_kib": kib * log2(receivers) if sent else 0.0,
     }
 
 
-_LOCAL_BYTES_PER_CYCLE = 24.0
-_DRAM_BYTES_PER_CYCLE = 28.0
-_MCAST_BYTES_PER_CYCLE = 25.0
-_TILIZE_CYCLES = 64.0
+_TILIZE_CYCLES = {DataType.BFLOAT8_B: 40.0}
+_OTHER_TILIZE_CYCLES = 61.0
 
 
 def splits_reader(op: Conv2dOp) -> bool:
     """Whether two cores' data-movement processors share the gathering.
 
     A forced choice holds. Otherwise tt-metal's rule (``is_split_reader_viable``): always with
-    block sharding or activation reuse, never for one tile row; else where a block's weights arrive
-    before half of its gathering and its tilizing are done, so that the weights' reader is free.
+    block sharding or activation reuse, never for one tile row; else where a block is ready sooner
+    with half of the gathering before its weights are fetched than with all of it beside.
     """
     if op.layout is ShardLayout.WIDTH or op.act_block_h < 2:
         return False
@@ -219,13 +339,17 @@ def splits_reader(op: Conv2dOp) -> bool:
         return False
     if op.layout is ShardLayout.BLOCK or op.activation_reuse:
         return True
-    gather = (
-        op.act_block_h * TILE * op.window_hw[1] * op.stick_channels * 2 / _LOCAL_BYTES_PER_CYCLE
-    )
-    tilize = op.act_block_h * op.act_block_w * _TILIZE_CYCLES
-    block_bytes = op.act_block_w * op.out_tiles_w * TILE_BYTES[op.weights_dtype]
-    weights = block_bytes * (1 / _DRAM_BYTES_PER_CYCLE + 1 / _MCAST_BYTES_PER_CYCLE)
-    return weights < gather / 2 + tilize
+    stick_bytes = ELEMENT_BYTES[op.input_dtype] * op.stick_channels
+    read_bytes = stick_bytes * (op.window_hw[1] if op.dilation_hw[1] == 1 else 1)
+    gathered = op.act_block_h * TILE * op.window_hw[1] * stick_bytes
+    gather = gathered / LOCAL_RATE.at(read_bytes)
+    tile_bytes = TILE_BYTES[op.weights_dtype]
+    block_bytes = op.act_block_w * op.out_tiles_w * tile_bytes
+    rates = (DRAM_RATE.at(tile_bytes), MULTICAST_RATE.at(block_bytes))
+    weights = sum(block_bytes / rate for rate in rates)
+    cycles = _TILIZE_CYCLES.get(op.output_dtype, _OTHER_TILIZE_CYCLES)
+    tilize = op.act_block_h * op.act_block_w * cycles
+    return gather / 2 + max(weights, tilize) < max(gather + tilize, weights)
 
 
 def read_conv2d(op: DeviceOp) -> Conv2dOp:
@@ -300,31 +424,38 @@ def _out_tiles(parallel: Mapping[str, str]) -> tuple[int, int]:
 
 _PRIORS: Mapping[str, Mapping[str, Prior]] = {
     "conv2d": {
-        "launch": Prior(1500.0, 0.3),
-        "block": Prior(150.0),
+        "launch": Prior(1500.0, 0.3, tie=0.2),
+        "block": Prior(150.0, 0.7, tie=0.2),
         # Each core of a row sends in turn, with a round of semaphores before and after.
-        "block_mcast": Prior(1000.0),
-        "act_mcast_kib": Prior(40.0, 0.15, blackhole=MULTICAST),
-        "matmul_phase": Prior(16.0, 0.1),
-        "matmul_unpack": Prior(8.0),
-        "tilize_tile": Prior(65.0, 0.3),
-        "reload_tile": Prior(40.0),
-        "pack_tile": Prior(32.0),
-        "output_tile": Prior(32.0),
-        "untilize_row": Prior(100.0),
-        "untilize_tile": Prior(100.0),
-        "read": Prior(25.0),
+        "block_mcast": Prior(500.0, 0.7, tie=0.2),
+        "act_mcast_kib": Prior(40.0, 0.3, blackhole=MULTICAST, tie=0.3),
+        "matmul_phase": Prior(16.0, 0.1, tie=0.1),
+        "matmul_unpack": Prior(8.0, tie=0.2),
+        "matmul_call": Prior(5.0, 1.0, tie=0.2),
+        "subblock": Prior(50.0, 1.0, tie=0.2),
+        "tilize_tile": Prior(65.0, 0.3, tie=0.2),
+        "tilize_block": Prior(100.0, 1.0, tie=0.2),
+        "partial_tile": Prior(20.0, tie=0.2),
+        "reload_tile": Prior(30.0, tie=0.2),
+        "reload_subblock": Prior(50.0, 1.0, tie=0.2),
+        "pack_tile": Prior(32.0, tie=0.2),
+        "output_tile": Prior(20.0, tie=0.2),
+        # Another pass through the destination registers.
+        "bias_tile": Prior(80.0, tie=0.2),
+        "untilize_row": Prior(100.0, tie=0.2),
+        "untilize_tile": Prior(100.0, tie=0.2),
+        # 28 to 37 cycles by tt-metal's own rates of small local reads.
+        "read": Prior(27.0, 0.3),
+        "split_read": Prior(33.0, blackhole=0.75, tie=0.8),
         "read_kib": Prior(35.0, 0.3, blackhole=NOC),
+        "read_block": Prior(100.0, 1.0, tie=0.2),
+        "weight_block": Prior(500.0, 0.7, tie=0.2),
         # One core reads them page by page: latency binds, on either architecture.
         "weight_page": Prior(25.0),
-        "weight_kib": Prior(40.0, 0.3),
-        "weight_mcast_kib": Prior(10.0, blackhole=MULTICAST),
-        "overlap_reader": overlap_prior(0.5),
-        "overlap_weights": overlap_prior(0.2),
-        # Both double buffers bring width-sharded convolutions to 0.60-0.62 of their time.
-        "overlap_width": overlap_prior(0.1),
-        "double_buffer_reader": overlap_prior(0.8),
-        "double_buffer_weights": overlap_prior(0.8),
+        "weight_kib": Prior(40.0, 0.3, blackhole=NOC),
+        "legacy_weight_page": Prior(10.0, 0.7, tie=0.2),
+        "weight_mcast": Prior(300.0, 0.7, tie=0.2),
+        "weight_mcast_kib": Prior(10.0, blackhole=MULTICAST, tie=0.3),
     },
 }
 

@@ -68,16 +68,17 @@ class Window:
             return max(0, out_sticks - in_sticks)
         step = max(1, self.cores_nhw // _SAMPLED_CORES)
         cores = {*range(0, self.cores_nhw, step), self.cores_nhw - 1}
-        kept = min(self._own(core, in_sticks) for core in cores)
-        return max(0, out_sticks - kept)
+        parts = [self._needed_and_held(core, in_sticks) for core in sorted(cores)]
+        most = max(needed for needed, _ in parts)
+        return max(0, *(ceil(out_sticks * needed / max(most, 1)) - held for needed, held in parts))
 
     def rows_touched(self, out_sticks: int) -> int:
         """Return the input rows from which a core's positions come: one transfer each."""
         _, _, left, right = self.padding
         return ceil_div(out_sticks, self.input_hw[1] + left + right) + 1
 
-    def _own(self, core: int, in_sticks: int) -> int:
-        """Return how many of the positions a core needs lie in its own shard."""
+    def _needed_and_held(self, core: int, in_sticks: int) -> tuple[int, int]:
+        """Return how many positions a core needs, and how many of them lie in its own shard."""
         height, width = self.output_hw
         total = self.batch * height * width
         share = ceil_div(total, self.cores_nhw)
@@ -85,12 +86,12 @@ class Window:
             share = ceil_div(ceil_div(total, TILE), self.cores_nhw) * TILE
         first, last = core * share, min((core + 1) * share, total) - 1
         if last < first:
-            return in_sticks
+            return 0, 0
         begin, end = self._first_input(first), self._last_input(last)
         own_begin, own_end = core * in_sticks, (core + 1) * in_sticks
         needed = end - begin
         held = max(0, min(end, own_end) - max(begin, own_begin))
-        return held + max(0, in_sticks - needed) if held == needed else held
+        return needed, held + max(0, in_sticks - needed) if held == needed else held
 
     def _first_input(self, position: int) -> int:
         row, column = divmod(position, self.output_hw[1])
@@ -209,9 +210,9 @@ _PRIORS: Mapping[str, Mapping[str, Prior]] = {
         # One of the two data-movement processors did what both share now.
         "legacy_local_kib": Prior(32.0, blackhole=NOC),
         "border_stick": Prior(1.0),
-        "border_kib": Prior(35.0),
+        "border_kib": Prior(70.0, blackhole=NOC),
         "legacy_border_stick": Prior(12.0),
-        "legacy_border_kib": Prior(90.0),
+        "legacy_border_kib": Prior(90.0, blackhole=NOC),
         "window_row": Prior(60.0),
         "untilize_row": Prior(350.0),
         "untilize_tile": Prior(80.0),

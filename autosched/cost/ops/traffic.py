@@ -164,6 +164,29 @@ def fabric(*sides: Traffic) -> dict[str, float]:
     return quantities
 
 
+@dataclass(frozen=True)
+class TransferRate:
+    """Bytes a cycle of a kind of transfer, which rises with the size from ``least`` to ``most``.
+
+    The figures are those of tt-metal's own split-reader rule for Wormhole, measured by its authors.
+    """
+
+    least: float
+    most: float
+    full_bytes: int
+
+    def at(self, size: float) -> float:
+        """Return the rate of transfers of ``size`` bytes."""
+        part = min(max(size, _LEAST_BYTES), self.full_bytes) - _LEAST_BYTES
+        return self.least + (self.most - self.least) * part / (self.full_bytes - _LEAST_BYTES)
+
+
+_LEAST_BYTES = 16
+LOCAL_RATE = TransferRate(0.868, 27.84, 1024)
+DRAM_RATE = TransferRate(0.436, 28.411, 2048)
+MULTICAST_RATE = TransferRate(0.318, 25.345, 65536)
+
+
 def tile_pages(side: Traffic) -> float:
     """Return the tiles that one core's part of a tensor fills."""
     if side.page is PageLayout.TILE:

@@ -11,6 +11,10 @@ Stages run beside each other as far as their buffers allow. With stage times ``t
 
     serial + sum((1 - o) * t) + max(o * t)
 
+Where it is known which stages take turns, because a buffer between them holds one block or because
+one processor runs both, a stage ``follows`` those: their times (or a part of each) are added to its
+own before the longest is taken.
+
 A prior is a cost in clock cycles per quantity (or a share) with the uncertainty of its logarithm
 (of its logit for shares). Calibration moves a coefficient away from its prior only as far as
 profiles of the architecture demand, so regimes that no profile covers keep physical costs.
@@ -22,7 +26,7 @@ in tt-metal's own split-reader rule; the rest was read off the profiles' simples
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from autosched.schedule.outcomes import DeviceOp
@@ -45,12 +49,14 @@ class WorkStage:
     """A part of an op that may overlap with others.
 
     ``overlaps`` name the coefficients (shares) that hide it: 1 - product of (1 - share). Without
-    any name the stage overlaps entirely.
+    any name the stage overlaps entirely. ``follows`` are the stages it takes turns with, and how
+    much of each it waits for.
     """
 
     name: str
     quantities: Quantities
     overlaps: tuple[str, ...] = ()
+    follows: Quantities = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,23 +83,31 @@ def overlap(stage: WorkStage, coefficients: Quantities) -> float:
 
 def cycles_of(work: Work, coefficients: Quantities) -> float:
     """Return the time of ``work`` in clock cycles."""
-    exposed, hidden = 0.0, 0.0
+    exposed, chains = _chains(work, coefficients)
+    return weigh(work.serial, coefficients) + exposed + max(chains.values(), default=0.0)
+
+
+def _chains(work: Work, coefficients: Quantities) -> tuple[float, dict[str, float]]:
+    """Return what no other stage hides, and by stage what it and those it follows take."""
+    lengths = {stage.name: weigh(stage.quantities, coefficients) for stage in work.stages}
+    exposed, chains = 0.0, {}
     for stage in work.stages:
-        length = weigh(stage.quantities, coefficients)
         share = overlap(stage, coefficients)
-        exposed += (1.0 - share) * length
-        hidden = max(hidden, share * length)
-    return weigh(work.serial, coefficients) + exposed + hidden
+        exposed += (1.0 - share) * lengths[stage.name]
+        waited = sum(part * lengths[name] for name, part in stage.follows.items())
+        chains[stage.name] = share * lengths[stage.name] + waited
+    return exposed, chains
 
 
 def terms_of(work: Work, coefficients: Quantities) -> dict[str, float]:
     """Return cycles by term; hidden time of a stage counts nowhere, so the terms sum up."""
     terms = {name: amount * coefficients[name] for name, amount in work.serial.items()}
-    lengths = {stage.name: weigh(stage.quantities, coefficients) for stage in work.stages}
-    shares = {stage.name: overlap(stage, coefficients) for stage in work.stages}
-    longest = max(lengths, key=lambda name: shares[name] * lengths[name], default="")
+    _, chains = _chains(work, coefficients)
+    longest = max(chains, key=lambda name: chains[name], default="")
+    followed = next((stage.follows for stage in work.stages if stage.name == longest), {})
     for stage in work.stages:
-        visible = 1.0 if stage.name == longest else 1.0 - shares[stage.name]
+        visible = 1.0 if stage.name == longest else 1.0 - overlap(stage, coefficients)
+        visible += followed.get(stage.name, 0.0)
         for name, amount in stage.quantities.items():
             terms[name] = terms.get(name, 0.0) + visible * amount * coefficients[name]
     return {name: cycles for name, cycles in terms.items() if cycles > 0.0}
