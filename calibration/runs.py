@@ -42,7 +42,6 @@ HALO_WEIGHT = 0.1
 STICKS_WEIGHT = 0.1
 STICKS_AGREEMENT = 0.84
 """What the simulation gives of silicon's time for interleaved-to-sharded, where both are known."""
-_ALIGNMENT = 16
 
 
 def simulated(place: Path, device: Any, board: str) -> Iterator[Observation]:
@@ -77,7 +76,7 @@ def _observed(row: Mapping[str, str], ops: Ops) -> Iterator[Observation]:
 
 
 def _is_aligned(record: InterleavedToShardedOp) -> bool:
-    return record.source.page_bytes % _ALIGNMENT == 0
+    return not record.waits
 
 
 def _observation(

@@ -23,6 +23,8 @@ class FamilyFit:
 
     ``error`` is the standard deviation of log(measured / predicted) on held-out layers; ``low``
     and ``high`` bound the calibration data's features (:func:`reach` gives the distance to them).
+    ``releases`` is the range of kernels it describes: generations of reports, by their month, and
+    versions of ttnn.
     """
 
     values: Mapping[str, float]
@@ -31,6 +33,7 @@ class FamilyFit:
     distinct: int = 0
     low: Mapping[str, float] = field(default_factory=dict)
     high: Mapping[str, float] = field(default_factory=dict)
+    releases: str = ""
 
 
 @dataclass(frozen=True)

@@ -229,7 +229,8 @@ def _print_provenance(console: Console, report: "CalibrationReport") -> None:
                 source = max(shares, key=lambda key: shares[key])
                 by_source.setdefault(source, []).append(f"{name} {shares[source]:.0%}")
             parts = (f"{source}: {', '.join(names)}" for source, names in by_source.items())
-            say(console, f"{arch} {family}: {'; '.join(parts)}")
+            releases = report.coefficients[arch].families[family].releases or "no release"
+            say(console, f"{arch} {family} ({releases}): {'; '.join(parts)}")
     say(console)
 
 

@@ -122,7 +122,7 @@ def fit_coefficients(
         paths: profiler reports, flat sweeps, or observations derived of such; none for those that
             the shipped coefficients are made from.
         ttnn_version: release of ttnn the profiles were made with; by default the reports'
-            generations stand for it.
+            generations stand for it, and kernels are taken to be older than 0.81's.
         start: coefficients by architecture to start from, for a profile of one's own card: they
             serve as priors, and families without rows keep them. By default the priors of
             :mod:`autosched.cost.ops.families`, which is how the shipped coefficients are made.
@@ -131,7 +131,7 @@ def fit_coefficients(
     Raises:
         ProfileError: if one is no usable profile.
     """
-    observations, unknown = _observe(paths or shipped_paths(), arch)
+    observations, unknown = _observe(paths or shipped_paths(), arch, ttnn_version)
     archs = sorted({item.arch for item in observations}, reverse=True)
     families = {name: samples_of(observations, name) for name in archs}
     fitted = {name: _fit(name, families, start or {}) for name in PRIORS}
@@ -156,7 +156,7 @@ def fit_coefficients(
 
 
 def _observe(
-    paths: Iterable[Path | str], arch: str | None
+    paths: Iterable[Path | str], arch: str | None, ttnn_version: str
 ) -> tuple[list[Observation], dict[str, tuple[UnknownOp, ...]]]:
     observations: list[Observation] = []
     unknown = {}
@@ -164,7 +164,7 @@ def _observe(
         if path.suffix == SUFFIX:
             observations += read_observations(path)
         else:
-            profile = read_profile(path, arch)
+            profile = read_profile(path, arch, ttnn_version)
             observations += observations_of(profile)
             unknown[str(path)] = profile.unknown
     if not observations:
@@ -314,8 +314,8 @@ def _coefficients(
 
 
 def _releases(found: Iterable[str]) -> str:
-    """Return the range of releases; a sweep's own is not known."""
-    releases = sorted({*found} - {"sweep"}) or ["sweep"]
+    """Return the range of releases, months of reports before versions; a sweep's is not known."""
+    releases = sorted({*found} - {"sweep"}, key=lambda name: ("." in name, name)) or ["sweep"]
     return " to ".join(dict.fromkeys((releases[0], releases[-1])))
 
 
@@ -329,7 +329,8 @@ def _family_fit(values: dict[str, float], samples: Sequence[Sample], error: floa
                 high[name] = max(high.get(name, amount), amount)
     rounded = {name: float(f"{value:.6g}") for name, value in values.items()}
     groups = len({sample.group for sample in samples})
-    return FamilyFit(rounded, float(f"{error:.4g}"), len(samples), groups, low, high)
+    releases = _releases(sample.release for sample in samples) if samples else ""
+    return FamilyFit(rounded, float(f"{error:.4g}"), len(samples), groups, low, high, releases)
 
 
 def _transfers(families: Mapping[str, Families]) -> tuple[TransferScore, ...]:

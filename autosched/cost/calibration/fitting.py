@@ -51,6 +51,7 @@ class Sample:
     source: Source = Source.SILICON
     origin: str = ""
     few_channels: bool = False
+    release: str = ""
 
 
 Families = Mapping[str, tuple[Sample, ...]]
@@ -80,6 +81,7 @@ def samples_of(observations: Iterable[Observation], arch: str) -> Families:
                     bundle=item.bundle,
                     source=item.source,
                     origin=item.origin,
+                    release=item.release,
                     few_channels=_has_few_channels(item.record),
                 )
             )

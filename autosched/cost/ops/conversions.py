@@ -49,6 +49,10 @@ class UntilizeOp(MovementOp):
     """Tiles to row-major."""
 
 
+class UntilizeGeneratedOp(UntilizeOp):
+    """Tiles to row-major by the generated kernels of ttnn 0.81."""
+
+
 class UntilizeCutOp(UntilizeOp):
     """Tiles to row-major without the padding, stick by stick."""
 
@@ -188,6 +192,12 @@ def _rows_within_tiles(op: ReshapeOp) -> Quantities:
 _PRIORS: Mapping[str, Mapping[str, Prior]] = {
     "tilize": movement_priors(75.0),
     "untilize": {**movement_priors(75.0), "untilize_row": Prior(350.0), "slow_tile": Prior(400.0)},
+    # The single figures of the thread are a quarter of the older kernel's.
+    "untilize_generated": {
+        **movement_priors(40.0, (50.0, 50.0)),
+        "untilize_row": Prior(100.0),
+        "slow_tile": Prior(100.0),
+    },
     "tilize_padded": {**movement_priors(75.0, (200.0, 400.0)), "pad_kib": Prior(2500.0)},
     "untilize_cut": {
         **movement_priors(75.0, (200.0, 400.0)),
@@ -210,7 +220,7 @@ FAMILY = OpFamily(
         "tilize": movement_reader(TilizeOp),
         "tilizewithvalpadding": read_tilize_padded,
         "untilize": movement_reader(UntilizeOp),
-        "untilizecodegen": movement_reader(UntilizeOp),
+        "untilizecodegen": movement_reader(UntilizeGeneratedOp),
         "untilizewithunpadding": movement_reader(UntilizeCutOp),
         "transpose": read_transpose,
         "permute": read_transpose,
@@ -224,6 +234,7 @@ FAMILY = OpFamily(
         TilizeOp: movement_formula("tilize"),
         TilizePaddedOp: movement_formula("tilize_padded", pieces=_filled),
         UntilizeOp: movement_formula("untilize", _untilized),
+        UntilizeGeneratedOp: movement_formula("untilize_generated", _untilized),
         UntilizeCutOp: movement_formula("untilize_cut", _untilized),
         TransposeOp: movement_formula("transpose", _transposed, shard_sticks),
         ChannelsLastOp: movement_formula("channels_last", pieces=_sticks_either_side),

@@ -41,12 +41,17 @@ _L1_ACC = re.compile(r"packer_l1_acc=1")
 
 
 class MatmulKind(TextEnum):
-    """Which operand is sent from one core to the others."""
+    """Which operand is sent from one core to the others, or neither.
+
+    ``SINGLE`` is ttnn's last resort: output tiles are dealt one by one, and for each of them a core
+    fetches a row and a column of tiles, pair by pair.
+    """
 
     MCAST_IN0 = "mcast_in0"
     MCAST_IN1 = "mcast_in1"
     MCAST_2D = "mcast_2d"
     REUSE = "reuse"
+    SINGLE = "single"
 
 
 @dataclass(frozen=True)
@@ -222,6 +227,8 @@ def _kind(op: DeviceOp, in0: TensorInfo, m_tiles: int, n_tiles: int) -> MatmulKi
         return MatmulKind(stated[1])
     if in0.layout.sharding in by_layout:
         return by_layout[in0.layout.sharding]
+    if op.factory.startswith("MatmulMultiCoreProgram"):
+        return MatmulKind.SINGLE
     if "2D" in op.factory:
         return MatmulKind.MCAST_2D
     if "1D" in op.factory:
@@ -244,7 +251,7 @@ def _k_blocks(op: DeviceOp, kind: MatmulKind, in0: TensorInfo, k_tiles: int) -> 
     shard = in0.layout.shard_shape
     if shard is not None:
         return ceil_div(k_tiles, gcd(ceil_div(shard[1], TILE), k_tiles))
-    return k_tiles if k_tiles % 2 else k_tiles // 2
+    return k_tiles if k_tiles % 2 or kind is MatmulKind.SINGLE else k_tiles // 2
 
 
 def _named_grid(op: DeviceOp) -> tuple[int, ...]:
@@ -263,14 +270,16 @@ def _core_part(
         rows, columns = out.layout.shard_shape
         return ceil_div(rows, TILE), ceil_div(columns, TILE)
     cores = max(op.cores, 1)
-    if kind is MatmulKind.MCAST_IN1:
-        return ceil_div(m_tiles, cores), n_tiles
-    if kind is MatmulKind.MCAST_IN0:
-        return m_tiles, ceil_div(n_tiles, cores)
-    if kind is MatmulKind.REUSE:
-        return ceil_div(m_tiles, cores) if m_tiles >= cores else m_tiles, n_tiles
-    columns, rows = _grid(op, cores)
-    return ceil_div(m_tiles, rows), ceil_div(n_tiles, columns)
+    if kind is MatmulKind.MCAST_2D:
+        columns, rows = _grid(op, cores)
+        return ceil_div(m_tiles, rows), ceil_div(n_tiles, columns)
+    dealt = ceil_div(m_tiles, cores)
+    return {
+        MatmulKind.MCAST_IN1: (dealt, n_tiles),
+        MatmulKind.MCAST_IN0: (m_tiles, ceil_div(n_tiles, cores)),
+        MatmulKind.SINGLE: (ceil_div(m_tiles * n_tiles, cores), 1),
+        MatmulKind.REUSE: (dealt if m_tiles >= cores else m_tiles, n_tiles),
+    }[kind]
 
 
 def _grid(op: DeviceOp, cores: int) -> tuple[int, int]:
@@ -278,8 +287,11 @@ def _grid(op: DeviceOp, cores: int) -> tuple[int, int]:
     stated = _named_grid(op)
     if stated:
         return stated[0], stated[1]
-    columns = next(side for side in range(int(cores**0.5), 0, -1) if cores % side == 0)
-    return columns, cores // columns
+    rows = next(side for side in range(int(cores**0.5), 0, -1) if cores % side == 0)
+    return cores // rows, rows
+
+
+_SENDING = (MatmulKind.MCAST_IN0, MatmulKind.MCAST_IN1, MatmulKind.MCAST_2D)
 
 
 def matmul_work(op: MatmulOp) -> Work:
@@ -290,9 +302,10 @@ def matmul_work(op: MatmulOp) -> Work:
         "launch": 1.0,
         "block": float(op.k_blocks * op.out_blocks),
         "block_2d": float(op.k_blocks) if op.kind is MatmulKind.MCAST_2D else 0.0,
-        "mcast_core": 0.0 if op.kind is MatmulKind.REUSE else float(op.cores),
+        "mcast_core": float(op.cores) if op.kind in _SENDING else 0.0,
         "batch": float(op.core_batches - 1),
         "output_tile": float(outputs * (1 + op.has_bias)),
+        "single_pair": float(products) if op.kind is MatmulKind.SINGLE else 0.0,
     }
     compute = {
         "matmul_phase": float(products * op.fidelity.phases),
@@ -339,7 +352,8 @@ def _in0(op: MatmulOp) -> dict[str, float]:
 
 
 def _in1(op: MatmulOp) -> dict[str, float]:
-    tiles = float(op.core_n * op.k_tiles * op.out_blocks)
+    repeats = op.core_m if op.kind is MatmulKind.SINGLE else op.out_blocks
+    tiles = float(op.core_n * op.k_tiles * repeats)
     quantities = _transfer(op.in1_place, tiles, op.in1_dtype)
     if op.kind in (MatmulKind.MCAST_IN1, MatmulKind.MCAST_2D) and op.cores > 1:
         quantities["mcast_page"] = tiles
@@ -367,7 +381,8 @@ _PRIORS: Mapping[str, Mapping[str, Prior]] = {
         "mcast_core": Prior(20.0),
         "batch": Prior(1000.0),
         "output_tile": Prior(50.0),
-        "matmul_phase": Prior(16.0, 0.02),
+        "single_pair": Prior(1000.0),
+        "matmul_phase": Prior(16.0, 0.02, tie=0.02),
         "matmul_unpack": Prior(4.0, 0.3),
         # The kernel asks the matrix engine for one output block and one inner tile at a time.
         "matmul_call": Prior(15.0),

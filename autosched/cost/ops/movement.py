@@ -51,8 +51,15 @@ class ReshardOp(MovementOp):
     """From one sharding to another."""
 
 
+@dataclass(frozen=True)
 class InterleavedToShardedOp(MovementOp):
-    """From pages over all banks to one shard a core (partial and padded slices too)."""
+    """From pages over all banks to one shard a core (partial and padded slices too).
+
+    ``waits`` says that a core waits for each stick before it asks for the next: so did all kernels
+    before ttnn 0.81, and today's do where sticks end between aligned addresses.
+    """
+
+    waits: bool = False
 
 
 class ShardedToInterleavedOp(MovementOp):
@@ -131,7 +138,23 @@ def read_concat(op: DeviceOp) -> ConcatOp:
 def read_interleaved_to_sharded(op: DeviceOp) -> InterleavedToShardedOp:
     """Read a sharding: a core fetches its shard page by page, or a part of each stick."""
     one = read_movement(op, InterleavedToShardedOp)
-    return replace(one, source=_shard_of_pages(one.source, one.target))
+    source = _shard_of_pages(one.source, one.target)
+    uneven = source.page_bytes % _DRAM_ALIGNMENT != 0
+    return replace(one, source=source, waits=_fetches_sticks(source) and uneven)
+
+
+def _fetches_sticks(source: Traffic) -> bool:
+    return source.page is PageLayout.ROW_MAJOR and source.place is Place.DRAM
+
+
+def as_before_0_81(record: Record) -> Record:
+    """Return the record of an op that ran on a release before ttnn 0.81, whose sticks all wait."""
+    if isinstance(record, InterleavedToShardedOp):
+        return replace(record, waits=_fetches_sticks(record.source))
+    return record
+
+
+_DRAM_ALIGNMENT = 32
 
 
 def read_sharded_to_interleaved(op: DeviceOp) -> ShardedToInterleavedOp:
@@ -288,6 +311,24 @@ def reshard_work(op: ReshardOp) -> Work:
     return Work("reshard", serial)
 
 
+def interleaved_to_sharded_work(op: InterleavedToShardedOp) -> Work:
+    """Return the work of a sharding: sticks of DRAM that a core waits for are many times dearer."""
+    work = movement_work("interleaved_to_sharded", op, converted_tiles(op), {})
+    if not op.waits:
+        return work
+    stages = tuple(
+        replace(
+            stage,
+            quantities={
+                "waited_stick" if name == "dram_stick" else name: amount
+                for name, amount in stage.quantities.items()
+            },
+        )
+        for stage in work.stages
+    )
+    return replace(work, stages=stages)
+
+
 def movement_priors(
     compute_tile: float, stick: tuple[float, float] = (50.0, 120.0)
 ) -> dict[str, Prior]:
@@ -332,7 +373,8 @@ _PRIORS: Mapping[str, Mapping[str, Prior]] = {
         "dram_fabric_kib": Prior(4.0, blackhole=DRAM),
     },
     "interleaved_to_sharded": {
-        **transfer_priors(500.0, (60.0, 90.0), (45.0, 550.0)),
+        **transfer_priors(500.0, (60.0, 90.0), (45.0, 50.0)),
+        "waited_stick": Prior(550.0),
         "convert_launch": Prior(300.0),
         "compute_tile": Prior(60.0),
         "overlap": overlap_prior(0.7),
@@ -381,7 +423,7 @@ FAMILY = OpFamily(
     formulas={
         ReshardOp: reshard_work,
         MoveOp: move_work,
-        InterleavedToShardedOp: movement_formula("interleaved_to_sharded", converted_tiles),
+        InterleavedToShardedOp: interleaved_to_sharded_work,
         ShardedToInterleavedOp: movement_formula("sharded_to_interleaved", converted_tiles),
         PaddedSliceOp: movement_formula("padded_slice", pieces=_untilized_sticks),
         SliceWriteOp: movement_formula("slice_write", converted_tiles),

@@ -8,6 +8,7 @@ listed among the unknown ops.
 """
 
 import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ from statistics import median
 
 from autosched.boards import CLOCK_GHZ
 from autosched.cost.ops.families import is_known, read_features, work_of
-from autosched.cost.ops.movement import read_generic
+from autosched.cost.ops.movement import as_before_0_81, read_generic
 from autosched.cost.ops.work import Record
+from autosched.cost.profiles.perf_csv import ESTIMATED_KEY
 from autosched.cost.profiles.rows import FLAT_READERS, is_flat, read_row
 from autosched.errors import ProfileError
 from autosched.schedule.outcomes import DeviceOp
@@ -76,12 +78,14 @@ class Profile:
         return sum(row.measured_ns for row in self.rows)
 
 
-def read_profile(path: Path | str, arch: str | None = None) -> Profile:
+def read_profile(path: Path | str, arch: str | None = None, ttnn_version: str = "") -> Profile:
     """Read a profiler report.
 
     Args:
         path: the CSV file.
         arch: architecture of a report that neither names one nor shows its clock.
+        ttnn_version: release of ttnn that ran; a report does not show it, and kernels of 0.81 are
+            told from older ones by nothing else.
 
     Raises:
         ProfileError: naming the file, if it is no report, lacks columns, has no device ops, or
@@ -98,7 +102,7 @@ def read_profile(path: Path | str, arch: str | None = None) -> Profile:
             f"{', '.join(missing)}; give the CSV that tt-metal's profiler writes"
         )
     ops = [(number, row) for number, row in enumerate(lines, start=2) if _is_device_op(row)]
-    rows = tuple(_timed_rows(ops))
+    rows = tuple(_timed_rows(ops, is_older=not _has_today_s_kernels(ttnn_version)))
     if not rows:
         raise ProfileError(f"{path}: no device op with a kernel duration; was it run on a card?")
     return Profile(
@@ -153,7 +157,17 @@ def _is_device_op(row: Mapping[str, str]) -> bool:
     return bool(row["OP CODE"]) and (kind == _DEVICE_OP if kind else bool(row["CORE COUNT"]))
 
 
-def _timed_rows(ops: Sequence[tuple[int, Mapping[str, str]]]) -> Iterator[ProfileRow]:
+_TODAY = (0, 81)
+
+
+def _has_today_s_kernels(ttnn_version: str) -> bool:
+    found = tuple(int(part) for part in re.findall(r"\d+", ttnn_version)[:2])
+    return found >= _TODAY
+
+
+def _timed_rows(
+    ops: Sequence[tuple[int, Mapping[str, str]]], *, is_older: bool
+) -> Iterator[ProfileRow]:
     for number, row in ops:
         measured_ns = _number(row[_DURATION])
         if not measured_ns > 0:
@@ -161,6 +175,8 @@ def _timed_rows(ops: Sequence[tuple[int, Mapping[str, str]]]) -> Iterator[Profil
         op = read_row(row)
         try:
             features = read_features(op)
+            if is_older and f"'{ESTIMATED_KEY}'" not in op.attributes:
+                features = as_before_0_81(features)
             work_of(features)
             problem = _gap(op)
         except (KeyError, ValueError, IndexError, TypeError, ZeroDivisionError) as error:

@@ -6,8 +6,10 @@ import pytest
 from autosched.cost.calibration.calibration import (
     CalibrationReport,
     fit_coefficients,
+    shipped_coefficients,
     write_coefficients,
 )
+from autosched.cost.calibration.fitting import fit_together, samples_of
 from autosched.cost.calibration.observations import (
     Source,
     read_observations,
@@ -52,6 +54,8 @@ def test_coefficients_stay_physical(report: CalibrationReport) -> None:
 def test_families_without_rows_keep_their_priors(report: CalibrationReport) -> None:
     fit = report.coefficients["wormhole_b0"].families["upsample"]
     assert fit.rows == 0
+    assert not fit.releases
+    assert report.coefficients["wormhole_b0"].families["conv2d"].releases == "2025-02"
     assert fit.values["launch"] == PRIORS["upsample"]["launch"].value
 
 
@@ -107,6 +111,19 @@ def test_without_profiles_the_shipped_observations_are_fitted() -> None:
     assert {path.stem for path in paths} == {"silicon", "point", "simulated"}
     observed = [item for path in paths for item in read_observations(path)]
     assert {item.source for item in observed} == {*Source}
+
+
+@pytest.mark.parametrize("family", ["conv2d", "halo", "matmul", "interleaved_to_sharded"])
+def test_shipped_coefficients_are_what_the_observations_give(family: str) -> None:
+    observed = [item for path in shipped_paths() for item in read_observations(path)]
+    archs = ("wormhole_b0", "blackhole")
+    samples = {arch: samples_of(observed, arch)[family] for arch in archs}
+    priors = {
+        arch: {name: prior.on(arch) for name, prior in PRIORS[family].items()} for arch in archs
+    }
+    for arch, values in fit_together(samples, priors).items():
+        shipped = shipped_coefficients()[arch].families[family].values
+        assert shipped == pytest.approx(values, rel=1e-3)
 
 
 def test_an_empty_file_of_observations_is_an_error(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from autosched.cost.model import CostModel
 from autosched.cost.ops.conversions import (
     Swap,
     read_reshape,
@@ -59,3 +60,14 @@ def test_padding_that_a_tilize_fills_in() -> None:
     assert found.pad_bytes == 13 * 256 * 2 / 4
     # Two tiles a core: each reads a quarter of all sticks.
     assert (found.source.pages, found.source.page_bytes) == (19, 128)
+
+
+def test_generated_kernels_untilize_faster() -> None:
+    tiles = TensorInfo((1, 1, 192, 224), TensorLayout())
+    rows = TensorInfo((1, 1, 192, 224), TensorLayout(page=PageLayout.ROW_MAJOR))
+    model = CostModel.load("wormhole_b0")
+    times = [
+        model.time_ns(made_op(code, tiles, rows))
+        for code in ("UntilizeDeviceOperation", "UntilizeCodegenDeviceOperation")
+    ]
+    assert times[1] < 0.8 * times[0]

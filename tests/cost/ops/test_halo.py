@@ -56,3 +56,9 @@ def test_a_capture_and_a_profile_of_one_halo_agree(captures: Captures, data: Pat
     same = [halo for halo in halos if halo.out_sticks == captured.out_sticks]
     # The network gave row-major tensors in; the capture starts from tiles.
     assert [replace(halo, legacy=False, from_tiles=True) for halo in same] == [captured]
+
+
+def test_a_last_core_with_little_to_compute_has_no_larger_border() -> None:
+    """80,656 positions on 64 cores of 1,280: the last one computes 16."""
+    window = Window(1, (284, 284), (3, 3), (1, 1), (2, 2, 2, 2), (2, 2), 64, True)
+    assert window.border_sticks(1280, 2456) == 2456 - 1280

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from autosched.cost.ops.families import work_of
@@ -75,3 +77,19 @@ def test_a_program_states_which_operand_is_sent() -> None:
     op = read_matmul(_matmul(FLAT, stated + "out_subblock_w=1;per_core_M=64;per_core_N=1"))
     assert (op.kind, op.k_blocks) == (MatmulKind.MCAST_IN0, 2)
     assert (op.core_m, op.core_n, op.subblock_h, op.subblock_w) == (64, 1, 2, 1)
+
+
+def test_the_last_resort_fetches_pair_by_pair() -> None:
+    op = replace(_matmul(FLAT), factory="MatmulMultiCoreProgramFactory")
+    found = read_matmul(op)
+    assert (found.kind, found.core_m, found.core_n) == (MatmulKind.SINGLE, 4, 1)
+    quantities = all_quantities(work_of(found))
+    assert quantities["single_pair"] == 4 * 16
+    assert quantities["dram_page"] == 4 * 16 + 4 * 16 + 4
+
+
+def test_a_grid_is_wider_than_high() -> None:
+    """p150 has 11x10 cores."""
+    op = replace(_matmul(FLAT), factory="MatmulMultiCoreReuseMcast2DProgramFactory", cores=110)
+    found = read_matmul(op)
+    assert (found.core_m, found.core_n) == (7, 1)

@@ -1,11 +1,17 @@
+from dataclasses import replace
+
 import pytest
 
+from autosched.cost.model import CostModel
 from autosched.cost.ops.families import work_of
 from autosched.cost.ops.movement import (
     CopyOp,
+    InterleavedToShardedOp,
     PaddedSliceOp,
     SliceOp,
+    as_before_0_81,
     read_generic,
+    read_interleaved_to_sharded,
     read_padded_slice,
     read_slice,
 )
@@ -79,3 +85,34 @@ def test_a_padded_slice_of_sticks_copies_whole_rows() -> None:
         for source in (IN_DRAM, rows)
     ]
     assert counts == [320, None]
+
+
+def _sharded_rows(width: int) -> InterleavedToShardedOp:
+    layout = TensorLayout(
+        Memory.L1,
+        ShardLayout.HEIGHT,
+        DataType.BFLOAT16,
+        PageLayout.ROW_MAJOR,
+        (CoreRange(0, 0, 3, 0),),
+        (320, width),
+    )
+    rows = replace(TILES, page=PageLayout.ROW_MAJOR)
+    source, target = TensorInfo((1, 1, 1280, width), rows), TensorInfo((1, 1, 1280, width), layout)
+    return read_interleaved_to_sharded(
+        made_op("InterleavedToShardedDeviceOperation", source, target)
+    )
+
+
+def test_aligned_sticks_are_asked_for_together() -> None:
+    assert all_quantities(work_of(_sharded_rows(64)))["dram_stick"] == 320
+    assert all_quantities(work_of(_sharded_rows(8)))["waited_stick"] == 320
+
+
+def test_older_kernels_wait_for_every_stick() -> None:
+    today = _sharded_rows(64)
+    older = as_before_0_81(today)
+    assert all_quantities(work_of(older))["waited_stick"] == 320
+    for arch in ("wormhole_b0", "blackhole"):
+        model = CostModel.load(arch)
+        times = [model.predict_features(op).time_ns for op in (older, today)]
+        assert times[0] > 3 * times[1]

@@ -50,3 +50,23 @@ def test_terms_sum_up_to_the_time(a: float, b: float) -> None:
     assert sum(terms_of(work, COEFFICIENTS).values()) == pytest.approx(
         cycles_of(work, COEFFICIENTS)
     )
+
+
+def test_a_stage_adds_what_it_takes_turns_with() -> None:
+    stages = (
+        WorkStage("one", {"a": 50.0}),
+        WorkStage("two", {"b": 20.0}, follows={"one": 0.5}),
+    )
+    work = Work("test", {"launch": 1.0}, stages)
+    assert cycles_of(work, COEFFICIENTS) == 100 + 60 + 50
+    assert terms_of(work, COEFFICIENTS) == {"launch": 100, "a": 50, "b": 60}
+
+
+def test_who_waits_for_a_shorter_stage_is_hidden_with_it() -> None:
+    stages = (
+        WorkStage("one", {"a": 100.0}),
+        WorkStage("two", {"b": 20.0}, follows={"one": 0.5}),
+    )
+    work = Work("test", {"launch": 1.0}, stages)
+    assert cycles_of(work, COEFFICIENTS) == 100 + 200
+    assert terms_of(work, COEFFICIENTS) == {"launch": 100, "a": 200}

@@ -5,7 +5,7 @@ import pytest
 
 from autosched.cost.ops.convolutions import Conv2dOp
 from autosched.cost.ops.matmul import MatmulOp
-from autosched.cost.ops.movement import GenericOp
+from autosched.cost.ops.movement import GenericOp, InterleavedToShardedOp
 from autosched.cost.profiles.profile import read_profile
 from autosched.errors import ProfileError
 from autosched.schedule.configurations import Fidelity
@@ -194,3 +194,20 @@ def test_long_cells_are_read_and_the_limit_of_other_readers_is_kept(
         list(csv.reader((tmp_path / "long.csv").open(newline="")))
     assert len(read_profile(tmp_path / "long.csv").rows) == 29
     assert csv.field_size_limit() == limit
+
+
+def test_kernels_of_0_81_are_told_by_the_version_alone(data: Path, tmp_path: Path) -> None:
+    rows = {"INPUT_0_LAYOUT": "ROW_MAJOR", "INPUT_0_MEMORY": "DEV_0_DRAM_INTERLEAVED"}
+    name = _edited(data, tmp_path / "rows.csv", rows)
+    waits = [
+        [
+            row.features.waits
+            for row in read_profile(name, ttnn_version=version).rows
+            if isinstance(row.features, InterleavedToShardedOp)
+        ]
+        for version in ("", "0.80.3", "0.81.1")
+    ]
+    assert all(waits[0])
+    assert waits[0]
+    assert waits[1] == waits[0]
+    assert not any(waits[2])
