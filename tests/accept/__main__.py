@@ -1,6 +1,5 @@
 """Run promises and say which hold: ``python -m tests.accept [NAME...]``."""
 
-import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -16,7 +15,6 @@ from tests.accept.child import leave
 from tests.accept.frame import ROOT, find_promises, take
 from tests.accept.page import Circumstances, markdown, tally
 from tests.accept.promise import Promise, Result, Verdict
-from tests.accept.promise_calibration import SILICON
 
 COLOURS = {Verdict.HOLDS: "green", Verdict.NOT_MEASURED: "yellow", Verdict.FAILS: "red"}
 PAGE = ROOT / "docs" / "promises.md"
@@ -102,16 +100,10 @@ def main(
             help="Write the page; default: docs/promises.md, if all promises are taken.",
         ),
     ] = None,
-    silicon: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help=f"Profiles of real cards; also {SILICON}."),
-    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Take what the project promises; exit code 1 if a promise does not hold."""
     promises = chosen(find_promises(), names or ())
-    if silicon is not None:
-        os.environ[SILICON] = str(silicon.resolve())
     with opened_output(as_json) as output:
         if listed:
             print_list(output.console, promises)

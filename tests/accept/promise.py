@@ -14,6 +14,7 @@ class Kind(str, Enum):
     ESTIMATED = "estimated"
     COUNTED = "counted"
     PROFILED = "estimates against profiles of cards"
+    SIMULATED = "estimates against clocks of simulated kernels"
 
 
 class Verdict(str, Enum):

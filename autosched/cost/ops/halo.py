@@ -153,17 +153,20 @@ class HaloOp(Record):
 
 
 def halo_work(op: HaloOp) -> Work:
-    """Return the work of a halo gather: untilize, copy the own shard, fetch or pad the border."""
+    """Return the work of a halo gather: untilize, copy the own shard, fetch or pad the border.
+
+    What lies in one row of the image moves at once; legacy kernels send borders stick by stick.
+    """
     kept = min(op.in_sticks, op.out_sticks)
     age = "legacy_" if op.legacy else ""
     serial = {
         "launch": 1.0,
-        "local_stick": float(kept),
         f"{age}local_kib": kept * op.stick_bytes / KIB,
-        f"{age}border_stick": float(op.border_sticks),
         f"{age}border_kib": op.border_sticks * op.stick_bytes / KIB,
         "window_row": float(op.window_rows),
     }
+    if op.legacy:
+        serial["legacy_border_stick"] = float(op.border_sticks)
     if op.from_tiles:
         tiles = float(op.tile_rows * op.tile_columns)
         slow = op.tile_columns > PACK_UNTILIZE_COLUMNS
@@ -205,13 +208,11 @@ def read_halo(op: DeviceOp) -> HaloOp:
 _PRIORS: Mapping[str, Mapping[str, Prior]] = {
     "halo": {
         "launch": Prior(1200.0, 0.3),
-        "local_stick": Prior(1.0),
         "local_kib": Prior(16.0, blackhole=NOC),
         # One of the two data-movement processors did what both share now.
         "legacy_local_kib": Prior(32.0, blackhole=NOC),
-        "border_stick": Prior(1.0),
         "border_kib": Prior(70.0, blackhole=NOC),
-        "legacy_border_stick": Prior(12.0),
+        "legacy_border_stick": Prior(12.0, blackhole=0.75),
         "legacy_border_kib": Prior(90.0, blackhole=NOC),
         "window_row": Prior(60.0),
         "untilize_row": Prior(350.0),
