@@ -4,7 +4,7 @@ Usage: python -m calibration SILICON SIMULATED [OUTPUT]
 
 SILICON is a directory of profiles (CSV), SIMULATED one of simulated sweeps; points are run on
 ttnn's mock device. OUTPUT is ``autosched/cost/observations`` by default; then
-``autosched calibrate --anew -o autosched/cost/coefficients`` makes the coefficients.
+``autosched calibrate -o autosched/cost/coefficients`` makes the coefficients.
 """
 
 import subprocess

@@ -9,7 +9,7 @@ from autosched.report.output import opened_output
 
 CALIBRATE_EXAMPLES = (
     "autosched calibrate ops_perf_results.csv --save my-card --ttnn-version 0.81.1",
-    "autosched calibrate --anew -o coefficients/ --json",
+    "autosched calibrate -o coefficients/ --json",
 )
 
 
@@ -52,9 +52,8 @@ def calibrate(  # noqa: PLR0913, PLR0917 - one parameter per option
     from autosched.store.database import open_store
 
     with opened_output(as_json) as output:
-        report = fit_profiles(
-            files or (), ttnn_version, None if anew else shipped_coefficients(), arch
-        )
+        start = None if anew or not files else shipped_coefficients()
+        report = fit_profiles(files or (), ttnn_version, start, arch)
         print_calibration(output.console, report)
         written = () if output_place is None else write_coefficients(report, output_place)
         for path in written:
