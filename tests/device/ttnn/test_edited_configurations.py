@@ -111,6 +111,7 @@ CONVOLUTION = {
     "reallocate_halo_output": True,
     "weights_dtype": DataType.BFLOAT16,
     "output_dtype": DataType.BFLOAT16,
+    "output_page": PageLayout.ROW_MAJOR,
     "output_memory": "dram",
     "slicing": "dram_height",
     "fold_input": True,
