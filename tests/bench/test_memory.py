@@ -4,7 +4,7 @@ import sys
 
 from autosched.bench.memory import family, watched_memory
 
-_SCRIPT = "import sys; held = b'x' * 100_000_000; print(); sys.stdin.read()"
+_SCRIPT = "import sys; held = b'x' * 100_000_000; print(flush=True); sys.stdin.read()"
 
 
 def test_the_memory_of_a_child_counts_while_it_lives() -> None:

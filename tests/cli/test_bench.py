@@ -201,7 +201,7 @@ def test_a_hand_tuned_schedule_is_found_and_of_its_network(file: Path) -> None:
     made = schedule.provenance
     study = str(STUDIES / f"{made.network}.py")
     loaded = load_network_file(study, made.batch)
-    plain = capture(loaded.module, loaded.example_inputs, loaded.name)
+    plain = capture(loaded.module, loaded.example_inputs, loaded.name, check=False)
     with opened_output(as_json=False) as output:
         network, found = hand_tuned(output, study, plain, made.board)
     assert found == schedule
