@@ -179,11 +179,11 @@ class LayerQuestions:
     def may_come_in_rows(self, layer: Layer) -> bool:
         """Return whether a layer's first input may be left in shards of rows as well as tiles."""
         producer = self._network.by_name[layer.inputs[0]]
-        return isinstance(producer.op, Concat | Pool2d | Upsample | Convolution)
+        return isinstance(producer.op, Concat | Pool2d | Upsample) or self.may_leave_rows(producer)
 
     def may_come_in_filled_rows(self, layer: Layer) -> bool:
         """Return whether such rows are filled up to whole tiles of channels."""
-        return isinstance(self._network.by_name[layer.inputs[0]].op, Convolution)
+        return self.may_leave_rows(self._network.by_name[layer.inputs[0]])
 
     def may_leave_rows(self, layer: Layer) -> bool:
         """Return whether a convolution's rows are of use to what reads them.
