@@ -156,7 +156,7 @@ class LayerQuestions:
     """How an option of a layer becomes a request, and an answer a candidate.
 
     ``book`` answers; where it only ranks candidates, ``measured`` answers for those whose time
-    counts.
+    counts. Convolutions of more than ``row_channels`` leave no shards of rows.
     """
 
     def __init__(
@@ -165,8 +165,11 @@ class LayerQuestions:
         formats: LayerFormats,
         book: ProbeBook,
         measured: ProbeBook | None = None,
+        *,
+        row_channels: int,
     ) -> None:
         self._network = network
+        self._row_channels = row_channels
         self._formats = formats
         self._book = book
         self._measured = measured
@@ -179,7 +182,9 @@ class LayerQuestions:
     def may_come_in_rows(self, layer: Layer) -> bool:
         """Return whether a layer's first input may be left in shards of rows as well as tiles."""
         producer = self._network.by_name[layer.inputs[0]]
-        return isinstance(producer.op, Concat | Pool2d | Upsample) or self.may_leave_rows(producer)
+        if isinstance(producer.op, Concat | Pool2d | Upsample):
+            return self._row_channels > 0
+        return self.may_leave_rows(producer)
 
     def may_come_in_filled_rows(self, layer: Layer) -> bool:
         """Return whether such rows are filled up to whole tiles of channels."""
@@ -191,7 +196,10 @@ class LayerQuestions:
         What slides a window over an image, enlarges it or puts it beside another gathers rows: of
         tiles it makes them first.
         """
-        if not isinstance(layer.op, Convolution) or is_pointwise(layer.op):
+        op = layer.op
+        if not isinstance(op, Convolution) or is_pointwise(op):
+            return False
+        if op.out_channels > self._row_channels:
             return False
         return any(
             _gathers_rows(self._network.by_name[edge.consumer].op)

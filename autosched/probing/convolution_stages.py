@@ -75,13 +75,12 @@ class ConvolutionStages:
         # In native layouts: transposed shards want their input transposed, too.
         rare = [Option(config, None) for config in self._rare(op, found)]
         found += yield from self._questions.accepted(layer, rare, answers)
-        is_first_look = self._effort.blocks_per_layout == 1
-        if not is_first_look and self._questions.may_come_in_rows(layer):
+        if self._questions.may_come_in_rows(layer):
             shape = self._questions.input_shapes(layer)[0]
             filled_up = self._questions.may_come_in_filled_rows(layer)
             in_rows = taking_rows(op, shape, found, self._in_rows, filled_up=filled_up)
             found += yield from self._questions.accepted(layer, in_rows, answers)
-        if not is_first_look and self._questions.may_leave_rows(layer):
+        if self._questions.may_leave_rows(layer):
             found += yield from self._questions.accepted(
                 layer, leaving_rows(op, found, self._in_rows), answers
             )

@@ -72,7 +72,9 @@ class TableBuilder:
     ) -> None:
         self._network = network
         self._formats = formats
-        self.questions = LayerQuestions(network, formats, book, measured)
+        self.questions = LayerQuestions(
+            network, formats, book, measured, row_channels=effort.row_channels
+        )
         self._board = board
         self._effort = effort
         self._book = book

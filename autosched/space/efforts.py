@@ -17,7 +17,8 @@ class Effort:
     ``kept_layouts`` is how many combinations of a layer's layouts the joint search keeps beyond the
     best of each sharding, ``grids`` whether explicit core grids are probed. ``slices`` bounds how
     many numbers of slices are probed for an image too large for L1, ``inner_blocks`` how many
-    widths of the blocks in which a linear layer takes its input.
+    widths of the blocks in which a linear layer takes its input. Images are left in shards of rows
+    by convolutions of up to ``row_channels``, and nothing takes such shards if there are none.
     ``unexecuted`` says whether kinds of candidates that nobody has executed right are offered where
     there are others. ``trials`` is the default number of whole-network trials.
     """
@@ -32,6 +33,7 @@ class Effort:
     rare_switches: bool
     slices: int
     inner_blocks: int
+    row_channels: int
     unexecuted: bool
     trials: int
 
@@ -40,13 +42,13 @@ QUICK = "quick"
 EFFORTS = {
     effort.name: effort
     for effort in (
-        Effort(QUICK, 3, 0, 2, 4, False, False, False, 0, 1, False, 10),
-        Effort("default", 6, 3, 4, 8, False, True, False, 3, 2, False, 30),
-        Effort("full", 64, 8, 12, 24, True, True, True, 6, 6, True, 200),
+        Effort(QUICK, 3, 0, 2, 4, False, False, False, 0, 1, 64, False, 10),
+        Effort("default", 6, 3, 4, 8, False, True, False, 3, 2, 1024, False, 30),
+        Effort("full", 64, 8, 12, 24, True, True, True, 6, 6, 4096, True, 200),
     )
 }
 
-FIRST_LOOK = Effort("first look", 1, 0, 1, 2, False, False, False, 0, 1, False, 1)
+FIRST_LOOK = Effort("first look", 1, 0, 1, 2, False, False, False, 0, 1, 0, False, 1)
 """So few candidates that a new study soon has a schedule to improve on."""
 
 
