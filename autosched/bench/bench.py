@@ -18,7 +18,7 @@ from autosched.schedule.outcomes import TimeKind
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.search.settings import Settings
 from autosched.search.trial import run_repaired, run_trial
-from autosched.space.formats import LayerFormats, default_schedule
+from autosched.space.layer_formats import LayerFormats, default_schedule
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey
 from autosched.store.trials import TrialRecord

@@ -32,7 +32,8 @@ from autosched.schedule.outcomes import (
     verdict_of,
 )
 from autosched.space.efforts import Effort
-from autosched.space.formats import Formats, default_schedule
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import default_schedule
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey, StoredProbe, load_probes
 from autosched.verification.verifier import LayerExecutor

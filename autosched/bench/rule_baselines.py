@@ -20,7 +20,7 @@ from autosched.schedule.outcomes import Rejection
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.schedule.tensors import Edge, Memory, PageLayout, TensorLayout
 from autosched.solver.evaluate import Assignment, evaluate
-from autosched.space.formats import LayerFormats, default_config
+from autosched.space.layer_formats import LayerFormats, default_config
 
 
 @dataclass(frozen=True)

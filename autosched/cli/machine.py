@@ -122,7 +122,7 @@ def clean(as_json: options.Json = False) -> None:
     They are made again when they are needed. What a search uses at the moment stays. Studies,
     probes and the simulator's kernels are not touched.
     """
-    from autosched.cli.steps.clean_run import clean_kernels
+    from autosched.cli.steps.machine_checks import clean_kernels
 
     with opened_output(as_json) as output:
         clean_kernels(output)

@@ -163,6 +163,15 @@ Start = Annotated[
         "candidates. A .py is executed, unless --safe is given.",
     ),
 ]
+FormatsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--formats-of",
+        metavar="SCHEDULE",
+        help="Give each layer the formats that it has in a schedule (.py or .json), as pins. A .py "
+        "is executed, unless --safe is given.",
+    ),
+]
 Safe = Annotated[
     bool,
     typer.Option(

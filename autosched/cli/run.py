@@ -9,6 +9,8 @@ RUN_EXAMPLES = (
     "autosched run studies/resnet50.py",
     "autosched run net.py --start by_hand.py --export better.py",
     "autosched run net.py --pin 'layer1.*:shard_layout=height' --forbid '*:memory=dram'",
+    "autosched run net.py --pin 'head.*:output_dtype=bfloat16' --pin 'head.*:math_fidelity=HiFi4'",
+    "autosched run net.py --formats-of by_hand.py",
     "autosched run net.py --io nchw,device",
     "autosched run net.py:backbone --board p150 --batch 16 --timeout 10m --export best.py",
     "autosched run studies/unet_small.py --batch 4 --pack-images 4",
@@ -41,6 +43,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     warm_ups: options.WarmUps = None,
     replays: options.Replays = None,
     start: options.Start = None,
+    formats_of: options.FormatsOf = None,
     safe: options.Safe = False,
     pin: options.Pin = None,
     forbid: options.Forbid = None,
@@ -53,8 +56,8 @@ def run(  # noqa: PLR0913 - one parameter per option
     and runs the most promising schedules of the whole network. Every finished probe and trial is
     stored at once; Ctrl-C loses nothing.
 
-    The network file is executed, and so is the .py of --start unless --safe is given. From others,
-    take schedules as JSON, which is only read.
+    The network file is executed, and so is the .py of --start or --formats-of unless --safe is
+    given. From others, take schedules as JSON, which is only read.
     """
     began = time.monotonic()
     from autosched.cli.steps.search_request import Target, Wishes
@@ -87,6 +90,7 @@ def run(  # noqa: PLR0913 - one parameter per option
         jobs=jobs,
         start=start,
         safe=safe,
+        formats_of=formats_of,
         check=not no_check,
         io=io,
     )

@@ -25,7 +25,7 @@ from autosched.schedule.configurations import Conv2dConfig, LayerConfig
 from autosched.schedule.outcomes import DeviceOp, Rejection, TimeKind
 from autosched.schedule.tensors import ShardLayout, TensorLayout
 from autosched.space.efforts import Effort
-from autosched.space.formats import LayerFormats, conv2d_base
+from autosched.space.layer_formats import LayerFormats, conv2d_base
 from autosched.space.layers import Option
 
 Key = TypeVar("Key")

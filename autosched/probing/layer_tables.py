@@ -37,7 +37,7 @@ from autosched.schedule.outcomes import Rejection
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import STICK, PageLayout, ShardLayout, TensorLayout
 from autosched.space.efforts import Effort
-from autosched.space.formats import LayerFormats
+from autosched.space.layer_formats import LayerFormats
 from autosched.space.layers import dealt_products, options, sliced_pools
 
 # Combinations of layouts with rows that are kept beside those of tiles, for each of these.

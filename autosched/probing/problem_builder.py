@@ -19,7 +19,8 @@ from autosched.schedule.schedule import Schedule
 from autosched.solver.orders import solve_best_order
 from autosched.solver.problem import Problem
 from autosched.space.efforts import FIRST_LOOK, Effort
-from autosched.space.formats import Formats, LayerFormats
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import LayerFormats
 
 # A limit in states, not seconds: a study that goes on must come to the same order.
 _STATES = 20_000

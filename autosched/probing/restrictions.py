@@ -12,6 +12,7 @@ from typing import Any
 
 from autosched.errors import SearchError
 from autosched.probing.candidates import Choice, Tables
+from autosched.space.formats import FORMAT_FIELDS, OUTPUT, FormatPin, read_format
 
 _OUTPUT_FIELDS = ("memory", "sharding")
 _EXAMPLE = "'layer1.*:shard_layout=height'"
@@ -21,7 +22,8 @@ _EXAMPLE = "'layer1.*:shard_layout=height'"
 class Restriction:
     """One pin or prohibition.
 
-    ``field`` is one of the configuration's, or ``memory`` or ``sharding`` of the output.
+    ``field`` is one of the configuration's or of its matrix engine's, or ``memory`` or ``sharding``
+    of the output.
     """
 
     pattern: str
@@ -41,7 +43,13 @@ class Restriction:
         if not (pattern and colon and field and equals and value):
             option = "--pin" if pins else "--forbid"
             raise SearchError(f"{option} {text!r}: expected LAYERS:FIELD=VALUE, such as {_EXAMPLE}")
-        return cls(pattern, field, value.lower(), pins)
+        rule = cls(pattern, field, value.lower(), pins)
+        if pins and field in FORMAT_FIELDS:
+            try:
+                read_format(field, value)
+            except SearchError as error:
+                raise SearchError(f"{rule}: {error}") from None
+        return rule
 
     @property
     def text(self) -> str:
@@ -74,6 +82,15 @@ class Restriction:
         """Whether a candidate may be chosen; one without the field may."""
         value = field_of(choice, self.field)
         return value is None or (value == self.value) is self.pins
+
+
+def format_pins(rules: Iterable[Restriction]) -> tuple[FormatPin, ...]:
+    """Return the pins that decide the formats of layers, as the later of two holds."""
+    return tuple(
+        FormatPin(rule.pattern, rule.field, rule.value)
+        for rule in rules
+        if rule.pins and rule.field in FORMAT_FIELDS
+    )
 
 
 def allowed(
@@ -119,10 +136,18 @@ def check_effect(rules: Iterable[Restriction], tables: Tables) -> None:
 
 
 def field_of(choice: Choice, name: str) -> str | None:
-    """Return a field's value as it is written in a restriction, None if there is no such field."""
+    """Return a field's value as it is written in a restriction, None if there is no such field.
+
+    The format of the output is called as a convolution calls it, whatever the layer.
+    """
     if name in _OUTPUT_FIELDS:
         return str(getattr(choice.output_layout, name))
-    return _text(getattr(choice.config, name)) if name in _fields(choice) else None
+    if name == OUTPUT:
+        return str(choice.output_layout.dtype).lower()
+    for part in _parts(choice):
+        if name in _plain_fields(part):
+            return _text(getattr(part, name))
+    return None
 
 
 def _text(value: Any) -> str:
@@ -133,8 +158,15 @@ def _text(value: Any) -> str:
 
 def _fields(choice: Choice) -> list[str]:
     """Return the fields that hold a word, a number or core ranges."""
-    names = [item.name for item in fields(choice.config)]
-    return [
-        *_OUTPUT_FIELDS,
-        *(name for name in names if not is_dataclass(getattr(choice.config, name))),
-    ]
+    found = [*_OUTPUT_FIELDS, OUTPUT, *(n for part in _parts(choice) for n in _plain_fields(part))]
+    return list(dict.fromkeys(found))
+
+
+def _parts(choice: Choice) -> list[Any]:
+    """Return a candidate's configuration, and with it that of the matrix engine if it has one."""
+    compute = getattr(choice.config, "compute", None)
+    return [choice.config] if compute is None else [choice.config, compute]
+
+
+def _plain_fields(part: Any) -> list[str]:
+    return [item.name for item in fields(part) if not is_dataclass(getattr(part, item.name))]

@@ -35,13 +35,8 @@ from autosched.schedule.tensors import (
     ShardLayout,
     TensorLayout,
 )
-from autosched.space.formats import (
-    ACTIVATION_TYPES,
-    WEIGHT_TYPES,
-    Formats,
-    LayerFormats,
-    default_schedule,
-)
+from autosched.space.formats import ACTIVATION_TYPES, WEIGHT_TYPES, Formats
+from autosched.space.layer_formats import LayerFormats, default_schedule
 
 
 @dataclass(frozen=True)

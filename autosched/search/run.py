@@ -15,7 +15,7 @@ from autosched.probing.lower_bound import Proof
 from autosched.probing.probe_book import Phase, ProbeBook, ProbeCounts
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.search.settings import Settings
-from autosched.space.formats import default_schedule
+from autosched.space.layer_formats import default_schedule
 from autosched.store.database import Store
 from autosched.store.studies import StudyRecord
 from autosched.store.trials import (

@@ -1,14 +1,14 @@
 """How a study searches: the door through which every wish of a user comes, checked once."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from autosched.device.interface import TimingSettings
 from autosched.device.machine import check_kind
 from autosched.errors import AutoschedError, SearchError, StudyError
 from autosched.network.ends import NCHW
-from autosched.probing.restrictions import Restriction
+from autosched.probing.restrictions import Restriction, format_pins
 from autosched.schedule.serialization import from_plain, to_plain
 from autosched.search.samplers.registry import check_sampler
 from autosched.space.efforts import Effort, find_effort
@@ -22,10 +22,11 @@ class Settings:
     ``network_file`` is the path of the user's ``net.py``, "" for a network made in Python;
     ``device`` is "mock", "silicon", or "auto" for a card if there is one. With ``allow_host`` the
     network is captured so that what ttnn lacks runs on the host. ``pinned`` and ``forbidden`` are
-    restrictions of the candidates; with ``allow_known_faults`` those that are known to go wrong on
-    a card are left in. ``io`` is the order in which the network takes its images and hands them
-    back (:mod:`autosched.network.ends`), ``pack_images`` how many of a batch the network's tensors
-    have beside each other in channels. One that exists is a checked one: nobody asks again.
+    restrictions of the candidates, and pins of formats are those of the layers they name; with
+    ``allow_known_faults`` those that are known to go wrong on a card are left in. ``io`` is the
+    order in which the network takes its images and hands them back (:mod:`autosched.network.ends`),
+    ``pack_images`` how many of a batch the network's tensors have beside each other in channels.
+    One that exists is a checked one: nobody asks again.
     """
 
     network_file: str
@@ -70,16 +71,17 @@ class Settings:
         _check_seed(seed)
         if pack_images < 1:
             raise SearchError(f"{pack_images} images cannot be packed; it is 1 or more")
+        pins = _parsed(pinned, pins=True)
         values = {
             "network_file": network_file,
             "device": device,
             "sampler": sampler,
             "effort": find_effort(effort) if isinstance(effort, str) else effort,
             "seed": seed,
-            "formats": formats or Formats(),
+            "formats": replace(formats or Formats(), pins=format_pins(pins)),
             "timing": timing or TimingSettings(),
             "allow_host": allow_host,
-            "pinned": _parsed(pinned, pins=True),
+            "pinned": pins,
             "forbidden": _parsed(forbidden, pins=False),
             "allow_known_faults": allow_known_faults,
             "io": io,
@@ -101,7 +103,7 @@ class Settings:
             "sampler": self.sampler,
             "effort": self.effort.name,
             "seed": self.seed,
-            "formats": to_plain(self.formats),
+            "formats": to_plain(self.formats.unpinned),
             "timing": to_plain(self.timing),
             "allow_host": self.allow_host,
             "pinned": [rule.text for rule in self.pinned],

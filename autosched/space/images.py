@@ -18,7 +18,7 @@ from autosched.network.operators import (
 )
 from autosched.schedule.configurations import EltwiseConfig, FixedConfig, LayerConfig
 from autosched.schedule.tensors import DataType, Memory, PageLayout, ShardLayout, TensorLayout
-from autosched.space.formats import LayerFormats
+from autosched.space.layer_formats import LayerFormats
 
 ImageCandidate = tuple[LayerConfig, tuple[TensorLayout, ...]]
 """A configuration and the layouts of its inputs."""

@@ -45,8 +45,8 @@ from autosched.schedule.tensors import (
 )
 from autosched.space.convolutions import slice_counts
 from autosched.space.efforts import Effort
-from autosched.space.formats import LayerFormats, host_config
 from autosched.space.images import image_candidates, is_image_layer
+from autosched.space.layer_formats import LayerFormats, host_config
 from autosched.space.matmuls import Product, programs
 
 

@@ -8,7 +8,8 @@ from autosched.bench.rule_baselines import (
 from autosched.schedule.outcomes import Rejection, RejectionKind
 from autosched.schedule.schedule import Provenance
 from autosched.schedule.tensors import Edge, Memory, ShardLayout
-from autosched.space.formats import Formats, LayerFormats, default_config
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import LayerFormats, default_config
 from tests.bench.made import BIG, BLOCK, DRAM, HEIGHT, KIB, WIDE, add, conv, given, joint, layer
 
 MADE_FOR = Provenance("made", "0" * 16, "n150", "0.81.1")

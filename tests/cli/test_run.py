@@ -7,8 +7,8 @@ import pytest
 
 import autosched
 from autosched.export.saving import save_schedule
-from autosched.schedule.configurations import Conv2dConfig
-from autosched.schedule.tensors import DRAM_TILE, Edge, ShardLayout, TensorLayout
+from autosched.schedule.configurations import Conv2dConfig, Fidelity
+from autosched.schedule.tensors import DRAM_TILE, DataType, Edge, ShardLayout, TensorLayout
 from tests.cli.conftest import Invoke, Studied
 
 
@@ -211,9 +211,32 @@ def test_the_user_pins_and_forbids(studied: Studied, invoke: Invoke, tmp_path: P
     assert "Restriction: --pin '0:shard_layout=block'" in again.out
 
 
+def test_layers_get_the_formats_of_a_schedule(
+    studied: Studied, invoke: Invoke, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.sqlite3"
+    shutil.copy(studied.url.removeprefix("sqlite:///"), copy)
+    common = ("run", str(studied.net), "--storage", f"sqlite:///{copy}", "--trials", "1")
+    first = invoke(*common, "--study", "mixed", "--pin", "0:output_dtype=bfloat16",
+                   "--pin", "2:math_fidelity=HiFi4", "--export", "mixed.json")  # fmt: skip
+    assert first.code == 0, first.err
+    again = invoke(*common, "--study", "again", "--formats-of", "mixed.json",
+                   "--export", "again.json")  # fmt: skip
+    assert again.code == 0, again.err
+    assert "Reading schedule mixed.json (as data)" in again.out
+    assert "Restriction: --pin '2:math_fidelity=hifi4'" in again.out
+    mixed, same = (autosched.load_schedule(f"{name}.json").layers for name in ("mixed", "again"))
+    for layers in (mixed, same):
+        assert isinstance(layers["0"], Conv2dConfig)
+        assert isinstance(layers["2"], Conv2dConfig)
+        assert layers["0"].output_dtype is DataType.BFLOAT16
+        assert layers["2"].compute.math_fidelity is Fidelity.HIFI4
+
+
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
+        ("0:weights_dtype=float8", "weights_dtype 'float8' is not one of bfloat16"),
         ("conv1", "expected LAYERS:FIELD=VALUE"),
         ("conv1:memory=l1", "no such layer among 4, such as"),
     ],

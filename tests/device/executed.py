@@ -18,7 +18,8 @@ from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.outcomes import Execution, Rejection
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import ShardLayout
-from autosched.space.formats import Formats, default_schedule
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import default_schedule
 from tests.device.ttnn.test_host import classes_network
 from tests.examples.device_layers import sharded_schedule, ttnn_default
 from tests.examples.networks import BOARD, small

@@ -7,7 +7,8 @@ import torch
 
 from autosched.device.machine import open_local_device
 from autosched.device.ttnn.runner import Runner
-from autosched.space.formats import Formats, default_schedule
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import default_schedule
 from tests.device.ttnn.test_host import classes_network, cosine_network
 from tests.examples.networks import BOARD
 

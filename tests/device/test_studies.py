@@ -6,7 +6,8 @@ from autosched.device.worker import WorkerDevice
 from autosched.network.capture.capture import capture
 from autosched.network.graph import Network
 from autosched.schedule.outcomes import RunOutcome
-from autosched.space.formats import Formats, default_schedule
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import default_schedule
 from tests.examples.networks import BOARD
 from tests.examples.small_studies import CASES, small_inputs, study_module
 

@@ -9,7 +9,8 @@ from autosched.network.operators import Conv2d
 from autosched.schedule.configurations import Conv2dConfig, FixedConfig, PoolConfig
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import DataType, Edge, ShardLayout, TensorLayout
-from autosched.space.formats import Formats, default_schedule
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import default_schedule
 from tests.examples.layouts import DRAM_8B, HEIGHTS, ONE_CORE, height
 from tests.examples.networks import BOARD
 

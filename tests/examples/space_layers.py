@@ -14,7 +14,8 @@ from autosched.network.operators import (
     Softmax,
     Unary,
 )
-from autosched.space.formats import Formats, LayerFormats
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import LayerFormats
 
 IMAGE = (1, 64, 16, 16)
 VECTOR = (1, 64)

@@ -9,7 +9,8 @@ from autosched.network.graph import Layer, Network
 from autosched.network.operators import Activation, DeviceInput, DeviceOutput, Input, Output, Unary
 from autosched.network.reference import evaluate_network
 from autosched.schedule.schedule import Schedule
-from autosched.space.formats import Formats, default_schedule
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import default_schedule
 
 
 def network(channels: int = 3) -> Network:

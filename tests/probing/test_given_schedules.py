@@ -11,7 +11,8 @@ from autosched.probing.layer_tables import joined
 from autosched.schedule.outcomes import Rejection, RejectionKind
 from autosched.schedule.schedule import Schedule
 from autosched.search.open_study import open_study
-from autosched.space.formats import Formats, default_schedule
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import default_schedule
 from autosched.space.layers import Option
 from autosched.store.database import Store
 from autosched.store.trials import DEFAULT_SAMPLER, GIVEN_SAMPLER

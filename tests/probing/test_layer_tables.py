@@ -15,7 +15,8 @@ from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, TimeKind
 from autosched.schedule.tensors import CoreRange, Memory, PageLayout, ShardLayout, TensorLayout
 from autosched.space.efforts import find_effort
-from autosched.space.formats import Formats, LayerFormats, default_schedule
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import LayerFormats, default_schedule
 from autosched.space.layers import options
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey

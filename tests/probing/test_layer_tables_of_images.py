@@ -16,7 +16,8 @@ from autosched.schedule.configurations import Conv2dConfig, FixedConfig, PoolCon
 from autosched.schedule.outcomes import DeviceOp, ProbeOutcome, Rejection, RejectionKind
 from autosched.schedule.tensors import DataType, PageLayout, ShardLayout, TensorInfo, TensorLayout
 from autosched.space.efforts import find_effort
-from autosched.space.formats import Formats, LayerFormats
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import LayerFormats
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey
 from tests.examples.devices import ReplayDevice, Scripted

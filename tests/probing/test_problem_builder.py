@@ -21,7 +21,8 @@ from autosched.schedule.configurations import FixedConfig
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome, TimeKind
 from autosched.schedule.schedule import Provenance
 from autosched.schedule.tensors import DataType, Edge, TensorLayout
-from autosched.space.formats import Formats, default_schedule
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import default_schedule
 from tests.examples.layouts import ONE_CORE, height
 from tests.examples.networks import BOARD
 

@@ -7,12 +7,19 @@ import pytest
 from autosched.errors import SearchError
 from autosched.probing.candidates import Tables
 from autosched.probing.joint_problem import JointProblem
-from autosched.probing.restrictions import Restriction, allowed, check_effect, field_of
+from autosched.probing.restrictions import (
+    Restriction,
+    allowed,
+    check_effect,
+    field_of,
+    format_pins,
+)
 from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.tensors import CoreRange, Memory, ShardLayout
 from autosched.search.open_study import open_study
 from autosched.search.settings import Settings
 from autosched.solver.solver import solve
+from autosched.space.formats import FormatPin
 from autosched.store.database import Store
 from autosched.store.trials import DEFAULT_SAMPLER
 from tests.examples.devices import Scripted
@@ -77,6 +84,25 @@ def test_a_pattern_leaves_a_layer_alone_that_has_nothing_else(studied: Studied) 
 def test_what_follows_from_liveness_cannot_be_pinned(studied: Studied) -> None:
     with pytest.raises(SearchError, match="no such field"):
         restricted(studied.joint.tables, restrictions(["conv1:deallocate_activation=false"], []))
+
+
+def test_fields_of_the_matrix_engine_and_the_outputs_format_are_fields(studied: Studied) -> None:
+    tables = studied.joint.tables
+    conv, total = tables["conv1"][0], tables["sum"][0]
+    assert field_of(conv, "math_fidelity") == str(conv.config.compute.math_fidelity).lower()
+    assert field_of(conv, "packer_l1_acc") in {"true", "false"}
+    assert field_of(total, "math_fidelity") is None
+    assert field_of(total, "output_dtype") == str(total.output_layout.dtype)
+    assert field_of(tables["y"][0], "output_dtype") == "bfloat16"
+
+
+def test_a_pin_of_a_format_decides_it_and_a_wrong_one_is_refused() -> None:
+    rules = restrictions(
+        ["conv1:weights_dtype=BFLOAT4_B", "conv1:shard_layout=height"], ["*:math_fidelity=lofi"]
+    )
+    assert format_pins(rules) == (FormatPin("conv1", "weights_dtype", "bfloat4_b"),)
+    with pytest.raises(SearchError, match="--pin 'c:weights_dtype=float8': weights_dtype 'float8'"):
+        restrictions(["c:weights_dtype=float8"], [])
 
 
 def test_values_are_spelled_as_words(studied: Studied) -> None:

@@ -21,7 +21,8 @@ from autosched.search.run import StopReason
 from autosched.search.samplers.registry import SAMPLERS
 from autosched.search.settings import Settings
 from autosched.search.study import Study
-from autosched.space.formats import Formats, default_schedule
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import default_schedule
 from autosched.store import models
 from autosched.store.database import Store
 from autosched.store.trials import DEFAULT_SAMPLER, TrialRecord, list_trials

@@ -19,7 +19,8 @@ from autosched.network.operators import (
 )
 from autosched.schedule.configurations import EltwiseConfig, FixedConfig
 from autosched.schedule.tensors import DRAM_TILE, CoreRange, DataType, PageLayout, TensorLayout
-from autosched.space.formats import Formats, LayerFormats, default_config
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import LayerFormats, default_config
 from autosched.space.layers import Option, options
 from tests.examples.layouts import BLOCKS, DRAM_8B, HEIGHTS, ROWS_IN_DRAM, ROWS_OF_HEIGHTS
 

@@ -35,7 +35,8 @@ from autosched.schedule.tensors import (
     TensorLayout,
 )
 from autosched.space.efforts import find_effort
-from autosched.space.formats import Formats, LayerFormats, default_config
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import LayerFormats, default_config
 from autosched.space.layers import Option, options, sliced_pools
 from tests.examples.layouts import BLOCKS, DRAM_8B, HEIGHTS, ROWS_OF_HEIGHTS
 from tests.examples.space_layers import FORMATS, NETWORK

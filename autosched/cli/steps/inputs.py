@@ -18,7 +18,8 @@ from autosched.report.progress import SearchScreen
 from autosched.schedule.configurations import Conv2dConfig, MatmulConfig
 from autosched.schedule.schedule import Schedule
 from autosched.search.settings import Settings
-from autosched.space.formats import Formats, LayerFormats
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import LayerFormats, pins_of
 from autosched.store.studies import StudyRecord
 
 if TYPE_CHECKING:
@@ -243,6 +244,25 @@ def check_start(
         )
 
 
+def read_pins(
+    output: Screen, file: str, network: Network, formats: Formats, *, safe: bool
+) -> tuple[str, ...]:
+    """Return the pins by which the layers have a schedule's formats; its board does not matter.
+
+    Raises:
+        ScheduleError: if it cannot be read, or is of another network.
+    """
+    schedule = read_schedule(output, file, safe=safe)
+    made_for = schedule.provenance
+    try:
+        check_provenance(schedule, network.signature, made_for.board, made_for.ttnn_version)
+    except ScheduleError as error:
+        raise ScheduleError(f"--formats-of {file}: {error}") from None
+    check_layers(schedule, file, network)
+    pins = pins_of(schedule, network, formats)
+    return tuple(f"{pin.pattern}:{pin.field}={pin.value}" for pin in pins)
+
+
 def _check_formats(schedule: Schedule, file: str, network: Network, formats: Formats) -> None:
     """Check that weights have the search's format: it does not search formats."""
     wanted = LayerFormats(network, formats)
@@ -254,7 +274,8 @@ def _check_formats(schedule: Schedule, file: str, network: Network, formats: For
         if theirs is not ours:
             raise ScheduleError(
                 f"--start {file}: layer {layer.name} has weights in {theirs}, and this search has "
-                f"{ours}; say --weights {theirs}, with a --study NAME of its own"
+                f"{ours}; say --weights {theirs}, or --formats-of {file} if layers differ, with a "
+                "--study NAME of its own"
             )
 
 

@@ -22,7 +22,8 @@ class Target:
     """What is to be searched, as the user typed it.
 
     ``formats`` and ``timing`` map option to value; "", False or None where the user named none.
-    ``start`` is the file of a schedule to start from, read as data where ``safe`` is set; without
+    ``start`` is the file of a schedule to start from, ``formats_of`` that of one whose formats the
+    layers get; both are read as data where ``safe`` is set. Without
     ``check`` the captured network is not compared with its module. ``io`` is the order of images
     at both ends; None where the file or the study has its own. ``pack_images`` is a number of
     images, or "auto".
@@ -41,6 +42,7 @@ class Target:
     allow_known_faults: bool = False
     start: str | None = None
     safe: bool = False
+    formats_of: str | None = None
     check: bool = True
     io: str | None = None
     pack_images: str = "auto"
@@ -54,7 +56,7 @@ class Target:
         """
         if found is not None and any(self.formats.values()):
             stored = Settings.from_plain(found.settings)
-            if parse_formats(**self.formats) != stored.formats:
+            if parse_formats(**self.formats) != stored.formats.unpinned:
                 raise StudyError(
                     f"study {found.name!r} is searched with other formats ({stored.formats}); give "
                     "this one a name of its own with --study NAME"

@@ -4,7 +4,7 @@ import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autosched.boards import find_board
 from autosched.cli import exits, hints
@@ -16,6 +16,7 @@ from autosched.cli.steps.inputs import (
     loaded_file,
     network_file_of,
     packed_network,
+    read_pins,
     read_schedule,
 )
 from autosched.cli.steps.packing_run import (
@@ -50,6 +51,8 @@ from autosched.search.study_names import (
 from autosched.store.database import Store, open_writable
 from autosched.store.studies import StudyRecord, check_stored_name, find_study, get_study
 from autosched.store.trials import TrialRecord
+
+_NAMED_RULES = 6
 
 
 class GoingOn:
@@ -259,6 +262,7 @@ def run_search(
                 packed = chosen_packing(output, network, tried)
             network = packed_network(output, network, packed, check=target.check)
             name = target.name or _own_name(output, store, network, board.name, guess)
+            wishes = _with_formats_of(output, target, wishes, network)
             settings = wishes.over(target.settings(find_study(store, name)))
             if (choose_device(settings.device), settings.timing) != (kind, timing):
                 raise StudyError(
@@ -273,6 +277,15 @@ def run_search(
                 going_on.command = hints.command("resume", study.name, storage=target.storage)
                 introduce(output, store, study)
                 search_and_report(output, study, wishes, target.storage, began, start)
+
+
+def _with_formats_of(output: Screen, target: Target, wishes: Wishes, network: Network) -> Wishes:
+    """Return wishes with the formats of a schedule pinned, if one is named; own pins go before."""
+    if target.formats_of is None:
+        return wishes
+    formats = target.settings(None).formats
+    pins = read_pins(output, target.formats_of, network, formats, safe=target.safe)
+    return replace(wishes, pinned=(*pins, *wishes.pinned))
 
 
 def _own_name(output: Screen, store: Store, network: Network, board: str, guess: str) -> str:
@@ -305,8 +318,11 @@ def introduce(output: Screen, store: Store, study: Study) -> None:
         output.console,
         f"Study: {study.name} {state}; sampler {settings.sampler}, effort {settings.effort.name}",
     )
-    for rule in settings.restrictions:
+    for rule in settings.restrictions[:_NAMED_RULES]:
         say(output.console, f"Restriction: {rule}")
+    if len(settings.restrictions) > _NAMED_RULES:
+        rest = len(settings.restrictions) - _NAMED_RULES
+        say(output.console, f"  and {words.count(rest, 'more restriction')}")
     say(output.console, f"Formats: {settings.formats}")
     say(output.console, "  accuracy is not judged yet, so the search leaves the formats alone")
     if settings.device == "mock":

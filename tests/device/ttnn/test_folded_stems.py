@@ -14,7 +14,8 @@ from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, RunOutcome
 from autosched.schedule.tensors import CoreRange, DataType, PageLayout, ShardLayout, TensorLayout
 from autosched.space.convolutions import in_slices
-from autosched.space.formats import Formats, default_schedule
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import default_schedule
 from tests.examples.device_layers import sharded_schedule
 from tests.examples.layouts import DRAM_8B, ROWS_IN_DRAM, height
 from tests.examples.networks import BOARD

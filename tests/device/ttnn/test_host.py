@@ -27,7 +27,8 @@ from autosched.schedule.tensors import (
     TensorInfo,
     TensorLayout,
 )
-from autosched.space.formats import Formats, default_schedule
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import default_schedule
 from tests.device.conftest import child_options
 from tests.examples.networks import BOARD
 

@@ -44,7 +44,8 @@ from autosched.schedule.tensors import (
     TensorLayout,
 )
 from autosched.space.convolutions import in_slices
-from autosched.space.formats import Formats, default_schedule
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import default_schedule
 from tests.examples.device_layers import HEIGHT
 from tests.examples.layouts import DRAM_8B, ROWS_IN_DRAM, WHOLE_GRID, height
 from tests.examples.networks import BOARD

@@ -26,7 +26,8 @@ from autosched.schedule.schedule import Provenance, Schedule
 from autosched.schedule.tensors import DataType
 from autosched.solver.solver import solve
 from autosched.space.efforts import find_effort
-from autosched.space.formats import Formats, default_schedule
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import default_schedule
 from autosched.store.database import open_store
 from autosched.store.probes import DeviceKey
 from tests.device.ttnn.test_host import cosine_network

@@ -39,7 +39,8 @@ from autosched.schedule.tensors import (
     ShardLayout,
     TensorLayout,
 )
-from autosched.space.formats import Formats, LayerFormats, default_schedule
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import LayerFormats, default_schedule
 from autosched.space.layers import options
 from tests.examples.layouts import DRAM_8B, HALF_GRID, height
 from tests.examples.networks import BOARD

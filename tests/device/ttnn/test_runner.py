@@ -6,7 +6,8 @@ from autosched.boards import BOARDS
 from autosched.device.ttnn.runner import Runner
 from autosched.errors import BoardError
 from autosched.network.graph import Network
-from autosched.space.formats import Formats, default_schedule
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import default_schedule
 
 
 def test_a_device_that_was_opened_otherwise_is_refused_with_the_right_way(network: Network) -> None:

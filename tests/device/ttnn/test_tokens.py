@@ -28,7 +28,8 @@ from autosched.network.operators import (
 from autosched.schedule.configurations import FixedConfig
 from autosched.schedule.outcomes import Rejection, RunOutcome
 from autosched.schedule.tensors import DRAM_TILE, CoreRange, ShardLayout, TensorLayout
-from autosched.space.formats import Formats, default_schedule
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import default_schedule
 from tests.device.ttnn.test_images import codes, probed, rows_and_columns
 from tests.examples.layouts import DRAM_8B, ONE_ROW, height
 from tests.examples.networks import BOARD
