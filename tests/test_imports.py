@@ -13,13 +13,13 @@ import pytest
 import autosched
 
 SOURCE = Path(autosched.__file__).parent
-WORDS = {"schedule", "errors", "quiet", "whole_files", "user_code"}
+WORDS = {"schedule", "errors", "quiet", "files", "user_code"}
 """What almost every room may import."""
 GROUND = {*WORDS, "boards", "budget"}
 MAY_IMPORT = {
     "schedule": {"errors", "boards"},
     "solver": {"errors"},
-    "store": {*WORDS, "budget", "file_locks"},
+    "store": {*WORDS, "budget"},
     "network": WORDS,
     "network/rules": {"network", "errors"},
     "network/rewrites": {"network", "errors", "quiet"},
@@ -30,16 +30,15 @@ MAY_IMPORT = {
     "export": {"network", *WORDS, "boards"},
     "space": {"network", *WORDS, "boards"},
     "numerics": {"network", "schedule", "errors"},
-    "evidence": {"network", "schedule", "errors", "whole_files"},
-    "device/mock": {"boards", "errors", "private_files", "file_locks"},
-    "device/simulator": {"device/mock", "boards", "errors", "private_files"},
+    "evidence": {"network", "schedule", "errors", "files"},
+    "device/mock": {"boards", "errors", "files"},
+    "device/simulator": {"device/mock", "boards", "errors", "files"},
     "device/ttnn": {"device", "network", "network/rewrites", "numerics", *GROUND},
     "device": {
         "device/ttnn",
         "device/mock",
         "device/simulator",
         "network",
-        "private_files",
         *GROUND,
     },
     "cost/ops": {"schedule"},

@@ -15,7 +15,7 @@ from autosched.device.interface import TimingSettings
 from autosched.device.mock.environment import KERNELS, mock_environment
 from autosched.device.simulator.environment import LIBRARY_VARIABLE, simulator_environment
 from autosched.errors import BoardError, DeviceError
-from autosched.private_files import private_directory
+from autosched.files import private_directory
 
 if TYPE_CHECKING:
     from autosched.device.ttnn.local_device import LocalDevice

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from autosched.errors import StoreError
 from autosched.evidence.kinds import FUNCTION
-from autosched.whole_files import replace_file
+from autosched.files import replace_file
 
 RIGHT = 0.99
 """The concordance from which on a case counts as right."""

@@ -11,9 +11,9 @@ from autosched.errors import ScheduleError
 from autosched.export.config_module import render_schedule
 from autosched.export.loading import load_schedule
 from autosched.export.validation import validate_schedule
+from autosched.files import replace_file
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.serialization import to_plain
-from autosched.whole_files import replace_file
 
 
 def save_schedule(schedule: Schedule, path: str | os.PathLike[str]) -> Path:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autosched.errors import StoreError
+from autosched.files import replace_file
 from autosched.report import words
-from autosched.report.verdict_table import VerdictRow
+from autosched.report.execution_table import VerdictRow
 from autosched.schedule.outcomes import AGAINST, Verdict
-from autosched.whole_files import replace_file
 
 _COLUMNS = (
     "network",

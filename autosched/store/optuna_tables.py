@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from autosched.file_locks import try_lock
+from autosched.files import try_lock
 from autosched.store.address import Address, parse_url
 
 # Any number that other users of a PostgreSQL server are unlikely to lock.

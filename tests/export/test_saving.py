@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from autosched import whole_files
+from autosched import files
 from autosched.errors import ScheduleError
 from autosched.export.config_module import render_schedule
 from autosched.export.saving import check_target, save_schedule
@@ -37,7 +37,7 @@ def test_a_failure_leaves_the_old_file_and_no_draft(
     def full_disk(_handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(whole_files.os, "fsync", full_disk)
+    monkeypatch.setattr(files.os, "fsync", full_disk)
     with pytest.raises(ScheduleError, match="No space left on device"):
         save_schedule(small_schedule(), path)
     assert path.read_text() == "old"

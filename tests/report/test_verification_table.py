@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from autosched.errors import StoreError
-from autosched.report.verdict_table import VerdictRow
+from autosched.report.execution_table import VerdictRow
 from autosched.report.verification_table import VerifiedSchedule, add_verified, check_page
 from autosched.schedule.outcomes import Verdict
 

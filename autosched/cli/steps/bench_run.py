@@ -26,6 +26,7 @@ from autosched.device.machine import choose_device
 from autosched.device.pool import open_pool
 from autosched.device.which_board import named_board
 from autosched.errors import ScheduleError, SearchError
+from autosched.files import check_name, replace_file
 from autosched.network.capture.network_file import split_path
 from autosched.network.graph import Network
 from autosched.report import words
@@ -43,7 +44,6 @@ from autosched.schedule.schedule import Schedule
 from autosched.search.settings import Settings
 from autosched.space.efforts import find_effort
 from autosched.store.database import Store, open_writable
-from autosched.whole_files import check_name, replace_file
 
 _NO_HAND_TUNED = SearchError(
     "nobody has written a hand-tuned schedule for this network, board and batch; put one into the "

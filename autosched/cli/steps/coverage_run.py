@@ -15,6 +15,7 @@ from autosched.device.machine import choose_device
 from autosched.device.pool import open_pool
 from autosched.device.which_board import named_board
 from autosched.errors import NetworkFileError, ScheduleError, SearchError
+from autosched.files import check_name, replace_file
 from autosched.network.capture.network_file import split_path
 from autosched.network.graph import Network
 from autosched.probing.probe_book import Phase, ProbeCounts
@@ -25,7 +26,6 @@ from autosched.report.progress import SearchScreen
 from autosched.search.settings import Settings
 from autosched.space.efforts import find_effort
 from autosched.store.database import Store, open_writable
-from autosched.whole_files import check_name, replace_file
 
 _STUDIES = Path(__file__).resolve().parents[3] / "studies"
 

@@ -30,10 +30,10 @@ from autosched.device.worker import WorkerDevice
 from autosched.errors import StudyError
 from autosched.network.graph import Network
 from autosched.report import words
+from autosched.report.execution_table import VerdictRow, print_verdicts, tally_of
 from autosched.report.layer_rows import describe, describe_change
 from autosched.report.output import Screen, say
 from autosched.report.summary import print_next
-from autosched.report.verdict_table import VerdictRow, print_verdicts, tally_of
 from autosched.report.verification_table import VerifiedSchedule, add_verified, check_page
 from autosched.schedule.outcomes import AGAINST, Rejection, RunOutcome, Verdict, verdict_of
 from autosched.schedule.schedule import Schedule

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from autosched.boards import Board, banks_of, harvested_of
-from autosched.private_files import write_private
+from autosched.files import write_private
 
 _DESCRIPTOR = """\
 arch: {{ 0: {arch} }}

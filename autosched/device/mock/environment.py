@@ -19,8 +19,8 @@ from autosched.boards import Board
 from autosched.device.mock import kernel_cache
 from autosched.device.mock.descriptor import write_descriptor
 from autosched.errors import DeviceError
-from autosched.private_files import content_digest, is_private, private_directory, write_private
-from autosched.private_files import link as link_to
+from autosched.files import content_digest, is_private, private_directory, write_private
+from autosched.files import link as link_to
 
 KERNELS = "kernels"
 """Where a directory for the mock device has the kernels, those of each board by its name."""

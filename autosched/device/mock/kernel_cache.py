@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from autosched.file_locks import share_lock, try_lock
+from autosched.files import share_lock, try_lock
 
 MOST_KERNELS = 8_000
 _PATIENCE_S = 2.0

@@ -18,7 +18,7 @@ from pathlib import Path
 from autosched.boards import BOARDS, Board
 from autosched.device.mock.descriptor import write_descriptor
 from autosched.errors import BoardError, DeviceError
-from autosched.private_files import link, private_directory
+from autosched.files import link, private_directory
 
 LIBRARY_VARIABLE = "TT_METAL_SIMULATOR"
 RELEASES = "github.com/tenstorrent/ttsim/releases"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from autosched import file_locks
+from autosched import files
 from autosched.device.mock import kernel_cache
 from autosched.device.mock.kernel_cache import Emptied, count_kernels, empty, hold
 
@@ -99,7 +99,7 @@ def test_a_file_system_without_locks_deletes_nothing(
     def refuse(_descriptor: int, _operation: int) -> None:
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(file_locks.fcntl, "flock", refuse)
+    monkeypatch.setattr(files.fcntl, "flock", refuse)
     directory = filled(tmp_path / "n150", 12)
     hold(directory, most=10)
     assert count_kernels(directory) == 12

@@ -3,11 +3,16 @@ from pathlib import Path
 
 import pytest
 
-from autosched.private_files import (
+from autosched import files
+from autosched.files import (
     ForeignFileError,
+    check_name,
     is_private,
     link,
     private_directory,
+    replace_file,
+    share_lock,
+    try_lock,
     write_private,
 )
 
@@ -77,3 +82,52 @@ def test_what_cannot_be_put_in_place_leaves_no_draft(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         link(place, tmp_path)
     assert list(tmp_path.iterdir()) == [place]
+
+
+def test_a_file_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    for text in ("old\n", "new µs\n"):
+        replace_file(path, text)
+        assert path.read_text(encoding="utf-8") == text
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("before", ["old", None])
+def test_a_failure_leaves_what_was_there_and_no_draft(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    path = tmp_path / "page.md"
+    if before is not None:
+        path.write_text(before)
+
+    def full_disk(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space left on device"):
+        replace_file(path, "new")
+    assert [file.read_text() for file in tmp_path.iterdir()] == ([] if before is None else ["old"])
+
+
+def test_the_longest_name_that_a_file_can_have_will_do(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 255)
+    check_name(path)
+    replace_file(path, "text")
+    assert path.read_text() == "text"
+    with pytest.raises(OSError, match="File name too long"):
+        check_name(tmp_path / ("n" * 256))
+
+
+def test_one_has_it_or_several_share_it(tmp_path: Path) -> None:
+    file = tmp_path / "lock"
+    file.touch()
+    one, two, three = (os.open(file, os.O_RDWR) for _ in range(3))
+    assert try_lock(one)
+    assert not try_lock(two)
+    share_lock(one)
+    share_lock(two)
+    assert not try_lock(three)
+    for descriptor in (one, two):
+        os.close(descriptor)
+    assert try_lock(three)
+    os.close(three)

@@ -1,18 +1,54 @@
-"""Files that are executed or trusted later: nobody else may have written them, or can.
+"""Files: written whole or not at all, kept from other users, locked.
 
-A cache may be shared: what lies there under our names is used only if it is this user's (or root's)
-and no other user can write it. What cannot be known to be ours is written again.
+What is executed or trusted later is *private*: nobody else may have written it, or can. A cache may
+be shared: what lies there under our names is used only if it is this user's (or root's) and no
+other user can write it. What cannot be known to be ours is written again. A lock ends with its
+process at the latest.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import secrets
 import stat
 from pathlib import Path
 
-from autosched.whole_files import replace_file
-
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def check_name(target: Path) -> None:
+    """Refuse a name that no file can have, before the work whose result is to be written there.
+
+    Raises:
+        OSError: if it is too long, or leads through what is no directory.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        target.lstat()
+
+
+def replace_file(target: Path, content: str | bytes, mode: int = 0o666) -> None:
+    """Write a file, in place of an existing one only when the new one is complete.
+
+    A text is written as UTF-8. Who may do what with it is ``mode``, as far as the umask lets.
+
+    Raises:
+        OSError: if it cannot be written; whatever was there is there still, and nothing else.
+    """
+    # Cut, so that the longest name that a file can have is none too long for its draft.
+    draft = target.parent / f".{target.name[:32]}.{secrets.token_hex(8)}"
+    # Unlike tempfile's, an ordinary file that everybody may read whom the umask lets.
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        raise
 
 
 class ForeignFileError(OSError):
@@ -89,3 +125,25 @@ def link(place: Path, target: Path) -> None:
 def content_digest(path: Path) -> str:
     """Return the SHA-256 of a file's content."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file for ourselves, without waiting; return whether nobody else has it.
+
+    Raises:
+        OSError: if the file system has no locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def share_lock(descriptor: int) -> None:
+    """Lock an open file together with others who share it; wait for one who has it alone.
+
+    Raises:
+        OSError: if the file system has no locks.
+    """
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
