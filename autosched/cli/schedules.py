@@ -11,6 +11,7 @@ from autosched.report.output import opened_output
 CHECK_EXAMPLES = (
     "autosched check resnet50_n150.py --net studies/resnet50.py",
     "autosched check resnet50_n150.py --net studies/resnet50.py --device simulator --layers",
+    "autosched check resnet50_n150.py --net studies/resnet50.py --device emulator --min-pcc 0.95",
     "autosched check from_a_colleague.py --safe --net studies/resnet50.py",
 )
 
@@ -47,7 +48,8 @@ def check(  # noqa: PLR0913 - one parameter per option
 
     On a card and on the simulator the outputs, and every layer alone, are compared with PyTorch in
     float32, on the network file's calibration_inputs() or its example's. The exit code is 1 if one
-    of them is wrong.
+    of them is wrong. With --device emulator so are the numbers that the device's formats and
+    fidelities give, emulated on the host within minutes; whether kernels are right it cannot see.
 
     A schedule's .py is executed, as the network file is. From others, take JSON, which is only
     read, or give --safe.

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CACHE_VARIABLE = "AUTOSCHED_CACHE"
 DEVICE_KINDS = ("auto", "mock", "silicon")
 SIMULATOR = "simulator"
+EMULATOR = "emulator"
+"""No device: PyTorch on the host, rounding where and as a device does."""
 _QUIET = {"TT_METAL_LOGGER_LEVEL": "off", "LOGURU_LEVEL": "ERROR"}
 _OF_A_SIMULATOR = (LIBRARY_VARIABLE, "TT_METAL_SLOW_DISPATCH_MODE", "TT_METAL_DISABLE_SFPLOADMACRO")
 

@@ -109,5 +109,9 @@ WORTH_SAYING = 5e-4
 
 
 def executed(kind: str) -> str:
-    """Return what stands beside numbers that kernels computed on a kind of device."""
-    return {"simulator": "simulated", "silicon": "executed on the card"}[kind]
+    """Return what stands beside numbers that were computed on a kind of device."""
+    return {
+        "emulator": "emulated",
+        "simulator": "simulated",
+        "silicon": "executed on the card",
+    }[kind]

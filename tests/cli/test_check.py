@@ -115,6 +115,21 @@ def test_a_simulator_that_cannot_be_opened_is_one_message(
     assert "Traceback" not in done.err
 
 
+def test_numbers_are_emulated_without_a_device(studied: Studied, invoke: Invoke) -> None:
+    files = (str(studied.schedule), "--net", str(studied.net))
+    done = invoke("check", *files, "--device", "emulator", "--layers", "--json")
+    assert done.code == 0, done.err
+    assert "(emulated)" in done.err
+    assert done.json["executed"] == "emulated"
+    assert done.json["device"] == "emulator"
+    assert "latency_us" not in done.json
+    (output,) = done.json["outputs"].values()
+    assert 0.99 < output["pcc"] < 1.0
+    assert all(layer["alone"]["concordance"] > 0.98 for layer in done.json["layers"])
+    strict = invoke("check", *files, "--device", "emulator", "--min-pcc", "1.0")
+    assert strict.code == 1
+
+
 @pytest.mark.simulator
 def test_a_schedule_is_executed_and_compared(
     studied: Studied, invoke: Invoke, simulated: str

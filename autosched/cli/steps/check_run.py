@@ -4,12 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autosched.cli.steps.execution_run import Comparison, execute_schedule
+from autosched.cli.steps.execution_run import (
+    Comparison,
+    emulate_schedule,
+    execute_schedule,
+)
 from autosched.cli.steps.inputs import captured_with_inputs, describe_device, read_schedule
 from autosched.cost.model import CostModel
 from autosched.cost.model_choice import choose_cost_model
 from autosched.device.interface import TimingSettings
-from autosched.device.machine import SIMULATOR, choose_device, ttnn_version
+from autosched.device.machine import EMULATOR, SIMULATOR, choose_device, ttnn_version
 from autosched.device.which_board import named_board
 from autosched.device.worker import WorkerDevice
 from autosched.errors import ScheduleError
@@ -52,7 +56,8 @@ class CheckRequest:
 def check_schedule(output: Screen, asked: CheckRequest) -> bool:
     """Run an exported schedule on the device, and print its time and whether it computes right.
 
-    Returns whether it does; True on the mock device, which computes nothing.
+    Returns whether it does; True on the mock device, which computes nothing. With the emulator
+    nothing runs, and there is no time.
 
     Raises:
         ScheduleError: if it cannot be read, was made for something else, or the device rejects
@@ -64,7 +69,8 @@ def check_schedule(output: Screen, asked: CheckRequest) -> bool:
     schedule = read_schedule(output, file, safe=asked.safe)
     made = schedule.provenance
     board = named_board(made.board if asked.board is None else asked.board)
-    kind = SIMULATOR if asked.device == SIMULATOR else choose_device(asked.device)
+    named = asked.device in {SIMULATOR, EMULATOR}
+    kind = asked.device if named else choose_device(asked.device)
     # What needs no network is refused before the network is captured.
     _check_made_for(schedule, file, made.network_signature, board.name)
     say(output.console, f"Device: {describe_device(kind, board.name, asked.device)}")
@@ -88,6 +94,13 @@ def check_schedule(output: Screen, asked: CheckRequest) -> bool:
         "device": kind,
         "host_layers": host_rows(network),
     }
+    comparison = Comparison(file, network, schedule, inputs, kind, asked.min_pcc)
+    if kind == EMULATOR:
+        emulation, verdict = emulate_schedule(
+            output, comparison, board.grid[0], each_layer=asked.layers
+        )
+        output.result(plain | emulation)
+        return verdict is Verdict.RIGHT
     is_right = True
     with WorkerDevice(board, kind, asked.timing) as worker:
         worker.load(network)
@@ -99,7 +112,6 @@ def check_schedule(output: Screen, asked: CheckRequest) -> bool:
         if kind == "mock":
             plain |= _say_verified(output, schedule, network, answer, board.arch)
         if kind != "mock":
-            comparison = Comparison(file, network, schedule, inputs, kind, asked.min_pcc)
             executed, verdict = execute_schedule(
                 output, worker, comparison, each_layer=asked.layers
             )

@@ -76,16 +76,20 @@ def execute_schedule(
 
 def report_execution(
     output: Screen,
-    worker: WorkerDevice,
+    worker: WorkerDevice | None,
     asked: Comparison,
     execution: Execution,
     *,
     each_layer: bool,
 ) -> tuple[dict[str, Any], Verdict]:
-    """Print what of an execution agrees with PyTorch, as :func:`execute_schedule` does."""
+    """Print what of an execution agrees with PyTorch, as :func:`execute_schedule` does.
+
+    Without a worker no layer is executed on PyTorch's own input.
+    """
     rows = [_row(asked.schedule, layer) for layer in execution.layers]
     if each_layer:
-        rows = _with_given(output, worker, asked, execution, rows)
+        if worker is not None:
+            rows = _with_given(output, worker, asked, execution, rows)
         print_executed_layers(output.console, rows, asked.min_pcc)
     print_outputs(output.console, execution.outputs, asked.kind)
     blamed = worst(rows)
@@ -133,6 +137,19 @@ def executed_network(
     total = len(asked.schedule.layers)
     with layer_progress(output, "execute", total) as tell:
         return worker.execute(asked.schedule, asked.inputs, lambda layer: tell(layer.name))
+
+
+def emulate_schedule(
+    output: Screen, asked: Comparison, columns: int, *, each_layer: bool
+) -> tuple[dict[str, Any], Verdict]:
+    """Do what :func:`execute_schedule` does without a device, as its numbers are emulated."""
+    from autosched.numerics.emulation import emulate_network
+
+    with layer_progress(output, "emulate", len(asked.schedule.layers)) as tell:
+        execution = emulate_network(
+            asked.network, asked.schedule, asked.inputs, columns, lambda layer: tell(layer.name)
+        )
+    return report_execution(output, None, asked, execution, each_layer=each_layer)
 
 
 def not_run(asked: Comparison, answer: Rejection) -> str:

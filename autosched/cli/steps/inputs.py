@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autosched.cli import exits
-from autosched.device.machine import SIMULATOR, ttnn_version
+from autosched.device.machine import EMULATOR, SIMULATOR, ttnn_version
 from autosched.errors import NetworkFileError, ScheduleError, StudyError
 from autosched.export.loading import is_executed, load_schedule
 from autosched.export.validation import check_layers, check_provenance
@@ -178,6 +178,8 @@ def describe_device(kind: str, board: str, wanted: str) -> str:
     """Return which device was taken, and why."""
     if kind == SIMULATOR:
         return f"simulated {board}; ttnn's kernels are executed, and no time is known"
+    if kind == EMULATOR:
+        return f"emulated {board}: PyTorch rounds as its kernels do; nothing runs, no time is known"
     if kind == "silicon":
         return f"{board}, a card on this machine; times are measured"
     why = "no card on this machine" if wanted == "auto" else "as asked"
