@@ -1,6 +1,7 @@
 """A set of coefficients for one architecture: values, uncertainty, provenance, fingerprint."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -13,7 +14,7 @@ from autosched.cost.ops.work import ORDINARY_ERROR, SHARE, Prior
 from autosched.errors import ProfileError, ScheduleError
 from autosched.schedule.serialization import digest, fields_of, from_plain, to_plain
 
-FORMAT = 4
+FORMAT = 5
 """Raised when formulas change so that older coefficient files no longer fit them."""
 
 
@@ -21,18 +22,18 @@ FORMAT = 4
 class FamilyFit:
     """What calibration learned about one family of formulas.
 
-    ``error`` is the standard deviation of log(measured / predicted) on held-out layers; ``low``
-    and ``high`` bound the calibration data's features (:func:`reach` gives the distance to them).
-    ``releases`` is the range of kernels it describes: generations of reports, by their month, and
-    versions of ttnn.
+    ``error`` is the standard deviation of log(measured / predicted) on held-out layers. ``factor``
+    has the covariance of the coefficients, as :func:`to_free` maps them: a row each of a matrix
+    that the covariance is the square of, zeros at its end left out; none where nothing was fitted,
+    on no architecture. ``releases`` is the range of kernels it describes: generations of reports,
+    by their month, and versions of ttnn.
     """
 
     values: Mapping[str, float]
     error: float
     rows: int = 0
     distinct: int = 0
-    low: Mapping[str, float] = field(default_factory=dict)
-    high: Mapping[str, float] = field(default_factory=dict)
+    factor: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     releases: str = ""
 
 
@@ -62,21 +63,6 @@ class Coefficients:
         return digest({name: value for name, value in plain.items() if name != "sources"})
 
 
-def reach(quantities: Mapping[str, float], fit: FamilyFit) -> float:
-    """Return how far quantities lie outside the calibration data, as the largest log ratio."""
-    farthest = 0.0
-    for name, amount in quantities.items():
-        if amount <= 0:
-            continue
-        if name not in fit.high:
-            farthest = max(farthest, log(4.0) if fit.high else 0.0)
-        elif amount > fit.high[name]:
-            farthest = max(farthest, log(amount / fit.high[name]))
-        elif amount < fit.low[name]:
-            farthest = max(farthest, log(fit.low[name] / amount) / 2)
-    return farthest
-
-
 def prior_values(family: str) -> dict[str, float]:
     """Return the prior values of one family."""
     return {name: prior.value for name, prior in PRIORS[family].items()}
@@ -86,6 +72,10 @@ def from_priors(arch: str, clock_ghz: float) -> Coefficients:
     """Return uncalibrated coefficients."""
     families = {name: FamilyFit(prior_values(name), ORDINARY_ERROR) for name in PRIORS}
     return Coefficients(arch, clock_ghz, "", families)
+
+
+_ROW = re.compile(r"\[[-+.,\d\se]+\]")
+"""A list of numbers, which is written on one line."""
 
 
 def to_free(value: float, prior: Prior) -> float:
@@ -112,8 +102,9 @@ def coefficients_to_plain(coefficients: Coefficients) -> dict[str, Any]:
 
 def save(coefficients: Coefficients, path: Path | str) -> None:
     """Write a coefficients file with its fingerprint."""
-    plain = coefficients_to_plain(coefficients)
-    Path(path).write_text(json.dumps(plain, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    text = json.dumps(coefficients_to_plain(coefficients), indent=1, sort_keys=True)
+    lines = _ROW.sub(lambda row: f"[{' '.join(row.group()[1:-1].split())}]", text)
+    Path(path).write_text(lines + "\n", encoding="utf-8")
 
 
 def load(path: Path | str) -> Coefficients:

@@ -1,10 +1,13 @@
 """Predicted kernel times of device ops."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from math import hypot, inf, log, sqrt
+from math import hypot, inf, sqrt
 from pathlib import Path
+
+import numpy as np
 
 from autosched.boards import CLOCK_GHZ
 from autosched.cost.coefficients import (
@@ -12,7 +15,6 @@ from autosched.cost.coefficients import (
     FamilyFit,
     from_priors,
     load,
-    reach,
     shipped_path,
 )
 from autosched.cost.ops.families import is_known, read_features, work_of
@@ -20,25 +22,23 @@ from autosched.cost.ops.host import HOST_TRANSFER
 from autosched.cost.ops.work import (
     ORDINARY_ERROR,
     Record,
-    all_quantities,
     cycles_of,
     terms_of,
+)
+from autosched.cost.uncertainty import (
+    COMMON,
+    OF_A_LAYER,
+    Doubt,
+    Family,
+    Part,
+    chance_below_zero,
+    variance_ns,
 )
 from autosched.errors import ProfileError
 from autosched.schedule.outcomes import DeviceOp
 
-ERROR_PER_DISTANCE = 0.15
-"""Standard error added per factor e that an op's quantities lie outside the calibration data."""
-
-FAR = log(2.0)
-"""Beyond this distance, a factor of two outside the calibration data, a prediction extrapolates."""
-
-COMMON = 0.5
-"""Share of the variance of a class of ops that all of its ops have in common.
-
-What networks held out of the calibration show: a quarter to a half of a class's squared error is
-its mean's.
-"""
+FAR = 1.0
+"""What coefficients leave open of an op lies far outside beyond so many of its family's misfits."""
 
 UNKNOWN_ERROR = 1.0
 """Standard error, in log time, of an op without formulas: a factor of e either way."""
@@ -53,21 +53,21 @@ class Prediction:
 
     ``stderr_log`` is the standard error of log time; ``known`` is false for ops without formulas
     of their own, whose time is a generous guess from their bytes. ``terms`` are nanoseconds by
-    coefficient and sum up to ``time_ns``. ``reach`` is how far the op lies outside what the
-    coefficients were fitted on, as the logarithm of a factor; infinite if they were fitted on none
-    of its kind.
+    coefficient and sum up to ``time_ns``. ``outside`` is how far the op lies outside what the
+    coefficients were fitted on: the part of the standard error that they leave open, in misfits of
+    its family's formulas; infinite if they were fitted on none of its kind.
     """
 
     time_ns: float
     stderr_log: float
     known: bool
     terms: Mapping[str, float]
-    reach: float = 0.0
+    outside: float = 0.0
 
     @property
     def extrapolates(self) -> bool:
         """Whether the op lies far outside the calibration data."""
-        return self.reach > FAR
+        return self.outside > FAR
 
 
 class CostModel:
@@ -76,10 +76,13 @@ class CostModel:
     def __init__(self, coefficients: Coefficients) -> None:
         self.coefficients = coefficients
         transfers = {HOST_TRANSFER: transfer_fit(coefficients.clock_ghz)}
-        self._families = {**coefficients.families, **transfers}
+        fits = {**coefficients.families, **transfers}
+        self._families = {name: Family(name, fit) for name, fit in fits.items()}
         remembering = lru_cache(maxsize=REMEMBERED_OPS)
-        self._judged = remembering(self._judge)
-        self._judged_features = remembering(self._judge_features)
+        self._timed = remembering(self._time)
+        self._timed_features = remembering(self._time_features)
+        self._doubted = remembering(self._doubt)
+        self._doubted_features = remembering(self._doubt_features)
 
     @classmethod
     def load(cls, arch: str, path: Path | str | None = None) -> "CostModel":
@@ -110,7 +113,7 @@ class CostModel:
     @property
     def remembered(self) -> int:
         """Number of distinct ops whose times are at hand."""
-        return self._judged.cache_info().currsize
+        return self._timed.cache_info().currsize
 
     def predict(self, op: DeviceOp) -> Prediction:
         """Predict one op with its uncertainty and terms."""
@@ -119,15 +122,15 @@ class CostModel:
     def predict_features(self, features: Record, known: bool = True) -> Prediction:
         """Predict from typed features."""
         work = work_of(features)
-        fit = self._families[work.family]
+        values = self._families[work.family].values
         scale = 1.0 / self.coefficients.clock_ghz
-        distance = reach(all_quantities(work), fit) if fit.rows and known else inf
+        doubt = self._doubted_features(features, known)
         return Prediction(
-            time_ns=cycles_of(work, fit.values) * scale,
-            stderr_log=_stderr(distance, fit) if known else UNKNOWN_ERROR,
+            time_ns=self._timed_features(features),
+            stderr_log=doubt.stderr_log,
             known=known,
-            terms={name: cycles * scale for name, cycles in terms_of(work, fit.values).items()},
-            reach=distance,
+            terms={name: cycles * scale for name, cycles in terms_of(work, values).items()},
+            outside=_outside(doubt),
         )
 
     def estimate(self, ops: Iterable[DeviceOp]) -> tuple[DeviceOp, ...]:
@@ -136,19 +139,14 @@ class CostModel:
 
     def time_ns(self, op: DeviceOp) -> float:
         """Return the predicted time alone; of equal ops it is computed once."""
-        return self._judged(_untimed(op)).time_ns
+        return self._timed(_untimed(op))
 
     def stderr_log(self, ops: Iterable[DeviceOp]) -> float:
-        """Return the standard error of the log of the ops' summed time, their errors independent.
+        """Return the standard error of the log of the ops' summed time, their misfits independent.
 
         A long op counts more: it is the relative error of the sum.
         """
-        total, variance = 0.0, 0.0
-        for op in ops:
-            judged = self._judged(_untimed(op))
-            total += judged.time_ns
-            variance += (judged.time_ns * judged.stderr_log) ** 2
-        return sqrt(variance) / total if total else 0.0
+        return self._relative_error(ops, 0.0)
 
     def total_std_error(self, ops: Iterable[DeviceOp]) -> float:
         """Return the standard error of the log of the ops' summed time, for a whole network.
@@ -156,45 +154,87 @@ class CostModel:
         Errors of one class of ops are alike (``COMMON``), so they do not average out as those of
         :meth:`stderr_log` do; those of different classes are independent.
         """
-        total, single = 0.0, 0.0
-        by_family: dict[str, float] = {}
-        for op in ops:
-            judged = self._judged(_untimed(op))
-            error_ns = judged.time_ns * judged.stderr_log
-            total += judged.time_ns
-            single += error_ns**2
-            by_family[judged.family] = by_family.get(judged.family, 0.0) + error_ns
-        common = sum(error**2 for error in by_family.values())
-        return sqrt(COMMON * common + (1.0 - COMMON) * single) / total if total else 0.0
+        return self._relative_error(ops, COMMON)
+
+    def _relative_error(self, ops: Iterable[DeviceOp], common: float) -> float:
+        parts = [self._part(op) for op in ops]
+        total = sum(part.time_ns for part in parts)
+        return sqrt(variance_ns(parts, common, 0.0)) / total if total else 0.0
+
+    def probability_faster(self, ops: Iterable[DeviceOp], others: Iterable[DeviceOp]) -> float:
+        """Return how likely it is that ops take less time than others, by this model's errors.
+
+        What both have cancels. What is not known of coefficients that both lean on cancels as far
+        as both do; of the misfits, a family has ``COMMON`` in common, and a layer ``OF_A_LAYER``.
+        """
+        counts = Counter(map(_placed, ops))
+        counts.subtract(map(_placed, others))
+        parts = [self._part(op, count) for op, count in counts.items() if count]
+        mean = sum(part.time_ns for part in parts)
+        return chance_below_zero(mean, variance_ns(parts, COMMON, OF_A_LAYER))
+
+    def risk_ns(self, ops: Iterable[DeviceOp]) -> float:
+        """Return what the coefficients leave open of each op's time, in nanoseconds, summed up.
+
+        Misfits do not count: they are alike whatever is chosen. Of ops whose family was never
+        fitted, or that have no formulas, the whole error does.
+        """
+        parts = (self._part(op) for op in ops)
+        return sum(part.time_ns * _open_error(part.doubt) for part in parts)
 
     def outside_share(self, ops: Iterable[DeviceOp]) -> float:
         """Return the share of the ops' summed time that lies far outside the calibration data."""
         total, outside = 0.0, 0.0
         for op in ops:
-            prediction = self.predict(op)
-            total += prediction.time_ns
-            outside += prediction.time_ns * prediction.extrapolates
+            part = self._part(op)
+            total += part.time_ns
+            outside += part.time_ns * (_outside(part.doubt) > FAR)
         return outside / total if total else 0.0
 
-    def _judge(self, op: DeviceOp) -> "_Judged":
-        return self._judged_features(read_features(op), is_known(op))
+    def _part(self, op: DeviceOp, count: int = 1) -> Part:
+        plain = _untimed(op)
+        return Part(count * self._timed(plain), op.layer, self._doubted(plain))
 
-    def _judge_features(self, features: Record, known: bool) -> "_Judged":
-        found = self.predict_features(features, known)
-        return _Judged(found.time_ns, found.stderr_log, work_of(features).family)
+    def _time(self, op: DeviceOp) -> float:
+        return self._timed_features(read_features(op))
+
+    def _time_features(self, features: Record) -> float:
+        work = work_of(features)
+        return cycles_of(work, self._families[work.family].values) / self.coefficients.clock_ghz
+
+    def _doubt(self, op: DeviceOp) -> Doubt:
+        return self._doubted_features(read_features(op), is_known(op))
+
+    def _doubt_features(self, features: Record, known: bool) -> Doubt:
+        work = work_of(features)
+        family = self._families[work.family]
+        if not known:
+            return Doubt(work.family, UNKNOWN_ERROR, _NOTHING, inf)
+        if not family.is_fitted:
+            return Doubt(work.family, hypot(ORDINARY_ERROR, family.error), _NOTHING, inf)
+        leaning = family.leaning(work, cycles_of(work, family.values))
+        return Doubt(work.family, family.error, leaning, float(np.sqrt(leaning @ leaning)))
 
 
-@dataclass(frozen=True)
-class _Judged:
-    """What is remembered of an op: its time, the standard error of its log, and its family."""
+_NOTHING = np.zeros(0)
 
-    time_ns: float
-    stderr_log: float
-    family: str
+
+def _outside(doubt: Doubt) -> float:
+    """Return what coefficients leave open of an op, in misfits of its family."""
+    return doubt.from_coefficients / doubt.misfit
+
+
+def _open_error(doubt: Doubt) -> float:
+    return doubt.misfit if doubt.from_coefficients == inf else doubt.from_coefficients
 
 
 def _timed(op: DeviceOp, time_ns: float) -> DeviceOp:
     return _changed(op, time_ns=time_ns)
+
+
+def _placed(op: DeviceOp) -> DeviceOp:
+    """Drop an op's time, not its layer."""
+    return _changed(op, time_ns=None) if op.time_ns is not None else op
 
 
 def _untimed(op: DeviceOp) -> DeviceOp:
@@ -207,12 +247,6 @@ def _changed(op: DeviceOp, **fields: float | str | None) -> DeviceOp:
     copy = object.__new__(DeviceOp)
     copy.__dict__.update(op.__dict__, **fields)
     return copy
-
-
-def _stderr(distance: float, fit: FamilyFit) -> float:
-    if distance == inf:
-        return hypot(ORDINARY_ERROR, fit.error)
-    return hypot(fit.error, ERROR_PER_DISTANCE * distance)
 
 
 _PAYLOAD = 0.8

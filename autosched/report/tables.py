@@ -18,6 +18,7 @@ from autosched.store.trials import TrialRecord
 if TYPE_CHECKING:
     from autosched.cost.calibration.calibration import CalibrationReport
     from autosched.cost.calibration.prediction import PredictReport
+    from autosched.cost.calibration.regions import CoverageScore
     from autosched.cost.calibration.scores import BundleScore, PointScore
     from autosched.cost.profiles.profile import UnknownOp
 
@@ -177,6 +178,7 @@ def print_calibration(console: Console, report: "CalibrationReport") -> None:
             f"{words.share(held.median_error)}, p90 {words.share(held.p90_error)} "
             f"({held.trained_on} rows of {held.arch} left)",
         )
+    _print_coverage(console, report.coverage)
     for path, unknown in report.unknown.items():
         _print_unknown(console, path, unknown)
     _print_provenance(console, report)
@@ -216,6 +218,30 @@ def _print_points(console: Console, points: "Sequence[PointScore]") -> None:
         time = words.microseconds(item.measured_us)
         table.add_row(item.arch, item.family, item.label, time, f"{item.error:+.0%}")
     console.print(table)
+    say(console)
+
+
+def _print_coverage(console: Console, scores: "Sequence[CoverageScore]") -> None:
+    """Print which share of the rows of regions that were held out two standard errors cover."""
+    if not scores:
+        return
+    say(console)
+    say(console, "Coverage of two standard errors, each region held out of the fit", "bold")
+    numbers = ("rows", "covered", "error", "standard error")
+    table = simple_table("", ("arch", "region", *numbers), right=numbers)
+    for item in sorted(scores, key=lambda item: item.arch):
+        table.add_row(
+            item.arch,
+            item.region,
+            f"{item.rows:,}",
+            words.share(item.covered),
+            f"{item.error_log:.2f}",
+            f"{item.stderr_log:.2f}",
+        )
+    console.print(table)
+    rows = sum(item.rows for item in scores)
+    covered = sum(item.rows * item.covered for item in scores) / rows
+    say(console, f"All regions: {words.share(covered)} of {rows:,} rows; medians, of log time")
     say(console)
 
 

@@ -8,22 +8,23 @@ layers. Beside profiles it learns from points and simulated sweeps
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from autosched.boards import CLOCK_GHZ
+from autosched.cost.calibration.certainty import Factor, Shares, factors, provenance
 from autosched.cost.calibration.fitting import (
+    Array,
     Families,
     Priors,
     Sample,
     Samples,
-    Shares,
     Values,
     fit,
     fit_together,
-    provenance,
     samples_of,
 )
 from autosched.cost.calibration.observations import (
@@ -34,6 +35,7 @@ from autosched.cost.calibration.observations import (
     read_observations,
     shipped_paths,
 )
+from autosched.cost.calibration.regions import CoverageScore, coverage_scores
 from autosched.cost.calibration.scores import (
     BundleScore,
     ClassScore,
@@ -48,7 +50,7 @@ from autosched.cost.calibration.scores import (
 )
 from autosched.cost.coefficients import Coefficients, FamilyFit, load, save, shipped_path
 from autosched.cost.ops.families import PRIORS
-from autosched.cost.ops.work import ORDINARY_ERROR, all_quantities
+from autosched.cost.ops.work import ORDINARY_ERROR
 from autosched.cost.profiles.profile import UnknownOp, read_profile
 from autosched.errors import ProfileError
 
@@ -84,6 +86,7 @@ class CalibrationReport:
     held_out: tuple[HeldOutScore, ...]
     provenance: Mapping[str, Mapping[str, Mapping[str, Shares]]]
     unknown: Mapping[str, tuple[UnknownOp, ...]]
+    coverage: tuple[CoverageScore, ...] = ()
 
     def to_plain(self) -> dict[str, Any]:
         """Return the scores as JSON types."""
@@ -94,6 +97,7 @@ class CalibrationReport:
             "bundles": [asdict(item) for item in self.bundles],
             "transfers": [asdict(item) for item in self.transfers],
             "held_out": [asdict(item) for item in self.held_out],
+            "coverage": [asdict(item) for item in self.coverage],
             "provenance": self.provenance,
             "unknown": {
                 path: [asdict(op) for op in ops] for path, ops in self.unknown.items() if ops
@@ -108,6 +112,7 @@ class _Fitted:
     samples: Samples
     priors: Priors
     values: Values
+    factors: Mapping[str, Factor]
 
 
 def fit_coefficients(
@@ -135,7 +140,8 @@ def fit_coefficients(
     archs = sorted({item.arch for item in observations}, reverse=True)
     families = {name: samples_of(observations, name) for name in archs}
     fitted = {name: _fit(name, families, start or {}) for name in PRIORS}
-    scores, points, bundles = _judge(fitted)
+    crossed = {name: cross_validate(item.samples, item.priors) for name, item in fitted.items()}
+    scores, points, bundles = _judge(fitted, crossed)
     coefficients = {
         name: _keep_unseen(
             _coefficients(name, fitted, scores, observations, ttnn_version),
@@ -143,13 +149,15 @@ def fit_coefficients(
         )
         for name in archs
     }
+    priors_of = partial(_priors, archs=archs, start={})
     return CalibrationReport(
         coefficients=coefficients,
         scores=scores,
         points=points,
         bundles=bundles,
         transfers=_transfers(families),
-        held_out=tuple(held_out_scores(families, lambda name: _priors(name, archs, {}))),
+        held_out=tuple(held_out_scores(families, priors_of)),
+        coverage=tuple(coverage_scores(families, priors_of, crossed)),
         provenance=_provenance(fitted, archs),
         unknown=unknown,
     )
@@ -177,7 +185,13 @@ def _fit(
 ) -> _Fitted:
     samples = {arch: own.get(family, ()) for arch, own in families.items()}
     priors = _priors(family, list(families), start)
-    return _Fitted(samples, priors, fit_together(samples, priors))
+    values = fit_together(samples, priors)
+    before = {
+        arch: item.families[family].factor
+        for arch, item in start.items()
+        if family in item.families
+    }
+    return _Fitted(samples, priors, values, factors(samples, priors, values, before))
 
 
 def _priors(family: str, archs: Sequence[str], start: Mapping[str, Coefficients]) -> Priors:
@@ -195,14 +209,14 @@ def _priors(family: str, archs: Sequence[str], start: Mapping[str, Coefficients]
 
 
 def _judge(
-    fitted: Mapping[str, _Fitted],
+    fitted: Mapping[str, _Fitted], crossed: Mapping[str, dict[str, Array] | None]
 ) -> tuple[tuple[ClassScore, ...], tuple[PointScore, ...], tuple[BundleScore, ...]]:
-    """Cross-validate every family that there are samples of."""
+    """Judge every family that there are samples of by errors without their layer."""
     scores: list[ClassScore] = []
     points: list[PointScore] = []
     bundles: list[BundleScore] = []
     for family, item in fitted.items():
-        errors = cross_validate(item.samples, item.priors)
+        errors = crossed[family]
         for arch, samples in item.samples.items():
             own = None if errors is None else errors[arch]
             scores += _class_scores(arch, family, samples, own)
@@ -266,27 +280,14 @@ def write_coefficients(report: CalibrationReport, path: Path | str) -> tuple[Pat
 
 
 def _keep_unseen(fitted: Coefficients, start: Coefficients | None) -> Coefficients:
-    """Take over the families without rows from the coefficients started from.
-
-    Those with rows cover what the old ones covered, too.
-    """
+    """Take over the families without rows from the coefficients started from."""
     if start is None:
         return fitted
     families = {
-        name: _widened(fit, start.families[name]) if name in start.families else fit
+        name: fit if fit.rows else start.families.get(name, fit)
         for name, fit in fitted.families.items()
     }
     return replace(fitted, families=families)
-
-
-def _widened(fitted: FamilyFit, start: FamilyFit) -> FamilyFit:
-    if not fitted.rows:
-        return start
-    low, high = dict(start.low), dict(start.high)
-    for name, amount in fitted.low.items():
-        low[name] = min(low.get(name, amount), amount)
-        high[name] = max(high.get(name, amount), fitted.high[name])
-    return replace(fitted, low=low, high=high)
 
 
 def _coefficients(
@@ -299,9 +300,7 @@ def _coefficients(
     errors = {item.family: item.error_log for item in scores if item.arch == arch}
     own = [item for item in observations if item.arch == arch]
     families = {
-        family: _family_fit(
-            item.values[arch], item.samples[arch], errors.get(family, ORDINARY_ERROR)
-        )
+        family: _family_fit(item, arch, errors.get(family, ORDINARY_ERROR))
         for family, item in fitted.items()
     }
     return Coefficients(
@@ -319,18 +318,14 @@ def _releases(found: Iterable[str]) -> str:
     return " to ".join(dict.fromkeys((releases[0], releases[-1])))
 
 
-def _family_fit(values: dict[str, float], samples: Sequence[Sample], error: float) -> FamilyFit:
-    low: dict[str, float] = {}
-    high: dict[str, float] = {}
-    for sample in samples:
-        for name, amount in all_quantities(sample.work).items():
-            if amount > 0:
-                low[name] = min(low.get(name, amount), amount)
-                high[name] = max(high.get(name, amount), amount)
-    rounded = {name: float(f"{value:.6g}") for name, value in values.items()}
+def _family_fit(item: _Fitted, arch: str, error: float) -> FamilyFit:
+    samples = item.samples[arch]
+    values = {name: float(f"{value:.6g}") for name, value in item.values[arch].items()}
     groups = len({sample.group for sample in samples})
     releases = _releases(sample.release for sample in samples) if samples else ""
-    return FamilyFit(rounded, float(f"{error:.4g}"), len(samples), groups, low, high, releases)
+    return FamilyFit(
+        values, float(f"{error:.4g}"), len(samples), groups, item.factors[arch], releases
+    )
 
 
 def _transfers(families: Mapping[str, Families]) -> tuple[TransferScore, ...]:

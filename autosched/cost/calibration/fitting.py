@@ -30,8 +30,10 @@ Array = NDArray[np.float64]
 NOISE = 0.08
 """Errors of log time below this are as good as exact: releases drift by as much."""
 
+ROBUST = 1.5
+"""Weighted errors above this count less and less."""
+
 _MAX_EVALUATIONS = 200
-_ROBUST = 1.5
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Sample:
     origin: str = ""
     few_channels: bool = False
     release: str = ""
+    record: Record | None = None
 
 
 Families = Mapping[str, tuple[Sample, ...]]
@@ -83,6 +86,7 @@ def samples_of(observations: Iterable[Observation], arch: str) -> Families:
                     origin=item.origin,
                     release=item.release,
                     few_channels=_has_few_channels(item.record),
+                    record=item.record,
                 )
             )
     return {family: tuple(samples) for family, samples in found.items()}
@@ -150,7 +154,7 @@ class Design:
         return total + hidden, slopes + hidden_slopes
 
 
-class _Side:
+class Side:
     """One architecture's part of a fit: its samples, its priors, its unknowns."""
 
     def __init__(self, samples: Sequence[Sample], priors: Mapping[str, Prior]) -> None:
@@ -169,15 +173,19 @@ class _Side:
                 bundles[sample.bundle].append(row)
         self.bundles = [np.array(rows) for rows in bundles.values()]
 
-    def errors(self, unknowns: Array) -> tuple[Array, Array]:
-        """Return weighted errors of log time and their slopes; of bundles, off their mean."""
+    def logs(self, unknowns: Array) -> tuple[Array, Array]:
+        """Return the logs of the predicted cycles, and how they change with each unknown."""
         costs = np.exp(np.minimum(unknowns, 50))
         shares = 1.0 / (1.0 + np.exp(-np.clip(unknowns, -50, 50)))
         values = np.where(self.is_share, shares, self.least + costs)
         moved = np.where(self.is_share, shares * (1.0 - shares), costs)
         cycles, slopes = self.design.cycles_and_slopes(values)
-        error = np.log(cycles) - self.target
-        change = slopes * moved / cycles[:, None]
+        return np.log(cycles), slopes * moved / cycles[:, None]
+
+    def errors(self, unknowns: Array) -> tuple[Array, Array]:
+        """Return weighted errors of log time and their slopes; of bundles, off their mean."""
+        logs, change = self.logs(unknowns)
+        error = logs - self.target
         for rows in self.bundles:
             error[rows] -= error[rows].mean()
             change[rows] -= change[rows].mean(axis=0)
@@ -192,7 +200,7 @@ def fit_together(samples: Samples, priors: Priors) -> Values:
         priors: prior of each coefficient by architecture; those of the first architecture are
             held by their spreads, those of the others by their ties to the first one's.
     """
-    sides = [_Side(samples.get(arch, ()), own) for arch, own in priors.items()]
+    sides = [Side(samples.get(arch, ()), own) for arch, own in priors.items()]
     found = _solve(sides, np.concatenate([side.start for side in sides]))
     return {
         arch: {
@@ -202,16 +210,22 @@ def fit_together(samples: Samples, priors: Priors) -> Values:
     }
 
 
-def _solve(sides: Sequence[_Side], start: Array) -> Array:
+def held(sides: Sequence[Side]) -> Array:
+    """Return what holds the unknowns, a row each: priors the first side's, ties the others'."""
+    count = len(sides[0].start)
+    rows = np.eye(count * len(sides))
+    for number in range(1, len(sides)):
+        rows[number * count : (number + 1) * count, :count] -= np.eye(count)
+    scales = np.concatenate([sides[0].spreads, *(side.ties for side in sides[1:])])
+    tied: Array = rows / scales[:, None]
+    return tied
+
+
+def _solve(sides: Sequence[Side], start: Array) -> Array:
     count = len(sides[0].start)
     if not any(len(side.target) for side in sides) or not count:
         return start
-    tied = np.eye(len(start))
-    scales = np.concatenate([sides[0].spreads, *(side.ties for side in sides[1:])])
-    for number in range(1, len(sides)):
-        rows = slice(number * count, (number + 1) * count)
-        tied[rows, :count] -= np.eye(count)
-    tied /= scales[:, None]
+    tied = held(sides)
 
     def residuals(unknowns: Array) -> Array:
         parts = np.split(unknowns, len(sides))
@@ -228,7 +242,7 @@ def _solve(sides: Sequence[_Side], start: Array) -> Array:
         return np.concatenate([*blocks, tied])
 
     found = least_squares(
-        residuals, start, slopes, loss="soft_l1", f_scale=_ROBUST, max_nfev=_MAX_EVALUATIONS
+        residuals, start, slopes, loss="soft_l1", f_scale=ROBUST, max_nfev=_MAX_EVALUATIONS
     )
     solution: Array = found.x
     return solution
@@ -251,63 +265,6 @@ def fit(
         for name, prior in priors.items()
     }
     return fit_together({"": samples}, {"": free})[""]
-
-
-PRIOR = "prior"
-"""What a coefficient's provenance is called that no sample shows."""
-
-Shares = Mapping[str, float]
-
-
-def provenance(samples: Samples, priors: Priors, values: Values) -> dict[str, dict[str, Shares]]:
-    """Return which share of what is known of each coefficient is from where.
-
-    Information is the inverse square of a standard error: that of samples by their source, that of
-    the prior by its spread. What another architecture's samples say passes through the tie.
-
-    Returns:
-        Shares by architecture, coefficient and source (or PRIOR); they sum up to one.
-    """
-    own = {arch: _informed(samples.get(arch, ()), priors[arch], values[arch]) for arch in priors}
-    first, *_ = priors
-    for name, prior in priors[first].items():
-        own[first][name][PRIOR] += prior.spread**-2
-    found: dict[str, dict[str, Shares]] = {}
-    for arch, named in priors.items():
-        found[arch] = {}
-        for name, prior in named.items():
-            known = dict(own[arch][name])
-            for other in own.keys() - {arch}:
-                _pass(own[other][name], prior.tie, known)
-            total = sum(known.values()) or 1.0
-            found[arch][name] = {source: amount / total for source, amount in known.items()}
-    return found
-
-
-def _pass(theirs: Shares, tie: float, known: dict[str, float]) -> None:
-    """Add what is known elsewhere, as far as the tie lets it through."""
-    total = sum(theirs.values())
-    if total > 0:
-        passed = 1.0 / (tie**2 + 1.0 / total)
-        for source, amount in theirs.items():
-            known[source] = known.get(source, 0.0) + passed * amount / total
-
-
-def _informed(
-    samples: Sequence[Sample], priors: Mapping[str, Prior], values: Mapping[str, float]
-) -> dict[str, dict[str, float]]:
-    """Return the information of one architecture's samples by coefficient and source."""
-    found: dict[str, dict[str, float]] = {name: {PRIOR: 0.0} for name in priors}
-    if samples:
-        side = _Side(samples, priors)
-        unknowns = np.array([to_free(values[name], prior) for name, prior in priors.items()])
-        squares = side.errors(unknowns)[1] ** 2
-        for source in Source:
-            rows = [row for row, sample in enumerate(samples) if sample.source is source]
-            if rows:
-                for name, amount in zip(priors, squares[rows].sum(axis=0), strict=True):
-                    found[name][source.value] = float(amount)
-    return found
 
 
 def predicted_logs(samples: Sequence[Sample], values: Mapping[str, float]) -> Array:
