@@ -132,6 +132,15 @@ Jobs = Annotated[
     int | None,
     typer.Option(min=1, help="Mock devices that probe at once; default: one a core, 4 at most."),
 ]
+Risk = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Of schedules estimated no more than this share slower than the fastest (default: "
+        "0.005), the one that risks least is best: least time that the calibration leaves open, "
+        "and fewest rare switches. 0: always the fastest. Measured times are taken as they are.",
+    ),
+]
 Seed = Annotated[int | None, typer.Option(help="Seed of the sampler; default: 0.")]
 Export = Annotated[
     str | None,

@@ -35,6 +35,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     trials: options.Trials = None,
     timeout: options.Timeout = None,
     seed: options.Seed = None,
+    risk: options.Risk = None,
     jobs: options.Jobs = None,
     weights: options.WeightsOption = "",
     activations: options.Activations = "",
@@ -68,7 +69,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     )
 
     wishes = Wishes(
-        sampler, effort, seed, trials, timeout, export, tuple(pin or ()), tuple(forbid or ())
+        sampler, effort, seed, trials, timeout, export, tuple(pin or ()), tuple(forbid or ()), risk
     )
     target = Target(
         net=net,

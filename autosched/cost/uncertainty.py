@@ -4,7 +4,8 @@ The covariance of a family's coefficients says what the calibration data has not
 op's log time changes with each coefficient by its slope there, so that the same covariance says
 what is not known of the op: little where it spends its time as timed ops do, much where it leans on
 coefficients that none of them shows. Errors of two ops that lean on the same coefficients are
-correlated, and cancel in a comparison of the two.
+correlated, and cancel in a comparison of the two. That such standard errors are right where nothing
+was timed is tested on regions held out (:mod:`autosched.cost.calibration.regions`).
 """
 
 from collections import defaultdict
@@ -20,13 +21,6 @@ from autosched.cost.ops.families import PRIORS
 from autosched.cost.ops.work import SHARE, Quantities, Work, overlap, weigh
 
 Array = NDArray[np.float64]
-
-DOUBT = 1.5
-"""Standard errors are so many times what the covariance says.
-
-Rows of one layer err alike, so they show less than as many rows of their own would. Regions held
-out of the calibration set it (:mod:`autosched.cost.calibration.regions`).
-"""
 
 COMMON = 0.5
 """Share of the variance of a class of ops that all of its ops have in common.
@@ -85,7 +79,7 @@ class Family:
             moved = value * (1.0 - value) if prior.unit == SHARE else value - prior.least
             padded = np.zeros(size)
             padded[: len(row)] = row
-            self._rows[coefficient] = DOUBT * moved * padded
+            self._rows[coefficient] = moved * padded
 
     @property
     def is_fitted(self) -> bool:

@@ -16,6 +16,7 @@ from autosched.probing.problem_builder import build_problem
 from autosched.probing.restrictions import Restriction
 from autosched.schedule.outcomes import INCONCLUSIVE, RunOutcome
 from autosched.schedule.schedule import Schedule
+from autosched.search.risk import settle
 from autosched.search.run import Run, StopReason
 from autosched.search.samplers.proposals import Proposals, telling_trials
 from autosched.search.trial import run_repaired, run_trial
@@ -27,6 +28,7 @@ from autosched.store.trials import (
     best_of,
     count_trials,
     default_trial,
+    fastest_of,
     get_trial,
     list_trials,
     reject_trial,
@@ -35,6 +37,8 @@ from autosched.store.trials import (
 _JOINT = "joint"
 _PROOF_LIMIT_S = 20.0
 _TOLD_AT_ONCE = 300
+# Of so few trials, none is spared for a schedule that risks less.
+_FEW_TRIALS = 3
 
 
 def optimize(run: Run, trials: int | None, start: Schedule | None = None) -> None:
@@ -76,8 +80,9 @@ def dismiss_wrong(run: Run) -> bool:
     default = default_trial(run.defaults)
     is_default_gone = default is not None and _dismissed(run, default)
     is_any_gone = is_default_gone
-    while (best := best_of(run.store, run.record)) is not None and _dismissed(run, best):
-        is_any_gone = True
+    for leading in (fastest_of, best_of):
+        while (best := leading(run.store, run.record)) is not None and _dismissed(run, best):
+            is_any_gone = True
     if is_any_gone and run.mirror is not None:
         run.mirror.renew(run.trials, partial(get_trial, run.store, run.record))
     return is_default_gone
@@ -159,11 +164,15 @@ def search(run: Run, limit: int, *, stops_at_bound: bool) -> StopReason:
     run.proof = proven(run, joint)
     run.observer.on_bound(run.proof)
     proposals = informed(run, joint, run.settings.sampler)
+    settles = bool(run.settings.risk) and limit > _FEW_TRIALS and not stops_at_bound
     for done in range(limit):
+        if settles and done == limit - 1 and settle(run, joint, proposals):
+            break
         run.enter(Phase.SEARCHING, done, limit)
         if run.budget.is_up:
             return StopReason.TIME
         if stops_at_bound and run.is_at_bound:
+            settle(run, joint, proposals)
             return StopReason.BOUND
         if not run_asked(run, proposals):
             return StopReason.TIME if run.budget.is_up else StopReason.EXHAUSTED

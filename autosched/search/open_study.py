@@ -208,6 +208,11 @@ def check_same(found: StudyRecord, wanted: StudyRecord, place: str, difference: 
             f"study {found.name!r} in {place} is searched with other restrictions "
             f"({rules or 'none'}); give this one a name of its own with --study NAME"
         )
+    if "risk" in found.settings and before.risk != now.risk:
+        raise StudyError(
+            f"study {found.name!r} in {place} is searched with --risk {before.risk:g}; give this "
+            "one a name of its own with --study NAME"
+        )
     if before.formats != now.formats:
         raise StudyError(
             f"study {found.name!r} in {place} is searched with other formats ({before.formats}); "

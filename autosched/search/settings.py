@@ -14,6 +14,11 @@ from autosched.search.samplers.registry import check_sampler
 from autosched.space.efforts import Effort, find_effort
 from autosched.space.formats import Formats
 
+RISK = 0.005
+"""How much slower a schedule may be that risks less, as a share of the fastest one's time."""
+
+LARGEST_RISK = 0.5
+
 
 @dataclass(frozen=True, init=False)
 class Settings:
@@ -26,6 +31,8 @@ class Settings:
     ``allow_known_faults`` those that are known to go wrong on a card are left in. ``io`` is the
     order in which the network takes its images and hands them back (:mod:`autosched.network.ends`),
     ``pack_images`` how many of a batch the network's tensors have beside each other in channels.
+    ``risk`` is the share by which the best schedule may be slower than the fastest, as estimated,
+    where it risks less (:mod:`autosched.search.risk`).
     One that exists is a checked one: nobody asks again.
     """
 
@@ -42,6 +49,7 @@ class Settings:
     allow_known_faults: bool
     io: str
     pack_images: int
+    risk: float
 
     def __init__(  # noqa: PLR0913, PLR0917 - one argument for each wish
         self,
@@ -58,17 +66,20 @@ class Settings:
         allow_known_faults: bool = False,
         io: str = NCHW,
         pack_images: int = 1,
+        risk: float = RISK,
     ) -> None:
         """Check the words of a user: names, and texts as ``Restriction.parse`` reads them.
 
         Raises:
             SearchError: for an unknown sampler or effort, a seed out of range, a text that is no
-                restriction, or less than one image.
+                restriction, less than one image, or a risk that is no such share.
             BoardError: for an unknown kind of device.
         """
         check_sampler(sampler)
         check_kind(device)
         _check_seed(seed)
+        if not 0.0 <= risk <= LARGEST_RISK:
+            raise SearchError(f"a risk of {risk}: it is a share from 0 to {LARGEST_RISK}")
         if pack_images < 1:
             raise SearchError(f"{pack_images} images cannot be packed; it is 1 or more")
         pins = _parsed(pinned, pins=True)
@@ -86,6 +97,7 @@ class Settings:
             "allow_known_faults": allow_known_faults,
             "io": io,
             "pack_images": pack_images,
+            "risk": risk,
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -111,16 +123,19 @@ class Settings:
             "allow_known_faults": self.allow_known_faults,
             "io": self.io,
             "pack_images": self.pack_images,
+            "risk": self.risk,
         }
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Settings":
         """Read back what :meth:`to_plain` wrote; what is missing has its default.
 
+        Studies from before there was a risk have none.
+
         Raises:
             StudyError: for a field or word that this version does not know.
         """
-        values = dict(plain)
+        values = {"risk": 0.0, **plain}
         try:
             formats = from_plain(Formats, values.pop("formats", {}), "Settings.formats")
             timing = from_plain(TimingSettings, values.pop("timing", {}), "Settings.timing")

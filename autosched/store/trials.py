@@ -296,6 +296,8 @@ DEFAULT_SAMPLER = "default"
 """What trials of ttnn's default schedule carry in place of a sampler's name."""
 GIVEN_SAMPLER = "given"
 """What trials of schedules carry that the user gave to start from."""
+CAUTIOUS_SAMPLER = "cautious"
+"""What trials carry of schedules that risk less than the fastest, and take hardly longer."""
 
 
 def finished_trial(
@@ -325,6 +327,31 @@ def finished_trial(
 
 
 def best_of(store: Store, record: StudyRecord) -> TrialRecord | None:
+    """Return a study's best trial with its device ops.
+
+    That is the fastest one; among estimates, it is the newest cautious one, if that is slower by no
+    more than the share that the study gives for less risk.
+    """
+    fastest = fastest_of(store, record)
+    share = record.settings.get("risk", 0.0)
+    if fastest is None or fastest.latency_us is None or not share:
+        return fastest
+    if fastest.latency_kind is not TimeKind.ESTIMATED:
+        return fastest
+    within = models.TrialRow.latency_us <= fastest.latency_us * (1.0 + share)
+    query = (
+        _select(record, with_schedules=True, with_ops=True)
+        .where(models.TrialRow.state == COMPLETE, models.TrialRow.sampler == CAUTIOUS_SAMPLER)
+        .where(models.TrialRow.latency_kind == TimeKind.ESTIMATED.value, within)
+        .order_by(models.TrialRow.number.desc())
+        .limit(1)
+    )
+    with store.reading() as session:
+        row = session.execute(query).first()
+    return fastest if row is None else _from_row(row, record, store.describe())
+
+
+def fastest_of(store: Store, record: StudyRecord) -> TrialRecord | None:
     """Return a study's fastest trial with its device ops.
 
     Where candidates are pinned or forbidden, ttnn's default and schedules given to start from

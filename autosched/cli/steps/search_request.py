@@ -127,6 +127,7 @@ class Wishes:
     export: str | None = None
     pinned: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
+    risk: float | None = None
 
     def check(self) -> None:
         """Refuse what can be refused before anything slow is done.
@@ -162,5 +163,6 @@ class Wishes:
             "seed": self.seed,
             "pinned": self.pinned or None,
             "forbidden": self.forbidden or None,
+            "risk": self.risk,
         }
         return replace(settings, **{key: item for key, item in named.items() if item is not None})

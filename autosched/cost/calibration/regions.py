@@ -18,7 +18,6 @@ from autosched.cost.calibration.scores import PriorsOf, errors_of, score
 from autosched.cost.ops.convolutions import Conv2dOp
 from autosched.cost.ops.halo import HaloOp
 from autosched.cost.ops.work import ORDINARY_ERROR
-from autosched.cost.uncertainty import DOUBT
 from autosched.schedule.tensors import ShardLayout
 
 COVERED = 2.0
@@ -147,8 +146,8 @@ def _predicted(
         if held:
             errors = None if crossed is None else crossed[arch][outside[arch]]
             misfit = _misfit(arch, rest[arch], errors)
-            spread = DOUBT * doubts(held, values[arch], known[arch]) if known[arch] else None
-            stderr = np.hypot(misfit, ORDINARY_ERROR if spread is None else spread)
+            known_of = doubts(held, values[arch], known[arch]) if known[arch] else ORDINARY_ERROR
+            stderr = np.hypot(misfit, known_of)
             own_errors = errors_of(held, values[arch])
             yield arch, np.column_stack([own_errors, np.broadcast_to(stderr, len(held))])
 

@@ -31,6 +31,7 @@ _OWN_SHARE = 0.5
 _SEEN_SHARE = 0.1
 _DRAWS = 8
 _SOLVE_LIMIT_S = 20.0
+_RISK_WEIGHTS = tuple(2.0**power for power in range(3, -7, -1))
 
 _Key = tuple[bytes, frozenset[Edge]]
 
@@ -109,6 +110,33 @@ class JointSampler:
             SearchError: if no schedule satisfies L1 and what was learned.
         """
         return self._solution(self._times_us, 1, budget)
+
+    def least_risky(
+        self, risks_us: Sequence[Floats], limit_us: float, budget: Budget = UNLIMITED
+    ) -> Selection | None:
+        """Return a choice that risks least among those that take no longer than ``limit_us``.
+
+        It is the optimum of time plus weighted risk, for the largest of some weights whose optimum
+        takes no longer: no choice of as little time risks less. ``risks_us`` are microseconds by
+        layer and candidate.
+
+        Raises:
+            SearchError: if time ends before there is one, or what was learned leaves none.
+        """
+        for weight in _RISK_WEIGHTS:
+            costs = [
+                times + weight * risks
+                for times, risks in zip(self._times_us, risks_us, strict=True)
+            ]
+            solution = self._solution(costs, 1, budget)
+            chosen = solution.best.candidates
+            extra_us = sum(
+                weight * float(risks[number])
+                for risks, number in zip(risks_us, chosen, strict=True)
+            )
+            if solution.best.cost_us - extra_us <= limit_us:
+                return next(self._selections(solution))
+        return None
 
     def _solution(self, times_us: Sequence[Floats], k: int, budget: Budget) -> Solution:
         return self._resolver.solve(times_us, k, budget.part(_SOLVE_LIMIT_S).left_s)

@@ -8,7 +8,9 @@ from autosched.budget import UNLIMITED, Budget
 from autosched.probing.joint_problem import JointProblem, Selection
 from autosched.schedule.outcomes import INCONCLUSIVE, RejectionKind
 from autosched.schedule.schedule import Provenance, Schedule
+from autosched.search.samplers.joint_sampler import JointSampler
 from autosched.search.samplers.registry import make_sampler
+from autosched.solver.stages import Floats
 from autosched.store.trials import TrialRecord
 
 _REPEATS = 50
@@ -71,6 +73,29 @@ class Proposals:
                 repeats += 1
             self._proposer.tell(selection, known)
         return None
+
+    def least_risky(
+        self,
+        risks_us: Sequence[Floats],
+        limit_us: float,
+        provenance: Provenance,
+        budget: Budget = UNLIMITED,
+    ) -> tuple[Selection, Schedule] | None:
+        """Return the joint choice of least risk within a time, and its schedule.
+
+        None if there is none that has not been tried, or the sampler does not solve for it.
+
+        Raises:
+            SearchError: as :meth:`JointSampler.least_risky`.
+        """
+        if not isinstance(self._proposer, JointSampler):
+            return None
+        selection = self._proposer.least_risky(risks_us, limit_us, budget)
+        if selection is None:
+            return None
+        schedule = self.joint.schedule(selection, provenance)
+        known = self._known.get(schedule.fingerprint())
+        return None if known is not None else (selection, schedule)
 
     def tell(self, selection: Selection, schedule: Schedule, record: TrialRecord) -> None:
         """Let the sampler learn from a trial of a proposed schedule."""
