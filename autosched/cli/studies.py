@@ -60,9 +60,13 @@ def show(
 
     With --trial, layer by layer where the time of that one goes.
     """
+    from functools import partial
+
     from autosched.boards import find_board
+    from autosched.cost.model_choice import choose_cost_model
     from autosched.cost.profiles.perf_csv import write_ops
     from autosched.report import summary
+    from autosched.report.margin import margin_of
     from autosched.report.output import say
     from autosched.report.progress import trial_line
     from autosched.report.tables import trial_table
@@ -102,12 +106,20 @@ def show(
             board = find_board(record.board)
             path = write_ops(ran.ops, ran.latency_kind, board, ran.cost_model, csv)
             say(output.console, f"Ops: {path}")
-        summary.print_gain(output.console, summary.SearchResult(record, trials, best))
+        margin = None
+        if best is not None and best.cost_model:
+            arch = find_board(record.board).arch
+            cost = choose_cost_model(store, arch, record.ttnn_version, best.cost_model).model
+            if cost.version == best.cost_model:
+                margin = margin_of(best, trials, cost, partial(get_trial, store, record))
+        found = summary.SearchResult(record, trials, best, margin=margin)
+        summary.print_gain(output.console, found)
         summary.print_next(
             output.console,
             hints.after_search(study, storage, settings, "", has_run=best is not None),
         )
-        output.result(summary.shown_plain(record, trials, best, shown if by_layer else None))
+        layered = shown if by_layer else None
+        output.result(summary.shown_plain(record, trials, best, layered, margin))
 
 
 DELETE_EXAMPLES = ("autosched delete resnet50-n150", "autosched delete resnet50-n150 --yes --json")

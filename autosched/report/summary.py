@@ -11,6 +11,7 @@ from autosched.probing.lower_bound import Proof, relative_gap
 from autosched.probing.probe_book import ProbeCounts
 from autosched.report import words
 from autosched.report.layer_rows import layer_rows, reshard_rows
+from autosched.report.margin import Margin, print_margin
 from autosched.report.output import say
 from autosched.report.tables import layer_table, reshard_table
 from autosched.schedule.outcomes import RejectionKind, TimeKind
@@ -30,7 +31,7 @@ class SearchResult:
     search asked for; ``wall_s`` is the time of the whole command, ``outside_share`` the part of an
     estimate that lies far outside the calibration data, ``host_layers`` the rows of
     :func:`autosched.report.layer_rows.host_rows`, ``stopped`` why the search ended, "" where nobody
-    asked.
+    asked. ``margin`` is how sure the lead of an estimated best trial is.
     """
 
     study: StudyRecord
@@ -43,6 +44,7 @@ class SearchResult:
     schedule_path: Path | None = None
     host_layers: Sequence[Mapping[str, Any]] = ()
     stopped: str = ""
+    margin: Margin | None = None
 
     @property
     def bound_us(self) -> float | None:
@@ -84,6 +86,7 @@ class SearchResult:
             "latency_std_us": None if best is None else best.latency_std_us,
             "verified": best.schedule.provenance.verified if best and best.schedule else None,
             "default_latency_us": self.default_us,
+            "margin": None if self.margin is None else self.margin.to_plain(),
             "outside_calibration": self.outside_share,
             **(_NO_PROOF if self.proof is None else self.proof.to_plain()),
             "gap": relative_gap(best_us, self.bound_us),
@@ -158,6 +161,8 @@ def print_gain(console: Console, result: SearchResult) -> None:
     if best is not None:
         gain = words.gain(result.default_us, best.latency_us, best.latency_kind)
         say(console, f"Gain: {gain or 'unknown'}", "bold")
+    if result.margin is not None:
+        print_margin(console, result.margin)
     proof = result.proof
     gap = None if best is None else relative_gap(best.latency_us, result.bound_us)
     if proof is not None and gap is not None:
@@ -261,6 +266,7 @@ def shown_plain(
     trials: Sequence[TrialRecord],
     best: TrialRecord | None,
     by_layer: TrialRecord | None,
+    margin: Margin | None = None,
 ) -> dict[str, Any]:
     """Return what ``autosched show`` prints: ``trials`` is the number of finished ones.
 
@@ -273,6 +279,7 @@ def shown_plain(
         "complete": sum(trial.rejection is None for trial in trials),
         "best": None if best is None else trial_plain(best),
         "default_latency_us": None if default is None else default.latency_us,
+        "margin": None if margin is None else margin.to_plain(),
     }
     if by_layer is not None and by_layer.schedule is not None:
         parts = (by_layer.schedule, by_layer.ops, by_layer.latency_kind)

@@ -127,7 +127,11 @@ class Study:
 
     @property
     def best(self) -> TrialRecord | None:
-        """The fastest trial, with its device ops; its schedule carries the full provenance."""
+        """The best trial, with its device ops; its schedule carries the full provenance.
+
+        It is the fastest one; of estimates, one that risks less and is hardly slower
+        (:mod:`autosched.search.risk`).
+        """
         found = best_of(self._store, self.record)
         if found is None:
             return None
@@ -136,6 +140,14 @@ class Study:
             return best
         schedule = with_verification(self._store, self.record, best.schedule)
         return replace(best, schedule=schedule)
+
+    def trial(self, number: int) -> TrialRecord:
+        """Return one finished trial with its schedule and device ops.
+
+        Raises:
+            StudyError: if there is none of this number.
+        """
+        return get_trial(self._store, self.record, number)
 
     def close(self) -> None:
         """End the worker process, then do what :meth:`on_close` was given."""

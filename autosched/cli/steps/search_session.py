@@ -35,6 +35,7 @@ from autosched.network.graph import Network
 from autosched.probing.probe_book import Phase, ProbeCounts
 from autosched.report import words
 from autosched.report.layer_rows import host_rows
+from autosched.report.margin import margin_of
 from autosched.report.output import Screen, say
 from autosched.report.progress import SearchScreen
 from autosched.report.summary import SearchResult, print_next, print_result
@@ -118,9 +119,10 @@ def search_and_report(
     path = None
     if wishes.export is not None and best is not None and best.schedule is not None:
         path = save_schedule(best.schedule, wishes.export)
+    summaries = study.summaries
     result = SearchResult(
         study=study.record,
-        trials=study.summaries,
+        trials=summaries,
         best=best,
         proof=study.proof,
         counts=study.probe_counts,
@@ -129,6 +131,7 @@ def search_and_report(
         schedule_path=path,
         host_layers=host_rows(study.network),
         stopped="" if study.stopped is None else study.stopped.value,
+        margin=margin_of(best, summaries, study.cost, study.trial),
     )
     report(output, result, settings, storage)
 
