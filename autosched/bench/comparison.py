@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 from autosched.bench.bench import Bench
 from autosched.bench.rule_baselines import RANKING_RULES, RuleBaseline
-from autosched.bench.time_shares import LAYOUT_OPS, computing_share
 from autosched.errors import SearchError, TimeUpError
+from autosched.network.multiplications import LAYOUT_OPS, computing_share
 from autosched.schedule.outcomes import Rejection, TimeKind
 from autosched.schedule.schedule import Schedule
 from autosched.search.samplers.proposals import Proposals

@@ -58,7 +58,7 @@ def doctor(
     from autosched.report.output import say
 
     if known_bad:
-        from autosched.report.fault_table import fault_plain, print_faults
+        from autosched.report.execution_table import fault_plain, print_faults
 
         with opened_output(as_json) as output:
             print_faults(output.console)

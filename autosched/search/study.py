@@ -22,8 +22,7 @@ from autosched.schedule.schedule import Schedule
 from autosched.search import loop
 from autosched.search.run import Observer, Run, SilentObserver, StopReason
 from autosched.search.settings import Settings
-from autosched.search.trial import run_trial
-from autosched.search.trial_parameters import parameters
+from autosched.search.trial import parameters, run_trial
 from autosched.store.database import Store
 from autosched.store.executions import with_verification
 from autosched.store.optuna_mirror import OptunaMirror

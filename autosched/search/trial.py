@@ -1,9 +1,12 @@
 """One schedule, run on the device and turned into a record."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from autosched.budget import UNLIMITED, Budget
 from autosched.device.interface import Device
@@ -11,7 +14,13 @@ from autosched.errors import TimeUpError
 from autosched.network.graph import failing_layer
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.probe_book import ProbeBook, total_us
-from autosched.schedule.configurations import Conv2dConfig, PoolConfig
+from autosched.schedule.configurations import (
+    Conv2dConfig,
+    Fidelity,
+    LayerConfig,
+    MatmulConfig,
+    PoolConfig,
+)
 from autosched.schedule.outcomes import (
     INCONCLUSIVE,
     MEMORY_KINDS,
@@ -20,7 +29,7 @@ from autosched.schedule.outcomes import (
     TimeKind,
 )
 from autosched.schedule.schedule import Schedule
-from autosched.schedule.tensors import Edge, Memory, move_label
+from autosched.schedule.tensors import DataType, Edge, Memory, ShardLayout, move_label
 from autosched.store.trials import TrialRecord
 
 _MAX_REPAIRS = 24
@@ -195,3 +204,47 @@ def _with_moved_halo(schedule: Schedule, name: str) -> Schedule | None:
         return None
     layers = {**schedule.layers, name: replace(config, reallocate_halo_output=True)}
     return replace(schedule, layers=layers)
+
+
+_Parameter = tuple[str, Any, BaseDistribution]
+_LEFT = "ttnn's"
+_LAYOUTS = CategoricalDistribution(
+    (*(layout.value for layout in ShardLayout), "l1", "dram", "sliced", _LEFT)
+)
+_FORMATS = CategoricalDistribution(tuple(dtype.value for dtype in DataType))
+_FIDELITIES = CategoricalDistribution(tuple(fidelity.value for fidelity in Fidelity))
+_RESHARDS = IntDistribution(0, 100_000)
+
+
+def parameters(
+    schedule: Schedule, layers: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
+    """Return a trial's parameters and what values they may have, alike for trials of one study.
+
+    They are how many reshards there are, the formats and the fidelity of the first of some
+    ``layers`` (convolutions and linear layers), and the shard layout of each.
+    """
+    found: list[_Parameter] = [("reshards", len(schedule.reshards), _RESHARDS)]
+    chosen = {name: schedule.layers[name] for name in layers if name in schedule.layers}
+    for config in list(chosen.values())[:1]:
+        found += _formats(config)
+    found += [(f"layout of {name}", _layout(config), _LAYOUTS) for name, config in chosen.items()]
+    values = {name: value for name, value, _ in found}
+    return values, {name: distribution for name, _, distribution in found}
+
+
+def _formats(config: LayerConfig) -> Iterator[_Parameter]:
+    if isinstance(config, Conv2dConfig | MatmulConfig):
+        yield "weights", config.weights_dtype.value, _FORMATS
+        yield "activations", config.output_dtype.value, _FORMATS
+        yield "fidelity", config.compute.math_fidelity.value, _FIDELITIES
+
+
+def _layout(config: LayerConfig) -> str:
+    if isinstance(config, MatmulConfig):
+        return config.output
+    if not isinstance(config, Conv2dConfig):
+        return _LEFT
+    if config.slicing.startswith("dram"):
+        return "sliced"
+    return _LEFT if config.shard_layout is None else config.shard_layout.value

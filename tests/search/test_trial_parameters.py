@@ -5,7 +5,7 @@ import optuna
 from autosched.schedule.configurations import Conv2dConfig, FixedConfig, MatmulConfig
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.schedule.tensors import DRAM_TILE, DataType, Edge, ShardLayout
-from autosched.search.trial_parameters import parameters
+from autosched.search.trial import parameters
 
 SCHEDULE = Schedule(
     Provenance("net", "signature", "n150", "0.81.1"),

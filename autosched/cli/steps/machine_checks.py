@@ -1,4 +1,4 @@
-"""The checks of ``autosched doctor``, each of which answers instead of raising; and ``clean``."""
+"""What ``autosched doctor`` checks, each answering instead of raising; what ``clean`` deletes."""
 
 import platform
 import shlex

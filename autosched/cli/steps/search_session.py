@@ -41,14 +41,14 @@ from autosched.report.progress import SearchScreen
 from autosched.report.summary import SearchResult, print_next, print_result
 from autosched.schedule.outcomes import TimeKind
 from autosched.schedule.schedule import Schedule
-from autosched.search.open_study import open_study
-from autosched.search.settings import Settings
-from autosched.search.study import Study
-from autosched.search.study_names import (
+from autosched.search.open_study import (
     default_study_name,
     network_difference,
+    open_study,
     own_study_name,
 )
+from autosched.search.settings import Settings
+from autosched.search.study import Study
 from autosched.store.database import Store, open_writable
 from autosched.store.studies import StudyRecord, check_stored_name, find_study, get_study
 from autosched.store.trials import TrialRecord

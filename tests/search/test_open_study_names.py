@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from autosched.network.graph import Network
-from autosched.search.study_names import default_study_name, network_difference, own_study_name
+from autosched.search.open_study import default_study_name, network_difference, own_study_name
 from autosched.store.database import Store
 from autosched.store.studies import add_study
 from autosched.store.trials import add_trial

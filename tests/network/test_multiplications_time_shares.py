@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from autosched.bench.time_shares import computing_share
 from autosched.network.capture.capture import capture
+from autosched.network.multiplications import computing_share
 from autosched.schedule.outcomes import DeviceOp
 
 
