@@ -20,7 +20,8 @@ from autosched.cost.coefficients import FamilyFit
 from autosched.cost.ops.families import PRIORS
 from autosched.cost.ops.work import SHARE, Quantities, Work, overlap, weigh
 
-Array = NDArray[np.float64]
+Leaning = NDArray[np.float64]
+"""Standard errors of log time, by an independent part of what is not known of coefficients."""
 
 COMMON = 0.5
 """Share of the variance of a class of ops that all of its ops have in common.
@@ -73,7 +74,7 @@ class Family:
         self.error = fit.error
         priors = PRIORS.get(name, {})
         size = max(map(len, fit.factor.values()), default=0)
-        self._rows: dict[str, Array] = {}
+        self._rows: dict[str, Leaning] = {}
         for coefficient, row in fit.factor.items():
             value, prior = fit.values[coefficient], priors[coefficient]
             moved = value * (1.0 - value) if prior.unit == SHARE else value - prior.least
@@ -86,7 +87,7 @@ class Family:
         """Whether anything was ever timed of it, on any architecture."""
         return bool(self._rows)
 
-    def leaning(self, work: Work, cycles: float) -> Array:
+    def leaning(self, work: Work, cycles: float) -> Leaning:
         """Return how log time leans on what is not known: independent standard errors.
 
         Its length is the standard error that comes of the coefficients alone.
@@ -94,7 +95,7 @@ class Family:
         slopes = slopes_of(work, self.values)
         names = [name for name, slope in slopes.items() if slope]
         weights = np.array([slopes[name] for name in names]) / cycles
-        found: Array = weights @ np.array([self._rows[name] for name in names])
+        found: Leaning = weights @ np.array([self._rows[name] for name in names])
         return found
 
 
@@ -109,7 +110,7 @@ class Doubt:
 
     family: str
     misfit: float
-    leaning: Array = field(repr=False)
+    leaning: Leaning = field(repr=False)
     from_coefficients: float = 0.0
 
     @property
@@ -134,7 +135,7 @@ def variance_ns(parts: Iterable[Part], common: float, of_a_layer: float) -> floa
     ``common`` is the share of a misfit's variance that a family's ops share, ``of_a_layer`` that
     which those of one layer share beside.
     """
-    leaning: dict[str, Array] = {}
+    leaning: dict[str, Leaning] = {}
     by_family: dict[str, float] = defaultdict(float)
     by_layer: dict[tuple[str, str], float] = defaultdict(float)
     single = 0.0

@@ -56,9 +56,9 @@ def test_settings_are_plain_json():
 
 
 def test_what_an_older_version_did_not_store_has_its_default():
-    assert Settings.from_plain({}) == Settings()
+    assert Settings.from_plain({}) == Settings(risk=0.0)
     assert Settings.from_plain({"seed": 3, "timing": {"replays": 9}}) == Settings(
-        seed=3, timing=TimingSettings(replays=9)
+        seed=3, timing=TimingSettings(replays=9), risk=0.0
     )
 
 

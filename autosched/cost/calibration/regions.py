@@ -172,7 +172,7 @@ def _score(region: str, arch: str, rows: Array) -> CoverageScore:
     )
 
 
-def coverage(scores: Sequence[CoverageScore], arch: str | None = None) -> float | None:
+def share_covered(scores: Sequence[CoverageScore], arch: str | None = None) -> float | None:
     """Return the share of all regions' rows that are covered, of one architecture or of all."""
     own = [item for item in scores if arch in (None, item.arch)]
     rows = sum(item.rows for item in own)

@@ -9,7 +9,7 @@ of the tables is.
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,8 +19,9 @@ from autosched.network.graph import failing_layer
 from autosched.probing.joint_problem import JointProblem, Selection
 from autosched.schedule.outcomes import MEMORY_KINDS, DeviceOp, Rejection
 from autosched.schedule.tensors import Edge, Memory, labelled_edge, move_label
-from autosched.solver.problem import Nogood, Waiting
-from autosched.solver.solver import Resolver, Solution
+from autosched.solver.evaluate import evaluate
+from autosched.solver.problem import Nogood, Problem, Waiting
+from autosched.solver.solver import Resolver, Solution, solve
 from autosched.solver.stages import Floats
 from autosched.store.trials import TrialRecord
 
@@ -31,6 +32,8 @@ _OWN_SHARE = 0.5
 _SEEN_SHARE = 0.1
 _DRAWS = 8
 _SOLVE_LIMIT_S = 20.0
+# What coefficients leave open of most reshards is a tenth to a third of their time.
+_RESHARD_RISK = 0.3
 _RISK_WEIGHTS = tuple(2.0**power for power in range(3, -7, -1))
 
 _Key = tuple[bytes, frozenset[Edge]]
@@ -123,20 +126,39 @@ class JointSampler:
         Raises:
             SearchError: if time ends before there is one, or what was learned leaves none.
         """
+        own = self._weighed(risks_us, 0.0)
         for weight in _RISK_WEIGHTS:
-            costs = [
-                times + weight * risks
-                for times, risks in zip(self._times_us, risks_us, strict=True)
-            ]
-            solution = self._solution(costs, 1, budget)
-            chosen = solution.best.candidates
-            extra_us = sum(
-                weight * float(risks[number])
-                for risks, number in zip(risks_us, chosen, strict=True)
-            )
-            if solution.best.cost_us - extra_us <= limit_us:
+            weighed = self._weighed(risks_us, weight)
+            solution = solve(weighed, 1, budget.part(_SOLVE_LIMIT_S).left_s)
+            best = solution.best
+            made = {(move.after, move.tensor): move.target for move in best.moves}
+            if evaluate(own, best.candidates, made).cost_us <= limit_us:
                 return next(self._selections(solution))
         return None
+
+    def _weighed(self, risks_us: Sequence[Floats], weight: float) -> Problem:
+        """Return the joint problem as it is known now, with weighted risk as additional time."""
+        slower = 1.0 + weight * _RESHARD_RISK
+        layers = []
+        for layer, times, risks in zip(
+            self._joint.problem.layers, self._times_us, risks_us, strict=True
+        ):
+            costs = times + weight * risks
+            candidates = [
+                replace(candidate, time_us=float(cost))
+                for candidate, cost in zip(layer.candidates, costs, strict=True)
+            ]
+            reshards = [
+                {pair: slower * time_us for pair, time_us in times_us.items()}
+                for times_us in layer.reshards
+                if isinstance(times_us, Mapping)
+            ]
+            moves = {pair: slower * time_us for pair, time_us in layer.moves.items()}
+            layers.append(
+                replace(layer, candidates=tuple(candidates), reshards=tuple(reshards), moves=moves)
+            )
+        nogoods = tuple(self._knowledge.nogoods)
+        return replace(self._joint.problem, layers=tuple(layers), nogoods=nogoods)
 
     def _solution(self, times_us: Sequence[Floats], k: int, budget: Budget) -> Solution:
         return self._resolver.solve(times_us, k, budget.part(_SOLVE_LIMIT_S).left_s)

@@ -7,10 +7,9 @@ from autosched.cost.calibration.fitting import (
     fit,
     fit_together,
     predicted_logs,
-    provenance,
     samples_of,
 )
-from autosched.cost.calibration.observations import Source, read_observations, shipped_paths
+from autosched.cost.calibration.observations import read_observations, shipped_paths
 from autosched.cost.ops.families import PRIORS
 from autosched.cost.ops.work import Prior, Work, WorkStage
 
@@ -64,24 +63,6 @@ def test_architectures_lean_on_each_other_at_their_ratio() -> None:
     found = fit_together(samples, priors)
     for name, value in found["wormhole_b0"].items():
         assert found["blackhole"][name] == pytest.approx(value / 2)
-    shares = provenance(samples, priors, found)
-    assert shares["wormhole_b0"]["tile"]["silicon"] > 0.9
-    assert shares["blackhole"]["tile"]["silicon"] > 0.9
-
-
-def test_provenance_tells_sources_apart() -> None:
-    samples = {
-        "wormhole_b0": [
-            sample(1000.0, 50_000.0, source=Source.SIMULATED, weight=0.1),
-            sample(0.001, 1000.0, source=Source.POINT),
-        ]
-    }
-    shares = provenance(
-        samples, {"wormhole_b0": PRIOR}, fit_together(samples, {"wormhole_b0": PRIOR})
-    )
-    own = shares["wormhole_b0"]
-    assert max(own["tile"], key=lambda source: own["tile"][source]) == "simulated"
-    assert max(own["launch"], key=lambda source: own["launch"][source]) == "point"
 
 
 def test_stages_are_exposed_by_what_does_not_hide_them() -> None:
