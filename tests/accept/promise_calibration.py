@@ -84,8 +84,8 @@ PROMISES = (
     Promise(
         "calibration",
         "Convolutions of layers that the fit has not seen are estimated closely, rank as on the "
-        "cards, and within a layer as kernels on a simulator do; and two predicted standard errors cover what they "
-        "are to where nothing was timed.",
+        "cards, and within a layer as kernels on a simulator do; two standard errors cover what "
+        "they are to in regions held out.",
         LIMITS,
         measure,
         time_limit_s=300,
