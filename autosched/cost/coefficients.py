@@ -25,7 +25,8 @@ class FamilyFit:
     ``error`` is the standard deviation of log(measured / predicted) on held-out layers. ``factor``
     has the covariance of the coefficients, as :func:`to_free` maps them: a row each of a matrix
     that the covariance is the square of, zeros at its end left out; none where nothing was fitted,
-    on no architecture. ``releases`` is the range of kernels it describes: generations of reports,
+    on no architecture. ``low`` and ``high`` bound the quantities that were fitted to, of all
+    architectures. ``releases`` is the range of kernels it describes: generations of reports,
     by their month, and versions of ttnn.
     """
 
@@ -35,6 +36,8 @@ class FamilyFit:
     distinct: int = 0
     factor: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     releases: str = ""
+    low: Mapping[str, float] = field(default_factory=dict)
+    high: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

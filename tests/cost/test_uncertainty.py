@@ -1,17 +1,19 @@
 from dataclasses import replace
+from math import log
 
 import numpy as np
 import pytest
 
 from autosched.cost.model import CostModel
 from autosched.cost.ops.families import read_features, work_of
-from autosched.cost.ops.work import cycles_of
+from autosched.cost.ops.work import Work, cycles_of
 from autosched.cost.uncertainty import (
     COMMON,
     OF_A_LAYER,
     Doubt,
     Part,
     chance_below_zero,
+    reach,
     slopes_of,
     variance_ns,
 )
@@ -36,6 +38,17 @@ def test_slopes_are_those_of_the_cycles(models: dict[str, CostModel], captures: 
                 )
                 wanted = (up - down) / (2 * step)
                 assert slopes.get(name, 0.0) == pytest.approx(wanted, rel=1e-3, abs=1e-3)
+
+
+def test_a_reach_is_the_largest_factor_beyond_the_bounds() -> None:
+    low, high = {"tile": 2.0}, {"tile": 100.0}
+
+    def beyond(tiles: float) -> float:
+        return reach(Work("move", {"launch": 1.0, "tile": tiles}), low, high)
+
+    assert beyond(50.0) == 0.0
+    assert beyond(200.0) == pytest.approx(log(2))
+    assert beyond(1.0) == pytest.approx(log(2) / 2)
 
 
 def test_the_same_op_is_judged_alike_on_both_architectures(

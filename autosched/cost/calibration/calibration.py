@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from autosched.boards import CLOCK_GHZ
-from autosched.cost.calibration.certainty import Factor, Shares, factors, provenance
+from autosched.cost.calibration.certainty import Factor, Shares, bounds_of, factors, provenance
 from autosched.cost.calibration.fitting import (
     Array,
     Families,
@@ -280,14 +280,27 @@ def write_coefficients(report: CalibrationReport, path: Path | str) -> tuple[Pat
 
 
 def _keep_unseen(fitted: Coefficients, start: Coefficients | None) -> Coefficients:
-    """Take over the families without rows from the coefficients started from."""
+    """Take over the families without rows from the coefficients started from.
+
+    Those with rows cover what the old ones covered, too.
+    """
     if start is None:
         return fitted
     families = {
-        name: fit if fit.rows else start.families.get(name, fit)
+        name: _widened(fit, start.families[name]) if name in start.families else fit
         for name, fit in fitted.families.items()
     }
     return replace(fitted, families=families)
+
+
+def _widened(fitted: FamilyFit, start: FamilyFit) -> FamilyFit:
+    if not fitted.rows:
+        return start
+    low, high = dict(start.low), dict(start.high)
+    for name, amount in fitted.low.items():
+        low[name] = min(low.get(name, amount), amount)
+        high[name] = max(high.get(name, amount), fitted.high[name])
+    return replace(fitted, low=low, high=high)
 
 
 def _coefficients(
@@ -297,7 +310,8 @@ def _coefficients(
     observations: Sequence[Observation],
     ttnn_version: str,
 ) -> Coefficients:
-    errors = {item.family: item.error_log for item in scores if item.arch == arch}
+    elsewhere = sorted(scores, key=lambda item: (item.arch == arch, item.error_log))
+    errors = {item.family: item.error_log for item in elsewhere}
     own = [item for item in observations if item.arch == arch]
     families = {
         family: _family_fit(item, arch, errors.get(family, ORDINARY_ERROR))
@@ -323,9 +337,10 @@ def _family_fit(item: _Fitted, arch: str, error: float) -> FamilyFit:
     values = {name: float(f"{value:.6g}") for name, value in item.values[arch].items()}
     groups = len({sample.group for sample in samples})
     releases = _releases(sample.release for sample in samples) if samples else ""
-    return FamilyFit(
-        values, float(f"{error:.4g}"), len(samples), groups, item.factors[arch], releases
-    )
+    rows = len(samples)
+    bounds = bounds_of(item.samples)
+    rounded = float(f"{error:.4g}")
+    return FamilyFit(values, rounded, rows, groups, item.factors[arch], releases, *bounds)
 
 
 def _transfers(families: Mapping[str, Families]) -> tuple[TransferScore, ...]:

@@ -23,7 +23,7 @@ from autosched.cost.calibration.fitting import (
 from autosched.cost.calibration.observations import Source
 from autosched.cost.coefficients import to_free
 from autosched.cost.ops.families import PRIORS
-from autosched.cost.ops.work import Prior
+from autosched.cost.ops.work import Prior, all_quantities
 
 Factor = dict[str, tuple[float, ...]]
 """Rows of a triangular matrix by coefficient: the covariance is the matrix times its transpose."""
@@ -83,6 +83,23 @@ def _covariance(names: Sequence[str], factor: Mapping[str, Sequence[float]]) -> 
         root[place, : len(row)] = row
     covariance: Array = root @ root.T
     return covariance
+
+
+Bounds = tuple[dict[str, float], dict[str, float]]
+"""The least and the largest amount of each quantity."""
+
+
+def bounds_of(samples: Samples) -> Bounds:
+    """Return the bounds of what was fitted to, of all architectures together."""
+    low: dict[str, float] = {}
+    high: dict[str, float] = {}
+    for own in samples.values():
+        for sample in own:
+            for name, amount in all_quantities(sample.work).items():
+                if amount > 0:
+                    low[name] = min(low.get(name, amount), amount)
+                    high[name] = max(high.get(name, amount), amount)
+    return low, high
 
 
 def doubts(samples: Sequence[Sample], values: Mapping[str, float], factor: Factor) -> Array:

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autosched.cost.calibration.certainty import doubts, factors
+from autosched.cost.calibration.certainty import bounds_of, doubts, factors
 from autosched.cost.calibration.fitting import Array, Families, Priors, Sample, fit_together
 from autosched.cost.calibration.observations import Source
 from autosched.cost.calibration.scores import PriorsOf, errors_of, score
 from autosched.cost.ops.convolutions import Conv2dOp
 from autosched.cost.ops.halo import HaloOp
 from autosched.cost.ops.work import ORDINARY_ERROR
+from autosched.cost.uncertainty import REACH, reach
 from autosched.schedule.tensors import ShardLayout
 
 COVERED = 2.0
@@ -141,23 +142,32 @@ def _predicted(
     }
     values = fit_together(rest, priors)
     known = factors(rest, priors, values)
+    bounds = bounds_of(rest)
+    misfits = _misfits(rest, outside, crossed)
     for arch, own in samples.items():
         held = [it for it, keep in zip(own, _judged(own, outside[arch]), strict=True) if keep]
         if held:
-            errors = None if crossed is None else crossed[arch][outside[arch]]
-            misfit = _misfit(arch, rest[arch], errors)
+            misfit = misfits.get(arch, max(misfits.values(), default=ORDINARY_ERROR))
             known_of = doubts(held, values[arch], known[arch]) if known[arch] else ORDINARY_ERROR
-            stderr = np.hypot(misfit, known_of)
+            beyond = REACH * np.array([reach(it.work, *bounds) for it in held])
+            stderr = np.sqrt(misfit**2 + np.square(known_of) + beyond**2)
             own_errors = errors_of(held, values[arch])
             yield arch, np.column_stack([own_errors, np.broadcast_to(stderr, len(held))])
 
 
-def _misfit(arch: str, rest: Sequence[Sample], errors: Array | None) -> float:
-    rows = [place for place, it in enumerate(rest) if it.source is Source.SILICON]
-    if not rows:
-        return ORDINARY_ERROR
-    part = [rest[place] for place in rows]
-    return score(arch, "", part, None if errors is None else errors[rows]).error_log
+def _misfits(
+    rest: Mapping[str, Sequence[Sample]],
+    outside: Mapping[str, Array],
+    crossed: Mapping[str, Array] | None,
+) -> dict[str, float]:
+    """Return the standard errors of the architectures that rows of profiles are left of."""
+    found = {}
+    for arch, own in rest.items():
+        rows = [place for place, it in enumerate(own) if it.source is Source.SILICON]
+        if rows:
+            errors = None if crossed is None else crossed[arch][outside[arch]][rows]
+            found[arch] = score(arch, "", [own[row] for row in rows], errors).error_log
+    return found
 
 
 def _score(region: str, arch: str, rows: Array) -> CoverageScore:
