@@ -91,6 +91,8 @@ def settle(run: Run, joint: JointProblem, proposals: Proposals) -> bool:
         if found is None:
             return False
         selection, schedule = found
+        if chosen is not None and selection.candidates == chosen.candidates:
+            return False
         record = run_repaired(run.device, run.book, joint, schedule, proposals.sampler, run.budget)
         risked_us = _risked_us(joint, joint.find(record.schedule or schedule), risks, run, record)
         risks_less = _is_within(record, limit_us) and risked_us < least_us
