@@ -34,6 +34,7 @@ RARE_SHARE = 0.02
 Risks = NDArray[np.float64]
 """Microseconds by candidate of a layer."""
 
+_ALIKE = 1e-6  # risks closer than this share are alike
 _ATTEMPTS = 3
 
 
@@ -91,8 +92,10 @@ def settle(run: Run, joint: JointProblem, proposals: Proposals) -> bool:
         if found is None:
             return False
         selection, schedule = found
-        if chosen is not None and selection.candidates == chosen.candidates:
-            return False
+        if chosen is not None:
+            before_us, now_us = (_chosen_us(joint, it, risks) for it in (chosen, selection))
+            if now_us >= before_us * (1.0 - _ALIKE):
+                return False
         record = run_repaired(run.device, run.book, joint, schedule, proposals.sampler, run.budget)
         risked_us = _risked_us(joint, joint.find(record.schedule or schedule), risks, run, record)
         risks_less = _is_within(record, limit_us) and risked_us < least_us
@@ -114,10 +117,14 @@ def _risked_us(
     cost = run.book.cost
     if selection is None:
         return cost.risk_ns(record.ops) / 1e3
-    chosen = zip(joint.network, risks, strict=True)
-    own_us = sum(float(own[selection.candidates[layer.name]]) for layer, own in chosen)
+    own_us = _chosen_us(joint, selection, risks)
     beside = [op for op in record.ops if op.layer not in joint.tables]
     return own_us + cost.risk_ns(beside) / 1e3
+
+
+def _chosen_us(joint: JointProblem, selection: Selection, risks: Sequence[Risks]) -> float:
+    chosen = zip(joint.network, risks, strict=True)
+    return sum(float(own[selection.candidates[layer.name]]) for layer, own in chosen)
 
 
 def _is_within(record: TrialRecord, limit_us: float) -> bool:
