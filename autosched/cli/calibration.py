@@ -68,7 +68,7 @@ def calibrate(  # noqa: PLR0913, PLR0917 - one parameter per option
 
 PREDICT_EXAMPLES = (
     "autosched predict ops_perf_results.csv",
-    "autosched predict profile.csv --json",
+    "autosched predict profile.csv --ttnn-version 0.81.1 --json",
 )
 
 
@@ -77,6 +77,9 @@ def predict(
         str,
         typer.Argument(metavar="FILE.CSV", show_default=False, help="An ops_perf_results CSV."),
     ],
+    ttnn_version: Annotated[
+        str, typer.Option(metavar="VERSION", help="ttnn that the profile was made with.")
+    ] = "",
     arch: options.Arch = None,
     as_json: options.Json = False,
 ) -> None:
@@ -85,6 +88,6 @@ def predict(
     from autosched.report.tables import print_prediction
 
     with opened_output(as_json) as output:
-        report = predict_profile(file, arch=arch)
+        report = predict_profile(file, arch=arch, ttnn_version=ttnn_version)
         print_prediction(output.console, report)
         output.result(report.to_plain())

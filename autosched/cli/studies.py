@@ -1,13 +1,19 @@
 """``autosched list``, ``show`` and ``delete``: the studies of a database."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autosched.cli import hints, options
 from autosched.errors import StudyError
 from autosched.report.output import opened_output
+
+if TYPE_CHECKING:
+    from autosched.cost.model import CostModel
+    from autosched.store.database import Store
+    from autosched.store.studies import StudyRecord
+    from autosched.store.trials import TrialRecord
 
 LIST_EXAMPLES = ("autosched list", "autosched list --storage sqlite:///trials.sqlite3 --json")
 
@@ -63,7 +69,7 @@ def show(
     from functools import partial
 
     from autosched.boards import find_board
-    from autosched.cost.model_choice import choose_cost_model
+    from autosched.cost.model import spending
     from autosched.cost.profiles.perf_csv import write_ops
     from autosched.report import summary
     from autosched.report.margin import margin_of
@@ -86,6 +92,7 @@ def show(
         best = best_of(store, record)
         shown = best if trial is None else get_trial(store, record, trial)
         by_layer = layers or trial is not None
+        cost = None
         settings = Settings.from_plain(record.settings)
         packed = f" ({settings.pack_images} packed)" if settings.pack_images > 1 else ""
         say(
@@ -96,7 +103,8 @@ def show(
         say(output.console, f"Formats: {settings.formats}; accuracy is not judged yet")
         if by_layer and shown is not None:
             say(output.console, trial_line(shown))
-            summary.print_layers(output.console, shown)
+            cost = _estimator(store, record, shown)
+            summary.print_layers(output.console, shown, cost)
         elif trials:
             say(output.console)
             output.console.print(trial_table(trials))
@@ -104,7 +112,10 @@ def show(
         if csv is not None:
             ran, _ = finished_trial(store, record, trial)
             board = find_board(record.board)
-            path = write_ops(ran.ops, ran.latency_kind, board, ran.cost_model, csv)
+            own = _estimator(store, record, ran)
+            spent = [] if own is None else [spending([own.predict(op)]) for op in ran.ops]
+            columns = [one.columns() for one in spent]
+            path = write_ops(ran.ops, ran.latency_kind, board, ran.cost_model, csv, columns)
             say(output.console, f"Ops: {path}")
         margin = None
         if best is not None and best.cost_model:
@@ -119,7 +130,20 @@ def show(
             hints.after_search(study, storage, settings, "", has_run=best is not None),
         )
         layered = shown if by_layer else None
-        output.result(summary.shown_plain(record, trials, best, layered, margin))
+        output.result(summary.shown_plain(record, trials, best, layered, margin, cost))
+
+
+def _estimator(store: "Store", study: "StudyRecord", trial: "TrialRecord") -> "CostModel | None":
+    """Return the model that a trial was estimated with, None if it was not, or is not at hand."""
+    from autosched.boards import find_board
+    from autosched.cost.model_choice import choose_cost_model
+    from autosched.schedule.outcomes import TimeKind
+
+    if trial.latency_kind is TimeKind.MEASURED:
+        return None
+    arch = find_board(study.board).arch
+    found = choose_cost_model(store, arch, study.ttnn_version, trial.cost_model).model
+    return found if found.version == trial.cost_model else None
 
 
 DELETE_EXAMPLES = ("autosched delete resnet50-n150", "autosched delete resnet50-n150 --yes --json")

@@ -27,7 +27,9 @@ class FamilyFit:
     that the covariance is the square of, zeros at its end left out; none where nothing was fitted,
     on no architecture. ``low`` and ``high`` bound the quantities that were fitted to, of all
     architectures. ``releases`` is the range of kernels it describes: generations of reports,
-    by their month, and versions of ttnn.
+    by their month, and versions of ttnn. ``provenance`` says by coefficient which share of what is
+    known of it is from where: silicon, points, simulations, the prior; empty where nothing was
+    fitted.
     """
 
     values: Mapping[str, float]
@@ -38,6 +40,7 @@ class FamilyFit:
     releases: str = ""
     low: Mapping[str, float] = field(default_factory=dict)
     high: Mapping[str, float] = field(default_factory=dict)
+    provenance: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import hypot, inf, sqrt
 from pathlib import Path
@@ -17,11 +17,14 @@ from autosched.cost.coefficients import (
     load,
     shipped_path,
 )
-from autosched.cost.ops.families import is_known, read_features, work_of
+from autosched.cost.ops.families import RESOURCES, is_known, read_features, work_of
 from autosched.cost.ops.host import HOST_TRANSFER
 from autosched.cost.ops.work import (
     ORDINARY_ERROR,
+    PEAKS,
+    Engine,
     Record,
+    Resource,
     cycles_of,
     terms_of,
 )
@@ -56,6 +59,9 @@ class Prediction:
     coefficient and sum up to ``time_ns``. ``outside`` is how far the op lies outside what the
     coefficients were fitted on: the part of the standard error that they leave open, in misfits of
     its family's formulas; infinite if they were fitted on none of its kind.
+    ``split`` are the terms by resource (:class:`ops.work.Resource`). ``utilisation``
+    is by engine (:class:`ops.work.Engine`) the share of the time that it would need at its peak.
+    ``provenance`` is from where its terms are known, by source, weighted by their time.
     """
 
     time_ns: float
@@ -63,11 +69,57 @@ class Prediction:
     known: bool
     terms: Mapping[str, float]
     outside: float = 0.0
+    split: Mapping[str, float] = field(default_factory=dict)
+    utilisation: Mapping[str, float] = field(default_factory=dict)
+    provenance: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def extrapolates(self) -> bool:
         """Whether the op lies far outside the calibration data."""
         return self.outside > FAR
+
+
+@dataclass(frozen=True)
+class Spending:
+    """What the estimated time of some ops goes to, and how much of it each engine is needed.
+
+    Microseconds by resource, the longest first, and shares by engine; see :class:`Prediction`.
+    """
+
+    split_us: Mapping[str, float]
+    utilisation: Mapping[str, float]
+
+    @property
+    def limit(self) -> str:
+        """What takes most of the time with its share, such as "reader 62 %"; "" of no time."""
+        total = sum(self.split_us.values())
+        name, time_us = next(iter(self.split_us.items()), ("", 0.0))
+        return f"{name} {100 * time_us / total:.0f} %" if total else ""
+
+    def columns(self) -> dict[str, str]:
+        """Return it as columns of a profiler report."""
+        split = {one: 1e3 * self.split_us.get(one, 0.0) for one in Resource}
+        busy = {one: self.utilisation.get(one, 0.0) for one in Engine}
+        return {
+            "LIMITED BY": self.limit,
+            **{f"{one.value.upper()} [ns]": f"{time_ns:.0f}" for one, time_ns in split.items()},
+            **{f"{one.value.upper()} UTILISATION": f"{share:.3f}" for one, share in busy.items()},
+        }
+
+
+def spending(predictions: Iterable[Prediction]) -> Spending:
+    """Return what several ops' times go to together."""
+    split: dict[str, float] = {}
+    busy: dict[str, float] = {}
+    total = 0.0
+    for found in predictions:
+        total += found.time_ns
+        for name, time_ns in found.split.items():
+            split[name] = split.get(name, 0.0) + time_ns / 1e3
+        for name, share in found.utilisation.items():
+            busy[name] = busy.get(name, 0.0) + share * found.time_ns
+    ordered = dict(sorted(split.items(), key=lambda item: -item[1]))
+    return Spending(ordered, {name: part / total for name, part in busy.items()})
 
 
 class CostModel:
@@ -125,12 +177,22 @@ class CostModel:
         values = self._families[work.family].values
         scale = 1.0 / self.coefficients.clock_ghz
         doubt = self._doubted_features(features, known)
+        fit = self._families[work.family]
+        time_ns = self._timed_features(features)
+        terms = {name: part * scale for name, part in terms_of(work, values).items()}
+        peaks = PEAKS[self.coefficients.arch]
         return Prediction(
-            time_ns=self._timed_features(features),
+            time_ns=time_ns,
             stderr_log=doubt.stderr_log,
             known=known,
-            terms={name: cycles * scale for name, cycles in terms_of(work, values).items()},
+            terms=terms,
             outside=_outside(doubt),
+            split=_split(work.family, terms),
+            provenance=_provenance(terms, fit),
+            utilisation={
+                engine.value: need * peaks[engine] * scale / time_ns
+                for engine, need in work.needs.items()
+            },
         )
 
     def estimate(self, ops: Iterable[DeviceOp]) -> tuple[DeviceOp, ...]:
@@ -247,6 +309,25 @@ def _changed(op: DeviceOp, **fields: float | str | None) -> DeviceOp:
     copy = object.__new__(DeviceOp)
     copy.__dict__.update(op.__dict__, **fields)
     return copy
+
+
+def _split(family: str, terms: Mapping[str, float]) -> dict[str, float]:
+    """Return times by resource, the longest first."""
+    found: dict[str, float] = {}
+    for name, time_ns in terms.items():
+        resource = RESOURCES[family][name].value
+        found[resource] = found.get(resource, 0.0) + time_ns
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def _provenance(terms: Mapping[str, float], fit: FamilyFit) -> dict[str, float]:
+    """Return the shares of what is known by source; they sum up to one, or there are none."""
+    found: dict[str, float] = {}
+    for name, time_ns in terms.items():
+        for source, share in fit.provenance.get(name, {}).items():
+            found[source] = found.get(source, 0.0) + share * time_ns
+    total = sum(found.values())
+    return {source: part / total for source, part in found.items()} if total else {}
 
 
 _PAYLOAD = 0.8

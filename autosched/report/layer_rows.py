@@ -1,12 +1,13 @@
 """Where a trial's time goes: rows per layer and per reshard, for tables and JSON."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from typing import Any
 
 from rich.console import Console
 
+from autosched.cost.model import CostModel, spending
 from autosched.network.graph import Network, moved_bytes, operators
 from autosched.report import words
 from autosched.report.output import say
@@ -32,7 +33,9 @@ class LayerRow:
 
     ``time_us`` is the sum of its device ops and None where they were not timed, ``time_kind`` where
     it is from, ``share`` its part of all ops, ``l1_bytes`` what its largest op takes of each core's
-    L1: circular buffers and shards of its operands.
+    L1: circular buffers and shards of its operands. ``split_us`` and ``utilisation`` say
+    what its estimated time goes to (:class:`autosched.cost.model.Spending`), ``limited_by`` what
+    most of it does; they are empty where that is not known.
     """
 
     layer: str
@@ -43,6 +46,9 @@ class LayerRow:
     cores: int
     l1_bytes: int
     ops: tuple[str, ...]
+    split_us: Mapping[str, float] = field(default_factory=dict)
+    utilisation: Mapping[str, float] = field(default_factory=dict)
+    limited_by: str = ""
 
     def to_plain(self) -> dict[str, Any]:
         """Return the row as JSON types."""
@@ -71,9 +77,15 @@ class ReshardRow:
 
 
 def layer_rows(
-    schedule: Schedule, ops: Sequence[DeviceOp], kind: TimeKind | None
+    schedule: Schedule,
+    ops: Sequence[DeviceOp],
+    kind: TimeKind | None,
+    cost: CostModel | None = None,
 ) -> list[LayerRow]:
-    """Return a row for every layer of a schedule in execution order; ``kind`` is the trial's."""
+    """Return a row for every layer of a schedule in execution order.
+
+    ``kind`` is the trial's, ``cost`` the model that estimated it, if it is at hand.
+    """
     total_us = _sum_us(ops)
     by_layer: dict[str, list[DeviceOp]] = {name: [] for name in schedule.layers}
     for op in ops:
@@ -89,9 +101,15 @@ def layer_rows(
             cores=max((op.cores for op in own), default=0),
             l1_bytes=max(map(op_l1_bytes, own), default=0),
             ops=tuple(short_code(op) for op in own),
+            **({} if cost is None else _spent(own, cost)),
         )
         for name, own in by_layer.items()
     ]
+
+
+def _spent(ops: Sequence[DeviceOp], cost: CostModel) -> dict[str, Any]:
+    spent = spending(map(cost.predict, ops))
+    return {**asdict(spent), "limited_by": spent.limit}
 
 
 def reshard_rows(

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from autosched.cost.model import CostModel
+from autosched.cost.model import CostModel, spending
 from autosched.report import words
 from autosched.report.layer_rows import op_l1_bytes, place, short_code
 from autosched.report.tables import simple_table
@@ -22,7 +22,9 @@ class OpRow:
     """One device op.
 
     ``call`` is the call of the program's that it served, ``scope`` the signpost before it or "".
-    ``limit`` is the term of the cost model's that takes most of the time, ``limit_share`` its part.
+    ``limit`` is the resource that most of the time goes to with its share, ``split_us`` all of them
+    and ``utilisation`` that of each engine (:class:`autosched.cost.model.Spending`), ``terms_us``
+    the times by the cost model's coefficients.
     ``l1_bytes`` is what it takes of each core's L1: circular buffers and shards of its operands.
     """
 
@@ -38,7 +40,9 @@ class OpRow:
     outputs: tuple[str, ...]
     change: str
     limit: str
-    limit_share: float
+    split_us: Mapping[str, float]
+    utilisation: Mapping[str, float]
+    terms_us: Mapping[str, float]
 
     @property
     def group(self) -> str:
@@ -79,7 +83,7 @@ def op_rows(ops: Sequence[DeviceOp], callers: Sequence[str], cost: CostModel) ->
     total_ns = sum(found.time_ns for found in predictions) or 1.0
     rows = []
     for number, (op, caller, found) in enumerate(zip(ops, callers, predictions, strict=True)):
-        limit, limit_ns = max(found.terms.items(), key=lambda item: item[1], default=("", 0.0))
+        spent = spending([found])
         rows.append(
             OpRow(
                 number=number + 1,
@@ -93,8 +97,10 @@ def op_rows(ops: Sequence[DeviceOp], callers: Sequence[str], cost: CostModel) ->
                 inputs=tuple(map(_tensor, op.inputs)),
                 outputs=tuple(map(_tensor, op.outputs)),
                 change=_change(op),
-                limit=limit if found.known else NO_FORMULAS,
-                limit_share=limit_ns / found.time_ns if found.time_ns else 0.0,
+                limit=spent.limit if found.known else NO_FORMULAS,
+                split_us=spent.split_us,
+                utilisation=spent.utilisation,
+                terms_us={name: time_ns / 1e3 for name, time_ns in found.terms.items()},
             )
         )
     return rows
@@ -124,7 +130,6 @@ def op_table(rows: Iterable[OpRow]) -> Table:
     columns = ("op", "call", *numbers, "layouts", "limited by")
     table = simple_table("", columns, right=numbers)
     for row in rows:
-        limit = row.limit if row.is_guess else f"{row.limit} {row.limit_share:.0%}"
         table.add_row(
             f"{row.number} {row.op}",
             row.call,
@@ -132,7 +137,7 @@ def op_table(rows: Iterable[OpRow]) -> Table:
             str(row.cores or "-"),
             words.kibibytes(row.l1_bytes),
             row.change,
-            limit,
+            row.limit,
         )
     return table
 

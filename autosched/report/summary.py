@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from autosched.cost.model import CostModel
 from autosched.probing.lower_bound import Proof, relative_gap
 from autosched.probing.probe_book import ProbeCounts
 from autosched.report import words
@@ -111,8 +112,8 @@ def print_result(console: Console, result: SearchResult) -> None:
     print_gain(console, result)
 
 
-def print_layers(console: Console, trial: TrialRecord) -> None:
-    """Print a trial's layers, and the edges that reshard."""
+def print_layers(console: Console, trial: TrialRecord, cost: CostModel | None = None) -> None:
+    """Print a trial's layers, and the edges that reshard; ``cost`` is what estimated it."""
     if trial.schedule is None or not trial.ops:
         say(console, "This trial ran no device op to show.")
         return
@@ -123,7 +124,7 @@ def print_layers(console: Console, trial: TrialRecord) -> None:
     )
     say(console)
     say(console, f"Layers (op times {how})", "bold")
-    console.print(layer_table(layer_rows(trial.schedule, trial.ops, trial.latency_kind)))
+    console.print(layer_table(layer_rows(trial.schedule, trial.ops, trial.latency_kind, cost)))
     say(console)
     reshards = reshard_rows(trial.schedule, trial.ops, trial.latency_kind)
     if reshards:
@@ -267,10 +268,12 @@ def shown_plain(
     best: TrialRecord | None,
     by_layer: TrialRecord | None,
     margin: Margin | None = None,
+    cost: CostModel | None = None,
 ) -> dict[str, Any]:
     """Return what ``autosched show`` prints: ``trials`` is the number of finished ones.
 
-    ``by_layer`` is the trial that is shown layer by layer, if one is.
+    ``by_layer`` is the trial that is shown layer by layer, if one is, and ``cost`` the model that
+    estimated it, if it is at hand.
     """
     default = default_trial(trials)
     plain = {
@@ -284,6 +287,6 @@ def shown_plain(
     if by_layer is not None and by_layer.schedule is not None:
         parts = (by_layer.schedule, by_layer.ops, by_layer.latency_kind)
         plain["shown"] = trial_plain(by_layer)
-        plain["layers"] = [row.to_plain() for row in layer_rows(*parts)]
+        plain["layers"] = [row.to_plain() for row in layer_rows(*parts, cost)]
         plain["reshards"] = [row.to_plain() for row in reshard_rows(*parts)]
     return plain

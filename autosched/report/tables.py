@@ -1,6 +1,6 @@
 """Rich tables that stay readable at 80 columns: of schedules, studies, boards and calibrations."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -44,10 +44,15 @@ def simple_table(title: str, columns: Sequence[str], *, right: Sequence[str] = (
 
 
 def layer_table(rows: Iterable[LayerRow]) -> Table:
-    """Return the layers with their configuration, op time, share, cores and L1 per core."""
+    """Return the layers with their configuration, op time, share, cores and L1 per core.
+
+    Where it is known, what most of their time goes to is a column, too.
+    """
+    rows = tuple(rows)
     time_column = f"op time {words.MICRO}"
     numbers = (time_column, "share", "cores", "L1 KiB")
-    table = simple_table("", ("layer", "configuration", *numbers), right=numbers)
+    limits = ("limited by",) if any(row.limited_by for row in rows) else ()
+    table = simple_table("", ("layer", "configuration", *numbers, *limits), right=numbers)
     for row in rows:
         table.add_row(
             row.layer,
@@ -56,6 +61,7 @@ def layer_table(rows: Iterable[LayerRow]) -> Table:
             words.share(row.share),
             str(row.cores or "-"),
             words.kibibytes(row.l1_bytes),
+            *([row.limited_by or "-"] if limits else []),
         )
     return table
 
@@ -279,12 +285,38 @@ def print_prediction(console: Console, report: "PredictReport") -> None:
         )
     console.print(table)
     say(console, "outside: rows far outside the calibration data; their error is larger")
+    say(console)
+    _print_spending(console, report)
     if report.devices > 1:
         say(console, f"{report.path}: rows of {report.devices} devices, each counted")
     if report.untimed:
         untimed = words.count(report.untimed, "device op")
         say(console, f"{report.path}: {untimed} without a kernel duration left out", "yellow")
     _print_unknown(console, report.path, report.unknown)
+
+
+def _print_spending(console: Console, report: "PredictReport") -> None:
+    """Print what the predicted time goes to, and from where what it rests on is known."""
+    say(
+        console,
+        "What the predicted time goes to, and where its coefficients are known from",
+        "bold",
+    )
+    table = simple_table("", ("ops", "time goes to", "known from"))
+    for name, item in report.summary.items():
+        table.add_row(name, _largest(item.split_us), _largest(item.provenance) or "-")
+    console.print(table)
+    say(console)
+
+
+def _largest(parts: Mapping[str, float]) -> str:
+    """Return shares by name, the largest first; those under a percent are left out."""
+    total = sum(parts.values()) or 1.0
+    shares = sorted(((amount / total, name) for name, amount in parts.items()), reverse=True)
+    return ", ".join(f"{name} {100 * share:.0f} %" for share, name in shares if share >= _SHOWN)
+
+
+_SHOWN = 0.01
 
 
 def _print_unknown(console: Console, path: str, unknown: "Iterable[UnknownOp]") -> None:

@@ -30,6 +30,10 @@ def test_layers_add_up_to_the_latency(studied: Studied, invoke: Invoke) -> None:
     total = sum(row["time_us"] for row in plain["layers"]) + sum(between)
     assert abs(total - plain["best"]["latency_us"]) < 1e-6
     assert all(row["cores"] > 0 and row["l1_bytes"] > 0 for row in plain["layers"][1:3])
+    for row in plain["layers"]:
+        assert abs(sum(row["split_us"].values()) - row["time_us"]) < 1e-6
+        assert row["limited_by"].split()[0] in row["split_us"]
+    assert "limited by" in invoke("show", "tiny-n150", "--layers", "--storage", studied.url).out
 
 
 def test_the_ops_as_a_profiler_report(studied: Studied, invoke: Invoke) -> None:
@@ -39,6 +43,7 @@ def test_the_ops_as_a_profiler_report(studied: Studied, invoke: Invoke) -> None:
         rows = list(csv.DictReader(file))
     assert any(row["OP CODE"].startswith("Conv2d") for row in rows)
     assert all("estimated" in row["ATTRIBUTES"] for row in rows)
+    assert all(row["LIMITED BY"] and float(row["LAUNCH [ns]"]) >= 0 for row in rows)
 
 
 def test_any_trial_by_layer(studied: Studied, invoke: Invoke) -> None:

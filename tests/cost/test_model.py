@@ -8,7 +8,7 @@ import pytest
 
 from autosched.cost import model as model_module
 from autosched.cost.coefficients import FORMAT
-from autosched.cost.model import COMMON, CostModel
+from autosched.cost.model import COMMON, CostModel, spending
 from autosched.errors import ProfileError
 from tests.cost.records import Captures
 
@@ -49,6 +49,30 @@ def test_terms_explain_the_time(model: CostModel, captures: Captures) -> None:
     assert found.known
     assert sum(found.terms.values()) == pytest.approx(found.time_ns)
     assert found.terms["matmul_phase"] > 0
+
+
+def test_a_time_splits_into_resources_and_no_engine_is_needed_longer(
+    model: CostModel, captures: Captures
+) -> None:
+    for ops in captures.values():
+        for found in map(model.predict, ops):
+            assert sum(found.split.values()) == pytest.approx(found.time_ns)
+            assert all(0 <= share <= 1 for share in found.utilisation.values())
+    conv = model.predict(captures["height"][-1])
+    assert conv.split["compute"] > conv.terms["matmul_phase"]
+    assert conv.utilisation["matrix"] > 0.1
+    assert sum(conv.provenance.values()) == pytest.approx(1)
+
+
+def test_several_ops_spend_together(model: CostModel, captures: Captures) -> None:
+    predictions = [model.predict(op) for op in captures["height"]]
+    both = spending(predictions)
+    total_us = sum(found.time_ns for found in predictions) / 1e3
+    assert sum(both.split_us.values()) == pytest.approx(total_us)
+    name, share, _ = both.limit.split()
+    assert float(share) == pytest.approx(100 * both.split_us[name] / total_us, abs=0.5)
+    assert both.columns()["LIMITED BY"] == both.limit
+    assert not spending([]).limit
 
 
 def test_times_of_a_prediction_and_an_estimate_agree(model: CostModel, captures: Captures) -> None:

@@ -38,7 +38,7 @@ def test_rows_say_what_the_cost_model_says() -> None:
     assert ROWS[0].time_us == pytest.approx(COST.time_ns(IN) / 1e3)
     assert ROWS[0].l1_bytes == SHARDS.layout.shard_bytes
     assert ROWS[0].change == "DRAM bfloat16 -> height 8 bfloat16"
-    assert ROWS[0].limit in COST.predict(IN).terms
+    assert ROWS[0].limit.startswith(next(iter(COST.predict(IN).split)))
     assert ROWS[0].to_plain()["outputs"] == ["1x1x256x64 L1 height 8 cores of 32x64 bfloat16 tile"]
     assert ROWS[0].to_plain()["time_kind"] == "estimated"
 

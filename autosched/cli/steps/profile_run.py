@@ -11,7 +11,7 @@ from autosched.budget import Budget
 from autosched.cli import hints
 from autosched.cli.steps.inputs import captured_network
 from autosched.cli.steps.search_request import parse_duration
-from autosched.cost.model import CostModel
+from autosched.cost.model import CostModel, spending
 from autosched.cost.model_choice import SHIPPED, ChosenModel, choose_cost_model
 from autosched.cost.profiles.perf_csv import write_ops
 from autosched.device.machine import ttnn_version
@@ -131,7 +131,8 @@ def _reported(
     say(console, f"Estimated by cost model {model.version}, {cost.source}; ttnn {ttnn_version()}")
     if asked.csv is not None:
         named = [replace(op, layer=row.group) for op, row in zip(ops, rows, strict=True)]
-        path = write_ops(named, TimeKind.ESTIMATED, board, model.version, asked.csv)
+        columns = [spending([model.predict(op)]).columns() for op in ops]
+        path = write_ops(named, TimeKind.ESTIMATED, board, model.version, asked.csv, columns)
         say(console, f"Ops: {path}")
     return {
         "board": board.name,

@@ -84,7 +84,7 @@ class CalibrationReport:
     bundles: tuple[BundleScore, ...]
     transfers: tuple[TransferScore, ...]
     held_out: tuple[HeldOutScore, ...]
-    provenance: Mapping[str, Mapping[str, Mapping[str, Shares]]]
+    provenance: "_Known"
     unknown: Mapping[str, tuple[UnknownOp, ...]]
     coverage: tuple[CoverageScore, ...] = ()
 
@@ -103,6 +103,9 @@ class CalibrationReport:
                 path: [asdict(op) for op in ops] for path, ops in self.unknown.items() if ops
             },
         }
+
+
+_Known = Mapping[str, Mapping[str, Mapping[str, Shares]]]
 
 
 @dataclass(frozen=True)
@@ -142,9 +145,10 @@ def fit_coefficients(
     fitted = {name: _fit(name, families, start or {}) for name in PRIORS}
     crossed = {name: cross_validate(item.samples, item.priors) for name, item in fitted.items()}
     scores, points, bundles = _judge(fitted, crossed)
+    known = _provenance(fitted, archs)
     coefficients = {
         name: _keep_unseen(
-            _coefficients(name, fitted, scores, observations, ttnn_version),
+            _coefficients(name, fitted, scores, observations, ttnn_version, known),
             (start or {}).get(name),
         )
         for name in archs
@@ -158,7 +162,7 @@ def fit_coefficients(
         transfers=_transfers(families),
         held_out=tuple(held_out_scores(families, priors_of)),
         coverage=tuple(coverage_scores(families, priors_of, crossed)),
-        provenance=_provenance(fitted, archs),
+        provenance=known,
         unknown=unknown,
     )
 
@@ -239,9 +243,7 @@ def _class_scores(
         yield score(arch, FEW_CHANNELS, [samples[i] for i in few], errors[few])
 
 
-def _provenance(
-    fitted: Mapping[str, _Fitted], archs: Iterable[str]
-) -> dict[str, dict[str, Mapping[str, Shares]]]:
+def _provenance(fitted: Mapping[str, _Fitted], archs: Iterable[str]) -> _Known:
     found: dict[str, dict[str, Mapping[str, Shares]]] = {arch: {} for arch in archs}
     for family, item in fitted.items():
         for arch, shares in provenance(item.samples, item.priors, item.values).items():
@@ -309,12 +311,13 @@ def _coefficients(
     scores: Sequence[ClassScore],
     observations: Sequence[Observation],
     ttnn_version: str,
+    known: _Known,
 ) -> Coefficients:
     elsewhere = sorted(scores, key=lambda item: (item.arch == arch, item.error_log))
     errors = {item.family: item.error_log for item in elsewhere}
     own = [item for item in observations if item.arch == arch]
     families = {
-        family: _family_fit(item, arch, errors.get(family, ORDINARY_ERROR))
+        family: _family_fit(item, arch, errors.get(family, ORDINARY_ERROR), known[arch][family])
         for family, item in fitted.items()
     }
     return Coefficients(
@@ -332,15 +335,33 @@ def _releases(found: Iterable[str]) -> str:
     return " to ".join(dict.fromkeys((releases[0], releases[-1])))
 
 
-def _family_fit(item: _Fitted, arch: str, error: float) -> FamilyFit:
+def _family_fit(
+    item: _Fitted, arch: str, error: float, known: Mapping[str, Shares]
+) -> FamilyFit:
     samples = item.samples[arch]
     values = {name: float(f"{value:.6g}") for name, value in item.values[arch].items()}
     groups = len({sample.group for sample in samples})
     releases = _releases(sample.release for sample in samples) if samples else ""
-    rows = len(samples)
-    bounds = bounds_of(item.samples)
-    rounded = float(f"{error:.4g}")
-    return FamilyFit(values, rounded, rows, groups, item.factors[arch], releases, *bounds)
+    low, high = bounds_of(item.samples)
+    return FamilyFit(
+        values=values,
+        error=float(f"{error:.4g}"),
+        rows=len(samples),
+        distinct=groups,
+        factor=item.factors[arch],
+        releases=releases,
+        low=low,
+        high=high,
+        provenance={
+            name: {
+                source: round(share, 3) for source, share in own.items() if share >= _LEAST_SHARE
+            }
+            for name, own in known.items()
+        },
+    )
+
+
+_LEAST_SHARE = 0.0005
 
 
 def _transfers(families: Mapping[str, Families]) -> tuple[TransferScore, ...]:

@@ -1,15 +1,15 @@
 """Prediction against measurement, op by op, for a profile."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
 from scipy.stats import spearmanr
 
-from autosched.cost.model import CostModel
+from autosched.cost.model import CostModel, spending
 from autosched.cost.ops.families import work_of
 from autosched.cost.profiles.profile import ProfileRow, UnknownOp, read_profile
 
@@ -19,7 +19,8 @@ class PredictedRow:
     """One op of a profile; ``stderr_log`` is the standard error of log time.
 
     ``known`` is false where the prediction is a guess from the op's bytes, ``extrapolates`` true
-    where the op lies far outside the calibration data.
+    where the op lies far outside the calibration data. The rest is of
+    :class:`autosched.cost.model.Prediction`, times in microseconds.
     """
 
     op: str
@@ -30,6 +31,9 @@ class PredictedRow:
     stderr_log: float
     known: bool
     extrapolates: bool
+    split_us: Mapping[str, float] = field(default_factory=dict)
+    utilisation: Mapping[str, float] = field(default_factory=dict)
+    provenance: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def error(self) -> float:
@@ -41,7 +45,9 @@ class PredictedRow:
 class ClassSummary:
     """Errors of one class of ops (or of all, ``total``); errors are relative.
 
-    ``outside`` is the share of rows far outside the calibration data or guessed.
+    ``outside`` is the share of rows far outside the calibration data or guessed. ``split_us`` is
+    the predicted time by resource; ``provenance`` says by source, weighted by time, from where what
+    the predictions rest on is known.
     """
 
     rows: int
@@ -51,6 +57,8 @@ class ClassSummary:
     p90_error: float
     spearman: float | None
     outside: float
+    split_us: Mapping[str, float] = field(default_factory=dict)
+    provenance: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,10 @@ class PredictReport:
 
 
 def predict_profile(
-    path: Path | str, model: CostModel | None = None, arch: str | None = None
+    path: Path | str,
+    model: CostModel | None = None,
+    arch: str | None = None,
+    ttnn_version: str = "",
 ) -> PredictReport:
     """Predict every op of a profile.
 
@@ -92,11 +103,13 @@ def predict_profile(
         path: a profiler report or a flat sweep.
         model: coefficients to use; by default the shipped ones of the profile's architecture.
         arch: architecture of a report that does not show its own.
+        ttnn_version: release of ttnn that ran, whose kernels are predicted; a report does not show
+            it, and without it kernels are taken to be older than 0.81's.
 
     Raises:
         ProfileError: if the file is no usable profile.
     """
-    profile = read_profile(path, arch)
+    profile = read_profile(path, arch, ttnn_version)
     model = model or CostModel.load(profile.arch)
     rows = tuple(_predict(model, row) for row in profile.rows)
     classes: dict[str, list[PredictedRow]] = defaultdict(list)
@@ -127,6 +140,9 @@ def _predict(model: CostModel, row: ProfileRow) -> PredictedRow:
         stderr_log=found.stderr_log,
         known=found.known,
         extrapolates=found.extrapolates,
+        split_us=spending([found]).split_us,
+        utilisation=found.utilisation,
+        provenance=found.provenance,
     )
 
 
@@ -146,4 +162,21 @@ def _summary(rows: Sequence[PredictedRow]) -> ClassSummary:
         p90_error=quantiles(errors, n=10)[-1] if len(errors) > 1 else errors[0],
         spearman=rank,
         outside=sum(row.extrapolates for row in rows) / len(rows),
+        split_us=_summed((row.split_us, 1.0) for row in rows),
+        provenance=_shares((row.provenance, row.predicted_ns) for row in rows),
     )
+
+
+def _summed(parts: Iterable[tuple[Mapping[str, float], float]]) -> dict[str, float]:
+    """Return weighted sums by name, the largest first."""
+    found: dict[str, float] = defaultdict(float)
+    for part, weight in parts:
+        for name, amount in part.items():
+            found[name] += weight * amount
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def _shares(parts: Iterable[tuple[Mapping[str, float], float]]) -> dict[str, float]:
+    found = _summed(parts)
+    total = sum(found.values())
+    return {name: amount / total for name, amount in found.items()} if total else {}

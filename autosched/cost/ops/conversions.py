@@ -25,7 +25,12 @@ from autosched.cost.ops.traffic import (
     padded_2d,
     tile_count,
 )
-from autosched.cost.ops.work import OpFamily, Prior, Quantities
+from autosched.cost.ops.work import (
+    OpFamily,
+    Prior,
+    Quantities,
+    Resource,
+)
 from autosched.schedule.outcomes import DeviceOp
 from autosched.schedule.tensors import TILE, PageLayout, TextEnum
 
@@ -191,27 +196,34 @@ def _rows_within_tiles(op: ReshapeOp) -> Quantities:
 
 _PRIORS: Mapping[str, Mapping[str, Prior]] = {
     "tilize": movement_priors(75.0),
-    "untilize": {**movement_priors(75.0), "untilize_row": Prior(350.0), "slow_tile": Prior(400.0)},
+    "untilize": {
+        **movement_priors(75.0),
+        "untilize_row": Prior(350.0, Resource.COMPUTE),
+        "slow_tile": Prior(400.0, Resource.COMPUTE),
+    },
     # The single figures of the thread are a quarter of the older kernel's.
     "untilize_generated": {
         **movement_priors(40.0, (50.0, 50.0)),
-        "untilize_row": Prior(100.0),
-        "slow_tile": Prior(100.0),
+        "untilize_row": Prior(100.0, Resource.COMPUTE),
+        "slow_tile": Prior(100.0, Resource.COMPUTE),
     },
-    "tilize_padded": {**movement_priors(75.0, (200.0, 400.0)), "pad_kib": Prior(2500.0)},
+    "tilize_padded": {
+        **movement_priors(75.0, (200.0, 400.0)),
+        "pad_kib": Prior(2500.0, Resource.READER),
+    },
     "untilize_cut": {
         **movement_priors(75.0, (200.0, 400.0)),
-        "untilize_row": Prior(350.0),
-        "slow_tile": Prior(400.0),
+        "untilize_row": Prior(350.0, Resource.COMPUTE),
+        "slow_tile": Prior(400.0, Resource.COMPUTE),
     },
-    "transpose": {**movement_priors(200.0), "row_tile": Prior(3000.0)},
+    "transpose": {**movement_priors(200.0), "row_tile": Prior(3000.0, Resource.READER)},
     # Both data-movement processors copy sticks, of 16 bytes mostly, without waiting for each.
-    "channels_last": {**movement_priors(200.0), "shard_stick": Prior(6.0)},
+    "channels_last": {**movement_priors(200.0), "shard_stick": Prior(6.0, Resource.READER)},
     "reshape": {
         **movement_priors(500.0, (150.0, 200.0)),
-        "tile_row": Prior(180.0),
-        "tile_fetch": Prior(600.0),
-        "unaligned_kib": Prior(15000.0),
+        "tile_row": Prior(180.0, Resource.READER),
+        "tile_fetch": Prior(600.0, Resource.READER),
+        "unaligned_kib": Prior(15000.0, Resource.READER),
     },
 }
 

@@ -43,10 +43,13 @@ from autosched.cost.ops.traffic import (
 from autosched.cost.ops.work import (
     MULTICAST,
     NOC,
+    Engine,
+    Needs,
     OpFamily,
     Prior,
     Quantities,
     Record,
+    Resource,
     Work,
     WorkStage,
 )
@@ -131,7 +134,22 @@ def conv2d_work(op: Conv2dOp) -> Work:
         tuple(
             WorkStage(name, stages.get(name, {}), (), follows) for name, follows in turns.items()
         ),
+        _needs(op, blocks),
     )
+
+
+def _needs(op: Conv2dOp, blocks: "_Blocks") -> Needs:
+    """Return what any kernel needs: gathered windows and weights pass a core's ports once."""
+    gathered = blocks.height * TILE * op.window_hw[0] * op.window_hw[1] * op.stick_channels
+    weights = _weights(op, blocks)["weight_kib"]
+    senders = {ShardLayout.BLOCK: op.cores_c, ShardLayout.WIDTH: op.cores}.get(op.layout, 1)
+    return {
+        Engine.MATRIX: float(blocks.height * op.out_tiles_w * blocks.width * op.fidelity.phases),
+        Engine.DRAM: weights * senders,
+        Engine.NOC: gathered * ELEMENT_BYTES[op.input_dtype] / KIB
+        + weights
+        + _sends(op, blocks).get("act_mcast_kib", 0.0),
+    }
 
 
 class _Blocks:
@@ -430,39 +448,39 @@ def _out_tiles(parallel: Mapping[str, str]) -> tuple[int, int]:
 
 _PRIORS: Mapping[str, Mapping[str, Prior]] = {
     "conv2d": {
-        "launch": Prior(1500.0, 0.3, tie=0.2),
-        "block": Prior(150.0, 0.7, tie=0.2),
+        "launch": Prior(1500.0, Resource.LAUNCH, 0.3, tie=0.2),
+        "block": Prior(150.0, Resource.ROUNDS, 0.7, tie=0.2),
         # Each core of a row sends in turn, with a round of semaphores before and after.
-        "block_mcast": Prior(500.0, 0.7, tie=0.2),
-        "act_mcast_kib": Prior(40.0, 0.3, blackhole=MULTICAST, tie=0.3),
-        "matmul_phase": Prior(16.0, 0.1, tie=0.1),
-        "matmul_unpack": Prior(8.0, tie=0.2),
-        "matmul_call": Prior(5.0, 1.0, tie=0.2),
-        "subblock": Prior(50.0, 1.0, tie=0.2),
-        "tilize_tile": Prior(65.0, 0.3, tie=0.2),
-        "tilize_block": Prior(100.0, 1.0, tie=0.2),
-        "partial_tile": Prior(20.0, tie=0.2),
-        "reload_tile": Prior(30.0, tie=0.2),
-        "reload_subblock": Prior(50.0, 1.0, tie=0.2),
-        "pack_tile": Prior(32.0, tie=0.2),
-        "output_tile": Prior(20.0, tie=0.2),
+        "block_mcast": Prior(500.0, Resource.NOC, 0.7, tie=0.2),
+        "act_mcast_kib": Prior(40.0, Resource.NOC, 0.3, blackhole=MULTICAST, tie=0.3),
+        "matmul_phase": Prior(16.0, Resource.COMPUTE, 0.1, tie=0.1),
+        "matmul_unpack": Prior(8.0, Resource.COMPUTE, tie=0.2),
+        "matmul_call": Prior(5.0, Resource.COMPUTE, 1.0, tie=0.2),
+        "subblock": Prior(50.0, Resource.COMPUTE, 1.0, tie=0.2),
+        "tilize_tile": Prior(65.0, Resource.COMPUTE, 0.3, tie=0.2),
+        "tilize_block": Prior(100.0, Resource.COMPUTE, 1.0, tie=0.2),
+        "partial_tile": Prior(20.0, Resource.COMPUTE, tie=0.2),
+        "reload_tile": Prior(30.0, Resource.COMPUTE, tie=0.2),
+        "reload_subblock": Prior(50.0, Resource.COMPUTE, 1.0, tie=0.2),
+        "pack_tile": Prior(32.0, Resource.COMPUTE, tie=0.2),
+        "output_tile": Prior(20.0, Resource.COMPUTE, tie=0.2),
         # Another pass through the destination registers; a ReLU is the packer's, for nothing.
-        "bias_tile": Prior(80.0, tie=0.2),
-        "activation_tile": Prior(10.0, tie=0.2),
-        "untilize_row": Prior(100.0, tie=0.2),
-        "untilize_tile": Prior(100.0, tie=0.2),
+        "bias_tile": Prior(80.0, Resource.COMPUTE, tie=0.2),
+        "activation_tile": Prior(10.0, Resource.COMPUTE, tie=0.2),
+        "untilize_row": Prior(100.0, Resource.COMPUTE, tie=0.2),
+        "untilize_tile": Prior(100.0, Resource.COMPUTE, tie=0.2),
         # 28 to 37 cycles by tt-metal's own rates of small local reads.
-        "read": Prior(27.0, 0.3),
-        "split_read": Prior(33.0, blackhole=0.75, tie=0.8),
-        "read_kib": Prior(35.0, 0.3, blackhole=NOC),
-        "read_block": Prior(100.0, 1.0, tie=0.2),
-        "weight_block": Prior(500.0, 0.7, tie=0.2),
+        "read": Prior(27.0, Resource.READER, 0.3),
+        "split_read": Prior(33.0, Resource.READER, blackhole=0.75, tie=0.8),
+        "read_kib": Prior(35.0, Resource.READER, 0.3, blackhole=NOC),
+        "read_block": Prior(100.0, Resource.READER, 1.0, tie=0.2),
+        "weight_block": Prior(500.0, Resource.WEIGHTS, 0.7, tie=0.2),
         # One core reads them page by page: latency binds, on either architecture.
-        "weight_page": Prior(25.0),
-        "weight_kib": Prior(40.0, 0.3, blackhole=NOC),
-        "legacy_weight_page": Prior(10.0, 0.7, tie=0.2),
-        "weight_mcast": Prior(300.0, 0.7, tie=0.2),
-        "weight_mcast_kib": Prior(10.0, blackhole=MULTICAST, tie=0.3),
+        "weight_page": Prior(25.0, Resource.WEIGHTS),
+        "weight_kib": Prior(40.0, Resource.WEIGHTS, 0.3, blackhole=NOC),
+        "legacy_weight_page": Prior(10.0, Resource.WEIGHTS, 0.7, tie=0.2),
+        "weight_mcast": Prior(300.0, Resource.NOC, 0.7, tie=0.2),
+        "weight_mcast_kib": Prior(10.0, Resource.NOC, blackhole=MULTICAST, tie=0.3),
     },
 }
 

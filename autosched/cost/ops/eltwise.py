@@ -13,6 +13,7 @@ from autosched.cost.ops.traffic import (
     ceil_div,
     fabric,
     first,
+    moving_needs,
     padded_2d,
     pages,
     place_of,
@@ -22,7 +23,15 @@ from autosched.cost.ops.traffic import (
     traffic,
     transfer_priors,
 )
-from autosched.cost.ops.work import OpFamily, Prior, Record, Work, WorkStage, overlap_prior
+from autosched.cost.ops.work import (
+    OpFamily,
+    Prior,
+    Record,
+    Resource,
+    Work,
+    WorkStage,
+    overlap_prior,
+)
 from autosched.schedule.outcomes import DeviceOp
 from autosched.schedule.tensors import TILE, DataType, PageLayout, TensorInfo, TextEnum
 
@@ -202,7 +211,7 @@ def unary_work(op: UnaryOp) -> Work:
         WorkStage("write", pages(op.target, op.cores), ("overlap",)),
         WorkStage("fabric", fabric(op.source, op.target)),
     )
-    return Work("unary", {"launch": 1.0}, stages)
+    return Work("unary", {"launch": 1.0}, stages, moving_needs(op.source, op.target))
 
 
 def binary_work(op: BinaryOp) -> Work:
@@ -212,9 +221,10 @@ def binary_work(op: BinaryOp) -> Work:
     """
     compute = {"tile": float(op.tiles), "unpack_kib": unpacked_kib(op)}
     serial = {"launch": 1.0, "fill": op.fills}
+    needs = moving_needs(*op.sources, op.target)
     if op.uneven:
         serial["cliff_tile"] = float(op.tiles)
-        return Work("binary", serial, (WorkStage("compute", compute),))
+        return Work("binary", serial, (WorkStage("compute", compute),), needs)
     reads: dict[str, float] = {}
     for source in op.sources:
         for name, amount in _fetched(source, op.cores).items():
@@ -229,7 +239,7 @@ def binary_work(op: BinaryOp) -> Work:
         WorkStage("write", _fetched(op.target, op.cores), ("overlap",)),
         WorkStage("fabric", fabric(*op.sources, op.target)),
     )
-    return Work("binary", serial, stages)
+    return Work("binary", serial, stages, needs)
 
 
 def _fetched(side: Traffic, cores: int) -> dict[str, float]:
@@ -246,19 +256,19 @@ def unpacked_kib(op: BinaryOp) -> float:
 _PRIORS: Mapping[str, Mapping[str, Prior]] = {
     "unary": {
         **transfer_priors(800.0, (60.0, 90.0), (60.0, 100.0)),
-        "cheap_tile": Prior(200.0),
-        "costly_tile": Prior(600.0),
-        "dearest_tile": Prior(1500.0),
+        "cheap_tile": Prior(200.0, Resource.COMPUTE),
+        "costly_tile": Prior(600.0, Resource.COMPUTE),
+        "dearest_tile": Prior(1500.0, Resource.COMPUTE),
         "overlap": overlap_prior(0.7),
     },
     "binary": {
         **transfer_priors(900.0, (60.0, 90.0), (60.0, 100.0)),
         # The unpacker reads both operands at about 80 bytes a cycle.
-        "tile": Prior(20.0, 0.3),
-        "unpack_kib": Prior(12.5, 0.3),
-        "fill": Prior(1500.0),
-        "legacy_page": Prior(200.0),
-        "cliff_tile": Prior(620.0, 0.2),
+        "tile": Prior(20.0, Resource.COMPUTE, 0.3),
+        "unpack_kib": Prior(12.5, Resource.COMPUTE, 0.3),
+        "fill": Prior(1500.0, Resource.READER),
+        "legacy_page": Prior(200.0, Resource.ROUNDS),
+        "cliff_tile": Prior(620.0, Resource.READER, 0.2),
         "overlap": overlap_prior(0.7),
     },
 }

@@ -21,7 +21,8 @@ from autosched.cost.ops import (
     pooling,
 )
 from autosched.cost.ops.attributes import plain_code
-from autosched.cost.ops.work import Prior, Record, Work
+from autosched.cost.ops.host import HOST_TRANSFER, TRANSFER_RESOURCES
+from autosched.cost.ops.work import Prior, Record, Resource, Work
 from autosched.schedule.outcomes import DeviceOp
 
 FAMILIES = (
@@ -46,6 +47,15 @@ PRIORS: Mapping[str, Mapping[str, Prior]] = {
     name: priors for family in FAMILIES for name, priors in family.priors.items()
 }
 """Priors of all coefficients that calibration finds, by :attr:`Work.family`."""
+
+RESOURCES: Mapping[str, Mapping[str, Resource]] = {
+    HOST_TRANSFER: TRANSFER_RESOURCES,
+    **{
+        name: {one: prior.resource for one, prior in priors.items() if prior.resource is not None}
+        for name, priors in PRIORS.items()
+    },
+}
+"""What each coefficient's cycles are spent on, by :attr:`Work.family`; shares have no cycles."""
 
 _FORMULAS: Mapping[type[Record], Callable[[Any], Work]] = {
     kind: formula for family in FAMILIES for kind, formula in family.formulas.items()

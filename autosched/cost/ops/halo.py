@@ -19,7 +19,15 @@ from autosched.cost.ops.traffic import (
     first,
     shard_of,
 )
-from autosched.cost.ops.work import NOC, OpFamily, Prior, Record, Work
+from autosched.cost.ops.work import (
+    NOC,
+    Engine,
+    OpFamily,
+    Prior,
+    Record,
+    Resource,
+    Work,
+)
 from autosched.schedule.outcomes import DeviceOp
 from autosched.schedule.tensors import TILE, DataType, PageLayout, ShardLayout
 
@@ -173,7 +181,7 @@ def halo_work(op: HaloOp) -> Work:
         serial["untilize_row"] = float(op.tile_rows * ceil(op.tile_columns / PACK_UNTILIZE_COLUMNS))
         serial["untilize_tile"] = tiles
         serial["untilize_slow_tile"] = tiles if slow else 0.0
-    return Work("halo", serial)
+    return Work("halo", serial, needs={Engine.NOC: op.out_sticks * op.stick_bytes / KIB})
 
 
 _LAYOUT = re.compile(r"TensorMemoryLayout::(\w+)_SHARDED")
@@ -207,17 +215,17 @@ def read_halo(op: DeviceOp) -> HaloOp:
 
 _PRIORS: Mapping[str, Mapping[str, Prior]] = {
     "halo": {
-        "launch": Prior(1200.0, 0.3),
-        "local_kib": Prior(16.0, blackhole=NOC),
+        "launch": Prior(1200.0, Resource.LAUNCH, 0.3),
+        "local_kib": Prior(16.0, Resource.READER, blackhole=NOC),
         # One of the two data-movement processors did what both share now.
-        "legacy_local_kib": Prior(32.0, blackhole=NOC),
-        "border_kib": Prior(70.0, blackhole=NOC),
-        "legacy_border_stick": Prior(12.0, blackhole=0.75),
-        "legacy_border_kib": Prior(90.0, blackhole=NOC),
-        "window_row": Prior(60.0),
-        "untilize_row": Prior(350.0),
-        "untilize_tile": Prior(80.0),
-        "untilize_slow_tile": Prior(400.0),
+        "legacy_local_kib": Prior(32.0, Resource.READER, blackhole=NOC),
+        "border_kib": Prior(70.0, Resource.READER, blackhole=NOC),
+        "legacy_border_stick": Prior(12.0, Resource.READER, blackhole=0.75),
+        "legacy_border_kib": Prior(90.0, Resource.READER, blackhole=NOC),
+        "window_row": Prior(60.0, Resource.READER),
+        "untilize_row": Prior(350.0, Resource.COMPUTE),
+        "untilize_tile": Prior(80.0, Resource.COMPUTE),
+        "untilize_slow_tile": Prior(400.0, Resource.COMPUTE),
     },
 }
 

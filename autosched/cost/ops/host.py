@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from autosched.cost.ops.attributes import plain_code
 from autosched.cost.ops.traffic import first, tensor_bytes
-from autosched.cost.ops.work import OpFamily, Record, Work
+from autosched.cost.ops.work import OpFamily, Record, Resource, Work
 from autosched.schedule.outcomes import TRANSFERS, DeviceOp
 
 HOST_TRANSFER = "host_transfer"
@@ -49,6 +49,9 @@ def transfer_work(op: TransferOp) -> Work:
     """Return the work of a transfer, in nanoseconds at the link's own rate."""
     return Work(HOST_TRANSFER, {"start": 1.0, "link_ns": op.total_bytes / op.bytes_per_ns})
 
+
+TRANSFER_RESOURCES = {"start": Resource.LAUNCH, "link_ns": Resource.HOST}
+"""What the coefficients of transfers are spent on; they have no priors."""
 
 FAMILY = OpFamily(
     readers={plain_code(code): read_host_transfer for code in TRANSFERS},

@@ -17,9 +17,12 @@ from autosched.cost.ops.traffic import KIB, Place, ceil_div, place_of
 from autosched.cost.ops.work import (
     MULTICAST,
     NOC,
+    Engine,
+    Needs,
     OpFamily,
     Prior,
     Record,
+    Resource,
     Work,
     WorkStage,
     overlap_prior,
@@ -323,7 +326,29 @@ def matmul_work(op: MatmulOp) -> Work:
         WorkStage("in1", _in1(op), ("overlap_in1",)),
         WorkStage("output", _written(op, outputs), ("overlap_output",)),
     )
-    return Work("matmul", serial, stages)
+    return Work("matmul", serial, stages, _needs(op))
+
+
+def _needs(op: MatmulOp) -> Needs:
+    """Return what any kernel needs; of operands in DRAM each tile is read once."""
+    in0_sent = op.kind in (MatmulKind.MCAST_IN0, MatmulKind.MCAST_2D)
+    in1_sent = op.kind in (MatmulKind.MCAST_IN1, MatmulKind.MCAST_2D)
+    operands = (
+        (op.in0_place, in0_sent, op.in0_dtype, op.m_tiles * op.k_tiles, op.core_m * op.k_tiles),
+        (op.in1_place, in1_sent, op.in1_dtype, op.k_tiles * op.n_tiles, op.core_n * op.k_tiles),
+        (op.out_place, False, op.out_dtype, op.m_tiles * op.n_tiles, op.core_m * op.core_n),
+    )
+    dram = ports = 0.0
+    for place, sent, dtype, whole, part in operands:
+        kib = TILE_BYTES[dtype] / KIB
+        dram += whole * kib if place is Place.DRAM else 0.0
+        ports += part * kib if sent or place is not Place.SHARD else 0.0
+    products = op.core_m * op.core_n * op.k_tiles
+    return {
+        Engine.MATRIX: float(products * op.fidelity.phases),
+        Engine.DRAM: dram,
+        Engine.NOC: ports,
+    }
 
 
 def _transfer(place: Place, tiles: float, dtype: DataType) -> dict[str, float]:
@@ -375,28 +400,28 @@ def unpack_share(height: int, width: int, in0: DataType, in1: DataType) -> float
 
 _PRIORS: Mapping[str, Mapping[str, Prior]] = {
     "matmul": {
-        "launch": Prior(1500.0, 0.3),
-        "block": Prior(40.0),
-        "block_2d": Prior(200.0),
-        "mcast_core": Prior(20.0),
-        "batch": Prior(1000.0),
-        "output_tile": Prior(50.0),
-        "single_pair": Prior(1000.0),
-        "matmul_phase": Prior(16.0, 0.02, tie=0.02),
-        "matmul_unpack": Prior(4.0, 0.3),
+        "launch": Prior(1500.0, Resource.LAUNCH, 0.3),
+        "block": Prior(40.0, Resource.ROUNDS),
+        "block_2d": Prior(200.0, Resource.ROUNDS),
+        "mcast_core": Prior(20.0, Resource.NOC),
+        "batch": Prior(1000.0, Resource.ROUNDS),
+        "output_tile": Prior(50.0, Resource.COMPUTE),
+        "single_pair": Prior(1000.0, Resource.ROUNDS),
+        "matmul_phase": Prior(16.0, Resource.COMPUTE, 0.02, tie=0.02),
+        "matmul_unpack": Prior(4.0, Resource.COMPUTE, 0.3),
         # The kernel asks the matrix engine for one output block and one inner tile at a time.
-        "matmul_call": Prior(15.0),
-        "subblock": Prior(30.0),
-        "pack_tile": Prior(20.0),
-        "partial_tile": Prior(30.0),
-        "l1_page": Prior(30.0),
-        "l1_kib": Prior(40.0, blackhole=NOC),
-        "dram_page": Prior(60.0),
-        "dram_kib": Prior(40.0, blackhole=NOC),
+        "matmul_call": Prior(15.0, Resource.COMPUTE),
+        "subblock": Prior(30.0, Resource.COMPUTE),
+        "pack_tile": Prior(20.0, Resource.COMPUTE),
+        "partial_tile": Prior(30.0, Resource.COMPUTE),
+        "l1_page": Prior(30.0, Resource.READER),
+        "l1_kib": Prior(40.0, Resource.READER, blackhole=NOC),
+        "dram_page": Prior(60.0, Resource.DRAM),
+        "dram_kib": Prior(40.0, Resource.DRAM, blackhole=NOC),
         # A round trip to DRAM takes about so long.
-        "write_wait": Prior(700.0),
-        "mcast_page": Prior(20.0),
-        "mcast_kib": Prior(40.0, blackhole=MULTICAST),
+        "write_wait": Prior(700.0, Resource.ROUNDS),
+        "mcast_page": Prior(20.0, Resource.NOC),
+        "mcast_kib": Prior(40.0, Resource.NOC, blackhole=MULTICAST),
         "overlap_in0": overlap_prior(0.7, 0.5),
         "overlap_in1": overlap_prior(0.6),
         "overlap_output": overlap_prior(0.3),

@@ -17,6 +17,7 @@ from autosched.cost.ops.traffic import (
     ceil_div,
     fabric,
     first,
+    moving_needs,
     pages,
     tile_pages,
     traffic,
@@ -29,6 +30,7 @@ from autosched.cost.ops.work import (
     Prior,
     Quantities,
     Record,
+    Resource,
     Work,
     WorkStage,
     overlap_prior,
@@ -243,7 +245,7 @@ def movement_work(family: str, op: MovementOp, compute: Quantities, pieces: Quan
     if compute:
         stages.append(WorkStage("compute", compute, ("overlap",)))
     serial = {"launch": 1.0, "convert_launch": float(op.converts), **pieces}
-    return Work(family, serial, tuple(stages))
+    return Work(family, serial, tuple(stages), moving_needs(op.source, op.target))
 
 
 def moved_tiles(op: MovementOp) -> float:
@@ -291,6 +293,7 @@ def move_work(op: MoveOp) -> Work:
         "move",
         {"launch": 1.0, **pages(op.source, op.cores)},
         (WorkStage("fabric", fabric(op.source)),),
+        moving_needs(op.source, op.target),
     )
 
 
@@ -308,7 +311,7 @@ def reshard_work(op: ReshardOp) -> Work:
             if name != "shard_kib"
         },
     }
-    return Work("reshard", serial)
+    return Work("reshard", serial, needs=moving_needs(op.source, op.target))
 
 
 def interleaved_to_sharded_work(op: InterleavedToShardedOp) -> Work:
@@ -336,53 +339,53 @@ def movement_priors(
     priors = transfer_priors(900.0, (60.0, 90.0), stick)
     return {
         **priors,
-        "convert_launch": Prior(300.0),
-        "compute_tile": Prior(compute_tile),
-        "shard_stick": Prior(30.0),
+        "convert_launch": Prior(300.0, Resource.LAUNCH),
+        "compute_tile": Prior(compute_tile, Resource.COMPUTE),
+        "shard_stick": Prior(30.0, Resource.READER),
         "overlap": overlap_prior(0.7),
     }
 
 
 _PRIORS: Mapping[str, Mapping[str, Prior]] = {
     "reshard": {
-        "l1_crowd_kib": Prior(10.0),
-        "dram_crowd_kib": Prior(10.0),
-        "launch": Prior(700.0, 0.3),
-        "shard_tile": Prior(15.0),
-        "shard_stick": Prior(15.0),
-        "shard_kib": Prior(25.0, blackhole=NOC),
-        "l1_tile": Prior(60.0),
-        "l1_stick": Prior(60.0),
-        "l1_kib": Prior(40.0, blackhole=NOC),
-        "dram_tile": Prior(90.0),
-        "dram_stick": Prior(500.0),
-        "dram_kib": Prior(40.0, blackhole=NOC),
+        "l1_crowd_kib": Prior(10.0, Resource.NOC),
+        "dram_crowd_kib": Prior(10.0, Resource.DRAM),
+        "launch": Prior(700.0, Resource.LAUNCH, 0.3),
+        "shard_tile": Prior(15.0, Resource.READER),
+        "shard_stick": Prior(15.0, Resource.READER),
+        "shard_kib": Prior(25.0, Resource.READER, blackhole=NOC),
+        "l1_tile": Prior(60.0, Resource.READER),
+        "l1_stick": Prior(60.0, Resource.READER),
+        "l1_kib": Prior(40.0, Resource.READER, blackhole=NOC),
+        "dram_tile": Prior(90.0, Resource.DRAM),
+        "dram_stick": Prior(500.0, Resource.DRAM),
+        "dram_kib": Prior(40.0, Resource.DRAM, blackhole=NOC),
     },
     "move": {
-        "l1_crowd_kib": Prior(10.0),
-        "dram_crowd_kib": Prior(10.0),
-        "launch": Prior(500.0, 0.3),
-        "shard_kib": Prior(35.0, blackhole=NOC),
-        "l1_tile": Prior(200.0),
-        "l1_stick": Prior(200.0),
-        "l1_kib": Prior(60.0, blackhole=NOC),
-        "dram_tile": Prior(400.0),
-        "dram_stick": Prior(500.0),
-        "dram_kib": Prior(60.0, blackhole=NOC),
-        "l1_fabric_kib": Prior(3.0),
-        "dram_fabric_kib": Prior(4.0, blackhole=DRAM),
+        "l1_crowd_kib": Prior(10.0, Resource.NOC),
+        "dram_crowd_kib": Prior(10.0, Resource.DRAM),
+        "launch": Prior(500.0, Resource.LAUNCH, 0.3),
+        "shard_kib": Prior(35.0, Resource.READER, blackhole=NOC),
+        "l1_tile": Prior(200.0, Resource.READER),
+        "l1_stick": Prior(200.0, Resource.READER),
+        "l1_kib": Prior(60.0, Resource.READER, blackhole=NOC),
+        "dram_tile": Prior(400.0, Resource.DRAM),
+        "dram_stick": Prior(500.0, Resource.DRAM),
+        "dram_kib": Prior(60.0, Resource.DRAM, blackhole=NOC),
+        "l1_fabric_kib": Prior(3.0, Resource.NOC),
+        "dram_fabric_kib": Prior(4.0, Resource.DRAM, blackhole=DRAM),
     },
     "interleaved_to_sharded": {
         **transfer_priors(500.0, (60.0, 90.0), (45.0, 50.0)),
-        "waited_stick": Prior(550.0),
-        "convert_launch": Prior(300.0),
-        "compute_tile": Prior(60.0),
+        "waited_stick": Prior(550.0, Resource.DRAM),
+        "convert_launch": Prior(300.0, Resource.LAUNCH),
+        "compute_tile": Prior(60.0, Resource.COMPUTE),
         "overlap": overlap_prior(0.7),
     },
     "sharded_to_interleaved": {
         **transfer_priors(400.0, (100.0, 100.0), (50.0, 50.0)),
-        "convert_launch": Prior(300.0),
-        "compute_tile": Prior(60.0),
+        "convert_launch": Prior(300.0, Resource.LAUNCH),
+        "compute_tile": Prior(60.0, Resource.COMPUTE),
         "overlap": overlap_prior(0.7),
     },
     "padded_slice": movement_priors(100.0, (100.0, 120.0)),

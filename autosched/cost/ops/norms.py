@@ -11,7 +11,12 @@ from autosched.cost.ops.movement import (
     read_movement,
 )
 from autosched.cost.ops.traffic import first
-from autosched.cost.ops.work import OpFamily, Prior, Quantities
+from autosched.cost.ops.work import (
+    OpFamily,
+    Prior,
+    Quantities,
+    Resource,
+)
 from autosched.schedule.outcomes import DeviceOp
 from autosched.schedule.tensors import TILE
 
@@ -46,7 +51,7 @@ def _mask(op: SoftmaxOp) -> Quantities:
 
 
 _PRIORS: Mapping[str, Mapping[str, Prior]] = {
-    "softmax": {**movement_priors(800.0), "mask": Prior(10000.0)},
+    "softmax": {**movement_priors(800.0), "mask": Prior(10000.0, Resource.READER)},
     "reduce": movement_priors(300.0),
     "norm": movement_priors(1500.0),
     "group_norm": movement_priors(6000.0),

@@ -5,8 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from autosched.cost.ops.attributes import members, pair_of, sliding_window_text
-from autosched.cost.ops.traffic import ELEMENT_BYTES, ceil_div, first, shard_of
-from autosched.cost.ops.work import OpFamily, Prior, Record, Work
+from autosched.cost.ops.traffic import ELEMENT_BYTES, KIB, ceil_div, first, shard_of
+from autosched.cost.ops.work import (
+    Engine,
+    OpFamily,
+    Prior,
+    Record,
+    Resource,
+    Work,
+)
 from autosched.schedule.outcomes import DeviceOp
 from autosched.schedule.tensors import TILE, PageLayout, ShardLayout
 
@@ -47,7 +54,7 @@ def pool_work(op: PoolOp) -> Work:
         "index_tile": passes if op.with_indices else 0.0,
         "tiled_stick": float(op.out_sticks * columns) if op.tiled_output else 0.0,
     }
-    return Work("pool", serial)
+    return Work("pool", serial, needs={Engine.NOC: op.out_sticks * window * op.stick_bytes / KIB})
 
 
 _POOL_KIND = re.compile(r"Pool2DType::(\w+?)_POOL")
@@ -76,13 +83,13 @@ def read_pool(op: DeviceOp) -> PoolOp:
 
 _PRIORS: Mapping[str, Mapping[str, Prior]] = {
     "pool": {
-        "launch": Prior(1500.0, 0.3),
-        "stick": Prior(15.0, 0.3),
-        "window_stick": Prior(1.0, 0.3),
-        "reduce_tile": Prior(75.0, 0.3),
-        "average_tile": Prior(30.0),
-        "index_tile": Prior(500.0),
-        "tiled_stick": Prior(15.0),
+        "launch": Prior(1500.0, Resource.LAUNCH, 0.3),
+        "stick": Prior(15.0, Resource.READER, 0.3),
+        "window_stick": Prior(1.0, Resource.READER, 0.3),
+        "reduce_tile": Prior(75.0, Resource.COMPUTE, 0.3),
+        "average_tile": Prior(30.0, Resource.COMPUTE),
+        "index_tile": Prior(500.0, Resource.COMPUTE),
+        "tiled_stick": Prior(15.0, Resource.COMPUTE),
     },
 }
 

@@ -8,7 +8,17 @@ banks.
 from dataclasses import dataclass
 from math import log2, prod
 
-from autosched.cost.ops.work import DRAM, LEAST_DRAM_KIB, LEAST_KIB, LEAST_LAUNCH, NOC, Prior
+from autosched.cost.ops.work import (
+    DRAM,
+    LEAST_DRAM_KIB,
+    LEAST_KIB,
+    LEAST_LAUNCH,
+    NOC,
+    Engine,
+    Needs,
+    Prior,
+    Resource,
+)
 from autosched.schedule.tensors import (
     TILE,
     TILE_BYTES,
@@ -164,6 +174,19 @@ def fabric(*sides: Traffic) -> dict[str, float]:
     return quantities
 
 
+def moving_needs(*sides: Traffic) -> Needs:
+    """Return what moving needs: of DRAM all there is, of a core's ports what leaves its own L1.
+
+    From shards to shards the last side counts.
+    """
+    remote = [side for side in sides if side.place is not Place.SHARD] or sides[-1:]
+    banks = sum(side.total_bytes for side in sides if side.place is Place.DRAM)
+    return {
+        Engine.DRAM: banks / KIB,
+        Engine.NOC: sum(side.core_bytes for side in remote) / KIB,
+    }
+
+
 @dataclass(frozen=True)
 class TransferRate:
     """Bytes a cycle of a kind of transfer, which rises with the size from ``least`` to ``most``.
@@ -201,17 +224,17 @@ def transfer_priors(
 ) -> dict[str, Prior]:
     """Return the priors of page-wise transfers; pairs are (other cores' L1, DRAM)."""
     return {
-        "launch": Prior(launch, 0.3, least=LEAST_LAUNCH),
-        "l1_tile": Prior(tile[0]),
-        "dram_tile": Prior(tile[1]),
-        "l1_stick": Prior(stick[0]),
-        "dram_stick": Prior(stick[1]),
-        "l1_kib": Prior(25.0, least=LEAST_KIB, blackhole=NOC),
-        "dram_kib": Prior(25.0, least=LEAST_KIB, blackhole=NOC),
-        "l1_fabric_kib": Prior(4.0),
+        "launch": Prior(launch, Resource.LAUNCH, 0.3, least=LEAST_LAUNCH),
+        "l1_tile": Prior(tile[0], Resource.READER),
+        "dram_tile": Prior(tile[1], Resource.DRAM),
+        "l1_stick": Prior(stick[0], Resource.READER),
+        "dram_stick": Prior(stick[1], Resource.DRAM),
+        "l1_kib": Prior(25.0, Resource.READER, least=LEAST_KIB, blackhole=NOC),
+        "dram_kib": Prior(25.0, Resource.DRAM, least=LEAST_KIB, blackhole=NOC),
+        "l1_fabric_kib": Prior(4.0, Resource.NOC),
         # Interleaved pages reach about 70 % of the DRAM's peak.
-        "dram_fabric_kib": Prior(4.5, 0.2, least=LEAST_DRAM_KIB, blackhole=DRAM),
-        "l1_crowd_kib": Prior(20.0),
-        "dram_crowd_kib": Prior(20.0),
-        "shard_kib": Prior(20.0, blackhole=NOC),
+        "dram_fabric_kib": Prior(4.5, Resource.DRAM, 0.2, least=LEAST_DRAM_KIB, blackhole=DRAM),
+        "l1_crowd_kib": Prior(20.0, Resource.NOC),
+        "dram_crowd_kib": Prior(20.0, Resource.DRAM),
+        "shard_kib": Prior(20.0, Resource.READER, blackhole=NOC),
     }

@@ -30,8 +30,43 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from autosched.schedule.outcomes import DeviceOp
+from autosched.schedule.tensors import TextEnum
 
 Quantities = Mapping[str, float]
+
+
+class Resource(TextEnum):
+    """What a core's time goes to.
+
+    ``READER`` moves activations between and within L1s (and writes them there), ``WEIGHTS`` fetches
+    a convolution's weights, ``DRAM`` is all other traffic with DRAM (a matmul's second operand,
+    too), ``NOC`` is multicast and the network as a whole, ``ROUNDS`` are waits and fixed costs of
+    each block, batch or page, ``LAUNCH`` those of each op, ``HOST`` is the link to the host.
+    """
+
+    COMPUTE = "compute"
+    READER = "reader"
+    WEIGHTS = "weights"
+    DRAM = "dram"
+    NOC = "noc"
+    ROUNDS = "rounds"
+    LAUNCH = "launch"
+    HOST = "host"
+
+
+class Engine(TextEnum):
+    """What has a published peak: a core's matrix engine, all DRAM banks, a core's NoC ports."""
+
+    MATRIX = "matrix"
+    DRAM = "dram"
+    NOC = "noc"
+
+
+Needs = Mapping[Engine, float]
+"""What an op needs of each engine.
+
+Tile products times phases, and KiB through the ports, of the most loaded core; KiB of DRAM of all.
+"""
 
 
 @dataclass(frozen=True)
@@ -61,11 +96,15 @@ class WorkStage:
 
 @dataclass(frozen=True)
 class Work:
-    """What one op has to do: serial quantities and overlapping stages of one family."""
+    """What one op has to do: serial quantities and overlapping stages of one family.
+
+    ``needs`` is what no kernel could do without; the time does not depend on it.
+    """
 
     family: str
     serial: Quantities
     stages: tuple[WorkStage, ...] = ()
+    needs: Needs = field(default_factory=dict)
 
 
 def weigh(quantities: Quantities, coefficients: Quantities) -> float:
@@ -131,10 +170,12 @@ class Prior:
     """What is known of a coefficient before any profile is read; it never falls below ``least``.
 
     ``value`` is Wormhole's; on Blackhole it is ``blackhole`` times as many cycles, and its
-    logarithm is held there by ``tie`` as it is held at ``value`` by ``spread``.
+    logarithm is held there by ``tie`` as it is held at ``value`` by ``spread``. Its cycles are
+    spent on ``resource``, which is None for shares.
     """
 
     value: float
+    resource: Resource | None
     spread: float = 0.5
     unit: str = CYCLES
     least: float = 0.0
@@ -156,6 +197,12 @@ class Prior:
 # and the DRAM of either architecture (288 GB/s at 1.0 GHz, 512 GB/s at 1.35 GHz) at its peak.
 LEAST_LAUNCH, LEAST_KIB, LEAST_DRAM_KIB = 300.0, 8.0, 2.7
 
+PEAKS: Mapping[str, Needs] = {
+    "wormhole_b0": {Engine.MATRIX: 16.0, Engine.NOC: LEAST_KIB, Engine.DRAM: 1024 / 288},
+    "blackhole": {Engine.MATRIX: 16.0, Engine.NOC: LEAST_KIB, Engine.DRAM: 1024 / 379},
+}
+"""Cycles that each engine takes at its peak, by architecture: the figures above, per KiB."""
+
 # Blackhole's cycles over Wormhole's: tt-metal's split-reader rule takes 28 and 60 bytes a cycle
 # over the network and 25 and 43 by multicast; the DRAM gives 288 and 379 bytes a cycle in all.
 NOC, MULTICAST, DRAM = 0.47, 0.58, 0.76
@@ -163,7 +210,7 @@ NOC, MULTICAST, DRAM = 0.47, 0.58, 0.76
 
 def overlap_prior(value: float, spread: float = 1.0) -> Prior:
     """Return the prior of an overlap."""
-    return Prior(value, spread, SHARE)
+    return Prior(value, None, spread, SHARE)
 
 
 ORDINARY_ERROR = 0.35

@@ -7,7 +7,7 @@ row's ``ATTRIBUTES`` start with ``'estimated': '<cost model version>'``.
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from autosched.boards import Board
@@ -22,8 +22,17 @@ _MAX_INPUTS = 3
 _COMPUTES = ("Conv2d", "Matmul", "Binary", "Unary", "Tilize", "Untilize", "Pool2D", "Softmax")
 
 
+Columns = Mapping[str, str]
+"""Cells of one row by the names of their columns."""
+
+
 def write_ops(
-    ops: Iterable[DeviceOp], kind: TimeKind | None, board: Board, cost_model: str, path: Path | str
+    ops: Iterable[DeviceOp],
+    kind: TimeKind | None,
+    board: Board,
+    cost_model: str,
+    path: Path | str,
+    more: Sequence[Columns] = (),
 ) -> Path:
     """Write a trial's ops as an ``ops_perf_results`` report, each marked as estimated.
 
@@ -33,6 +42,7 @@ def write_ops(
         board: the board that the times are of.
         cost_model: version of the model the times come from.
         path: the CSV to write.
+        more: columns beyond a report's, an entry for each op.
 
     Raises:
         ProfileError: if the times were measured, an op has none, or the file cannot be written.
@@ -41,11 +51,15 @@ def write_ops(
         raise ProfileError(
             f"{path}: the times were measured; tt-metal's profiler writes its report"
         )
-    return write_perf_csv(ops, path, board, cost_model)
+    return write_perf_csv(ops, path, board, cost_model, more)
 
 
 def write_perf_csv(
-    ops: Iterable[DeviceOp], path: Path | str, board: Board, cost_model: str = "unknown"
+    ops: Iterable[DeviceOp],
+    path: Path | str,
+    board: Board,
+    cost_model: str = "unknown",
+    more: Sequence[Columns] = (),
 ) -> Path:
     """Write timed ops as an ``ops_perf_results`` report.
 
@@ -54,6 +68,7 @@ def write_perf_csv(
         path: the CSV to write.
         board: the board that the times are of.
         cost_model: version of the model the times come from.
+        more: columns beyond a report's, an entry for each op.
 
     Raises:
         ProfileError: if an op has no time, or the file cannot be written.
@@ -64,7 +79,8 @@ def write_perf_csv(
             raise ProfileError(
                 f"{path}: op {number} ({op.code}) has no time; estimate the ops before writing"
             )
-        rows.append(_row(op, op.time_ns, number, start_ns, board, cost_model))
+        row = _row(op, op.time_ns, number, start_ns, board, cost_model)
+        rows.append({**row, **(more[number] if more else {})})
         start_ns += op.time_ns
     path = Path(path)
     columns = list(dict.fromkeys(name for row in rows for name in row)) or ["OP CODE"]

@@ -11,10 +11,10 @@ from autosched.cost.calibration.fitting import (
 )
 from autosched.cost.calibration.observations import read_observations, shipped_paths
 from autosched.cost.ops.families import PRIORS
-from autosched.cost.ops.work import Prior, Work, WorkStage
+from autosched.cost.ops.work import Prior, Resource, Work, WorkStage
 
-PRIOR = {"launch": Prior(1000.0), "tile": Prior(50.0)}
-RATIO = {name: Prior(100.0, 0.5, blackhole=0.5, tie=0.2) for name in PRIOR}
+PRIOR = {"launch": Prior(1000.0, Resource.LAUNCH), "tile": Prior(50.0, Resource.COMPUTE)}
+RATIO = {name: Prior(100.0, Resource.COMPUTE, 0.5, blackhole=0.5, tie=0.2) for name in PRIOR}
 
 
 def sample(tiles: float, cycles: float, **more: object) -> Sample:

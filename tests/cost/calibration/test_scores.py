@@ -18,7 +18,7 @@ from autosched.cost.calibration.scores import (
     score,
 )
 from autosched.cost.ops.families import PRIORS
-from autosched.cost.ops.work import Prior, Work
+from autosched.cost.ops.work import Prior, Resource, Work
 from autosched.cost.profiles.profile import read_profile
 
 ARCHS = ("wormhole_b0", "blackhole")
@@ -131,7 +131,7 @@ def _is_sane(item: HeldOutScore) -> bool:
 
 
 def test_priors_translate_between_architectures_and_back() -> None:
-    prior = Prior(40.0, blackhole=0.5)
+    prior = Prior(40.0, Resource.COMPUTE, blackhole=0.5)
     there = prior.on("blackhole")
     assert there.value == 20.0
     assert prior.on("wormhole_b0") == prior

@@ -9,13 +9,20 @@ from autosched.cost.coefficients import shipped_path
 from autosched.cost.model import CostModel
 from autosched.cost.ops.convolutions import Conv2dOp
 from autosched.cost.ops.eltwise import BinaryOp
-from autosched.cost.ops.families import FAMILIES, PRIORS, is_known, read_features, work_of
+from autosched.cost.ops.families import (
+    FAMILIES,
+    PRIORS,
+    RESOURCES,
+    is_known,
+    read_features,
+    work_of,
+)
 from autosched.cost.ops.halo import HaloOp
 from autosched.cost.ops.matmul import MatmulOp
 from autosched.cost.ops.movement import GenericOp, InterleavedToShardedOp, MovementOp, MoveOp
 from autosched.cost.ops.pooling import PoolOp
 from autosched.cost.ops.traffic import Place, Traffic
-from autosched.cost.ops.work import Record, all_quantities
+from autosched.cost.ops.work import SHARE, Record, all_quantities
 from autosched.cost.profiles.profile import read_profile
 from autosched.schedule.tensors import PageLayout
 from tests.cost.records import Captures
@@ -31,6 +38,13 @@ def test_captured_ops_become_their_records(captures: Captures) -> None:
     assert isinstance(read_features(captures["pointwise"][-1]), MatmulOp)
     assert isinstance(read_features(captures["add"][0]), BinaryOp)
     assert isinstance(read_features(captures["pool"][-1]), PoolOp)
+
+
+def test_every_cost_says_what_it_is_spent_on_and_shares_do_not() -> None:
+    for family, priors in PRIORS.items():
+        for name, prior in priors.items():
+            assert (prior.resource is None) == (prior.unit == SHARE), f"{family}: {name}"
+            assert (name in RESOURCES[family]) == (prior.unit != SHARE)
 
 
 def test_an_unknown_op_is_generic(captures: Captures) -> None:
