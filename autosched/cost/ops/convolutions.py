@@ -256,8 +256,7 @@ def _multiplies(op: Conv2dOp, blocks: _Blocks) -> Quantities:
     return {
         "block": float(blocks.count),
         "matmul_phase": float(products * op.fidelity.phases),
-        "matmul_unpack": products
-        * unpack_share(op.subblock_h, op.subblock_w, op.output_dtype, op.weights_dtype),
+        "matmul_unpack": products * _unpacked_beyond(op),
         "matmul_call": products / subblock,
         "subblock": outputs / subblock * blocks.inner,
         "partial_tile": float(partials),
@@ -269,6 +268,19 @@ def _multiplies(op: Conv2dOp, blocks: _Blocks) -> Quantities:
         "activation_tile": float(outputs * op.has_activation),
         **_untilizes(op, blocks),
     }
+
+
+# Tiles in bfloat16 that are unpacked in the 16 cycles of a phase, at about 80 bytes a cycle.
+_UNPACKED_A_PHASE = 0.625
+
+
+def _unpacked_beyond(op: Conv2dOp) -> float:
+    """Return what is unpacked for a tile product beyond what its phases hide.
+
+    Unpacker and matrix engine work beside each other, so that a higher fidelity hides the operands.
+    """
+    share = unpack_share(op.subblock_h, op.subblock_w, op.output_dtype, op.weights_dtype)
+    return max(0.0, share - _UNPACKED_A_PHASE * op.fidelity.phases)
 
 
 def _untilizes(op: Conv2dOp, blocks: _Blocks) -> Quantities:

@@ -20,6 +20,7 @@ from autosched.cost.ops.traffic import (
     shard_of,
 )
 from autosched.cost.ops.work import (
+    MULTICAST,
     NOC,
     Engine,
     OpFamily,
@@ -178,8 +179,9 @@ def halo_work(op: HaloOp) -> Work:
     if op.from_tiles:
         tiles = float(op.tile_rows * op.tile_columns)
         slow = op.tile_columns > PACK_UNTILIZE_COLUMNS
-        serial["untilize_row"] = float(op.tile_rows * ceil(op.tile_columns / PACK_UNTILIZE_COLUMNS))
-        serial["untilize_tile"] = tiles
+        calls = op.tile_rows * ceil(op.tile_columns / PACK_UNTILIZE_COLUMNS)
+        serial[f"{age}untilize_row"] = float(calls)
+        serial[f"{age}untilize_tile"] = tiles
         serial["untilize_slow_tile"] = tiles if slow else 0.0
     return Work("halo", serial, needs={Engine.NOC: op.out_sticks * op.stick_bytes / KIB})
 
@@ -219,12 +221,15 @@ _PRIORS: Mapping[str, Mapping[str, Prior]] = {
         "local_kib": Prior(16.0, Resource.READER, blackhole=NOC),
         # One of the two data-movement processors did what both share now.
         "legacy_local_kib": Prior(32.0, Resource.READER, blackhole=NOC),
-        "border_kib": Prior(70.0, Resource.READER, blackhole=NOC),
+        # Borders go to other cores, for which the published rates differ as multicast's do.
+        "border_kib": Prior(70.0, Resource.READER, blackhole=MULTICAST),
         "legacy_border_stick": Prior(12.0, Resource.READER, blackhole=0.75),
-        "legacy_border_kib": Prior(90.0, Resource.READER, blackhole=NOC),
+        "legacy_border_kib": Prior(90.0, Resource.READER, blackhole=MULTICAST),
         "window_row": Prior(60.0, Resource.READER),
         "untilize_row": Prior(350.0, Resource.COMPUTE),
         "untilize_tile": Prior(80.0, Resource.COMPUTE),
+        "legacy_untilize_row": Prior(350.0, Resource.COMPUTE),
+        "legacy_untilize_tile": Prior(80.0, Resource.COMPUTE),
         "untilize_slow_tile": Prior(400.0, Resource.COMPUTE),
     },
 }

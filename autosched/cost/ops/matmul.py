@@ -307,6 +307,7 @@ def matmul_work(op: MatmulOp) -> Work:
         "block_2d": float(op.k_blocks) if op.kind is MatmulKind.MCAST_2D else 0.0,
         "mcast_core": float(op.cores) if op.kind in _SENDING else 0.0,
         "batch": float(op.core_batches - 1),
+        "batch_mcast": float(op.core_batches - 1) if op.kind in _SENDING else 0.0,
         "output_tile": float(outputs * (1 + op.has_bias)),
         "single_pair": float(products) if op.kind is MatmulKind.SINGLE else 0.0,
     }
@@ -405,6 +406,8 @@ _PRIORS: Mapping[str, Mapping[str, Prior]] = {
         "block_2d": Prior(200.0, Resource.ROUNDS),
         "mcast_core": Prior(20.0, Resource.NOC),
         "batch": Prior(1000.0, Resource.ROUNDS),
+        # Each batch begins with a round of semaphores, as a convolution's blocks do.
+        "batch_mcast": Prior(500.0, Resource.NOC, 0.7, tie=0.2),
         "output_tile": Prior(50.0, Resource.COMPUTE),
         "single_pair": Prior(1000.0, Resource.ROUNDS),
         "matmul_phase": Prior(16.0, Resource.COMPUTE, 0.02, tie=0.02),
