@@ -16,7 +16,6 @@ from autosched.cli import (
     profile,
     run,
     schedules,
-    simulate,
     studies,
     verify,
 )
@@ -92,7 +91,7 @@ _add("resume", run.resume, run.RESUME_EXAMPLES)
 _add("export", schedules.export, schedules.EXPORT_EXAMPLES)
 _add("check", schedules.check, schedules.CHECK_EXAMPLES)
 _add("profile", profile.profile, profile.PROFILE_EXAMPLES)
-_add("simulate", simulate.simulate, simulate.SIMULATE_EXAMPLES)
+_add("simulate", verify.simulate, verify.SIMULATE_EXAMPLES)
 _add("verify", verify.verify, verify.VERIFY_EXAMPLES)
 _add("list", studies.list_all, studies.LIST_EXAMPLES)
 _add("show", studies.show, studies.SHOW_EXAMPLES)

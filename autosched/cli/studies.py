@@ -10,7 +10,10 @@ from autosched.errors import StudyError
 from autosched.report.output import opened_output
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from autosched.cost.model import CostModel
+    from autosched.report.margin import Margin
     from autosched.store.database import Store
     from autosched.store.studies import StudyRecord
     from autosched.store.trials import TrialRecord
@@ -66,13 +69,10 @@ def show(
 
     With --trial, layer by layer where the time of that one goes.
     """
-    from functools import partial
-
     from autosched.boards import find_board
     from autosched.cost.model import spending
     from autosched.cost.profiles.perf_csv import write_ops
     from autosched.report import summary
-    from autosched.report.margin import margin_of
     from autosched.report.output import say
     from autosched.report.progress import trial_line
     from autosched.report.tables import trial_table
@@ -117,12 +117,7 @@ def show(
             columns = [one.columns() for one in spent]
             path = write_ops(ran.ops, ran.latency_kind, board, ran.cost_model, csv, columns)
             say(output.console, f"Ops: {path}")
-        margin = None
-        if best is not None and best.cost_model:
-            arch = find_board(record.board).arch
-            cost = choose_cost_model(store, arch, record.ttnn_version, best.cost_model).model
-            if cost.version == best.cost_model:
-                margin = margin_of(best, trials, cost, partial(get_trial, store, record))
+        margin = _margin(store, record, trials, best)
         found = summary.SearchResult(record, trials, best, margin=margin)
         summary.print_gain(output.console, found)
         summary.print_next(
@@ -131,6 +126,24 @@ def show(
         )
         layered = shown if by_layer else None
         output.result(summary.shown_plain(record, trials, best, layered, margin, cost))
+
+
+def _margin(
+    store: "Store",
+    study: "StudyRecord",
+    trials: "Sequence[TrialRecord]",
+    best: "TrialRecord | None",
+) -> "Margin | None":
+    """Return how sure the best is of its lead, by the model that estimated it."""
+    from functools import partial
+
+    from autosched.report.margin import margin_of
+    from autosched.store.trials import get_trial
+
+    cost = None if best is None or not best.cost_model else _estimator(store, study, best)
+    if best is None or cost is None:
+        return None
+    return margin_of(best, trials, cost, partial(get_trial, store, study))
 
 
 def _estimator(store: "Store", study: "StudyRecord", trial: "TrialRecord") -> "CostModel | None":

@@ -58,9 +58,8 @@ class Prediction:
     of their own, whose time is a generous guess from their bytes. ``terms`` are nanoseconds by
     coefficient and sum up to ``time_ns``. ``outside`` is how far the op lies outside what the
     coefficients were fitted on: the part of the standard error that they leave open, in misfits of
-    its family's formulas; infinite if they were fitted on none of its kind.
-    ``split`` are the terms by resource (:class:`ops.work.Resource`). ``utilisation``
-    is by engine (:class:`ops.work.Engine`) the share of the time that it would need at its peak.
+    its family's formulas; infinite if they were fitted on none of its kind. ``split`` are the terms
+    by resource (:class:`ops.work.Resource`). ``utilisation`` is by engine (:class:`ops.work.Engine`) the share of the time that it would need at its peak.
     ``provenance`` is from where its terms are known, by source, weighted by their time.
     """
 
@@ -177,7 +176,7 @@ class CostModel:
         values = self._families[work.family].values
         scale = 1.0 / self.coefficients.clock_ghz
         doubt = self._doubted_features(features, known)
-        fit = self._families[work.family]
+        known_from = self.coefficients.families.get(work.family)
         time_ns = self._timed_features(features)
         terms = {name: part * scale for name, part in terms_of(work, values).items()}
         peaks = PEAKS[self.coefficients.arch]
@@ -188,7 +187,7 @@ class CostModel:
             terms=terms,
             outside=_outside(doubt),
             split=_split(work.family, terms),
-            provenance=_provenance(terms, fit),
+            provenance={} if known_from is None else _provenance(terms, known_from),
             utilisation={
                 engine.value: need * peaks[engine] * scale / time_ns
                 for engine, need in work.needs.items()

@@ -335,9 +335,7 @@ def _releases(found: Iterable[str]) -> str:
     return " to ".join(dict.fromkeys((releases[0], releases[-1])))
 
 
-def _family_fit(
-    item: _Fitted, arch: str, error: float, known: Mapping[str, Shares]
-) -> FamilyFit:
+def _family_fit(item: _Fitted, arch: str, error: float, known: Mapping[str, Shares]) -> FamilyFit:
     samples = item.samples[arch]
     values = {name: float(f"{value:.6g}") for name, value in item.values[arch].items()}
     groups = len({sample.group for sample in samples})
