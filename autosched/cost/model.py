@@ -59,7 +59,8 @@ class Prediction:
     coefficient and sum up to ``time_ns``. ``outside`` is how far the op lies outside what the
     coefficients were fitted on: the part of the standard error that they leave open, in misfits of
     its family's formulas; infinite if they were fitted on none of its kind. ``split`` are the terms
-    by resource (:class:`ops.work.Resource`). ``utilisation`` is by engine (:class:`ops.work.Engine`) the share of the time that it would need at its peak.
+    by resource (:class:`ops.work.Resource`). ``utilisation`` is by engine
+    (:class:`ops.work.Engine`) the share of the time that it would need at its peak.
     ``provenance`` is from where its terms are known, by source, weighted by their time.
     """
 

@@ -26,7 +26,7 @@ from autosched.network.operators import (
 )
 from autosched.network.reference import activate, evaluate_layer, evaluate_output
 from autosched.numerics.agreement import agreement
-from autosched.numerics.matrix_engine import TILE, Block, added, summed
+from autosched.numerics.matrix_engine import Block, added, sums_of_blocks
 from autosched.numerics.storage import packed, stored
 from autosched.schedule.configurations import (
     Conv2dConfig,
@@ -36,7 +36,7 @@ from autosched.schedule.configurations import (
 )
 from autosched.schedule.outcomes import ExecutedLayer, Execution
 from autosched.schedule.schedule import Schedule
-from autosched.schedule.tensors import STICK, DataType, ShardLayout
+from autosched.schedule.tensors import STICK, TILE, DataType, ShardLayout
 
 _IMAGE = 4
 
@@ -105,7 +105,9 @@ def _linear(
         for first in range(0, rows.shape[1], tiles * TILE)
     ]
     bias = None if weights.bias is None else stored(weights.bias[None], config.weights_dtype)
-    found = summed(blocks, config.compute, bias, partials=config.output_dtype, exactly=exactly)
+    found = sums_of_blocks(
+        blocks, config.compute, bias, partials=config.output_dtype, exactly=exactly
+    )
     found = activate(found, op.activation)
     return packed(found, config.output_dtype).reshape(*source.shape[:-1], -1)
 
@@ -142,7 +144,9 @@ def _convolved(
         ]
         added_bias = None if bias is None else bias[:, group * outer : (group + 1) * outer]
         partials = dtype if _is_product(own, config) else DataType.BFLOAT16
-        parts.append(summed(blocks, config.compute, added_bias, partials=partials, exactly=exactly))
+        parts.append(
+            sums_of_blocks(blocks, config.compute, added_bias, partials=partials, exactly=exactly)
+        )
     found = packed(activate(torch.cat(parts, 1), op.activation), dtype)
     return found.reshape(*windows.shape, -1).movedim(-1, 1)
 

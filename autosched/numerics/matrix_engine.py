@@ -9,9 +9,10 @@ is added and in which order was read off Tenstorrent's functional simulator and 
 (``bmm_large_block_zm_fused_bias_activation.cpp``, ``conv_bmm_tilize.cpp``), and every recorded
 product of theirs comes out bit for bit (``tests/numerics/test_matrix_engine.py``).
 
-:func:`summed` follows this step by step, at some 100 times the cost of a product in float32. With
-``exactly`` unset it rounds a register once for sixteen products, without aligning each: single
-results differ in the last bit, and the error beside PyTorch is the kernels' within 5 %.
+:func:`sums_of_blocks` follows this step by step, at some 100 times the cost of a product in
+float32. With ``exactly`` unset it rounds a register once for sixteen products, without aligning
+each: single results differ in the last bit, and the error beside PyTorch is the kernels' within
+5 %.
 """
 
 from collections.abc import Sequence
@@ -21,9 +22,8 @@ import torch
 
 from autosched.numerics.storage import packed, to_bfloat16
 from autosched.schedule.configurations import ComputeConfig
-from autosched.schedule.tensors import DataType
+from autosched.schedule.tensors import TILE, DataType
 
-TILE = 32
 _AT_ONCE, _GROUP = 16, 8
 _WEIGHT_BITS, _ACTIVATION_BITS = 5, 7
 # What a product's last bit is worth below its operands' exponents, phase by phase.
@@ -40,7 +40,7 @@ class Block:
     weights: torch.Tensor
 
 
-def summed(
+def sums_of_blocks(
     blocks: Sequence[Block],
     compute: ComputeConfig,
     bias: torch.Tensor | None = None,

@@ -12,8 +12,7 @@ import torch
 
 from autosched.schedule.tensors import DataType
 
-SHARED = 16
-"""So many numbers in a row share an exponent."""
+_SHARED = 16  # numbers in a row with one exponent
 
 _MAGNITUDE_BITS = {DataType.BFLOAT8_B: 7, DataType.BFLOAT4_B: 3}
 _UPPER = -1 << 16
@@ -63,8 +62,8 @@ def _in_blocks(
 ) -> torch.Tensor:
     """Share exponents; an infinity or a NaN has the largest there is, denormals are 0."""
     length = values.shape[-1]
-    padded = torch.nn.functional.pad(values, (0, -length % SHARED))
-    rows = padded.double().reshape(*padded.shape[:-1], -1, SHARED)
+    padded = torch.nn.functional.pad(values, (0, -length % _SHARED))
+    rows = padded.double().reshape(*padded.shape[:-1], -1, _SHARED)
     rows = torch.where(rows.abs() < _LEAST_NORMAL, 0.0, rows)
     sizes = torch.where(rows.isfinite(), rows.abs(), 2.0**128).amax(-1, keepdim=True)
     _, exponents = torch.frexp(sizes.clamp(min=_LEAST_NORMAL))

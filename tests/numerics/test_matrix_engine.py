@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from autosched.numerics.matrix_engine import Block, added, summed
+from autosched.numerics.matrix_engine import Block, added, sums_of_blocks
 from autosched.schedule.configurations import ComputeConfig, Fidelity
 from autosched.schedule.tensors import DataType
 
@@ -38,9 +38,9 @@ def test_each_phase_lets_more_bits_in(
         Fidelity.HIFI2: (2.0 - 2**-6) * most,
         Fidelity.HIFI3: (2.0 - 2**-6) * most + 2**-7 * (2.0 - 2**-4),
     }[fidelity]
-    found = summed([block(most, most)], config(fidelity), exactly=exactly)
+    found = sums_of_blocks([block(most, most)], config(fidelity), exactly=exactly)
     assert found[0, 0].item() == pytest.approx(seen, rel=1e-4)
-    whole = summed([block(activation, weight)], config(Fidelity.HIFI4), exactly=exactly)
+    whole = sums_of_blocks([block(activation, weight)], config(Fidelity.HIFI4), exactly=exactly)
     assert whole[0, 0].item() == activation * weight
     assert not whole[1:].any()
 
@@ -53,21 +53,23 @@ def test_small_products_are_lost_in_a_register_of_bfloat16_but_not_in_l1(*, exac
     small.weights[:, 0] = 1.0 / 8
     blocks = [large, *[small] * 3]
     narrow = config(Fidelity.HIFI4, wide=False, in_l1=False)
-    assert summed(blocks, narrow, exactly=exactly)[0, 0].item() == 256.0
+    assert sums_of_blocks(blocks, narrow, exactly=exactly)[0, 0].item() == 256.0
     wide = config(Fidelity.HIFI4, in_l1=False)
-    assert summed(blocks, wide, exactly=exactly)[0, 0].item() == pytest.approx(259.0, abs=0.26)
+    assert sums_of_blocks(blocks, wide, exactly=exactly)[0, 0].item() == pytest.approx(
+        259.0, abs=0.26
+    )
     in_l1 = config(Fidelity.HIFI4, wide=False)
     rest = [*[small] * 3, large]
-    assert summed(rest, in_l1, exactly=exactly)[0, 0].item() == 260.0
+    assert sums_of_blocks(rest, in_l1, exactly=exactly)[0, 0].item() == 260.0
 
 
 def test_the_bias_is_added_to_what_was_packed() -> None:
     compute = config(Fidelity.HIFI4, wide=False)
     bias = torch.full((1, 32), 0.5)
-    found = summed([block(3.0, 1.0)], compute, bias)
+    found = sums_of_blocks([block(3.0, 1.0)], compute, bias)
     assert found[0, 0].item() == 3.5
     assert found[5].tolist() == [0.5] * 32
-    coarse = summed([block(3.0, 1.0)], compute, bias, partials=DataType.BFLOAT4_B)
+    coarse = sums_of_blocks([block(3.0, 1.0)], compute, bias, partials=DataType.BFLOAT4_B)
     assert coarse[0, 0].item() == 3.5
 
 

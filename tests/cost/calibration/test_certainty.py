@@ -13,11 +13,14 @@ from autosched.cost.calibration.fitting import (
 from autosched.cost.calibration.observations import Source, read_observations, shipped_paths
 from autosched.cost.coefficients import from_free, to_free
 from autosched.cost.ops.families import PRIORS
-from autosched.cost.ops.work import Prior, Work
+from autosched.cost.ops.work import Prior, Resource, Work
 
 ARCHS = ("wormhole_b0", "blackhole")
-PRIOR = {"launch": Prior(1000.0), "tile": Prior(50.0)}
-RATIO = {name: Prior(100.0, 0.5, blackhole=0.5, tie=0.2) for name in PRIOR}
+PRIOR = {
+    "launch": Prior(1000.0, Resource.LAUNCH),
+    "tile": Prior(50.0, Resource.COMPUTE),
+}
+RATIO = {name: Prior(100.0, Resource.COMPUTE, 0.5, blackhole=0.5, tie=0.2) for name in PRIOR}
 
 
 def sample(tiles: float, cycles: float, **more: object) -> Sample:
@@ -31,7 +34,7 @@ def spread(factor: dict[str, tuple[float, ...]], name: str) -> float:
 
 def test_a_covariance_is_that_of_fits_to_noisy_samples() -> None:
     """Fits to times with the noise that the fit supposes scatter as the covariance says."""
-    priors = {"wormhole_b0": {name: Prior(1000.0, 5.0) for name in PRIOR}}
+    priors = {"wormhole_b0": {name: Prior(1000.0, Resource.COMPUTE, 5.0) for name in PRIOR}}
     random = np.random.default_rng(0)
     true = {tiles: 2000.0 + 90.0 * tiles for tiles in (1, 5, 20, 40, 100, 400)}
     found = []
