@@ -3,16 +3,17 @@
 network:    mobilenet_v2, signature f85a0795e071af4a, batch 10
 board:      n150 of 8x8 cores, ttnn 0.81.1
 opened by:  ttnn.open_device(device_id=0, l1_small_size=32768)
-latency:    2297.9 us (estimated)
+latency:    2256.9 us (estimated)
 verified:   not executed
 found by:   autosched, study hand-tuned, after the public tt-metal model
-cost model: wormhole_b0-3-11403e
+cost model: wormhole_b0-5-ce488e
 
 LAYERS has the arguments of each layer's ttnn call in execution order, without those that the
 network decides (shapes, activation); its first and last entries convert from and to PyTorch's
-layout. RESHARDS brings a copy of a tensor to a layout for one consumer (#1: as second input).
-MOVES brings a tensor to the layout in which it waits once that consumer has run; from a layer to
-itself, at once. autosched.load_schedule reads the values of this file back, edits included.
+layout, unless they say "nhwc" or "device". RESHARDS brings a copy of a tensor to a layout for one
+consumer (#1: as second input). MOVES brings a tensor to the layout in which it waits once that
+consumer has run; from a layer to itself, at once. autosched.load_schedule reads the values of this
+file back, edits included.
 """
 
 from typing import NamedTuple
@@ -27,9 +28,9 @@ PROVENANCE = {
     "batch": 10,
     "grid": [8, 8],
     "study": "hand-tuned, after the public tt-metal model",
-    "latency_us": 2297.9,
+    "latency_us": 2256.9,
     "latency_kind": "estimated",
-    "cost_model": "wormhole_b0-3-11403e",
+    "cost_model": "wormhole_b0-5-ce488e",
 }
 
 
@@ -74,13 +75,17 @@ class Conv2d(NamedTuple):
 
 
 class Matmul(NamedTuple):
-    """Arguments of ttnn.linear, and the format of its weights."""
+    """Arguments of ttnn.linear, and the format of its weights.
+
+    The program_config of either kind fuses the layer's activation, which is not said here.
+    """
 
     weights_dtype: ttnn.DataType
     compute_kernel_config: ttnn.WormholeComputeKernelConfig
     dtype: ttnn.DataType
     memory_config: ttnn.MemoryConfig = ttnn.DRAM_MEMORY_CONFIG
     core_grid: ttnn.CoreGrid | None = None
+    program_config: ttnn.MatmulMultiCoreReuseMultiCastProgramConfig | None = None
 
 
 class Pool(NamedTuple):
