@@ -186,8 +186,8 @@ def pins_of(schedule: Schedule, network: Network, formats: Formats) -> tuple[For
     usual = LayerFormats(network, formats)
     asked = {}
     for layer in network:
-        if isinstance(layer.op, Input | Output):
-            continue  # in the format in which the caller has it
+        if isinstance(layer.op, Input | Output | Unary):
+            continue  # in the format in which the caller has it, or that of its input
         ours = _in_use(layer, usual)
         for field, value in _of_config(schedule.layers[layer.name]).items():
             if value != ours[field]:
