@@ -29,7 +29,6 @@ from autosched.network.operators import (
     Input,
     Linear,
     Matmul,
-    Output,
     Pool2d,
     Slice,
     Unary,
@@ -177,6 +176,13 @@ class LayerFormats:
         )
 
 
+# All others keep the format of what they read, or have the caller's.
+_OF_OWN_FORMAT = (
+    *(Conv2d, ConvTranspose2d, Linear, Binary),
+    *(Pool2d, GlobalAvgPool2d, Concat),
+)
+
+
 def pins_of(schedule: Schedule, network: Network, formats: Formats) -> tuple[FormatPin, ...]:
     """Return what a search has to pin to have each layer in the formats of a schedule.
 
@@ -186,8 +192,8 @@ def pins_of(schedule: Schedule, network: Network, formats: Formats) -> tuple[For
     usual = LayerFormats(network, formats)
     asked = {}
     for layer in network:
-        if isinstance(layer.op, Input | Output | Unary):
-            continue  # in the format in which the caller has it, or that of its input
+        if not isinstance(layer.op, _OF_OWN_FORMAT):
+            continue
         ours = _in_use(layer, usual)
         for field, value in _of_config(schedule.layers[layer.name]).items():
             if value != ours[field]:
