@@ -46,7 +46,7 @@ def packed(values: torch.Tensor, dtype: DataType, *, narrow: bool = True) -> tor
     if narrow:
         upper = ((values.contiguous().view(torch.int32) >> 16) + 1) & ~1
         values = (upper << 16).view(torch.float32)
-    found = _in_blocks(values, _MAGNITUDE_BITS[DataType.BFLOAT8_B], _half_away)
+    found = _in_blocks(values, _MAGNITUDE_BITS[DataType.BFLOAT8_B], half_away)
     return found if dtype is DataType.BFLOAT8_B else _in_blocks(found, 3, torch.trunc)
 
 
@@ -85,5 +85,6 @@ def _without_small_nans(values: torch.Tensor, bits: int) -> torch.Tensor:
     return torch.where(is_small, torch.where(pattern < 0, -torch.inf, torch.inf), values)
 
 
-def _half_away(values: torch.Tensor) -> torch.Tensor:
+def half_away(values: torch.Tensor) -> torch.Tensor:
+    """Round to integers, ties away from zero."""
     return torch.sign(values) * torch.floor(values.abs() + 0.5)
