@@ -44,8 +44,16 @@ ExecutingOption = Annotated[
     typer.Option(
         metavar="KIND",
         help="mock (times are estimated), silicon (measured), simulator (kernels are executed, "
-        "without a time), emulator (numbers are emulated in PyTorch), or auto: a card if there is "
-        "one, else mock.",
+        "without a time), or auto: a card if there is one, else mock.",
+    ),
+]
+CheckedOn = Annotated[
+    str,
+    typer.Option(
+        metavar="KIND",
+        help="mock (times are estimated), silicon (measured), simulator (kernels are executed, "
+        "without a time), emulator (numbers are emulated in PyTorch, without a time), or auto: a "
+        "card if there is one, else mock.",
     ),
 ]
 Simulator = Annotated[

@@ -31,7 +31,7 @@ def check(  # noqa: PLR0913 - one parameter per option
     safe: options.Safe = False,
     no_check: options.NoCheck = False,
     board: options.BoardOption = None,
-    device: options.ExecutingOption = "auto",
+    device: options.CheckedOn = "auto",
     simulator: options.Simulator = None,
     layers: options.Layers = False,
     min_pcc: options.MinPcc = 0.99,

@@ -51,13 +51,18 @@ def check_kind(wanted: str) -> None:
     """Refuse a kind of device that cannot be searched on.
 
     Raises:
-        BoardError: if it is unknown, or the simulator, which knows no time.
+        BoardError: if it is unknown, or the simulator or emulator, which know no time.
     """
     if wanted == SIMULATOR:
         raise BoardError(
             "the simulator executes kernels but knows no time, so that nothing can be searched or "
             "timed on it; search on the mock device or a card, then execute what was found with "
             "autosched verify, or a schedule's file with autosched check --device simulator"
+        )
+    if wanted == EMULATOR:
+        raise BoardError(
+            "the emulator computes numbers in PyTorch: nothing runs on it; it is for a schedule's "
+            "file, with autosched check --device emulator"
         )
     if wanted not in DEVICE_KINDS:
         raise BoardError(f"unknown device {wanted!r}; it is one of {', '.join(DEVICE_KINDS)}")

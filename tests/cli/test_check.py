@@ -128,6 +128,9 @@ def test_numbers_are_emulated_without_a_device(studied: Studied, invoke: Invoke)
     assert all(layer["alone"]["concordance"] > 0.98 for layer in done.json["layers"])
     strict = invoke("check", *files, "--device", "emulator", "--min-pcc", "1.0")
     assert strict.code == 1
+    searched = invoke("run", str(studied.net), "--device", "emulator")
+    assert searched.code == 2
+    assert "nothing runs on it" in searched.err
 
 
 @pytest.mark.simulator
