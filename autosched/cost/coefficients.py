@@ -2,12 +2,15 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from math import exp, log
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from autosched.cost.ops.families import PRIORS
 from autosched.cost.ops.work import ORDINARY_ERROR, SHARE, Prior
@@ -95,6 +98,33 @@ def to_free(value: float, prior: Prior) -> float:
 def from_free(free: float, prior: Prior) -> float:
     """Map back from the whole line."""
     return 1 / (1 + exp(-free)) if prior.unit == SHARE else prior.least + exp(free)
+
+
+_DECIMALS = 4
+
+
+def factor_of(
+    names: Sequence[str], covariance: NDArray[np.float64]
+) -> dict[str, tuple[float, ...]]:
+    """Return a covariance as :class:`FamilyFit` has it, of coefficients on the whole line."""
+    order = np.argsort(names)
+    root = np.linalg.cholesky(covariance[np.ix_(order, order)])
+    return {
+        names[place]: tuple(round(float(item), _DECIMALS) + 0.0 for item in row[: number + 1])
+        for number, (place, row) in enumerate(zip(order, root, strict=True))
+    }
+
+
+def covariance_of(
+    names: Sequence[str], factor: Mapping[str, Sequence[float]]
+) -> NDArray[np.float64]:
+    """Return the covariance that a factor is of, in the order of ``names``."""
+    root = np.zeros((len(names), len(names)))
+    for place, name in enumerate(names):
+        row = factor[name]
+        root[place, : len(row)] = row
+    covariance: NDArray[np.float64] = root @ root.T
+    return covariance
 
 
 def coefficients_to_plain(coefficients: Coefficients) -> dict[str, Any]:

@@ -169,7 +169,7 @@ class CostModel:
 
     def predict(self, op: DeviceOp) -> Prediction:
         """Predict one op with its uncertainty and terms."""
-        return self.predict_features(read_features(_untimed(op)), is_known(op))
+        return self.predict_features(read_features(untimed(op)), is_known(op))
 
     def predict_features(self, features: Record, known: bool = True) -> Prediction:
         """Predict from typed features."""
@@ -201,7 +201,7 @@ class CostModel:
 
     def time_ns(self, op: DeviceOp) -> float:
         """Return the predicted time alone; of equal ops it is computed once."""
-        return self._timed(_untimed(op))
+        return self._timed(untimed(op))
 
     def stderr_log(self, ops: Iterable[DeviceOp]) -> float:
         """Return the standard error of the log of the ops' summed time, their misfits independent.
@@ -254,7 +254,7 @@ class CostModel:
         return outside / total if total else 0.0
 
     def _part(self, op: DeviceOp, count: int = 1) -> Part:
-        plain = _untimed(op)
+        plain = untimed(op)
         return Part(count * self._timed(plain), op.layer, self._doubted(plain))
 
     def _time(self, op: DeviceOp) -> float:
@@ -299,7 +299,7 @@ def _placed(op: DeviceOp) -> DeviceOp:
     return _changed(op, time_ns=None) if op.time_ns is not None else op
 
 
-def _untimed(op: DeviceOp) -> DeviceOp:
+def untimed(op: DeviceOp) -> DeviceOp:
     """Drop what does not matter for the features, so that equal work is read once."""
     return _changed(op, time_ns=None, layer="") if op.time_ns is not None or op.layer else op
 

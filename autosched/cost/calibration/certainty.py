@@ -21,7 +21,7 @@ from autosched.cost.calibration.fitting import (
     held,
 )
 from autosched.cost.calibration.observations import Source
-from autosched.cost.coefficients import to_free
+from autosched.cost.coefficients import covariance_of, factor_of, to_free
 from autosched.cost.ops.families import PRIORS
 from autosched.cost.ops.work import Prior, all_quantities
 
@@ -30,8 +30,6 @@ Factor = dict[str, tuple[float, ...]]
 
 Known = Mapping[str, Mapping[str, Sequence[float]]]
 """Factors by architecture of what was known before the samples, in place of priors."""
-
-_DECIMALS = 4
 
 
 def factors(
@@ -59,30 +57,12 @@ def factors(
             counting = 1.0 / np.sqrt(1.0 + (errors / ROBUST) ** 2)
             information[block] += (slopes.T * counting) @ slopes
         if before is not None and before.get(arch):
-            information[block] += np.linalg.inv(_covariance(list(own), before[arch]))
+            information[block] += np.linalg.inv(covariance_of(list(own), before[arch]))
     covariance = np.linalg.inv(information)
     return {
-        arch: _factor(list(own), covariance[np.ix_(part, part)])
+        arch: factor_of(list(own), covariance[np.ix_(part, part)])
         for (arch, own), part in zip(priors.items(), parts, strict=True)
     }
-
-
-def _factor(names: Sequence[str], covariance: Array) -> Factor:
-    order = np.argsort(names)
-    root = np.linalg.cholesky(covariance[np.ix_(order, order)])
-    return {
-        names[place]: tuple(round(float(item), _DECIMALS) + 0.0 for item in row[: number + 1])
-        for number, (place, row) in enumerate(zip(order, root, strict=True))
-    }
-
-
-def _covariance(names: Sequence[str], factor: Mapping[str, Sequence[float]]) -> Array:
-    root = np.zeros((len(names), len(names)))
-    for place, name in enumerate(names):
-        row = factor[name]
-        root[place, : len(row)] = row
-    covariance: Array = root @ root.T
-    return covariance
 
 
 Bounds = tuple[dict[str, float], dict[str, float]]
@@ -109,7 +89,7 @@ def doubts(samples: Sequence[Sample], values: Mapping[str, float], factor: Facto
     unknowns = np.array([to_free(values[name], prior) for name, prior in priors.items()])
     slopes = side.logs(unknowns)[1]
     spread: Array = np.sqrt(
-        np.einsum("ij,jk,ik->i", slopes, _covariance(list(priors), factor), slopes)
+        np.einsum("ij,jk,ik->i", slopes, covariance_of(list(priors), factor), slopes)
     )
     return spread
 

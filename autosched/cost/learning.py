@@ -1,0 +1,452 @@
+"""Coefficients learned from few times of one card, with those of a calibration as prior.
+
+What a calibration leaves open is normal in the logarithms of its coefficients (logits of shares),
+with the covariance that it keeps; its samples are not needed. Beside the coefficients, a family's
+formulas miss an op by an error of which its ops have ``COMMON`` in common, those of a layer
+``OF_A_LAYER`` more, and the rest is the op's own (:mod:`autosched.cost.uncertainty`). What is
+common is a factor on all of a family's costs, and so is learned as one. All of this is a vector of
+independent standard normal features; the log of a time is linear in them near any coefficients::
+
+    log(measured) = log(time(coefficients)) + features of layers and ops + noise
+
+The most probable coefficients are found by Gauss and Newton's steps, each the exact answer of the
+linear problem (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, section 2.1),
+shortened where it overshoots. A time that fits nothing else counts less, as in a calibration.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import log, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse import csr_matrix
+
+from autosched.cost.coefficients import Coefficients, FamilyFit, factor_of, from_free, to_free
+from autosched.cost.model import UNKNOWN_ERROR, CostModel, transfer_fit, untimed
+from autosched.cost.ops.families import PRIORS, is_known, read_features, work_of
+from autosched.cost.ops.host import HOST_TRANSFER
+from autosched.cost.ops.work import SHARE, Work, all_quantities, cycles_of
+from autosched.cost.uncertainty import COMMON, OF_A_LAYER, REACH, reach, slopes_of
+from autosched.schedule.outcomes import DeviceOp
+
+Array = NDArray[np.float64]
+
+CARD = "card"
+"""Where a coefficient is known from that times of a card have told something of."""
+
+ROBUST = 1.5
+"""Standard errors beyond which a time counts less and less."""
+
+_STEPS = 30
+_HALVINGS = 6
+_CONVERGED = 1e-7
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A measured time: of some ops together, on behalf of a layer.
+
+    ``noise_log`` is the standard error of its logarithm.
+    """
+
+    ops: tuple[DeviceOp, ...]
+    layer: str
+    time_ns: float
+    noise_log: float
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """Estimated times in nanoseconds, and what moves their logarithms: a row of features each."""
+
+    time_ns: Array
+    features: csr_matrix
+
+
+class _Family:
+    """A family's coefficients on the whole line, and the features that they move with."""
+
+    def __init__(self, name: str, fit: FamilyFit, first: int) -> None:
+        self.priors = PRIORS[name]
+        self.names = sorted(self.priors)
+        self.start = np.array([to_free(fit.values[one], self.priors[one]) for one in self.names])
+        self.is_share = np.array([self.priors[one].unit == SHARE for one in self.names])
+        self.least = np.array([self.priors[one].least for one in self.names])
+        values = self.values(self.start)
+        costs = np.maximum(values - self.least, 1e-9)
+        together = np.where(self.is_share, 0.0, sqrt(COMMON) * fit.error * values / costs)
+        self.spread = np.hstack([self._root(fit), together[:, None]])
+        self.place = slice(first, first + self.spread.shape[1])
+
+    def _root(self, fit: FamilyFit) -> Array:
+        if not fit.factor:
+            return np.diag([self.priors[one].spread for one in self.names])
+        root = np.zeros((len(self.names), len(self.names)))
+        for row, name in zip(root, self.names, strict=True):
+            known = fit.factor[name]
+            row[: len(known)] = known
+        return root
+
+    def values(self, free: Array) -> Array:
+        pairs = zip(free, self.names, strict=True)
+        return np.array(
+            [from_free(min(float(one), 50.0), self.priors[name]) for one, name in pairs]
+        )
+
+    def moved(self, values: Array) -> Array:
+        """Return how each coefficient changes with its place on the whole line."""
+        return np.where(self.is_share, values * (1.0 - values), values - self.least)
+
+
+@dataclass(frozen=True)
+class _Felt:
+    """An op at some coefficients: its time, and the features of the logarithm of that."""
+
+    time_ns: float
+    places: NDArray[np.int64]
+    weights: Array
+
+
+class Learner:
+    """Learns one architecture's coefficients, from a set to start from and measured times."""
+
+    def __init__(self, base: Coefficients) -> None:
+        self.base = base
+        self.families: dict[str, _Family] = {}
+        first = 0
+        for name, fit in base.families.items():
+            self.families[name] = _Family(name, fit, first)
+            first = self.families[name].place.stop
+        self.count = first
+        self._transfers = transfer_fit(base.clock_ghz)
+        self._latent: dict[object, int] = {}
+        self._works: dict[DeviceOp, tuple[Work, bool]] = {}
+
+    @property
+    def width(self) -> int:
+        """How many features there are by now: those of coefficients, then those of the rest."""
+        return self.count + len(self._latent)
+
+    def learn(self, measured: Sequence[Timed]) -> "Belief":
+        """Return what is known after some times were measured."""
+        standing = np.zeros(self.count)
+        noise = np.array([item.noise_log for item in measured]) ** 2
+        belief = Belief(self, standing, measured, noise)
+        if not measured:
+            return belief
+        for _ in range(_STEPS):
+            belief, gained = _stepped(belief)
+            noise = belief.robust_noise()
+            belief = Belief(self, belief.standing, measured, noise)
+            if gained < _CONVERGED:
+                break
+        return belief
+
+    def work(self, op: DeviceOp) -> tuple[Work, bool]:
+        """Return an op's work, and whether it has formulas of its own."""
+        plain = untimed(op)
+        found = self._works.get(plain)
+        if found is None:
+            found = self._works[plain] = work_of(read_features(plain)), is_known(plain)
+        return found
+
+    def latent(self, key: object) -> int:
+        """Return the place of a feature that is no coefficient's."""
+        return self._latent.setdefault(key, self.count + len(self._latent))
+
+    def values_at(self, standing: Array) -> dict[str, dict[str, float]]:
+        """Return the coefficients of all families where their features stand so."""
+        found = {HOST_TRANSFER: dict(self._transfers.values)}
+        for name, family in self.families.items():
+            values = family.values(family.start + family.spread @ standing[family.place])
+            found[name] = dict(zip(family.names, map(float, values), strict=True))
+        return found
+
+    def fit_of(self, family: str) -> FamilyFit:
+        """Return what is known of a family before anything is measured."""
+        return self._transfers if family == HOST_TRANSFER else self.base.families[family]
+
+
+def _stepped(belief: "Belief") -> tuple["Belief", float]:
+    """Take a step to the answer of the linear problem; return by how much that was better."""
+    before = belief.misery()
+    way = belief.answer() - belief.standing
+    for halving in range(_HALVINGS):
+        tried = belief.moved_to(belief.standing + way / 2**halving)
+        gained = before - tried.misery()
+        if gained >= 0.0:
+            return tried, gained
+    return belief, 0.0
+
+
+class Belief:
+    """What is known of times at some coefficients, after some measured ones."""
+
+    def __init__(
+        self, learner: Learner, standing: Array, measured: Sequence[Timed], noise: Array
+    ) -> None:
+        self.standing = standing
+        self.measured = measured
+        self._learner = learner
+        self._noise = noise
+        self._values = learner.values_at(standing)
+        self._moved: dict[str, tuple[Mapping[str, int], Array]] = {}
+        for name, family in learner.families.items():
+            values = np.array(list(self._values[name].values()))
+            self._moved[name] = (
+                {one: number for number, one in enumerate(family.names)},
+                family.moved(values)[:, None] * family.spread,
+            )
+        self._felt: dict[tuple[DeviceOp, str], _Felt] = {}
+        self._timed = self._estimated((item.ops, item.layer) for item in measured)
+        targets = np.array([item.time_ns for item in measured])
+        self._error = np.log(targets) - np.log(self._timed.time_ns) if measured else np.zeros(0)
+        rows = self._timed.features.toarray()
+        self._coefficient_rows = rows[:, : learner.count]
+        rest = rows[:, learner.count :]
+        self._rest = rest @ rest.T + np.diag(noise)
+        self._solver = (
+            cho_factor(self._coefficient_rows @ self._coefficient_rows.T + self._rest)
+            if measured
+            else None
+        )
+
+    def moved_to(self, standing: Array) -> "Belief":
+        """Return the same at other coefficients."""
+        return Belief(self._learner, standing, self.measured, self._noise)
+
+    def misery(self) -> float:
+        """Return what the fit makes small: half the squares of standing and of errors."""
+        solved = cho_solve(cho_factor(self._rest), self._error)
+        return 0.5 * float(self.standing @ self.standing + self._error @ solved)
+
+    def answer(self) -> Array:
+        """Return where the coefficients' features would stand if all were as linear as here."""
+        found: Array = self._coefficient_rows.T @ self._told
+        return found
+
+    @property
+    def _told(self) -> Array:
+        """What each measured time tells: errors off the base's estimates over their covariance."""
+        if self._solver is None:
+            return np.zeros(0)
+        off_base = self._error + self._coefficient_rows @ self.standing
+        told: Array = cho_solve(self._solver, off_base)
+        return told
+
+    def robust_noise(self) -> Array:
+        """Return the noise with that of times added which nothing explains."""
+        own = np.array([self._own_variance(item) for item in self.measured])
+        least = np.array([item.noise_log for item in self.measured]) ** 2
+        errors = np.sqrt(own + least) * self._told
+        counting = np.sqrt(1.0 + (errors / ROBUST) ** 2)
+        added: Array = least + (own + least) * (counting - 1.0)
+        return added
+
+    def _own_variance(self, item: Timed) -> float:
+        times = np.array([self.felt(op, item.layer).time_ns for op in item.ops])
+        errors = [self._misfit(op)[1] for op in item.ops]
+        shares = times / times.sum()
+        return float(((shares * errors) ** 2).sum()) * (1.0 - COMMON - OF_A_LAYER)
+
+    def _misfit(self, op: DeviceOp) -> tuple[str, float]:
+        work, known = self._learner.work(op)
+        return work.family, self._learner.fit_of(work.family).error if known else UNKNOWN_ERROR
+
+    def felt(self, op: DeviceOp, layer: str) -> _Felt:
+        """Return an op's time by the coefficients alone, and its features."""
+        plain = untimed(op)
+        found = self._felt.get((plain, layer))
+        if found is None:
+            found = self._felt[plain, layer] = self._feel(plain, layer)
+        return found
+
+    def _feel(self, op: DeviceOp, layer: str) -> _Felt:
+        learner = self._learner
+        work, known = learner.work(op)
+        family, error = self._misfit(op)
+        values = self._values[family]
+        cycles = cycles_of(work, values)
+        places, weights = [], []
+        own = 1.0 - OF_A_LAYER
+        if known and family in learner.families:
+            numbers, rows = self._moved[family]
+            slopes = {name: slope for name, slope in slopes_of(work, values).items() if slope}
+            chosen = rows[[numbers[name] for name in slopes]]
+            found = np.array(list(slopes.values())) @ chosen / cycles
+            place = learner.families[family].place
+            places += range(place.start, place.stop)
+            weights += found.tolist()
+            fit = learner.fit_of(family)
+            beyond = REACH * reach(work, fit.low, fit.high)
+            if beyond:
+                places.append(learner.latent(("beyond", family)))
+                weights.append(beyond)
+            own -= COMMON
+        places += [learner.latent(("layer", family, layer)), learner.latent(op)]
+        weights += [sqrt(OF_A_LAYER) * error, sqrt(own) * error]
+        time_ns = cycles / learner.base.clock_ghz
+        return _Felt(time_ns, np.array(places), np.array(weights))
+
+    def estimates(self, asked: Iterable[tuple[Sequence[DeviceOp], str]]) -> Estimates:
+        """Return what some ops together take, each on behalf of a layer, and what moves that.
+
+        Features of layers and ops that were measured are at what was learned of them.
+        """
+        found = self._estimated(asked)
+        learned = np.zeros(self._learner.width)
+        rows = self._timed.features
+        if self.measured:
+            latent = rows.T @ self._told
+            learned[self._learner.count : len(latent)] = latent[self._learner.count :]
+        shift = found.features @ learned[: found.features.shape[1]]
+        return Estimates(found.time_ns * np.exp(shift), found.features)
+
+    def _estimated(self, asked: Iterable[tuple[Sequence[DeviceOp], str]]) -> Estimates:
+        times, starts = [], [0]
+        places: list[NDArray[np.int64]] = []
+        weights: list[Array] = []
+        for ops, layer in asked:
+            felt = [self.felt(op, layer) for op in ops]
+            total = sum(item.time_ns for item in felt)
+            times.append(total)
+            for item in felt:
+                places.append(item.places)
+                weights.append(item.weights * (item.time_ns / total))
+            starts.append(starts[-1] + sum(len(item.places) for item in felt))
+        shape = (len(times), self._learner.width)
+        if not places:
+            return Estimates(np.array(times), csr_matrix(shape))
+        features = csr_matrix(
+            (np.concatenate(weights), np.concatenate(places), starts), shape=shape
+        )
+        features.sum_duplicates()
+        return Estimates(np.array(times), features)
+
+    def covariance(self, rows: csr_matrix) -> Array:
+        """Return the covariance of what is still open of linear combinations of features."""
+        prior: Array = (rows @ rows.T).toarray()
+        if self._solver is None:
+            return prior
+        shared = rows[:, : self._timed.features.shape[1]] @ self._timed.features.T
+        told: Array = shared.toarray()
+        known: Array = told @ cho_solve(self._solver, told.T)
+        return prior - known
+
+    def draws(self, features: csr_matrix, number: int, seed: int) -> Iterator[Array]:
+        """Yield the factors on estimated times of some draws of what is not known.
+
+        Each is a draw of the prior, corrected by what was measured (Matheron's rule).
+        """
+        random = np.random.default_rng(seed)
+        measured = self._timed.features
+        width = measured.shape[1]
+        for _ in range(number):
+            drawn = random.standard_normal(features.shape[1])
+            if self._solver is not None:
+                noise = np.sqrt(self._noise) * random.standard_normal(measured.shape[0])
+                told = cho_solve(self._solver, measured @ drawn[:width] + noise)
+                drawn[:width] -= measured.T @ told
+            factors: Array = np.exp(features @ drawn)
+            yield factors
+
+    def model(self, seed: int | None = None) -> CostModel:
+        """Return the cost model at these coefficients, or at a draw of what is open of them."""
+        standing = self.standing
+        if seed is not None:
+            standing = standing + self._drawn_standing(seed)
+        values = self._learner.values_at(standing)
+        families = {
+            name: replace(fit, values=values[name])
+            for name, fit in self._learner.base.families.items()
+        }
+        return CostModel(replace(self._learner.base, families=families))
+
+    def _drawn_standing(self, seed: int) -> Array:
+        random = np.random.default_rng(seed)
+        drawn: Array = random.standard_normal(self._learner.count)
+        if self._solver is None:
+            return drawn
+        noise = np.linalg.cholesky(self._rest) @ random.standard_normal(len(self._rest))
+        told = cho_solve(self._solver, self._coefficient_rows @ drawn + noise)
+        found: Array = drawn - self._coefficient_rows.T @ told
+        return found
+
+    def coefficients(self, source: str, ttnn_version: str) -> Coefficients:
+        """Return the learned coefficients with what is still open of them.
+
+        Families of which nothing was measured are those of the base. What an op of one family told
+        of another's, beside which it was timed, is kept in the values alone: covariances are kept
+        by family.
+        """
+        works: dict[str, dict[DeviceOp, Work]] = {}
+        for item in self.measured:
+            for op in item.ops:
+                work, known = self._learner.work(op)
+                if known and work.family in self._learner.families:
+                    works.setdefault(work.family, {})[untimed(op)] = work
+        base = self._learner.base
+        families = {
+            name: self._learned(name, works[name].values(), ttnn_version) if name in works else fit
+            for name, fit in base.families.items()
+        }
+        return replace(
+            base,
+            ttnn_version=ttnn_version,
+            families=families,
+            sources=(*base.sources, source),
+        )
+
+    def _learned(self, name: str, works: Iterable[Work], release: str) -> FamilyFit:
+        fit, family = self._learner.base.families[name], self._learner.families[name]
+        rows = self._coefficient_rows[:, family.place]
+        before = family.spread @ family.spread.T
+        told = family.spread @ rows.T
+        assert self._solver is not None  # noqa: S101 - something of it was measured
+        after = before - told @ cho_solve(self._solver, told.T)
+        left = np.diag(after) / np.diag(before)
+        low, high = dict(fit.low), dict(fit.high)
+        number = 0
+        for work in works:
+            number += 1
+            for one, amount in all_quantities(work).items():
+                if amount > 0.0:
+                    low[one] = min(low.get(one, amount), amount)
+                    high[one] = max(high.get(one, amount), amount)
+        return replace(
+            fit,
+            values={one: float(f"{value:.6g}") for one, value in self._values[name].items()},
+            error=float(f"{sqrt(1.0 - COMMON) * fit.error:.4g}"),
+            rows=fit.rows + number,
+            distinct=fit.distinct + number,
+            factor=factor_of(family.names, after),
+            releases=_extended(fit.releases, release),
+            low=low,
+            high=high,
+            provenance={
+                one: _from_card(fit.provenance.get(one, {}), float(1.0 - part))
+                for one, part in zip(family.names, left, strict=True)
+            },
+        )
+
+
+def _extended(releases: str, release: str) -> str:
+    first = releases.split(" to ", maxsplit=1)[0]
+    return f"{first} to {release}" if first and first != release else release
+
+
+def _from_card(before: Mapping[str, float], told: float) -> dict[str, float]:
+    """Return from where a coefficient is known when the card's share of that is ``told``."""
+    share = round(min(max(told, 0.0), 1.0), 3)
+    kept = {source: round(part * (1.0 - share), 3) for source, part in before.items()}
+    return {**kept, CARD: share} if share else dict(before)
+
+
+def error_log(belief: Belief, measured: Sequence[Timed]) -> list[float]:
+    """Return log(estimated / measured) of some times by the coefficients alone."""
+    return [
+        log(sum(belief.felt(op, item.layer).time_ns for op in item.ops) / item.time_ns)
+        for item in measured
+    ]
