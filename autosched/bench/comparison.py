@@ -19,8 +19,7 @@ from autosched.errors import SearchError, TimeUpError
 from autosched.network.multiplications import LAYOUT_OPS, computing_share
 from autosched.schedule.outcomes import Rejection, TimeKind
 from autosched.schedule.schedule import Schedule
-from autosched.search.samplers.proposals import Proposals
-from autosched.search.samplers.registry import SAMPLERS
+from autosched.search.samplers.proposals import SAMPLERS, Proposals
 from autosched.store.trials import TrialRecord
 
 DEFAULT, HAND_TUNED = "default", "hand-tuned"

@@ -3,8 +3,7 @@
 import re
 
 from autosched.errors import MachineError
-from autosched.schedule.machine_failures import is_machine_failure
-from autosched.schedule.outcomes import Rejection, RejectionKind
+from autosched.schedule.outcomes import Rejection, RejectionKind, is_machine_failure
 
 _INFO = re.compile(r"info:\s*(?P<text>.*?)\s*backtrace:", re.DOTALL)
 _MAX_MESSAGE = 600

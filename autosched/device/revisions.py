@@ -52,8 +52,7 @@ EXECUTION = (
     "ttnn/inputs_outputs.py",
     "ttnn/runner.py:read_back",
     "../network/reference.py",
-    "../numerics/agreement.py",
-    "../numerics/samples.py",
+    "../numerics/comparison.py",
 )
 """What decides a verdict on executed kernels beside what decides a probe."""
 OPERATORS: tuple[type[Operator], ...] = get_args(LayerOp)

@@ -25,7 +25,7 @@ from autosched.network.operators import (
     Output,
 )
 from autosched.network.reference import activate, evaluate_layer, evaluate_output
-from autosched.numerics.agreement import agreement
+from autosched.numerics.comparison import agreement
 from autosched.numerics.matrix_engine import Block, added, sums_of_blocks
 from autosched.numerics.storage import packed, stored
 from autosched.schedule.configurations import (

@@ -19,7 +19,6 @@ from autosched.device.interface import (
 from autosched.device.revisions import current_revisions, reshard_revision, revision_of
 from autosched.network.graph import Layer
 from autosched.schedule.configurations import FixedConfig, LayerConfig
-from autosched.schedule.machine_failures import is_machine_failure
 from autosched.schedule.outcomes import (
     INCONCLUSIVE,
     DeviceOp,
@@ -28,6 +27,7 @@ from autosched.schedule.outcomes import (
     RejectionKind,
     RunOutcome,
     TimeKind,
+    is_machine_failure,
 )
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.serialization import digest, to_plain

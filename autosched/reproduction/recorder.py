@@ -63,15 +63,15 @@ def noted_calls(board: Board, test: LayerTest) -> NotedCalls:
             values_of,
         )
         from autosched.device.ttnn.runner import read_back  # noqa: PLC0415
+        from autosched.reproduction.calls import (  # noqa: PLC0415
+            TorchNotes,
+            memory_argument,
+            noting_ttnn,
+        )
         from autosched.reproduction.noted_lines import (  # noqa: PLC0415
             NotedLines,
             Parameter,
             used_lines,
-        )
-        from autosched.reproduction.torch_calls import TorchNotes  # noqa: PLC0415
-        from autosched.reproduction.ttnn_calls import (  # noqa: PLC0415
-            memory_argument,
-            noting_ttnn,
         )
 
         lines = NotedLines(memory_argument)

@@ -10,7 +10,7 @@ from autosched.errors import AutoschedError, SearchError, StudyError
 from autosched.network.ends import NCHW
 from autosched.probing.restrictions import Restriction, format_pins
 from autosched.schedule.serialization import from_plain, to_plain
-from autosched.search.samplers.registry import check_sampler
+from autosched.search.samplers.proposals import check_sampler
 from autosched.space.efforts import Effort, find_effort
 from autosched.space.formats import Formats
 

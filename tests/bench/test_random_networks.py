@@ -14,7 +14,7 @@ from autosched.bench.random_networks import (
 )
 from autosched.network.operators import Convolution, HostOutput, Input, LayerOp
 from autosched.network.reference import evaluate_network
-from autosched.numerics.samples import sample_inputs, sample_weights
+from autosched.numerics.comparison import sample_inputs, sample_weights
 from autosched.space.formats import Formats
 
 SEEDS = range(400)

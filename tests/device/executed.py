@@ -13,7 +13,7 @@ from typing import Any
 from autosched.device.machine import open_local_device
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Binary
-from autosched.numerics.samples import sample_inputs
+from autosched.numerics.comparison import sample_inputs
 from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.outcomes import Execution, Rejection
 from autosched.schedule.schedule import Schedule

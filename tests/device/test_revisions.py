@@ -29,7 +29,6 @@ DECIDES_NOTHING = {
     "network.host_ops",
     "network.rewrites.packed_images",
     "schedule.configurations",
-    "schedule.machine_failures",
     "schedule.outcomes",
     "schedule.schedule",
     "schedule.serialization",

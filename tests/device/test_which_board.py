@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from autosched.boards import BOARDS, find_board
-from autosched.device.mock.descriptor import write_descriptor
-from autosched.device.mock.environment import mock_environment
+from autosched.device.mock.environment import mock_environment, write_descriptor
 from autosched.device.which_board import card_board, named_board, read_descriptor, wanted_board
 from autosched.errors import BoardError, DeviceError
 from tests.device.conftest import child_options

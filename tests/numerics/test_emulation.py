@@ -18,7 +18,7 @@ from autosched.network.operators import (
     Pool2d,
 )
 from autosched.network.reference import evaluate_layer
-from autosched.numerics.agreement import agreement
+from autosched.numerics.comparison import agreement
 from autosched.numerics.emulation import emulate_network, emulated
 from autosched.numerics.storage import stored
 from autosched.schedule.configurations import (

@@ -21,7 +21,7 @@ from autosched.network.operators import (
     Upsample,
 )
 from autosched.network.reference import evaluate_layer
-from autosched.numerics.agreement import agreement
+from autosched.numerics.comparison import agreement
 from tests.examples.golden import CASES, Case, inputs_of, output_of
 
 EXACT = ("max_pool2d", "upsample", "relu")

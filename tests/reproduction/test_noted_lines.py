@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from autosched.reproduction.calls import TorchNotes
 from autosched.reproduction.noted_lines import NotedLines, Parameter, used_lines
-from autosched.reproduction.torch_calls import TorchNotes
 
 
 def test_values_are_written_as_python() -> None:

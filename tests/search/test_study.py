@@ -18,7 +18,7 @@ from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, 
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.search.open_study import open_study
 from autosched.search.run import StopReason
-from autosched.search.samplers.registry import SAMPLERS
+from autosched.search.samplers.proposals import SAMPLERS
 from autosched.search.settings import Settings
 from autosched.search.study import Study
 from autosched.space.formats import Formats

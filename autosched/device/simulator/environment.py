@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from autosched.boards import BOARDS, Board
-from autosched.device.mock.descriptor import write_descriptor
+from autosched.device.mock.environment import write_descriptor
 from autosched.errors import BoardError, DeviceError
 from autosched.files import link, private_directory
 

@@ -16,7 +16,7 @@ from autosched.device.worker import WorkerDevice
 from autosched.network.ends import Ends, with_ends
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Conv2d, Input, Output, Pool2d
-from autosched.numerics.samples import sample_weights
+from autosched.numerics.comparison import sample_weights
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.probe_book import ProbeBook
 from autosched.probing.problem_builder import build_problem

@@ -9,7 +9,7 @@ from autosched.probing.joint_problem import JointProblem, Selection
 from autosched.schedule.outcomes import DeviceOp, Rejection, RejectionKind, TimeKind
 from autosched.schedule.tensors import TensorLayout
 from autosched.search.samplers.optuna_trials import to_parameters
-from autosched.search.samplers.registry import Proposer
+from autosched.search.samplers.proposals import Proposer
 from autosched.solver.evaluate import Assignment, evaluate
 from autosched.store.trials import TrialRecord
 

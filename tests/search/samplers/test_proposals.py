@@ -8,8 +8,7 @@ from autosched.budget import Budget
 from autosched.probing.joint_problem import Selection, spill_edges
 from autosched.schedule.outcomes import Rejection, RejectionKind
 from autosched.schedule.schedule import Provenance
-from autosched.search.samplers.proposals import Proposals, telling_trials
-from autosched.search.samplers.registry import SAMPLERS
+from autosched.search.samplers.proposals import SAMPLERS, Proposals, telling_trials
 from autosched.store.trials import TrialRecord
 from tests.examples.studied import Studied
 from tests.search.samplers.fake_study import record_of

@@ -1,9 +1,14 @@
-"""Wide dilated convolutions as pointwise ones of each tap, moved to their place and added.
+"""Windows that are parted: wide dilated convolutions, and maxima of large windows.
 
-A core needs all rows between the taps of a kernel beside its own: with a dilation of 12 rows of 65
+Wide dilated convolutions become pointwise ones of each tap, moved to their place and added. A core
+needs all rows between the taps of a kernel beside its own: with a dilation of 12 rows of 65
 pixels of 2,048 channels no core has room for them, and ttnn takes the image in slices from DRAM,
 which takes 10,717 us on n150 (29,274 with a dilation of 36). A tap alone is a matrix product, and
 what it makes has few channels to be moved: some 2,200 us altogether (estimated).
+
+Maxima of large windows are taken of columns first, and of rows of those then. A core goes through a
+window stick by stick, the 3,136 pixels of a whole image one after the other: 332 us for 56x56
+pixels of 64 channels (estimated, n150), where two pools take 33; larger ones find no room at all.
 """
 
 from dataclasses import replace
@@ -12,7 +17,7 @@ import torch
 
 from autosched.network.draft_graph import Draft, DraftGraph
 from autosched.network.graph import Weights
-from autosched.network.operators import Binary, Conv2d, Pad, Pair
+from autosched.network.operators import Binary, Conv2d, Pad, Pair, Pool2d
 
 _MOST_BYTES = 600_000
 """Of what lies between the taps, in bfloat16: about half of the L1 of a core."""
@@ -128,3 +133,32 @@ def _add(
     key, name = f"{draft.key}.{name}", f"{draft.name}.{name}"
     layer = Draft(key, name, op, list(inputs), draft.shape, draft.place, weights)
     return graph.insert(layer, draft)
+
+
+_MANY = 64
+
+
+def part_large_windows(graph: DraftGraph) -> None:
+    """Part each max pool of large windows that do not overlap in two; the result is the same."""
+    for draft in graph:
+        op = draft.op
+        if isinstance(op, Pool2d) and _is_large(op):
+            _pool_columns_first(graph, draft, op)
+
+
+def _is_large(op: Pool2d) -> bool:
+    height, width = op.kernel
+    plain = Pool2d("max", op.kernel, op.kernel)
+    return op == plain and min(height, width) > 1 and height * width > _MANY
+
+
+def _pool_columns_first(graph: DraftGraph, draft: Draft, op: Pool2d) -> None:
+    height, width = op.kernel
+    batch, channels, rows, _ = draft.shape
+    column = replace(op, kernel=(height, 1), stride=(height, 1))
+    shape = (batch, channels, rows, graph.producer(draft).shape[3])
+    first = Draft(
+        f"{draft.key}.columns", f"{draft.name}.columns", column, draft.inputs, shape, draft.place
+    )
+    graph.insert_before(draft, first)
+    draft.op, draft.inputs = replace(op, kernel=(1, width), stride=(1, width)), [first.key]

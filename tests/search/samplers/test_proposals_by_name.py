@@ -5,7 +5,7 @@ import pytest
 
 from autosched.errors import SearchError
 from autosched.search.samplers.optuna_trials import search_space
-from autosched.search.samplers.registry import SAMPLERS, check_sampler, make_sampler
+from autosched.search.samplers.proposals import SAMPLERS, check_sampler, make_sampler
 from tests.examples.studied import Studied
 from tests.search.samplers.fake_study import propose
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from autosched.numerics.agreement import agreement, is_discrete
+from autosched.numerics.comparison import agreement, is_discrete
 
 TRUTH = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 

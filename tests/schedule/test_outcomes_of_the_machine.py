@@ -1,6 +1,6 @@
 import pytest
 
-from autosched.schedule.machine_failures import is_machine_failure
+from autosched.schedule.outcomes import is_machine_failure
 
 BUILD = (
     "TT_THROW @ /project/tt_metal/impl/program/program.cpp:419: tt::exception\ninfo:\n"

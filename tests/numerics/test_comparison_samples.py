@@ -4,7 +4,7 @@ import torch
 from autosched.network.graph import Layer
 from autosched.network.operators import Activation, Binary, Conv2d, Input, LayerNorm, Unary
 from autosched.network.reference import evaluate_layer
-from autosched.numerics.samples import sample_inputs, sample_weights
+from autosched.numerics.comparison import sample_inputs, sample_weights
 
 SHAPE = (1, 64, 16, 16)
 
