@@ -11,7 +11,7 @@ from autosched.errors import TimeUpError
 from autosched.network.graph import Network, Weights
 from autosched.network.operators import LayerOp
 from autosched.schedule.configurations import LayerConfig
-from autosched.schedule.outcomes import ProbeOutcome, Rejection, RunOutcome
+from autosched.schedule.outcomes import AloneTime, ProbeOutcome, Rejection, RunOutcome
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import DRAM_TILE, TensorLayout
 
@@ -122,6 +122,13 @@ class Device(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+class Stopwatch(Protocol):
+    """A card that times layers and reshards alone; an answer is a value, as a device's is."""
+
+    def time_alone(self, request: Request, budget: Budget = UNLIMITED) -> AloneTime | Rejection:
+        """Run a layer or reshard alone, and time it by replays of a trace."""
 
 
 @runtime_checkable

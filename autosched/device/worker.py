@@ -40,6 +40,7 @@ from autosched.device.machine import (
 from autosched.errors import AutoschedError, DeviceError, MachineError, TimeUpError
 from autosched.network.graph import Network
 from autosched.schedule.outcomes import (
+    AloneTime,
     ExecutedLayer,
     Execution,
     LayerExecution,
@@ -63,7 +64,7 @@ _STARTS = 3
 # So many requests that cost a worker in a row are no accident of single candidates. One that hangs
 # takes minutes to find out.
 _MOST_LOSSES = {RejectionKind.CRASH: 10, RejectionKind.HANG: 3}
-_ASKED_ALONE = ("probe", "reshard", "execute_layer")
+_ASKED_ALONE = ("probe", "reshard", "execute_layer", "time_alone")
 
 
 class _WorkerLostError(Exception):
@@ -166,6 +167,11 @@ class WorkerDevice:
     ) -> LayerExecution | Rejection:
         """Execute a layer or reshard alone, and compare it with PyTorch."""
         answer: LayerExecution | Rejection = self._ask("execute_layer", test, budget)
+        return answer
+
+    def time_alone(self, request: Request, budget: Budget = UNLIMITED) -> AloneTime | Rejection:
+        """Run a layer or reshard alone on a card, and time it by replays of a trace."""
+        answer: AloneTime | Rejection = self._ask("time_alone", request, budget)
         return answer
 
     def close(self) -> None:

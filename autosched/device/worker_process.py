@@ -60,10 +60,11 @@ def _executing_methods(
     from autosched.device.ttnn.execution import ExecutingDevice  # noqa: PLC0415 - loads ttnn
 
     if not isinstance(device, ExecutingDevice):
-        return {"execute": _refuse, "execute_layer": _refuse}
+        return {"execute": _refuse, "execute_layer": _refuse, "time_alone": _refuse}
     return {
         "execute": lambda asked: device.execute(asked[0], asked[1], tell),
         "execute_layer": device.execute_layer,
+        "time_alone": device.time_alone,
     }
 
 

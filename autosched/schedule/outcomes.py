@@ -1,5 +1,11 @@
-"""What a device answers: outcomes with their device ops, or typed rejections."""
+"""What a device answers: outcomes with their device ops, or typed rejections.
 
+A full disk, short memory, a kernel cache or compiler that cannot be used: ttnn throws the same
+RuntimeError for these as for a configuration that it refuses, and only the words differ
+(:func:`is_machine_failure`).
+"""
+
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -90,6 +96,20 @@ class ProbeOutcome:
     scratch_bytes: int = 0
     time_us: float | None = None
     saved_by_freeing_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class AloneTime:
+    """How long a layer or reshard took alone on a card, by replays of a trace.
+
+    ``time_us`` is the mean of the replays with its standard error; it has the pauses between the
+    ops in it, as a network's time has. The ops have times of their own where the card's profiler
+    ran, without the pauses.
+    """
+
+    ops: tuple[DeviceOp, ...]
+    time_us: float
+    error_us: float
 
 
 @dataclass(frozen=True)
@@ -188,8 +208,6 @@ class Verdict(TextEnum):
 AGAINST = (Verdict.WRONG, Verdict.VARIES, Verdict.HANG, Verdict.ABORT)
 """What a configuration is left out of a search for."""
 
-# ttnn's words where a kernel's binary cannot be made.
-_NOT_COMPILED = ("build failed", "Failed to generate binaries")
 # ttsim's kinds of errors that are its own limits.
 _SIMULATOR_LACKS = (
     "UnimplementedFunctionality",
@@ -219,7 +237,7 @@ def verdict_of(answer: LayerExecution | Rejection, min_concordance: float) -> Ve
 
 
 def _verdict_of_rejection(answer: Rejection) -> Verdict:
-    if any(words in answer.message for words in _NOT_COMPILED):
+    if _NOT_BUILT.search(answer.message):
         return Verdict.DOES_NOT_COMPILE
     if any(words in answer.message for words in _SIMULATOR_LACKS):
         return Verdict.NOT_SIMULATED
@@ -235,3 +253,56 @@ MEMORY_KINDS = (
     RejectionKind.L1_OVERFLOW,
     RejectionKind.CIRCULAR_BUFFER_CLASH,
 )
+
+
+# Of the C library (strerror), shells, C++'s filesystem and allocator, GCC's driver and torch's
+# allocator.
+_SYSTEM_SAYS = re.compile(
+    r"No space left on device"
+    r"|Disk quota exceeded"
+    r"|Read-only file system"
+    r"|Input/output error"
+    r"|Stale file handle"
+    r"|Too many open files"
+    r"|Permission denied"
+    r"|Operation not permitted"
+    r"|No such file or directory"
+    r"|Not a directory"
+    r"|Text file busy"
+    r"|Exec format error"
+    r"|Cannot allocate memory"
+    r"|can't allocate memory"
+    r"|not enough memory"
+    r"|out of memory allocating"
+    r"|virtual memory exhausted"
+    r"|std::bad_alloc"
+    r"|Resource temporarily unavailable"
+    r"|filesystem error"
+    r"|bad file: "  # yaml-cpp's
+    r"|(?i:not an ELF file|cannot map elf|mmap failed)"
+    r"|Failed to (?:write|open|create|read|rename) (?:file|directory)"
+)
+# tt-metal's words where a kernel's binary cannot be made.
+_NOT_BUILT = re.compile(r"build failed|Failed to generate binaries")
+# What a compiler says of a kernel it refuses, with the line of C++ or assembly. A compiler that is
+# killed, crashes or is missing says nothing of the kind.
+_OF_THE_KERNEL = re.compile(
+    r"(?:^|Log:\s*)\S+:\d+(?::\d+)?: (?:fatal )?[Ee]rror: "
+    r"|static assertion failed|undefined reference to"
+    r"|region `[^']+' overflowed",
+    re.MULTILINE,
+)
+_CRASHED = re.compile(r"internal compiler error|terminated (?:program|with signal)")
+# A kernel that includes what a compiler lacks does not compile with it, as others do.
+_MISSING_HEADER = re.compile(r"fatal error: \S+: No such file or directory")
+_FRAMES = re.compile(r"^ --- .*$", re.MULTILINE)
+
+
+def is_machine_failure(text: str) -> bool:
+    """Whether a text of ttnn's (or what is kept of it) tells of a failure of the machine."""
+    said = _FRAMES.sub("", text)
+    if _SYSTEM_SAYS.search(_MISSING_HEADER.sub("", said)):
+        return True
+    if not _NOT_BUILT.search(said):
+        return False
+    return bool(_CRASHED.search(said)) or not _OF_THE_KERNEL.search(said)

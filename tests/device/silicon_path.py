@@ -5,17 +5,18 @@ means nothing: only that there is a time is told.
 """
 
 import json
+import math
 import sys
 from dataclasses import replace
 from typing import Any
 
-from autosched.device.interface import TimingSettings
+from autosched.device.interface import ProbeRequest, Request, ReshardRequest, TimingSettings
 from autosched.device.ttnn import runner
 from autosched.device.ttnn.execution import ExecutingDevice
 from autosched.network.graph import Network
 from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.outcomes import Rejection, RunOutcome
-from autosched.schedule.tensors import CoreRange
+from autosched.schedule.tensors import DRAM_TILE, CoreRange, PageLayout
 from tests.device.ttnn.test_host import cosine_network
 from tests.examples.device_layers import ttnn_default
 from tests.examples.networks import BOARD, small
@@ -63,6 +64,30 @@ def failed_in_a_trace(device: ExecutingDevice, network: Network) -> dict[str, An
         runner.Runner.forward = failing.forward  # type: ignore[method-assign]
 
 
+def alone(device: ExecutingDevice, network: Network) -> dict[str, Any]:
+    """Every layer of ttnn's default alone, as it takes its inputs from DRAM."""
+    default = ttnn_default(network)
+    requests: dict[str, Request] = {
+        layer.name: ProbeRequest(
+            layer.op, network.input_shapes(layer), layer.shape, default.layers[layer.name]
+        )
+        for layer in network
+        if layer.inputs
+    }
+    requests["reshard"] = ReshardRequest(
+        (1, 32, 32, 32), DRAM_TILE, replace(DRAM_TILE, page=PageLayout.ROW_MAJOR)
+    )
+    found = {}
+    for name, request in requests.items():
+        answer = device.time_alone(request)
+        found[name] = (
+            {"rejected": answer.message}
+            if isinstance(answer, Rejection)
+            else {"ops": len(answer.ops), "has_time": math.isfinite(answer.time_us)}
+        )
+    return found
+
+
 def runs() -> dict[str, Any]:
     found: dict[str, Any] = {}
     network, default = small(), ttnn_default(small())
@@ -74,6 +99,7 @@ def runs() -> dict[str, Any]:
         stem = default.layers["stem"]
         assert isinstance(stem, Conv2dConfig)
         beyond = replace(stem, core_grid=(CoreRange(0, 0, 30, 30),))
+        found["alone"] = alone(device, network)
         found["refused"] = told(
             device.run(replace(default, layers={**default.layers, "stem": beyond}))
         )

@@ -3,6 +3,8 @@
 Only where kernels execute, on a card and on the simulator: the mock device's tensors hold nothing.
 """
 
+import math
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,29 +13,41 @@ import torch
 import ttnn
 
 from autosched.budget import UNLIMITED, Budget
-from autosched.device.interface import LayerTest, ProbeRequest, check_time
+from autosched.device.interface import LayerTest, ProbeRequest, Request, ask, check_time
 from autosched.device.rejections import classify
 from autosched.device.ttnn.calls import Context, Tensor, reshard
-from autosched.device.ttnn.inputs_outputs import put, put_input
-from autosched.device.ttnn.local_device import LocalDevice, network_of
+from autosched.device.ttnn.inputs_outputs import put, put_input, upload_shape
+from autosched.device.ttnn.local_device import (
+    LocalDevice,
+    device_shape,
+    network_of,
+)
 from autosched.device.ttnn.runner import (
     LayerFailedError,
     Runner,
     read_back,
     run_layer,
 )
+from autosched.device.ttnn.timing import Forward, alone_us, profiled, wall_us
 from autosched.device.ttnn.ttnn_types import core_range_set
 from autosched.errors import AutoschedError, DeviceError
 from autosched.network.graph import Layer, Network, in_execution_order
 from autosched.network.operators import HostOutput, Input, Output
 from autosched.network.reference import evaluate_layer, evaluate_output
-from autosched.numerics.agreement import agreement, equal_share, is_discrete
-from autosched.numerics.samples import sample_inputs, sample_weights
+from autosched.numerics.comparison import (
+    agreement,
+    equal_share,
+    is_discrete,
+    sample_inputs,
+    sample_weights,
+)
 from autosched.schedule.outcomes import (
     Agreement,
+    AloneTime,
     ExecutedLayer,
     Execution,
     LayerExecution,
+    ProbeOutcome,
     Rejection,
     RunOutcome,
 )
@@ -105,6 +119,52 @@ class ExecutingDevice(LocalDevice):
             raise
         except Exception as error:  # ttnn asserts and throws whatever it likes
             return classify(error)
+
+    def time_alone(self, request: Request, budget: Budget = UNLIMITED) -> AloneTime | Rejection:
+        """Time a layer or reshard alone on a card, on whatever its memory holds.
+
+        Raises:
+            DeviceError: on the simulator, whose clock means nothing.
+        """
+        if self.kind != "silicon":
+            raise DeviceError("only a card's time means something: the simulator knows none")
+        found = ask(self, request, budget)
+        if isinstance(found, Rejection):
+            return found
+        try:
+            return self._timed_alone(request, found)
+        except AutoschedError:
+            raise
+        except Exception as error:  # a trace that outgrows its region, for one
+            return classify(error)
+
+    def _timed_alone(self, request: Request, found: ProbeOutcome) -> AloneTime:
+        forward = self._alone(request, found.input_layouts)
+        self.device.enable_program_cache()
+        for _ in range(self.timing.warm_ups):
+            wall_us(self.device, forward)
+        times_us = alone_us(self.device, forward, self.timing.replays)
+        return AloneTime(
+            ops=profiled(self.device, forward, found.ops),
+            time_us=statistics.fmean(times_us),
+            error_us=statistics.pstdev(times_us) / math.sqrt(len(times_us)),
+        )
+
+    def _alone(self, request: Request, layouts: Sequence[TensorLayout]) -> Forward:
+        """Return a forward pass of a layer or reshard alone, each with inputs of its own."""
+        if not isinstance(request, ProbeRequest):
+            shape = device_shape(request.shape)
+            return lambda: reshard(self._allocated([shape], [request.source]).pop(), request.target)
+        context, layer = self._context_of(request)
+        shapes = [
+            upload_shape(shape, request.op, request.config)
+            if isinstance(request.op, Input)
+            else device_shape(shape)
+            for shape in request.input_shapes
+        ]
+        return lambda: run_layer(
+            context, layer, request.config, self._allocated(shapes, layouts), frees=True
+        )
 
     def _executed_alone(self, test: LayerTest) -> LayerExecution:
         network = network_of_test(test)

@@ -1,6 +1,7 @@
 """How long forward passes take on a card. Nothing here is called on the mock device."""
 
 import os
+import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ Forward = Callable[[], object]
 """A forward pass; what it returns is kept until its device work is done."""
 
 _QUEUE = 0
+_MORE_PASSES = 16
 
 
 def wall_us(device: Any, forward: Forward) -> float:
@@ -38,6 +40,21 @@ def traced_us(device: Any, forward: Forward, replays: int) -> list[float]:
             wall_us(device, lambda: ttnn.execute_trace(device, trace, cq_id=_QUEUE, blocking=False))
             for _ in range(replays)
         ]
+
+
+def alone_us(device: Any, forward: Forward, replays: int) -> list[float]:
+    """Return the microseconds of one of many forward passes in a trace, replay by replay.
+
+    The host takes some time for each replay, whatever is in it: that of a trace of one pass is
+    taken off that of a trace of several more.
+    """
+
+    def several() -> None:
+        for _ in range(1 + _MORE_PASSES):
+            forward()
+
+    one_us = statistics.fmean(traced_us(device, forward, replays))
+    return [(time_us - one_us) / _MORE_PASSES for time_us in traced_us(device, several, replays)]
 
 
 def profiled(device: Any, forward: Forward, ops: tuple[DeviceOp, ...]) -> tuple[DeviceOp, ...]:

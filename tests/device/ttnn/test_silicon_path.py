@@ -79,3 +79,9 @@ def test_what_is_refused_is_named(runs: dict[str, Any]):
 def test_a_network_with_a_host_layer_is_timed_without_a_trace(runs: dict[str, Any]):
     assert runs["with a host layer"]["is_timed"]
     assert "logcumsumexp" in runs["with a host layer"]["layouts"]
+
+
+def test_layers_and_reshards_are_timed_alone(runs: dict[str, Any], network: Network):
+    alone = runs["alone"]
+    assert set(alone) == {*(layer.name for layer in network if layer.inputs), "reshard"}
+    assert [name for name, found in alone.items() if not found.get("has_time")] == []
