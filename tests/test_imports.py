@@ -49,6 +49,10 @@ MAY_IMPORT = {
         *("space", "device", "evidence", "cost", "solver", "network", "network/rewrites", "store"),
         *GROUND,
     },
+    "learning": {
+        *("probing", "cost", "solver", "device", "space", "network", "store"),
+        *GROUND,
+    },
     "verification": {"probing", "device", "network", "store", *GROUND},
     "reproduction": {"device", "device/ttnn", "network", *GROUND},
     "profiling": {"device", "device/ttnn", "cost/ops", "export", "network", "space", *GROUND},
@@ -83,6 +87,7 @@ MAY_IMPORT = {
     },
     "report": {
         "bench",
+        "learning",
         "evidence",
         "probing",
         "cost",

@@ -31,12 +31,12 @@ from autosched.cost.ops.work import SHARE, Work, all_quantities, cycles_of
 from autosched.cost.uncertainty import COMMON, OF_A_LAYER, REACH, reach, slopes_of
 from autosched.schedule.outcomes import DeviceOp
 
-Array = NDArray[np.float64]
+_Array = NDArray[np.float64]
 
-CARD = "card"
+FROM_CARD = "card"
 """Where a coefficient is known from that times of a card have told something of."""
 
-ROBUST = 1.5
+OUTLYING = 1.5
 """Standard errors beyond which a time counts less and less."""
 
 _STEPS = 30
@@ -45,7 +45,7 @@ _CONVERGED = 1e-7
 
 
 @dataclass(frozen=True)
-class Timed:
+class Measured:
     """A measured time: of some ops together, on behalf of a layer.
 
     ``noise_log`` is the standard error of its logarithm.
@@ -61,7 +61,7 @@ class Timed:
 class Estimates:
     """Estimated times in nanoseconds, and what moves their logarithms: a row of features each."""
 
-    time_ns: Array
+    time_ns: _Array
     features: csr_matrix
 
 
@@ -80,7 +80,7 @@ class _Family:
         self.spread = np.hstack([self._root(fit), together[:, None]])
         self.place = slice(first, first + self.spread.shape[1])
 
-    def _root(self, fit: FamilyFit) -> Array:
+    def _root(self, fit: FamilyFit) -> _Array:
         if not fit.factor:
             return np.diag([self.priors[one].spread for one in self.names])
         root = np.zeros((len(self.names), len(self.names)))
@@ -89,13 +89,13 @@ class _Family:
             row[: len(known)] = known
         return root
 
-    def values(self, free: Array) -> Array:
+    def values(self, free: _Array) -> _Array:
         pairs = zip(free, self.names, strict=True)
         return np.array(
             [from_free(min(float(one), 50.0), self.priors[name]) for one, name in pairs]
         )
 
-    def moved(self, values: Array) -> Array:
+    def moved(self, values: _Array) -> _Array:
         """Return how each coefficient changes with its place on the whole line."""
         return np.where(self.is_share, values * (1.0 - values), values - self.least)
 
@@ -106,7 +106,7 @@ class _Felt:
 
     time_ns: float
     places: NDArray[np.int64]
-    weights: Array
+    weights: _Array
 
 
 class Learner:
@@ -129,7 +129,7 @@ class Learner:
         """How many features there are by now: those of coefficients, then those of the rest."""
         return self.count + len(self._latent)
 
-    def learn(self, measured: Sequence[Timed]) -> "Belief":
+    def learn(self, measured: Sequence[Measured]) -> "Belief":
         """Return what is known after some times were measured."""
         standing = np.zeros(self.count)
         noise = np.array([item.noise_log for item in measured]) ** 2
@@ -156,7 +156,7 @@ class Learner:
         """Return the place of a feature that is no coefficient's."""
         return self._latent.setdefault(key, self.count + len(self._latent))
 
-    def values_at(self, standing: Array) -> dict[str, dict[str, float]]:
+    def values_at(self, standing: _Array) -> dict[str, dict[str, float]]:
         """Return the coefficients of all families where their features stand so."""
         found = {HOST_TRANSFER: dict(self._transfers.values)}
         for name, family in self.families.items():
@@ -185,14 +185,14 @@ class Belief:
     """What is known of times at some coefficients, after some measured ones."""
 
     def __init__(
-        self, learner: Learner, standing: Array, measured: Sequence[Timed], noise: Array
+        self, learner: Learner, standing: _Array, measured: Sequence[Measured], noise: _Array
     ) -> None:
         self.standing = standing
         self.measured = measured
         self._learner = learner
         self._noise = noise
         self._values = learner.values_at(standing)
-        self._moved: dict[str, tuple[Mapping[str, int], Array]] = {}
+        self._moved: dict[str, tuple[Mapping[str, int], _Array]] = {}
         for name, family in learner.families.items():
             values = np.array(list(self._values[name].values()))
             self._moved[name] = (
@@ -213,7 +213,7 @@ class Belief:
             else None
         )
 
-    def moved_to(self, standing: Array) -> "Belief":
+    def moved_to(self, standing: _Array) -> "Belief":
         """Return the same at other coefficients."""
         return Belief(self._learner, standing, self.measured, self._noise)
 
@@ -222,30 +222,30 @@ class Belief:
         solved = cho_solve(cho_factor(self._rest), self._error)
         return 0.5 * float(self.standing @ self.standing + self._error @ solved)
 
-    def answer(self) -> Array:
+    def answer(self) -> _Array:
         """Return where the coefficients' features would stand if all were as linear as here."""
-        found: Array = self._coefficient_rows.T @ self._told
+        found: _Array = self._coefficient_rows.T @ self._told
         return found
 
     @property
-    def _told(self) -> Array:
+    def _told(self) -> _Array:
         """What each measured time tells: errors off the base's estimates over their covariance."""
         if self._solver is None:
             return np.zeros(0)
         off_base = self._error + self._coefficient_rows @ self.standing
-        told: Array = cho_solve(self._solver, off_base)
+        told: _Array = cho_solve(self._solver, off_base)
         return told
 
-    def robust_noise(self) -> Array:
+    def robust_noise(self) -> _Array:
         """Return the noise with that of times added which nothing explains."""
         own = np.array([self._own_variance(item) for item in self.measured])
         least = np.array([item.noise_log for item in self.measured]) ** 2
         errors = np.sqrt(own + least) * self._told
-        counting = np.sqrt(1.0 + (errors / ROBUST) ** 2)
-        added: Array = least + (own + least) * (counting - 1.0)
+        counting = np.sqrt(1.0 + (errors / OUTLYING) ** 2)
+        added: _Array = least + (own + least) * (counting - 1.0)
         return added
 
-    def _own_variance(self, item: Timed) -> float:
+    def _own_variance(self, item: Measured) -> float:
         times = np.array([self.felt(op, item.layer).time_ns for op in item.ops])
         errors = [self._misfit(op)[1] for op in item.ops]
         shares = times / times.sum()
@@ -307,7 +307,7 @@ class Belief:
     def _estimated(self, asked: Iterable[tuple[Sequence[DeviceOp], str]]) -> Estimates:
         times, starts = [], [0]
         places: list[NDArray[np.int64]] = []
-        weights: list[Array] = []
+        weights: list[_Array] = []
         for ops, layer in asked:
             felt = [self.felt(op, layer) for op in ops]
             total = sum(item.time_ns for item in felt)
@@ -325,17 +325,17 @@ class Belief:
         features.sum_duplicates()
         return Estimates(np.array(times), features)
 
-    def covariance(self, rows: csr_matrix) -> Array:
+    def covariance(self, rows: csr_matrix) -> _Array:
         """Return the covariance of what is still open of linear combinations of features."""
-        prior: Array = (rows @ rows.T).toarray()
+        prior: _Array = (rows @ rows.T).toarray()
         if self._solver is None:
             return prior
         shared = rows[:, : self._timed.features.shape[1]] @ self._timed.features.T
-        told: Array = shared.toarray()
-        known: Array = told @ cho_solve(self._solver, told.T)
+        told: _Array = shared.toarray()
+        known: _Array = told @ cho_solve(self._solver, told.T)
         return prior - known
 
-    def draws(self, features: csr_matrix, number: int, seed: int) -> Iterator[Array]:
+    def draws(self, features: csr_matrix, number: int, seed: int) -> Iterator[_Array]:
         """Yield the factors on estimated times of some draws of what is not known.
 
         Each is a draw of the prior, corrected by what was measured (Matheron's rule).
@@ -349,7 +349,7 @@ class Belief:
                 noise = np.sqrt(self._noise) * random.standard_normal(measured.shape[0])
                 told = cho_solve(self._solver, measured @ drawn[:width] + noise)
                 drawn[:width] -= measured.T @ told
-            factors: Array = np.exp(features @ drawn)
+            factors: _Array = np.exp(features @ drawn)
             yield factors
 
     def model(self, seed: int | None = None) -> CostModel:
@@ -364,14 +364,14 @@ class Belief:
         }
         return CostModel(replace(self._learner.base, families=families))
 
-    def _drawn_standing(self, seed: int) -> Array:
+    def _drawn_standing(self, seed: int) -> _Array:
         random = np.random.default_rng(seed)
-        drawn: Array = random.standard_normal(self._learner.count)
+        drawn: _Array = random.standard_normal(self._learner.count)
         if self._solver is None:
             return drawn
         noise = np.linalg.cholesky(self._rest) @ random.standard_normal(len(self._rest))
         told = cho_solve(self._solver, self._coefficient_rows @ drawn + noise)
-        found: Array = drawn - self._coefficient_rows.T @ told
+        found: _Array = drawn - self._coefficient_rows.T @ told
         return found
 
     def coefficients(self, source: str, ttnn_version: str) -> Coefficients:
@@ -441,10 +441,10 @@ def _from_card(before: Mapping[str, float], told: float) -> dict[str, float]:
     """Return from where a coefficient is known when the card's share of that is ``told``."""
     share = round(min(max(told, 0.0), 1.0), 3)
     kept = {source: round(part * (1.0 - share), 3) for source, part in before.items()}
-    return {**kept, CARD: share} if share else dict(before)
+    return {**kept, FROM_CARD: share} if share else dict(before)
 
 
-def error_log(belief: Belief, measured: Sequence[Timed]) -> list[float]:
+def error_log(belief: Belief, measured: Sequence[Measured]) -> list[float]:
     """Return log(estimated / measured) of some times by the coefficients alone."""
     return [
         log(sum(belief.felt(op, item.layer).time_ns for op in item.ops) / item.time_ns)

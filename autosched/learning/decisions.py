@@ -21,16 +21,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
 from autosched.budget import UNLIMITED, Budget
 from autosched.cost.learning import Belief
-from autosched.learning.steps import Spent, Steps
+from autosched.learning.timetable import Spent, Timetable
 from autosched.solver.evaluate import Assignment
 from autosched.solver.solver import solve
-
-Array = NDArray[np.float64]
+from autosched.solver.stages import Floats
 
 DRAWS = 32
 """How often what is not known is drawn for each batch of times."""
@@ -46,29 +44,34 @@ _GAP = 1e-4
 # Quantiles of the standard normal distribution, at the middles of equal shares.
 _QUANTILES = 64
 
-Region = frozenset[int]
+Together = frozenset[int]
+"""Layers, by their numbers, that are decided together."""
 
 
 @dataclass(frozen=True, eq=False)
 class Decision:
     """What is chosen at the estimates, and what may be better.
 
-    ``times_us`` are those of the steps, ``features`` what moves their logarithms. ``alternatives``
-    have by region what else may be chosen there, as steps more (or less, below zero).
+    ``times_us`` are those of the pieces, ``features`` what moves their logarithms. ``alternatives``
+    have by region what else may be chosen there, as pieces more (or less, below zero).
     ``expected_loss_us`` is what is lost on average by not knowing the times.
     """
 
-    steps: Steps
+    timetable: Timetable
     belief: Belief
-    times_us: Array
+    times_us: Floats
     features: csr_matrix
     best: Assignment
-    alternatives: dict[Region, list[Spent]]
+    alternatives: dict[Together, list[Spent]]
     expected_loss_us: float
 
 
 def decide(
-    steps: Steps, belief: Belief, draws: int = DRAWS, seed: int = 0, budget: Budget = UNLIMITED
+    timetable: Timetable,
+    belief: Belief,
+    draws: int = DRAWS,
+    seed: int = 0,
+    budget: Budget = UNLIMITED,
 ) -> Decision:
     """Return the schedule that is best at the estimates, and its alternatives in some draws.
 
@@ -76,43 +79,43 @@ def decide(
         SearchError: if no schedule fits.
         TimeUpError: if the budget ends first.
     """
-    estimates = belief.estimates((step.ops, step.signature) for step in steps.steps)
+    estimates = belief.estimates((piece.ops, piece.signature) for piece in timetable.pieces)
     times_us = estimates.time_ns / 1e3
-    best = _optimum(steps, times_us, budget)
-    spent = steps.spent(best)
-    alternatives: dict[Region, list[Spent]] = {}
+    best = _optimum(timetable, times_us, budget)
+    spent = timetable.spent(best)
+    alternatives: dict[Together, list[Spent]] = {}
     losses = []
     for factors in belief.draws(estimates.features, draws, seed):
         budget.check()
         drawn_us = times_us * factors
-        other = _optimum(steps, drawn_us, budget)
-        losses.append(_sum(spent, drawn_us) - _sum(steps.spent(other), drawn_us))
-        for region, change in _differences(steps, best, other):
+        other = _optimum(timetable, drawn_us, budget)
+        losses.append(_sum(spent, drawn_us) - _sum(timetable.spent(other), drawn_us))
+        for region, change in _differences(timetable, best, other):
             known = alternatives.setdefault(region, [])
             if change not in known:
                 known.append(change)
     loss_us = float(np.mean(np.maximum(losses, 0.0))) if losses else 0.0
-    return Decision(steps, belief, times_us, estimates.features, best, alternatives, loss_us)
+    return Decision(timetable, belief, times_us, estimates.features, best, alternatives, loss_us)
 
 
-def _optimum(steps: Steps, times_us: Array, budget: Budget) -> Assignment:
+def _optimum(timetable: Timetable, times_us: Floats, budget: Budget) -> Assignment:
     limit_s = budget.part(_SOLVE_LIMIT_S).left_s
-    return solve(steps.problem(times_us), 1, limit_s, gap=_GAP).best
+    return solve(timetable.problem(times_us), 1, limit_s, gap=_GAP).best
 
 
-def _sum(spent: Spent, times_us: Array) -> float:
+def _sum(spent: Spent, times_us: Floats) -> float:
     return float(sum(times_us[place] * count for place, count in spent.items()))
 
 
 def _differences(
-    steps: Steps, best: Assignment, other: Assignment
-) -> Iterator[tuple[Region, Spent]]:
-    """Yield the regions in which two joint choices differ, with the other's steps less the best's.
+    timetable: Timetable, best: Assignment, other: Assignment
+) -> Iterator[tuple[Together, Spent]]:
+    """Yield the regions in which two joint choices differ, with the other's pieces less the best's.
 
     A reshard belongs to its consumer's region, or to its producer's where the consumer's candidate
     is the same; a move to that of its tensor.
     """
-    network = steps.joint.network
+    network = timetable.joint.network
     number = {layer.name: index for index, layer in enumerate(network)}
     pairs = zip(best.candidates, other.candidates, strict=True)
     changed = {index for index, (one, two) in enumerate(pairs) if one != two}
@@ -128,34 +131,34 @@ def _differences(
         if changed >= {*ends}:
             home[root(ends[0])] = root(ends[1])
     change: dict[int, Spent] = {}
-    before, now = (Counter(steps.placed(item)) for item in (best, other))
-    for (place, step), count in ((key, now[key] - before[key]) for key in {*before, *now}):
+    before, now = (Counter(timetable.placed(item)) for item in (best, other))
+    for (place, piece), count in ((key, now[key] - before[key]) for key in {*before, *now}):
         if count:
             tensor, reader = place
             owner = root(reader if reader in changed else tensor)
-            change.setdefault(owner, Counter())[step] += count
+            change.setdefault(owner, Counter())[piece] += count
     members: dict[int, set[int]] = {owner: {owner} for owner in change}
     for index in changed:
         members.setdefault(root(index), set()).add(index)
     for owner, spent in change.items():
-        counted = Counter({step: count for step, count in spent.items() if count})
+        counted = Counter({piece: count for piece, count in spent.items() if count})
         if counted:
             yield frozenset(members[owner]), counted
 
 
 def choose(decision: Decision, candidates: Sequence[int], number: int) -> list[int]:
-    """Return the places of the ``number`` steps among ``candidates`` worth most to time next."""
+    """Return the places of the ``number`` pieces among ``candidates`` worth most to time next."""
     regions = list(decision.alternatives.values())
     spent = [change for changes in regions for change in changes]
     is_settled = not spent
     if is_settled:
-        spent, regions = [decision.steps.spent(decision.best)], []
+        spent, regions = [decision.timetable.spent(decision.best)], []
     wanted = list(candidates)
     sums = _combined(spent, decision.times_us) @ decision.features
     rows = vstack([sums, decision.features[wanted]]).tocsr()
     open_ = decision.belief.covariance(rows)
     means = np.array([_sum(change, decision.times_us) for change in spent])
-    whole_us = _sum(decision.steps.spent(decision.best), decision.times_us)
+    whole_us = _sum(decision.timetable.spent(decision.best), decision.times_us)
     count = len(spent)
     chosen: list[int] = []
     while len(chosen) < min(number, len(wanted)):
@@ -172,8 +175,8 @@ def choose(decision: Decision, candidates: Sequence[int], number: int) -> list[i
     return [wanted[place] for place in chosen]
 
 
-def _combined(spent: Iterable[Spent], times_us: Array) -> csr_matrix:
-    """Return sums of steps as rows of weights on their features, in microseconds."""
+def _combined(spent: Iterable[Spent], times_us: Floats) -> csr_matrix:
+    """Return sums of pieces as rows of weights on their features, in microseconds."""
     rows, places, weights = [], [], []
     number = 0
     for change in spent:
@@ -185,7 +188,7 @@ def _combined(spent: Iterable[Spent], times_us: Array) -> csr_matrix:
     return csr_matrix((weights, (rows, places)), shape=(number, len(times_us)))
 
 
-def _values(means: Array, moved: Array, sizes: Sequence[int]) -> Array:
+def _values(means: Floats, moved: Floats, sizes: Sequence[int]) -> Floats:
     """Return by how much knowing each time lowers the expected loss of all regions, microseconds.
 
     Args:
@@ -204,9 +207,9 @@ def _values(means: Array, moved: Array, sizes: Sequence[int]) -> Array:
     return found
 
 
-def _normal_quantiles() -> Array:
+def _normal_quantiles() -> Floats:
     from scipy.stats import norm  # noqa: PLC0415 - takes a second to import
 
     shares = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
-    found: Array = norm.ppf(shares)
+    found: Floats = norm.ppf(shares)
     return found

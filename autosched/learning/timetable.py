@@ -1,14 +1,11 @@
-"""A joint problem with a step for each of its times: a candidate, or a change of layout, alone.
+"""A joint problem with a piece for each of its times: a candidate, or a change of layout, alone.
 
-What is timed on a card is a step; what a schedule takes is a sum of steps.
+What is timed on a card is a piece; what a schedule takes is a sum of pieces.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-
-import numpy as np
-from numpy.typing import NDArray
 
 from autosched.device.interface import Request, ReshardRequest, TensorShape
 from autosched.probing.candidates import Choice, LayerQuestions
@@ -18,16 +15,15 @@ from autosched.probing.reshard_tables import LayoutChange
 from autosched.schedule.outcomes import TRANSFERS, DeviceOp
 from autosched.solver.evaluate import Assignment
 from autosched.solver.problem import Problem
+from autosched.solver.stages import Floats
 from autosched.space.layers import Option
 
-Array = NDArray[np.float64]
-
 Spent = Counter[int]
-"""How often each step is taken, by its place among the steps."""
+"""How often each piece is taken, by its place among the pieces."""
 
 
 @dataclass(frozen=True)
-class Step:
+class Piece:
     """What can be timed alone: the request, its signature, and the ops that it runs.
 
     ``label`` says what it is, by the first layer that may take it.
@@ -44,12 +40,12 @@ class Step:
         return bool(self.ops) and all(op.code not in TRANSFERS for op in self.ops)
 
 
-class Steps:
-    """The steps of a joint problem, and the problem at any times of them."""
+class Timetable:
+    """The pieces of a joint problem, and the problem at any times of them."""
 
     def __init__(self, joint: JointProblem, questions: LayerQuestions, book: ProbeBook) -> None:
         self.joint = joint
-        self.steps: list[Step] = []
+        self.pieces: list[Piece] = []
         self._places: dict[tuple[str, Request], int] = {}
         self._candidates: list[list[int]] = []
         self._changes: dict[tuple[TensorShape, LayoutChange], int] = {}
@@ -58,7 +54,7 @@ class Steps:
             for choice in joint.tables[layer.name]:
                 asked = questions.ask(layer, Option(choice.config, choice.input_layouts))
                 label = f"{layer.name}: {choice.sharding.value or 'interleaved'}"
-                own.append(self._add(Step(*asked, choice.ops, label)))
+                own.append(self._add(Piece(*asked, choice.ops, label)))
             self._candidates.append(own)
         for shape, pair in self._pairs():
             if (shape, pair) not in self._changes:
@@ -66,18 +62,18 @@ class Steps:
                 probed = book.reshard(shape, source, target)
                 ops = probed.outcome.ops if isinstance(probed, Probed) else ()
                 request = ReshardRequest(shape, source, target)
-                step = Step(reshard_signature(shape), request, ops, f"{source} to {target}")
-                self._changes[shape, pair] = self._add(step)
+                piece = Piece(reshard_signature(shape), request, ops, f"{source} to {target}")
+                self._changes[shape, pair] = self._add(piece)
 
-    def _add(self, step: Step) -> int:
-        """Return the place of a step; layers that are alike share theirs."""
-        place = self._places.setdefault((step.signature, step.request), len(self.steps))
-        if place == len(self.steps):
-            self.steps.append(step)
+    def _add(self, piece: Piece) -> int:
+        """Return the place of a piece; layers that are alike share theirs."""
+        place = self._places.setdefault((piece.signature, piece.request), len(self.pieces))
+        if place == len(self.pieces):
+            self.pieces.append(piece)
         return place
 
     def place_of(self, signature: str, request: Request) -> int | None:
-        """Return the place of a step, None if it is none of this problem."""
+        """Return the place of a piece, None if it is none of this problem."""
         return self._places.get((signature, request))
 
     def _pairs(self) -> Iterable[tuple[TensorShape, LayoutChange]]:
@@ -91,8 +87,8 @@ class Steps:
         """Return a candidate of a layer, by their numbers."""
         return self.joint.tables[self.joint.network.layers[layer].name][candidate]
 
-    def problem(self, times_us: Array) -> Problem:
-        """Return the joint problem at other times of the steps, in microseconds."""
+    def problem(self, times_us: Floats) -> Problem:
+        """Return the joint problem at other times of the pieces, in microseconds."""
         problem = self.joint.problem
         layers = []
         for number, table in enumerate(problem.layers):
@@ -110,7 +106,7 @@ class Steps:
         return replace(problem, layers=tuple(layers))
 
     def _retimed(
-        self, times: Mapping[tuple[int, int], float], producer: int, times_us: Array
+        self, times: Mapping[tuple[int, int], float], producer: int, times_us: Floats
     ) -> dict[tuple[int, int], float]:
         shape = self.joint.network.layers[producer].shape
         return {pair: float(times_us[self._change(shape, *pair)]) for pair in times}
@@ -119,14 +115,14 @@ class Steps:
         return self._changes[shape, self.joint.pair(source, target)]
 
     def spent(self, assignment: Assignment) -> Spent:
-        """Return the steps that a joint choice takes."""
+        """Return the pieces that a joint choice takes."""
         found: Spent = Counter()
         for _, place in self.placed(assignment):
             found[place] += 1
         return found
 
     def placed(self, assignment: Assignment) -> Iterable[tuple[tuple[int, int], int]]:
-        """Yield the steps of a joint choice with where they are taken.
+        """Yield the pieces of a joint choice with where they are taken.
 
         That is (layer, layer) for a candidate, (tensor, consumer) for a reshard, and for a move
         (tensor, layer after which it moves) less one layer count, so that none is a reshard's.
@@ -134,15 +130,18 @@ class Steps:
         count = len(self._candidates)
         for number, candidate in enumerate(assignment.candidates):
             yield (number, number), self._candidates[number][candidate]
-        for step in assignment.reshards:
-            shape = self.joint.network.layers[step.producer].shape
-            yield (step.producer, step.consumer), self._change(shape, step.source, step.target)
+        for copied in assignment.reshards:
+            shape = self.joint.network.layers[copied.producer].shape
+            yield (
+                (copied.producer, copied.consumer),
+                self._change(shape, copied.source, copied.target),
+            )
         for move in assignment.moves:
             shape = self.joint.network.layers[move.tensor].shape
             yield (move.tensor, move.after - count), self._change(shape, move.source, move.target)
 
-    def total(self, assignment: Assignment, times_us: Array) -> float:
-        """Return what a joint choice takes at some times of the steps, in microseconds."""
+    def total(self, assignment: Assignment, times_us: Floats) -> float:
+        """Return what a joint choice takes at some times of the pieces, in microseconds."""
         return float(
             sum(times_us[place] * count for place, count in self.spent(assignment).items())
         )
