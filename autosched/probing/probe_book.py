@@ -291,6 +291,10 @@ class ProbeBook:
                 arrived(place)
         return hung
 
+    def key_of(self, signature: str, request: Request) -> ProbeKey:
+        """Return the key under which the store has what a request did."""
+        return self._question(signature, request).key
+
     def estimate(self, ops: tuple[DeviceOp, ...]) -> tuple[DeviceOp, ...]:
         """Return ops with a time each: as measured, or by the cost model."""
         if all(op.time_ns is not None for op in ops):

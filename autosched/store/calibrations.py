@@ -1,16 +1,19 @@
-"""Calibrations: coefficients of the cost model, fitted to profiles of real hardware."""
+"""Calibrations: coefficients of the cost model, and times of cards that some were learned from."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
 from sqlalchemy import select
 
+from autosched.schedule.outcomes import AloneTime, Rejection
 from autosched.schedule.serialization import digest
 from autosched.store import models
+from autosched.store.codec import pack, unpack
 from autosched.store.damage import check_entity
-from autosched.store.database import Store, insert_missing
+from autosched.store.database import Store, insert_missing, insert_or_replace
+from autosched.store.probes import DeviceKey, ProbeKey
 from autosched.store.studies import check_stored_name
 
 
@@ -80,3 +83,81 @@ def latest_calibration(
 def _from_row(row: models.CalibrationRow, place: str) -> CalibrationRecord:
     check_entity(row, place)
     return CalibrationRecord(row.arch, row.ttnn_version, row.name, row.coefficients, row.created_at)
+
+
+MEASUREMENT_KEY = (
+    "board",
+    "ttnn_version",
+    "layer_signature",
+    "config_digest",
+    "inputs_digest",
+)
+"""What is unique of a stored measurement: there is one of each, of whatever revision."""
+
+
+@dataclass(frozen=True)
+class MeasurementRecord:
+    """What a card said of a layer or reshard alone; ``chosen_by`` is the cost model that asked.
+
+    The key is that of a probe on silicon.
+    """
+
+    key: ProbeKey
+    chosen_by: str
+    outcome: AloneTime | Rejection
+
+
+def save_measurement(store: Store, measurement: MeasurementRecord) -> None:
+    """Keep a measurement; one of the same key and revision stays, one of another is replaced.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    key, outcome = measurement.key, measurement.outcome
+    row = {
+        "board": key.device.board,
+        "ttnn_version": key.device.ttnn_version,
+        "layer_signature": key.layer_signature,
+        "config_digest": key.config_digest,
+        "inputs_digest": key.inputs_digest,
+        "revision": key.revision,
+        "chosen_by": measurement.chosen_by,
+        "rejection": outcome.kind.value if isinstance(outcome, Rejection) else None,
+        "outcome": pack(outcome),
+        "created_at": datetime.now(timezone.utc),
+    }
+    with store.writing() as session:
+        insert_or_replace(
+            session, models.MeasurementRow, [row], key=MEASUREMENT_KEY, unless_equal="revision"
+        )
+
+
+def load_measurements(
+    store: Store, device: DeviceKey, revisions: Collection[str]
+) -> list[MeasurementRecord]:
+    """Return all measurements of a card by one of some revisions, in the order they were taken.
+
+    Raises:
+        StoreError: if the database refuses, or a row is damaged.
+    """
+    row = models.MeasurementRow
+    query = select(row).where(
+        row.board == device.board,
+        row.ttnn_version == device.ttnn_version,
+        row.revision.in_(revisions),
+    )
+    with store.reading() as session:
+        place = store.describe()
+        found = session.scalars(query.order_by(row.created_at, row.id))
+        return [_measurement(item, device, place) for item in found]
+
+
+def _measurement(row: models.MeasurementRow, device: DeviceKey, place: str) -> MeasurementRecord:
+    check_entity(row, place)
+    where = f"{place}: {row.__tablename__} {row.id}"
+    target = AloneTime if row.rejection is None else Rejection
+    return MeasurementRecord(
+        ProbeKey(row.layer_signature, row.config_digest, row.inputs_digest, device, row.revision),
+        row.chosen_by,
+        unpack(target, row.outcome, where),
+    )

@@ -1,8 +1,9 @@
 """Bringing what another database remembers into this one.
 
-Nothing that is of use here is changed, and merging the same database again adds nothing. A probe
-or execution is the same under the same key, a calibration with the same coefficients, a study with
-the same network, device and moment of creation, a trial of it with the same schedule and moment.
+Nothing that is of use here is changed, and merging the same database again adds nothing. A probe,
+execution or measurement is the same under the same key, a calibration with the same coefficients,
+a study with the same network, device and moment of creation, a trial of it with the same schedule
+and moment.
 A probe that is stale here is replaced by one that is not.
 """
 
@@ -18,6 +19,7 @@ from autosched.errors import StoreError
 from autosched.store import models
 from autosched.store import models as schema
 from autosched.store.address import file_url, parse_url
+from autosched.store.calibrations import MEASUREMENT_KEY
 from autosched.store.codec import check_packed
 from autosched.store.damage import check_row
 from autosched.store.database import PLACE, Store, insert_missing, insert_or_replace, open_store
@@ -70,6 +72,7 @@ class Merged:
     calibrations: Tally
     studies: tuple[MergedStudy, ...]
     executions: Tally = Tally()
+    measurements: Tally = Tally()
 
 
 def open_other(place: str) -> Store:
@@ -114,6 +117,7 @@ def merge_databases(source: Store, target: Store, revisions: Collection[str]) ->
             _copied(theirs, ours, models.CalibrationRow, _CALIBRATION_KEY),
             tuple(_studies(theirs, ours)),
             _copied(theirs, ours, models.ExecutionRow, EXECUTION_KEY),
+            _copied(theirs, ours, models.MeasurementRow, MEASUREMENT_KEY),
         )
 
 

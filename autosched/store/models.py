@@ -224,6 +224,39 @@ class CalibrationRow(Base):
     created_at: Mapped[datetime]
 
 
+class MeasurementRow(Base):
+    """How long one layer or reshard took alone on a card.
+
+    ``outcome`` is a compressed ``Rejection`` where ``rejection`` names its kind, otherwise a
+    compressed ``AloneTime``. ``chosen_by`` is the cost model by which the time was worth taking,
+    ``revision`` says which code ran it.
+    """
+
+    __tablename__ = "autosched_measurement"
+    __table_args__ = (
+        UniqueConstraint(
+            "board",
+            "ttnn_version",
+            "layer_signature",
+            "config_digest",
+            "inputs_digest",
+            name="uq_autosched_measurement_key",
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    board: Mapped[str] = mapped_column(String(64))
+    ttnn_version: Mapped[str] = mapped_column(String(64))
+    layer_signature: Mapped[str] = mapped_column(String(255))
+    config_digest: Mapped[str] = mapped_column(String(64))
+    inputs_digest: Mapped[str] = mapped_column(String(64))
+    revision: Mapped[str] = mapped_column(String(64))
+    chosen_by: Mapped[str] = mapped_column(String(64))
+    rejection: Mapped[str | None] = mapped_column(String(64))
+    outcome: Mapped[bytes]
+    created_at: Mapped[datetime]
+
+
 class ExecutionRow(Base):
     """What the executed kernels of one layer or reshard computed, alone, beside PyTorch.
 
@@ -287,7 +320,7 @@ class VerificationRow(Base):
     created_at: Mapped[datetime]
 
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest revision in ``db/versions``."""
 VERSION_TABLE = "autosched_alembic_version"
 OPTUNA_TABLES = frozenset(

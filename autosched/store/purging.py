@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from autosched.errors import StoreError
 from autosched.schedule.configurations import LayerConfig
-from autosched.schedule.outcomes import DeviceOp, ProbeOutcome, Rejection
+from autosched.schedule.outcomes import AloneTime, DeviceOp, ProbeOutcome, Rejection
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import TensorLayout
 from autosched.store import models
@@ -159,6 +159,7 @@ _TABLES: tuple[type[models.Base], ...] = (
     models.ProbeRow,
     models.ExecutionRow,
     models.CalibrationRow,
+    models.MeasurementRow,
     models.TrialRow,
     models.VerificationRow,
 )
@@ -239,6 +240,8 @@ def _is_readable(table: type[models.Base], row: RowMapping) -> bool:
             read_plain(LayerConfig, row["config"], "")
             read_plain(tuple[TensorLayout, ...], row["input_layouts"], "")
             unpack(ProbeOutcome if row["rejection"] is None else Rejection, row["outcome"], "")
+        if table is models.MeasurementRow:
+            unpack(AloneTime if row["rejection"] is None else Rejection, row["outcome"], "")
         if table is models.TrialRow:
             check_trial(row, "")
             unpack(Schedule, row["schedule"], "")

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from autosched.errors import StoreError
-from autosched.schedule.outcomes import Verdict
+from autosched.schedule.outcomes import AloneTime, Verdict
 from autosched.store import calibrations, executions, merging, probes, studies, trials
 from autosched.store.database import Store, open_store
 from autosched.store.merging import Merged, MergedStudy, Tally, open_other
@@ -236,3 +236,15 @@ def test_executions_and_verifications_come_once(store: Store, other: Store) -> N
     assert executions.find_executions(store, site, {"revision"}) == {key: right}
     study = studies.get_study(store, theirs.name)
     assert executions.find_verification(store, study, trial.fingerprint) == made
+
+
+def test_measurements_come_once(store: Store, other: Store) -> None:
+    card = probes.DeviceKey("n150", "silicon", "0.81.1")
+    key = examples.probe("layer a", device=card).key
+    measured = calibrations.MeasurementRecord(
+        key, "wormhole_b0-5-abcdef", AloneTime((examples.device_op(),), 12.5, 0.125)
+    )
+    calibrations.save_measurement(other, measured)
+    assert merge(other, store).measurements == Tally(added=1)
+    assert merge(other, store).measurements == Tally(known=1)
+    assert calibrations.load_measurements(store, card, {examples.REVISION}) == [measured]
