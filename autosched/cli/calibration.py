@@ -1,15 +1,18 @@
 """``autosched calibrate`` and ``predict``: the device model held against profiles of real cards."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from autosched.cli import options
+from autosched.errors import ProfileError
 from autosched.report.output import opened_output
 
 CALIBRATE_EXAMPLES = (
     "autosched calibrate ops_perf_results.csv --save my-card --ttnn-version 0.81.1",
     "autosched calibrate -o coefficients/ --json",
+    "autosched calibrate --device silicon --network net.py",
+    "autosched calibrate --device silicon --network net.py --measurements 80 --time-limit 20m",
 )
 
 
@@ -40,10 +43,67 @@ def calibrate(  # noqa: PLR0913, PLR0917 - one parameter per option
         bool,
         typer.Option("--anew", help="Fit from the priors alone, not from the shipped model."),
     ] = False,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NET.PY",
+            help="Learn from a card for this network: time what matters for its schedule and is "
+            "least known. The file is executed.",
+        ),
+    ] = None,
+    device: Annotated[
+        str,
+        typer.Option(metavar="KIND", help="With --network: silicon, a card on this machine."),
+    ] = "silicon",
+    board: options.BoardOption = None,
+    batch: options.Batch = None,
+    measurements: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=options.MOST,
+            metavar="N",
+            help="With --network: how many times are taken for it, those stored before included.",
+        ),
+    ] = 40,
+    time_limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="With --network: ask nothing more after 90s, 10m or 1h30m."
+        ),
+    ] = None,
+    effort: Annotated[
+        str, typer.Option(metavar="NAME", help="With --network: quick, default or full, as in run.")
+    ] = "default",
+    weights: options.WeightsOption = "",
+    activations: options.Activations = "",
+    fidelity: options.FidelityOption = "",
+    fp32_accumulation: options.Fp32Accumulation = False,
     storage: options.Storage = None,
     as_json: options.Json = False,
 ) -> None:
-    """Fit the device model's coefficients to profiles, judged on held-out layers and networks."""
+    """Fit the device model's coefficients to profiles, or learn them from a card's own times.
+
+    Profiles: all coefficients are fitted to their rows, and judged on held-out layers and networks.
+
+    With --network a card is asked instead, some ten minutes: the network's schedule is worked out
+    with what the coefficients leave open of each time, and those layers and changes of layout are
+    timed alone, by replays of a trace, from which the choice is expected to gain most. What they
+    teach is added to the coefficients of before, whose errors serve as prior; it is printed which
+    layers are configured otherwise by it. Every time is stored at once: after Ctrl-C the same
+    command goes on. What was learned is kept in the database (--save; default: card-BOARD), where
+    new searches find it, and shows there as measured on the card; times in between stay estimated.
+    """
+    if network is not None:
+        formats = {
+            "weights": weights,
+            "activations": activations,
+            "fidelity": fidelity,
+            "fp32_accumulation": fp32_accumulation,
+        }
+        wishes = (device, board, batch, measurements, time_limit, effort, formats)
+        _learn(files, (network, *wishes, save, output_place, storage), as_json=as_json)
+        return
     from autosched.cost.calibration.calibration import fit_coefficients as fit_profiles
     from autosched.cost.calibration.calibration import shipped_coefficients, write_coefficients
     from autosched.cost.model_choice import keep_calibration
@@ -64,6 +124,22 @@ def calibrate(  # noqa: PLR0913, PLR0917 - one parameter per option
                 say(output.console, f"Kept as {save} in {store.describe()}; searches there use it")
         result = {**report.to_plain(), "written": [str(path) for path in written], "saved": save}
         output.result(result)
+
+
+def _learn(files: list[str] | None, asked: tuple[Any, ...], *, as_json: bool) -> None:
+    """Learn from a card; ``asked`` has what is asked in the order of ``LearningRequest``."""
+    from autosched.cli.steps.learn_run import LearningRequest, learn_from_card
+    from autosched.cli.steps.search_session import GoingOn, interruptible
+
+    if files:
+        raise ProfileError(
+            "profiles and --network at once: calibrate on the profiles with --save first; what a "
+            "card teaches is added to that"
+        )
+    request = LearningRequest(*asked)
+    again = GoingOn(request.command)
+    with opened_output(as_json) as output, interruptible(output, again, "time that was taken"):
+        learn_from_card(output, request)
 
 
 PREDICT_EXAMPLES = (

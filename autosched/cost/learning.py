@@ -132,7 +132,7 @@ class Learner:
     def learn(self, measured: Sequence[Measured]) -> "Belief":
         """Return what is known after some times were measured."""
         standing = np.zeros(self.count)
-        noise = np.array([item.noise_log for item in measured]) ** 2
+        noise = _squares(measured)
         belief = Belief(self, standing, measured, noise)
         if not measured:
             return belief
@@ -167,6 +167,11 @@ class Learner:
     def fit_of(self, family: str) -> FamilyFit:
         """Return what is known of a family before anything is measured."""
         return self._transfers if family == HOST_TRANSFER else self.base.families[family]
+
+
+def _squares(measured: Sequence[Measured]) -> _Array:
+    noise: _Array = np.array([item.noise_log for item in measured], dtype=np.float64)
+    return noise * noise
 
 
 def _stepped(belief: "Belief") -> tuple["Belief", float]:
@@ -239,7 +244,7 @@ class Belief:
     def robust_noise(self) -> _Array:
         """Return the noise with that of times added which nothing explains."""
         own = np.array([self._own_variance(item) for item in self.measured])
-        least = np.array([item.noise_log for item in self.measured]) ** 2
+        least = _squares(self.measured)
         errors = np.sqrt(own + least) * self._told
         counting = np.sqrt(1.0 + (errors / OUTLYING) ** 2)
         added: _Array = least + (own + least) * (counting - 1.0)
@@ -269,7 +274,8 @@ class Belief:
         family, error = self._misfit(op)
         values = self._values[family]
         cycles = cycles_of(work, values)
-        places, weights = [], []
+        places: list[int] = []
+        weights: list[float] = []
         own = 1.0 - OF_A_LAYER
         if known and family in learner.families:
             numbers, rows = self._moved[family]
@@ -442,6 +448,15 @@ def _from_card(before: Mapping[str, float], told: float) -> dict[str, float]:
     share = round(min(max(told, 0.0), 1.0), 3)
     kept = {source: round(part * (1.0 - share), 3) for source, part in before.items()}
     return {**kept, FROM_CARD: share} if share else dict(before)
+
+
+def is_learned(coefficients: Coefficients) -> bool:
+    """Whether times of a card have told something of some coefficients."""
+    return any(
+        FROM_CARD in shares
+        for fit in coefficients.families.values()
+        for shares in fit.provenance.values()
+    )
 
 
 def error_log(belief: Belief, measured: Sequence[Measured]) -> list[float]:

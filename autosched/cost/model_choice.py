@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from autosched.cost.coefficients import Coefficients, coefficients_from_plain, coefficients_to_plain
+from autosched.cost.learning import is_learned
 from autosched.cost.model import CostModel
 from autosched.errors import ProfileError
 from autosched.store.calibrations import CalibrationRecord, list_calibrations, save_calibration
@@ -36,11 +37,29 @@ def choose_cost_model(store: Store, arch: str, ttnn_version: str, before: str = 
     Raises:
         StoreError: if the database refuses.
     """
+    candidates = _candidates(store, arch, ttnn_version)
+    return next((item for item in candidates if item.model.version == before), candidates[0])
+
+
+def _candidates(store: Store, arch: str, ttnn_version: str) -> list[ChosenModel]:
+    """Return the models there are of an architecture, the best first; the last is the shipped."""
     kept = list_calibrations(store, arch)
     kept.sort(key=lambda record: record.ttnn_version != ttnn_version)
-    candidates = [found for record in kept if (found := _stored(record)) is not None]
-    candidates.append(ChosenModel(CostModel.load(arch), SHIPPED))
-    return next((item for item in candidates if item.model.version == before), candidates[0])
+    found = [model for record in kept if (model := _stored(record)) is not None]
+    return [*found, ChosenModel(CostModel.load(arch), SHIPPED)]
+
+
+def base_model(store: Store, arch: str, ttnn_version: str) -> ChosenModel:
+    """Return the model that times of a card are learned on top of.
+
+    As :func:`choose_cost_model` does, but of calibrations none that was learned so: all times of a
+    card are known when there are more of them.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    candidates = _candidates(store, arch, ttnn_version)
+    return next(item for item in candidates if not is_learned(item.model.coefficients))
 
 
 def keep_calibration(store: Store, name: str, coefficients: Iterable[Coefficients]) -> None:
@@ -61,5 +80,6 @@ def _stored(record: CalibrationRecord) -> ChosenModel | None:
         )
     except ProfileError:
         return None
-    made_with = f", profiled with ttnn {record.ttnn_version}" if record.ttnn_version else ""
+    verb = "learned" if is_learned(coefficients) else "profiled"
+    made_with = f", {verb} with ttnn {record.ttnn_version}" if record.ttnn_version else ""
     return ChosenModel(CostModel(coefficients), f"calibration {record.name!r}{made_with}")

@@ -65,6 +65,15 @@ class Decision:
     alternatives: dict[Together, list[Spent]]
     expected_loss_us: float
 
+    @property
+    def telling(self) -> list[int]:
+        """The places of the pieces of what is chosen and of its alternatives."""
+        found = dict.fromkeys(self.timetable.spent(self.best))
+        for changes in self.alternatives.values():
+            for change in changes:
+                found.update(dict.fromkeys(change))
+        return list(found)
+
 
 def decide(
     timetable: Timetable,
@@ -154,7 +163,9 @@ def choose(decision: Decision, candidates: Sequence[int], number: int) -> list[i
     if is_settled:
         spent, regions = [decision.timetable.spent(decision.best)], []
     wanted = list(candidates)
-    sums = _combined(spent, decision.times_us) @ decision.features
+    if not wanted:
+        return []
+    sums = combined(spent, decision.times_us) @ decision.features
     rows = vstack([sums, decision.features[wanted]]).tocsr()
     open_ = decision.belief.covariance(rows)
     means = np.array([_sum(change, decision.times_us) for change in spent])
@@ -175,7 +186,7 @@ def choose(decision: Decision, candidates: Sequence[int], number: int) -> list[i
     return [wanted[place] for place in chosen]
 
 
-def _combined(spent: Iterable[Spent], times_us: Floats) -> csr_matrix:
+def combined(spent: Iterable[Spent], times_us: Floats) -> csr_matrix:
     """Return sums of pieces as rows of weights on their features, in microseconds."""
     rows, places, weights = [], [], []
     number = 0

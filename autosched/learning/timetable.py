@@ -1,22 +1,33 @@
-"""A joint problem with a piece for each of its times: a candidate, or a change of layout, alone.
+"""What may be chosen for a network, with a piece for each time: a candidate or change of layout.
 
-What is timed on a card is a piece; what a schedule takes is a sum of pieces.
+What is timed alone on a card is a piece; what a schedule takes is a sum of pieces.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from autosched.boards import Board
+from autosched.budget import Budget
+from autosched.cost.model import CostModel
 from autosched.device.interface import Request, ReshardRequest, TensorShape
-from autosched.probing.candidates import Choice, LayerQuestions
+from autosched.errors import SearchError
+from autosched.network.graph import Network
+from autosched.probing.candidates import Choice, LayerQuestions, ProbedTables
 from autosched.probing.joint_problem import JointProblem
-from autosched.probing.probe_book import ProbeBook, Probed, reshard_signature
+from autosched.probing.probe_book import ProbeBook, Probed, Progress, reshard_signature
+from autosched.probing.problem_builder import build_problem, ordered_problem
 from autosched.probing.reshard_tables import LayoutChange
-from autosched.schedule.outcomes import TRANSFERS, DeviceOp
+from autosched.schedule.outcomes import TRANSFERS, AloneTime, DeviceOp, Rejection
 from autosched.solver.evaluate import Assignment
 from autosched.solver.problem import Problem
 from autosched.solver.stages import Floats
+from autosched.space.efforts import Effort
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import LayerFormats, default_schedule
 from autosched.space.layers import Option
+from autosched.store.database import Store
+from autosched.store.probes import DeviceKey, ProbeKey
 
 Spent = Counter[int]
 """How often each piece is taken, by its place among the pieces."""
@@ -53,7 +64,7 @@ class Timetable:
             own = []
             for choice in joint.tables[layer.name]:
                 asked = questions.ask(layer, Option(choice.config, choice.input_layouts))
-                label = f"{layer.name}: {choice.sharding.value or 'interleaved'}"
+                label = f"{layer.name}: {choice.sharding}"
                 own.append(self._add(Piece(*asked, choice.ops, label)))
             self._candidates.append(own)
         for shape, pair in self._pairs():
@@ -72,16 +83,21 @@ class Timetable:
             self.pieces.append(piece)
         return place
 
-    def place_of(self, signature: str, request: Request) -> int | None:
-        """Return the place of a piece, None if it is none of this problem."""
-        return self._places.get((signature, request))
-
     def _pairs(self) -> Iterable[tuple[TensorShape, LayoutChange]]:
         joint = self.joint
         by_edge = ((edge.producer, table) for edge, table in joint.reshards.items())
         for name, table in (*by_edge, *joint.spills.items()):
             shape = joint.network.by_name[name].shape
             yield from ((shape, pair) for pair in table.times_us)
+
+    @property
+    def of_layers(self) -> Iterable[Piece]:
+        """The pieces that are candidates of layers."""
+        return (self.pieces[place] for own in self._candidates for place in own)
+
+    def candidate(self, layer: int, candidate: int) -> int:
+        """Return the place of a layer's candidate, by their numbers, among the pieces."""
+        return self._candidates[layer][candidate]
 
     def choice(self, layer: int, candidate: int) -> Choice:
         """Return a candidate of a layer, by their numbers."""
@@ -140,8 +156,105 @@ class Timetable:
             shape = self.joint.network.layers[move.tensor].shape
             yield (move.tensor, move.after - count), self._change(shape, move.source, move.target)
 
-    def total(self, assignment: Assignment, times_us: Floats) -> float:
-        """Return what a joint choice takes at some times of the pieces, in microseconds."""
-        return float(
-            sum(times_us[place] * count for place, count in self.spent(assignment).items())
+
+@dataclass(frozen=True)
+class Subject:
+    """What is learned for: a network on a board, and who answers for its candidates.
+
+    ``book`` asks the mock device, and estimates with the coefficients to start from.
+    """
+
+    network: Network
+    board: Board
+    ttnn_version: str
+    formats: Formats
+    effort: Effort
+    book: ProbeBook
+    store: Store
+
+    @property
+    def card(self) -> DeviceKey:
+        """What a card's times are stored under."""
+        return DeviceKey(self.board.name, "silicon", self.ttnn_version)
+
+
+class Candidates:
+    """The candidates that are best by one of several models, and their joint problem."""
+
+    def __init__(self, subject: Subject, progress: Progress) -> None:
+        self._subject = subject
+        self._progress = progress
+        network, effort = subject.network, subject.effort
+        formats = LayerFormats(network, subject.formats)
+        self._questions = LayerQuestions(
+            network, formats, subject.book, row_channels=effort.row_channels
         )
+        self._default = default_schedule(
+            network, subject.board.name, subject.ttnn_version, subject.formats
+        )
+        self._options: dict[str, dict[Option, None]] = {layer.name: {} for layer in network}
+        self._timetable: Timetable | None = None
+
+    def add(self, model: CostModel, budget: Budget) -> None:
+        """Add what is best by a model."""
+        subject, book = self._subject, self._subject.book
+        before = book.cost
+        book.cost = model
+        try:
+            joint = build_problem(
+                subject.network,
+                subject.formats,
+                subject.board,
+                subject.effort,
+                book,
+                known=[self._default],
+                progress=self._progress,
+                budget=budget,
+            )
+        finally:
+            book.cost = before
+        for name, choices in joint.tables.items():
+            found = dict.fromkeys(Option(item.config, item.input_layouts) for item in choices)
+            if found.keys() - self._options[name].keys():
+                self._timetable = None
+            self._options[name].update(found)
+
+    def timetable(self, answers: Mapping[ProbeKey, AloneTime | Rejection]) -> Timetable:
+        """Return the joint problem of all of them but what the card rejected.
+
+        Raises:
+            SearchError: if that leaves a layer without any.
+        """
+        if self._timetable is None or self._is_any_refused(self._timetable, answers):
+            self._timetable = self._joined(answers)
+        return self._timetable
+
+    def _is_any_refused(
+        self, timetable: Timetable, answers: Mapping[ProbeKey, AloneTime | Rejection]
+    ) -> bool:
+        keys = (self.key(piece.signature, piece.request) for piece in timetable.of_layers)
+        return any(isinstance(answers.get(key), Rejection) for key in keys)
+
+    def _joined(self, answers: Mapping[ProbeKey, AloneTime | Rejection]) -> Timetable:
+        subject = self._subject
+        tables: dict[str, tuple[Choice, ...]] = {}
+        for layer in subject.network:
+            found: list[Choice] = []
+            for option in self._options[layer.name]:
+                key = self.key(*self._questions.ask(layer, option))
+                if not isinstance(answers.get(key), Rejection):
+                    found += self._questions.answered(layer, option)
+            if not found:
+                raise SearchError(
+                    f"layer {layer.name}: the card rejects every candidate that the mock device "
+                    "accepts; 'autosched doctor' checks that both run the same ttnn"
+                )
+            tables[layer.name] = tuple(sorted(found, key=lambda choice: choice.time_us))
+        kept = ProbedTables(tables, dict.fromkeys(tables, ()))
+        joint = ordered_problem(subject.network, kept, subject.board, subject.book, self._progress)
+        return Timetable(joint, self._questions, subject.book)
+
+    def key(self, signature: str, request: Request) -> ProbeKey:
+        """Return the key of a card's answer to a request."""
+        found = self._subject.book.key_of(signature, request)
+        return replace(found, device=self._subject.card)

@@ -65,6 +65,7 @@ class Phase(Enum):
     ORDERING = "ordering the layers"
     PROVING = "proving the bound"
     SEARCHING = "trials"
+    TIMING = "timing on the card"
 
 
 LayerProgress = Callable[[Layer, int, int], None]

@@ -1,0 +1,117 @@
+"""What was learned from a card, and what that changes of a schedule."""
+
+from typing import Any
+
+from rich.console import Console
+
+from autosched.learning.session import ChangedLayer, Lesson, Took, median_error
+from autosched.report import words
+from autosched.report.layer_rows import describe
+from autosched.report.output import say
+from autosched.report.tables import simple_table
+from autosched.schedule.outcomes import AloneTime, Rejection, TimeKind
+
+
+def answer_line(label: str, estimated_us: float, answer: AloneTime | Rejection) -> str:
+    """Return "conv1, height: 12.3 µs (measured), 15.0 estimated", or why there is no time."""
+    if isinstance(answer, Rejection):
+        return f"{label}: rejected, {words.rejection(answer)}"
+    measured = words.latency(answer.time_us, TimeKind.MEASURED)
+    return f"{label}: {measured}, {words.microseconds(estimated_us)} estimated"
+
+
+def print_lesson(console: Console, lesson: Lesson) -> None:
+    """Print what was asked, how well it is known now, and which layers change."""
+    known = f", {lesson.known:,} known before" if lesson.known else ""
+    rejected = f", {lesson.rejected:,} of them rejected" if lesson.rejected else ""
+    say(console, f"Timed: {words.count(lesson.taken, 'new time')}{known}{rejected}; {lesson.ended}")
+    before, now = (words.share(median_error(errors)) for errors in lesson.errors_log)
+    say(
+        console, f"Error of the estimates of these times, median: {before} before, {now} as learned"
+    )
+    losses = [words.share(loss) for loss in _losses(lesson)]
+    say(
+        console,
+        f"Expected to be lost by not knowing better: {losses[0]} of the schedule's time before, "
+        f"{losses[1]} now (by the model's errors)",
+    )
+    say(console, f"Schedule of before: {_took(lesson.thought)} by the model of before")
+    say(console, f"                    {_took(lesson.before)} by what was learned")
+    if not lesson.changed and not lesson.conversions_changed:
+        say(console, "It stays: by what was learned it is the best of the candidates, too")
+        return
+    say(console, f"Schedule of now:    {_took(lesson.after)} by what was learned")
+    chance = lesson.probability_faster
+    say(console, f"  faster with probability {chance:.2f}, by the model's errors")
+    if lesson.changed:
+        console.print(_table(lesson))
+    else:
+        say(console, "Layers are configured as before; tensors are moved otherwise")
+
+
+def _table(lesson: Lesson) -> Any:
+    numbers = (f"thought {words.MICRO}", f"before {words.MICRO}", f"now {words.MICRO}")
+    table = simple_table("", ("layer", "before", "now", *numbers), right=numbers)
+    for layer in lesson.changed:
+        table.add_row(
+            layer.name,
+            describe(layer.before.config),
+            describe(layer.after.config),
+            words.microseconds(layer.thought_us),
+            _alone(layer.before_us, layer.before_kind),
+            _alone(layer.after_us, layer.after_kind),
+        )
+    return table
+
+
+def _alone(time_us: float, kind: TimeKind) -> str:
+    return f"{words.microseconds(time_us)} {kind}"
+
+
+def _took(took: Took) -> str:
+    return words.latency(took.time_us, TimeKind.ESTIMATED, took.error_us)
+
+
+def _losses(lesson: Lesson) -> tuple[float, float]:
+    before_us, now_us = lesson.expected_loss_us
+    return before_us / lesson.thought.time_us, now_us / lesson.after.time_us
+
+
+def lesson_plain(lesson: Lesson) -> dict[str, Any]:
+    """Return a lesson as JSON types."""
+    before, now = map(median_error, lesson.errors_log)
+    losses = _losses(lesson)
+    return {
+        "version": lesson.coefficients.version,
+        "taken": lesson.taken,
+        "known": lesson.known,
+        "rejected": lesson.rejected,
+        "ended": lesson.ended.value,
+        "median_error": {"before": before, "learned": now},
+        "expected_loss": {"before": losses[0], "learned": losses[1]},
+        "schedule_of_before": {
+            "thought_us": _plain_took(lesson.thought),
+            "learned_us": _plain_took(lesson.before),
+        },
+        "schedule_of_now": {"learned_us": _plain_took(lesson.after)},
+        "probability_faster": lesson.probability_faster,
+        "conversions_changed": lesson.conversions_changed,
+        "changed": [_plain_layer(layer) for layer in lesson.changed],
+    }
+
+
+def _plain_took(took: Took) -> dict[str, Any]:
+    return {"time": took.time_us, "error": took.error_us, "kind": TimeKind.ESTIMATED.value}
+
+
+def _plain_layer(layer: ChangedLayer) -> dict[str, Any]:
+    return {
+        "layer": layer.name,
+        "before": describe(layer.before.config),
+        "now": describe(layer.after.config),
+        "thought_us": layer.thought_us,
+        "before_us": layer.before_us,
+        "before_kind": layer.before_kind.value,
+        "now_us": layer.after_us,
+        "now_kind": layer.after_kind.value,
+    }
