@@ -23,18 +23,15 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix
 
-from autosched.cost.coefficients import Coefficients, FamilyFit, factor_of, from_free, to_free
+from autosched.cost.coefficients import Coefficients, FamilyFit, from_free, to_free
 from autosched.cost.model import UNKNOWN_ERROR, CostModel, transfer_fit, untimed
 from autosched.cost.ops.families import PRIORS, is_known, read_features, work_of
 from autosched.cost.ops.host import HOST_TRANSFER
-from autosched.cost.ops.work import SHARE, Work, all_quantities, cycles_of
+from autosched.cost.ops.work import SHARE, Work, cycles_of
 from autosched.cost.uncertainty import COMMON, OF_A_LAYER, REACH, reach, slopes_of
 from autosched.schedule.outcomes import DeviceOp
 
 _Array = NDArray[np.float64]
-
-FROM_CARD = "card"
-"""Where a coefficient is known from that times of a card have told something of."""
 
 OUTLYING = 1.5
 """Standard errors beyond which a time counts less and less."""
@@ -380,88 +377,33 @@ class Belief:
         found: _Array = drawn - self._coefficient_rows.T @ told
         return found
 
-    def coefficients(self, source: str, ttnn_version: str) -> Coefficients:
-        """Return the learned coefficients with what is still open of them.
+    def values(self, family: str) -> Mapping[str, float]:
+        """Return the coefficients of a family."""
+        return self._values[family]
 
-        Families of which nothing was measured are those of the base. What an op of one family told
-        of another's, beside which it was timed, is kept in the values alone: covariances are kept
-        by family.
-        """
-        works: dict[str, dict[DeviceOp, Work]] = {}
+    def works(self) -> dict[str, dict[DeviceOp, Work]]:
+        """Return what the measured ops had to do, by family; of those with formulas."""
+        found: dict[str, dict[DeviceOp, Work]] = {}
         for item in self.measured:
             for op in item.ops:
                 work, known = self._learner.work(op)
                 if known and work.family in self._learner.families:
-                    works.setdefault(work.family, {})[untimed(op)] = work
-        base = self._learner.base
-        families = {
-            name: self._learned(name, works[name].values(), ttnn_version) if name in works else fit
-            for name, fit in base.families.items()
-        }
-        return replace(
-            base,
-            ttnn_version=ttnn_version,
-            families=families,
-            sources=(*base.sources, source),
-        )
+                    found.setdefault(work.family, {})[untimed(op)] = work
+        return found
 
-    def _learned(self, name: str, works: Iterable[Work], release: str) -> FamilyFit:
-        fit, family = self._learner.base.families[name], self._learner.families[name]
-        rows = self._coefficient_rows[:, family.place]
-        before = family.spread @ family.spread.T
-        told = family.spread @ rows.T
-        assert self._solver is not None  # noqa: S101 - something of it was measured
+    def open_of(self, family: str) -> tuple[list[str], _Array, _Array]:
+        """Return a family's coefficients by name, and their covariance before and after.
+
+        They are on the whole line; what the family's ops have in common is in it.
+        """
+        own = self._learner.families[family]
+        before = own.spread @ own.spread.T
+        if self._solver is None:
+            return own.names, before, before
+        told = own.spread @ self._coefficient_rows[:, own.place].T
         after = before - told @ cho_solve(self._solver, told.T)
-        left = np.diag(after) / np.diag(before)
-        low, high = dict(fit.low), dict(fit.high)
-        number = 0
-        for work in works:
-            number += 1
-            for one, amount in all_quantities(work).items():
-                if amount > 0.0:
-                    low[one] = min(low.get(one, amount), amount)
-                    high[one] = max(high.get(one, amount), amount)
-        return replace(
-            fit,
-            values={one: float(f"{value:.6g}") for one, value in self._values[name].items()},
-            error=float(f"{sqrt(1.0 - COMMON) * fit.error:.4g}"),
-            rows=fit.rows + number,
-            distinct=fit.distinct + number,
-            factor=factor_of(family.names, after),
-            releases=_extended(fit.releases, release),
-            low=low,
-            high=high,
-            provenance={
-                one: _from_card(fit.provenance.get(one, {}), float(1.0 - part))
-                for one, part in zip(family.names, left, strict=True)
-            },
-        )
+        return own.names, before, after
 
-
-def _extended(releases: str, release: str) -> str:
-    first = releases.split(" to ", maxsplit=1)[0]
-    return f"{first} to {release}" if first and first != release else release
-
-
-def _from_card(before: Mapping[str, float], told: float) -> dict[str, float]:
-    """Return from where a coefficient is known when the card's share of that is ``told``."""
-    share = round(min(max(told, 0.0), 1.0), 3)
-    kept = {source: round(part * (1.0 - share), 3) for source, part in before.items()}
-    return {**kept, FROM_CARD: share} if share else dict(before)
-
-
-def is_learned(coefficients: Coefficients) -> bool:
-    """Whether times of a card have told something of some coefficients."""
-    return any(
-        FROM_CARD in shares
-        for fit in coefficients.families.values()
-        for shares in fit.provenance.values()
-    )
-
-
-def error_log(belief: Belief, measured: Sequence[Measured]) -> list[float]:
-    """Return log(estimated / measured) of some times by the coefficients alone."""
-    return [
-        log(sum(belief.felt(op, item.layer).time_ns for op in item.ops) / item.time_ns)
-        for item in measured
-    ]
+    def error_log(self, item: Measured) -> float:
+        """Return log(estimated / measured) of a time, by the coefficients alone."""
+        return log(sum(self.felt(op, item.layer).time_ns for op in item.ops) / item.time_ns)

@@ -20,7 +20,6 @@ from typing import IO, TYPE_CHECKING, Any
 
 from autosched.boards import Board
 from autosched.budget import UNLIMITED, Budget
-from autosched.device.channel import Channel, News
 from autosched.device.deadlines import answer_deadline_s, simulated_deadline_s
 from autosched.device.interface import (
     LayerTest,
@@ -37,6 +36,7 @@ from autosched.device.machine import (
     home_for_ttnn,
     own_directory,
 )
+from autosched.device.worker_process import Channel, News
 from autosched.errors import AutoschedError, DeviceError, MachineError, TimeUpError
 from autosched.network.graph import Network
 from autosched.schedule.outcomes import (

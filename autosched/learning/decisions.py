@@ -165,7 +165,7 @@ def choose(decision: Decision, candidates: Sequence[int], number: int) -> list[i
     wanted = list(candidates)
     if not wanted:
         return []
-    sums = combined(spent, decision.times_us) @ decision.features
+    sums = summed_rows(spent, decision.times_us) @ decision.features
     rows = vstack([sums, decision.features[wanted]]).tocsr()
     open_ = decision.belief.covariance(rows)
     means = np.array([_sum(change, decision.times_us) for change in spent])
@@ -186,7 +186,7 @@ def choose(decision: Decision, candidates: Sequence[int], number: int) -> list[i
     return [wanted[place] for place in chosen]
 
 
-def combined(spent: Iterable[Spent], times_us: Floats) -> csr_matrix:
+def summed_rows(spent: Iterable[Spent], times_us: Floats) -> csr_matrix:
     """Return sums of pieces as rows of weights on their features, in microseconds."""
     rows, places, weights = [], [], []
     number = 0

@@ -17,13 +17,14 @@ import numpy as np
 
 from autosched.budget import UNLIMITED, Budget
 from autosched.cost.coefficients import Coefficients
-from autosched.cost.learning import Learner, Measured, error_log
+from autosched.cost.learned import learned_coefficients
+from autosched.cost.learning import Learner, Measured
 from autosched.cost.uncertainty import chance_below_zero
 from autosched.device.interface import Stopwatch
 from autosched.device.revisions import current_revisions
 from autosched.errors import TimeUpError
-from autosched.learning.decisions import Decision, choose, combined, decide
-from autosched.learning.timetable import Candidates, Piece, Spent, Subject, Timetable
+from autosched.learning.decisions import Decision, choose, decide, summed_rows
+from autosched.learning.timetable import Candidates, LearningTask, Piece, Spent, Timetable
 from autosched.probing.candidates import Choice
 from autosched.probing.probe_book import Phase, reshard_signature
 from autosched.schedule.outcomes import INCONCLUSIVE, AloneTime, Rejection, TimeKind
@@ -31,10 +32,10 @@ from autosched.solver.evaluate import Assignment
 from autosched.store.calibrations import MeasurementRecord, load_measurements, save_measurement
 from autosched.store.probes import ProbeKey
 
-BATCH = 5
+TIMES_AT_ONCE = 5
 """How many times are taken before the coefficients are learned anew."""
 
-ENOUGH = 5e-4
+SETTLED_SHARE = 5e-4
 """Share of the schedule's time that may still be lost on average when no more is asked."""
 
 LEAST_NOISE_LOG = 0.01
@@ -120,7 +121,7 @@ class Lesson:
 
 
 def learn(
-    subject: Subject,
+    subject: LearningTask,
     stopwatch: Stopwatch,
     wanted: int,
     listener: Listener,
@@ -140,7 +141,7 @@ def learn(
 
 
 class _Session:
-    def __init__(self, subject: Subject, stopwatch: Stopwatch, listener: Listener) -> None:
+    def __init__(self, subject: LearningTask, stopwatch: Stopwatch, listener: Listener) -> None:
         self._subject = subject
         self._stopwatch = stopwatch
         self._listener = listener
@@ -192,10 +193,10 @@ class _Session:
         try:
             while len(self._own) < wanted:
                 decision = self._decision
-                if decision.expected_loss_us < ENOUGH * decision.best.cost_us and self._own:
+                if decision.expected_loss_us < SETTLED_SHARE * decision.best.cost_us and self._own:
                     return LearningEnd.SETTLED
                 places = [place for place in decision.telling if self._is_unknown(place)]
-                chosen = choose(decision, places, min(BATCH, wanted - len(self._own)))
+                chosen = choose(decision, places, min(TIMES_AT_ONCE, wanted - len(self._own)))
                 if not chosen:
                     return LearningEnd.NOTHING
                 for place in chosen:
@@ -215,7 +216,7 @@ class _Session:
 
     def _take(self, place: int, wanted: int, budget: Budget) -> None:
         piece = self._decision.timetable.pieces[place]
-        self._listener.on_phase(Phase.TIMING, len(self._own), wanted, piece.label)
+        self._listener.on_phase(Phase.TIMING, len(self._own), wanted, piece.layer)
         answer = self._stopwatch.time_alone(piece.request, budget)
         key = self._key(piece)
         if not isinstance(answer, Rejection) or answer.kind not in INCONCLUSIVE:
@@ -240,9 +241,7 @@ class _Session:
         board, version = self._subject.board.name, self._subject.ttnn_version
         source = f"{len(measured)} times taken alone on {board}, ttnn {version}"
         return Lesson(
-            coefficients=decision.belief.coefficients(source, version)
-            if measured
-            else self._learner.base,
+            coefficients=learned_coefficients(self._learner.base, decision.belief, source, version),
             taken=self._taken,
             known=len(self._own) - self._taken,
             rejected=sum(isinstance(answer, Rejection) for answer in own),
@@ -253,8 +252,8 @@ class _Session:
             probability_faster=chance_below_zero(faster.time_us, faster.error_us**2),
             expected_loss_us=(first.expected_loss_us, decision.expected_loss_us),
             errors_log=(
-                tuple(error_log(nothing, measured)),
-                tuple(error_log(decision.belief, measured)),
+                tuple(map(nothing.error_log, measured)),
+                tuple(map(decision.belief.error_log, measured)),
             ),
             changed=tuple(self._changed(thinking, decision)),
             conversions_changed=_conversions(decision.timetable, thinking.best)
@@ -308,7 +307,7 @@ def _sum(decision: Decision, spent: Spent) -> Took:
     """Return what some pieces take together, by what is known, and how sure that is."""
     times_us = decision.times_us
     total_us = float(sum(times_us[place] * count for place, count in spent.items()))
-    rows = combined([spent], times_us) @ decision.features
+    rows = summed_rows([spent], times_us) @ decision.features
     variance = float(decision.belief.covariance(rows)[0, 0])
     return Took(total_us, sqrt(max(variance, 0.0)))
 

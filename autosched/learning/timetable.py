@@ -18,6 +18,7 @@ from autosched.probing.joint_problem import JointProblem
 from autosched.probing.probe_book import ProbeBook, Probed, Progress, reshard_signature
 from autosched.probing.problem_builder import build_problem, ordered_problem
 from autosched.probing.reshard_tables import LayoutChange
+from autosched.schedule.configurations import LayerConfig
 from autosched.schedule.outcomes import TRANSFERS, AloneTime, DeviceOp, Rejection
 from autosched.solver.evaluate import Assignment
 from autosched.solver.problem import Problem
@@ -37,13 +38,15 @@ Spent = Counter[int]
 class Piece:
     """What can be timed alone: the request, its signature, and the ops that it runs.
 
-    ``label`` says what it is, by the first layer that may take it.
+    ``layer`` is the first layer that may take it, "" of a change of layout, and ``what``
+    its configuration or the layouts.
     """
 
     signature: str
     request: Request
     ops: tuple[DeviceOp, ...]
-    label: str
+    layer: str
+    what: LayerConfig | LayoutChange
 
     @property
     def is_of_the_device(self) -> bool:
@@ -64,8 +67,8 @@ class Timetable:
             own = []
             for choice in joint.tables[layer.name]:
                 asked = questions.ask(layer, Option(choice.config, choice.input_layouts))
-                label = f"{layer.name}: {choice.sharding}"
-                own.append(self._add(Piece(*asked, choice.ops, label)))
+                piece = Piece(*asked, choice.ops, layer.name, choice.config)
+                own.append(self._add(piece))
             self._candidates.append(own)
         for shape, pair in self._pairs():
             if (shape, pair) not in self._changes:
@@ -73,7 +76,7 @@ class Timetable:
                 probed = book.reshard(shape, source, target)
                 ops = probed.outcome.ops if isinstance(probed, Probed) else ()
                 request = ReshardRequest(shape, source, target)
-                piece = Piece(reshard_signature(shape), request, ops, f"{source} to {target}")
+                piece = Piece(reshard_signature(shape), request, ops, "", pair)
                 self._changes[shape, pair] = self._add(piece)
 
     def _add(self, piece: Piece) -> int:
@@ -158,7 +161,7 @@ class Timetable:
 
 
 @dataclass(frozen=True)
-class Subject:
+class LearningTask:
     """What is learned for: a network on a board, and who answers for its candidates.
 
     ``book`` asks the mock device, and estimates with the coefficients to start from.
@@ -181,7 +184,7 @@ class Subject:
 class Candidates:
     """The candidates that are best by one of several models, and their joint problem."""
 
-    def __init__(self, subject: Subject, progress: Progress) -> None:
+    def __init__(self, subject: LearningTask, progress: Progress) -> None:
         self._subject = subject
         self._progress = progress
         network, effort = subject.network, subject.effort

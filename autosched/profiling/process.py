@@ -16,11 +16,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from autosched.device.channel import Channel
 from autosched.device.machine import open_local_device
 from autosched.device.rejections import refusal_words
 from autosched.device.ttnn.graph_capture import Node, dataflow_buffers, lacks_buffers
-from autosched.device.worker_process import die_with_parent
+from autosched.device.worker_process import Channel, die_with_parent
 from autosched.errors import AutoschedError, ProgramError
 from autosched.profiling.captured_run import read_run
 from autosched.profiling.program import FUNCTIONS, ProgramProfile, ProgramRequest

@@ -19,9 +19,9 @@ from typing import IO
 
 from autosched.boards import Board
 from autosched.budget import UNLIMITED, Budget
-from autosched.device.channel import Channel
 from autosched.device.machine import own_directory
 from autosched.device.worker import end_process, worker_environment
+from autosched.device.worker_process import Channel
 from autosched.errors import AutoschedError, ProgramError
 from autosched.schedule.configurations import LayerConfig
 from autosched.schedule.outcomes import DeviceOp

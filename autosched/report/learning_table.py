@@ -5,15 +5,20 @@ from typing import Any
 from rich.console import Console
 
 from autosched.learning.session import ChangedLayer, Lesson, Took, median_error
+from autosched.learning.timetable import Piece
 from autosched.report import words
-from autosched.report.layer_rows import describe
+from autosched.report.layer_rows import describe, describe_change
 from autosched.report.output import say
 from autosched.report.tables import simple_table
 from autosched.schedule.outcomes import AloneTime, Rejection, TimeKind
 
 
-def answer_line(label: str, estimated_us: float, answer: AloneTime | Rejection) -> str:
-    """Return "conv1, height: 12.3 µs (measured), 15.0 estimated", or why there is no time."""
+def answer_line(piece: Piece, estimated_us: float, answer: AloneTime | Rejection) -> str:
+    """Return "conv1 (height): 12.3 µs (measured), 15.0 estimated", or why there is no time."""
+    if isinstance(piece.what, tuple):
+        label = f"a tensor ({describe_change(*piece.what)})"
+    else:
+        label = f"{piece.layer} ({describe(piece.what)})"
     if isinstance(answer, Rejection):
         return f"{label}: rejected, {words.rejection(answer)}"
     measured = words.latency(answer.time_us, TimeKind.MEASURED)
@@ -24,7 +29,10 @@ def print_lesson(console: Console, lesson: Lesson) -> None:
     """Print what was asked, how well it is known now, and which layers change."""
     known = f", {lesson.known:,} known before" if lesson.known else ""
     rejected = f", {lesson.rejected:,} of them rejected" if lesson.rejected else ""
-    say(console, f"Timed: {words.count(lesson.taken, 'new time')}{known}{rejected}; {lesson.ended}")
+    say(
+        console,
+        f"Timed: {words.count(lesson.taken, 'new time')}{known}{rejected}; {lesson.ended.value}",
+    )
     before, now = (words.share(median_error(errors)) for errors in lesson.errors_log)
     say(
         console, f"Error of the estimates of these times, median: {before} before, {now} as learned"
@@ -41,8 +49,8 @@ def print_lesson(console: Console, lesson: Lesson) -> None:
         say(console, "It stays: by what was learned it is the best of the candidates, too")
         return
     say(console, f"Schedule of now:    {_took(lesson.after)} by what was learned")
-    chance = lesson.probability_faster
-    say(console, f"  faster with probability {chance:.2f}, by the model's errors")
+    chance = words.probability(lesson.probability_faster)
+    say(console, f"  faster with probability {chance}, by the model's errors")
     if lesson.changed:
         console.print(_table(lesson))
     else:

@@ -121,7 +121,7 @@ def _differing(best: TrialRecord, other: TrialRecord) -> tuple[str, ...]:
 def print_margin(console: Console, margin: Margin) -> None:
     """Print how sure the lead over ttnn's default, and over the runner-up, is."""
     if margin.faster_than_default is not None:
-        chance = _probability(margin.faster_than_default)
+        chance = words.probability(margin.faster_than_default)
         say(console, f"Faster than ttnn's default with probability {chance}, by the model's errors")
     other = margin.runner_up
     if other is not None:
@@ -135,13 +135,5 @@ def print_margin(console: Console, margin: Margin) -> None:
             console,
             f"Runner-up: trial {other.trial} ({where}), {words.microseconds(other.latency_us)} "
             f"{words.MICRO}, which differs {by}; it is slower with probability "
-            f"{_probability(other.probability)}",
+            f"{words.probability(other.probability)}",
         )
-
-
-def _probability(chance: float) -> str:
-    if chance > 0.999:
-        return "above 0.999"
-    return (
-        "below 0.001" if chance < 0.001 else f"{chance:.2f}" if chance < 0.99 else f"{chance:.3f}"
-    )

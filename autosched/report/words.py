@@ -115,3 +115,12 @@ def executed(kind: str) -> str:
         "simulator": "simulated",
         "silicon": "executed on the card",
     }[kind]
+
+
+def probability(chance: float) -> str:
+    """Return "0.87", with a digit more near one, and no certainty at either end."""
+    if chance > 0.999:
+        return "above 0.999"
+    return (
+        "below 0.001" if chance < 0.001 else f"{chance:.2f}" if chance < 0.99 else f"{chance:.3f}"
+    )

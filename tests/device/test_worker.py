@@ -16,8 +16,8 @@ import torch
 
 from autosched.boards import ETHERNET, find_board
 from autosched.budget import Budget
-from autosched.device.channel import Channel
 from autosched.device.worker import WorkerDevice
+from autosched.device.worker_process import Channel
 from autosched.errors import (
     BoardError,
     DeviceError,
@@ -56,7 +56,7 @@ time.sleep(100)
 FAKE = """\
 #!{python}
 import os, pickle, signal, socket, struct, sys
-from autosched.device.channel import Channel
+from autosched.device.worker_process import Channel
 end = socket.socket(fileno=int(sys.argv[3]))
 channel = Channel(end)
 channel.receive()
@@ -74,7 +74,7 @@ end.sendall(struct.pack("!Q", len(data)) + data[:100])
 TELLING = """\
 #!{python}
 import os, signal, socket, sys, time
-from autosched.device.channel import Channel, News
+from autosched.device.worker_process import Channel, News
 from autosched.schedule.outcomes import Agreement, ExecutedLayer
 channel = Channel(socket.socket(fileno=int(sys.argv[3])))
 channel.receive()
@@ -277,7 +277,7 @@ def test_a_device_that_is_lost_again_and_again_ends_the_search(
 PICKY = """\
 #!{python}
 import os, signal, socket, sys
-from autosched.device.channel import Channel
+from autosched.device.worker_process import Channel
 from tests.examples.device_layers import FITS
 channel = Channel(socket.socket(fileno=int(sys.argv[-1])))
 channel.receive()

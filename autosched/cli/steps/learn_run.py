@@ -22,7 +22,7 @@ from autosched.device.worker import WorkerDevice
 from autosched.errors import BoardError, ProfileError
 from autosched.learning.decisions import Decision
 from autosched.learning.session import Lesson, learn
-from autosched.learning.timetable import Piece, Subject
+from autosched.learning.timetable import LearningTask, Piece
 from autosched.network.graph import Network
 from autosched.probing.execution_judge import load_judge
 from autosched.probing.probe_book import Phase, ProbeBook
@@ -150,14 +150,14 @@ def learn_from_card(output: Screen, asked: LearningRequest) -> None:
 
 def subject_of(
     store: Store, network: Network, board: Board, asked: LearningRequest, scout: Any
-) -> Subject:
+) -> LearningTask:
     """Return what is learned for; ``scout`` is a mock device of the board."""
     version = ttnn_version()
     base = base_model(store, board.arch, version)
     judge = load_judge(store, network, board.arch, version)
     key = DeviceKey(board.name, scout.kind, version)
     book = ProbeBook(store, scout, key, base.model, judge)
-    return Subject(
+    return LearningTask(
         network=network,
         board=board,
         ttnn_version=version,
@@ -226,6 +226,6 @@ class _LearningScreen:
     def on_answer(self, piece: Piece, estimated_us: float, answer: AloneTime | Rejection) -> None:
         """Say what the card answered."""
         self._number += 1
-        line = answer_line(piece.label, estimated_us, answer)
+        line = answer_line(piece, estimated_us, answer)
         say(self._output.console, f"  {self._number} of {self._wanted}, {line}")
         exits.check_interrupt()

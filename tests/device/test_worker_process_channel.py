@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from autosched.budget import Budget
-from autosched.device.channel import Channel
+from autosched.device.worker_process import Channel
 
 LARGE = b"x" * (8 << 20)
 """More than lies between two processes."""
@@ -97,9 +97,11 @@ def test_time_in_which_the_process_was_stopped_does_not_count(
 
     poll = SimpleNamespace(register=lambda *_: None, poll=polled)
     here.send("answer")
-    monkeypatch.setattr("autosched.device.channel.time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(
-        "autosched.device.channel.select",
+        "autosched.device.worker_process.time", SimpleNamespace(monotonic=lambda: now[0])
+    )
+    monkeypatch.setattr(
+        "autosched.device.worker_process.select",
         SimpleNamespace(poll=lambda: poll, POLLIN=select.POLLIN, POLLOUT=select.POLLOUT),
     )
     there.allow(120.0)
