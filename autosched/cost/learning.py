@@ -355,11 +355,14 @@ class Belief:
             factors: _Array = np.exp(features @ drawn)
             yield factors
 
-    def model(self, seed: int | None = None) -> CostModel:
-        """Return the cost model at these coefficients, or at a draw of what is open of them."""
+    def model(self, seed: int | None = None, width: float = 1.0) -> CostModel:
+        """Return the cost model at these coefficients, or at a draw of what is open of them.
+
+        ``width`` widens the draw.
+        """
         standing = self.standing
         if seed is not None:
-            standing = standing + self._drawn_standing(seed)
+            standing = standing + width * self._drawn_standing(seed)
         values = self._learner.values_at(standing)
         families = {
             name: replace(fit, values=values[name])

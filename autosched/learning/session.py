@@ -41,7 +41,9 @@ SETTLED_SHARE = 5e-4
 LEAST_NOISE_LOG = 0.01
 """Standard error of the log of a time at least: a card repeats no better from day to day."""
 
-_DRAWN_TABLES = 3
+# How wide the draws are whose best candidates are looked at before anything is asked: a card may
+# be other than those calibrated on by more than these differ among each other.
+_WIDTHS = (1.0, 1.0, 2.0, 2.0)
 
 
 class LearningEnd(Enum):
@@ -164,9 +166,9 @@ class _Session:
             if record.key.layer_signature in signatures:
                 self._own.add(record.key)
         nothing = self._learner.learn([])
-        models = [nothing.model(seed) for seed in (None, *range(_DRAWN_TABLES))]
-        for model in models:
-            self._candidates.add(model, budget)
+        self._candidates.add(nothing.model(), budget)
+        for seed, width in enumerate(_WIDTHS):
+            self._candidates.add(nothing.model(seed, width), budget)
         self._first = decide(self._candidates.timetable(self._answers), nothing, budget=budget)
         self._decide(budget)
 
@@ -184,6 +186,7 @@ class _Session:
         belief = self._learner.learn(measured)
         if measured:
             self._candidates.add(belief.model(), budget)
+            self._candidates.add(belief.model(len(measured)), budget)
         timetable = self._candidates.timetable(self._answers)
         self._decision = decide(timetable, belief, seed=len(measured), budget=budget)
         self._listener.on_decision(self._decision, len(self._own))
