@@ -36,9 +36,11 @@ _Array = NDArray[np.float64]
 OUTLYING = 1.5
 """Standard errors beyond which a time counts less and less."""
 
-_STEPS = 30
+_WEIGHINGS = 20
+_STEPS = 20
 _HALVINGS = 6
-_CONVERGED = 1e-7
+_CONVERGED = 1e-5
+_ALIKE = 0.02
 
 
 @dataclass(frozen=True)
@@ -131,13 +133,14 @@ class Learner:
         standing = np.zeros(self.count)
         noise = _squares(measured)
         belief = Belief(self, standing, measured, noise)
-        if not measured:
-            return belief
-        for _ in range(_STEPS):
-            belief, gained = _stepped(belief)
-            noise = belief.robust_noise()
+        for _ in range(_WEIGHINGS if measured else 0):
+            for _ in range(_STEPS):
+                belief, gained = _stepped(belief)
+                if gained < _CONVERGED:
+                    break
+            before, noise = noise, belief.robust_noise()
             belief = Belief(self, belief.standing, measured, noise)
-            if gained < _CONVERGED:
+            if np.allclose(before, noise, rtol=_ALIKE):
                 break
         return belief
 

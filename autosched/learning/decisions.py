@@ -175,7 +175,7 @@ def choose(decision: Decision, candidates: Sequence[int], number: int) -> list[i
     while len(chosen) < min(number, len(wanted)):
         told = np.diag(open_)[count:] + NOISE_LOG**2
         moved = open_[:count, count:] / np.sqrt(told)
-        worth = _values(means, moved, [len(changes) for changes in regions])
+        worth = values(means, moved, [len(changes) for changes in regions])
         if is_settled or worth.max() < NEGLIGIBLE * whole_us:
             worth = (moved**2).sum(axis=0)
         worth[chosen] = -1.0
@@ -199,7 +199,7 @@ def summed_rows(spent: Iterable[Spent], times_us: Floats) -> csr_matrix:
     return csr_matrix((weights, (rows, places)), shape=(number, len(times_us)))
 
 
-def _values(means: Floats, moved: Floats, sizes: Sequence[int]) -> Floats:
+def values(means: Floats, moved: Floats, sizes: Sequence[int]) -> Floats:
     """Return by how much knowing each time lowers the expected loss of all regions, microseconds.
 
     Args:

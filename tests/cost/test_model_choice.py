@@ -1,8 +1,9 @@
 from dataclasses import replace
 
 from autosched.cost.coefficients import Coefficients, coefficients_to_plain
+from autosched.cost.learned import FROM_CARD
 from autosched.cost.model import CostModel
-from autosched.cost.model_choice import SHIPPED, choose_cost_model, keep_calibration
+from autosched.cost.model_choice import SHIPPED, base_model, choose_cost_model, keep_calibration
 from autosched.store.calibrations import CalibrationRecord, save_calibration
 from autosched.store.database import Store
 
@@ -46,3 +47,15 @@ def test_a_calibration_of_another_format_is_passed_over(store: Store) -> None:
     plain = {**coefficients_to_plain(_made_with("0.81.1", 1.2)), "format": 0}
     save_calibration(store, CalibrationRecord(ARCH, "0.81.1", "old", plain))
     assert choose_cost_model(store, ARCH, "0.81.1").source == SHIPPED
+
+
+def test_times_are_learned_on_top_of_what_was_not_learned_so(store: Store) -> None:
+    assert base_model(store, ARCH, "0.81.1").source == SHIPPED
+    keep_calibration(store, "profiled", [_made_with("0.81.1", 1.2)])
+    learned = _made_with("0.81.1", 1.3)
+    conv2d = replace(learned.families["conv2d"], provenance={"launch": {FROM_CARD: 1.0}})
+    families = {**learned.families, "conv2d": conv2d}
+    keep_calibration(store, "card-n150", [replace(learned, families=families)])
+    found = choose_cost_model(store, ARCH, "0.81.1").source
+    assert found == "calibration 'card-n150', learned with ttnn 0.81.1"
+    assert base_model(store, ARCH, "0.81.1").model.coefficients.clock_ghz == 1.2

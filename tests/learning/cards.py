@@ -49,7 +49,7 @@ class Noting:
         self.decisions: list[tuple[Decision, int]] = []
         self.answers: list[tuple[Piece, float, AloneTime | Rejection]] = []
 
-    def on_phase(self, phase: Phase, done: int, total: int, detail: str) -> None:
+    def on_phase(self, phase: Phase, done: int, total: int, detail: str) -> None:  # noqa: ARG002
         self.phases.append((phase, done, total))
 
     def on_decision(self, decision: Decision, taken: int) -> None:
