@@ -52,9 +52,11 @@ def calibrate(  # noqa: PLR0913, PLR0917 - one parameter per option
         ),
     ] = None,
     device: Annotated[
-        str,
-        typer.Option(metavar="KIND", help="With --network: silicon, a card on this machine."),
-    ] = "silicon",
+        str | None,
+        typer.Option(
+            metavar="KIND", help="With --network: silicon (default), a card on this machine."
+        ),
+    ] = None,
     board: options.BoardOption = None,
     batch: options.Batch = None,
     measurements: Annotated[
@@ -86,14 +88,22 @@ def calibrate(  # noqa: PLR0913, PLR0917 - one parameter per option
 
     Profiles: all coefficients are fitted to their rows, and judged on held-out layers and networks.
 
-    With --network a card is asked instead, some ten minutes: the network's schedule is worked out
-    with what the coefficients leave open of each time, and those layers and changes of layout are
-    timed alone, by replays of a trace, from which the choice is expected to gain most. What they
-    teach is added to the coefficients of before, whose errors serve as prior; it is printed which
-    layers are configured otherwise by it. Every time is stored at once: after Ctrl-C the same
-    command goes on. What was learned is kept in the database (--save; default: card-BOARD), where
-    new searches find it, and shows there as measured on the card; times in between stay estimated.
+    With --network a card is asked instead, for some ten minutes: the network's schedule is worked
+    out with what the coefficients leave open of each time, and those layers and changes of layout
+    are timed alone, by replays of a trace, of which the choice is expected to gain most. What these
+    measured times teach is added to the coefficients of before, whose errors serve as prior. The
+    layers that are configured otherwise by it are printed with times before and after, each
+    measured or estimated as it says.
+
+    Every time is stored at once: after Ctrl-C the same command goes on, and another network on the
+    same card starts from what is known. What was learned is kept in the database under a name
+    (--save; default: card-BOARD), and new searches there estimate with it.
     """
+    if device is not None and network is None:
+        raise ProfileError(
+            f"--device {device} says where times are taken to learn from; name the network that "
+            "they are to be of with --network NET.PY"
+        )
     if network is not None:
         formats = {
             "weights": weights,
@@ -101,7 +111,7 @@ def calibrate(  # noqa: PLR0913, PLR0917 - one parameter per option
             "fidelity": fidelity,
             "fp32_accumulation": fp32_accumulation,
         }
-        wishes = (device, board, batch, measurements, time_limit, effort, formats)
+        wishes = (device or "silicon", board, batch, measurements, time_limit, effort, formats)
         _learn(files, (network, *wishes, save, output_place, storage), as_json=as_json)
         return
     from autosched.cost.calibration.calibration import fit_coefficients as fit_profiles

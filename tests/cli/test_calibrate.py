@@ -116,6 +116,12 @@ def test_what_cannot_be_learned_is_refused_first(
     assert said in done.err
 
 
+def test_a_device_alone_says_not_what_to_learn(invoke: Invoke) -> None:
+    done = invoke("calibrate", "--device", "silicon")
+    assert done.code == 2
+    assert "--network NET.PY" in done.err
+
+
 @pytest.mark.usefixtures("card")
 def test_what_a_card_taught_is_kept_and_used(
     studied: Studied, invoke: Invoke, tmp_path: Path
