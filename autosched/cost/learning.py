@@ -23,12 +23,19 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix
 
-from autosched.cost.coefficients import Coefficients, FamilyFit, from_free, to_free
+from autosched.cost.coefficients import Coefficients, FamilyFit
 from autosched.cost.model import UNKNOWN_ERROR, CostModel, transfer_fit, untimed
-from autosched.cost.ops.families import PRIORS, is_known, read_features, work_of
+from autosched.cost.ops.families import is_known, read_features, work_of
 from autosched.cost.ops.host import HOST_TRANSFER
-from autosched.cost.ops.work import SHARE, Work, cycles_of
-from autosched.cost.uncertainty import COMMON, OF_A_LAYER, REACH, reach, slopes_of
+from autosched.cost.ops.work import Work, cycles_of
+from autosched.cost.uncertainty import (
+    COMMON,
+    OF_A_LAYER,
+    REACH,
+    FreeFamily,
+    reach,
+    slopes_of,
+)
 from autosched.schedule.outcomes import DeviceOp
 
 _Array = NDArray[np.float64]
@@ -64,41 +71,6 @@ class Estimates:
     features: csr_matrix
 
 
-class _Family:
-    """A family's coefficients on the whole line, and the features that they move with."""
-
-    def __init__(self, name: str, fit: FamilyFit, first: int) -> None:
-        self.priors = PRIORS[name]
-        self.names = sorted(self.priors)
-        self.start = np.array([to_free(fit.values[one], self.priors[one]) for one in self.names])
-        self.is_share = np.array([self.priors[one].unit == SHARE for one in self.names])
-        self.least = np.array([self.priors[one].least for one in self.names])
-        values = self.values(self.start)
-        costs = np.maximum(values - self.least, 1e-9)
-        together = np.where(self.is_share, 0.0, sqrt(COMMON) * fit.error * values / costs)
-        self.spread = np.hstack([self._root(fit), together[:, None]])
-        self.place = slice(first, first + self.spread.shape[1])
-
-    def _root(self, fit: FamilyFit) -> _Array:
-        if not fit.factor:
-            return np.diag([self.priors[one].spread for one in self.names])
-        root = np.zeros((len(self.names), len(self.names)))
-        for row, name in zip(root, self.names, strict=True):
-            known = fit.factor[name]
-            row[: len(known)] = known
-        return root
-
-    def values(self, free: _Array) -> _Array:
-        pairs = zip(free, self.names, strict=True)
-        return np.array(
-            [from_free(min(float(one), 50.0), self.priors[name]) for one, name in pairs]
-        )
-
-    def moved(self, values: _Array) -> _Array:
-        """Return how each coefficient changes with its place on the whole line."""
-        return np.where(self.is_share, values * (1.0 - values), values - self.least)
-
-
 @dataclass(frozen=True)
 class _Felt:
     """An op at some coefficients: its time, and the features of the logarithm of that."""
@@ -113,10 +85,10 @@ class Learner:
 
     def __init__(self, base: Coefficients) -> None:
         self.base = base
-        self.families: dict[str, _Family] = {}
+        self.families: dict[str, FreeFamily] = {}
         first = 0
         for name, fit in base.families.items():
-            self.families[name] = _Family(name, fit, first)
+            self.families[name] = FreeFamily(name, fit, first)
             first = self.families[name].place.stop
         self.count = first
         self._transfers = transfer_fit(base.clock_ghz)

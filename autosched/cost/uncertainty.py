@@ -16,9 +16,12 @@ from math import erf, hypot, log, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from autosched.cost.coefficients import FamilyFit
+from autosched.cost.coefficients import FamilyFit, from_free, to_free
 from autosched.cost.ops.families import PRIORS
 from autosched.cost.ops.work import SHARE, Quantities, Work, all_quantities, overlap, weigh
+
+_Array = NDArray[np.float64]
+_MOST_LEAP = 3.0
 
 Leaning = NDArray[np.float64]
 """Standard errors of log time, by an independent part of what is not known of coefficients."""
@@ -120,6 +123,48 @@ class Family:
         weights = np.array([slopes[name] for name in names]) / cycles
         found = weights @ np.array([self._rows[name] for name in names])
         return np.append(found, REACH * reach(work, *self._bounds))
+
+
+class FreeFamily:
+    """A family's coefficients on the whole line, and the features that they move with.
+
+    Features are independent and standard normal; ``spread`` is how coefficients move with them, a
+    column each. The last is that of the misfit which the family's ops have in common: a factor on
+    all of its costs. ``first`` is the place of the first feature among those of all families.
+    """
+
+    def __init__(self, name: str, fit: FamilyFit, first: int) -> None:
+        self.priors = PRIORS[name]
+        self.names = sorted(self.priors)
+        self.start = np.array([to_free(fit.values[one], self.priors[one]) for one in self.names])
+        self.is_share = np.array([self.priors[one].unit == SHARE for one in self.names])
+        self.least = np.array([self.priors[one].least for one in self.names])
+        values = self.values(self.start)
+        # What lies at its least cannot move as all else does: it would leap.
+        costs = np.maximum(values - self.least, values / _MOST_LEAP)
+        together = np.where(self.is_share, 0.0, sqrt(COMMON) * fit.error * values / costs)
+        self.spread = np.hstack([self._root(fit), together[:, None]])
+        self.place = slice(first, first + self.spread.shape[1])
+
+    def _root(self, fit: FamilyFit) -> _Array:
+        if not fit.factor:
+            return np.diag([self.priors[one].spread for one in self.names])
+        root = np.zeros((len(self.names), len(self.names)))
+        for row, name in zip(root, self.names, strict=True):
+            known = fit.factor[name]
+            row[: len(known)] = known
+        return root
+
+    def values(self, free: _Array) -> _Array:
+        """Return the coefficients at places on the whole line."""
+        pairs = zip(free, self.names, strict=True)
+        return np.array(
+            [from_free(min(float(one), 50.0), self.priors[name]) for one, name in pairs]
+        )
+
+    def moved(self, values: _Array) -> _Array:
+        """Return how each coefficient changes with its place on the whole line."""
+        return np.where(self.is_share, values * (1.0 - values), values - self.least)
 
 
 @dataclass(frozen=True, eq=False)

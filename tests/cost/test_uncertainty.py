@@ -4,6 +4,7 @@ from math import log
 import numpy as np
 import pytest
 
+from autosched.cost.coefficients import covariance_of
 from autosched.cost.model import CostModel
 from autosched.cost.ops.families import read_features, work_of
 from autosched.cost.ops.work import Work, cycles_of
@@ -11,6 +12,7 @@ from autosched.cost.uncertainty import (
     COMMON,
     OF_A_LAYER,
     Doubt,
+    FreeFamily,
     Part,
     chance_below_zero,
     reach,
@@ -111,3 +113,23 @@ def test_risk_is_what_coefficients_leave_open(
     assert found.stderr_log == pytest.approx(np.hypot(misfit, open_ns / found.time_ns))
     assert model.risk_ns([unknown]) == pytest.approx(model.time_ns(unknown))
     assert model.risk_ns([conv, unknown]) == pytest.approx(open_ns + model.risk_ns([unknown]))
+
+
+def test_a_family_stands_at_its_coefficients_and_moves_by_its_covariance(
+    models: dict[str, CostModel], captures: Captures
+) -> None:
+    for model in models.values():
+        for name, fit in model.coefficients.families.items():
+            free = FreeFamily(name, fit, 7)
+            values = dict(zip(free.names, free.values(free.start), strict=True))
+            assert values == pytest.approx(fit.values, rel=1e-6)
+            assert (free.place.start, free.place.stop) == (7, 8 + len(free.names))
+        fit = model.coefficients.families["conv2d"]
+        free = FreeFamily("conv2d", fit, 0)
+        own, common = free.spread[:, :-1], free.spread[:, -1]
+        wanted = covariance_of(free.names, fit.factor)
+        assert own @ own.T == pytest.approx(wanted, abs=1e-9)
+        work = work_of(read_features(captures["height"][-1]))
+        slower = dict(zip(free.names, free.values(free.start + 0.1 * common), strict=True))
+        told = log(cycles_of(work, slower) / cycles_of(work, fit.values))
+        assert told == pytest.approx(0.1 * COMMON**0.5 * fit.error, rel=0.1)

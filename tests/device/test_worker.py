@@ -471,6 +471,8 @@ def test_the_layer_that_does_not_end_is_named(
 def test_the_mock_device_executes_nothing(worker: WorkerDevice, network: Network) -> None:
     with pytest.raises(DeviceError, match="the mock device executes no kernel"):
         worker.execute(ttnn_default(network), ())
+    with pytest.raises(DeviceError, match="the mock device executes no kernel"):
+        worker.time_alone(FITS)
     assert isinstance(worker.probe(FITS), ProbeOutcome)
 
 
