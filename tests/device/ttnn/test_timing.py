@@ -114,6 +114,22 @@ def test_a_trace_is_captured_once_replayed_and_released(ttnn: StubTtnn, timing: 
     assert ttnn.calls == ["begin", "forward", "end", *replay, *replay, *replay, "release"]
 
 
+def test_what_the_host_takes_for_a_replay_is_no_time_of_a_layer(
+    ttnn: StubTtnn, timing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replayed(device: object, forward: Callable[[], object], replays: int) -> list[float]:
+        assert device is DEVICE
+        before = len(ttnn.calls)
+        forward()
+        passes = len(ttnn.calls) - before
+        return [50.0 + 2.5 * passes + replay for replay in range(replays)]
+
+    monkeypatch.setattr(timing, "traced_us", replayed)
+    times_us = timing.alone_us(DEVICE, forward_of(ttnn), 3)
+    assert sum(times_us) / 3 == pytest.approx(2.5)
+    assert max(times_us) - min(times_us) < 0.2
+
+
 def test_the_outputs_live_as_long_as_the_trace(ttnn: StubTtnn, timing: Any) -> None:
     """Freed, their memory would be given to the next tensor, and the replays would write to it."""
 
