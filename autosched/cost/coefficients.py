@@ -72,6 +72,19 @@ class Coefficients:
         return digest({name: value for name, value in plain.items() if name != "sources"})
 
 
+FROM_CARD = "card"
+"""Where a coefficient is known from that times of a card have told something of."""
+
+
+def is_learned(coefficients: Coefficients) -> bool:
+    """Whether times of a card have told something of some coefficients."""
+    return any(
+        FROM_CARD in shares
+        for fit in coefficients.families.values()
+        for shares in fit.provenance.values()
+    )
+
+
 def prior_values(family: str) -> dict[str, float]:
     """Return the prior values of one family."""
     return {name: prior.value for name, prior in PRIORS[family].items()}

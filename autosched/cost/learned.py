@@ -6,13 +6,10 @@ from math import sqrt
 
 import numpy as np
 
-from autosched.cost.coefficients import Coefficients, FamilyFit, factor_of
+from autosched.cost.coefficients import FROM_CARD, Coefficients, FamilyFit, factor_of
 from autosched.cost.learning import Belief
 from autosched.cost.ops.work import Work, all_quantities
 from autosched.cost.uncertainty import COMMON
-
-FROM_CARD = "card"
-"""Where a coefficient is known from that times of a card have told something of."""
 
 
 def learned_coefficients(
@@ -76,12 +73,3 @@ def _from_card(before: Mapping[str, float], told: float) -> dict[str, float]:
     share = round(min(max(told, 0.0), 1.0), 3)
     kept = {source: round(part * (1.0 - share), 3) for source, part in before.items()}
     return {**kept, FROM_CARD: share} if share else dict(before)
-
-
-def is_learned(coefficients: Coefficients) -> bool:
-    """Whether times of a card have told something of some coefficients."""
-    return any(
-        FROM_CARD in shares
-        for fit in coefficients.families.values()
-        for shares in fit.provenance.values()
-    )

@@ -3,8 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from autosched.cost.coefficients import Coefficients, coefficients_from_plain, coefficients_to_plain
-from autosched.cost.learned import is_learned
+from autosched.cost.coefficients import (
+    Coefficients,
+    coefficients_from_plain,
+    coefficients_to_plain,
+    is_learned,
+)
 from autosched.cost.model import CostModel
 from autosched.errors import ProfileError
 from autosched.store.calibrations import CalibrationRecord, list_calibrations, save_calibration

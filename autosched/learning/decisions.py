@@ -19,6 +19,7 @@ one, each as if those before it had come out as estimated.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from scipy.sparse import csr_matrix, vstack
@@ -219,8 +220,5 @@ def values(means: Floats, moved: Floats, sizes: Sequence[int]) -> Floats:
 
 
 def _normal_quantiles() -> Floats:
-    from scipy.stats import norm  # noqa: PLC0415 - takes a second to import
-
-    shares = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
-    found: Floats = norm.ppf(shares)
-    return found
+    normal = NormalDist()
+    return np.array([normal.inv_cdf((place + 0.5) / _QUANTILES) for place in range(_QUANTILES)])

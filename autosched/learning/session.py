@@ -123,7 +123,7 @@ class Lesson:
 
 
 def learn(
-    subject: LearningTask,
+    task: LearningTask,
     stopwatch: Stopwatch,
     wanted: int,
     listener: Listener,
@@ -136,31 +136,31 @@ def learn(
     Raises:
         SearchError: if a layer has no candidate, or no schedule fits.
     """
-    session = _Session(subject, stopwatch, listener)
+    session = _Session(task, stopwatch, listener)
     session.begin(budget)
     ended = session.ask(wanted, budget)
     return session.lesson(ended)
 
 
 class _Session:
-    def __init__(self, subject: LearningTask, stopwatch: Stopwatch, listener: Listener) -> None:
-        self._subject = subject
+    def __init__(self, task: LearningTask, stopwatch: Stopwatch, listener: Listener) -> None:
+        self._task = task
         self._stopwatch = stopwatch
         self._listener = listener
-        self._learner = Learner(subject.book.cost.coefficients)
+        self._learner = Learner(task.book.cost.coefficients)
         self._answers: dict[ProbeKey, AloneTime | Rejection] = {}
         self._own: set[ProbeKey] = set()
         self._taken = 0
-        self._candidates = Candidates(subject, listener.on_phase)
+        self._candidates = Candidates(task, listener.on_phase)
         self._first: Decision | None = None
         self._decision: Decision
 
     def begin(self, budget: Budget) -> None:
         """Read what the card has answered before, and work out what is best by all that."""
-        subject = self._subject
-        shapes = {reshard_signature(layer.shape) for layer in subject.network}
-        signatures = {*map(subject.network.layer_signature, subject.network), *shapes}
-        stored = load_measurements(subject.store, subject.card, current_revisions())
+        task = self._task
+        shapes = {reshard_signature(layer.shape) for layer in task.network}
+        signatures = {*map(task.network.layer_signature, task.network), *shapes}
+        stored = load_measurements(task.store, task.card, current_revisions())
         for record in stored:
             self._answers[record.key] = record.outcome
             if record.key.layer_signature in signatures:
@@ -223,8 +223,8 @@ class _Session:
         answer = self._stopwatch.time_alone(piece.request, budget)
         key = self._key(piece)
         if not isinstance(answer, Rejection) or answer.kind not in INCONCLUSIVE:
-            cost = self._subject.book.cost.version
-            save_measurement(self._subject.store, MeasurementRecord(key, cost, answer))
+            cost = self._task.book.cost.version
+            save_measurement(self._task.store, MeasurementRecord(key, cost, answer))
         else:
             budget.check()
         self._answers[key] = answer
@@ -241,7 +241,7 @@ class _Session:
         measured = self._measured
         own = [answer for key, answer in self._answers.items() if key in self._own]
         faster = _sum(decision, _difference(decision, decision.best, thinking.best))
-        board, version = self._subject.board.name, self._subject.ttnn_version
+        board, version = self._task.board.name, self._task.ttnn_version
         source = f"{len(measured)} times taken alone on {board}, ttnn {version}"
         return Lesson(
             coefficients=learned_coefficients(self._learner.base, decision.belief, source, version),

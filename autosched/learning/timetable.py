@@ -184,31 +184,29 @@ class LearningTask:
 class Candidates:
     """The candidates that are best by one of several models, and their joint problem."""
 
-    def __init__(self, subject: LearningTask, progress: Progress) -> None:
-        self._subject = subject
+    def __init__(self, task: LearningTask, progress: Progress) -> None:
+        self._task = task
         self._progress = progress
-        network, effort = subject.network, subject.effort
-        formats = LayerFormats(network, subject.formats)
+        network, effort = task.network, task.effort
+        formats = LayerFormats(network, task.formats)
         self._questions = LayerQuestions(
-            network, formats, subject.book, row_channels=effort.row_channels
+            network, formats, task.book, row_channels=effort.row_channels
         )
-        self._default = default_schedule(
-            network, subject.board.name, subject.ttnn_version, subject.formats
-        )
+        self._default = default_schedule(network, task.board.name, task.ttnn_version, task.formats)
         self._options: dict[str, dict[Option, None]] = {layer.name: {} for layer in network}
         self._timetable: Timetable | None = None
 
     def add(self, model: CostModel, budget: Budget) -> None:
         """Add what is best by a model."""
-        subject, book = self._subject, self._subject.book
+        task, book = self._task, self._task.book
         before = book.cost
         book.cost = model
         try:
             joint = build_problem(
-                subject.network,
-                subject.formats,
-                subject.board,
-                subject.effort,
+                task.network,
+                task.formats,
+                task.board,
+                task.effort,
                 book,
                 known=[self._default],
                 progress=self._progress,
@@ -239,9 +237,9 @@ class Candidates:
         return any(isinstance(answers.get(key), Rejection) for key in keys)
 
     def _joined(self, answers: Mapping[ProbeKey, AloneTime | Rejection]) -> Timetable:
-        subject = self._subject
+        task = self._task
         tables: dict[str, tuple[Choice, ...]] = {}
-        for layer in subject.network:
+        for layer in task.network:
             found: list[Choice] = []
             for option in self._options[layer.name]:
                 key = self.key(*self._questions.ask(layer, option))
@@ -254,10 +252,10 @@ class Candidates:
                 )
             tables[layer.name] = tuple(sorted(found, key=lambda choice: choice.time_us))
         kept = ProbedTables(tables, dict.fromkeys(tables, ()))
-        joint = ordered_problem(subject.network, kept, subject.board, subject.book, self._progress)
-        return Timetable(joint, self._questions, subject.book)
+        joint = ordered_problem(task.network, kept, task.board, task.book, self._progress)
+        return Timetable(joint, self._questions, task.book)
 
     def key(self, signature: str, request: Request) -> ProbeKey:
         """Return the key of a card's answer to a request."""
-        found = self._subject.book.key_of(signature, request)
-        return replace(found, device=self._subject.card)
+        found = self._task.book.key_of(signature, request)
+        return replace(found, device=self._task.card)

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from autosched.cost.coefficients import load, save
-from autosched.cost.learned import FROM_CARD, is_learned, learned_coefficients
+from autosched.cost.coefficients import FROM_CARD, is_learned, load, save
+from autosched.cost.learned import learned_coefficients
 from autosched.cost.learning import Learner, Measured
 from autosched.cost.model import CostModel
 from tests.cost.records import Captures

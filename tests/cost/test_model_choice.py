@@ -1,7 +1,6 @@
 from dataclasses import replace
 
-from autosched.cost.coefficients import Coefficients, coefficients_to_plain
-from autosched.cost.learned import FROM_CARD
+from autosched.cost.coefficients import FROM_CARD, Coefficients, coefficients_to_plain
 from autosched.cost.model import CostModel
 from autosched.cost.model_choice import SHIPPED, base_model, choose_cost_model, keep_calibration
 from autosched.store.calibrations import CalibrationRecord, save_calibration

@@ -108,7 +108,7 @@ def test_processes_that_create_a_database_at_once_do_not_collide(url: str) -> No
     assert errors == [b"", b""]
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004"])
 def test_a_database_of_each_released_schema_is_upgraded(
     sqlite_url: str, sqlite_path: Path, revision: str
 ) -> None:

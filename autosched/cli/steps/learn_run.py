@@ -16,7 +16,7 @@ from autosched.cost.coefficients import save as save_coefficients
 from autosched.cost.model_choice import base_model, keep_calibration
 from autosched.device.interface import TimingSettings
 from autosched.device.machine import check_kind, silicon_devices, ttnn_version
-from autosched.device.pool import open_pool
+from autosched.device.pool import DevicePool, open_pool
 from autosched.device.which_board import wanted_board
 from autosched.device.worker import WorkerDevice
 from autosched.errors import BoardError, ProfileError
@@ -138,18 +138,18 @@ def learn_from_card(output: Screen, asked: LearningRequest) -> None:
         card = opened.enter_context(open_card(board))
         scout = opened.enter_context(open_pool(board))
         scout.load(network)
-        subject = subject_of(store, network, board, asked, scout)
+        task = task_of(store, network, board, asked, scout)
         screen = SearchScreen(output.console)
         opened.enter_context(screen.shown())
-        listener = _LearningScreen(output, screen, asked.measurements, subject.book)
-        lesson = learn(subject, card, asked.measurements, listener, budget)
+        listener = _LearningScreen(output, screen, asked.measurements, task.book)
+        lesson = learn(task, card, asked.measurements, listener, budget)
     name = asked.name or f"card-{board.name}"
     print_lesson(output.console, lesson)
     output.result({**lesson_plain(lesson), **_kept(output, asked, lesson, name)})
 
 
-def subject_of(
-    store: Store, network: Network, board: Board, asked: LearningRequest, scout: Any
+def task_of(
+    store: Store, network: Network, board: Board, asked: LearningRequest, scout: DevicePool
 ) -> LearningTask:
     """Return what is learned for; ``scout`` is a mock device of the board."""
     version = ttnn_version()
