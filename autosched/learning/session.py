@@ -70,7 +70,7 @@ class Listener(Protocol):
 
 @dataclass(frozen=True)
 class Took:
-    """What a joint choice takes by some belief, in microseconds, with its standard error."""
+    """What a schedule or a layer takes, in microseconds, with its standard error."""
 
     time_us: float
     error_us: float
@@ -80,19 +80,19 @@ class Took:
 class ChangedLayer:
     """A layer that is configured otherwise by what was learned.
 
-    Times are microseconds of the layer alone: ``thought_us`` is what the choice of before was
-    thought to take, ``before_us`` and ``after_us`` what both choices take by now; they are measured
-    or estimated, as their kinds say.
+    ``was`` and ``now`` are what is chosen for it. Times are of the layer alone: ``thought`` is what
+    the choice of before was thought to take, ``was_takes`` and ``now_takes`` what both choices take
+    by now; they are measured or estimated, as their kinds say.
     """
 
     name: str
-    before: Choice
-    after: Choice
-    thought_us: float
-    before_us: float
-    before_kind: TimeKind
-    after_us: float
-    after_kind: TimeKind
+    was: Choice
+    now: Choice
+    thought: Took
+    was_takes: Took
+    was_kind: TimeKind
+    now_takes: Took
+    now_kind: TimeKind
 
 
 @dataclass(frozen=True)
@@ -274,17 +274,17 @@ class _Session:
                 timetable.joint.network.layers[number].name,
                 timetable.choice(number, before),
                 timetable.choice(number, after),
-                float(thinking.times_us[old]),
+                _sum(thinking, Spent([old])),
                 *self._known(decision, old),
                 *self._known(decision, new),
             )
 
-    def _known(self, decision: Decision, place: int) -> tuple[float, TimeKind]:
+    def _known(self, decision: Decision, place: int) -> tuple[Took, TimeKind]:
         """Return the measured time of a piece, or the estimated one."""
         answer = self._answers.get(self._key(decision.timetable.pieces[place]))
         if isinstance(answer, AloneTime):
-            return answer.time_us, TimeKind.MEASURED
-        return float(decision.times_us[place]), TimeKind.ESTIMATED
+            return Took(answer.time_us, answer.error_us), TimeKind.MEASURED
+        return _sum(decision, Spent([place])), TimeKind.ESTIMATED
 
 
 def _measured(signature: str, answer: AloneTime) -> Iterable[Measured]:

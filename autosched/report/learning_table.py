@@ -63,17 +63,17 @@ def _table(lesson: Lesson) -> Any:
     for layer in lesson.changed:
         table.add_row(
             layer.name,
-            describe(layer.before.config),
-            describe(layer.after.config),
-            words.microseconds(layer.thought_us),
-            _alone(layer.before_us, layer.before_kind),
-            _alone(layer.after_us, layer.after_kind),
+            describe(layer.was.config),
+            describe(layer.now.config),
+            _alone(layer.thought, TimeKind.ESTIMATED),
+            _alone(layer.was_takes, layer.was_kind),
+            _alone(layer.now_takes, layer.now_kind),
         )
     return table
 
 
-def _alone(time_us: float, kind: TimeKind) -> str:
-    return f"{words.microseconds(time_us)} {kind}"
+def _alone(took: Took, kind: TimeKind) -> str:
+    return f"{took.time_us:,.1f} ± {took.error_us:,.1f} {kind}"
 
 
 def _took(took: Took) -> str:
@@ -98,28 +98,26 @@ def lesson_plain(lesson: Lesson) -> dict[str, Any]:
         "median_error": {"before": before, "learned": now},
         "expected_loss": {"before": losses[0], "learned": losses[1]},
         "schedule_of_before": {
-            "thought_us": _plain_took(lesson.thought),
-            "learned_us": _plain_took(lesson.before),
+            "thought": _plain_took(lesson.thought, TimeKind.ESTIMATED),
+            "learned": _plain_took(lesson.before, TimeKind.ESTIMATED),
         },
-        "schedule_of_now": {"learned_us": _plain_took(lesson.after)},
+        "schedule_of_now": {"learned": _plain_took(lesson.after, TimeKind.ESTIMATED)},
         "probability_faster": lesson.probability_faster,
         "conversions_changed": lesson.conversions_changed,
         "changed": [_plain_layer(layer) for layer in lesson.changed],
     }
 
 
-def _plain_took(took: Took) -> dict[str, Any]:
-    return {"time": took.time_us, "error": took.error_us, "kind": TimeKind.ESTIMATED.value}
+def _plain_took(took: Took, kind: TimeKind) -> dict[str, Any]:
+    return {"time_us": took.time_us, "error_us": took.error_us, "kind": kind.value}
 
 
 def _plain_layer(layer: ChangedLayer) -> dict[str, Any]:
     return {
         "layer": layer.name,
-        "before": describe(layer.before.config),
-        "now": describe(layer.after.config),
-        "thought_us": layer.thought_us,
-        "before_us": layer.before_us,
-        "before_kind": layer.before_kind.value,
-        "now_us": layer.after_us,
-        "now_kind": layer.after_kind.value,
+        "before": describe(layer.was.config),
+        "now": describe(layer.now.config),
+        "before_thought": _plain_took(layer.thought, TimeKind.ESTIMATED),
+        "before_learned": _plain_took(layer.was_takes, layer.was_kind),
+        "now_learned": _plain_took(layer.now_takes, layer.now_kind),
     }

@@ -133,7 +133,7 @@ def test_what_a_card_taught_is_kept_and_used(
     found = done.json
     assert (found["taken"], found["known"], found["saved"]) == (3, 0, "card-n150")
     assert found["written"] == [str(tmp_path / "card.json")]
-    assert found["schedule_of_before"]["thought_us"]["kind"] == "estimated"
+    assert found["schedule_of_before"]["thought"]["kind"] == "estimated"
     assert "times are measured" in done.err
     assert "(measured)" in done.err
     done = invoke(*asked, "--measurements", "4", "--save", "mine")

@@ -55,7 +55,7 @@ def test_a_lesson_says_what_changes_and_what_is_measured(taught: Taught) -> None
     before, after = map(median_error, lesson.errors_log)
     assert after < 0.5 * before
     assert lesson.expected_loss_us[1] < lesson.expected_loss_us[0]
-    kinds = [kind for item in lesson.changed for kind in (item.before_kind, item.after_kind)]
+    kinds = [kind for item in lesson.changed for kind in (item.was_kind, item.now_kind)]
     assert TimeKind.MEASURED in kinds
 
 

@@ -37,7 +37,14 @@ def lesson() -> Lesson:
         errors_log=((0.2, -0.1, 0.3), (0.01, 0.02, -0.02)),
         changed=(
             ChangedLayer(
-                "conv1", HEIGHT, BLOCK, 9.0, 12.0, TimeKind.MEASURED, 10.0, TimeKind.ESTIMATED
+                name="conv1",
+                was=HEIGHT,
+                now=BLOCK,
+                thought=Took(9.0, 1.5),
+                was_takes=Took(12.0, 0.1),
+                was_kind=TimeKind.MEASURED,
+                now_takes=Took(10.0, 0.5),
+                now_kind=TimeKind.ESTIMATED,
             ),
         ),
         conversions_changed=True,
@@ -59,16 +66,10 @@ def test_every_time_says_where_it_is_from(lesson: Lesson) -> None:
     assert "probability above 0.999" in text
     assert "2.0% of the schedule's time before, 0.1% now" in text
     (row,) = [line for line in text.splitlines() if line.startswith("conv1")]
-    assert row.split() == [
-        "conv1",
-        "height",
-        "block",
-        "9.0",
-        "12.0",
-        "measured",
-        "10.0",
-        "estimated",
-    ]
+    assert row.split()[:3] == ["conv1", "height", "block"]
+    assert "9.0 ± 1.5 estimated" in row
+    assert "12.0 ± 0.1 measured" in row
+    assert "10.0 ± 0.5 estimated" in row
 
 
 def test_a_schedule_that_stays_is_said_to_stay(lesson: Lesson) -> None:
@@ -82,7 +83,10 @@ def test_a_lesson_is_one_object(lesson: Lesson) -> None:
     plain = json.loads(json.dumps(lesson_plain(lesson)))
     assert plain["version"] == lesson.coefficients.version
     assert plain["median_error"]["learned"] == pytest.approx(0.02, abs=1e-3)
-    assert plain["changed"][0]["before_kind"] == "measured"
+    (changed,) = plain["changed"]
+    measured = {"time_us": 12.0, "error_us": 0.1, "kind": "measured"}
+    assert changed["before_learned"] == measured
+    assert changed["now_learned"]["kind"] == plain["schedule_of_now"]["learned"]["kind"]
     assert plain["expected_loss"] == {"before": 0.02, "learned": 0.001}
 
 
