@@ -43,11 +43,11 @@ _Array = NDArray[np.float64]
 OUTLYING = 1.5
 """Standard errors beyond which a time counts less and less."""
 
-_WEIGHINGS = 20
+_WEIGHINGS = 6
 _STEPS = 20
 _HALVINGS = 6
 _CONVERGED = 1e-5
-_ALIKE = 0.02
+_ALIKE = 0.1
 
 
 @dataclass(frozen=True)

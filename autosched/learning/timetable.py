@@ -15,8 +15,9 @@ from autosched.errors import SearchError
 from autosched.network.graph import Network
 from autosched.probing.candidates import Choice, LayerQuestions, ProbedTables
 from autosched.probing.joint_problem import JointProblem
-from autosched.probing.probe_book import ProbeBook, Probed, Progress, reshard_signature
-from autosched.probing.problem_builder import build_problem, ordered_problem
+from autosched.probing.layer_tables import TableBuilder
+from autosched.probing.probe_book import Phase, ProbeBook, Probed, Progress, reshard_signature
+from autosched.probing.problem_builder import ordered_problem
 from autosched.probing.reshard_tables import LayoutChange
 from autosched.schedule.configurations import LayerConfig
 from autosched.schedule.outcomes import TRANSFERS, AloneTime, DeviceOp, Rejection
@@ -188,9 +189,9 @@ class Candidates:
         self._task = task
         self._progress = progress
         network, effort = task.network, task.effort
-        formats = LayerFormats(network, task.formats)
+        self._formats = LayerFormats(network, task.formats)
         self._questions = LayerQuestions(
-            network, formats, task.book, row_channels=effort.row_channels
+            network, self._formats, task.book, row_channels=effort.row_channels
         )
         self._default = default_schedule(network, task.board.name, task.ttnn_version, task.formats)
         self._options: dict[str, dict[Option, None]] = {layer.name: {} for layer in network}
@@ -199,22 +200,19 @@ class Candidates:
     def add(self, model: CostModel, budget: Budget) -> None:
         """Add what is best by a model."""
         task, book = self._task, self._task.book
-        before = book.cost
-        book.cost = model
+        builder = TableBuilder(
+            task.network, self._formats, task.board, task.effort, book, known=[self._default]
+        )
+        before, book.cost = book.cost, model
+        book.offers_unexecuted = task.effort.unexecuted
         try:
-            joint = build_problem(
-                task.network,
-                task.formats,
-                task.board,
-                task.effort,
-                book,
-                known=[self._default],
-                progress=self._progress,
-                budget=budget,
-            )
+            with book.within(budget):
+                tables = builder.build(
+                    lambda layer, done, total: self._progress(Phase.LAYERS, done, total, layer.name)
+                ).kept
         finally:
             book.cost = before
-        for name, choices in joint.tables.items():
+        for name, choices in tables.items():
             found = dict.fromkeys(Option(item.config, item.input_layouts) for item in choices)
             if found.keys() - self._options[name].keys():
                 self._timetable = None
