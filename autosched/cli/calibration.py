@@ -77,6 +77,12 @@ def calibrate(  # noqa: PLR0913, PLR0917 - one parameter per option
     effort: Annotated[
         str, typer.Option(metavar="NAME", help="With --network: quick, default or full, as in run.")
     ] = "default",
+    export: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="With --network: write the schedule that is best by now, for run."
+        ),
+    ] = None,
     weights: options.WeightsOption = "",
     activations: options.Activations = "",
     fidelity: options.FidelityOption = "",
@@ -97,7 +103,8 @@ def calibrate(  # noqa: PLR0913, PLR0917 - one parameter per option
 
     Every time is stored at once: after Ctrl-C the same command goes on, and another network on the
     same card starts from what is known. What was learned is kept in the database under a name
-    (--save; default: card-BOARD), and new searches there estimate with it.
+    (--save; default: card-BOARD), and new searches there estimate with it. A schedule that rests on
+    the measured times themselves is what --export writes; run --start runs it as a whole.
     """
     if device is not None and network is None:
         raise ProfileError(
@@ -112,7 +119,7 @@ def calibrate(  # noqa: PLR0913, PLR0917 - one parameter per option
             "fp32_accumulation": fp32_accumulation,
         }
         wishes = (device or "silicon", board, batch, measurements, time_limit, effort, formats)
-        _learn(files, (network, *wishes, save, output_place, storage), as_json=as_json)
+        _learn(files, (network, *wishes, save, output_place, storage, export), as_json=as_json)
         return
     from autosched.cost.calibration.calibration import fit_coefficients as fit_profiles
     from autosched.cost.calibration.calibration import shipped_coefficients, write_coefficients

@@ -28,6 +28,7 @@ from autosched.learning.timetable import Candidates, LearningTask, Piece, Spent,
 from autosched.probing.candidates import Choice
 from autosched.probing.probe_book import Phase, reshard_signature
 from autosched.schedule.outcomes import INCONCLUSIVE, AloneTime, Rejection, TimeKind
+from autosched.schedule.schedule import Provenance, Schedule
 from autosched.solver.evaluate import Assignment
 from autosched.store.calibrations import MeasurementRecord, load_measurements, save_measurement
 from autosched.store.probes import ProbeKey
@@ -102,9 +103,9 @@ class Lesson:
     ``taken`` times are new, ``known`` were stored before; ``rejected`` is what the card did not
     run. ``thought`` is the schedule of before by the coefficients of before, ``before`` the same by
     what was learned, ``after`` the schedule that is best by what was learned.
-    ``expected_loss_us`` are what is lost on average by not knowing better, before and after.
-    ``errors_log`` have log(estimated / measured) of each time by the coefficients of before, and by
-    those that were learned of it.
+    ``schedule`` is that one. ``expected_loss_us`` are what is lost on average by not knowing
+    better, before and after. ``errors_log`` have log(estimated / measured) of each time by the
+    coefficients of before, and by those that were learned of it.
     """
 
     coefficients: Coefficients
@@ -120,6 +121,7 @@ class Lesson:
     errors_log: tuple[tuple[float, ...], tuple[float, ...]]
     changed: tuple[ChangedLayer, ...]
     conversions_changed: bool
+    schedule: Schedule
 
 
 def learn(
@@ -261,7 +263,22 @@ class _Session:
             changed=tuple(self._changed(thinking, decision)),
             conversions_changed=_conversions(decision.timetable, thinking.best)
             != _conversions(decision.timetable, decision.best),
+            schedule=self._schedule(decision),
         )
+
+    def _schedule(self, decision: Decision) -> Schedule:
+        task, joint = self._task, decision.timetable.joint
+        moved = [(move.tensor, move.after) for move in decision.best.moves]
+        provenance = Provenance(
+            network=task.network.name,
+            network_signature=task.network.signature,
+            board=task.board.name,
+            ttnn_version=task.ttnn_version,
+            batch=task.network.batch,
+            grid=task.board.grid,
+            pack_images=task.network.packing.images,
+        )
+        return joint.schedule(joint.selection(decision.best.candidates, moved), provenance)
 
     def _changed(self, thinking: Decision, decision: Decision) -> Iterable[ChangedLayer]:
         timetable = decision.timetable

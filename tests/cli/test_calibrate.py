@@ -136,9 +136,15 @@ def test_what_a_card_taught_is_kept_and_used(
     assert found["schedule_of_before"]["thought"]["kind"] == "estimated"
     assert "times are measured" in done.err
     assert "(measured)" in done.err
-    done = invoke(*asked, "--measurements", "4", "--save", "mine")
+    better = str(tmp_path / "better.json")
+    done = invoke(*asked, "--measurements", "4", "--save", "mine", "--export", better)
     assert done.code == 0, done.err
+    assert f"--start {better}" in done.out
     assert "1 new time, 3 known before" in done.out
     assert "Kept as mine" in done.out
-    done = invoke("run", str(studied.net), "--trials", "1", "--timeout", "1s", *storage)
+    words = ("--device", "mock", "--start", better, "--trials", "2", "--effort", "quick")
+    done = invoke("run", str(studied.net), *words, *storage)
+    assert done.code == 0, done.err
     assert "calibration 'mine', learned with ttnn" in done.out
+    assert "Trial 1, the schedule given: " in done.out
+    assert "rejected" not in done.out.split("the schedule given: ")[1].splitlines()[0]

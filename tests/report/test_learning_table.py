@@ -14,6 +14,7 @@ from autosched.report.learning_table import answer_line, lesson_plain, print_les
 from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.outcomes import AloneTime, Rejection, RejectionKind, TimeKind
 from autosched.schedule.tensors import DRAM_TILE, ShardLayout
+from tests.examples import records as examples
 from tests.examples.layouts import HEIGHTS
 
 HEIGHT = Choice(Conv2dConfig(shard_layout=ShardLayout.HEIGHT), (DRAM_TILE,), DRAM_TILE, 10.0, 0, ())
@@ -48,6 +49,7 @@ def lesson() -> Lesson:
             ),
         ),
         conversions_changed=True,
+        schedule=examples.schedule(),
     )
 
 

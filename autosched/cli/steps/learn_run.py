@@ -20,6 +20,7 @@ from autosched.device.pool import DevicePool, open_pool
 from autosched.device.which_board import wanted_board
 from autosched.device.worker import WorkerDevice
 from autosched.errors import BoardError, ProfileError
+from autosched.export.saving import check_target, save_schedule
 from autosched.learning.decisions import Decision
 from autosched.learning.session import Lesson, learn
 from autosched.learning.timetable import LearningTask, Piece
@@ -55,6 +56,7 @@ class LearningRequest:
     name: str | None
     output: str | None
     storage: str | None
+    export: str | None = None
 
     @property
     def command(self) -> str:
@@ -66,6 +68,7 @@ class LearningRequest:
             "--effort": self.effort,
             "--save": self.name,
             "--output": self.output,
+            "--export": self.export,
             **{f"--{name}": self.formats[name] for name in ("weights", "activations", "fidelity")},
         }
         words = [word for option, value in named.items() if value for word in (option, str(value))]
@@ -82,6 +85,7 @@ class LearningRequest:
             SearchError: for an unknown effort or format, or a time that is none.
             StudyError: if the name is none that can be stored.
             ProfileError: if the coefficients could not be written where they are wanted.
+            ScheduleError: if the schedule could not be.
         """
         check_kind(self.device)
         if self.device == "mock":
@@ -97,6 +101,8 @@ class LearningRequest:
             check_stored_name(self.name, "calibration")
         if self.output is not None and not Path(self.output).absolute().parent.is_dir():
             raise ProfileError(f"{self.output}: there is no such directory")
+        if self.export is not None:
+            check_target(Path(self.export))
         check_card()
 
 
@@ -145,7 +151,17 @@ def learn_from_card(output: Screen, asked: LearningRequest) -> None:
         lesson = learn(task, card, asked.measurements, listener, budget)
     name = asked.name or f"card-{board.name}"
     print_lesson(output.console, lesson)
-    output.result({**lesson_plain(lesson), **_kept(output, asked, lesson, name)})
+    exported = None
+    if asked.export is not None:
+        exported = str(save_schedule(lesson.schedule, asked.export))
+        say(output.console, f"Exported: {exported}")
+        going_on = hints.command(
+            "run", asked.net, "--device", asked.device, "--start", exported, storage=asked.storage
+        )
+        say(output.console, "Run it as a whole, and search on from it:")
+        say(output.console, f"  {going_on}", "cyan")
+    kept = _kept(output, asked, lesson, name)
+    output.result({**lesson_plain(lesson), **kept, "schedule": exported})
 
 
 def task_of(
@@ -170,7 +186,7 @@ def task_of(
 
 def _kept(output: Screen, asked: LearningRequest, lesson: Lesson, name: str) -> dict[str, Any]:
     """Keep what was learned where it was asked for; return what says so in JSON."""
-    if not lesson.taken and not lesson.known:
+    if lesson.taken + lesson.known == lesson.rejected:
         say(output.console, "Nothing was timed, so that there is nothing to keep")
         return {"saved": None, "written": []}
     with open_writable(asked.storage) as store:
