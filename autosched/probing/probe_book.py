@@ -21,6 +21,7 @@ from autosched.network.graph import Layer
 from autosched.schedule.configurations import FixedConfig, LayerConfig
 from autosched.schedule.outcomes import (
     INCONCLUSIVE,
+    AloneTime,
     DeviceOp,
     ProbeOutcome,
     Rejection,
@@ -163,9 +164,10 @@ class ProbeBook:
     A new answer is written when it comes, which takes about half a millisecond: whatever ends the
     process loses the probes in flight at most. An answer of other code than today's is stale: it is
     asked for again and replaced. What its ``judge`` knows to go wrong on a card is a rejection, and
-    stays what it is in the store; without one, nothing is. ``counts`` says how many were run and
-    reused; ``budget`` is that of :meth:`within`. Unless it ``offers_unexecuted``, a reshard of a
-    kind that the judge says nobody has executed is a rejection, too.
+    stays what it is in the store; without one, nothing is. What is among the ``timed`` takes the
+    time that a card took for it alone. ``counts`` says how many were run and reused; ``budget`` is
+    that of :meth:`within`. Unless it ``offers_unexecuted``, a reshard of a kind that the judge says
+    nobody has executed is a rejection, too.
     """
 
     def __init__(
@@ -181,6 +183,7 @@ class ProbeBook:
         self.budget = UNLIMITED
         self.judge = judge
         self.offers_unexecuted = True
+        self.timed: Mapping[ProbeKey, AloneTime] = {}
         self._store = store
         self._device = device
         self._key = key
@@ -342,8 +345,9 @@ class ProbeBook:
         if against is not None:
             return against
         is_executed = self._is_executed(asked, outcome)
-        if outcome.time_us is not None:
-            time_us = outcome.time_us
+        timed = self.timed.get(asked.key)
+        time_us = outcome.time_us if timed is None else timed.time_us
+        if time_us is not None:
             return Probed(
                 outcome, time_us, TimeKind.MEASURED, _REPEAT_NOISE, is_executed=is_executed
             )

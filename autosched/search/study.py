@@ -12,6 +12,7 @@ from autosched.budget import Budget
 from autosched.cost.model_choice import ChosenModel, choose_cost_model
 from autosched.device.interface import Device
 from autosched.device.pool import open_pool
+from autosched.device.revisions import current_revisions
 from autosched.errors import StudyError
 from autosched.network.graph import Network
 from autosched.network.multiplications import heaviest_layers
@@ -23,6 +24,7 @@ from autosched.search import loop
 from autosched.search.run import Observer, Run, SilentObserver, StopReason
 from autosched.search.settings import Settings
 from autosched.search.trial import parameters, run_trial
+from autosched.store.calibrations import known_times
 from autosched.store.database import Store
 from autosched.store.executions import with_verification
 from autosched.store.optuna_mirror import OptunaMirror
@@ -91,6 +93,8 @@ class Study:
         if self._device.kind == "silicon":
             # The mock device ranks the candidates, the card measures the best of them.
             self._measured = self._book
+            key = DeviceKey(record.board, "silicon", record.ttnn_version)
+            self._measured.timed = known_times(store, key, current_revisions())
             self._scout = open_pool(self.board, jobs=jobs)
             self._book = self._book_of(self._scout)
         self._joint: JointProblem | None = None

@@ -152,6 +152,21 @@ def load_measurements(
         return [_measurement(item, device, place) for item in found]
 
 
+def known_times(
+    store: Store, device: DeviceKey, revisions: Collection[str]
+) -> dict[ProbeKey, AloneTime]:
+    """Return the times among them that are above zero, by their keys.
+
+    Raises:
+        StoreError: as :func:`load_measurements`.
+    """
+    return {
+        record.key: record.outcome
+        for record in load_measurements(store, device, revisions)
+        if isinstance(record.outcome, AloneTime) and record.outcome.time_us > 0.0
+    }
+
+
 def _measurement(row: models.MeasurementRow, device: DeviceKey, place: str) -> MeasurementRecord:
     check_entity(row, place)
     where = f"{place}: {row.__tablename__} {row.id}"

@@ -14,7 +14,14 @@ from autosched.errors import TimeUpError
 from autosched.network.graph import Network
 from autosched.network.operators import Conv2d
 from autosched.probing.probe_book import Ask, ProbeBook, Probed, reshard_signature, total_us
-from autosched.schedule.outcomes import DeviceOp, ProbeOutcome, Rejection, RejectionKind, TimeKind
+from autosched.schedule.outcomes import (
+    AloneTime,
+    DeviceOp,
+    ProbeOutcome,
+    Rejection,
+    RejectionKind,
+    TimeKind,
+)
 from autosched.search.open_study import open_study
 from autosched.store import models
 from autosched.store.database import Store, open_store
@@ -368,6 +375,23 @@ def test_times_are_estimated_unless_the_device_measured(
     measured = book.probe(SIGNATURE, request)
     assert isinstance(measured, Probed)
     assert (measured.time_us, measured.kind) == (7.5, TimeKind.MEASURED)
+
+
+def test_what_a_card_timed_alone_takes_that_time(studied: Studied, store: Store, cost: CostModel):
+    request = a_request(studied)
+    card = DeviceKey("n150", "silicon", "0.81.1")
+    book = ProbeBook(store, studied.device(), card, cost)
+    key = book.key_of(SIGNATURE, request)
+    book.timed = {key: AloneTime((), 7.5, 0.1)}
+    found = book.probe(SIGNATURE, request)
+    assert isinstance(found, Probed)
+    assert (found.time_us, found.kind) == (7.5, TimeKind.MEASURED)
+    assert found.outcome.ops
+    elsewhere = ProbeBook(store, studied.device(), replace(card, board="n300"), cost)
+    elsewhere.timed = book.timed
+    other = elsewhere.probe(SIGNATURE, request)
+    assert isinstance(other, Probed)
+    assert other.kind is TimeKind.ESTIMATED
 
 
 def test_measured_ops_keep_their_times(studied: Studied, store: Store, cost: CostModel):

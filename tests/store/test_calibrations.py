@@ -4,6 +4,7 @@ from autosched.schedule.outcomes import AloneTime
 from autosched.store.calibrations import (
     CalibrationRecord,
     MeasurementRecord,
+    known_times,
     latest_calibration,
     list_calibrations,
     load_measurements,
@@ -62,6 +63,8 @@ def test_measurements_come_back_in_order(store: Store) -> None:
     assert load_measurements(store, replace(CARD, board="p150"), {examples.REVISION}) == []
     assert load_measurements(store, replace(CARD, ttnn_version="0.82"), {examples.REVISION}) == []
     assert sum(map(len, find_damaged(store).values())) == 0
+    times = known_times(store, CARD, {examples.REVISION})
+    assert times == {measured(f"layer {name}").key: TIMED for name in "ca"}
 
 
 def test_a_measurement_of_other_code_is_replaced(store: Store) -> None:
