@@ -35,7 +35,7 @@ DRAWS = 32
 """How often what is not known is drawn for each batch of times."""
 
 NOISE_LOG = 0.01
-"""Standard error of the log of a time taken alone on a card, which repeats within as much."""
+"""Standard error of the log of a time taken alone, at least: a card repeats no better."""
 
 NEGLIGIBLE = 1e-5
 """Share of the schedule's time below which the value of a time does not count."""

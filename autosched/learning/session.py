@@ -23,7 +23,7 @@ from autosched.cost.uncertainty import chance_below_zero
 from autosched.device.interface import Stopwatch
 from autosched.device.revisions import current_revisions
 from autosched.errors import TimeUpError
-from autosched.learning.decisions import Decision, choose, decide, summed_rows
+from autosched.learning.decisions import NOISE_LOG, Decision, choose, decide, summed_rows
 from autosched.learning.timetable import Candidates, LearningTask, Piece, Spent, Timetable
 from autosched.probing.candidates import Choice
 from autosched.probing.probe_book import Phase, reshard_signature
@@ -38,9 +38,6 @@ TIMES_AT_ONCE = 5
 
 SETTLED_SHARE = 5e-4
 """Share of the schedule's time that may still be lost on average when no more is asked."""
-
-LEAST_NOISE_LOG = 0.01
-"""Standard error of the log of a time at least: a card repeats no better from day to day."""
 
 # How wide the draws are whose best candidates are looked at before anything is asked: a card may
 # be other than those calibrated on by more than these differ among each other.
@@ -308,7 +305,7 @@ def _measured(signature: str, answer: AloneTime) -> Iterable[Measured]:
     """Yield the times of an answer: of each op where the card's profiler ran, else of all."""
     if answer.time_us <= 0.0:
         return
-    noise_log = max(answer.error_us / answer.time_us, LEAST_NOISE_LOG)
+    noise_log = max(answer.error_us / answer.time_us, NOISE_LOG)
     if all(op.time_ns is not None for op in answer.ops):
         for op in answer.ops:
             if op.time_ns:
