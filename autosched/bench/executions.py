@@ -87,7 +87,13 @@ class Executed:
 
 
 def accepted_candidates(
-    sample: SampleNetwork, board: Board, device: Device, store: Store, effort: Effort
+    sample: SampleNetwork,
+    board: Board,
+    device: Device,
+    store: Store,
+    effort: Effort,
+    *,
+    in_all_formats: bool = False,
 ) -> list[Accepted]:
     """Probe a network, and return all that a search of it may choose from.
 
@@ -100,7 +106,14 @@ def accepted_candidates(
     try:
         default = default_schedule(network, board.name, version, formats)
         build_problem(
-            network, formats, board, effort, book, known=[default], progress=lambda *_: None
+            network,
+            formats,
+            board,
+            effort,
+            book,
+            known=[default],
+            in_all_formats=in_all_formats,
+            progress=lambda *_: None,
         )
     except SearchError:
         return []

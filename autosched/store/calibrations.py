@@ -11,8 +11,8 @@ from autosched.schedule.outcomes import AloneTime, Rejection
 from autosched.schedule.serialization import digest
 from autosched.store import models
 from autosched.store.codec import pack, unpack
-from autosched.store.damage import check_entity
 from autosched.store.database import Store, insert_missing, insert_or_replace
+from autosched.store.database_errors import check_entity
 from autosched.store.probes import DeviceKey, ProbeKey
 from autosched.store.studies import check_stored_name
 

@@ -14,7 +14,7 @@ from typing import Any
 from autosched.errors import ScheduleError, StoreError
 from autosched.schedule.serialization import fields_of, from_plain
 from autosched.schedule.tensors import TensorLayout
-from autosched.store.damage import damaged
+from autosched.store.database_errors import damaged
 
 # Higher levels save a tenth of the bytes and take three times as long.
 _COMPRESSION_LEVEL = 1

@@ -14,8 +14,8 @@ from autosched.schedule.serialization import digest, to_plain
 from autosched.schedule.tensors import TensorLayout
 from autosched.store import models
 from autosched.store.codec import collector_paused, pack, read_plain, unpack
-from autosched.store.damage import check_row
 from autosched.store.database import Store, insert_or_replace
+from autosched.store.database_errors import check_row
 
 KEY_COLUMNS = (
     "board",

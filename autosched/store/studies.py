@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from autosched.errors import StoreError, StudyError
 from autosched.schedule.outcomes import TimeKind
 from autosched.store import models
-from autosched.store.damage import check_entity, check_row, damaged
 from autosched.store.database import Store
+from autosched.store.database_errors import check_entity, check_row, damaged
 
 LONGEST_NAME = 255
 """How many characters a name may have. PostgreSQL keeps no more; SQLite would."""

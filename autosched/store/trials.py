@@ -13,8 +13,8 @@ from autosched.schedule.outcomes import DeviceOp, Rejection, RejectionKind, Time
 from autosched.schedule.schedule import Schedule
 from autosched.store import models
 from autosched.store.codec import collector_paused, pack, unpack
-from autosched.store.damage import check_row, damaged
 from autosched.store.database import Store
+from autosched.store.database_errors import check_row, damaged
 from autosched.store.executions import with_verification
 from autosched.store.studies import StudyRecord
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from autosched.bench.memory import family
+from autosched.bench.speed import family
 from autosched.store.database import Store, open_store
 from autosched.store.models import ProbeRow
 from autosched.store.probes import KEY_COLUMNS

@@ -13,8 +13,7 @@ from autosched.schedule.outcomes import (
 )
 from autosched.store.database import Store
 from autosched.store.executions import SIMULATED, ExecutionSite
-from autosched.verification.steps import ExecutionStep, schedule_steps
-from autosched.verification.verifier import StepVerdict, Verifier
+from autosched.verification.verifier import ExecutionStep, StepVerdict, Verifier, schedule_steps
 from tests.examples.studied import Studied
 
 SITE = ExecutionSite("wormhole_b0", "0.81.1", SIMULATED, "0123")

@@ -24,8 +24,7 @@ from autosched.reproduction.recorder import script_of
 from autosched.reproduction.script import Finding, is_script
 from autosched.store.database import Store, open_writable
 from autosched.store.probes import DeviceKey, load_probes
-from autosched.verification.steps import ExecutionStep, stored_steps
-from autosched.verification.verifier import StepVerdict, Verifier
+from autosched.verification.verifier import ExecutionStep, StepVerdict, Verifier, stored_steps
 
 
 def write_reproduction(

@@ -2,7 +2,7 @@ import os
 import subprocess
 import sys
 
-from autosched.bench.memory import family, watched_memory
+from autosched.bench.speed import family, watched_memory
 
 _SCRIPT = "import sys; held = b'x' * 100_000_000; print(flush=True); sys.stdin.read()"
 

@@ -8,7 +8,7 @@ from autosched.probing.executed_steps import layer_config
 from autosched.schedule.outcomes import RunOutcome
 from autosched.schedule.schedule import Schedule
 from autosched.store.executions import SIMULATED, ExecutionSite
-from autosched.verification.steps import (
+from autosched.verification.verifier import (
     ExecutionStep,
     candidate_steps,
     distinct_steps,
