@@ -177,8 +177,13 @@ def _compute(op: object, _sources: Sequence[torch.Tensor], _weights: Any) -> tor
 
 @_compute.register
 def _(op: Conv2d, sources: Sequence[torch.Tensor], weights: Weights) -> torch.Tensor:
-    source = _padded(sources[0], op.padding)
-    result = F.conv2d(source, weights.weight, weights.bias, op.stride, 0, op.dilation, op.groups)
+    top, bottom, left, right = op.padding
+    source, inside = sources[0], (top, left)
+    if (top, left) != (bottom, right):
+        source, inside = _padded(source, op.padding), (0, 0)
+    result = F.conv2d(
+        source, weights.weight, weights.bias, op.stride, inside, op.dilation, op.groups
+    )
     return activate(result, op.activation)
 
 

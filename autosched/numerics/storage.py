@@ -16,8 +16,10 @@ _SHARED = 16  # numbers in a row with one exponent
 
 _MAGNITUDE_BITS = {DataType.BFLOAT8_B: 7, DataType.BFLOAT4_B: 3}
 _UPPER = -1 << 16
-_LEAST_NORMAL = 2.0**-126
-_MANTISSA = 24
+_MANTISSA, _FRACTION = 24, 23
+_BIAS, _LARGEST_EXPONENT = 127, 255
+_Rounding = Callable[[torch.Tensor, int], torch.Tensor]
+"""Drops so many of the lowest bits of mantissas."""
 
 
 def stored(values: torch.Tensor, dtype: DataType) -> torch.Tensor:
@@ -27,7 +29,7 @@ def stored(values: torch.Tensor, dtype: DataType) -> torch.Tensor:
         return values.bfloat16().float()
     if dtype in _MAGNITUDE_BITS:
         bits = _MAGNITUDE_BITS[dtype]
-        return _in_blocks(_without_small_nans(values, bits), bits, torch.round)
+        return _in_blocks(_without_small_nans(values, bits), bits, _to_even)
     return values
 
 
@@ -46,8 +48,8 @@ def packed(values: torch.Tensor, dtype: DataType, *, narrow: bool = True) -> tor
     if narrow:
         upper = ((values.contiguous().view(torch.int32) >> 16) + 1) & ~1
         values = (upper << 16).view(torch.float32)
-    found = _in_blocks(values, _MAGNITUDE_BITS[DataType.BFLOAT8_B], half_away)
-    return found if dtype is DataType.BFLOAT8_B else _in_blocks(found, 3, torch.trunc)
+    found = _in_blocks(values, _MAGNITUDE_BITS[DataType.BFLOAT8_B], _away)
+    return found if dtype is DataType.BFLOAT8_B else _in_blocks(found, 3, _cut)
 
 
 def to_bfloat16(values: torch.Tensor) -> torch.Tensor:
@@ -57,24 +59,36 @@ def to_bfloat16(values: torch.Tensor) -> torch.Tensor:
     return rounded
 
 
-def _in_blocks(
-    values: torch.Tensor, bits: int, rounded: Callable[[torch.Tensor], torch.Tensor]
-) -> torch.Tensor:
+def _in_blocks(values: torch.Tensor, bits: int, rounded: _Rounding) -> torch.Tensor:
     """Share exponents; an infinity or a NaN has the largest there is, denormals are 0."""
     length = values.shape[-1]
-    padded = torch.nn.functional.pad(values, (0, -length % _SHARED))
-    rows = padded.double().reshape(*padded.shape[:-1], -1, _SHARED)
-    rows = torch.where(rows.abs() < _LEAST_NORMAL, 0.0, rows)
-    sizes = torch.where(rows.isfinite(), rows.abs(), 2.0**128).amax(-1, keepdim=True)
-    _, exponents = torch.frexp(sizes.clamp(min=_LEAST_NORMAL))
+    padded = torch.nn.functional.pad(values, (0, -length % _SHARED)).contiguous()
+    rows = padded.reshape(*padded.shape[:-1], -1, _SHARED)
+    pattern = rows.view(torch.int32)
+    exponents = (pattern >> _FRACTION) & _LARGEST_EXPONENT
+    mantissas = ((pattern & ((1 << _FRACTION) - 1)) | (1 << _FRACTION)) * (exponents > 0)
+    shared = exponents.amax(-1, keepdim=True)
     # What is shifted out of 24 bits to reach the shared exponent is not rounded.
-    aligned = torch.trunc(rows * torch.exp2(_MANTISSA - exponents.double()))
-    least, most = 2.0 ** (_MANTISSA - bits), 2.0**bits - 1.0
-    unit = torch.exp2(exponents.double() - bits)
+    aligned = mantissas >> (shared - exponents).clamp_(max=_MANTISSA)
+    kept = rounded(aligned, _MANTISSA - bits).clamp_(max=(1 << bits) - 1)
+    unit = torch.exp2((shared - (_BIAS - 1 + bits)).float())
     # Adding 0 leaves no negative zeros: their pattern stands for an infinity.
-    shared = torch.clamp(rounded(aligned / least), -most, most) * unit + 0.0
-    found = torch.where(rows.isfinite(), shared, rows).float()
+    found = (kept * (1 - 2 * (pattern < 0).int())).float() * unit + 0.0
+    if bool((shared == _LARGEST_EXPONENT).any()):
+        found = torch.where(exponents == _LARGEST_EXPONENT, rows, found)
     return found.flatten(-2)[..., :length]
+
+
+def _to_even(mantissas: torch.Tensor, dropped: int) -> torch.Tensor:
+    return (mantissas + ((1 << (dropped - 1)) - 1) + ((mantissas >> dropped) & 1)) >> dropped
+
+
+def _away(mantissas: torch.Tensor, dropped: int) -> torch.Tensor:
+    return (mantissas + (1 << (dropped - 1))) >> dropped
+
+
+def _cut(mantissas: torch.Tensor, dropped: int) -> torch.Tensor:
+    return mantissas >> dropped
 
 
 def _without_small_nans(values: torch.Tensor, bits: int) -> torch.Tensor:
