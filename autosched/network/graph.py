@@ -69,12 +69,16 @@ class Packing:
 
 @dataclass(frozen=True)
 class Network:
-    """Layers in a topological order, and their weights by layer name."""
+    """Layers in a topological order, and their weights by layer name.
+
+    ``samples`` are inputs to judge accuracy on, as the caller has them.
+    """
 
     name: str
     layers: tuple[Layer, ...]
     weights: Mapping[str, Weights] = field(default_factory=dict, repr=False, compare=False)
     packing: Packing = field(default_factory=Packing)
+    samples: "tuple[torch.Tensor, ...]" = field(default=(), repr=False, compare=False)
 
     def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers)

@@ -27,6 +27,9 @@ _COMPARISONS = tuple(f"unary_{name}" for name in ("gt", "lt", "ge", "le"))
 _AWAY_FROM_ZERO = 0.5
 _BIAS_SCALE = 0.3
 _STEPS, _LARGEST = 2.0, 7.0
+_UNSEEN_SEEDS = (101, 202)
+_NOISE = 0.1
+_IMAGE = 4
 
 
 def sample_inputs(
@@ -86,6 +89,24 @@ def sample_weights(layer: Layer, seed: int) -> Weights | None:
 _ALL_BUT_CONSTANT = 1e-3
 _NEAR_CONSTANT = 0.01
 _SMALLEST = 1e-30
+
+
+def unseen_inputs(inputs: Sequence[torch.Tensor]) -> list[tuple[torch.Tensor, ...]]:
+    """Return variants of a network's inputs: of their statistics, but other numbers.
+
+    Images are mirrored, and a tenth of their spread in normal noise is added to all that is no
+    index or mask; the seeds are fixed.
+    """
+    return [tuple(_variant(values, seed) for values in inputs) for seed in _UNSEEN_SEEDS]
+
+
+def _variant(values: torch.Tensor, seed: int) -> torch.Tensor:
+    if not values.is_floating_point() or values.numel() < 2:
+        return values
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(values.shape, generator=generator) * (_NOISE * values.std())
+    mirrored = values.flip(-1) if values.dim() == _IMAGE and seed % 2 else values
+    return mirrored + noise
 
 
 def agreement(result: torch.Tensor, truth: torch.Tensor) -> Agreement:

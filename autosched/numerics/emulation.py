@@ -284,6 +284,39 @@ def _filled(values: torch.Tensor, axis: int, to: int = TILE) -> torch.Tensor:
     return functional.pad(values, (0, missing) if axis else (0, 0, 0, missing))
 
 
+def emulate_outputs(
+    network: Network,
+    schedule: Schedule,
+    inputs: Sequence[torch.Tensor],
+    columns: int,
+    tell: Callable[[Layer], object] = lambda _layer: None,
+) -> dict[str, torch.Tensor]:
+    """Return a network's outputs by name, as a schedule has the device compute them.
+
+    The arguments are those of :func:`emulate_network`.
+    """
+    waiting = list(inputs)
+    values: dict[str, torch.Tensor] = {}
+    outputs: dict[str, torch.Tensor] = {}
+    with torch.no_grad():
+        for layer in network:
+            tell(layer)
+            weights = network.weights.get(layer.name)
+            sources = [values[name] for name in layer.inputs]
+            if isinstance(layer.op, Output):
+                outputs[layer.name] = evaluate_output(layer, sources, weights)
+            else:
+                if isinstance(layer.op, Input):
+                    given = waiting.pop(0)
+                    sources = [given.reshape(layer.shape) if network.packing.callers else given]
+                config = schedule.layers[layer.name]
+                values[layer.name] = emulated(layer, config, sources, weights, columns)
+            for name in set(layer.inputs):
+                if network.last_uses[name] == layer.name:
+                    del values[name]
+    return outputs
+
+
 def emulate_network(
     network: Network,
     schedule: Schedule,

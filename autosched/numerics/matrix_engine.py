@@ -101,7 +101,7 @@ def _multiplied(
     block: Block, phases: int, start: torch.Tensor | None, *, wide: bool
 ) -> torch.Tensor:
     activations, weights = block.activations.double(), block.weights.double()
-    in_phase = _operands(activations, weights, phases)
+    in_phase = operands(activations, weights, phases)
     of_rows, of_columns = _exponents(activations), _exponents(weights)
     register = torch.zeros(len(activations), weights.shape[1], dtype=torch.float64)
     register = register if start is None else start.double()
@@ -145,7 +145,7 @@ def _multiplied_fast(
     block: Block, phases: int, start: torch.Tensor | None, *, wide: bool
 ) -> torch.Tensor:
     activations, weights = block.activations.float(), block.weights.float()
-    in_phase = _operands(activations, weights, phases)
+    in_phase = operands(activations, weights, phases)
     shape = (len(activations), weights.shape[1])
     register = torch.zeros(shape) if start is None else start.clone()
     if wide:
@@ -169,10 +169,10 @@ def _multiplied_fast(
     return register
 
 
-def _operands(
+def operands(
     activations: torch.Tensor, weights: torch.Tensor, phases: int
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Return the bits of both that meet in each phase."""
+    """Return the bits of both that meet in each phase; the same bits are one tensor."""
     high_weights = _upper(weights, _WEIGHT_BITS)
     low_weights = _upper(weights, 2 * _WEIGHT_BITS) - high_weights
     high = _upper(activations, _ACTIVATION_BITS)

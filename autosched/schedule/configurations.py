@@ -1,6 +1,6 @@
 """What is chosen for a layer: one configuration class a kind of layer."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from autosched.schedule.tensors import (
     DRAM_TILE,
@@ -25,6 +25,18 @@ class Fidelity(TextEnum):
     def phases(self) -> int:
         """Number of passes over the mantissas."""
         return {"LoFi": 1, "HiFi2": 2, "HiFi3": 3, "HiFi4": 4}[self.value]
+
+
+@dataclass(frozen=True, order=True)
+class Precision:
+    """How a convolution's or linear layer's products are computed: what its sums depend on."""
+
+    weights: DataType
+    fidelity: Fidelity
+    float32_sums: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.weights} {self.fidelity}" + (" float32 sums" if self.float32_sums else "")
 
 
 @dataclass(frozen=True)
@@ -179,3 +191,23 @@ LayerConfig = Conv2dConfig | MatmulConfig | PoolConfig | EltwiseConfig | FixedCo
 
 SLICINGS = ("dram_height", "dram_width")
 """The parts in which ttnn can take an image from DRAM, one after the other."""
+
+
+def precision_of(config: LayerConfig) -> Precision | None:
+    """Return how a layer's products are computed; None of what has no weights."""
+    if not isinstance(config, Conv2dConfig | MatmulConfig):
+        return None
+    compute = config.compute
+    return Precision(config.weights_dtype, compute.math_fidelity, compute.fp32_dest_acc_en)
+
+
+def with_precision(
+    config: Conv2dConfig | MatmulConfig, precision: Precision
+) -> Conv2dConfig | MatmulConfig:
+    """Return a configuration whose products are computed otherwise."""
+    compute = replace(
+        config.compute,
+        math_fidelity=precision.fidelity,
+        fp32_dest_acc_en=precision.float32_sums,
+    )
+    return replace(config, weights_dtype=precision.weights, compute=compute)

@@ -1,5 +1,7 @@
 """Capture of a PyTorch module as a :class:`~autosched.network.graph.Network`."""
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
@@ -67,4 +69,5 @@ def capture_unchecked(
     check_module(module, name)
     check_tensors(module, example_inputs, name)
     program = export_program(module, example_inputs, name)
-    return capture_program(program, name, allow_host=allow_host)
+    captured = capture_program(program, name, allow_host=allow_host)
+    return replace(captured, network=replace(captured.network, samples=example_inputs))

@@ -1,0 +1,264 @@
+"""What each layer's formats cost the outputs, one layer at a time, on the host.
+
+A layer is emulated in a format (:mod:`autosched.numerics.emulation`), what comes after it computed
+in float32, so that an error is the layer's own; what lies before it is computed once. An error is
+a vector beside the outputs, with its sign: the device's rounding is biased, so that errors of
+layers cancel each other out, or add up, and so do these.
+"""
+
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import replace
+from io import BytesIO
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from autosched.network.graph import Layer, Network
+from autosched.network.operators import (
+    Conv2d,
+    ConvTranspose2d,
+    HostOp,
+    Input,
+    Linear,
+    Output,
+)
+from autosched.network.reference import evaluate_layer, evaluate_output
+from autosched.numerics.emulation import emulated
+from autosched.numerics.storage import packed, stored, to_bfloat16
+from autosched.schedule.configurations import (
+    Conv2dConfig,
+    Fidelity,
+    MatmulConfig,
+    Precision,
+    with_precision,
+)
+from autosched.schedule.tensors import DataType, ShardLayout
+
+_SEED = 7
+_CONVOLVED = Conv2dConfig(shard_layout=ShardLayout.HEIGHT)
+_SMALLEST = 1e-30
+_IMAGE = 4
+_ELEMENTS_AT_ONCE = 1 << 25
+_NUMBERS = 1024
+
+
+FormatKey = tuple[Precision | None, DataType]
+"""How a layer's products are computed, and the format of its output.
+
+Of products with an output in another format than bfloat16, the key with None has what it costs to
+bring an input of bfloat16 into that format, which the layer does first. All else has None.
+"""
+Errors = NDArray[np.float32]
+"""Errors of the outputs, side by side: (outputs, numbers)."""
+
+
+def loss(errors: Errors) -> float:
+    """Return 1 minus the lowest PCC of an output with such errors, as they are or added up."""
+    wide = errors.astype(np.float64)
+    along, across = 1.0 + wide[:, 0], np.square(wide[:, 1:]).sum(1)
+    return float((1.0 - along / np.sqrt(np.square(along) + across)).max())
+
+
+def sensitivities(
+    network: Network,
+    precisions: Sequence[Precision],
+    formats: Sequence[DataType],
+    known: Container[str] = (),
+    tell: Callable[[Layer], object] = lambda _layer: None,
+) -> Iterator[tuple[str, dict[FormatKey, Errors]]]:
+    """Yield what the formats of each layer cost on the network's samples, by its name.
+
+    Args:
+        network: what is computed, with its weights and samples.
+        precisions: of convolutions and linear layers.
+        formats: of outputs.
+        known: layers that are left out.
+        tell: is called with each layer before it is measured.
+    """
+    with torch.no_grad():
+        truths = _truths(network)
+        for place, (layer, live, made) in enumerate(_forward(network)):
+            if isinstance(layer.op, Input | Output | HostOp) or not made.is_floating_point():
+                continue
+            tell(layer)
+            if layer.name in known:
+                continue
+            changed = _changed(network, layer, precisions, formats, live, made)
+            errors = _After(network, place, live).errors(tuple(changed.values()), truths)
+            yield layer.name, dict(zip(changed, errors, strict=True))
+
+
+def to_bytes(found: Mapping[FormatKey, Errors]) -> bytes:
+    """Return what is known of a layer, as a compressed ``.npz`` of NumPy in half precision."""
+    arrays = {
+        "|".join(("" if precision is None else _name(precision), dtype)): errors.astype(np.float16)
+        for (precision, dtype), errors in found.items()
+    }
+    target = BytesIO()
+    np.savez_compressed(target, **arrays)
+    return target.getvalue()
+
+
+def from_bytes(blob: bytes) -> dict[FormatKey, Errors]:
+    """Read back what :func:`to_bytes` wrote.
+
+    Raises:
+        ValueError: if it is something else.
+    """
+    try:
+        with np.load(BytesIO(blob), allow_pickle=False) as arrays:
+            return {_key(name): arrays[name].astype(np.float32) for name in arrays.files}
+    except (OSError, EOFError, BadZipFile, KeyError) as error:
+        raise ValueError(str(error)) from None
+
+
+def _name(precision: Precision) -> str:
+    return f"{precision.weights},{precision.fidelity},{int(precision.float32_sums)}"
+
+
+def _key(text: str) -> FormatKey:
+    name, dtype = text.split("|")
+    if not name:
+        return None, DataType(dtype)
+    weights, fidelity, wide = name.split(",")
+    return Precision(DataType(weights), Fidelity(fidelity), wide == "1"), DataType(dtype)
+
+
+def _forward(network: Network) -> Iterator[tuple[Layer, Mapping[str, torch.Tensor], torch.Tensor]]:
+    """Yield each layer with what is live before it is freed, and its output in float32."""
+    waiting = list(network.samples)
+    live: dict[str, torch.Tensor] = {}
+    for layer in network:
+        sources = [live[name] for name in layer.inputs]
+        made = _evaluated(network, layer, sources, waiting)
+        live[layer.name] = made
+        yield layer, dict(live), made
+        for name in set(layer.inputs):
+            if network.last_uses[name] == layer.name:
+                del live[name]
+
+
+def _evaluated(
+    network: Network, layer: Layer, sources: Sequence[torch.Tensor], waiting: list[torch.Tensor]
+) -> torch.Tensor:
+    if isinstance(layer.op, Input):
+        given = waiting.pop(0)
+        return given.reshape(layer.shape) if network.packing.callers else given
+    weights = network.weights.get(layer.name)
+    if isinstance(layer.op, Output):
+        return evaluate_output(layer, sources, weights)
+    return evaluate_layer(layer, sources, weights)
+
+
+def _truths(network: Network) -> dict[str, torch.Tensor]:
+    return {
+        layer.name: made for layer, _, made in _forward(network) if isinstance(layer.op, Output)
+    }
+
+
+class _After:
+    """What is left of a network after a layer, with the tensors that are live then."""
+
+    def __init__(self, network: Network, place: int, live: Mapping[str, torch.Tensor]) -> None:
+        self._network, self._live = network, live
+        self._name = network.layers[place].name
+        # Inputs are among the tensors.
+        self._rest = [
+            layer for layer in network.layers[place + 1 :] if not isinstance(layer.op, Input)
+        ]
+        self._names = [layer.name for layer in self._rest if isinstance(layer.op, Output)]
+        self._is_plain = not any(isinstance(layer.op, HostOp) for layer in self._rest)
+
+    def errors(
+        self, outputs: Sequence[torch.Tensor], truths: Mapping[str, torch.Tensor]
+    ) -> list[Errors]:
+        """Return the errors of the network's outputs for each of some outputs of the layer.
+
+        They are computed together, which spares PyTorch to read the weights again and again.
+        """
+        if not self._is_plain:
+            return [self._errors(self._outputs(values), truths) for values in outputs]
+        together = torch.stack(list(outputs))
+        some = max(_ELEMENTS_AT_ONCE // max(together[0].numel(), 1), 1)
+        made = torch.vmap(self._outputs, chunk_size=min(some, len(outputs)))(together)
+        return [
+            self._errors([output[number] for output in made], truths)
+            for number in range(len(outputs))
+        ]
+
+    def _outputs(self, changed: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        live = {**self._live, self._name: changed}
+        outputs = []
+        for layer in self._rest:
+            made = _evaluated(self._network, layer, [live[name] for name in layer.inputs], [])
+            if isinstance(layer.op, Output):
+                outputs.append(made)
+            else:
+                live[layer.name] = made
+            for name in set(layer.inputs):
+                if self._network.last_uses[name] == layer.name:
+                    del live[name]
+        return tuple(outputs)
+
+    def _errors(
+        self, outputs: Sequence[torch.Tensor], truths: Mapping[str, torch.Tensor]
+    ) -> Errors:
+        found = zip(self._names, outputs, strict=True)
+        errors: Errors = torch.stack([_error(made, truths[name]) for name, made in found]).numpy()
+        return errors
+
+
+def _error(made: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Return an output's error as a share of the truth's deviations from its mean.
+
+    The first number is the part along them, the others what is across, in random sums of as many.
+    """
+    right = truth.flatten().double()
+    right = right - right.mean()
+    size = right.norm().clamp_min(_SMALLEST)
+    right = right / size
+    error = made.flatten().double()
+    error = (error - error.mean()) / size - right
+    along = torch.dot(error, right)
+    across = error - along * right
+    generator = torch.Generator().manual_seed(_SEED)
+    places = torch.randint(_NUMBERS, across.shape, generator=generator)
+    signs = torch.randint(2, across.shape, generator=generator) * 2 - 1
+    sums = torch.zeros(_NUMBERS, dtype=torch.float64).scatter_add_(0, places, across * signs)
+    return torch.cat([along[None], sums]).float()
+
+
+def _packed(values: torch.Tensor, dtype: DataType) -> torch.Tensor:
+    if values.dim() == _IMAGE:
+        return packed(values.movedim(1, -1), dtype).movedim(-1, 1)
+    return packed(values, dtype) if values.dim() else values
+
+
+def _changed(
+    network: Network,
+    layer: Layer,
+    precisions: Sequence[Precision],
+    formats: Sequence[DataType],
+    live: Mapping[str, torch.Tensor],
+    made: torch.Tensor,
+) -> dict[FormatKey, torch.Tensor]:
+    """Return a layer's outputs in each of its formats.
+
+    Where products leave block floats, the input is given in them: that error is not their own.
+    """
+    weights = network.weights.get(layer.name)
+    if not isinstance(layer.op, Conv2d | ConvTranspose2d | Linear) or weights is None:
+        return {(None, dtype): _packed(to_bfloat16(made), dtype) for dtype in formats}
+    found: dict[FormatKey, torch.Tensor] = {}
+    for dtype in formats:
+        given, exact = stored(live[layer.inputs[0]], DataType.BFLOAT16), made
+        if dtype is not DataType.BFLOAT16:
+            given = _packed(given, dtype)
+            exact = found[None, dtype] = evaluate_layer(layer, [given], weights)
+        for precision in precisions:
+            base = MatmulConfig() if isinstance(layer.op, Linear) else _CONVOLVED
+            config = with_precision(replace(base, output_dtype=dtype), precision)
+            found[precision, dtype] = made + emulated(layer, config, [given], weights, 1) - exact
+    return found

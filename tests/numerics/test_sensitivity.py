@@ -1,0 +1,151 @@
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from autosched.network.capture.capture import capture
+from autosched.network.graph import Network
+from autosched.network.operators import Output
+from autosched.network.reference import evaluate_network
+from autosched.numerics.comparison import agreement
+from autosched.numerics.emulation import emulate_outputs
+from autosched.numerics.sensitivity import (
+    Errors,
+    FormatKey,
+    from_bytes,
+    loss,
+    sensitivities,
+    to_bytes,
+)
+from autosched.schedule.configurations import (
+    Conv2dConfig,
+    EltwiseConfig,
+    Fidelity,
+    MatmulConfig,
+    Precision,
+    precision_of,
+    with_precision,
+)
+from autosched.schedule.schedule import Schedule
+from autosched.schedule.tensors import DataType as D
+from autosched.space.formats import ACTIVATION_TYPES, PRECISIONS, Formats
+from autosched.space.layer_formats import default_schedule
+
+EXACT, ROUGH = PRECISIONS[-1], PRECISIONS[0]
+
+
+class _Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(32, 64, 3, padding=1)
+        self.second = nn.Conv2d(64, 64, 1)
+        self.third = nn.Conv2d(64, 64, 3, padding=1)
+        self.fc = nn.Linear(64, 16)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x).relu()
+        x = (self.third(self.second(x).relu()) + x).relu()
+        return cast("torch.Tensor", self.fc(x.mean((2, 3)) * 4.0))
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    torch.manual_seed(0)
+    return capture(_Net().eval(), (torch.randn(4, 32, 12, 12),), "net")
+
+
+@pytest.fixture(scope="module")
+def found(network: Network) -> dict[str, dict[FormatKey, Errors]]:
+    return dict(sensitivities(network, PRECISIONS, ACTIVATION_TYPES))
+
+
+def test_every_layer_with_formats_is_measured(
+    network: Network, found: dict[str, dict[FormatKey, Errors]]
+) -> None:
+    assert {"first", "second", "third", "add", "fc"} <= set(found)
+    assert not {layer.name for layer in network if isinstance(layer.op, Output)} & set(found)
+    assert set(found["add"]) == {(None, dtype) for dtype in ACTIVATION_TYPES}
+    assert set(found["third"]) >= {
+        (item, dtype) for item in PRECISIONS for dtype in ACTIVATION_TYPES
+    }
+
+
+@pytest.mark.parametrize("layer", ["first", "second", "third", "fc"])
+def test_fewer_bits_cost_more(layer: str, found: dict[str, dict[FormatKey, Errors]]) -> None:
+    lost = [
+        loss(found[layer][precision, D.BFLOAT16]) for precision in (EXACT, PRECISIONS[1], ROUGH)
+    ]
+    assert lost == sorted(lost)
+    assert lost[-1] > 10 * lost[0] > 0
+
+
+def emulated_loss(network: Network, schedule: Schedule) -> float:
+    made = emulate_outputs(network, schedule, network.samples, 8)
+    names = [layer.name for layer in network if isinstance(layer.op, Output)]
+    truths = zip(names, evaluate_network(network, network.samples), strict=True)
+    return max(1.0 - agreement(made[name], truth).pcc for name, truth in truths)
+
+
+def predicted_loss(
+    network: Network, schedule: Schedule, found: dict[str, dict[FormatKey, Errors]]
+) -> float:
+    total = np.zeros_like(next(iter(found["add"].values())))
+    for layer in network:
+        config = schedule.layers[layer.name]
+        if layer.name in found and isinstance(config, Conv2dConfig | MatmulConfig | EltwiseConfig):
+            total += found[layer.name][precision_of(config), config.output_dtype]
+    return loss(total)
+
+
+@pytest.mark.parametrize(
+    "precision",
+    [
+        PRECISIONS[1],
+        Precision(D.BFLOAT8_B, Fidelity.HIFI2),
+        Precision(D.BFLOAT8_B, Fidelity.HIFI2, float32_sums=True),
+    ],
+    ids=str,
+)
+def test_errors_of_layers_add_up(
+    network: Network, found: dict[str, dict[FormatKey, Errors]], precision: Precision
+) -> None:
+    formats = Formats(activations=D.BFLOAT16)
+    schedule = default_schedule(network, "n150", "0.81.1", formats)
+    layers = {
+        name: with_precision(config, precision) if isinstance(config, Conv2dConfig) else config
+        for name, config in schedule.layers.items()
+    }
+    schedule = replace(schedule, layers=layers)
+    predicted, actual = predicted_loss(network, schedule, found), emulated_loss(network, schedule)
+    assert 0.4 < predicted / actual < 2.5
+
+
+def test_known_layers_are_left_out(network: Network) -> None:
+    left = dict(
+        sensitivities(network, PRECISIONS[:1], ACTIVATION_TYPES, known={"first", "second", "fc"})
+    )
+    assert "third" in left
+    assert "first" not in left
+
+
+def test_what_is_stored_comes_back(found: dict[str, dict[FormatKey, Errors]]) -> None:
+    again = from_bytes(to_bytes(found["third"]))
+    assert set(again) == set(found["third"])
+    for key, errors in found["third"].items():
+        assert loss(again[key]) == pytest.approx(loss(errors), rel=0.02)
+
+
+@pytest.mark.parametrize("blob", [b"", b"no archive"])
+def test_damaged_bytes_are_refused(blob: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        from_bytes(blob)
+
+
+def test_a_loss_sees_what_is_across_not_a_scale() -> None:
+    along = np.array([[0.5, 0.0, 0.0]], np.float32)
+    across = np.array([[0.0, 0.3, 0.4]], np.float32)
+    assert loss(along) == 0.0
+    assert loss(across) == pytest.approx(1.0 - 1.0 / np.sqrt(1.25))
