@@ -61,6 +61,8 @@ def print_merged(console: "Console", source: str, target: str, merged: "Merged")
         say(console, f"Executions: {_tally(merged.executions)}")
     if merged.measurements.added or merged.measurements.known:
         say(console, f"Measurements: {_tally(merged.measurements)}")
+    if merged.sensitivities.added or merged.sensitivities.known:
+        say(console, f"Errors of formats: {_tally(merged.sensitivities)}")
     if merged.calibrations.added or merged.calibrations.known:
         say(console, f"Calibrations: {_tally(merged.calibrations)}")
     if merged.calibrations.added:

@@ -1,5 +1,7 @@
 """Executions: what a layer, a reshard or a whole schedule computed beside PyTorch.
 
+And what formats cost, layer by layer, as that was emulated.
+
 No time is kept with them: the simulator has none, and a card's latency is a trial's.
 """
 
@@ -13,12 +15,13 @@ from sqlalchemy import delete, select
 from autosched.schedule.outcomes import Verdict
 from autosched.schedule.schedule import Schedule
 from autosched.store import models
-from autosched.store.damage import check_entity
-from autosched.store.database import Store, insert_or_replace
+from autosched.store.database import Store, insert_missing, insert_or_replace
+from autosched.store.database_errors import check_entity
 from autosched.store.studies import StudyRecord
 
 SIMULATED = "simulated"
 EXECUTED = "executed"
+EMULATED = "emulated"
 CARD = "card"
 """What stands for a toolchain where a card executed."""
 
@@ -194,8 +197,12 @@ def save_verification(store: Store, study: StudyRecord, found: Verification) -> 
         )
 
 
-def find_verification(store: Store, study: StudyRecord, fingerprint: str) -> Verification | None:
+def find_verification(
+    store: Store, study: StudyRecord, fingerprint: str, *, emulated: bool = False
+) -> Verification | None:
     """Return what a schedule of a study came to: on a card if it was there, else the newest.
+
+    That is where it was executed, or what its emulation came to.
 
     Raises:
         StoreError: if the database refuses.
@@ -204,6 +211,7 @@ def find_verification(store: Store, study: StudyRecord, fingerprint: str) -> Ver
     query = (
         select(row)
         .where(row.study_id == study.id, row.fingerprint == fingerprint)
+        .where((row.kind == EMULATED) == emulated)
         .order_by(row.kind == EXECUTED, row.created_at)
     )
     with store.reading() as session:
@@ -223,17 +231,56 @@ def with_verification(store: Store, study: StudyRecord, schedule: Schedule) -> S
         StoreError: if the database refuses.
     """
     fingerprint = schedule.fingerprint()
-    found = find_verification(store, study, fingerprint)
-    if found is None:
-        return schedule
-    made = replace(
-        schedule.provenance,
-        executed_on=_SITES[found.kind],
-        executed_verdict=found.result.verdict.value,
-        executed_pcc=found.result.pcc,
-        executed_fingerprint=fingerprint,
-    )
+    made = schedule.provenance
+    emulated = find_verification(store, study, fingerprint, emulated=True)
+    if emulated is not None:
+        made = replace(
+            made,
+            emulated_pcc=emulated.result.pcc,
+            emulated_concordance=emulated.result.concordance,
+            min_pcc=study.settings.get("min_pcc"),
+            executed_fingerprint=fingerprint,
+        )
+    executed = find_verification(store, study, fingerprint)
+    if executed is not None:
+        made = replace(
+            made,
+            executed_on=_SITES[executed.kind],
+            executed_verdict=executed.result.verdict.value,
+            executed_pcc=executed.result.pcc,
+            executed_fingerprint=fingerprint,
+        )
     return replace(schedule, provenance=made)
+
+
+def save_sensitivity(store: Store, subject: str, layer: str, errors: bytes) -> None:
+    """Keep what a layer's formats cost; what is known already stays.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    row = {
+        "subject": subject,
+        "layer": layer,
+        "errors": errors,
+        "created_at": datetime.now(timezone.utc),
+    }
+    with store.writing() as session:
+        insert_missing(session, models.SensitivityRow, [row])
+
+
+def find_sensitivities(store: Store, subject: str) -> dict[str, bytes]:
+    """Return what is known of a network's layers, by name.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    query = select(models.SensitivityRow).where(models.SensitivityRow.subject == subject)
+    with store.reading() as session:
+        rows = list(session.scalars(query))
+        for row in rows:
+            check_entity(row, store.describe())
+        return {row.layer: row.errors for row in rows}
 
 
 def _key(row: models.ExecutionRow, site: ExecutionSite) -> ExecutionKey:

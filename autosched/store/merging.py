@@ -21,8 +21,8 @@ from autosched.store import models as schema
 from autosched.store.address import file_url, parse_url
 from autosched.store.calibrations import MEASUREMENT_KEY
 from autosched.store.codec import check_packed
-from autosched.store.damage import check_row
 from autosched.store.database import PLACE, Store, insert_missing, insert_or_replace, open_store
+from autosched.store.database_errors import check_row
 from autosched.store.executions import EXECUTION_KEY
 from autosched.store.probes import KEY_COLUMNS
 from autosched.store.studies import LONGEST_NAME
@@ -73,6 +73,7 @@ class Merged:
     studies: tuple[MergedStudy, ...]
     executions: Tally = Tally()
     measurements: Tally = Tally()
+    sensitivities: Tally = Tally()
 
 
 def open_other(place: str) -> Store:
@@ -118,6 +119,7 @@ def merge_databases(source: Store, target: Store, revisions: Collection[str]) ->
             tuple(_studies(theirs, ours)),
             _copied(theirs, ours, models.ExecutionRow, EXECUTION_KEY),
             _copied(theirs, ours, models.MeasurementRow, MEASUREMENT_KEY),
+            _copied(theirs, ours, models.SensitivityRow, ("subject", "layer")),
         )
 
 

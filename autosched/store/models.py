@@ -320,7 +320,23 @@ class VerificationRow(Base):
     created_at: Mapped[datetime]
 
 
-HEAD = "0005"
+class SensitivityRow(Base):
+    """What a layer's formats cost the outputs of a network, as PyTorch emulated it.
+
+    ``subject`` identifies the network with its weights and samples, the formats and the emulation.
+    """
+
+    __tablename__ = "autosched_sensitivity"
+    __table_args__ = (UniqueConstraint("subject", "layer", name="uq_autosched_sensitivity_key"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(String(64))
+    layer: Mapped[str] = mapped_column(String(255))
+    errors: Mapped[bytes]
+    created_at: Mapped[datetime]
+
+
+HEAD = "0006"
 """The newest revision in ``db/versions``."""
 VERSION_TABLE = "autosched_alembic_version"
 OPTUNA_TABLES = frozenset(

@@ -26,8 +26,8 @@ from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import TensorLayout
 from autosched.store import models
 from autosched.store.codec import read_plain, unpack
-from autosched.store.damage import check_row
 from autosched.store.database import Store
+from autosched.store.database_errors import check_row
 from autosched.store.optuna_mirror import forget_mirrors
 from autosched.store.trials import check_trial
 
@@ -162,6 +162,7 @@ _TABLES: tuple[type[models.Base], ...] = (
     models.MeasurementRow,
     models.TrialRow,
     models.VerificationRow,
+    models.SensitivityRow,
 )
 
 

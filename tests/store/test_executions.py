@@ -125,3 +125,12 @@ def test_a_trial_that_is_rejected_later_is_no_best_any_more(
     assert trials.best_trial(store, study) is None
     (found,) = trials.list_trials(store, study)
     assert (found.rejection, found.latency_us) == (examples.REJECTION, trial.latency_us)
+
+
+def test_what_formats_cost_is_kept_by_network_and_layer(store: Store) -> None:
+    executions.save_sensitivity(store, "net", "conv1", b"first")
+    executions.save_sensitivity(store, "net", "conv1", b"second")
+    executions.save_sensitivity(store, "net", "conv2", b"other")
+    executions.save_sensitivity(store, "another", "conv1", b"theirs")
+    assert executions.find_sensitivities(store, "net") == {"conv1": b"first", "conv2": b"other"}
+    assert executions.find_sensitivities(store, "nobody") == {}
