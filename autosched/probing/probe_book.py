@@ -64,6 +64,8 @@ class Phase(Enum):
     LAYERS = "probing layers"
     RESHARDS = "probing reshards"
     ORDERING = "ordering the layers"
+    SENSITIVITY = "what formats cost"
+    FORMATS = "probing formats"
     PROVING = "proving the bound"
     SEARCHING = "trials"
     TIMING = "timing on the card"

@@ -9,6 +9,7 @@ from autosched.budget import UNLIMITED, Budget
 from autosched.errors import SearchError
 from autosched.network.graph import Network
 from autosched.probing.candidates import ProbedTables
+from autosched.probing.format_tables import Loss, in_other_formats
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.layer_tables import TableBuilder
 from autosched.probing.lower_bound import widened
@@ -36,13 +37,16 @@ def build_problem(  # noqa: PLR0913 - what it is of, and who answers
     *,
     known: Sequence[Schedule] = (),
     rules: Sequence[Restriction] = (),
+    loss: Loss | None = None,
+    in_all_formats: bool = False,
     progress: Progress,
     budget: Budget = UNLIMITED,
 ) -> JointProblem:
     """Probe the layers and reshards of a network and return the joint problem.
 
     Its bounds rest on what was probed, as far as time allows; those of a first look do not. The
-    arguments are those of :class:`~autosched.probing.layer_tables.TableBuilder`.
+    arguments are those of :class:`~autosched.probing.layer_tables.TableBuilder`; with
+    ``in_all_formats`` the candidates come in all formats that are worth their ``loss``.
 
     Raises:
         SearchError: if a layer has no candidate that the device accepts and the rules leave.
@@ -59,8 +63,21 @@ def build_problem(  # noqa: PLR0913 - what it is of, and who answers
         tables = builder.build(
             lambda layer, done, total: progress(Phase.LAYERS, done, total, layer.name)
         )
+        if in_all_formats:
+            tables = in_other_formats(
+                network,
+                tables,
+                layers,
+                builder.questions,
+                book,
+                loss=loss,
+                effort=effort,
+                progress=lambda layer, done, total: progress(
+                    Phase.FORMATS, done, total, layer.name
+                ),
+            )
         ordered = ordered_problem(network, tables, board, book, progress)
-        if effort is FIRST_LOOK:
+        if effort is FIRST_LOOK or in_all_formats:
             return ordered  # it proves nothing
         return widened(ordered, book, _of_reshards(progress), builder.questions.timed, budget)
 

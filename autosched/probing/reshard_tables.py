@@ -114,7 +114,14 @@ def _between(tables: Tables, spills: Mapping[str, ReshardTable], edge: Edge) -> 
     if edge.producer in spills:
         left += [target for _, target in spills[edge.producer].times_us]
     wanted = distinct(choice.input_layouts[edge.index] for choice in tables[edge.consumer])
-    return [(source, target) for source in distinct(left) for target in wanted if source != target]
+    # Nothing is converted into a format that the producer can leave itself.
+    formats = {layout.dtype for layout in left}
+    return [
+        (source, target)
+        for source in distinct(left)
+        for target in wanted
+        if source != target and (source.dtype is target.dtype or target.dtype not in formats)
+    ]
 
 
 def probe_pairs(

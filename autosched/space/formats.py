@@ -1,8 +1,8 @@
 """The formats and fidelities of a network's layers: as a user names them, and which there are.
 
-They are a policy of the whole network, not a choice of the search, while accuracy does not judge
-them: weights and inner activations in one format, the network's ends in another. What is pinned for
-some layers is theirs.
+They are a policy of the whole network (weights and inner activations in one format, the network's
+ends in another), or where accuracy judges them (``--min-pcc``), a choice of the search for each
+layer. What is pinned for some layers is theirs.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from autosched.errors import SearchError
-from autosched.schedule.configurations import Fidelity
+from autosched.schedule.configurations import Fidelity, Precision
 from autosched.schedule.tensors import DataType
 
 _Word = TypeVar("_Word", DataType, Fidelity)
@@ -100,6 +100,22 @@ def _word(text: str, default: _Word, legal: tuple[_Word, ...], option: str) -> _
             return word
     raise SearchError(f"{option} {text!r} is not one of {', '.join(legal)}")
 
+
+PRECISIONS = (
+    Precision(DataType.BFLOAT4_B, Fidelity.LOFI),
+    Precision(DataType.BFLOAT8_B, Fidelity.LOFI),
+    Precision(DataType.BFLOAT8_B, Fidelity.HIFI2),
+    Precision(DataType.BFLOAT16, Fidelity.HIFI2),
+    Precision(DataType.BFLOAT8_B, Fidelity.HIFI2, float32_sums=True),
+    Precision(DataType.BFLOAT16, Fidelity.HIFI2, float32_sums=True),
+    Precision(DataType.BFLOAT16, Fidelity.HIFI3, float32_sums=True),
+)
+"""What a search for formats tries of products.
+
+In one phase 5 bits of a weight enter, so that bfloat16 weights buy nothing there; bfloat4_b has 3.
+A fourth phase adds the last bit of bfloat16 times a weight's lowest: nothing beside the rest. Sums
+in bfloat16 round off more than a third phase adds.
+"""
 
 WEIGHTS, OUTPUT = "weights_dtype", "output_dtype"
 FIDELITY, SUMS = "math_fidelity", "fp32_dest_acc_en"

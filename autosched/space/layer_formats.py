@@ -45,6 +45,7 @@ from autosched.schedule.configurations import (
     LayerConfig,
     MatmulConfig,
     PoolConfig,
+    Precision,
 )
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.schedule.tensors import TILE, DataType, PageLayout, TensorLayout
@@ -153,6 +154,30 @@ class LayerFormats:
             math_fidelity=self._pinned.get((layer.name, FIDELITY), fidelity),
             fp32_dest_acc_en=sums and not _reads_sums_again(layer),
         )
+
+    def precision(self, layer: Layer) -> Precision | None:
+        """Return how a layer's products are computed, None if it has no weights."""
+        if not isinstance(layer.op, Conv2d | ConvTranspose2d | Linear):
+            return None
+        compute = self.compute(layer)
+        return Precision(self.weights_dtype(layer), compute.math_fidelity, compute.fp32_dest_acc_en)
+
+    def permits(self, layer: Layer, precision: Precision) -> bool:
+        """Return whether a layer's products may be computed so: pins and ttnn leave it."""
+        if precision.float32_sums and _reads_sums_again(layer):
+            return False
+        asked = {
+            WEIGHTS: precision.weights,
+            FIDELITY: precision.fidelity,
+            SUMS: precision.float32_sums,
+        }
+        return all(
+            self._pinned.get((layer.name, field), value) == value for field, value in asked.items()
+        )
+
+    def pinned_output(self, layer: Layer) -> bool:
+        """Return whether the format of a layer's output is pinned."""
+        return (layer.name, OUTPUT) in self._pinned
 
     def fixed(self, layer: Layer, output: TensorLayout) -> FixedConfig:
         """Return the configuration of a layer without choices but where it leaves its output.
