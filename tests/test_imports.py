@@ -63,6 +63,7 @@ MAY_IMPORT = {
         "evidence",
         "cost",
         "device",
+        "numerics",
         "space",
         "network",
         "network/capture",

@@ -149,6 +149,26 @@ Risk = Annotated[
         "and fewest rare switches. 0: always the fastest. Measured times are taken as they are.",
     ),
 ]
+Floor = Annotated[
+    float | None,
+    typer.Option(
+        "--min-pcc",
+        metavar="PCC",
+        help="Least correlation of each output with PyTorch in float32, as the device's numbers "
+        "are emulated on inputs that nothing was fitted to. What has less is rejected, and formats "
+        "are searched unless --formats fixed is given. With --formats search, default: 0.99.",
+    ),
+]
+FormatSearch = Annotated[
+    str | None,
+    typer.Option(
+        "--formats",
+        metavar="fixed|search",
+        help="Whether formats of weights and activations, fidelity and float32 sums are chosen for "
+        "each layer, the fastest that leave --min-pcc. Default: fixed, as --weights, "
+        "--activations and --fidelity say; search where --min-pcc is given.",
+    ),
+]
 Seed = Annotated[int | None, typer.Option(help="Seed of the sampler; default: 0.")]
 Export = Annotated[
     str | None,

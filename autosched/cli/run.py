@@ -11,6 +11,7 @@ RUN_EXAMPLES = (
     "autosched run net.py --pin 'layer1.*:shard_layout=height' --forbid '*:memory=dram'",
     "autosched run net.py --pin 'head.*:output_dtype=bfloat16' --pin 'head.*:math_fidelity=HiFi4'",
     "autosched run net.py --formats-of by_hand.py",
+    "autosched run net.py --min-pcc 0.995",
     "autosched run net.py --io nchw,device",
     "autosched run net.py:backbone --board p150 --batch 16 --timeout 10m --export best.py",
     "autosched run studies/unet_small.py --batch 4 --pack-images 4",
@@ -36,6 +37,8 @@ def run(  # noqa: PLR0913 - one parameter per option
     timeout: options.Timeout = None,
     seed: options.Seed = None,
     risk: options.Risk = None,
+    min_pcc: options.Floor = None,
+    formats: options.FormatSearch = None,
     jobs: options.Jobs = None,
     weights: options.WeightsOption = "",
     activations: options.Activations = "",
@@ -69,7 +72,17 @@ def run(  # noqa: PLR0913 - one parameter per option
     )
 
     wishes = Wishes(
-        sampler, effort, seed, trials, timeout, export, tuple(pin or ()), tuple(forbid or ()), risk
+        sampler,
+        effort,
+        seed,
+        trials,
+        timeout,
+        export,
+        tuple(pin or ()),
+        tuple(forbid or ()),
+        risk,
+        min_pcc,
+        formats,
     )
     target = Target(
         net=net,

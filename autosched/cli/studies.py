@@ -100,7 +100,7 @@ def show(
             f"Study {record.name}: {record.network}, batch {record.batch}{packed}, "
             f"{record.device_kind} {record.board}, ttnn {record.ttnn_version}",
         )
-        say(output.console, f"Formats: {settings.formats}; accuracy is not judged yet")
+        say(output.console, f"Formats: {settings.formats}")
         if by_layer and shown is not None:
             say(output.console, trial_line(shown))
             cost = _estimator(store, record, shown)

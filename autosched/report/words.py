@@ -124,3 +124,11 @@ def probability(chance: float) -> str:
     return (
         "below 0.001" if chance < 0.001 else f"{chance:.2f}" if chance < 0.99 else f"{chance:.3f}"
     )
+
+
+def accuracy(min_pcc: float | None, *, searched: bool) -> str:
+    """Return what a study asks of its outputs, and what it may choose for that."""
+    if min_pcc is None:
+        return "accuracy is not judged, so the search leaves the formats alone; see --min-pcc"
+    asked = f"outputs keep a PCC of {min_pcc:g}, emulated"
+    return f"{asked}; each layer gets its own formats" if searched else asked

@@ -19,6 +19,8 @@ class Provenance:
 
     ``executed_on`` is "simulator" or "card" where the schedule of ``executed_fingerprint`` was
     executed beside PyTorch, with what came of it: a verdict, and the PCC of its worst output.
+    ``emulated_pcc`` and ``emulated_concordance`` are of that schedule's worst output as the
+    device's numbers were emulated on the host, ``min_pcc`` what its study asks for.
     ``unexecuted`` are the layers and changes of layout of that schedule whose kind was never
     executed right, with whatever small layers; None where nobody has looked. ``grid`` is the
     board's, (columns, rows); a board noted without it is called what its grid of then is today.
@@ -34,6 +36,9 @@ class Provenance:
         "executed_verdict": "",
         "executed_pcc": None,
         "executed_fingerprint": "",
+        "emulated_pcc": None,
+        "emulated_concordance": None,
+        "min_pcc": None,
         "unexecuted": None,
         "published_us": None,
     }
@@ -56,6 +61,9 @@ class Provenance:
     executed_verdict: str = ""
     executed_pcc: float | None = None
     executed_fingerprint: str = ""
+    emulated_pcc: float | None = None
+    emulated_concordance: float | None = None
+    min_pcc: float | None = None
     unexecuted: tuple[str, ...] | None = None
     published_us: tuple[float, float] | None = None
 
@@ -73,15 +81,30 @@ class Provenance:
     def verified(self) -> str:
         """What came of executing the schedule beside PyTorch, on what: "simulator, PCC 0.9989"."""
         if not self.executed_on:
-            return f"not executed{self._of_kinds}"
+            return f"not executed{self._of_kinds}{self._emulated}"
         pcc = "" if self.executed_pcc is None else f", PCC {self.executed_pcc:.4f}"
         is_right = self.executed_verdict == Verdict.RIGHT
-        return f"{self.executed_on}{'' if is_right else f', {self.executed_verdict.upper()}'}{pcc}"
+        verdict = "" if is_right else f", {self.executed_verdict.upper()}"
+        return f"{self.executed_on}{verdict}{pcc}{self._emulated}"
 
     @property
     def went_wrong(self) -> bool:
         """Whether the schedule was executed, and that speaks against it."""
         return self.executed_verdict in AGAINST
+
+    @property
+    def accuracy(self) -> str:
+        """What its emulation came to, such as "PCC 0.9923, concordance 0.9920 (emulated)"."""
+        if self.emulated_pcc is None:
+            return ""
+        floor = "" if self.min_pcc is None else f", at least {self.min_pcc:g} asked for"
+        concordance = self.emulated_concordance
+        beside = "" if concordance is None else f", concordance {concordance:.4f}"
+        return f"PCC {self.emulated_pcc:.4f}{beside} (emulated){floor}"
+
+    @property
+    def _emulated(self) -> str:
+        return f"; {self.accuracy}" if self.accuracy else ""
 
     @property
     def _of_kinds(self) -> str:
@@ -101,6 +124,8 @@ class Provenance:
             executed_verdict="",
             executed_pcc=None,
             executed_fingerprint="",
+            emulated_pcc=None,
+            emulated_concordance=None,
             unexecuted=None,
         )
 

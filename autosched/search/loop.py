@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from autosched.errors import SearchError, TimeUpError
+from autosched.probing.format_tables import Loss
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.lower_bound import Proof, prove
 from autosched.probing.probe_book import Phase
@@ -159,6 +160,8 @@ def first_look(run: Run, limit: int) -> int:
 
 def search(run: Run, limit: int, *, stops_at_bound: bool) -> StopReason:
     """Probe all candidates, prove the bound, and run what the sampler proposes."""
+    if run.settings.search_formats:
+        return search_formats(run)
     joint = prepared(run)
     run.enter(Phase.PROVING)
     run.proof = proven(run, joint)
@@ -180,6 +183,22 @@ def search(run: Run, limit: int, *, stops_at_bound: bool) -> StopReason:
     return StopReason.BOUND if stops_at_bound and run.is_at_bound else StopReason.TRIALS
 
 
+def search_formats(run: Run) -> StopReason:
+    """Probe all candidates in all formats, and run the fastest that are exact enough."""
+    from autosched.search.accuracy import (  # noqa: PLC0415 - it loads torch
+        measured_errors,
+        run_most_exact,
+    )
+
+    errors = measured_errors(run)
+    joint = run.joint or probed(
+        run, run.settings.effort, run.settings.restrictions, loss=errors.alone
+    )
+    run.joint = joint
+    run_most_exact(run, joint, errors, informed(run, joint, run.settings.sampler))
+    return StopReason.TRIALS
+
+
 def prepared(run: Run) -> JointProblem:
     """Return the joint problem of all candidates, probed where it is not yet."""
     if run.joint is not None:
@@ -191,9 +210,17 @@ def prepared(run: Run) -> JointProblem:
 
 
 def probed(
-    run: Run, effort: Effort, rules: Sequence[Restriction], *, silent: bool = False
+    run: Run,
+    effort: Effort,
+    rules: Sequence[Restriction],
+    *,
+    silent: bool = False,
+    loss: Loss | None = None,
 ) -> JointProblem:
-    """Probe the layers and reshards of the network and return the joint problem."""
+    """Probe the layers and reshards of the network and return the joint problem.
+
+    With ``loss`` its candidates come in other formats, too.
+    """
     return build_problem(
         run.network,
         run.settings.formats,
@@ -203,6 +230,8 @@ def probed(
         run.measured,
         known=() if effort is FIRST_LOOK else [run.default, *run.given],
         rules=rules,
+        loss=loss,
+        in_all_formats=loss is not None,
         progress=(lambda *_: None) if silent else run.enter,
         budget=run.budget,
     )

@@ -17,6 +17,7 @@ from autosched.schedule.schedule import Provenance, Schedule
 from autosched.search.settings import Settings
 from autosched.space.layer_formats import default_schedule
 from autosched.store.database import Store
+from autosched.store.executions import Verification, find_verification, save_verification
 from autosched.store.studies import StudyRecord
 from autosched.store.trials import (
     DEFAULT_SAMPLER,
@@ -94,6 +95,15 @@ class Mirror(Protocol):
         """Show all trials anew; ``recall`` returns, by its number, one without its schedule."""
 
 
+class AccuracyFloor(Protocol):
+    """Says how exact schedules are."""
+
+    min_pcc: float
+
+    def judged(self, trial: TrialRecord) -> tuple[TrialRecord, Verification | None]:
+        """Return a trial, rejected if it is not exact enough, and what was found of it."""
+
+
 @dataclass
 class Run:
     """One search of a study.
@@ -114,6 +124,7 @@ class Run:
     budget: Budget = UNLIMITED
     observer: Observer = field(default_factory=SilentObserver)
     mirror: Mirror | None = None
+    accuracy: "AccuracyFloor | None" = None
     joint: JointProblem | None = None
     proof: Proof | None = None
     stopped: StopReason | None = None
@@ -163,7 +174,15 @@ class Run:
         self.observer.on_phase(phase, done, total, detail, self.book.counts)
 
     def finish(self, trial: TrialRecord) -> TrialRecord:
-        """Store a trial and tell whoever watches; return it with its number."""
+        """Store a trial and tell whoever watches; return it with its number.
+
+        Where the study has a floor, its accuracy is judged first.
+        """
+        found = None
+        if self.accuracy is not None:
+            trial, found = self.accuracy.judged(trial)
+        if found is not None:
+            save_verification(self.store, self.record, found)
         stored = add_trial(self.store, self.record, trial)
         if self.mirror is not None:
             self.mirror.add(stored)
@@ -171,6 +190,11 @@ class Run:
             self._best_at = None
         self.observer.on_trial(stored, self.best)
         return stored
+
+    def pcc_of(self, trial: TrialRecord) -> float:
+        """Return what the emulation of a stored trial's schedule came to; 1.0 if nobody looked."""
+        found = find_verification(self.store, self.record, trial.fingerprint, emulated=True)
+        return 1.0 if found is None or found.result.pcc is None else found.result.pcc
 
     @property
     def best(self) -> TrialRecord | None:

@@ -19,6 +19,9 @@ RISK = 0.005
 
 LARGEST_RISK = 0.5
 
+MIN_PCC = 0.99
+"""What a search for formats asks of each output where the user names nothing else."""
+
 
 @dataclass(frozen=True, init=False)
 class Settings:
@@ -50,6 +53,8 @@ class Settings:
     io: str
     pack_images: int
     risk: float
+    min_pcc: float | None
+    search_formats: bool
 
     def __init__(  # noqa: PLR0913, PLR0917 - one argument for each wish
         self,
@@ -67,6 +72,8 @@ class Settings:
         io: str = NCHW,
         pack_images: int = 1,
         risk: float = RISK,
+        min_pcc: float | None = None,
+        search_formats: bool = False,
     ) -> None:
         """Check the words of a user: names, and texts as ``Restriction.parse`` reads them.
 
@@ -80,6 +87,8 @@ class Settings:
         _check_seed(seed)
         if not 0.0 <= risk <= LARGEST_RISK:
             raise SearchError(f"a risk of {risk}: it is a share from 0 to {LARGEST_RISK}")
+        if min_pcc is not None and not 0.0 < min_pcc < 1.0:
+            raise SearchError(f"--min-pcc {min_pcc}: it is more than 0 and less than 1, as 0.99 is")
         if pack_images < 1:
             raise SearchError(f"{pack_images} images cannot be packed; it is 1 or more")
         pins = _parsed(pinned, pins=True)
@@ -98,6 +107,8 @@ class Settings:
             "io": io,
             "pack_images": pack_images,
             "risk": risk,
+            "min_pcc": MIN_PCC if search_formats and min_pcc is None else min_pcc,
+            "search_formats": search_formats,
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -124,6 +135,8 @@ class Settings:
             "io": self.io,
             "pack_images": self.pack_images,
             "risk": self.risk,
+            **({} if self.min_pcc is None else {"min_pcc": self.min_pcc}),
+            **({"search_formats": True} if self.search_formats else {}),
         }
 
     @classmethod

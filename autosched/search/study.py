@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from autosched.probing.joint_problem import JointProblem
 from autosched.probing.probe_book import ProbeBook, ProbeCounts
 from autosched.schedule.schedule import Schedule
 from autosched.search import loop
-from autosched.search.run import Observer, Run, SilentObserver, StopReason
+from autosched.search.run import AccuracyFloor, Observer, Run, SilentObserver, StopReason
 from autosched.search.settings import Settings
 from autosched.search.trial import parameters, run_trial
 from autosched.store.calibrations import known_times
@@ -98,6 +98,14 @@ class Study:
             self._scout = open_pool(self.board, jobs=jobs)
             self._book = self._book_of(self._scout)
         self._joint: JointProblem | None = None
+
+    @cached_property
+    def _accuracy(self) -> AccuracyFloor | None:
+        if self.settings.min_pcc is None:
+            return None
+        from autosched.search.accuracy import AccuracyJudge  # noqa: PLC0415 - it loads torch
+
+        return AccuracyJudge(self.network, self.board.grid[0], self.settings.min_pcc)
 
     def _book_of(self, device: Device) -> ProbeBook:
         key = DeviceKey(self.record.board, device.kind, self.record.ttnn_version)
@@ -233,6 +241,7 @@ class Study:
             self._book,
             self._measured,
             observer=observer or SilentObserver(),
+            accuracy=self._accuracy,
             joint=self._joint,
         )
 

@@ -234,6 +234,21 @@ def test_layers_get_the_formats_of_a_schedule(
 
 
 @pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--min-pcc", "2"), "--min-pcc 2.0: it is more than 0 and less than 1"),
+        (("--formats", "free"), "--formats 'free' is not one of fixed, search"),
+    ],
+)
+def test_a_wrong_floor_is_refused(
+    studied: Studied, invoke: Invoke, options: tuple[str, str], words: str
+) -> None:
+    done = invoke("run", str(studied.net), "--storage", studied.url, *options)
+    assert done.code == 2
+    assert words in done.err
+
+
+@pytest.mark.parametrize(
     ("rule", "words"),
     [
         ("0:weights_dtype=float8", "weights_dtype 'float8' is not one of bfloat16"),

@@ -1,6 +1,7 @@
 """A network file captured, and the device named, as the screen says it."""
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,7 +141,8 @@ def captured_file(
             screen.begin("compare", f"{loaded.path.name} with what was captured, in PyTorch")
             found = check_capture(module, examples, captured, allow_host=allow_host)
             exits.check_interrupt()
-    network = with_ends(captured.network, ends)
+    samples = loaded.calibration_inputs
+    network = replace(with_ends(captured.network, ends), samples=samples)
     kinds = {network.layer_signature(layer) for layer in network}
     say(
         output.console,

@@ -115,6 +115,9 @@ def parse_duration(text: str, option: str = "--timeout") -> float:
     return duration_s
 
 
+_FIXED, _SEARCHED = _FORMATS = ("fixed", "search")
+
+
 @dataclass(frozen=True)
 class Wishes:
     """What the user named for a search; None where the study's own setting, or a default, holds."""
@@ -128,6 +131,8 @@ class Wishes:
     pinned: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
     risk: float | None = None
+    min_pcc: float | None = None
+    formats: str | None = None
 
     def check(self) -> None:
         """Refuse what can be refused before anything slow is done.
@@ -151,6 +156,13 @@ class Wishes:
         """
         return math.inf if self.timeout is None else began + parse_duration(self.timeout)
 
+    def _searches_formats(self) -> bool | None:
+        if self.formats is None:
+            return None if self.min_pcc is None else True
+        if self.formats not in _FORMATS:
+            raise SearchError(f"--formats {self.formats!r} is not one of {', '.join(_FORMATS)}")
+        return self.formats == _SEARCHED
+
     def over(self, settings: Settings) -> Settings:
         """Return settings with what the user named.
 
@@ -164,5 +176,7 @@ class Wishes:
             "pinned": self.pinned or None,
             "forbidden": self.forbidden or None,
             "risk": self.risk,
+            "min_pcc": self.min_pcc,
+            "search_formats": self._searches_formats(),
         }
         return replace(settings, **{key: item for key, item in named.items() if item is not None})

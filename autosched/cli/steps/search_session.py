@@ -327,7 +327,7 @@ def introduce(output: Screen, store: Store, study: Study) -> None:
         rest = len(settings.restrictions) - _NAMED_RULES
         say(output.console, f"  and {words.count(rest, 'more restriction')}")
     say(output.console, f"Formats: {settings.formats}")
-    say(output.console, "  accuracy is not judged yet, so the search leaves the formats alone")
+    say(output.console, f"  {words.accuracy(settings.min_pcc, searched=settings.search_formats)}")
     if settings.device == "mock":
         chosen = study.cost_choice
         say(output.console, f"Times: estimated by cost model {chosen.model.version}")

@@ -136,14 +136,20 @@ class JointSampler:
                 return next(self._selections(solution))
         return None
 
-    def _weighed(self, risks_us: Sequence[Floats], weight: float) -> Problem:
-        """Return the joint problem as it is known now, with weighted risk as additional time."""
-        slower = 1.0 + weight * _RESHARD_RISK
+    def penalised(self, penalties_us: Sequence[Floats], budget: Budget = UNLIMITED) -> Selection:
+        """Return the optimum where each candidate costs so many microseconds more.
+
+        Raises:
+            SearchError: if time ends before there is one, or what was learned leaves none.
+        """
+        costs = [times + more for times, more in zip(self._times_us, penalties_us, strict=True)]
+        solution = solve(self._costing(costs), 1, budget.part(_SOLVE_LIMIT_S).left_s)
+        return next(self._selections(solution))
+
+    def _costing(self, costs_us: Sequence[Floats], slower: float = 1.0) -> Problem:
+        """Return the joint problem with other costs; reshards and moves are so much slower."""
         layers = []
-        for layer, times, risks in zip(
-            self._joint.problem.layers, self._times_us, risks_us, strict=True
-        ):
-            costs = times + weight * risks
+        for layer, costs in zip(self._joint.problem.layers, costs_us, strict=True):
             candidates = [
                 replace(candidate, time_us=float(cost))
                 for candidate, cost in zip(layer.candidates, costs, strict=True)
@@ -159,6 +165,13 @@ class JointSampler:
             )
         nogoods = tuple(self._knowledge.nogoods)
         return replace(self._joint.problem, layers=tuple(layers), nogoods=nogoods)
+
+    def _weighed(self, risks_us: Sequence[Floats], weight: float) -> Problem:
+        """Return the joint problem as it is known now, with weighted risk as additional time."""
+        costs = [
+            times + weight * risks for times, risks in zip(self._times_us, risks_us, strict=True)
+        ]
+        return self._costing(costs, 1.0 + weight * _RESHARD_RISK)
 
     def _solution(self, times_us: Sequence[Floats], k: int, budget: Budget) -> Solution:
         return self._resolver.solve(times_us, k, budget.part(_SOLVE_LIMIT_S).left_s)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from autosched.budget import UNLIMITED, Budget
-from autosched.errors import SearchError
+from autosched.errors import NoScheduleError, SearchError
 from autosched.probing.joint_problem import JointProblem, Selection
 from autosched.schedule.outcomes import INCONCLUSIVE, RejectionKind
 from autosched.schedule.schedule import Provenance, Schedule
@@ -171,6 +171,28 @@ class Proposals:
         schedule = self.joint.schedule(selection, provenance)
         known = self._known.get(schedule.fingerprint())
         return None if known is not None else (selection, schedule)
+
+    def penalised(
+        self, penalties_us: Sequence[Floats], provenance: Provenance, budget: Budget = UNLIMITED
+    ) -> tuple[Selection, Schedule] | None:
+        """Return the optimum where candidates cost so much more, and its schedule.
+
+        None if what was learned leaves none, or the sampler does not solve for it.
+
+        Raises:
+            SearchError: if time ends before there is one.
+        """
+        if not isinstance(self._proposer, JointSampler):
+            return None
+        try:
+            selection = self._proposer.penalised(penalties_us, budget)
+        except NoScheduleError:
+            return None
+        return selection, self.joint.schedule(selection, provenance)
+
+    def is_known(self, schedule: Schedule) -> bool:
+        """Whether a schedule has been tried."""
+        return schedule.fingerprint() in self._known
 
     def tell(self, selection: Selection, schedule: Schedule, record: TrialRecord) -> None:
         """Let the sampler learn from a trial of a proposed schedule."""
