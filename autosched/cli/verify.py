@@ -143,6 +143,10 @@ def simulate(  # noqa: PLR0913 - one parameter per option
     min_concordance: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="A candidate below it is wrong.")
     ] = 0.99,
+    all_formats: Annotated[
+        bool,
+        typer.Option("--all-formats", help="Candidates in all formats that a search may choose."),
+    ] = False,
     write: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Add what was executed to a table of kinds (.json)."),
@@ -171,6 +175,7 @@ def simulate(  # noqa: PLR0913 - one parameter per option
         write,
         tuple(networks or ()),
         side,
+        all_formats,
     )
     again = hints.command("simulate", "--seed", str(seed))
     kept = "" if write is None else "candidate in the table of --write"

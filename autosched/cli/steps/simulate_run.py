@@ -60,6 +60,7 @@ class SimulateRequest:
     write: str | None = None
     networks: tuple[str, ...] = ()
     side: int = 64
+    in_all_formats: bool = False
 
 
 def simulate_candidates(output: Screen, asked: SimulateRequest) -> bool:
@@ -185,7 +186,14 @@ def _executed(
                 open_store(f"sqlite:///{place}/probes.sqlite3") as store,
             ):
                 effort = find_effort(asked.effort)
-                found = accepted_candidates(sample, mock.board, mock, store, effort)
+                found = accepted_candidates(
+                    sample,
+                    mock.board,
+                    mock,
+                    store,
+                    effort,
+                    in_all_formats=asked.in_all_formats,
+                )
             chosen = table.telling(found, asked.each, sample.seed)
             for done in execute_candidates(chosen, simulator):
                 yield done

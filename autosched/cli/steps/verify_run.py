@@ -51,13 +51,14 @@ from autosched.store.executions import (
 )
 from autosched.store.studies import StudyRecord, get_study
 from autosched.store.trials import finished_trial
-from autosched.verification.steps import (
+from autosched.verification.verifier import (
     ExecutionStep,
+    StepVerdict,
+    Verifier,
     candidate_steps,
     distinct_steps,
     schedule_steps,
 )
-from autosched.verification.verifier import StepVerdict, Verifier
 
 if TYPE_CHECKING:
     import torch
