@@ -7,6 +7,7 @@ nothing else fits.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 
 from autosched.boards import Board
 from autosched.network.column_images import as_told
@@ -21,6 +22,7 @@ from autosched.schedule.tensors import STICK, TILE, DataType, PageLayout, ShardL
 from autosched.space.convolutions import (
     folded_structures,
     in_slices,
+    may_reuse_activations,
     narrow_slices,
     rare_switches,
     refinements,
@@ -97,14 +99,17 @@ class ConvolutionStages:
         """Probe structures, then refinements of the promising ones; ``op`` is what ttnn runs."""
         found = yield from self._halo_moved(asked)
         legal = [c for c in found if all(rule.leaves(c) for rule in self._rules)]
-        refined = []
-        for structure in self._promising(offered(legal or found, self._effort)):
-            assert isinstance(structure.config, Conv2dConfig)  # noqa: S101 - made of structures
-            refined += [
-                Option(config, structure.input_layouts)
-                for config in refinements(op, structure.config, self._board)
-            ]
-        found += yield from self._questions.accepted(self._layer, refined, self._answers)
+        distinct = _distinct_programs(offered(legal or found, self._effort))
+        ranked = sorted(distinct, key=lambda choice: choice.time_us)
+        refined = [
+            Option(config, structure.input_layouts)
+            for structure in self._promising(ranked)
+            for config in refinements(op, _config(structure), self._board)
+        ]
+        batch, _, height, width = self._layer.shape
+        refined += reusing(op, batch * height * width, ranked)
+        asked = list(dict.fromkeys(refined))
+        found += yield from self._questions.accepted(self._layer, asked, self._answers)
         return found
 
     def _halo_moved(self, asked: Sequence[Option]) -> Asking[list[Choice]]:
@@ -149,9 +154,8 @@ class ConvolutionStages:
         configs = folded_structures(stem, self._layer.shape, base, self._board, self._effort)
         return [Option(config, place) for place in places for config in configs]
 
-    def _promising(self, found: Sequence[Choice]) -> list[Choice]:
+    def _promising(self, ranked: Sequence[Choice]) -> list[Choice]:
         """Return the structures worth refining: the fastest, and the best of each sharding."""
-        ranked = sorted(_distinct_programs(found), key=lambda choice: choice.time_us)
         if not ranked:
             return []
         best_us = ranked[0].time_us
@@ -186,10 +190,37 @@ class ConvolutionStages:
         return [config for fastest in best.values() for config in switched(op, fastest)]
 
 
+def _config(structure: Choice) -> Conv2dConfig:
+    assert isinstance(structure.config, Conv2dConfig)  # noqa: S101 - made of structures
+    return structure.config
+
+
 def _distinct_programs(choices: Sequence[Choice]) -> list[Choice]:
     """Return one choice per effective program: ttnn rounds what it is asked for."""
     by_program = {choice.ops: choice for choice in reversed(choices)}
     return list(reversed(by_program.values()))
+
+
+def reusing(op: Convolution, pixels: int, ranked: Sequence[Choice]) -> list[Option]:
+    """Return the fastest height shards of which every core has as many of ``pixels``, with reuse.
+
+    ``ranked`` are structures, fastest first. Where the last core has less, ttnn's activation reuse
+    goes wrong: on somewhat fewer cores it may be faster than all that has none.
+    """
+    if not may_reuse_activations(op):
+        return []
+    even = (
+        choice
+        for choice in ranked
+        if choice.time_us <= _REFINE_WITHIN * ranked[0].time_us
+        and choice.output_layout.sharding is ShardLayout.HEIGHT
+        and choice.output_layout.shard_shape is not None
+        and choice.output_layout.shard_shape[0] * choice.output_layout.cores == pixels
+    )
+    return [
+        Option(replace(_config(choice), enable_activation_reuse=True), choice.input_layouts)
+        for choice in islice(even, 1)
+    ]
 
 
 def taking_rows(

@@ -90,7 +90,7 @@ def _switches(
             yield "full_inner_dim", (True,)
         case ShardLayout.WIDTH:
             yield "act_block_w_div", _width_divisors(op, board)
-        case ShardLayout.HEIGHT if _may_reuse_activations(op):
+        case ShardLayout.HEIGHT if may_reuse_activations(op):
             yield "enable_activation_reuse", (True,)
         case _:
             pass
@@ -127,7 +127,8 @@ def split_readers(op: Convolution, refined: Conv2dConfig) -> list[Conv2dConfig]:
     return [replace(refined, force_split_reader=True)] if is_block else []
 
 
-def _may_reuse_activations(op: Convolution) -> bool:
+def may_reuse_activations(op: Convolution) -> bool:
+    """Return whether ttnn may reuse what it read for one row of pixels for the next."""
     return isinstance(op, Conv2d) and op.kernel[1] > 1 and op.stride == (1, 1)
 
 

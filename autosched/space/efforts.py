@@ -42,7 +42,7 @@ QUICK = "quick"
 EFFORTS = {
     effort.name: effort
     for effort in (
-        Effort(QUICK, 3, 0, 2, 4, False, False, False, 0, 1, 64, False, 10),
+        Effort(QUICK, 3, 1, 2, 4, False, False, False, 0, 1, 64, False, 10),
         Effort("default", 6, 3, 4, 8, False, True, False, 3, 2, 1024, False, 30),
         Effort("full", 64, 8, 12, 24, True, True, True, 6, 6, 4096, True, 200),
     )

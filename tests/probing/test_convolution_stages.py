@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from autosched.network.operators import Conv2d
 from autosched.probing.candidates import Choice
-from autosched.probing.convolution_stages import leaving_rows, taking_rows
+from autosched.probing.convolution_stages import leaving_rows, reusing, taking_rows
 from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.tensors import (
     CoreRange,
@@ -74,3 +74,18 @@ def test_the_fastest_of_each_combination_of_layouts_leave_rows() -> None:
         in_rows = {"output_page": PageLayout.ROW_MAJOR, "output_dtype": DataType.BFLOAT16}
         assert option.config == replace(like.config, **in_rows)  # type: ignore[arg-type]
     assert leaving_rows(replace(WINDOW, out_channels=12), found, 2) == []
+
+
+def test_activations_are_reused_where_every_core_has_as_many_pixels() -> None:
+    # 600 pixels: 7 cores of 96 are more, 6 of 100 are all.
+    even = replace(TILES, grid=(CoreRange(0, 0, 5, 0),), shard_shape=(100, 32))
+    found = [choice(TILES, 1.0), choice(even, 1.2), choice(even, 1.3, act_block_h_override=32)]
+    (asked,) = reusing(WINDOW, 600, found)
+    assert asked.config == replace(found[1].config, enable_activation_reuse=True)  # type: ignore[type-var]
+    assert asked.input_layouts == (even,)
+    # It has to come near the fastest, and to gather rows one by one.
+    assert reusing(WINDOW, 600, [choice(TILES, 1.0), choice(even, 2.0)]) == []
+    assert reusing(Conv2d(16, 16, (1, 1)), 600, found) == []
+    assert reusing(replace(WINDOW, stride=(2, 2)), 600, found) == []
+    of_blocks = replace(even, sharding=ShardLayout.BLOCK)
+    assert reusing(WINDOW, 600, [choice(of_blocks, 1.0)]) == []

@@ -2,7 +2,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from autosched.boards import BOARDS, Board
@@ -125,7 +125,27 @@ def test_where_few_blocks_divide_a_cores_rows_those_come_that_waste_least() -> N
         for config in found
         if config.shard_layout is ShardLayout.HEIGHT
     ]
-    assert heights == [0, 1, 13, 7]
+    assert heights[:4] == [0, 1, 13, 7]
+    # Of 14 and of 16 all cores have as many, the latter at half the sides, too.
+    assert heights[4:] == [14, 16]
+
+
+@pytest.mark.parametrize(("larger", "smaller"), [("p150-140", "p150"), ("n150", "n300-worker")])
+@given(tiles=st.integers(1, 12_800))
+def test_more_cores_deal_an_image_evenly_where_fewer_do(
+    larger: str, smaller: str, tiles: int
+) -> None:
+    # Even parts of fewer cores, by which they may be as fast as uneven ones of more.
+    fewer, more = (-(-tiles // BOARDS[name].cores) for name in (smaller, larger))
+    assume(tiles % fewer == 0 and fewer <= 1.3 * more)
+    found = structures(THREE, (1, 64, tiles, TILE), BASE, BOARDS[larger], QUICK)
+    blocks = [
+        config.act_block_h_override // TILE
+        for config in found
+        if config.shard_layout is ShardLayout.HEIGHT
+    ]
+    parts = {math.ceil(more / block) * block if block else more for block in blocks}
+    assert any(tiles % part == 0 for part in parts if part <= fewer)
 
 
 @given(op=convolutions, height=sides, width=sides, board=boards)
