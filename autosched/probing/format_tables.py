@@ -52,7 +52,7 @@ def in_other_formats(  # noqa: PLR0913 - what is asked, of whom
 ) -> ProbedTables:
     """Return what the tables keep, with the same in other formats beside it, fastest first.
 
-    Without ``loss``, every precision is asked for.
+    Without ``loss``, every precision is asked for, and nothing left out.
 
     Raises:
         TimeUpError: if the book's budget ends first.
@@ -73,7 +73,7 @@ def in_other_formats(  # noqa: PLR0913 - what is asked, of whom
         book, askings, lambda number: progress(grouped[number][0], len(found), total)
     ):
         for layer in grouped[number]:
-            found[layer.name] = _worthwhile(layer.name, choices, loss or _nothing_lost)
+            found[layer.name] = _worthwhile(layer.name, choices, loss)
     return ProbedTables({layer.name: found[layer.name] for layer in network}, {})
 
 
@@ -195,15 +195,14 @@ def _leaving(config: LayerConfig, dtype: DataType) -> LayerConfig:
             return replace(config, output_dtype=dtype)
 
 
-def _nothing_lost(_layer: str, _choice: Choice) -> float:
-    return 0.0
-
-
-def _worthwhile(name: str, choices: Iterable[Choice], loss: Loss) -> tuple[Choice, ...]:
-    """Return the candidates that none as exact dominates, fastest first."""
+def _worthwhile(name: str, choices: Iterable[Choice], loss: Loss | None) -> tuple[Choice, ...]:
+    """Return the candidates that none as exact dominates, fastest first; without loss, all."""
     groups: dict[tuple[TensorLayout, ...], list[tuple[Choice, float]]] = {}
     left = []
-    for choice in sorted(choices, key=lambda item: (item.time_us, item.scratch_bytes)):
+    ranked = sorted(choices, key=lambda item: (item.time_us, item.scratch_bytes))
+    if loss is None:
+        return tuple(ranked)
+    for choice in ranked:
         group = groups.setdefault(choice.layouts, [])
         error = loss(name, choice)
         if not any(least <= error and other.dominates(choice) for other, least in group):

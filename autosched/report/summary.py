@@ -155,6 +155,7 @@ def print_gain(console: Console, result: SearchResult) -> None:
     if default is not None and default.rejection is not None:
         is_wrong = default.rejection.kind is RejectionKind.ACCURACY
         what = "would go wrong on a card" if is_wrong else "does not run"
+        what = "is not exact enough" if default.rejection.message.startswith("PCC") else what
         say(console, f"ttnn's default {what}: {words.rejection(default.rejection)}")
     elif default is not None:
         latency = words.latency(default.latency_us, default.latency_kind, default.latency_std_us)
@@ -175,7 +176,9 @@ def print_gain(console: Console, result: SearchResult) -> None:
     say(console, f"{trials} in the study{f', rejected: {rejected}' if rejected else ''}")
     print_doubtful(console, result.counts)
     if result.stopped:
-        early = "" if result.bound_us is not None else ", before the bound was proven"
+        # With formats of layers' own there is none: error limits what is chosen.
+        is_done = result.bound_us is not None or result.study.settings.get("search_formats")
+        early = "" if is_done else ", before the bound was proven"
         say(console, f"The search ended: {result.stopped}{early}")
 
 

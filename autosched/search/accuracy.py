@@ -20,7 +20,7 @@ import numpy as np
 
 from autosched.errors import SearchError
 from autosched.network.graph import Layer, Network
-from autosched.network.operators import Output
+from autosched.network.operators import Input, Output
 from autosched.network.reference import evaluate_network
 from autosched.numerics.comparison import agreement, unseen_inputs
 from autosched.numerics.emulation import emulate_outputs
@@ -73,13 +73,19 @@ class AccuracyJudge:
     """Emulates schedules of one network, and compares their outputs with PyTorch's.
 
     Raises:
-        SearchError: if an output of the network itself is not finite.
+        SearchError: if the network has no samples, or an output of its own is not finite.
     """
 
     def __init__(self, network: Network, columns: int, min_pcc: float) -> None:
         self._network = network
         self._columns = columns
         self.min_pcc = min_pcc
+        inputs = [layer for layer in network if isinstance(layer.op, Input)]
+        if len(network.samples) != len(inputs):
+            raise SearchError(
+                f"{network.name} comes without inputs, so that no accuracy can be asked of it; "
+                "capture it, or set the samples of the network"
+            )
         self._inputs = unseen_inputs(network.samples)
         names = [layer.name for layer in network if isinstance(layer.op, Output)]
         self._truths = [
@@ -316,8 +322,10 @@ def _sum(items: Iterable[Errors], nothing: Errors) -> Errors:
     return total
 
 
-def run_most_exact(run: Run, joint: JointProblem, errors: ErrorModel, proposals: Proposals) -> int:
-    """Run the fastest schedules that meet the floor, as predicted; return how many ran.
+def run_exact_enough(
+    run: Run, joint: JointProblem, errors: ErrorModel, proposals: Proposals, limit: int
+) -> None:
+    """Run the fastest schedules that meet the floor, as predicted; no more than ``limit``.
 
     Raises:
         SearchError: if no schedule meets the floor; it names the best PCC and the layers to blame.
@@ -325,24 +333,19 @@ def run_most_exact(run: Run, joint: JointProblem, errors: ErrorModel, proposals:
     """
     assert run.accuracy is not None  # noqa: S101 - formats are searched with a floor
     allowed = 1.0 - run.accuracy.min_pcc
-    budget, ran = allowed, 0
+    budget, rounds = allowed, min(limit, _ROUNDS)
     most_exact: tuple[FormatChoice, float] | None = None
     solver = FormatSolver(run, joint, errors, proposals)
-    for done in range(_ROUNDS):
-        run.enter(Phase.SEARCHING, done, _ROUNDS)
+    for done in range(rounds):
+        run.enter(Phase.SEARCHING, done, rounds)
         found = solver.solve(budget)
-        if found is None or proposals.is_known(found.schedule):
+        if found is None:
             break
-        record = run_repaired(
-            run.device, run.book, joint, found.schedule, proposals.sampler, run.budget
-        )
-        stored = run.finish(record)
-        ran += 1
-        # What it takes does not depend on how exact it is.
-        proposals.tell(found.selection, found.schedule, replace(stored, rejection=record.rejection))
-        if record.rejection is not None:
-            continue
-        actual = 1.0 - run.pcc_of(stored)
+        trial = proposals.known(found.schedule) or _run(run, joint, found, proposals)
+        pcc = run.pcc_of(trial)
+        if pcc is None:
+            continue  # the device rejects it, which the next solution knows
+        actual = 1.0 - pcc
         if most_exact is None or actual < most_exact[1]:
             most_exact = found, actual
         if _NEAR * allowed <= actual <= allowed:
@@ -350,9 +353,18 @@ def run_most_exact(run: Run, joint: JointProblem, errors: ErrorModel, proposals:
         if actual > allowed and found.loss > budget:
             break  # there is nothing more exact
         budget = _CORRECTED * found.loss * allowed / max(actual, _EXACT)
-    if run.best is None:
+    if run.best is None and limit > 0:
         raise SearchError(_unreachable(run.accuracy.min_pcc, solver, most_exact))
-    return ran
+
+
+def _run(run: Run, joint: JointProblem, found: FormatChoice, proposals: Proposals) -> TrialRecord:
+    record = run_repaired(
+        run.device, run.book, joint, found.schedule, proposals.sampler, run.budget
+    )
+    stored = run.finish(record)
+    # What it takes does not depend on how exact it is.
+    proposals.tell(found.selection, found.schedule, replace(stored, rejection=record.rejection))
+    return stored
 
 
 def _unreachable(

@@ -161,7 +161,7 @@ def first_look(run: Run, limit: int) -> int:
 def search(run: Run, limit: int, *, stops_at_bound: bool) -> StopReason:
     """Probe all candidates, prove the bound, and run what the sampler proposes."""
     if run.settings.search_formats:
-        return search_formats(run)
+        return search_formats(run, limit)
     joint = prepared(run)
     run.enter(Phase.PROVING)
     run.proof = proven(run, joint)
@@ -183,11 +183,11 @@ def search(run: Run, limit: int, *, stops_at_bound: bool) -> StopReason:
     return StopReason.BOUND if stops_at_bound and run.is_at_bound else StopReason.TRIALS
 
 
-def search_formats(run: Run) -> StopReason:
+def search_formats(run: Run, limit: int) -> StopReason:
     """Probe all candidates in all formats, and run the fastest that are exact enough."""
     from autosched.search.accuracy import (  # noqa: PLC0415 - it loads torch
         measured_errors,
-        run_most_exact,
+        run_exact_enough,
     )
 
     errors = measured_errors(run)
@@ -195,8 +195,9 @@ def search_formats(run: Run) -> StopReason:
         run, run.settings.effort, run.settings.restrictions, loss=errors.alone
     )
     run.joint = joint
-    run_most_exact(run, joint, errors, informed(run, joint, run.settings.sampler))
-    return StopReason.TRIALS
+    proposals = informed(run, joint, run.settings.sampler)
+    run_exact_enough(run, joint, errors, proposals, limit)
+    return StopReason.FLOOR
 
 
 def prepared(run: Run) -> JointProblem:

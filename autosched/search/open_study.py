@@ -107,7 +107,7 @@ def _captured(record: StudyRecord, settings: Settings) -> Network:
     from autosched.network.capture.network_file import load_network_file  # noqa: PLC0415 - loads torch
 
     loaded = load_network_file(settings.network_file, record.batch)
-    return capture(
+    network = capture(
         loaded.module,
         loaded.example_inputs,
         loaded.name,
@@ -115,6 +115,7 @@ def _captured(record: StudyRecord, settings: Settings) -> Network:
         io=settings.io,
         pack_images=settings.pack_images,
     )
+    return replace(network, samples=loaded.calibration_inputs)
 
 
 def open_study(

@@ -41,6 +41,7 @@ class StopReason(Enum):
     TIME = "time up"
     EXHAUSTED = "all proposals tried"
     NO_CHOICE = "nothing to choose from"
+    FLOOR = "as fast as the floor allows, as far as it was tried"
     INTERRUPTED = "interrupted"
 
 
@@ -191,10 +192,10 @@ class Run:
         self.observer.on_trial(stored, self.best)
         return stored
 
-    def pcc_of(self, trial: TrialRecord) -> float:
-        """Return what the emulation of a stored trial's schedule came to; 1.0 if nobody looked."""
+    def pcc_of(self, trial: TrialRecord) -> float | None:
+        """Return what the emulation of a stored trial's schedule came to, if there was one."""
         found = find_verification(self.store, self.record, trial.fingerprint, emulated=True)
-        return 1.0 if found is None or found.result.pcc is None else found.result.pcc
+        return None if found is None else found.result.pcc
 
     @property
     def best(self) -> TrialRecord | None:

@@ -89,6 +89,11 @@ class Settings:
             raise SearchError(f"a risk of {risk}: it is a share from 0 to {LARGEST_RISK}")
         if min_pcc is not None and not 0.0 < min_pcc < 1.0:
             raise SearchError(f"--min-pcc {min_pcc}: it is more than 0 and less than 1, as 0.99 is")
+        if search_formats and sampler != "joint":
+            raise SearchError(
+                f"--formats search solves for the formats, which sampler {sampler!r} does not; "
+                "leave out --sampler, or give --formats fixed"
+            )
         if pack_images < 1:
             raise SearchError(f"{pack_images} images cannot be packed; it is 1 or more")
         pins = _parsed(pinned, pins=True)

@@ -123,3 +123,15 @@ def test_bad_words_are_refused_at_the_door(
 def test_what_is_not_known_is_named_with_its_place():
     with pytest.raises(StudyError, match=r"Settings\.formats\.weights: 'float7' is not one of bf"):
         Settings.from_plain({"formats": {"weights": "float7"}})
+
+
+def test_formats_are_searched_by_the_sampler_that_solves() -> None:
+    with pytest.raises(SearchError, match="sampler 'random' does not"):
+        Settings(sampler="random", search_formats=True)
+    assert Settings(search_formats=True).min_pcc == 0.99
+
+
+def test_a_floor_is_stored_with_a_study() -> None:
+    settings = Settings(min_pcc=0.995, search_formats=True)
+    assert Settings.from_plain(settings.to_plain()) == settings
+    assert "min_pcc" not in Settings().to_plain()

@@ -190,9 +190,9 @@ class Proposals:
             return None
         return selection, self.joint.schedule(selection, provenance)
 
-    def is_known(self, schedule: Schedule) -> bool:
-        """Whether a schedule has been tried."""
-        return schedule.fingerprint() in self._known
+    def known(self, schedule: Schedule) -> TrialRecord | None:
+        """Return the trial of a schedule, without it, if it has been tried."""
+        return self._known.get(schedule.fingerprint())
 
     def tell(self, selection: Selection, schedule: Schedule, record: TrialRecord) -> None:
         """Let the sampler learn from a trial of a proposed schedule."""

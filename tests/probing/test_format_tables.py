@@ -1,0 +1,138 @@
+"""Candidates in other formats, as the real mock device answers."""
+
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+import torch
+from torch import nn
+
+from autosched.boards import find_board
+from autosched.cost.model import CostModel
+from autosched.device.machine import ttnn_version
+from autosched.device.worker import WorkerDevice
+from autosched.network.capture.capture import capture
+from autosched.network.graph import Network
+from autosched.probing.candidates import Choice, ProbedTables
+from autosched.probing.format_tables import allowed_precisions, in_other_formats
+from autosched.probing.layer_tables import TableBuilder
+from autosched.probing.probe_book import ProbeBook
+from autosched.schedule.configurations import Precision, precision_of
+from autosched.schedule.tensors import DataType
+from autosched.space.efforts import find_effort
+from autosched.space.formats import PRECISIONS, FormatPin, Formats
+from autosched.space.layer_formats import LayerFormats
+from autosched.store.database import open_store
+from autosched.store.probes import DeviceKey
+
+QUICK = find_effort("quick")
+BOARD = find_board("n150")
+
+
+class _Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(32, 64, 3, padding=1)
+        self.second = nn.Conv2d(64, 64, 3, padding=1)
+        self.last = nn.Conv2d(64, 32, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x).relu()
+        return cast("torch.Tensor", self.last((self.second(x) + x).relu()))
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    torch.manual_seed(0)
+    return capture(_Net().eval(), (torch.randn(1, 32, 32, 32),), "net", check=False)
+
+
+def exactness(_layer: str, choice: Choice) -> float:
+    """Fewer bits, more loss: enough to tell precisions apart."""
+    precision = precision_of(choice.config)
+    known = [PRECISIONS.index(precision)] if precision in PRECISIONS else [0]
+    return 1.0 / (1 + known[0]) + 0.01 * (choice.output_layout.dtype is not DataType.BFLOAT16)
+
+
+Asked = tuple[ProbedTables, ProbedTables, ProbedTables]
+
+
+@pytest.fixture(scope="module")
+def tables(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+    """The tables in one format, in others worth their loss, and in all."""
+    place = tmp_path_factory.mktemp("formats") / "probes.sqlite3"
+    formats = LayerFormats(network, Formats())
+    with WorkerDevice(BOARD) as device, open_store(f"sqlite:///{place}") as store:
+        device.load(network)
+        key = DeviceKey(BOARD.name, "mock", ttnn_version())
+        book = ProbeBook(store, device, key, CostModel.load(BOARD.arch))
+        builder = TableBuilder(network, formats, BOARD, QUICK, book)
+        plain = builder.build(lambda *_: None)
+        asked = (network, plain, formats, builder.questions, book)
+        yield (
+            plain,
+            in_other_formats(*asked, loss=exactness, effort=QUICK, progress=lambda *_: None),
+            in_other_formats(*asked, loss=None, effort=QUICK, progress=lambda *_: None),
+        )
+
+
+def precisions(tables: ProbedTables, layer: str) -> set[Precision | None]:
+    return {precision_of(choice.config) for choice in tables.kept[layer]}
+
+
+def formats_of(tables: ProbedTables, layer: str) -> set[tuple[str, ...]]:
+    return {tuple(layout.dtype.value for layout in choice.layouts) for choice in tables.kept[layer]}
+
+
+def test_a_convolution_comes_in_every_precision(tables: Asked) -> None:
+    plain, _, every = tables
+    assert len(precisions(plain, "second")) == 1
+    assert precisions(every, "second") >= set(PRECISIONS)
+
+
+def test_a_precision_that_is_no_faster_than_a_more_exact_one_is_left_out(tables: Asked) -> None:
+    _, worth, every = tables
+    assert PRECISIONS[-1] in precisions(worth, "second")
+    assert len(precisions(worth, "second")) <= len(precisions(every, "second"))
+    times = {
+        precision: min(
+            choice.time_us
+            for choice in worth.kept["second"]
+            if precision_of(choice.config) == precision
+        )
+        for precision in precisions(worth, "second")
+    }
+    ranked = sorted(times, key=lambda item: -PRECISIONS.index(cast("Precision", item)))
+    assert [times[item] for item in ranked] == sorted(times.values(), reverse=True)
+
+
+def test_inputs_and_output_come_in_both_formats(tables: Asked) -> None:
+    plain, worth, _ = tables
+    assert formats_of(plain, "second") == {("bfloat16", "bfloat8_b")}
+    assert formats_of(worth, "second") == {("bfloat16", "bfloat8_b"), ("bfloat16", "bfloat16")}
+    assert ("bfloat16", "bfloat16", "bfloat16") in formats_of(worth, "add")
+
+
+def test_what_one_format_had_stays(tables: Asked) -> None:
+    plain, worth, _ = tables
+    for name, choices in plain.kept.items():
+        assert min(choice.time_us for choice in worth.kept[name]) <= choices[0].time_us
+        assert {choice.layouts for choice in choices} <= {c.layouts for c in worth.kept[name]}
+
+
+def test_candidates_are_fastest_first(tables: Asked) -> None:
+    for choices in tables[1].kept.values():
+        times = [choice.time_us for choice in choices]
+        assert times == sorted(times)
+
+
+def test_pins_leave_one_precision(network: Network) -> None:
+    pins = (
+        FormatPin("second", "weights_dtype", "bfloat8_b"),
+        FormatPin("second", "math_fidelity", "hifi2"),
+    )
+    formats = LayerFormats(network, Formats(pins=pins))
+    found = allowed_precisions(network.by_name["second"], formats)
+    assert {(item.weights, item.fidelity) for item in found} == {(DataType.BFLOAT8_B, "HiFi2")}
+    assert {item.float32_sums for item in found} == {False, True}
+    assert allowed_precisions(network.by_name["add"], formats) == ()
