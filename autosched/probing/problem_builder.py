@@ -76,7 +76,9 @@ def build_problem(  # noqa: PLR0913 - what it is of, and who answers
                     Phase.FORMATS, done, total, layer.name
                 ),
             )
-        ordered = ordered_problem(network, tables, board, book, progress)
+        ordered = ordered_problem(
+            network, tables, board, book, progress, converts=not in_all_formats
+        )
         if effort is FIRST_LOOK or in_all_formats:
             return ordered  # it proves nothing
         return widened(ordered, book, _of_reshards(progress), builder.questions.timed, budget)
@@ -87,12 +89,19 @@ def _of_reshards(progress: Progress) -> LayerProgress:
 
 
 def ordered_problem(
-    network: Network, tables: ProbedTables, board: Board, book: ProbeBook, progress: Progress
+    network: Network,
+    tables: ProbedTables,
+    board: Board,
+    book: ProbeBook,
+    progress: Progress,
+    *,
+    converts: bool = True,
 ) -> JointProblem:
     """Probe the reshards that a joint choice may need, and return the joint problem.
 
     Its network, and with it every schedule made of it, has the layers in the order found best:
-    the captured one, unless L1 is so tight that finishing another branch first costs less.
+    the captured one, unless L1 is so tight that finishing another branch first costs less. Reshards
+    are those of :func:`~autosched.probing.reshard_tables.probe_reshards`.
 
     Raises:
         TimeUpError: if the book's budget ends first.
@@ -100,7 +109,9 @@ def ordered_problem(
 
     def probed(ordered: Network) -> JointProblem:
         own = {layer.name: tables.kept[layer.name] for layer in ordered}
-        reshards, spills = probe_reshards(ordered, own, book, _of_reshards(progress))
+        reshards, spills = probe_reshards(
+            ordered, own, book, _of_reshards(progress), converts=converts
+        )
         return JointProblem(ordered, own, reshards, spills, board, left_out=tables.left_out)
 
     joint = probed(network)
@@ -110,7 +121,7 @@ def ordered_problem(
     book.budget.check()
     if order is None and not book.offers_unexecuted:
         book.offers_unexecuted = True  # rather a reshard that nobody has executed than no schedule
-        return ordered_problem(network, tables, board, book, progress)
+        return ordered_problem(network, tables, board, book, progress, converts=converts)
     if order in {None, joint.problem.order}:
         return joint
     # Other tensors wait now, so that other spills are worth a probe.

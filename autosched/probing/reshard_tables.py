@@ -59,13 +59,16 @@ def probe_reshards(
     progress: LayerProgress,
     known: Reshards = ({}, {}),
     changed: Container[str] = frozenset(),
+    *,
+    converts: bool = True,
 ) -> Reshards:
     """Probe every reshard that a joint choice may need.
 
     Returns the times by edge, from each layout the producer can leave (and DRAM, where a spilled
     tensor waits) to each the consumer can take; and for every tensor that has to wait for a
     consumer, the times of its spill to DRAM. What is ``known`` is taken over where the tables of
-    its layers are not among the ``changed``.
+    its layers are not among the ``changed``. Without ``converts``, no tensor is brought into a
+    format that its producer can leave itself.
     """
     edges = [
         edge
@@ -85,7 +88,8 @@ def probe_reshards(
     }
     spills = {**known[1], **probe_pairs(to_dram, book)}
     between = {
-        edge: (network.by_name[edge.producer], _between(tables, spills, edge)) for edge in edges
+        edge: (network.by_name[edge.producer], _between(tables, spills, edge, converts=converts))
+        for edge in edges
     }
     return {**known[0], **probe_pairs(between, book, arrived)}, spills
 
@@ -109,13 +113,14 @@ def _moves_right(shape: tuple[int, ...], pair: LayoutChange) -> bool:
     )
 
 
-def _between(tables: Tables, spills: Mapping[str, ReshardTable], edge: Edge) -> list[LayoutChange]:
+def _between(
+    tables: Tables, spills: Mapping[str, ReshardTable], edge: Edge, *, converts: bool
+) -> list[LayoutChange]:
     left = [choice.output_layout for choice in tables[edge.producer]]
     if edge.producer in spills:
         left += [target for _, target in spills[edge.producer].times_us]
     wanted = distinct(choice.input_layouts[edge.index] for choice in tables[edge.consumer])
-    # Nothing is converted into a format that the producer can leave itself.
-    formats = {layout.dtype for layout in left}
+    formats = set() if converts else {layout.dtype for layout in left}
     return [
         (source, target)
         for source in distinct(left)

@@ -33,7 +33,7 @@ def test_everything_else_goes_to_standard_error(studied: Studied) -> None:
     assert f"Database: {studied.url.removeprefix('sqlite:///')}" in err
     assert "mock n150" in err
     assert "compared in PyTorch: outputs " in err
-    assert "accuracy is not judged yet" in err
+    assert "accuracy is not judged, so the search leaves the formats alone" in err
     assert "faster than ttnn's default (estimated)" in err
     assert "Edges that reshard" in err
     assert "autosched show tiny-n150 --layers" in err
