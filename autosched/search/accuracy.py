@@ -46,6 +46,7 @@ from autosched.search.samplers.proposals import Proposals
 from autosched.search.trial import run_repaired
 from autosched.space.formats import ACTIVATION_TYPES, PRECISIONS
 from autosched.space.layer_formats import LayerFormats
+from autosched.store.database_errors import damaged
 from autosched.store.executions import (
     EMULATED,
     ExecutionRecord,
@@ -172,7 +173,8 @@ def measured_errors(run: Run) -> ErrorModel:
         precisions.update(dict.fromkeys(allowed_precisions(layer, formats)))
     subject = _subject(network, tuple(precisions))
     found = {
-        name: from_bytes(blob) for name, blob in find_sensitivities(run.store, subject).items()
+        name: _read(run, name, blob)
+        for name, blob in find_sensitivities(run.store, subject).items()
     }
     total, done = len(network.layers), 0
 
@@ -186,6 +188,14 @@ def measured_errors(run: Run) -> ErrorModel:
         save_sensitivity(run.store, subject, name, to_bytes(errors))
         found[name] = errors
     return ErrorModel(found)
+
+
+def _read(run: Run, layer: str, blob: bytes) -> dict[FormatKey, Errors]:
+    try:
+        return from_bytes(blob)
+    except ValueError as error:
+        where = f"{run.store.describe()}, errors of formats of layer {layer}"
+        raise damaged(where, str(error)) from None
 
 
 def _subject(network: Network, precisions: Sequence[Precision]) -> str:
@@ -235,6 +245,8 @@ class FormatSolver:
             # Beside the errors of this choice, others may be the least.
             if best is None or best.loss <= budget or found is not best:
                 break
+            self._chosen = self._of(best.selection)
+            self._total = _sum(self._chosen.values(), self._errors.nothing)
         return best
 
     def _solve(self, budget: float) -> FormatChoice | None:
@@ -258,10 +270,9 @@ class FormatSolver:
             if low and high / low < _CLOSE:
                 break
             price = self._next(low, high, budget)
-        best = within or most_exact
-        if best is not None:
-            self._go_on(best, low if high == math.inf else high)
-        return best
+        # The next budget is near this one.
+        self._price = low if high == math.inf else high
+        return within or most_exact
 
     def _next(self, low: float, high: float, budget: float) -> float:
         if high == math.inf:
@@ -281,12 +292,6 @@ class FormatSolver:
         chosen = self._of(selection)
         return FormatChoice(selection, schedule, loss(_sum(chosen.values(), self._errors.nothing)))
 
-    def _go_on(self, found: FormatChoice, price: float) -> None:
-        """Go on from a solution: what a layer adds depends on the errors of all others."""
-        self._price = price
-        self._chosen = self._of(found.selection)
-        self._total = _sum(self._chosen.values(), self._errors.nothing)
-
     def _of(self, selection: Selection) -> dict[str, Errors]:
         return {
             name: self._errors.errors(
@@ -301,7 +306,10 @@ class FormatSolver:
         return sorted(lost, key=lambda name: -lost[name])[:_BLAMED]
 
     def _marginal(self, layer: str) -> list[float]:
-        """Return what each candidate of a layer adds to the loss; nothing is had for canceling."""
+        """Return what each candidate of a layer adds to the loss of what the others have.
+
+        Nothing is had for canceling: all layers change at once.
+        """
         others = self._total - self._chosen.get(layer, self._errors.nothing)
         before = loss(others)
         by_key: dict[tuple[FormatKey, bool], float] = {}
@@ -335,12 +343,14 @@ def run_exact_enough(
     allowed = 1.0 - run.accuracy.min_pcc
     budget, rounds = allowed, min(limit, _ROUNDS)
     most_exact: tuple[FormatChoice, float] | None = None
+    seen: set[str] = set()
     solver = FormatSolver(run, joint, errors, proposals)
     for done in range(rounds):
         run.enter(Phase.SEARCHING, done, rounds)
         found = solver.solve(budget)
-        if found is None:
+        if found is None or found.schedule.fingerprint() in seen:
             break
+        seen.add(found.schedule.fingerprint())
         trial = proposals.known(found.schedule) or _run(run, joint, found, proposals)
         pcc = run.pcc_of(trial)
         if pcc is None:

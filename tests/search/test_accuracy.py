@@ -1,5 +1,8 @@
 """Formats searched on the real mock device, and judged by emulation."""
 
+import contextlib
+import shutil
+import sqlite3
 from pathlib import Path
 from typing import cast
 
@@ -7,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from autosched.errors import SearchError
+from autosched.errors import SearchError, StoreError
 from autosched.network.capture.capture import capture
 from autosched.network.graph import Network
 from autosched.probing.probe_book import Phase, ProbeCounts
@@ -102,6 +105,22 @@ class _Counting(SilentObserver):
         self, phase: Phase, done: int, _total: int, _detail: str, _counts: ProbeCounts
     ) -> None:
         self.measured += phase is Phase.SENSITIVITY and done == 0
+
+
+def test_damaged_errors_of_formats_are_named(
+    network: Network, storage: str, latencies_us: dict[float, float], tmp_path: Path
+) -> None:
+    assert latencies_us
+    copy = tmp_path / "store.sqlite3"
+    shutil.copy(storage.removeprefix("sqlite:///"), copy)
+    with contextlib.closing(sqlite3.connect(copy)) as connection:
+        connection.execute("UPDATE autosched_sensitivity SET errors = x'00'")
+        connection.commit()
+    with (
+        opened(network, f"sqlite:///{copy}", 0.98) as study,
+        pytest.raises(StoreError, match=r"errors of formats of layer .*cannot be read"),
+    ):
+        study.optimize()
 
 
 def test_below_the_floor_a_trial_is_rejected_for_its_accuracy(
