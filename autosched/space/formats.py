@@ -106,15 +106,15 @@ PRECISIONS = (
     Precision(DataType.BFLOAT8_B, Fidelity.LOFI),
     Precision(DataType.BFLOAT8_B, Fidelity.HIFI2),
     Precision(DataType.BFLOAT16, Fidelity.HIFI2),
+    Precision(DataType.BFLOAT16, Fidelity.HIFI4),
     Precision(DataType.BFLOAT8_B, Fidelity.HIFI2, float32_sums=True),
     Precision(DataType.BFLOAT16, Fidelity.HIFI2, float32_sums=True),
     Precision(DataType.BFLOAT16, Fidelity.HIFI3, float32_sums=True),
+    Precision(DataType.BFLOAT16, Fidelity.HIFI4, float32_sums=True),
 )
-"""What a search for formats tries of products.
+"""What a search for formats tries of products, in about the order of their errors.
 
 In one phase 5 bits of a weight enter, so that bfloat16 weights buy nothing there; bfloat4_b has 3.
-A fourth phase adds the last bit of bfloat16 times a weight's lowest: nothing beside the rest. Sums
-in bfloat16 round off more than a third phase adds.
 """
 
 WEIGHTS, OUTPUT = "weights_dtype", "output_dtype"
