@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import torch
 
-from autosched.numerics.storage import half_away, packed, to_bfloat16
+from autosched.numerics.storage import packed, to_bfloat16
 from autosched.schedule.configurations import ComputeConfig
 from autosched.schedule.tensors import TILE, DataType
 
@@ -87,7 +87,7 @@ def added(first: torch.Tensor, second: torch.Tensor, *, wide: bool = False) -> t
     """Add as the matrix engine adds tiles: aligned to 11 bits, into bfloat16 or float32."""
     one, other = first.double(), second.double()
     unit = torch.exp2(torch.maximum(_exponents(one), _exponents(other)).double() - 10)
-    total = (half_away(one / unit) + half_away(other / unit)) * unit
+    total = (_half_away(one / unit) + _half_away(other / unit)) * unit
     total = torch.where(unit > 0, total, 0.0).float()
     return total if wide else to_bfloat16(total)
 
@@ -114,7 +114,7 @@ def _multiplied(
                     largest = (of_rows[:, part, None] + of_columns[None, part]).amax(1)
                     unit = torch.exp2(largest.clamp(min=-500).double() - last_bit)
                     products = left[:, part, None] * right[None, part]
-                    total = half_away(products / unit[:, None]).sum(1) * unit
+                    total = _half_away(products / unit[:, None]).sum(1) * unit
                     sums.append((total, largest + 10 - last_bit))
                 register = _accumulated(register, sums, wide=wide)
     return register.float()
@@ -129,16 +129,16 @@ def _accumulated(
         exponent = torch.maximum(exponent, other)
     unit = torch.exp2(exponent.clamp(min=-500).double() - 23)
     # Ties of sums go up, those of the register away from zero.
-    parts = [torch.floor(total / unit + 0.5) for total, _ in sums] + [half_away(register / unit)]
+    parts = [torch.floor(total / unit + 0.5) for total, _ in sums] + [_half_away(register / unit)]
     if not wide:
         kept = 2.0**13
         parts = [torch.floor(part / kept + 0.5) * kept for part in parts[:-1]] + [
-            half_away(parts[-1] / kept) * kept
+            _half_away(parts[-1] / kept) * kept
         ]
     mantissa = torch.stack(parts).sum(0)
     shift = _exponents(mantissa) - (23 if wide else 7)
     step = torch.exp2(shift.clamp(min=0 if wide else -500).double())
-    return half_away(mantissa / step) * step * unit
+    return _half_away(mantissa / step) * step * unit
 
 
 def _multiplied_fast(
@@ -191,3 +191,8 @@ def _upper(values: torch.Tensor, bits: int) -> torch.Tensor:
 def _exponents(values: torch.Tensor) -> torch.Tensor:
     _, exponents = torch.frexp(values)
     return torch.where(values == 0, _NOTHING, exponents - 1)
+
+
+def _half_away(values: torch.Tensor) -> torch.Tensor:
+    """Round to integers, ties away from zero."""
+    return torch.sign(values) * torch.floor(values.abs() + 0.5)

@@ -97,8 +97,3 @@ def _without_small_nans(values: torch.Tensor, bits: int) -> torch.Tensor:
     half = 1 << (_MANTISSA - bits - 1)
     is_small = values.isnan() & ((pattern & ((1 << (_MANTISSA - 1)) - 1)) <= half)
     return torch.where(is_small, torch.where(pattern < 0, -torch.inf, torch.inf), values)
-
-
-def half_away(values: torch.Tensor) -> torch.Tensor:
-    """Round to integers, ties away from zero."""
-    return torch.sign(values) * torch.floor(values.abs() + 0.5)
