@@ -215,6 +215,14 @@ def check_same(found: StudyRecord, wanted: StudyRecord, place: str, difference: 
             f"study {found.name!r} in {place} is searched with --risk {before.risk:g}; give this "
             "one a name of its own with --study NAME"
         )
+    theirs_asked, ours_asked = ((item.min_pcc, item.search_formats) for item in (before, now))
+    if theirs_asked != ours_asked:
+        asked = "no floor" if before.min_pcc is None else f"--min-pcc {before.min_pcc:g}"
+        how = "search" if before.search_formats else "fixed"
+        raise StudyError(
+            f"study {found.name!r} in {place} is searched with {asked} and --formats {how}, which "
+            "its trials were judged by; give this one a name of its own with --study NAME"
+        )
     if before.formats != now.formats:
         raise StudyError(
             f"study {found.name!r} in {place} is searched with other formats ({before.formats}); "

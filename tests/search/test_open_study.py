@@ -40,6 +40,10 @@ def test_a_study_is_found_again_by_its_name(studied: Studied, probed: Store):
         ({"batch": 16}, r"made for another batch \(1, not 16\)"),
         ({"ttnn_version": "0.99"}, "made for another ttnn version"),
         (
+            {"settings": replace(QUICK, min_pcc=0.9).to_plain()},
+            "searched with no floor and --formats fixed",
+        ),
+        (
             {"settings": replace(QUICK, formats=Formats(fidelity=Fidelity.HIFI4)).to_plain()},
             "searched with other formats .*LoFi",
         ),
