@@ -29,6 +29,8 @@ _WEIGHT_BITS, _ACTIVATION_BITS = 5, 7
 # What a product's last bit is worth below its operands' exponents, phase by phase.
 _LAST_BITS = (10, 15, 17, 22)
 _NOTHING = -10_000
+# Of float32; sums of less than some 1e-35 are not aligned.
+_FRACTION, _BIAS, _SMALLEST_SUMMED = 23, 127, 11
 _ROWS = 1 << 16
 
 
@@ -85,11 +87,19 @@ def sums_of_blocks(
 
 def added(first: torch.Tensor, second: torch.Tensor, *, wide: bool = False) -> torch.Tensor:
     """Add as the matrix engine adds tiles: aligned to 11 bits, into bfloat16 or float32."""
-    one, other = first.double(), second.double()
-    unit = torch.exp2(torch.maximum(_exponents(one), _exponents(other)).double() - 10)
-    total = (_half_away(one / unit) + _half_away(other / unit)) * unit
-    total = torch.where(unit > 0, total, 0.0).float()
+    one, other = first.float(), second.float()
+    unit, per_unit = _units_of_11_bits(one, other)
+    # Exact in float32: 11 bits, or what is far below half a unit.
+    total = _half_away(one * per_unit).add_(_half_away(other * per_unit)).mul_(unit)
     return total if wide else to_bfloat16(total)
+
+
+def _units_of_11_bits(one: torch.Tensor, other: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what the last of 11 bits of the larger of two numbers is worth, and one by that."""
+    patterns = torch.maximum(one.abs(), other.abs()).contiguous().view(torch.int32)
+    exponents = (patterns >> _FRACTION).clamp_(min=_SMALLEST_SUMMED)
+    units = ((exponents - 10) << _FRACTION).view(torch.float32)
+    return units, ((2 * _BIAS + 10 - exponents) << _FRACTION).view(torch.float32)
 
 
 def _reloaded(total: torch.Tensor, *, wide: bool) -> torch.Tensor:
@@ -195,4 +205,5 @@ def _exponents(values: torch.Tensor) -> torch.Tensor:
 
 def _half_away(values: torch.Tensor) -> torch.Tensor:
     """Round to integers, ties away from zero."""
-    return torch.sign(values) * torch.floor(values.abs() + 0.5)
+    half = torch.tensor(0.5, dtype=values.dtype)
+    return torch.copysign(half, values).add_(values).trunc_()

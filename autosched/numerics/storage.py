@@ -93,7 +93,10 @@ def _cut(mantissas: torch.Tensor, dropped: int) -> torch.Tensor:
 
 def _without_small_nans(values: torch.Tensor, bits: int) -> torch.Tensor:
     """Return infinities in place of NaNs of which no bit is left."""
+    are_nan = values.isnan()
+    if not bool(are_nan.any()):
+        return values
     pattern = values.contiguous().view(torch.int32)
     half = 1 << (_MANTISSA - bits - 1)
-    is_small = values.isnan() & ((pattern & ((1 << (_MANTISSA - 1)) - 1)) <= half)
+    is_small = are_nan & ((pattern & ((1 << (_MANTISSA - 1)) - 1)) <= half)
     return torch.where(is_small, torch.where(pattern < 0, -torch.inf, torch.inf), values)
