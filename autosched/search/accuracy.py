@@ -66,6 +66,8 @@ _STEP = 8.0
 _CLOSE = 1.2
 # Of what would just do: two errors are seldom quite in proportion.
 _CORRECTED = 0.95
+# Large errors add up to less than their sum: how much flatter a loss may grow than predicted.
+_FLATTEST = 0.25
 _EXACT = 1e-9
 _BLAMED = 3
 
@@ -102,13 +104,18 @@ class AccuracyJudge:
                     )
 
     def emulation(self, schedule: Schedule) -> ExecutionRecord:
-        """Return what a schedule's outputs come to at worst."""
+        """Return what a schedule's outputs come to at worst.
+
+        Once they are below the floor, other inputs say no more.
+        """
         pcc = concordance = 1.0
         for inputs, truths in zip(self._inputs, self._truths, strict=True):
             made = emulate_outputs(self._network, schedule, inputs, self._columns)
             for name, values in made.items():
                 found = agreement(values, truths[name])
                 pcc, concordance = min(pcc, found.pcc), min(concordance, found.concordance)
+            if pcc < self.min_pcc:
+                break
         is_right = pcc >= self.min_pcc
         return ExecutionRecord(Verdict.RIGHT if is_right else Verdict.IMPRECISE, pcc, concordance)
 
@@ -344,6 +351,7 @@ def run_exact_enough(
     budget, rounds = allowed, min(limit, _ROUNDS)
     most_exact: tuple[FormatChoice, float] | None = None
     seen: set[str] = set()
+    losses: list[tuple[float, float]] = []
     solver = FormatSolver(run, joint, errors, proposals)
     for done in range(rounds):
         run.enter(Phase.SEARCHING, done, rounds)
@@ -362,9 +370,20 @@ def run_exact_enough(
             break
         if actual > allowed and found.loss > budget:
             break  # there is nothing more exact
-        budget = _CORRECTED * found.loss * allowed / max(actual, _EXACT)
+        losses.append((found.loss, max(actual, _EXACT)))
+        budget = _corrected(losses, _CORRECTED * allowed)
     if run.best is None and limit > 0:
         raise SearchError(_unreachable(run.accuracy.min_pcc, solver, most_exact))
+
+
+def _corrected(losses: Sequence[tuple[float, float]], wanted: float) -> float:
+    """Return which predicted loss may come to what is wanted, from (predicted, actual) before."""
+    predicted, actual = losses[-1]
+    slope = 1.0
+    if len(losses) > 1 and losses[-2][0] not in (predicted, 0.0):
+        before = losses[-2]
+        slope = math.log(actual / before[1]) / math.log(predicted / before[0])
+    return float(predicted * (wanted / actual) ** (1.0 / min(max(slope, _FLATTEST), 1.0)))
 
 
 def _run(run: Run, joint: JointProblem, found: FormatChoice, proposals: Proposals) -> TrialRecord:
