@@ -42,7 +42,7 @@ def _code_of(words: Sequence[str]) -> int:
     try:
         exits.forget_failures()
         _check_encoding(words)
-        silence_libraries()
+        prepare_libraries()
         # Imported here, so that a Ctrl-C during the imports is handled, too.
         from autosched.cli.app import app
         from autosched.report.output import forget_results
@@ -68,12 +68,17 @@ def _check_encoding(words: Sequence[str]) -> None:
         word.encode()
 
 
-def silence_libraries() -> None:
-    """Keep the logs and warnings of ttnn, torch and others off the screen.
+# Threads of PyTorch that wait for each other give up their core: where others run, spinning makes
+# them several times as slow.
+_SHARING = {"OMP_WAIT_POLICY": "PASSIVE"}
 
-    The variables are read when ttnn is imported, in this process or in a worker.
+
+def prepare_libraries() -> None:
+    """Keep the logs and warnings of ttnn, torch and others off the screen, and torch from spinning.
+
+    The variables are read when they are imported, in this process or in a worker.
     """
-    for name, value in QUIET.items():
+    for name, value in {**QUIET, **_SHARING}.items():
         os.environ.setdefault(name, value)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")

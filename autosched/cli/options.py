@@ -159,6 +159,16 @@ Floor = Annotated[
         "are searched unless --formats fixed is given. With --formats search, default: 0.99.",
     ),
 ]
+MetricFloor = Annotated[
+    float | None,
+    typer.Option(
+        "--min-metric",
+        metavar="NUMBER",
+        help="Least value of the network file's own metric(outputs, reference), the higher the "
+        "better, over all batches of calibration_inputs() but the first; as --min-pcc otherwise. "
+        "Default: the file's metric_floor.",
+    ),
+]
 FormatSearch = Annotated[
     str | None,
     typer.Option(
@@ -166,7 +176,7 @@ FormatSearch = Annotated[
         metavar="fixed|search",
         help="Whether formats of weights and activations, fidelity and float32 sums are chosen for "
         "each layer, the fastest that leave --min-pcc. Default: fixed, as --weights, "
-        "--activations and --fidelity say; search where --min-pcc is given.",
+        "--activations and --fidelity say; search where --min-pcc or --min-metric is given.",
     ),
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of the sampler; default: 0.")]

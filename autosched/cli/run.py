@@ -12,6 +12,7 @@ RUN_EXAMPLES = (
     "autosched run net.py --pin 'head.*:output_dtype=bfloat16' --pin 'head.*:math_fidelity=HiFi4'",
     "autosched run net.py --formats-of by_hand.py",
     "autosched run net.py --min-pcc 0.995",
+    "autosched run net.py --min-metric 0.98",
     "autosched run net.py --io nchw,device",
     "autosched run net.py:backbone --board p150 --batch 16 --timeout 10m --export best.py",
     "autosched run studies/unet_small.py --batch 4 --pack-images 4",
@@ -38,6 +39,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     seed: options.Seed = None,
     risk: options.Risk = None,
     min_pcc: options.Floor = None,
+    min_metric: options.MetricFloor = None,
     formats: options.FormatSearch = None,
     jobs: options.Jobs = None,
     weights: options.WeightsOption = "",
@@ -82,6 +84,7 @@ def run(  # noqa: PLR0913 - one parameter per option
         tuple(forbid or ()),
         risk,
         min_pcc,
+        min_metric,
         formats,
     )
     target = Target(

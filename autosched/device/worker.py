@@ -116,9 +116,9 @@ class WorkerDevice:
 
     def load(self, network: Network, budget: Budget = UNLIMITED) -> None:
         """Take the network that :meth:`run` executes; a restarted worker gets it again."""
-        self._network = network
+        self._network = network.without_samples()
         if self._child is not None:
-            self._ask("load", network, budget)
+            self._ask("load", self._network, budget)
 
     def probe(self, request: ProbeRequest, budget: Budget = UNLIMITED) -> ProbeOutcome | Rejection:
         """Run one candidate of a layer alone."""

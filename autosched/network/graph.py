@@ -7,10 +7,10 @@ the layers, so that two layers with equal parameters and shapes share one
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from autosched.errors import ScheduleError
 from autosched.network.operators import GETITEM, HostOp, HostOutput, Input, LayerOp
@@ -71,7 +71,9 @@ class Packing:
 class Network:
     """Layers in a topological order, and their weights by layer name.
 
-    ``samples`` are inputs to judge accuracy on, as the caller has them.
+    ``samples`` are inputs that accuracy is fitted to, as the caller has them, and ``held_out``
+    batches of others that it is judged on. ``metric`` is the user's own figure of (outputs,
+    reference), a tensor each or a tuple of them: the higher, the better.
     """
 
     name: str
@@ -79,6 +81,8 @@ class Network:
     weights: Mapping[str, Weights] = field(default_factory=dict, repr=False, compare=False)
     packing: Packing = field(default_factory=Packing)
     samples: "tuple[torch.Tensor, ...]" = field(default=(), repr=False, compare=False)
+    held_out: "tuple[tuple[torch.Tensor, ...], ...]" = field(default=(), repr=False, compare=False)
+    metric: Callable[[Any, Any], float] | None = field(default=None, repr=False, compare=False)
 
     def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers)
@@ -120,6 +124,10 @@ class Network:
     def caller_shape(self, layer: Layer) -> tuple[int, ...]:
         """Return the shape in which the caller hands in an input or gets an output."""
         return self.packing.callers.get(layer.name, layer.shape)
+
+    def without_samples(self) -> "Network":
+        """Return it without what accuracy is judged on and by, which stays in this process."""
+        return replace(self, samples=(), held_out=(), metric=None)
 
     def layer_signature(self, layer: Layer) -> str:
         """Identify what a device sees of a layer: its parameters and shapes, not its weights."""

@@ -126,9 +126,14 @@ def probability(chance: float) -> str:
     )
 
 
-def accuracy(min_pcc: float | None, *, searched: bool) -> str:
+def accuracy(min_pcc: float | None, min_metric: float | None, *, searched: bool) -> str:
     """Return what a study asks of its outputs, and what it may choose for that."""
-    if min_pcc is None:
+    floors = (
+        "" if min_pcc is None else f"a PCC of {min_pcc:g}",
+        "" if min_metric is None else f"a metric of {min_metric:g}",
+    )
+    asked = " and ".join(filter(None, floors))
+    if not asked:
         return "accuracy is not judged, so the search leaves the formats alone; see --min-pcc"
-    asked = f"outputs keep a PCC of {min_pcc:g}, emulated"
+    asked = f"outputs keep {asked}, emulated"
     return f"{asked}; each layer gets its own formats" if searched else asked

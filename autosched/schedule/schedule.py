@@ -39,6 +39,8 @@ class Provenance:
         "emulated_pcc": None,
         "emulated_concordance": None,
         "min_pcc": None,
+        "emulated_metric": None,
+        "min_metric": None,
         "unexecuted": None,
         "published_us": None,
     }
@@ -64,6 +66,8 @@ class Provenance:
     emulated_pcc: float | None = None
     emulated_concordance: float | None = None
     min_pcc: float | None = None
+    emulated_metric: float | None = None
+    min_metric: float | None = None
     unexecuted: tuple[str, ...] | None = None
     published_us: tuple[float, float] | None = None
 
@@ -97,10 +101,16 @@ class Provenance:
         """What its emulation came to, such as "PCC 0.9923, concordance 0.9920 (emulated)"."""
         if self.emulated_pcc is None:
             return ""
-        floor = "" if self.min_pcc is None else f", at least {self.min_pcc:g} asked for"
-        concordance = self.emulated_concordance
+        concordance, metric = self.emulated_concordance, self.emulated_metric
         beside = "" if concordance is None else f", concordance {concordance:.4f}"
-        return f"PCC {self.emulated_pcc:.4f}{beside} (emulated){floor}"
+        own = "" if metric is None else f", metric {metric:.4g}"
+        asked = (
+            "" if self.min_pcc is None else f"{self.min_pcc:g}",
+            "" if self.min_metric is None else f"a metric of {self.min_metric:g}",
+        )
+        floors = " and ".join(filter(None, asked))
+        floor = f", at least {floors} asked for" if floors else ""
+        return f"PCC {self.emulated_pcc:.4f}{beside}{own} (emulated){floor}"
 
     @property
     def _emulated(self) -> str:
@@ -126,6 +136,7 @@ class Provenance:
             executed_fingerprint="",
             emulated_pcc=None,
             emulated_concordance=None,
+            emulated_metric=None,
             unexecuted=None,
         )
 

@@ -1,98 +1,68 @@
-"""Accuracy in the search: what formats cost the outputs, and the fastest schedule that meets it.
+"""How exact a schedule is: emulated on the host, on inputs that nothing was fitted to.
 
-A study with a floor (``--min-pcc``) has each schedule that ran emulated on inputs that nothing was
-fitted to; one whose worst output has a lower PCC is a trial rejected for its accuracy. With
-``--formats search`` formats are candidates like layouts: the joint problem is solved for time plus
-a price on error, and the price raised until the errors of the chosen formats, added up, leave the
-floor. No choice of as little error, beside what the others have, is faster (H. Everett,
-"Generalized Lagrange multiplier method for solving problems of optimum allocation of resources",
-Operations Research 11, 1963). Then the schedule itself is emulated: where adding up promised too
-much, or too little, the budget is corrected and the problem solved again.
+A study with a floor (``--min-pcc``, ``--min-metric``) has each schedule that ran emulated; one
+whose outputs are below it is a trial rejected for its accuracy, and never the best.
 """
 
-import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-import numpy as np
+import torch
 
 from autosched.errors import SearchError
-from autosched.network.graph import Layer, Network
+from autosched.network.graph import Network
 from autosched.network.operators import Input, Output
 from autosched.network.reference import evaluate_network
 from autosched.numerics.comparison import agreement, unseen_inputs
 from autosched.numerics.emulation import emulate_outputs
-from autosched.numerics.sensitivity import (
-    Errors,
-    FormatKey,
-    from_bytes,
-    loss,
-    sensitivities,
-    to_bytes,
-)
-from autosched.probing.candidates import Choice
-from autosched.probing.format_tables import allowed_precisions
-from autosched.probing.joint_problem import JointProblem, Selection
-from autosched.probing.probe_book import Phase
-from autosched.schedule.configurations import Precision, precision_of
 from autosched.schedule.outcomes import Rejection, RejectionKind, Verdict
 from autosched.schedule.schedule import Schedule
-from autosched.schedule.serialization import digest
-from autosched.schedule.tensors import DataType
-from autosched.search.run import Run
-from autosched.search.samplers.proposals import Proposals
-from autosched.search.trial import run_repaired
-from autosched.space.formats import ACTIVATION_TYPES, PRECISIONS
-from autosched.space.layer_formats import LayerFormats
-from autosched.store.database_errors import damaged
-from autosched.store.executions import (
-    EMULATED,
-    ExecutionRecord,
-    Verification,
-    find_sensitivities,
-    save_sensitivity,
-)
+from autosched.store.executions import EMULATED, ExecutionRecord, Verification
 from autosched.store.trials import TrialRecord
 
-_REVISION = 1  # of what errors are, and how they are emulated
-# How near to its budget a solution's error has to come.
-_NEAR = 0.85
-_SOLUTIONS = 8
-_LINEARISATIONS = 3
-_ROUNDS = 8
-_STEP = 8.0
-_CLOSE = 1.2
-# Of what would just do: two errors are seldom quite in proportion.
-_CORRECTED = 0.95
-# Large errors add up to less than their sum: how much flatter a loss may grow than predicted.
-_FLATTEST = 0.25
-_EXACT = 1e-9
-_BLAMED = 3
+Outputs = Mapping[str, torch.Tensor]
+
+# Of a figure whose best is infinite, or the floor itself, nobody knows how near it is.
+_WELL_ABOVE, _WELL_BELOW = 0.5, 2.0
+# What is begun with where only a metric is asked for.
+_TYPICAL = 0.99
 
 
 class AccuracyJudge:
     """Emulates schedules of one network, and compares their outputs with PyTorch's.
 
+    ``min_pcc`` is asked of each output, ``min_metric`` of the network's own figure; either may be
+    None. It judges on the network's held-out batches; where there are none, on variants of its
+    samples.
+
     Raises:
-        SearchError: if the network has no samples, or an output of its own is not finite.
+        SearchError: if the network has no samples or no figure of its own, or an output of its own
+            is not finite.
+        NetworkFileError: if the user's figure raises, or is NaN.
     """
 
-    def __init__(self, network: Network, columns: int, min_pcc: float) -> None:
+    def __init__(
+        self, network: Network, columns: int, min_pcc: float | None, min_metric: float | None = None
+    ) -> None:
         self._network = network
         self._columns = columns
-        self.min_pcc = min_pcc
+        self._min_pcc, self._min_metric = min_pcc, min_metric
         inputs = [layer for layer in network if isinstance(layer.op, Input)]
         if len(network.samples) != len(inputs):
             raise SearchError(
                 f"{network.name} comes without inputs, so that no accuracy can be asked of it; "
                 "capture it, or set the samples of the network"
             )
-        self._inputs = unseen_inputs(network.samples)
-        names = [layer.name for layer in network if isinstance(layer.op, Output)]
-        self._truths = [
-            dict(zip(names, evaluate_network(network, inputs), strict=True))
+        if min_metric is not None and network.metric is None:
+            raise SearchError(
+                f"--min-metric asks for a figure of one's own: define metric(outputs, reference) "
+                f"in the file of {network.name}"
+            )
+        self._inputs = list(network.held_out) or unseen_inputs(network.samples)
+        self._names = [layer.name for layer in network if isinstance(layer.op, Output)]
+        self._truths: list[Outputs] = [
+            dict(zip(self._names, evaluate_network(network, inputs), strict=True))
             for inputs in self._inputs
         ]
         for truths in self._truths:
@@ -102,310 +72,86 @@ class AccuracyJudge:
                         f"output {name} of {network.name} is not finite in PyTorch itself, so that "
                         "no accuracy can be asked of it; see what its inputs are"
                     )
+        self._best_metric = self._metric(self._truths)
+        best = self._best_metric
+        if min_metric is not None and best is not None and min_metric > best:
+            raise SearchError(
+                f"--min-metric {min_metric:g}: PyTorch's own outputs have {best:g}, and nothing "
+                "has more"
+            )
+
+    @property
+    def allowed(self) -> float:
+        """What an output's PCC may lack of 1, as far as anything is asked of it."""
+        return 1.0 - (_TYPICAL if self._min_pcc is None else self._min_pcc)
+
+    @property
+    def floors(self) -> str:
+        """What is asked for, in words."""
+        pcc = "" if self._min_pcc is None else f"a PCC of {self._min_pcc:g}"
+        metric = "" if self._min_metric is None else f"a metric of {self._min_metric:g}"
+        return " and ".join(filter(None, (pcc, metric)))
 
     def emulation(self, schedule: Schedule) -> ExecutionRecord:
-        """Return what a schedule's outputs come to at worst.
+        """Return what a schedule's outputs come to: the lowest PCC, and the figure of all batches.
 
-        Once they are below the floor, other inputs say no more.
+        Once an output is below the floor, other batches say no more.
         """
         pcc = concordance = 1.0
+        batches: list[Outputs] = []
         for inputs, truths in zip(self._inputs, self._truths, strict=True):
             made = emulate_outputs(self._network, schedule, inputs, self._columns)
+            batches.append(made)
             for name, values in made.items():
                 found = agreement(values, truths[name])
                 pcc, concordance = min(pcc, found.pcc), min(concordance, found.concordance)
-            if pcc < self.min_pcc:
-                break
-        is_right = pcc >= self.min_pcc
-        return ExecutionRecord(Verdict.RIGHT if is_right else Verdict.IMPRECISE, pcc, concordance)
+            if self._min_pcc is not None and pcc < self._min_pcc:
+                return ExecutionRecord(Verdict.IMPRECISE, pcc, concordance)
+        metric = self._metric(batches)
+        is_right = self._min_metric is None or metric is None or metric >= self._min_metric
+        verdict = Verdict.RIGHT if is_right else Verdict.IMPRECISE
+        return ExecutionRecord(verdict, pcc, concordance, metric=metric)
+
+    def _metric(self, batches: Sequence[Outputs]) -> float | None:
+        """Return the user's figure of all batches one after the other, None where there is none."""
+        if self._network.metric is None:
+            return None
+        return self._network.metric(self._joined(batches), self._joined(self._truths))
+
+    def _joined(self, batches: Sequence[Outputs]) -> torch.Tensor | tuple[torch.Tensor, ...]:
+        joined = tuple(
+            torch.cat([batch[name] for batch in batches])
+            if batches[0][name].dim()
+            else torch.stack([batch[name] for batch in batches])
+            for name in self._names
+        )
+        return joined if len(joined) > 1 else joined[0]
+
+    def share(self, found: ExecutionRecord) -> float:
+        """Return how much is lost of what the floors allow: over 1, a schedule is not exact enough.
+
+        Of a figure with an infinite best, such as a ratio of signal to noise, only on which side of
+        the floor it lies.
+        """
+        shares = [0.0]
+        if self._min_pcc is not None and found.pcc is not None:
+            shares.append((1.0 - found.pcc) / self.allowed)
+        best, floor = self._best_metric, self._min_metric
+        if floor is not None and found.metric is not None and best is not None:
+            if math.isfinite(best) and best > floor:
+                shares.append((best - found.metric) / (best - floor))
+            else:
+                shares.append(_WELL_ABOVE if found.metric >= floor else _WELL_BELOW)
+        return max(shares)
 
     def judged(self, trial: TrialRecord) -> tuple[TrialRecord, Verification | None]:
-        """Return a trial, rejected if it is below the floor, and what its emulation came to."""
+        """Return a trial, rejected if it is below a floor, and what its emulation came to."""
         if trial.rejection is not None or trial.schedule is None:
             return trial, None
         found = self.emulation(trial.schedule)
         verification = Verification(trial.schedule.fingerprint(), EMULATED, "", found)
         if found.verdict is Verdict.RIGHT:
             return trial, verification
-        message = f"PCC {found.pcc:.4f}, emulated; the study asks for {self.min_pcc:g}"
+        metric = "" if found.metric is None else f" and metric {found.metric:.4g}"
+        message = f"PCC {found.pcc:.4f}{metric}, emulated; the study asks for {self.floors}"
         return replace(trial, rejection=Rejection(RejectionKind.ACCURACY, message)), verification
-
-
-class ErrorModel:
-    """What candidates cost the outputs, as vectors that add up."""
-
-    def __init__(self, found: Mapping[str, Mapping[FormatKey, Errors]]) -> None:
-        self._found = found
-        self._losses: dict[tuple[str, FormatKey, bool], float] = {}
-        some = next((errors for keys in found.values() for errors in keys.values()), None)
-        self.nothing: Errors = np.zeros((1, 1) if some is None else some.shape, np.float32)
-
-    def key(self, choice: Choice) -> tuple[FormatKey, bool]:
-        """Return in which formats a candidate computes, and whether it first converts its input."""
-        dtype = choice.output_layout.dtype
-        precision = precision_of(choice.config)
-        converts = (
-            precision is not None
-            and dtype is not DataType.BFLOAT16
-            and choice.input_layouts[0].dtype is DataType.BFLOAT16
-        )
-        return (precision, dtype), converts
-
-    def errors(self, layer: str, key: tuple[FormatKey, bool]) -> Errors:
-        """Return the errors of a layer in some formats; none of what nobody measured."""
-        own = self._found.get(layer, {})
-        (precision, dtype), converts = key
-        found = own.get((precision, dtype), self.nothing)
-        return found + own.get((None, dtype), self.nothing) if converts else found
-
-    def alone(self, layer: str, choice: Choice) -> float:
-        """Return 1 - PCC of the worst output if nothing but a layer is as in a candidate."""
-        key, converts = self.key(choice)
-        known = (layer, key, converts)
-        if known not in self._losses:
-            self._losses[known] = loss(self.errors(layer, (key, converts)))
-        return self._losses[known]
-
-
-def measured_errors(run: Run) -> ErrorModel:
-    """Return what formats cost the outputs: each layer's is measured once, and kept.
-
-    Raises:
-        TimeUpError: if the budget ends first.
-    """
-    network = run.network
-    formats = LayerFormats(network, run.settings.formats)
-    precisions = dict.fromkeys(PRECISIONS)
-    for layer in network:
-        precisions.update(dict.fromkeys(allowed_precisions(layer, formats)))
-    subject = _subject(network, tuple(precisions))
-    found = {
-        name: _read(run, name, blob)
-        for name, blob in find_sensitivities(run.store, subject).items()
-    }
-    total, done = len(network.layers), 0
-
-    def tell(layer: Layer) -> None:
-        nonlocal done
-        run.budget.check()
-        run.enter(Phase.SENSITIVITY, done, total, layer.name)
-        done += 1
-
-    for name, errors in sensitivities(network, tuple(precisions), ACTIVATION_TYPES, found, tell):
-        save_sensitivity(run.store, subject, name, to_bytes(errors))
-        found[name] = errors
-    return ErrorModel(found)
-
-
-def _read(run: Run, layer: str, blob: bytes) -> dict[FormatKey, Errors]:
-    try:
-        return from_bytes(blob)
-    except ValueError as error:
-        where = f"{run.store.describe()}, errors of formats of layer {layer}"
-        raise damaged(where, str(error)) from None
-
-
-def _subject(network: Network, precisions: Sequence[Precision]) -> str:
-    """Identify what sensitivities depend on: the network, its numbers, and how they are found."""
-    hashed = hashlib.blake2b(digest_size=16)
-    tensors = [*network.samples]
-    for weights in network.weights.values():
-        tensors += [item for item in (weights.weight, weights.bias) if item is not None]
-    for tensor in tensors:
-        hashed.update(tensor.detach().contiguous().numpy().tobytes())
-    return digest([network.signature, hashed.hexdigest(), list(map(str, precisions)), _REVISION])
-
-
-@dataclass(frozen=True)
-class FormatChoice:
-    """A joint choice within a budget of error, and what its errors come to when added up."""
-
-    selection: Selection
-    schedule: Schedule
-    loss: float
-
-
-class FormatSolver:
-    """Finds the fastest joint choice whose errors, added up, stay within a budget."""
-
-    def __init__(
-        self, run: Run, joint: JointProblem, errors: ErrorModel, proposals: Proposals
-    ) -> None:
-        self._run, self._joint, self._errors, self._proposals = run, joint, errors, proposals
-        self._price = 0.0
-        self._total = errors.nothing
-        self._chosen: dict[str, Errors] = {}
-
-    def solve(self, budget: float) -> FormatChoice | None:
-        """Return the fastest choice found whose loss is within the budget.
-
-        The most exact one found where none is; None where nothing is left to choose.
-
-        Raises:
-            SearchError: if time ends, or what was learned leaves no schedule.
-        """
-        best = None
-        for _ in range(_LINEARISATIONS):
-            found = self._solve(budget)
-            if best is None or (found is not None and found.loss < best.loss):
-                best = found
-            # Beside the errors of this choice, others may be the least.
-            if best is None or best.loss <= budget or found is not best:
-                break
-            self._chosen = self._of(best.selection)
-            self._total = _sum(self._chosen.values(), self._errors.nothing)
-        return best
-
-    def _solve(self, budget: float) -> FormatChoice | None:
-        low, high = 0.0, math.inf
-        within: FormatChoice | None = None
-        most_exact: FormatChoice | None = None
-        price = self._price
-        for _ in range(_SOLUTIONS):
-            self._run.budget.check()
-            found = self._at(price)
-            if found is None:
-                break
-            if most_exact is None or found.loss < most_exact.loss:
-                most_exact = found
-            if found.loss <= budget:
-                within, high = found, price
-                if found.loss >= _NEAR * budget or not price:
-                    break
-            else:
-                low = price
-            if low and high / low < _CLOSE:
-                break
-            price = self._next(low, high, budget)
-        # The next budget is near this one.
-        self._price = low if high == math.inf else high
-        return within or most_exact
-
-    def _next(self, low: float, high: float, budget: float) -> float:
-        if high == math.inf:
-            return low * _STEP if low else self._typical_us / budget / _STEP**2
-        return math.sqrt(low * high) if low else high / _STEP
-
-    @cached_property
-    def _typical_us(self) -> float:
-        return sum(table[0].time_us for table in self._joint.tables.values())
-
-    def _at(self, price: float) -> FormatChoice | None:
-        penalties = [price * np.array(self._marginal(layer.name)) for layer in self._joint.network]
-        found = self._proposals.penalised(penalties, self._run.provenance, self._run.budget)
-        if found is None:
-            return None
-        selection, schedule = found
-        chosen = self._of(selection)
-        return FormatChoice(selection, schedule, loss(_sum(chosen.values(), self._errors.nothing)))
-
-    def _of(self, selection: Selection) -> dict[str, Errors]:
-        return {
-            name: self._errors.errors(
-                name, self._errors.key(table[selection.candidates.get(name, 0)])
-            )
-            for name, table in self._joint.tables.items()
-        }
-
-    def most_to_blame(self, selection: Selection) -> list[str]:
-        """Return the layers whose formats alone cost most, the worst first."""
-        lost = {name: loss(errors) for name, errors in self._of(selection).items()}
-        return sorted(lost, key=lambda name: -lost[name])[:_BLAMED]
-
-    def _marginal(self, layer: str) -> list[float]:
-        """Return what each candidate of a layer adds to the loss of what the others have.
-
-        Nothing is had for canceling: all layers change at once.
-        """
-        others = self._total - self._chosen.get(layer, self._errors.nothing)
-        before = loss(others)
-        by_key: dict[tuple[FormatKey, bool], float] = {}
-        found = []
-        for choice in self._joint.tables[layer]:
-            key = self._errors.key(choice)
-            if key not in by_key:
-                errors = self._errors.errors(layer, key)
-                by_key[key] = max(loss(others + errors) - before, 0.0)
-            found.append(by_key[key])
-        return found
-
-
-def _sum(items: Iterable[Errors], nothing: Errors) -> Errors:
-    total = nothing.copy()
-    for item in items:
-        total += item
-    return total
-
-
-def run_exact_enough(
-    run: Run, joint: JointProblem, errors: ErrorModel, proposals: Proposals, limit: int
-) -> None:
-    """Run the fastest schedules that meet the floor, as predicted; no more than ``limit``.
-
-    Raises:
-        SearchError: if no schedule meets the floor; it names the best PCC and the layers to blame.
-        TimeUpError: if the budget ends.
-    """
-    assert run.accuracy is not None  # noqa: S101 - formats are searched with a floor
-    allowed = 1.0 - run.accuracy.min_pcc
-    budget, rounds = allowed, min(limit, _ROUNDS)
-    most_exact: tuple[FormatChoice, float] | None = None
-    seen: set[str] = set()
-    losses: list[tuple[float, float]] = []
-    solver = FormatSolver(run, joint, errors, proposals)
-    for done in range(rounds):
-        run.enter(Phase.SEARCHING, done, rounds)
-        found = solver.solve(budget)
-        if found is None or found.schedule.fingerprint() in seen:
-            break
-        seen.add(found.schedule.fingerprint())
-        trial = proposals.known(found.schedule) or _run(run, joint, found, proposals)
-        pcc = run.pcc_of(trial)
-        if pcc is None:
-            continue  # the device rejects it, which the next solution knows
-        actual = 1.0 - pcc
-        if most_exact is None or actual < most_exact[1]:
-            most_exact = found, actual
-        if _NEAR * allowed <= actual <= allowed:
-            break
-        if actual > allowed and found.loss > budget:
-            break  # there is nothing more exact
-        losses.append((found.loss, max(actual, _EXACT)))
-        budget = _corrected(losses, _CORRECTED * allowed)
-    if run.best is None and limit > 0:
-        raise SearchError(_unreachable(run.accuracy.min_pcc, solver, most_exact))
-
-
-def _corrected(losses: Sequence[tuple[float, float]], wanted: float) -> float:
-    """Return which predicted loss may come to what is wanted, from (predicted, actual) before."""
-    predicted, actual = losses[-1]
-    slope = 1.0
-    if len(losses) > 1 and losses[-2][0] not in (predicted, 0.0):
-        before = losses[-2]
-        slope = math.log(actual / before[1]) / math.log(predicted / before[0])
-    return float(predicted * (wanted / actual) ** (1.0 / min(max(slope, _FLATTEST), 1.0)))
-
-
-def _run(run: Run, joint: JointProblem, found: FormatChoice, proposals: Proposals) -> TrialRecord:
-    record = run_repaired(
-        run.device, run.book, joint, found.schedule, proposals.sampler, run.budget
-    )
-    stored = run.finish(record)
-    # What it takes does not depend on how exact it is.
-    proposals.tell(found.selection, found.schedule, replace(stored, rejection=record.rejection))
-    return stored
-
-
-def _unreachable(
-    min_pcc: float, solver: FormatSolver, most_exact: tuple[FormatChoice, float] | None
-) -> str:
-    if most_exact is None:
-        return f"no schedule runs that may have a PCC of {min_pcc:g}"
-    found, lost = most_exact
-    blamed = ", ".join(solver.most_to_blame(found.selection))
-    return (
-        f"no schedule that runs has a PCC of {min_pcc:g}; the most exact found has "
-        f"{1.0 - lost:.5f}, emulated. Most of the error is of {blamed}. Ask for less with "
-        "--min-pcc, or leave these layers more room: pins that hold their formats are in the way, "
-        "and so is --effort quick"
-    )

@@ -185,7 +185,7 @@ def search(run: Run, limit: int, *, stops_at_bound: bool) -> StopReason:
 
 def search_formats(run: Run, limit: int) -> StopReason:
     """Probe all candidates in all formats, and run the fastest that are exact enough."""
-    from autosched.search.accuracy import (  # noqa: PLC0415 - it loads torch
+    from autosched.search.format_search import (  # noqa: PLC0415 - it loads torch
         measured_errors,
         run_exact_enough,
     )

@@ -115,7 +115,7 @@ def _captured(record: StudyRecord, settings: Settings) -> Network:
         io=settings.io,
         pack_images=settings.pack_images,
     )
-    return replace(network, samples=loaded.calibration_inputs)
+    return loaded.with_samples(network)
 
 
 def open_study(
@@ -215,9 +215,15 @@ def check_same(found: StudyRecord, wanted: StudyRecord, place: str, difference: 
             f"study {found.name!r} in {place} is searched with --risk {before.risk:g}; give this "
             "one a name of its own with --study NAME"
         )
-    theirs_asked, ours_asked = ((item.min_pcc, item.search_formats) for item in (before, now))
+    theirs_asked, ours_asked = (
+        (item.min_pcc, item.min_metric, item.search_formats) for item in (before, now)
+    )
     if theirs_asked != ours_asked:
-        asked = "no floor" if before.min_pcc is None else f"--min-pcc {before.min_pcc:g}"
+        floors = (
+            "" if before.min_pcc is None else f"--min-pcc {before.min_pcc:g}",
+            "" if before.min_metric is None else f"--min-metric {before.min_metric:g}",
+        )
+        asked = " ".join(filter(None, floors)) or "no floor"
         how = "search" if before.search_formats else "fixed"
         raise StudyError(
             f"study {found.name!r} in {place} is searched with {asked} and --formats {how}, which "

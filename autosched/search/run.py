@@ -17,7 +17,12 @@ from autosched.schedule.schedule import Provenance, Schedule
 from autosched.search.settings import Settings
 from autosched.space.layer_formats import default_schedule
 from autosched.store.database import Store
-from autosched.store.executions import Verification, find_verification, save_verification
+from autosched.store.executions import (
+    ExecutionRecord,
+    Verification,
+    find_verification,
+    save_verification,
+)
 from autosched.store.studies import StudyRecord
 from autosched.store.trials import (
     DEFAULT_SAMPLER,
@@ -99,7 +104,16 @@ class Mirror(Protocol):
 class AccuracyFloor(Protocol):
     """Says how exact schedules are."""
 
-    min_pcc: float
+    @property
+    def floors(self) -> str:
+        """What is asked of them, in words."""
+
+    @property
+    def allowed(self) -> float:
+        """What the PCC of an output may lack of 1."""
+
+    def share(self, found: ExecutionRecord) -> float:
+        """Return how much is lost of what the floors allow; 1 is just exact enough."""
 
     def judged(self, trial: TrialRecord) -> tuple[TrialRecord, Verification | None]:
         """Return a trial, rejected if it is not exact enough, and what was found of it."""
@@ -192,10 +206,10 @@ class Run:
         self.observer.on_trial(stored, self.best)
         return stored
 
-    def pcc_of(self, trial: TrialRecord) -> float | None:
+    def emulation_of(self, trial: TrialRecord) -> ExecutionRecord | None:
         """Return what the emulation of a stored trial's schedule came to, if there was one."""
         found = find_verification(self.store, self.record, trial.fingerprint, emulated=True)
-        return None if found is None else found.result.pcc
+        return None if found is None else found.result
 
     @property
     def best(self) -> TrialRecord | None:

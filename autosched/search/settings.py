@@ -1,5 +1,6 @@
 """How a study searches: the door through which every wish of a user comes, checked once."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -35,7 +36,9 @@ class Settings:
     order in which the network takes its images and hands them back (:mod:`autosched.network.ends`),
     ``pack_images`` how many of a batch the network's tensors have beside each other in channels.
     ``risk`` is the share by which the best schedule may be slower than the fastest, as estimated,
-    where it risks less (:mod:`autosched.search.risk`).
+    where it risks less (:mod:`autosched.search.risk`). Outputs keep a PCC of ``min_pcc`` and the
+    network's own metric of ``min_metric``, as emulated; with ``search_formats`` by formats of each
+    layer's own.
     One that exists is a checked one: nobody asks again.
     """
 
@@ -54,6 +57,7 @@ class Settings:
     pack_images: int
     risk: float
     min_pcc: float | None
+    min_metric: float | None
     search_formats: bool
 
     def __init__(  # noqa: PLR0913, PLR0917 - one argument for each wish
@@ -73,6 +77,7 @@ class Settings:
         pack_images: int = 1,
         risk: float = RISK,
         min_pcc: float | None = None,
+        min_metric: float | None = None,
         search_formats: bool = False,
     ) -> None:
         """Check the words of a user: names, and texts as ``Restriction.parse`` reads them.
@@ -89,6 +94,8 @@ class Settings:
             raise SearchError(f"a risk of {risk}: it is a share from 0 to {LARGEST_RISK}")
         if min_pcc is not None and not 0.0 < min_pcc < 1.0:
             raise SearchError(f"--min-pcc {min_pcc}: it is more than 0 and less than 1, as 0.99 is")
+        if min_metric is not None and not math.isfinite(min_metric):
+            raise SearchError(f"--min-metric {min_metric}: it is a finite number")
         if search_formats and sampler != "joint":
             raise SearchError(
                 f"--formats search solves for the formats, which sampler {sampler!r} does not; "
@@ -112,9 +119,12 @@ class Settings:
             "io": io,
             "pack_images": pack_images,
             "risk": risk,
-            "min_pcc": MIN_PCC if search_formats and min_pcc is None else min_pcc,
+            "min_pcc": min_pcc,
+            "min_metric": min_metric,
             "search_formats": search_formats,
         }
+        if search_formats and min_pcc is None and min_metric is None:
+            values["min_pcc"] = MIN_PCC
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
@@ -141,6 +151,7 @@ class Settings:
             "pack_images": self.pack_images,
             "risk": self.risk,
             **({} if self.min_pcc is None else {"min_pcc": self.min_pcc}),
+            **({} if self.min_metric is None else {"min_metric": self.min_metric}),
             **({"search_formats": True} if self.search_formats else {}),
         }
 

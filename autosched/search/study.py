@@ -101,11 +101,12 @@ class Study:
 
     @cached_property
     def _accuracy(self) -> AccuracyFloor | None:
-        if self.settings.min_pcc is None:
+        floors = self.settings.min_pcc, self.settings.min_metric
+        if floors == (None, None):
             return None
         from autosched.search.accuracy import AccuracyJudge  # noqa: PLC0415 - it loads torch
 
-        return AccuracyJudge(self.network, self.board.grid[0], self.settings.min_pcc)
+        return AccuracyJudge(self.network, self.board.grid[0], *floors)
 
     def _book_of(self, device: Device) -> ProbeBook:
         key = DeviceKey(self.record.board, device.kind, self.record.ttnn_version)

@@ -72,12 +72,16 @@ class ExecutionKey:
 
 @dataclass(frozen=True)
 class ExecutionRecord:
-    """What an execution came to; ``message`` has the device's words, or where it differs."""
+    """What an execution came to; ``message`` has the device's words, or where it differs.
+
+    ``metric`` is the user's own figure of a whole schedule's outputs.
+    """
 
     verdict: Verdict
     pcc: float | None = None
     concordance: float | None = None
     message: str = ""
+    metric: float | None = None
 
 
 @dataclass(frozen=True)
@@ -191,7 +195,7 @@ def save_verification(store: Store, study: StudyRecord, found: Verification) -> 
         insert_or_replace(
             session,
             models.VerificationRow,
-            [{**key, **_values(found.result)}],
+            [{**key, **_values(found.result), "metric": found.result.metric}],
             key=_VERIFICATION_KEY,
             unless_equal="created_at",
         )
@@ -219,9 +223,8 @@ def find_verification(
         if not rows:
             return None
         newest = rows[-1]
-        return Verification(
-            fingerprint, newest.kind, newest.toolchain, _result(newest, store.describe())
-        )
+        result = replace(_result(newest, store.describe()), metric=newest.metric)
+        return Verification(fingerprint, newest.kind, newest.toolchain, result)
 
 
 def with_verification(store: Store, study: StudyRecord, schedule: Schedule) -> Schedule:
@@ -239,6 +242,8 @@ def with_verification(store: Store, study: StudyRecord, schedule: Schedule) -> S
             emulated_pcc=emulated.result.pcc,
             emulated_concordance=emulated.result.concordance,
             min_pcc=study.settings.get("min_pcc"),
+            emulated_metric=emulated.result.metric,
+            min_metric=study.settings.get("min_metric"),
             executed_fingerprint=fingerprint,
         )
     executed = find_verification(store, study, fingerprint)
@@ -290,8 +295,13 @@ def _key(row: models.ExecutionRow, site: ExecutionSite) -> ExecutionKey:
 
 
 def _values(result: ExecutionRecord) -> dict[str, Any]:
-    values = {**vars(result), "verdict": result.verdict.value}
-    return {**values, "created_at": datetime.now(timezone.utc)}
+    return {
+        "verdict": result.verdict.value,
+        "pcc": result.pcc,
+        "concordance": result.concordance,
+        "message": result.message,
+        "created_at": datetime.now(timezone.utc),
+    }
 
 
 def _result(row: models.ExecutionRow | models.VerificationRow, place: str) -> ExecutionRecord:

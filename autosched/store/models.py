@@ -317,6 +317,7 @@ class VerificationRow(Base):
     pcc: Mapped[float | None]
     concordance: Mapped[float | None]
     message: Mapped[str] = mapped_column(Text)
+    metric: Mapped[float | None]
     created_at: Mapped[datetime]
 
 
@@ -336,7 +337,7 @@ class SensitivityRow(Base):
     created_at: Mapped[datetime]
 
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest revision in ``db/versions``."""
 VERSION_TABLE = "autosched_alembic_version"
 OPTUNA_TABLES = frozenset(

@@ -1,172 +1,120 @@
-"""Formats searched on the real mock device, and judged by emulation."""
+"""Schedules judged by emulation: what is asked of them, on which inputs."""
 
-import contextlib
-import shutil
-import sqlite3
-from pathlib import Path
+import math
+from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 import pytest
 import torch
 from torch import nn
 
-from autosched.errors import SearchError, StoreError
+from autosched.errors import SearchError
 from autosched.network.capture.capture import capture
 from autosched.network.graph import Network
-from autosched.probing.probe_book import Phase, ProbeCounts
-from autosched.schedule.configurations import precision_of
-from autosched.schedule.outcomes import RejectionKind
-from autosched.schedule.tensors import DataType
+from autosched.schedule.outcomes import Verdict
 from autosched.search.accuracy import AccuracyJudge
-from autosched.search.open_study import create_study
-from autosched.search.run import SilentObserver
 from autosched.search.settings import Settings
-from autosched.search.study import Study
-from autosched.store.trials import DEFAULT_SAMPLER
+from autosched.space.formats import Formats
+from autosched.space.layer_formats import default_schedule
+from autosched.store.executions import ExecutionRecord
 
 
-class _Net(nn.Module):
+class _Classifier(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(16, 64, 3, padding=1)
-        self.conv1 = nn.Conv2d(64, 64, 3, padding=1)
-        self.conv2 = nn.Conv2d(64, 64, 3, padding=1)
-        self.head = nn.Conv2d(64, 32, 1)
+        self.conv = nn.Conv2d(16, 32, 3)
+        self.head = nn.Linear(32, 10)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.stem(x).relu()
-        x = (self.conv2(self.conv1(x).relu()) + x).relu()
-        return cast("torch.Tensor", self.head(x))
+        return cast("torch.Tensor", self.head(self.conv(x).relu().mean((2, 3))))
 
 
 @pytest.fixture(scope="module")
 def network() -> Network:
     torch.manual_seed(0)
-    return capture(_Net().eval(), (torch.randn(1, 16, 32, 32),), "net")
+    return capture(_Classifier().eval(), (torch.randn(2, 16, 8, 8),), "net")
 
 
-@pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('accuracy') / 'store.sqlite3'}"
+Figure = Callable[[torch.Tensor, torch.Tensor], float]
 
 
-def opened(network: Network, storage: str, min_pcc: float, *, search: bool = True) -> Study:
-    settings = Settings(
-        device="mock",
-        effort="quick",
-        allow_known_faults=True,
-        min_pcc=min_pcc,
-        search_formats=search,
-    )
-    name = f"{'search' if search else 'fixed'}-{min_pcc:g}"
-    return create_study(network, "n150", storage=storage, name=name, settings=settings)
-
-
-@pytest.fixture(scope="module")
-def latencies_us(network: Network, storage: str) -> dict[float, float]:
-    """The best schedule's time by floor; each meets it."""
-    found = {}
-    for floor in (0.99, 0.9995):
-        with opened(network, storage, floor) as study:
-            best = study.optimize()
-            assert best is not None
-            assert best.schedule is not None
-            assert best.latency_us is not None
-            made = best.schedule.provenance
-            assert made.emulated_pcc is not None
-            assert made.emulated_pcc >= floor
-            assert made.min_pcc == floor
-            assert f"PCC {made.emulated_pcc:.4f}" in made.verified
-            judge = AccuracyJudge(network, study.board.grid[0], floor)
-            assert judge.emulation(best.schedule).pcc == pytest.approx(made.emulated_pcc, abs=1e-6)
-            found[floor] = best.latency_us
+def judged(network: Network, figure: Figure | None, **floors: float | None) -> ExecutionRecord:
+    schedule = default_schedule(network, "n150", "0.81.1", Formats())
+    judge = AccuracyJudge(replace(network, metric=figure), 8, **{"min_pcc": None, **floors})
+    found = judge.emulation(schedule)
+    assert (judge.share(found) <= 1.0) == (found.verdict is Verdict.RIGHT)
     return found
 
 
-def test_a_higher_floor_takes_longer(latencies_us: dict[float, float]) -> None:
-    assert latencies_us[0.99] < latencies_us[0.9995]
+def test_further_batches_are_judged_on_together(network: Network) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def figure(outputs: torch.Tensor, reference: torch.Tensor) -> float:
+        seen.append(tuple(outputs.shape))
+        assert not torch.equal(outputs, reference) or len(seen) == 1
+        return float((outputs.argmax(1) == reference.argmax(1)).double().mean())
+
+    batches = tuple((torch.randn(2, 16, 8, 8),) for _ in range(3))
+    found = judged(replace(network, held_out=batches), figure, min_metric=0.1)
+    assert seen == [(6, 10), (6, 10)]
+    assert found.metric is not None
+    assert found.metric * 6 == pytest.approx(round(found.metric * 6))
 
 
-def test_what_was_measured_once_is_not_again(
-    network: Network, storage: str, latencies_us: dict[float, float]
+@pytest.mark.parametrize(("floor", "verdict"), [(0.5, Verdict.RIGHT), (1.0, Verdict.IMPRECISE)])
+def test_a_schedule_is_exact_enough_by_the_figure(
+    network: Network, floor: float, verdict: Verdict
 ) -> None:
-    watching = _Counting()
-    with opened(network, storage, 0.999) as study:
-        study.optimize(observer=watching)
-        assert study.probe_counts.reused > study.probe_counts.run
-    assert watching.measured <= 1  # the layers are gone through, but nothing is measured
-    assert latencies_us
+    def error(outputs: torch.Tensor, reference: torch.Tensor) -> float:
+        return 1.0 - float((outputs - reference).abs().max() / reference.abs().max())
+
+    found = judged(network, error, min_metric=floor)
+    assert found.verdict is verdict
+    assert found.metric is not None
+    assert 0.5 < found.metric < 1.0
 
 
-class _Counting(SilentObserver):
-    measured = 0
+@pytest.mark.parametrize(("floor", "verdict"), [(10.0, Verdict.RIGHT), (200.0, Verdict.IMPRECISE)])
+def test_a_figure_may_have_no_best(network: Network, floor: float, verdict: Verdict) -> None:
+    def decibels(outputs: torch.Tensor, reference: torch.Tensor) -> float:
+        noise = float((outputs - reference).square().mean())
+        return math.inf if not noise else 10 * math.log10(float(reference.square().mean()) / noise)
 
-    def on_phase(
-        self, phase: Phase, done: int, _total: int, _detail: str, _counts: ProbeCounts
-    ) -> None:
-        self.measured += phase is Phase.SENSITIVITY and done == 0
-
-
-def test_damaged_errors_of_formats_are_named(
-    network: Network, storage: str, latencies_us: dict[float, float], tmp_path: Path
-) -> None:
-    assert latencies_us
-    copy = tmp_path / "store.sqlite3"
-    shutil.copy(storage.removeprefix("sqlite:///"), copy)
-    with contextlib.closing(sqlite3.connect(copy)) as connection:
-        connection.execute("UPDATE autosched_sensitivity SET errors = x'00'")
-        connection.commit()
-    with (
-        opened(network, f"sqlite:///{copy}", 0.98) as study,
-        pytest.raises(StoreError, match=r"errors of formats of layer .*cannot be read"),
-    ):
-        study.optimize()
+    assert judged(network, decibels, min_metric=floor).verdict is verdict
 
 
-def test_below_the_floor_a_trial_is_rejected_for_its_accuracy(
-    network: Network, storage: str
-) -> None:
-    with opened(network, storage, 0.99999, search=False) as study:
-        study.optimize(trials=2)
-        default = study.trials[0]
-        assert default.sampler == DEFAULT_SAMPLER
-        assert default.rejection is not None
-        assert default.rejection.kind is RejectionKind.ACCURACY
-        assert "PCC 0.9" in default.rejection.message
-        assert default.latency_us is not None
-        assert study.best is None
-
-
-def test_an_unreachable_floor_names_the_best_pcc_and_layers(network: Network, storage: str) -> None:
-    with (
-        opened(network, storage, 0.9999999) as study,
-        pytest.raises(SearchError, match=r"the most exact found has 0\.99\d+, emulated") as error,
-    ):
-        study.optimize()
-    assert "Most of the error is of" in str(error.value)
-    assert "stem" in str(error.value) or "conv" in str(error.value)
-
-
-def test_pinned_formats_stay(network: Network, storage: str) -> None:
-    pins = ("conv1:weights_dtype=bfloat16", "conv1:math_fidelity=HiFi4")
-    settings = Settings(
-        device="mock",
-        effort="quick",
-        allow_known_faults=True,
-        min_pcc=0.99,
-        search_formats=True,
-        pinned=pins,
+def test_below_the_pcc_nothing_else_is_computed(network: Network) -> None:
+    calls: list[int] = []
+    found = judged(
+        network, lambda *_: float(calls.append(1) or 1.0), min_pcc=0.9999999, min_metric=0.5
     )
-    with create_study(network, "n150", storage=storage, name="pins", settings=settings) as study:
-        best = study.optimize()
-    assert best is not None
-    assert best.schedule is not None
-    precision = precision_of(best.schedule.layers["conv1"])
-    assert precision is not None
-    assert (precision.weights, precision.fidelity) == (DataType.BFLOAT16, "HiFi4")
+    assert found.verdict is Verdict.IMPRECISE
+    assert (found.metric, len(calls)) == (None, 1)
 
 
-def test_an_output_that_is_not_finite_is_named(tmp_path: Path) -> None:
+def test_several_outputs_are_a_tuple() -> None:
+    class Both(_Classifier):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:  # type: ignore[override]
+            image = self.conv(x)
+            return image, image.relu()
+
+    both = capture(Both().eval(), (torch.randn(2, 16, 8, 8),), "both")
+    found = judged(both, lambda outputs, _: float(len(outputs)), min_metric=2.0)
+    assert found.metric == 2.0
+
+
+def test_a_floor_above_the_best_is_refused(network: Network) -> None:
+    with pytest.raises(SearchError, match="PyTorch's own outputs have 1, and nothing has more"):
+        judged(network, lambda *_: 1.0, min_metric=1.5)
+
+
+def test_a_floor_of_a_figure_needs_one(network: Network) -> None:
+    with pytest.raises(SearchError, match=r"define metric\(outputs, reference\)"):
+        judged(network, None, min_metric=0.5)
+
+
+def test_an_output_that_is_not_finite_is_named() -> None:
     class Infinite(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.exp(x * 1e6).relu()
@@ -174,7 +122,6 @@ def test_an_output_that_is_not_finite_is_named(tmp_path: Path) -> None:
     network = capture(Infinite().eval(), (torch.ones(1, 32, 4, 4),), "infinite", check=False)
     with pytest.raises(SearchError, match="is not finite in PyTorch itself"):
         AccuracyJudge(network, 8, 0.99)
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("floor", [0.0, 1.0, -1.0, 99.0, float("nan")])

@@ -1,7 +1,6 @@
 """A network file captured, and the device named, as the screen says it."""
 
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -141,8 +140,7 @@ def captured_file(
             screen.begin("compare", f"{loaded.path.name} with what was captured, in PyTorch")
             found = check_capture(module, examples, captured, allow_host=allow_host)
             exits.check_interrupt()
-    samples = loaded.calibration_inputs
-    network = replace(with_ends(captured.network, ends), samples=samples)
+    network = loaded.with_samples(with_ends(captured.network, ends))
     kinds = {network.layer_signature(layer) for layer in network}
     say(
         output.console,

@@ -132,6 +132,7 @@ class Wishes:
     forbidden: tuple[str, ...] = ()
     risk: float | None = None
     min_pcc: float | None = None
+    min_metric: float | None = None
     formats: str | None = None
 
     def check(self) -> None:
@@ -158,7 +159,7 @@ class Wishes:
 
     def _searches_formats(self) -> bool | None:
         if self.formats is None:
-            return None if self.min_pcc is None else True
+            return None if self.min_pcc is None and self.min_metric is None else True
         if self.formats not in _FORMATS:
             raise SearchError(f"--formats {self.formats!r} is not one of {', '.join(_FORMATS)}")
         return self.formats == _SEARCHED
@@ -177,6 +178,7 @@ class Wishes:
             "forbidden": self.forbidden or None,
             "risk": self.risk,
             "min_pcc": self.min_pcc,
+            "min_metric": self.min_metric,
             "search_formats": self._searches_formats(),
         }
         return replace(settings, **{key: item for key, item in named.items() if item is not None})

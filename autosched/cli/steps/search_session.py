@@ -239,6 +239,8 @@ def run_search(
             check_stored_name(target.name)
         batch = named.batch if named is not None and target.batch is None else target.batch
         loaded = loaded_file(output, target.net, batch)
+        if wishes.min_metric is None:
+            wishes = replace(wishes, min_metric=loaded.metric_floor)
         images = len(loaded.example_inputs[0])
         guess = default_study_name(loaded.name, board.name, images)
         likely = named if target.name is not None else find_study(store, guess)
@@ -327,7 +329,8 @@ def introduce(output: Screen, store: Store, study: Study) -> None:
         rest = len(settings.restrictions) - _NAMED_RULES
         say(output.console, f"  and {words.count(rest, 'more restriction')}")
     say(output.console, f"Formats: {settings.formats}")
-    say(output.console, f"  {words.accuracy(settings.min_pcc, searched=settings.search_formats)}")
+    floors = settings.min_pcc, settings.min_metric
+    say(output.console, f"  {words.accuracy(*floors, searched=settings.search_formats)}")
     if settings.device == "mock":
         chosen = study.cost_choice
         say(output.console, f"Times: estimated by cost model {chosen.model.version}")

@@ -4,7 +4,10 @@ The file is ordinary Python. It defines a ``torch.nn.Module`` (an instance, a cl
 without arguments) under the name ``model``, ``network`` or ``build_model``, or under another name
 given as ``net.py:name``; and ``example_inputs`` (a tensor or a tuple of tensors) or
 ``input_shape`` (a tuple of integers, or a tuple of such tuples for several inputs). A function
-``calibration_inputs`` may return real ones, of the same shapes, to compare results on.
+``calibration_inputs`` may return real ones, of the same shapes, to compare results on; more images
+than a batch are more batches, which formats are judged on and not chosen by. A function
+``metric(outputs, reference)`` is a figure of the user's own, the higher the better, and
+``metric_floor`` what it has to be at least.
 ``input_layout`` and ``output_layout`` may say in which order of elements images come and are wanted
 on the device, "nhwc" or "device" (:mod:`autosched.network.ends`).
 
@@ -13,11 +16,10 @@ A ``.pt2`` file, which ``torch.export.save`` writes, has the module and its inpu
 
 import importlib.util
 import inspect
-import math
 import os
 import reprlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,13 +36,21 @@ from autosched.network.capture.exporting import (
     first_line,
     is_exported,
 )
+from autosched.network.capture.file_inputs import (
+    check_size,
+    further_batches,
+    memory_of_inputs,
+    read_calibration_inputs,
+    read_inputs,
+    read_metric,
+    user_code,
+    with_batch,
+)
 from autosched.network.ends import NCHW, ORDERS, Ends
-from autosched.network.source_places import source_of_error
+from autosched.network.graph import Network
 from autosched.user_code import is_of_the_user, process_kept
 
 MODULE_NAMES = ("model", "network", "build_model")
-MOST_ELEMENTS = 1 << 30
-"""Elements of one input: 2 GiB in bfloat16, of a board's 12 GB and more."""
 EXPORTED = ".pt2"
 """How the names of files end that torch.export.save writes."""
 _SEED = 0
@@ -52,7 +62,9 @@ class LoadedFile:
     """What a network file defines: a module in eval mode, its inputs, and the file's stem.
 
     ``calibration_inputs`` are those to compare results on: the example's, where the file has none.
-    ``ends`` are the orders of elements that the file asks for on the device.
+    ``held_out`` are further batches of them. ``ends`` are the orders of elements that the file asks
+    for on the device. ``metric`` is called with the outputs and the reference, a tensor each or a
+    tuple of them.
     """
 
     module: nn.Module
@@ -61,6 +73,18 @@ class LoadedFile:
     path: Path
     calibration_inputs: tuple[torch.Tensor, ...] = ()
     ends: Ends = field(default_factory=Ends)
+    held_out: tuple[tuple[torch.Tensor, ...], ...] = ()
+    metric: Callable[[Any, Any], float] | None = None
+    metric_floor: float | None = None
+
+    def with_samples(self, network: Network) -> Network:
+        """Return a network with what its accuracy is judged on, and by."""
+        return replace(
+            network,
+            samples=self.calibration_inputs,
+            held_out=self.held_out,
+            metric=self.metric,
+        )
 
 
 def load_network_file(path: str, batch: int | None = None) -> LoadedFile:
@@ -82,18 +106,30 @@ def load_network_file(path: str, batch: int | None = None) -> LoadedFile:
         is_program = file.suffix == EXPORTED
         namespace = _exported(file) if is_program else vars(_imported(file))
         module = _in_evaluation(_module(file, namespace, attribute))
-    inputs = _inputs(file, namespace)
-    real = _calibration_inputs(file, namespace, inputs)
+    inputs = read_inputs(file, namespace)
+    real = read_calibration_inputs(file, namespace, inputs)
     if batch is not None:
         for tensor in inputs:
-            _check_size(file, (batch, *tensor.shape[1:]))
-        with _memory_of_inputs(file):
-            inputs = tuple(_with_batch(tensor, batch) for tensor in inputs)
-    with _memory_of_inputs(file):
-        real = tuple(_with_batch(item, len(one)) for item, one in zip(real, inputs, strict=True))
+            check_size(file, (batch, *tensor.shape[1:]))
+        with memory_of_inputs(file):
+            inputs = tuple(with_batch(tensor, batch) for tensor in inputs)
+    with memory_of_inputs(file):
+        held_out = further_batches(real, inputs)
+        real = tuple(with_batch(item, len(one)) for item, one in zip(real, inputs, strict=True))
     check_tensors(module, inputs, file.name)
     _check_accepted(file, module, inputs)
-    return LoadedFile(module, inputs, file.stem, file, real, _ends(file, namespace))
+    metric, floor = read_metric(file, namespace)
+    return LoadedFile(
+        module,
+        inputs,
+        file.stem,
+        file,
+        real,
+        _ends(file, namespace),
+        held_out,
+        metric,
+        floor,
+    )
 
 
 def with_smaller_images(loaded: LoadedFile, side: int) -> LoadedFile:
@@ -101,14 +137,14 @@ def with_smaller_images(loaded: LoadedFile, side: int) -> LoadedFile:
 
     Whether the module accepts them shows when it is captured.
     """
-    inputs, real = (
+    inputs, real, *held_out = (
         tuple(
             tensor[..., :side, :side].contiguous() if tensor.dim() == _IMAGE_DIMS else tensor
             for tensor in tensors
         )
-        for tensors in (loaded.example_inputs, loaded.calibration_inputs)
+        for tensors in (loaded.example_inputs, loaded.calibration_inputs, *loaded.held_out)
     )
-    return replace(loaded, example_inputs=inputs, calibration_inputs=real)
+    return replace(loaded, example_inputs=inputs, calibration_inputs=real, held_out=tuple(held_out))
 
 
 def split_path(path: str) -> tuple[Path, str | None]:
@@ -176,7 +212,7 @@ def _imported(file: Path) -> ModuleType:
     assert spec.loader is not None  # noqa: S101
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    with _user_code(file, "raises when it is run"):
+    with user_code(file, "raises when it is run"):
         spec.loader.exec_module(module)
     return module
 
@@ -190,27 +226,6 @@ def _importable(directory: Path) -> Iterator[None]:
     finally:
         with suppress(ValueError):
             sys.path.remove(str(directory))
-
-
-@contextmanager
-def _user_code(file: Path, what: str) -> Iterator[None]:
-    """Turn what the user's code raises into one message, also what would end the process."""
-    try:
-        with process_kept():
-            yield
-    except NetworkFileError:
-        raise
-    except SyntaxError as error:
-        where = f"{os.path.basename(error.filename or file.name)}:{error.lineno}"
-        message = f"{where}: {type(error).__name__}: {error.msg}. Correct this line."
-        raise NetworkFileError(message) from None
-    except BaseException as error:
-        if not is_of_the_user(error):
-            raise
-        where = source_of_error(error, str(file.resolve())) or file.name
-        raise NetworkFileError(
-            f"{file.name} {what}, at {where}: {first_line(error)}. Correct it there."
-        ) from None
 
 
 def _module(file: Path, namespace: dict[str, Any], attribute: str | None) -> nn.Module:
@@ -261,7 +276,7 @@ def _instance(file: Path, name: str, value: Any) -> nn.Module:
             "a class of one, or a function that returns one."
         )
     _check_no_arguments(file, name, value)
-    with _user_code(file, f"raises when `{name}()` is called"):
+    with user_code(file, f"raises when `{name}()` is called"):
         made = value()
     if not isinstance(made, nn.Module):
         raise NetworkFileError(
@@ -282,35 +297,6 @@ def _check_no_arguments(file: Path, name: str, function: Any) -> None:
         )
 
 
-def _inputs(file: Path, namespace: dict[str, Any]) -> tuple[torch.Tensor, ...]:
-    if "example_inputs" in namespace:
-        return _given_inputs(file, namespace["example_inputs"])
-    if "input_shape" in namespace:
-        return _random_inputs(file, namespace["input_shape"])
-    raise NetworkFileError(
-        f"{file.name} defines neither `example_inputs` nor `input_shape`; "
-        "add, for example, `input_shape = (1, 3, 224, 224)`."
-    )
-
-
-def _calibration_inputs(
-    file: Path, namespace: dict[str, Any], inputs: tuple[torch.Tensor, ...]
-) -> tuple[torch.Tensor, ...]:
-    """Return what the file's function returns, the example's inputs where there is none."""
-    function = namespace.get("calibration_inputs")
-    if function is None:
-        return inputs
-    with _user_code(file, "raises when `calibration_inputs()` is called"):
-        found = _given_inputs(file, function(), "calibration_inputs()")
-    shapes, wanted = ([tuple(tensor.shape[1:]) for tensor in group] for group in (found, inputs))
-    if shapes != wanted:
-        raise NetworkFileError(
-            f"{file.name}: `calibration_inputs()` returns shapes {shapes} after the batch; the "
-            f"network takes {wanted}."
-        )
-    return found
-
-
 def _ends(file: Path, namespace: dict[str, Any]) -> Ends:
     """Return the orders of elements that the file asks for, PyTorch's where it says nothing."""
     asked = {}
@@ -324,88 +310,13 @@ def _ends(file: Path, namespace: dict[str, Any]) -> Ends:
     return Ends(**asked)
 
 
-def _given_inputs(file: Path, value: Any, name: str = "example_inputs") -> tuple[torch.Tensor, ...]:
-    inputs = (value,) if isinstance(value, torch.Tensor) else value
-    if (
-        not isinstance(inputs, (tuple, list))
-        or not inputs
-        or not all(isinstance(x, torch.Tensor) and x.dim() and x.numel() for x in inputs)
-    ):
-        raise NetworkFileError(
-            f"{file.name}: `{name}` must be a tensor or a tuple of tensors, "
-            "each with a batch dimension and at least one element."
-        )
-    return tuple(tensor.detach() for tensor in inputs)
-
-
-def _random_inputs(file: Path, value: Any) -> tuple[torch.Tensor, ...]:
-    """Normally distributed inputs of the given shapes, the same in every run."""
-    several = isinstance(value, (tuple, list)) and value and isinstance(value[0], (tuple, list))
-    shapes = value if several else (value,)
-    if not all(_is_shape(shape) for shape in shapes):
-        raise NetworkFileError(
-            f"{file.name}: `input_shape` is {_short(value)}; it must be a tuple of whole "
-            "numbers >= 1, batch first, such as (1, 3, 224, 224), or a tuple of such tuples."
-        )
-    for shape in shapes:
-        _check_size(file, shape)
-    generator = torch.Generator().manual_seed(_SEED)
-    with _memory_of_inputs(file):
-        return tuple(torch.randn(tuple(shape), generator=generator) for shape in shapes)
-
-
-@contextmanager
-def _memory_of_inputs(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        raise NetworkFileError(
-            f"{file.name}: its inputs cannot be made: {first_line(error)}. Use a smaller shape or "
-            "--batch."
-        ) from None
-
-
-def _check_size(file: Path, shape: Sequence[int]) -> None:
-    """Refuse an input that no board has room for, before the memory of this machine is asked."""
-    if math.prod(shape) > MOST_ELEMENTS:
-        raise NetworkFileError(
-            f"{file.name}: an input of shape {_shown(shape)} has more than {MOST_ELEMENTS:,} "
-            "elements; no board has room for it. Use a smaller shape or --batch."
-        )
-
-
-def _short(value: object) -> str:
-    try:
-        return reprlib.repr(value)
-    except ValueError:  # Python does not print integers of several thousand digits
-        return f"a {type(value).__name__}"
-
-
-def _shown(shape: Sequence[int]) -> str:
-    return f"({', '.join(str(size) if size < 10**15 else '10^15 or more' for size in shape)})"
-
-
-def _is_shape(value: Any) -> bool:
-    return (
-        isinstance(value, (tuple, list))
-        and bool(value)
-        and all(isinstance(size, int) and not isinstance(size, bool) and size > 0 for size in value)
-    )
-
-
-def _with_batch(tensor: torch.Tensor, batch: int) -> torch.Tensor:
-    if tensor.device.type == "meta":
-        return tensor
-    return tensor[torch.arange(batch) % tensor.shape[0]]
-
-
 def _check_accepted(file: Path, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
     """Run the module once, so that a wrong shape is reported as PyTorch itself reports it."""
     # An exported program has its batch written into it.
     if not is_exported(module) and _accepts_two_images(module, inputs):
         return
     shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
-    with _user_code(file, f"has a model that rejects inputs of shape {shapes}"), torch.no_grad():
+    with user_code(file, f"has a model that rejects inputs of shape {shapes}"), torch.no_grad():
         module(*(tensor.clone() for tensor in inputs))
 
 

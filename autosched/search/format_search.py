@@ -1,0 +1,347 @@
+"""Formats in the search: what they cost the outputs, and the fastest schedule that is exact enough.
+
+Formats are candidates like layouts: the joint problem is solved for time plus a price on error, and
+the price raised until the errors of the chosen formats, added up, leave what a floor asks for. No
+choice of as little error, beside what the others have, is faster (H. Everett, "Generalized Lagrange
+multiplier method for solving problems of optimum allocation of resources", Operations Research 11,
+1963). Then the schedule itself is emulated (:mod:`autosched.search.accuracy`): where adding up
+promised too much, or too little, the budget is corrected and the problem solved again.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from autosched.errors import SearchError
+from autosched.network.graph import Layer, Network
+from autosched.numerics.sensitivity import (
+    Errors,
+    FormatKey,
+    from_bytes,
+    loss,
+    sensitivities,
+    to_bytes,
+)
+from autosched.probing.candidates import Choice
+from autosched.probing.format_tables import allowed_precisions
+from autosched.probing.joint_problem import JointProblem, Selection
+from autosched.probing.probe_book import Phase
+from autosched.schedule.configurations import Precision, precision_of
+from autosched.schedule.schedule import Schedule
+from autosched.schedule.serialization import digest
+from autosched.schedule.tensors import DataType
+from autosched.search.run import Run
+from autosched.search.samplers.proposals import Proposals
+from autosched.search.trial import run_repaired
+from autosched.space.formats import ACTIVATION_TYPES, PRECISIONS
+from autosched.space.layer_formats import LayerFormats
+from autosched.store.database_errors import damaged
+from autosched.store.executions import (
+    ExecutionRecord,
+    find_sensitivities,
+    save_sensitivity,
+)
+from autosched.store.trials import TrialRecord
+
+_REVISION = 1  # of what errors are, and how they are emulated
+# How near to its budget a solution's error has to come.
+_NEAR = 0.85
+_SOLUTIONS = 8
+_LINEARISATIONS = 3
+_ROUNDS = 8
+_STEP = 8.0
+_CLOSE = 1.2
+# Of what would just do: two errors are seldom quite in proportion.
+_CORRECTED = 0.95
+# Large errors add up to less than their sum: how much flatter a loss may grow than predicted.
+_FLATTEST = 0.25
+_EXACT = 1e-9
+_BLAMED = 3
+
+
+class ErrorModel:
+    """What candidates cost the outputs, as vectors that add up."""
+
+    def __init__(self, found: Mapping[str, Mapping[FormatKey, Errors]]) -> None:
+        self._found = found
+        self._losses: dict[tuple[str, FormatKey, bool], float] = {}
+        some = next((errors for keys in found.values() for errors in keys.values()), None)
+        self.nothing: Errors = np.zeros((1, 1) if some is None else some.shape, np.float32)
+
+    def key(self, choice: Choice) -> tuple[FormatKey, bool]:
+        """Return in which formats a candidate computes, and whether it first converts its input."""
+        dtype = choice.output_layout.dtype
+        precision = precision_of(choice.config)
+        converts = (
+            precision is not None
+            and dtype is not DataType.BFLOAT16
+            and choice.input_layouts[0].dtype is DataType.BFLOAT16
+        )
+        return (precision, dtype), converts
+
+    def errors(self, layer: str, key: tuple[FormatKey, bool]) -> Errors:
+        """Return the errors of a layer in some formats; none of what nobody measured."""
+        own = self._found.get(layer, {})
+        (precision, dtype), converts = key
+        found = own.get((precision, dtype), self.nothing)
+        return found + own.get((None, dtype), self.nothing) if converts else found
+
+    def alone(self, layer: str, choice: Choice) -> float:
+        """Return 1 - PCC of the worst output if nothing but a layer is as in a candidate."""
+        key, converts = self.key(choice)
+        known = (layer, key, converts)
+        if known not in self._losses:
+            self._losses[known] = loss(self.errors(layer, (key, converts)))
+        return self._losses[known]
+
+
+def measured_errors(run: Run) -> ErrorModel:
+    """Return what formats cost the outputs: each layer's is measured once, and kept.
+
+    Raises:
+        TimeUpError: if the budget ends first.
+    """
+    network = run.network
+    formats = LayerFormats(network, run.settings.formats)
+    precisions = dict.fromkeys(PRECISIONS)
+    for layer in network:
+        precisions.update(dict.fromkeys(allowed_precisions(layer, formats)))
+    subject = _subject(network, tuple(precisions))
+    found = {
+        name: _read(run, name, blob)
+        for name, blob in find_sensitivities(run.store, subject).items()
+    }
+    total, done = len(network.layers), 0
+
+    def tell(layer: Layer) -> None:
+        nonlocal done
+        run.budget.check()
+        run.enter(Phase.SENSITIVITY, done, total, layer.name)
+        done += 1
+
+    for name, errors in sensitivities(network, tuple(precisions), ACTIVATION_TYPES, found, tell):
+        save_sensitivity(run.store, subject, name, to_bytes(errors))
+        found[name] = errors
+    return ErrorModel(found)
+
+
+def _read(run: Run, layer: str, blob: bytes) -> dict[FormatKey, Errors]:
+    try:
+        return from_bytes(blob)
+    except ValueError as error:
+        where = f"{run.store.describe()}, errors of formats of layer {layer}"
+        raise damaged(where, str(error)) from None
+
+
+def _subject(network: Network, precisions: Sequence[Precision]) -> str:
+    """Identify what sensitivities depend on: the network, its numbers, and how they are found."""
+    hashed = hashlib.blake2b(digest_size=16)
+    tensors = [*network.samples]
+    for weights in network.weights.values():
+        tensors += [item for item in (weights.weight, weights.bias) if item is not None]
+    for tensor in tensors:
+        hashed.update(tensor.detach().contiguous().numpy().tobytes())
+    return digest([network.signature, hashed.hexdigest(), list(map(str, precisions)), _REVISION])
+
+
+@dataclass(frozen=True)
+class FormatChoice:
+    """A joint choice within a budget of error, and what its errors come to when added up."""
+
+    selection: Selection
+    schedule: Schedule
+    loss: float
+
+
+class FormatSolver:
+    """Finds the fastest joint choice whose errors, added up, stay within a budget."""
+
+    def __init__(
+        self, run: Run, joint: JointProblem, errors: ErrorModel, proposals: Proposals
+    ) -> None:
+        self._run, self._joint, self._errors, self._proposals = run, joint, errors, proposals
+        self._price = 0.0
+        self._total = errors.nothing
+        self._chosen: dict[str, Errors] = {}
+
+    def solve(self, budget: float) -> FormatChoice | None:
+        """Return the fastest choice found whose loss is within the budget.
+
+        The most exact one found where none is; None where nothing is left to choose.
+
+        Raises:
+            SearchError: if time ends, or what was learned leaves no schedule.
+        """
+        best = None
+        for _ in range(_LINEARISATIONS):
+            found = self._solve(budget)
+            if best is None or (found is not None and found.loss < best.loss):
+                best = found
+            # Beside the errors of this choice, others may be the least.
+            if best is None or best.loss <= budget or found is not best:
+                break
+            self._chosen = self._of(best.selection)
+            self._total = _sum(self._chosen.values(), self._errors.nothing)
+        return best
+
+    def _solve(self, budget: float) -> FormatChoice | None:
+        low, high = 0.0, math.inf
+        within: FormatChoice | None = None
+        most_exact: FormatChoice | None = None
+        price = self._price
+        for _ in range(_SOLUTIONS):
+            self._run.budget.check()
+            found = self._at(price)
+            if found is None:
+                break
+            if most_exact is None or found.loss < most_exact.loss:
+                most_exact = found
+            if found.loss <= budget:
+                within, high = found, price
+                if found.loss >= _NEAR * budget or not price:
+                    break
+            else:
+                low = price
+            if low and high / low < _CLOSE:
+                break
+            price = self._next(low, high, budget)
+        # The next budget is near this one.
+        self._price = low if high == math.inf else high
+        return within or most_exact
+
+    def _next(self, low: float, high: float, budget: float) -> float:
+        if high == math.inf:
+            return low * _STEP if low else self._typical_us / budget / _STEP**2
+        return math.sqrt(low * high) if low else high / _STEP
+
+    @cached_property
+    def _typical_us(self) -> float:
+        return sum(table[0].time_us for table in self._joint.tables.values())
+
+    def _at(self, price: float) -> FormatChoice | None:
+        penalties = [price * np.array(self._marginal(layer.name)) for layer in self._joint.network]
+        found = self._proposals.penalised(penalties, self._run.provenance, self._run.budget)
+        if found is None:
+            return None
+        selection, schedule = found
+        chosen = self._of(selection)
+        return FormatChoice(selection, schedule, loss(_sum(chosen.values(), self._errors.nothing)))
+
+    def _of(self, selection: Selection) -> dict[str, Errors]:
+        return {
+            name: self._errors.errors(
+                name, self._errors.key(table[selection.candidates.get(name, 0)])
+            )
+            for name, table in self._joint.tables.items()
+        }
+
+    def most_to_blame(self, selection: Selection) -> list[str]:
+        """Return the layers whose formats alone cost most, the worst first."""
+        lost = {name: loss(errors) for name, errors in self._of(selection).items()}
+        return sorted(lost, key=lambda name: -lost[name])[:_BLAMED]
+
+    def _marginal(self, layer: str) -> list[float]:
+        """Return what each candidate of a layer adds to the loss of what the others have.
+
+        Nothing is had for canceling: all layers change at once.
+        """
+        others = self._total - self._chosen.get(layer, self._errors.nothing)
+        before = loss(others)
+        by_key: dict[tuple[FormatKey, bool], float] = {}
+        found = []
+        for choice in self._joint.tables[layer]:
+            key = self._errors.key(choice)
+            if key not in by_key:
+                errors = self._errors.errors(layer, key)
+                by_key[key] = max(loss(others + errors) - before, 0.0)
+            found.append(by_key[key])
+        return found
+
+
+def _sum(items: Iterable[Errors], nothing: Errors) -> Errors:
+    total = nothing.copy()
+    for item in items:
+        total += item
+    return total
+
+
+def run_exact_enough(
+    run: Run, joint: JointProblem, errors: ErrorModel, proposals: Proposals, limit: int
+) -> None:
+    """Run the fastest schedules that meet the floors, as predicted; no more than ``limit``.
+
+    Raises:
+        SearchError: if no schedule meets them; it names the best there is and the layers to blame.
+        TimeUpError: if the budget ends.
+    """
+    assert run.accuracy is not None  # noqa: S101 - formats are searched with a floor
+    allowed = run.accuracy.allowed
+    budget, rounds = allowed, min(limit, _ROUNDS)
+    most_exact: tuple[FormatChoice, float, ExecutionRecord] | None = None
+    seen: set[str] = set()
+    losses: list[tuple[float, float]] = []
+    solver = FormatSolver(run, joint, errors, proposals)
+    for done in range(rounds):
+        run.enter(Phase.SEARCHING, done, rounds)
+        found = solver.solve(budget)
+        if found is None or found.schedule.fingerprint() in seen:
+            break
+        seen.add(found.schedule.fingerprint())
+        trial = proposals.known(found.schedule) or _run(run, joint, found, proposals)
+        emulated = run.emulation_of(trial)
+        if emulated is None:
+            continue  # the device rejects it, which the next solution knows
+        # As if all the floors were one of the PCC.
+        actual = run.accuracy.share(emulated) * allowed
+        if most_exact is None or actual < most_exact[1]:
+            most_exact = found, actual, emulated
+        if _NEAR * allowed <= actual <= allowed:
+            break
+        if actual > allowed and found.loss > budget:
+            break  # there is nothing more exact
+        losses.append((found.loss, max(actual, _EXACT)))
+        budget = _corrected(losses, _CORRECTED * allowed)
+    if run.best is None and limit > 0:
+        raise SearchError(_unreachable(run.accuracy.floors, solver, most_exact))
+
+
+def _corrected(losses: Sequence[tuple[float, float]], wanted: float) -> float:
+    """Return which predicted loss may come to what is wanted, from (predicted, actual) before."""
+    predicted, actual = losses[-1]
+    slope = 1.0
+    if len(losses) > 1 and min(predicted, losses[-2][0]) > 0 and predicted != losses[-2][0]:
+        before = losses[-2]
+        slope = math.log(actual / before[1]) / math.log(predicted / before[0])
+    return float(predicted * (wanted / actual) ** (1.0 / min(max(slope, _FLATTEST), 1.0)))
+
+
+def _run(run: Run, joint: JointProblem, found: FormatChoice, proposals: Proposals) -> TrialRecord:
+    record = run_repaired(
+        run.device, run.book, joint, found.schedule, proposals.sampler, run.budget
+    )
+    stored = run.finish(record)
+    # What it takes does not depend on how exact it is.
+    proposals.tell(found.selection, found.schedule, replace(stored, rejection=record.rejection))
+    return stored
+
+
+def _unreachable(
+    floors: str,
+    solver: FormatSolver,
+    most_exact: tuple[FormatChoice, float, ExecutionRecord] | None,
+) -> str:
+    if most_exact is None:
+        return f"no schedule runs that may have {floors}"
+    found, _, emulated = most_exact
+    blamed = ", ".join(solver.most_to_blame(found.selection))
+    metric = "" if emulated.metric is None else f" and a metric of {emulated.metric:.4g}"
+    return (
+        f"no schedule that runs has {floors}; the most exact found has a PCC of "
+        f"{emulated.pcc:.5f}{metric}, emulated. Most of the error is of {blamed}. Ask for less, "
+        "or leave these layers more room: pins that hold their formats are in the way, and so is "
+        "--effort quick"
+    )

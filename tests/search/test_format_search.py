@@ -1,0 +1,166 @@
+"""Formats searched on the real mock device, and judged by emulation."""
+
+import contextlib
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import cast
+
+import pytest
+import torch
+from torch import nn
+
+from autosched.errors import SearchError, StoreError
+from autosched.network.capture.capture import capture
+from autosched.network.graph import Network
+from autosched.probing.probe_book import Phase, ProbeCounts
+from autosched.schedule.configurations import precision_of
+from autosched.schedule.outcomes import RejectionKind
+from autosched.schedule.tensors import DataType
+from autosched.search.accuracy import AccuracyJudge
+from autosched.search.open_study import create_study
+from autosched.search.run import SilentObserver
+from autosched.search.settings import Settings
+from autosched.search.study import Study
+from autosched.store.trials import DEFAULT_SAMPLER
+
+
+class _Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(16, 64, 3, padding=1)
+        self.conv1 = nn.Conv2d(64, 64, 3, padding=1)
+        self.conv2 = nn.Conv2d(64, 64, 3, padding=1)
+        self.head = nn.Conv2d(64, 32, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x).relu()
+        x = (self.conv2(self.conv1(x).relu()) + x).relu()
+        return cast("torch.Tensor", self.head(x))
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    torch.manual_seed(0)
+    return capture(_Net().eval(), (torch.randn(1, 16, 32, 32),), "net")
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('accuracy') / 'store.sqlite3'}"
+
+
+def opened(network: Network, storage: str, min_pcc: float, *, search: bool = True) -> Study:
+    settings = Settings(
+        device="mock",
+        effort="quick",
+        allow_known_faults=True,
+        min_pcc=min_pcc,
+        search_formats=search,
+    )
+    name = f"{'search' if search else 'fixed'}-{min_pcc:g}"
+    return create_study(network, "n150", storage=storage, name=name, settings=settings)
+
+
+@pytest.fixture(scope="module")
+def latencies_us(network: Network, storage: str) -> dict[float, float]:
+    """The best schedule's time by floor; each meets it."""
+    found = {}
+    for floor in (0.99, 0.9995):
+        with opened(network, storage, floor) as study:
+            best = study.optimize()
+            assert best is not None
+            assert best.schedule is not None
+            assert best.latency_us is not None
+            made = best.schedule.provenance
+            assert made.emulated_pcc is not None
+            assert made.emulated_pcc >= floor
+            assert made.min_pcc == floor
+            assert f"PCC {made.emulated_pcc:.4f}" in made.verified
+            judge = AccuracyJudge(network, study.board.grid[0], floor)
+            assert judge.emulation(best.schedule).pcc == pytest.approx(made.emulated_pcc, abs=1e-6)
+            found[floor] = best.latency_us
+    return found
+
+
+def test_a_higher_floor_takes_longer(latencies_us: dict[float, float]) -> None:
+    assert latencies_us[0.99] < latencies_us[0.9995]
+
+
+def test_what_was_measured_once_is_not_again(
+    network: Network, storage: str, latencies_us: dict[float, float]
+) -> None:
+    watching = _Counting()
+    with opened(network, storage, 0.999) as study:
+        study.optimize(observer=watching)
+        assert study.probe_counts.reused > study.probe_counts.run
+    assert watching.measured <= 1  # the layers are gone through, but nothing is measured
+    assert latencies_us
+
+
+class _Counting(SilentObserver):
+    measured = 0
+
+    def on_phase(
+        self, phase: Phase, done: int, _total: int, _detail: str, _counts: ProbeCounts
+    ) -> None:
+        self.measured += phase is Phase.SENSITIVITY and done == 0
+
+
+def test_damaged_errors_of_formats_are_named(
+    network: Network, storage: str, latencies_us: dict[float, float], tmp_path: Path
+) -> None:
+    assert latencies_us
+    copy = tmp_path / "store.sqlite3"
+    shutil.copy(storage.removeprefix("sqlite:///"), copy)
+    with contextlib.closing(sqlite3.connect(copy)) as connection:
+        connection.execute("UPDATE autosched_sensitivity SET errors = x'00'")
+        connection.commit()
+    with (
+        opened(network, f"sqlite:///{copy}", 0.98) as study,
+        pytest.raises(StoreError, match=r"errors of formats of layer .*cannot be read"),
+    ):
+        study.optimize()
+
+
+def test_below_the_floor_a_trial_is_rejected_for_its_accuracy(
+    network: Network, storage: str
+) -> None:
+    with opened(network, storage, 0.99999, search=False) as study:
+        study.optimize(trials=2)
+        default = study.trials[0]
+        assert default.sampler == DEFAULT_SAMPLER
+        assert default.rejection is not None
+        assert default.rejection.kind is RejectionKind.ACCURACY
+        assert "PCC 0.9" in default.rejection.message
+        assert default.latency_us is not None
+        assert study.best is None
+
+
+def test_an_unreachable_floor_names_the_best_pcc_and_layers(network: Network, storage: str) -> None:
+    with (
+        opened(network, storage, 0.9999999) as study,
+        pytest.raises(SearchError, match=r"the most exact found has 0\.99\d+, emulated") as error,
+    ):
+        study.optimize()
+    assert "Most of the error is of" in str(error.value)
+    assert "stem" in str(error.value) or "conv" in str(error.value)
+
+
+def test_pinned_formats_stay(network: Network, storage: str) -> None:
+    pins = ("conv1:weights_dtype=bfloat16", "conv1:math_fidelity=HiFi4")
+    settings = Settings(
+        device="mock",
+        effort="quick",
+        allow_known_faults=True,
+        min_pcc=0.99,
+        search_formats=True,
+        pinned=pins,
+    )
+    with create_study(network, "n150", storage=storage, name="pins", settings=settings) as study:
+        best = study.optimize()
+    assert best is not None
+    assert best.schedule is not None
+    precision = precision_of(best.schedule.layers["conv1"])
+    assert precision is not None
+    assert (precision.weights, precision.fidelity) == (DataType.BFLOAT16, "HiFi4")
