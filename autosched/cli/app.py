@@ -88,6 +88,7 @@ def _add(
 
 _add("run", run.run, run.RUN_EXAMPLES)
 _add("resume", run.resume, run.RESUME_EXAMPLES)
+_add("pareto", run.pareto, run.PARETO_EXAMPLES)
 _add("export", schedules.export, schedules.EXPORT_EXAMPLES)
 _add("check", schedules.check, schedules.CHECK_EXAMPLES)
 _add("profile", profile.profile, profile.PROFILE_EXAMPLES)

@@ -169,6 +169,22 @@ MetricFloor = Annotated[
         "Default: the file's metric_floor.",
     ),
 ]
+FrontFloor = Annotated[
+    float | None,
+    typer.Option(
+        "--min-pcc",
+        metavar="PCC",
+        help="Least correlation of the front's fastest schedule with PyTorch, emulated; default: "
+        "0.9, or as the front began.",
+    ),
+]
+Points = Annotated[
+    int, typer.Option(min=2, max=MOST, help="How many schedules to run, those of before included.")
+]
+Picture = Annotated[
+    str | None,
+    typer.Option("--picture", metavar="FILE", help="Draw the front as .html, .png or .svg."),
+]
 FormatSearch = Annotated[
     str | None,
     typer.Option(

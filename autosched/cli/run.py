@@ -116,6 +116,45 @@ def run(  # noqa: PLR0913 - one parameter per option
         run_search(output, target, wishes, going_on, began)
 
 
+PARETO_EXAMPLES = (
+    "autosched pareto resnet50-n150",
+    "autosched pareto resnet50-n150 --min-pcc 0.95 --points 20 --picture front.html",
+)
+
+
+def pareto(  # noqa: PLR0913 - one parameter per option
+    study: options.StudyOption,
+    *,
+    min_pcc: options.FrontFloor = None,
+    points: options.Points = 12,
+    picture: options.Picture = None,
+    storage: options.Storage = None,
+    timeout: options.Timeout = None,
+    jobs: options.Jobs = None,
+    net: options.OtherNetwork = None,
+    safe: options.SafeStudy = False,
+    no_check: options.NoCheck = False,
+    as_json: options.Json = False,
+) -> None:
+    """Trace time against accuracy: a study's schedules from the fastest to the most exact.
+
+    Each layer's formats are chosen together with its layout, and each schedule runs and is
+    emulated, as with run --min-pcc. They are trials of a study of their own, STUDY-pareto, which
+    optuna-dashboard shows with both aims; any of them can be exported. Ctrl-C loses nothing: the
+    same command goes on.
+
+    The network file is executed, as by resume.
+    """
+    began = time.monotonic()
+    from autosched.cli.steps.pareto_run import Front, trace_front
+    from autosched.cli.steps.search_session import GoingOn, Resumed, interruptible
+
+    going_on = GoingOn(hints.command("pareto", study, storage=storage))
+    with opened_output(as_json) as output, interruptible(output, going_on):
+        resumed = Resumed(study, storage, net, safe, jobs, not no_check)
+        trace_front(output, Front(resumed, min_pcc, points, picture, timeout), began)
+
+
 RESUME_EXAMPLES = (
     "autosched resume resnet50-n150",
     "autosched resume resnet50-n150 --trials 50",

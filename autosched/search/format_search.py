@@ -60,6 +60,8 @@ _CORRECTED = 0.95
 # Large errors add up to less than their sum: how much flatter a loss may grow than predicted.
 _FLATTEST = 0.25
 _EXACT = 1e-9
+# As a share of what a front's floor allows: as exact as can be.
+_MOST_EXACT = 1e-6
 _BLAMED = 3
 
 
@@ -307,6 +309,43 @@ def run_exact_enough(
         budget = _corrected(losses, _CORRECTED * allowed)
     if run.best is None and limit > 0:
         raise SearchError(_unreachable(run.accuracy.floors, solver, most_exact))
+
+
+def run_front(
+    run: Run, joint: JointProblem, errors: ErrorModel, proposals: Proposals, limit: int
+) -> None:
+    """Run schedules from the fastest that the floor allows to the most exact one.
+
+    Up to ``limit`` of them, those that ran before among them: first both ends, then between the two
+    neighbours whose errors are furthest apart.
+
+    Raises:
+        SearchError: if no schedule meets the floor.
+        TimeUpError: if the budget ends.
+    """
+    assert run.accuracy is not None  # noqa: S101 - a front has a floor
+    run_exact_enough(run, joint, errors, proposals, limit)
+    solver = FormatSolver(run, joint, errors, proposals)
+    tried: dict[str, float] = {}
+
+    def add(budget: float) -> float | None:
+        """Return the predicted loss of the schedule of a budget, None if it is one of before."""
+        found = solver.solve(budget)
+        if found is None or found.schedule.fingerprint() in tried:
+            return None
+        tried[found.schedule.fingerprint()] = found.loss
+        if proposals.known(found.schedule) is None:
+            _run(run, joint, found, proposals)
+        return found.loss
+
+    ends = [add(run.accuracy.allowed * share) for share in (1.0, _MOST_EXACT)]
+    gaps = [sorted(loss_ for loss_ in ends if loss_)] if None not in ends else []
+    while gaps and len(tried) < limit:
+        run.enter(Phase.SEARCHING, len(tried), limit)
+        low, high = gaps.pop(gaps.index(max(gaps, key=lambda gap: gap[1] / gap[0])))
+        middle = add(math.sqrt(low * high))
+        if middle is not None and low < middle < high:
+            gaps += [[low, middle], [middle, high]]
 
 
 def _corrected(losses: Sequence[tuple[float, float]], wanted: float) -> float:

@@ -188,6 +188,7 @@ def search_formats(run: Run, limit: int) -> StopReason:
     from autosched.search.format_search import (  # noqa: PLC0415 - it loads torch
         measured_errors,
         run_exact_enough,
+        run_front,
     )
 
     errors = measured_errors(run)
@@ -196,6 +197,9 @@ def search_formats(run: Run, limit: int) -> StopReason:
     )
     run.joint = joint
     proposals = informed(run, joint, run.settings.sampler)
+    if run.settings.front:
+        run_front(run, joint, errors, proposals, limit)
+        return StopReason.FRONT
     run_exact_enough(run, joint, errors, proposals, limit)
     return StopReason.FLOOR
 

@@ -216,7 +216,7 @@ def check_same(found: StudyRecord, wanted: StudyRecord, place: str, difference: 
             "one a name of its own with --study NAME"
         )
     theirs_asked, ours_asked = (
-        (item.min_pcc, item.min_metric, item.search_formats) for item in (before, now)
+        (item.min_pcc, item.min_metric, item.search_formats, item.front) for item in (before, now)
     )
     if theirs_asked != ours_asked:
         floors = (

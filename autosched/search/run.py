@@ -47,6 +47,7 @@ class StopReason(Enum):
     EXHAUSTED = "all proposals tried"
     NO_CHOICE = "nothing to choose from"
     FLOOR = "as fast as the floor allows, as far as it was tried"
+    FRONT = "from the fastest to the most exact"
     INTERRUPTED = "interrupted"
 
 

@@ -38,7 +38,8 @@ class Settings:
     ``risk`` is the share by which the best schedule may be slower than the fastest, as estimated,
     where it risks less (:mod:`autosched.search.risk`). Outputs keep a PCC of ``min_pcc`` and the
     network's own metric of ``min_metric``, as emulated; with ``search_formats`` by formats of each
-    layer's own.
+    layer's own. A study of a ``front`` has schedules from the fastest that the floor allows to the
+    most exact one.
     One that exists is a checked one: nobody asks again.
     """
 
@@ -59,6 +60,7 @@ class Settings:
     min_pcc: float | None
     min_metric: float | None
     search_formats: bool
+    front: bool
 
     def __init__(  # noqa: PLR0913, PLR0917 - one argument for each wish
         self,
@@ -79,6 +81,7 @@ class Settings:
         min_pcc: float | None = None,
         min_metric: float | None = None,
         search_formats: bool = False,
+        front: bool = False,
     ) -> None:
         """Check the words of a user: names, and texts as ``Restriction.parse`` reads them.
 
@@ -122,6 +125,7 @@ class Settings:
             "min_pcc": min_pcc,
             "min_metric": min_metric,
             "search_formats": search_formats,
+            "front": front,
         }
         if search_formats and min_pcc is None and min_metric is None:
             values["min_pcc"] = MIN_PCC
@@ -153,6 +157,7 @@ class Settings:
             **({} if self.min_pcc is None else {"min_pcc": self.min_pcc}),
             **({} if self.min_metric is None else {"min_metric": self.min_metric}),
             **({"search_formats": True} if self.search_formats else {}),
+            **({"front": True} if self.front else {}),
         }
 
     @classmethod

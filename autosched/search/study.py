@@ -1,5 +1,6 @@
 """A study: the search for the best schedule of one network on one device, kept in a database."""
 
+import math
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -26,8 +27,8 @@ from autosched.search.settings import Settings
 from autosched.search.trial import parameters, run_trial
 from autosched.store.calibrations import known_times
 from autosched.store.database import Store
-from autosched.store.executions import with_verification
-from autosched.store.optuna_mirror import OptunaMirror
+from autosched.store.executions import find_verification, with_verification
+from autosched.store.optuna_mirror import Objectives, OptunaMirror
 from autosched.store.probes import DeviceKey
 from autosched.store.studies import StudyRecord
 from autosched.store.trials import (
@@ -107,6 +108,18 @@ class Study:
         from autosched.search.accuracy import AccuracyJudge  # noqa: PLC0415 - it loads torch
 
         return AccuracyJudge(self.network, self.board.grid[0], *floors)
+
+    def _objectives(self) -> Objectives | None:
+        """Return what Optuna compares the trials of a front by, None where latency is all."""
+        if not self.settings.front:
+            return None
+
+        def values(trial: TrialRecord) -> tuple[float, float]:
+            found = find_verification(self._store, self.record, trial.fingerprint, emulated=True)
+            pcc = None if found is None else found.result.pcc
+            return trial.latency_us or math.inf, -1.0 if pcc is None else pcc
+
+        return Objectives({"latency_us": "minimize", "PCC (emulated)": "maximize"}, values)
 
     def _book_of(self, device: Device) -> ProbeBook:
         key = DeviceKey(self.record.board, device.kind, self.record.ttnn_version)
@@ -204,7 +217,7 @@ class Study:
         """
         budget = Budget.of(timeout_s)
         compared = partial(parameters, layers=heaviest_layers(self.network, _COMPARED_LAYERS))
-        mirror = OptunaMirror(self._store.url, self.name, budget, compared)
+        mirror = OptunaMirror(self._store.url, self.name, budget, compared, self._objectives())
         run = replace(self._new_run(observer), budget=budget, mirror=mirror)
         try:
             with mirror:

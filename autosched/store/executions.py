@@ -227,6 +227,22 @@ def find_verification(
         return Verification(fingerprint, newest.kind, newest.toolchain, result)
 
 
+def find_emulations(store: Store, study: StudyRecord) -> dict[str, ExecutionRecord]:
+    """Return what the emulations of a study's schedules came to, by fingerprint.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    row = models.VerificationRow
+    query = select(row).where(row.study_id == study.id, row.kind == EMULATED)
+    with store.reading() as session:
+        place = store.describe()
+        return {
+            found.fingerprint: replace(_result(found, place), metric=found.metric)
+            for found in session.scalars(query)
+        }
+
+
 def with_verification(store: Store, study: StudyRecord, schedule: Schedule) -> Schedule:
     """Return a study's schedule whose provenance says what came of executing it, if it was.
 

@@ -7,13 +7,14 @@ A mirror is told from a user's own Optuna study by an attribute, whatever both a
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from threading import Event, Lock
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -34,6 +35,16 @@ from autosched.store.trials import TrialRecord
 
 Parameters = Callable[[Schedule], tuple[dict[str, Any], dict[str, BaseDistribution]]]
 """What of a schedule Optuna is to compare, and what values each may have: alike for all."""
+
+
+@dataclass(frozen=True)
+class Objectives:
+    """What a study of several aims minimises or maximises: (name, direction), and each trial's."""
+
+    directions: Mapping[str, Literal["minimize", "maximize"]]
+    values: Callable[[TrialRecord], Sequence[float]]
+
+
 NUMBER = "trial"
 MIRROR_PREFIX = "autosched:"
 """What the name of a new mirror begins with; the study's name follows."""
@@ -41,6 +52,7 @@ _ATTRIBUTES = frozenset({NUMBER, "sampler", "latency_kind", "peak_l1_bytes", "re
 _REJECTION = "rejection"
 _MARK = "autosched_study"  # the attribute of a mirror: the name of the study it is of
 _DONE = "mirrored"  # the attribute of a mirror: up to which number it has all trials
+_LATENCY = "latency_us"
 _CONSTRAINTS = "constraints"  # the system attribute under which Optuna's samplers keep theirs
 # A limited search still waits so long for its last trials to be mirrored.
 _PATIENCE_S = 1.0
@@ -77,7 +89,8 @@ class OptunaMirror:
     Leaving its context writes all that is left, as far as the ``budget`` lasts, and raises nothing:
     ``trouble`` says what kept it from writing. After the first trouble it writes no more. An
     exception from within does not wait. What is missing is written when the study is opened again.
-    ``parameters`` says what of a schedule Optuna is to compare.
+    ``parameters`` says what of a schedule Optuna is to compare, ``objectives`` by what trials are
+    (default: their latency).
     """
 
     def __init__(
@@ -86,9 +99,11 @@ class OptunaMirror:
         name: str,
         budget: Budget = UNLIMITED,
         parameters: Parameters | None = None,
+        objectives: Objectives | None = None,
     ) -> None:
         self.trouble: StoreError | None = None
         self._parameters = parameters
+        self._objectives = objectives
         self._budget = budget
         self._url = url
         self._name = name
@@ -175,7 +190,7 @@ class OptunaMirror:
     def _opened(self) -> "_MirroredStudy":
         if self._study is None:
             with quiet_optuna(), opened_optuna(self._url, LOCK_TIMEOUT_S) as storage:
-                self._study = _mirror(storage, self._name, self._parameters)
+                self._study = _mirror(storage, self._name, self._parameters, self._objectives)
         return self._study
 
     def _catch_up(
@@ -228,10 +243,17 @@ class _MirroredStudy:
     Optuna's trials have to be read to know.
     """
 
-    def __init__(self, storage: BaseStorage, study_id: int, parameters: Parameters | None) -> None:
+    def __init__(
+        self,
+        storage: BaseStorage,
+        study_id: int,
+        parameters: Parameters | None,
+        objectives: Objectives | None,
+    ) -> None:
         self._storage = storage
         self._id = study_id
         self._parameters = parameters
+        self._objectives = objectives
         self._noted = int(storage.get_study_user_attrs(study_id).get(_DONE, 0))
         self.done = self._noted
 
@@ -242,7 +264,10 @@ class _MirroredStudy:
 
     def add(self, trial: TrialRecord) -> None:
         """Write a trial."""
-        self._storage.create_new_trial(self._id, frozen(trial, self._parameters))
+        values = None
+        if self._objectives is not None and trial.rejection is None:
+            values = self._objectives.values(trial)
+        self._storage.create_new_trial(self._id, frozen(trial, self._parameters, values))
         if trial.number == self.done:
             self.done += 1
 
@@ -253,16 +278,26 @@ class _MirroredStudy:
             self._noted = self.done
 
 
-def _mirror(storage: BaseStorage, name: str, parameters: Parameters | None) -> _MirroredStudy:
+def _mirror(
+    storage: BaseStorage,
+    name: str,
+    parameters: Parameters | None,
+    objectives: Objectives | None,
+) -> _MirroredStudy:
     """Return the mirror of a study, made where there is none; nobody else is making it."""
     called = find_mirror(storage, name)
     if called is None:
         called = _free_name(storage, MIRROR_PREFIX + name)
-        optuna.create_study(storage=storage, study_name=called, direction="minimize")
+        aims = (objectives or Objectives({_LATENCY: "minimize"}, lambda _: ())).directions
+        made = optuna.create_study(
+            storage=storage, study_name=called, directions=list(aims.values())
+        )
+        if objectives is not None:
+            made.set_metric_names(list(aims))
     study_id = storage.get_study_id_from_name(called)
     if storage.get_study_user_attrs(study_id).get(_MARK) != name:
         storage.set_study_user_attr(study_id, _MARK, name)
-    return _MirroredStudy(storage, study_id, parameters)
+    return _MirroredStudy(storage, study_id, parameters, objectives)
 
 
 def find_mirror(storage: BaseStorage, name: str) -> str | None:
@@ -311,8 +346,15 @@ def explained(error: Exception, url: str, what: str) -> StoreError:
     return explain_database_error(cause, str(address), address.path, LOCK_TIMEOUT_S)
 
 
-def frozen(trial: TrialRecord, parameters: Parameters | None = None) -> FrozenTrial:
-    """Return the Optuna form of a stored trial; a rejected one has failed."""
+def frozen(
+    trial: TrialRecord,
+    parameters: Parameters | None = None,
+    compared: Sequence[float] | None = None,
+) -> FrozenTrial:
+    """Return the Optuna form of a stored trial; a rejected one has failed.
+
+    ``compared`` is what it is compared by, its latency where there are none.
+    """
     attributes = {
         NUMBER: trial.number,
         "sampler": trial.sampler,
@@ -327,10 +369,11 @@ def frozen(trial: TrialRecord, parameters: Parameters | None = None) -> FrozenTr
     if trial.rejection is not None:
         attributes[_REJECTION] = f"{trial.rejection.kind}: {trial.rejection.layer}"
         return create_trial(state=TrialState.FAIL, user_attrs=attributes, **chosen)
+    assert trial.latency_us is not None  # noqa: S101 - it ran
     return create_trial(
         **chosen,
         state=TrialState.COMPLETE,
-        value=trial.latency_us,
+        values=[trial.latency_us] if compared is None else list(compared),
         user_attrs=attributes,
         system_attrs={_CONSTRAINTS: [0.0]},
     )

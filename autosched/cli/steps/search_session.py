@@ -106,16 +106,7 @@ def search_and_report(
 ) -> None:
     """Search, and print or write what it came to; ``began`` is when the command started."""
     settings = study.settings
-    deadline = None if wishes.timeout is None else wishes.deadline_s(began)
-    screen = _Screen(output.console, deadline)
-    with screen.shown():
-        screen.begin("opening", f"the {settings.device} device")
-        best = study.optimize(
-            trials=wishes.trials,
-            timeout_s=None if deadline is None else max(0.0, deadline - time.monotonic()),
-            observer=screen,
-            start=start,
-        )
+    best = watched_search(output, study, wishes, began, start)
     path = None
     if wishes.export is not None and best is not None and best.schedule is not None:
         path = save_schedule(best.schedule, wishes.export)
@@ -134,6 +125,22 @@ def search_and_report(
         margin=margin_of(best, summaries, study.cost, study.trial),
     )
     report(output, result, settings, storage)
+
+
+def watched_search(
+    output: Screen, study: Study, wishes: Wishes, began: float, start: Schedule | None = None
+) -> TrialRecord | None:
+    """Search behind a screen, and return the best; ``began`` is when the command started."""
+    deadline = None if wishes.timeout is None else wishes.deadline_s(began)
+    screen = _Screen(output.console, deadline)
+    with screen.shown():
+        screen.begin("opening", f"the {study.settings.device} device")
+        return study.optimize(
+            trials=wishes.trials,
+            timeout_s=None if deadline is None else max(0.0, deadline - time.monotonic()),
+            observer=screen,
+            start=start,
+        )
 
 
 def _outside_share(study: Study, best: TrialRecord | None) -> float | None:
@@ -181,17 +188,30 @@ def resume_search(output: Screen, asked: Resumed, wishes: Wishes, began: float) 
     with open_writable(asked.storage) as store:
         record = get_study(store, asked.name)
         settings = wishes.over(Settings.from_plain(record.settings))
-        net = network_file_of(record, settings, asked.net, safe=asked.safe)
-        kind = choose_device(settings.device)
-        device = describe_device(kind, record.board, settings.device)
-        say(output.console, f"Device: {device}")
-        say(output.console, f"Database: {store.describe()}")
-        with open_pool(find_board(record.board), kind, settings.timing, asked.jobs) as pool:
-            pool.start(1)
-            network = _captured_again(output, record, settings, net, check=asked.check)
-            with open_study(store, network, record.board, settings, record.name, pool) as study:
-                introduce(output, store, study)
-                search_and_report(output, study, wishes, asked.storage, began)
+        with reopened(output, store, record, settings, asked) as study:
+            search_and_report(output, study, wishes, asked.storage, began)
+
+
+@contextmanager
+def reopened(
+    output: Screen, store: Store, record: StudyRecord, settings: Settings, asked: Resumed
+) -> Iterator[Study]:
+    """Capture a stored study's network again, and open the study of the record's name for it.
+
+    Raises:
+        AutoschedError: for everything the user can put right.
+    """
+    net = network_file_of(record, settings, asked.net, safe=asked.safe)
+    kind = choose_device(settings.device)
+    device = describe_device(kind, record.board, settings.device)
+    say(output.console, f"Device: {device}")
+    say(output.console, f"Database: {store.describe()}")
+    with open_pool(find_board(record.board), kind, settings.timing, asked.jobs) as pool:
+        pool.start(1)
+        network = _captured_again(output, record, settings, net, check=asked.check)
+        with open_study(store, network, record.board, settings, record.name, pool) as study:
+            introduce(output, store, study)
+            yield study
 
 
 def _captured_again(
