@@ -1,12 +1,18 @@
-"""``autosched export`` and ``check``: a study's schedule as a file, and such a file run again."""
+"""``autosched export``, ``check`` and ``diff``: schedules as files, run again and compared."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autosched.cli import hints, options
 from autosched.report.output import opened_output
+
+if TYPE_CHECKING:
+    from autosched.report.differences import Compared
+    from autosched.schedule.schedule import Schedule
+    from autosched.store.database import Store
+    from autosched.store.trials import TrialRecord
 
 CHECK_EXAMPLES = (
     "autosched check resnet50_n150.py --net studies/resnet50.py",
@@ -78,6 +84,62 @@ def check(  # noqa: PLR0913 - one parameter per option
         is_right = check_schedule(output, asked)
     if not is_right:
         raise typer.Exit(1)
+
+
+DIFF_EXAMPLES = (
+    "autosched diff resnet50-n150:0 resnet50-n150",
+    "autosched diff by_hand.py resnet50-n150 --all",
+    "autosched diff resnet50-n150 resnet50-p150 --json",
+)
+
+
+def diff(
+    before: Annotated[
+        str, typer.Argument(metavar="A", help="A study, STUDY:TRIAL, or a schedule (.py or .json).")
+    ],
+    after: Annotated[str, typer.Argument(metavar="B", help="What it is compared with.")],
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show layers in which nothing differs, too.")
+    ] = False,
+    storage: options.Storage = None,
+    safe: options.Safe = False,
+    as_json: options.Json = False,
+) -> None:
+    """Show what differs between two schedules, layer by layer, and what it costs.
+
+    Of a study it is the best trial. A schedule's times are those of the trial that ran it, if the
+    database has one. Boards, ttnn versions and cost models may differ: that is said.
+
+    The .py of a schedule is executed unless --safe is given.
+    """
+    from autosched.cli.steps.inputs import read_schedule
+    from autosched.report.differences import Compared, differences_of, print_differences
+    from autosched.store.database import open_store
+    from autosched.store.studies import find_study, get_study
+    from autosched.store.trials import finished_trial, trial_of_schedule
+
+    def of_trial(title: str, trial: "TrialRecord", schedule: "Schedule") -> "Compared":
+        return Compared(
+            title, schedule, trial.ops, trial.latency_us, trial.latency_kind, trial.cost_model
+        )
+
+    def side(store: "Store", text: str) -> "Compared":
+        if text.endswith((".py", ".json")):
+            schedule = read_schedule(output, text, safe=safe)
+            trial = trial_of_schedule(store, schedule.fingerprint())
+            return Compared(text, schedule) if trial is None else of_trial(text, trial, schedule)
+        name, colon, number = text.rpartition(":")
+        if colon and number.isdecimal() and find_study(store, text) is None:
+            trial, schedule = finished_trial(store, get_study(store, name), int(number))
+        else:
+            trial, schedule = finished_trial(store, get_study(store, text))
+            name = text
+        return of_trial(f"{name}, trial {trial.number}", trial, schedule)
+
+    with opened_output(as_json) as output, open_store(storage) as store:
+        found = differences_of(side(store, before), side(store, after))
+        print_differences(output.console, found, everything=everything)
+        output.result(found.to_plain())
 
 
 EXPORT_EXAMPLES = (

@@ -16,7 +16,7 @@ from autosched.store.codec import collector_paused, pack, unpack
 from autosched.store.database import Store
 from autosched.store.database_errors import check_row, damaged
 from autosched.store.executions import with_verification
-from autosched.store.studies import StudyRecord
+from autosched.store.studies import StudyRecord, get_study
 
 _Column = InstrumentedAttribute[Any]
 _SUMMARY: tuple[_Column, ...] = (
@@ -298,6 +298,25 @@ GIVEN_SAMPLER = "given"
 """What trials of schedules carry that the user gave to start from."""
 CAUTIOUS_SAMPLER = "cautious"
 """What trials carry of schedules that risk less than the fastest, and take hardly longer."""
+
+
+def trial_of_schedule(store: Store, fingerprint: str) -> TrialRecord | None:
+    """Return the newest trial that ran a schedule, of whatever study, with its ops; None if none.
+
+    Raises:
+        StoreError: if the database refuses, or the row is damaged.
+    """
+    trial, study = models.TrialRow, models.StudyRow
+    query = (
+        select(study.name, trial.number)
+        .join(study, study.id == trial.study_id)
+        .where(trial.fingerprint == fingerprint, trial.state == COMPLETE)
+        .order_by(trial.id.desc())
+        .limit(1)
+    )
+    with store.reading() as session:
+        row = session.execute(query).first()
+    return None if row is None else get_trial(store, get_study(store, row.name), row.number)
 
 
 def finished_trial(
