@@ -227,6 +227,15 @@ Start = Annotated[
         "candidates. A .py is executed, unless --safe is given.",
     ),
 ]
+Freeze = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--freeze",
+        metavar="LAYERS",
+        help="Keep these layers as --start has them, such as 'layer1.*', and search the rest; may "
+        "be given several times.",
+    ),
+]
 FormatsOf = Annotated[
     str | None,
     typer.Option(

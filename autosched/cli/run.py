@@ -8,6 +8,7 @@ from autosched.report.output import opened_output
 RUN_EXAMPLES = (
     "autosched run studies/resnet50.py",
     "autosched run net.py --start by_hand.py --export better.py",
+    "autosched run net.py --start best.py --freeze 'layer1.*' --study rest",
     "autosched run net.py --pin 'layer1.*:shard_layout=height' --forbid '*:memory=dram'",
     "autosched run net.py --pin 'head.*:output_dtype=bfloat16' --pin 'head.*:math_fidelity=HiFi4'",
     "autosched run net.py --formats-of by_hand.py",
@@ -49,6 +50,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     warm_ups: options.WarmUps = None,
     replays: options.Replays = None,
     start: options.Start = None,
+    freeze: options.Freeze = None,
     formats_of: options.FormatsOf = None,
     safe: options.Safe = False,
     pin: options.Pin = None,
@@ -106,6 +108,7 @@ def run(  # noqa: PLR0913 - one parameter per option
         timing={"warm_ups": warm_ups, "replays": replays},
         jobs=jobs,
         start=start,
+        freeze=tuple(freeze or ()),
         safe=safe,
         formats_of=formats_of,
         check=not no_check,

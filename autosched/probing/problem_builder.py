@@ -15,7 +15,7 @@ from autosched.probing.layer_tables import TableBuilder
 from autosched.probing.lower_bound import widened
 from autosched.probing.probe_book import LayerProgress, Phase, ProbeBook, Progress
 from autosched.probing.reshard_tables import probe_reshards
-from autosched.probing.restrictions import Restriction
+from autosched.probing.restrictions import Restriction, keep_frozen
 from autosched.schedule.schedule import Schedule
 from autosched.solver.orders import solve_best_order
 from autosched.solver.problem import Problem
@@ -57,8 +57,10 @@ def build_problem(  # noqa: PLR0913 - what it is of, and who answers
             limits.enter_context(asked.within(budget))
             asked.offers_unexecuted = effort.unexecuted
         layers = LayerFormats(network, formats)
+        # What is frozen is among the candidates once what is known has joined them.
+        others = [rule for rule in rules if not rule.freezes]
         builder = TableBuilder(
-            network, layers, board, effort, book, measured, known=known, rules=rules
+            network, layers, board, effort, book, measured, known=known, rules=others
         )
         tables = builder.build(
             lambda layer, done, total: progress(Phase.LAYERS, done, total, layer.name)
@@ -76,6 +78,7 @@ def build_problem(  # noqa: PLR0913 - what it is of, and who answers
                     Phase.FORMATS, done, total, layer.name
                 ),
             )
+        tables = keep_frozen([rule for rule in rules if rule.freezes], tables)
         ordered = ordered_problem(
             network, tables, board, book, progress, converts=not in_all_formats
         )

@@ -5,16 +5,20 @@ value. A pin leaves the candidates that have the value, a prohibition those that
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
 from autosched.errors import SearchError
-from autosched.probing.candidates import Choice, Tables
+from autosched.probing.candidates import Choice, ProbedTables, Tables
+from autosched.schedule.configurations import Conv2dConfig, LayerConfig, PoolConfig
+from autosched.schedule.schedule import Schedule
+from autosched.schedule.serialization import digest
 from autosched.space.formats import FORMAT_FIELDS, OUTPUT, FormatPin, read_format
 
 _OUTPUT_FIELDS = ("memory", "sharding")
+_WHOLE = "configuration"
 _EXAMPLE = "'layer1.*:shard_layout=height'"
 
 
@@ -23,7 +27,7 @@ class Restriction:
     """One pin or prohibition.
 
     ``field`` is one of the configuration's or of its matrix engine's, or ``memory`` or ``sharding``
-    of the output.
+    of the output; or ``configuration``, whose value identifies all of it (:func:`freezing_pins`).
     """
 
     pattern: str
@@ -57,6 +61,8 @@ class Restriction:
         return f"{self.pattern}:{self.field}={self.value}"
 
     def __str__(self) -> str:
+        if self.freezes:
+            return f"--freeze '{self.pattern}'"
         return f"{'--pin' if self.pins else '--forbid'} '{self.text}'"
 
     def names(self, layer: str) -> bool:
@@ -78,10 +84,54 @@ class Restriction:
             )
         return found
 
+    @property
+    def freezes(self) -> bool:
+        """Whether it keeps a layer as a given schedule has it."""
+        return self.field == _WHOLE
+
     def leaves(self, choice: Choice) -> bool:
         """Whether a candidate may be chosen; one without the field may."""
         value = field_of(choice, self.field)
         return value is None or (value == self.value) is self.pins
+
+
+def freezing_pins(schedule: Schedule, patterns: Iterable[str]) -> tuple[Restriction, ...]:
+    """Return the pins by which the layers of some patterns keep what a schedule has for them.
+
+    Raises:
+        SearchError: if a pattern is of no layer.
+    """
+    pins: dict[str, Restriction] = {}
+    for pattern in patterns:
+        meant = Restriction(pattern, _WHOLE, "as in --start", pins=True)
+        for name in meant.layers(schedule.layers):
+            pins[name] = Restriction(name, _WHOLE, _identity(schedule.layers[name]), pins=True)
+    return tuple(pins.values())
+
+
+def keep_frozen(rules: Iterable[Restriction], tables: ProbedTables) -> ProbedTables:
+    """Return tables in which frozen layers have what they keep, and nothing else.
+
+    Raises:
+        SearchError: if the device does not take that of a layer.
+    """
+    kept, left_out = dict(tables.kept), dict(tables.left_out)
+    for rule in rules:
+        left_out[rule.pattern] = ()
+        kept[rule.pattern] = tuple(filter(rule.leaves, kept[rule.pattern]))
+        if not kept[rule.pattern]:
+            raise SearchError(
+                f"layer {rule.pattern} cannot be frozen: the device rejects the configuration that "
+                "--start has for it, or --pin or --forbid leaves it out"
+            )
+    return ProbedTables(kept, left_out)
+
+
+def _identity(config: LayerConfig) -> str:
+    """Identify a configuration; whether a halo moves to make room is not chosen."""
+    if isinstance(config, Conv2dConfig | PoolConfig):
+        config = replace(config, reallocate_halo_output=False)
+    return digest(config)
 
 
 def format_pins(rules: Iterable[Restriction]) -> tuple[FormatPin, ...]:
@@ -140,6 +190,8 @@ def field_of(choice: Choice, name: str) -> str | None:
 
     The format of the output is called as a convolution calls it, whatever the layer.
     """
+    if name == _WHOLE:
+        return _identity(choice.config)
     if name in _OUTPUT_FIELDS:
         return str(getattr(choice.output_layout, name))
     if name == OUTPUT:

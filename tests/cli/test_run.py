@@ -130,6 +130,24 @@ def test_a_search_starts_from_a_schedule(studied: Studied, invoke: Invoke, tmp_p
     assert "2 trials in the study" in done.out
 
 
+def test_layers_of_a_schedule_may_be_kept(studied: Studied, invoke: Invoke, tmp_path: Path) -> None:
+    copy = f"sqlite:///{tmp_path}/copy.sqlite3"
+    shutil.copy(studied.url.removeprefix("sqlite:///"), tmp_path / "copy.sqlite3")
+    default = tmp_path / "default.py"
+    assert invoke("export", "tiny-n150", "--trial", "0", "-o", str(default), "--storage", copy)
+    words = ("run", str(studied.net), "--storage", copy, "--effort", "quick", "--safe")
+    kept = ("--start", str(default), "--freeze", "2", "--study", "kept", "--trials", "3")
+    done = invoke(*words, *kept)
+    assert done.code == 0, done.err
+    changes = invoke("diff", str(default), "kept", "--safe", "--storage", copy, "--json").json
+    by_name = {item["name"]: item["change"] for item in changes["layers"]}
+    assert by_name["2"] == ""
+    assert by_name["0"]
+    done = invoke(*words, "--freeze", "2")
+    assert done.code == 2
+    assert "name it with --start" in done.err
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from autosched.errors import SearchError
-from autosched.probing.candidates import Tables
+from autosched.probing.candidates import ProbedTables, Tables
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.restrictions import (
     Restriction,
@@ -13,6 +13,8 @@ from autosched.probing.restrictions import (
     check_effect,
     field_of,
     format_pins,
+    freezing_pins,
+    keep_frozen,
 )
 from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.tensors import CoreRange, Memory, ShardLayout
@@ -196,3 +198,36 @@ def test_the_best_of_a_restricted_search_keeps_to_the_restrictions(
         config = best.schedule.layers["conv1"]
         assert isinstance(config, Conv2dConfig)
         assert config.shard_layout is ShardLayout.WIDTH
+
+
+def test_frozen_layers_have_what_a_schedule_has_and_nothing_else(studied: Studied) -> None:
+    schedule = studied.best.schedule
+    assert schedule is not None
+    rules = freezing_pins(schedule, ["conv*"])
+    assert [rule.pattern for rule in rules] == [
+        name for name in schedule.layers if name.startswith("conv")
+    ]
+    assert [Restriction.parse(rule.text, pins=True) for rule in rules] == list(rules)
+    tables = ProbedTables(studied.joint.tables, studied.joint.tables)
+    kept = keep_frozen(rules, tables)
+    for name, choices in kept.kept.items():
+        is_frozen = name.startswith("conv")
+        assert is_frozen or choices == tables.kept[name]
+        assert not is_frozen or kept.left_out[name] == ()
+        if is_frozen:
+            moved = [replace(c.config, reallocate_halo_output=False) for c in choices]
+            own = replace(schedule.layers[name], reallocate_halo_output=False)
+            assert set(moved) == {own}
+
+
+def test_what_the_device_does_not_take_cannot_be_frozen(studied: Studied) -> None:
+    rule = Restriction("conv1", "configuration", "another", pins=True)
+    with pytest.raises(SearchError, match="layer conv1 cannot be frozen: the device rejects"):
+        keep_frozen([rule], ProbedTables(studied.joint.tables, {}))
+
+
+def test_a_frozen_pattern_of_no_layer_is_refused(studied: Studied) -> None:
+    schedule = studied.best.schedule
+    assert schedule is not None
+    with pytest.raises(SearchError, match=r"--freeze 'nope\*': no such layer among"):
+        freezing_pins(schedule, ["nope*"])

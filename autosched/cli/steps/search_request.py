@@ -22,8 +22,9 @@ class Target:
     """What is to be searched, as the user typed it.
 
     ``formats`` and ``timing`` map option to value; "", False or None where the user named none.
-    ``start`` is the file of a schedule to start from, ``formats_of`` that of one whose formats the
-    layers get; both are read as data where ``safe`` is set. Without
+    ``start`` is the file of a schedule to start from, ``freeze`` has patterns of layers that stay
+    as they are there, ``formats_of`` is the file of one whose formats the layers get; both are read
+    as data where ``safe`` is set. Without
     ``check`` the captured network is not compared with its module. ``io`` is the order of images
     at both ends; None where the file or the study has its own. ``pack_images`` is a number of
     images, or "auto".
@@ -41,6 +42,7 @@ class Target:
     jobs: int | None = None
     allow_known_faults: bool = False
     start: str | None = None
+    freeze: tuple[str, ...] = ()
     safe: bool = False
     formats_of: str | None = None
     check: bool = True

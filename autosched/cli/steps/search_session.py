@@ -28,11 +28,12 @@ from autosched.cli.steps.search_request import Target, Wishes
 from autosched.device.machine import choose_device
 from autosched.device.pool import open_pool
 from autosched.device.which_board import wanted_board
-from autosched.errors import NetworkFileError, StudyError
+from autosched.errors import NetworkFileError, SearchError, StudyError
 from autosched.export.saving import save_schedule
 from autosched.network.ends import Ends
 from autosched.network.graph import Network
 from autosched.probing.probe_book import Phase, ProbeCounts
+from autosched.probing.restrictions import freezing_pins
 from autosched.report import words
 from autosched.report.layer_rows import host_rows
 from autosched.report.margin import margin_of
@@ -243,16 +244,12 @@ def run_search(
         AutoschedError: for everything the user can put right.
     """
     wishes.check()
-    target.settings(None)
-    if target.io is not None:
-        Ends.parse(target.io)
+    _check(target)
     packed = parse_images(target.pack_images)
     board = wanted_board(target.board, target.device)
     start = None
     if target.start is not None:
         start = read_schedule(output, target.start, safe=target.safe)
-    if target.name == "":
-        raise StudyError("--study '' is no name; give one, or leave the option out")
     with open_writable(target.storage) as store:
         named = None if target.name is None else find_study(store, target.name)
         if target.name is not None and named is None:
@@ -287,7 +284,7 @@ def run_search(
                 packed = chosen_packing(output, network, tried)
             network = packed_network(output, network, packed, check=target.check)
             name = target.name or _own_name(output, store, network, board.name, guess)
-            wishes = _with_formats_of(output, target, wishes, network)
+            wishes = _with_pins(output, target, wishes, network, start)
             settings = wishes.over(target.settings(find_study(store, name)))
             if (choose_device(settings.device), settings.timing) != (kind, timing):
                 raise StudyError(
@@ -304,13 +301,36 @@ def run_search(
                 search_and_report(output, study, wishes, target.storage, began, start)
 
 
-def _with_formats_of(output: Screen, target: Target, wishes: Wishes, network: Network) -> Wishes:
-    """Return wishes with the formats of a schedule pinned, if one is named; own pins go before."""
-    if target.formats_of is None:
-        return wishes
-    formats = target.settings(None).formats
-    pins = read_pins(output, target.formats_of, network, formats, safe=target.safe)
-    return replace(wishes, pinned=(*pins, *wishes.pinned))
+def _check(target: Target) -> None:
+    """Refuse what can be refused before anything slow is done.
+
+    Raises:
+        AutoschedError: for an order of images, a format or a name that is none.
+    """
+    target.settings(None)
+    if target.io is not None:
+        Ends.parse(target.io)
+    if target.freeze and target.start is None:
+        raise SearchError("--freeze keeps layers of a schedule; name it with --start SCHEDULE")
+    if target.name == "":
+        raise StudyError("--study '' is no name; give one, or leave the option out")
+
+
+def _with_pins(
+    output: Screen, target: Target, wishes: Wishes, network: Network, start: Schedule | None
+) -> Wishes:
+    """Return wishes with the formats of a schedule pinned, and layers that stay as at the start.
+
+    Own pins of formats go before.
+    """
+    pins = wishes.pinned
+    if target.formats_of is not None:
+        formats = target.settings(None).formats
+        read = read_pins(output, target.formats_of, network, formats, safe=target.safe)
+        pins = (*read, *pins)
+    if start is not None:
+        pins = (*pins, *(pin.text for pin in freezing_pins(start, target.freeze)))
+    return replace(wishes, pinned=pins)
 
 
 def _own_name(output: Screen, store: Store, network: Network, board: str, guess: str) -> str:
