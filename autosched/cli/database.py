@@ -63,6 +63,8 @@ def print_merged(console: "Console", source: str, target: str, merged: "Merged")
         say(console, f"Measurements: {_tally(merged.measurements)}")
     if merged.sensitivities.added or merged.sensitivities.known:
         say(console, f"Errors of formats: {_tally(merged.sensitivities)}")
+    if merged.networks.added or merged.networks.known:
+        say(console, f"Networks: {_tally(merged.networks)}")
     if merged.calibrations.added or merged.calibrations.known:
         say(console, f"Calibrations: {_tally(merged.calibrations)}")
     if merged.calibrations.added:

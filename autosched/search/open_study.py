@@ -11,10 +11,18 @@ from autosched.device.which_board import named_board
 from autosched.errors import StudyError
 from autosched.network.ends import ends_of
 from autosched.network.graph import Network
+from autosched.network.record import network_plain
 from autosched.search.settings import Settings
 from autosched.search.study import Study
 from autosched.store.database import Store, open_store
-from autosched.store.studies import StudyRecord, check_stored_name, find_study, get_study
+from autosched.store.studies import (
+    StudyRecord,
+    check_stored_name,
+    find_network,
+    find_study,
+    get_study,
+    save_network,
+)
 from autosched.store.studies import add_study as store_study
 from autosched.store.trials import list_trials
 
@@ -75,7 +83,7 @@ def load_study(
         record = get_study(store, name)
     settings = Settings.from_plain(record.settings)
     if network is None:
-        network = _captured(record, settings)
+        network = captured_network(record, settings)
     return _opened(open_store(storage), network, record.board, settings, name, jobs=jobs)
 
 
@@ -97,7 +105,13 @@ def _opened(
     return study
 
 
-def _captured(record: StudyRecord, settings: Settings) -> Network:
+def captured_network(record: StudyRecord, settings: Settings) -> Network:
+    """Return the network of a study's file, which is executed.
+
+    Raises:
+        StudyError: if the study was made from a network in Python.
+        NetworkFileError: if the file cannot be used any more.
+    """
     if not settings.network_file:
         raise StudyError(
             f"study {record.name!r} was made from a network in Python; hand it over again: "
@@ -172,6 +186,8 @@ def open_study(
     else:
         check_same(found, record, store.describe(), network_difference(store, found, network))
         record = found
+    if find_network(store, network.signature) is None:
+        save_network(store, network.signature, network_plain(network))
     return Study(store, record, network, settings, device, jobs=jobs)
 
 

@@ -65,6 +65,18 @@ def unpack(target: Any, blob: bytes, where: str) -> Any:
         raise _unreadable(where, error) from error
 
 
+def unpack_plain(blob: bytes, where: str) -> Any:
+    """Read back what :func:`pack` wrote of JSON types.
+
+    Raises:
+        StoreError: naming ``where``, if the bytes are damaged.
+    """
+    try:
+        return json.loads(decompressed(blob))["value"]
+    except _DAMAGE as error:
+        raise _unreadable(where, error) from error
+
+
 def decompressed(blob: bytes) -> bytes:
     """Return the JSON of a packed value, however small its bytes.
 

@@ -74,6 +74,7 @@ class Merged:
     executions: Tally = Tally()
     measurements: Tally = Tally()
     sensitivities: Tally = Tally()
+    networks: Tally = Tally()
 
 
 def open_other(place: str) -> Store:
@@ -120,6 +121,7 @@ def merge_databases(source: Store, target: Store, revisions: Collection[str]) ->
             _copied(theirs, ours, models.ExecutionRow, EXECUTION_KEY),
             _copied(theirs, ours, models.MeasurementRow, MEASUREMENT_KEY),
             _copied(theirs, ours, models.SensitivityRow, ("subject", "layer")),
+            _copied(theirs, ours, models.NetworkRow, ("signature",)),
         )
 
 

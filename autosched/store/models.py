@@ -337,7 +337,19 @@ class SensitivityRow(Base):
     created_at: Mapped[datetime]
 
 
-HEAD = "0007"
+class NetworkRow(Base):
+    """The layers of a network, compressed: what a study is of, without its weights."""
+
+    __tablename__ = "autosched_network"
+    __table_args__ = (UniqueConstraint("signature", name="uq_autosched_network_key"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    signature: Mapped[str] = mapped_column(String(64))
+    layers: Mapped[bytes]
+    created_at: Mapped[datetime]
+
+
+HEAD = "0008"
 """The newest revision in ``db/versions``."""
 VERSION_TABLE = "autosched_alembic_version"
 OPTUNA_TABLES = frozenset(

@@ -163,6 +163,7 @@ _TABLES: tuple[type[models.Base], ...] = (
     models.TrialRow,
     models.VerificationRow,
     models.SensitivityRow,
+    models.NetworkRow,
 )
 
 

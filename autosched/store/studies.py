@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from autosched.errors import StoreError, StudyError
 from autosched.schedule.outcomes import TimeKind
 from autosched.store import models
-from autosched.store.database import Store
+from autosched.store.codec import pack, unpack_plain
+from autosched.store.database import Store, insert_missing
 from autosched.store.database_errors import check_entity, check_row, damaged
 
 LONGEST_NAME = 255
@@ -129,6 +130,33 @@ def find_study(store: Store, name: str) -> StudyRecord | None:
     with store.reading() as session:
         row = _named(session, name)
         return None if row is None else _from_row(row, store.describe())
+
+
+def save_network(store: Store, signature: str, plain: Mapping[str, Any]) -> None:
+    """Keep a network's layers as plain values under its signature, unless they are there.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    row = {"signature": signature, "layers": pack(plain), "created_at": _now()}
+    with store.writing() as session:
+        insert_missing(session, models.NetworkRow, [row])
+
+
+def find_network(store: Store, signature: str) -> Any | None:
+    """Return the plain values of the network of a signature, None if nobody kept them.
+
+    Raises:
+        StoreError: if the database refuses, or the row is damaged.
+    """
+    with store.reading() as session:
+        row = session.scalar(
+            select(models.NetworkRow).where(models.NetworkRow.signature == signature)
+        )
+        if row is None:
+            return None
+        check_entity(row, store.describe())
+        return unpack_plain(row.layers, f"{store.describe()}: autosched_network {row.id}")
 
 
 def list_studies(store: Store) -> list[StudySummary]:

@@ -222,6 +222,15 @@ def test_a_newer_database_is_refused(other: Store) -> None:
         open_other(other.url)
 
 
+def test_networks_come_once(store: Store, other: Store) -> None:
+    studies.save_network(other, "theirs", {"layers": [1]})
+    studies.save_network(other, "both", {"layers": [2]})
+    studies.save_network(store, "both", {"layers": [2]})
+    assert merging.merge_databases(other, store, []).networks == merging.Tally(1, 1)
+    assert merging.merge_databases(other, store, []).networks == merging.Tally(0, 2)
+    assert studies.find_network(store, "theirs") == {"layers": [1]}
+
+
 def test_executions_and_verifications_come_once(store: Store, other: Store) -> None:
     site = executions.ExecutionSite("wormhole_b0", "0.81.1", executions.SIMULATED, "0123")
     key = executions.ExecutionKey("layer a", "config", "inputs", "revision", site)

@@ -12,9 +12,11 @@ from autosched.store.studies import (
     StudySummary,
     add_study,
     delete_study,
+    find_network,
     find_study,
     get_study,
     list_studies,
+    save_network,
 )
 from tests.examples import records as examples
 
@@ -111,3 +113,10 @@ def test_the_longest_name_is_kept(store: Store) -> None:
     name = "ä" * LONGEST_NAME
     add_study(store, examples.study(name))
     assert get_study(store, name).name == name
+
+
+def test_a_network_is_kept_once(store: Store) -> None:
+    assert find_network(store, "signature") is None
+    save_network(store, "signature", {"layers": [1]})
+    save_network(store, "signature", {"layers": [2]})
+    assert find_network(store, "signature") == {"layers": [1]}
