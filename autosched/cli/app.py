@@ -14,6 +14,7 @@ from autosched.cli import (
     exits,
     machine,
     profile,
+    reports,
     run,
     schedules,
     studies,
@@ -97,6 +98,7 @@ _add("simulate", verify.simulate, verify.SIMULATE_EXAMPLES)
 _add("verify", verify.verify, verify.VERIFY_EXAMPLES)
 _add("list", studies.list_all, studies.LIST_EXAMPLES)
 _add("show", studies.show, studies.SHOW_EXAMPLES)
+_add("explain", reports.explain, reports.EXPLAIN_EXAMPLES)
 _add("delete", studies.delete, studies.DELETE_EXAMPLES)
 _add("merge", database.merge, database.MERGE_EXAMPLES)
 _add("purge", database.purge, database.PURGE_EXAMPLES, database_commands)

@@ -295,6 +295,12 @@ NetworkOption = Annotated[
         metavar="NET.PY", show_default=False, help="Network file, or NET.PY:name; it is executed."
     ),
 ]
+Top = Annotated[
+    int,
+    typer.Option(
+        "--top", metavar="N", min=0, max=MOST, help="Candidates of a layer to show; 0: all."
+    ),
+]
 StudyOption = Annotated[
     str, typer.Argument(metavar="STUDY", show_default=False, help="Name; see autosched list.")
 ]

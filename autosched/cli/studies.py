@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autosched.cli import hints, options
+from autosched.cli import hints, options, reports
 from autosched.errors import StudyError
 from autosched.report.output import opened_output
 
@@ -49,7 +49,7 @@ SHOW_EXAMPLES = (
 )
 
 
-def show(
+def show(  # noqa: PLR0913, PLR0917 - one parameter per option
     study: options.StudyOption,
     layers: Annotated[
         bool, typer.Option("--layers", help="Show the best trial, or --trial, layer by layer.")
@@ -62,6 +62,13 @@ def show(
         str | None,
         typer.Option("--csv", metavar="FILE", help="Write its ops as tt-perf-report reads them."),
     ] = None,
+    candidates: Annotated[
+        str | None,
+        typer.Option(
+            "--candidates", metavar="LAYER", help="Show all that was asked of a layer; see explain."
+        ),
+    ] = None,
+    top: options.Top = reports.TOP,
     storage: options.Storage = None,
     as_json: options.Json = False,
 ) -> None:
@@ -87,6 +94,9 @@ def show(
     )
 
     with opened_output(as_json) as output, open_store(storage) as store:
+        if candidates is not None:
+            reports.print_explained(output, store, study, candidates, top)
+            return
         record = get_study(store, study)
         trials = list_trials(store, record, with_schedules=False)
         best = best_of(store, record)

@@ -83,7 +83,7 @@ def load_study(
         record = get_study(store, name)
     settings = Settings.from_plain(record.settings)
     if network is None:
-        network = captured_network(record, settings)
+        network = network_of_file(record, settings)
     return _opened(open_store(storage), network, record.board, settings, name, jobs=jobs)
 
 
@@ -105,7 +105,7 @@ def _opened(
     return study
 
 
-def captured_network(record: StudyRecord, settings: Settings) -> Network:
+def network_of_file(record: StudyRecord, settings: Settings) -> Network:
     """Return the network of a study's file, which is executed.
 
     Raises:

@@ -1,0 +1,140 @@
+"""The steps of ``autosched explain`` and ``show --candidates``: why a layer is as it is."""
+
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+from autosched.budget import Budget
+from autosched.errors import StudyError
+from autosched.network.graph import Network
+from autosched.probing.joint_problem import JointProblem
+from autosched.probing.stored_answers import (
+    Asked,
+    in_the_formats_of,
+    place_in_table,
+    priced,
+)
+from autosched.report.explanation import Explanation, explain_choice
+from autosched.schedule.outcomes import DeviceOp
+from autosched.search.stored_study import StoredStudy, read_study
+from autosched.store.database import Store
+from autosched.store.studies import StudyRecord
+from autosched.store.trials import TrialRecord, best_of
+
+READING_S = 60.0
+"""How long the joint problem of a study may take to be put together."""
+_PRICING_S = 20.0
+_NAMED = 5
+
+
+def explain_layer(store: Store, record: StudyRecord, pattern: str) -> Explanation:
+    """Return all that was asked of the one layer that a name or pattern means.
+
+    Raises:
+        StudyError: if it means none or several, or the study's network cannot be had.
+        StoreError: if the database refuses.
+    """
+    study = read_study(store, record, Budget.of(READING_S))
+    name = one_layer(study.network, pattern)
+    return explanation_of(study, best_of(store, record), name, Budget.of(_PRICING_S))
+
+
+def one_layer(network: Network, pattern: str) -> str:
+    """Return the name of the one layer that a name or pattern of the shell's kind means.
+
+    Raises:
+        StudyError: if there is none, naming what is alike, or there are several.
+    """
+    names = list(network.by_name)
+    if pattern in network.by_name:
+        return pattern
+    found = [name for name in names if fnmatchcase(name, pattern)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise StudyError(
+            f"{pattern!r} means {len(found)} layers of {network.name}: {_listed(found)}; name one"
+        )
+    alike = get_close_matches(pattern, names, n=_NAMED, cutoff=0.4)
+    alike = alike or [name for name in names if pattern.strip("*").lower() in name.lower()]
+    hint = f"did you mean {_listed(alike)}?" if alike else f"there are {_listed(names)}"
+    raise StudyError(f"{network.name} has no layer {pattern!r}; {hint}")
+
+
+def _listed(names: list[str]) -> str:
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def explanation_of(
+    study: StoredStudy, best: TrialRecord | None, name: str, budget: Budget
+) -> Explanation:
+    """Return the explanation of one layer of a study."""
+    asked, unprobed = study.asked(name), study.unprobed
+    joint, selected = _joint_for(study, best, name)
+    if joint is None and not unprobed:
+        unprobed = "the best schedule is not made of what is stored"
+    places = [None if joint is None else place_in_table(joint, name, item) for item in asked]
+    offered = [place for place in places if place is not None]
+    found = {} if joint is None else priced(joint, name, offered, budget)
+    prices = {
+        item: found.get(place)
+        for item, place in zip(asked, places, strict=True)
+        if place is not None
+    }
+    chosen = next(
+        (
+            item
+            for item, place in zip(asked, places, strict=True)
+            if place is not None and place == selected
+        ),
+        None,
+    )
+    if chosen is None and best is not None:
+        chosen = _as_it_ran(asked, best, name)
+    return explain_choice(
+        study.network.by_name[name],
+        asked,
+        study.cost,
+        chosen,
+        prices,
+        trial=None if best is None else best.number,
+        unprobed=unprobed,
+    )
+
+
+def _joint_for(
+    study: StoredStudy, best: TrialRecord | None, name: str
+) -> tuple[JointProblem | None, int | None]:
+    """Return the problem that prices a layer's candidates, and the place of the chosen one.
+
+    Where formats were searched for, nobody knows here what others cost the outputs: all other
+    layers keep those of the best schedule, and there is no problem without one.
+    """
+    joint = study.joint
+    if joint is None:
+        return None, None
+    schedule = None if best is None else best.schedule
+    selection = None if schedule is None else joint.find(schedule)
+    if not study.settings.search_formats:
+        return joint, None if selection is None else selection.candidates[name]
+    if selection is None:
+        return None, None
+    return in_the_formats_of(joint, selection, name), selection.candidates[name]
+
+
+def _as_it_ran(asked: tuple[Asked, ...], best: TrialRecord, name: str) -> Asked | None:
+    """Return what a trial has for a layer, going by its configuration and its device ops."""
+    if best.schedule is None:
+        return None
+    config = best.schedule.layers.get(name)
+    ran = [op for op in best.ops if op.layer == name]
+    alike = [item for item in asked if item.probed and item.request.config == config]
+    return next((item for item in alike if _ops(item) == _codes(ran)), next(iter(alike), None))
+
+
+def _ops(asked: Asked) -> list[tuple[object, ...]]:
+    return [] if asked.probed is None else _codes(list(asked.probed.outcome.ops))
+
+
+def _codes(ops: list[DeviceOp]) -> list[tuple[object, ...]]:
+    return [(op.code, op.inputs, op.outputs) for op in ops]
