@@ -1,6 +1,6 @@
 # Everything a person or a machine types; `make` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint soak simulate bench accept clean
+.PHONY: help setup browser run test lint soak simulate bench accept clean
 
 BIN := .venv/bin
 # Two workers fill two cores, and each keeps one ttnn process of about 1.3 GB; tests of one file
@@ -25,7 +25,10 @@ lint: setup ## Ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint ## Lint, then the quick tests
+browser: ## Look for the browser that a test opens the report in; as root, install Debian's
+	@sh scripts/find-browser.sh
+
+test: lint browser ## Lint, then the quick tests
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 soak: setup ## The tests that take minutes

@@ -25,6 +25,11 @@ def module_name(study: str) -> str:
     return re.sub(r"\W+", "_", study) + ".py"
 
 
+def page_name(study: str) -> str:
+    """Return the file that a study's report is written to where none is named."""
+    return re.sub(r"\W+", "_", study) + ".html"
+
+
 def after_search(
     study: str, storage: str | None, settings: "Settings", exported: str, *, has_run: bool = True
 ) -> list[str]:

@@ -1,10 +1,11 @@
 """``autosched explain`` and ``report``: why a layer is as it is, and a study as a page."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autosched.cli import options
+from autosched.cli import hints, options
 from autosched.report.output import opened_output
 
 if TYPE_CHECKING:
@@ -55,3 +56,66 @@ def print_explained(output: "Screen", store: "Store", study: str, layer: str, to
         found = explain_layer(store, record, layer)
     print_explanation(output.console, found, top)
     output.result(explanation_plain(record.name, found))
+
+
+REPORT_EXAMPLES = (
+    "autosched report resnet50-n150 -o resnet50.html",
+    "autosched report resnet50-n150 -o resnet50.html --png pictures",
+)
+
+
+def report(
+    study: options.StudyOption,
+    output_file: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="An .html file; default: named by the study."
+        ),
+    ] = None,
+    png: Annotated[
+        str | None,
+        typer.Option("--png", metavar="DIR", help="Also write its pictures there, as PNG files."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a file that is no report, too.")
+    ] = False,
+    storage: options.Storage = None,
+    as_json: options.Json = False,
+) -> None:
+    """Write a study as one page: HTML that needs no network and no other file.
+
+    It has the latency with its kind, what it gains, the bound, the search, the time of each layer
+    before and after, the network with its reshards, what lies in L1 at each step, what is worth a
+    look, what was rejected, and where all of it comes from. From the database alone, at any moment
+    of a search.
+    """
+    from autosched.cli.steps.report_run import page_source
+    from autosched.report.output import say
+    from autosched.report.page.contents import facts
+    from autosched.report.page.page import check_page, save_page
+    from autosched.store.database import open_store
+    from autosched.store.studies import get_study
+
+    target = Path(hints.page_name(study) if output_file is None else output_file)
+    check_page(target, force=force)
+    with opened_output(as_json) as output, open_store(storage) as store:
+        record = get_study(store, study)
+        with output.console.status("Reading the study"):
+            source = page_source(store, record)
+        size = save_page(source, target)
+        say(output.console, f"Report: {target}, {size / 1024:,.0f} KiB")
+        pictures: list[Path] = []
+        if png is not None:
+            from autosched.report.page.pictures import save_pictures
+
+            pictures = save_pictures(source, Path(png))
+            for picture in pictures:
+                say(output.console, f"Picture: {picture}")
+        output.result(
+            {
+                **facts(source),
+                "report": str(target),
+                "size_bytes": size,
+                "pictures": [str(picture) for picture in pictures],
+            }
+        )

@@ -17,7 +17,7 @@ from autosched.errors import NoScheduleError, SearchError
 from autosched.network.graph import Network
 from autosched.probing.candidates import Choice
 from autosched.probing.joint_problem import JointProblem, Selection
-from autosched.probing.probe_book import Ask, Judge, ProbeBook, Probed
+from autosched.probing.probe_book import Ask, Judge, ProbeBook, ProbeCounts, Probed
 from autosched.probing.reshard_tables import LayoutChange
 from autosched.schedule.configurations import precision_of
 from autosched.schedule.outcomes import Rejection, RejectionKind
@@ -106,6 +106,16 @@ class StoredBook(ProbeBook):
     def asked(self, signature: str) -> tuple[Asked, ...]:
         """Return the candidates of a layer that were asked and are known, in that order."""
         return tuple(self._noted.get(signature, {}).values())
+
+    @property
+    def known_counts(self) -> ProbeCounts:
+        """How many stored probes answered what was asked, and which of them are rejections."""
+        rejected = dict(self.counts.rejected)
+        unasked = self.counts.unclassified.get(NOT_ASKED.message, 0)
+        if unasked:
+            rejected[NOT_ASKED.kind] -= unasked
+        kept = {kind: number for kind, number in rejected.items() if number}
+        return replace(self.counts, run=0, rejected=kept, unclassified={})
 
 
 @dataclass(frozen=True)

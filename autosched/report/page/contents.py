@@ -1,0 +1,373 @@
+"""What a page says of a study: its figures, put into words and into places on pictures."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from autosched.boards import Board
+from autosched.cost.model import CostModel, spending
+from autosched.network.graph import Network
+from autosched.network.multiplications import multiplications
+from autosched.probing.lower_bound import Proof, relative_gap
+from autosched.probing.probe_book import ProbeCounts
+from autosched.report import words
+from autosched.report.layer_rows import LayerRow, ReshardRow, layer_rows, reshard_rows
+from autosched.report.margin import Margin
+from autosched.report.page import figures
+from autosched.report.page.memory import memory_steps
+from autosched.schedule.outcomes import TimeKind
+from autosched.store.studies import StudyRecord
+from autosched.store.trials import TrialRecord, default_trial
+
+FEW_CORES = 0.5
+"""What uses a smaller share of the cores is named."""
+_WORTH = 0.01
+_UNEXPECTED = 3.0
+_UNEXPECTED_SHARE = 0.02
+_NAMED = 12
+_FULLEST = 6
+
+
+@dataclass(frozen=True)
+class PageSource:
+    """What a page is made from.
+
+    ``best`` and ``default`` come with schedules and device ops, ``best`` with what is known of its
+    execution; None where there is none, or the device rejects it. ``cost`` is the study's model,
+    ``proof`` None where nothing is proven, and ``unprobed`` says why then. ``counts`` are of the
+    probes that the study's questions are answered by. ``formats`` are the study's in words.
+    """
+
+    record: StudyRecord
+    network: Network
+    board: Board
+    trials: Sequence[TrialRecord]
+    best: TrialRecord | None
+    default: TrialRecord | None
+    cost: CostModel
+    counts: ProbeCounts
+    proof: Proof | None = None
+    margin: Margin | None = None
+    unprobed: str = ""
+    formats: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One schedule by layers: ttnn's default, or the best."""
+
+    rows: Sequence[LayerRow] = ()
+    reshards: Sequence[ReshardRow] = ()
+    by_layer: Mapping[str, LayerRow] = field(default_factory=dict)
+    between_us: Mapping[str, float] = field(default_factory=dict)
+    """What the changes of layout between layers take, by term."""
+
+
+def contents(source: PageSource) -> dict[str, Any]:
+    """Return everything that the page's template shows."""
+    before, after = _side(source.default, source.cost), _side(source.best, source.cost)
+    return {
+        "study": source.record.name,
+        "subtitle": _subtitle(source),
+        "facts": facts(source),
+        "cards": list(_cards(source)),
+        "notes": list(_notes(source)),
+        "progress": figures.progress(source.trials, source.proof),
+        "bars": _bars(source, before, after),
+        "terms": figures.TERMS,
+        "graph": _graph(source, after),
+        "memory": _memory(source),
+        "surprises": list(_surprises(source, after)),
+        "rejections": _rejections(source),
+        "cost": list(_search_cost(source)),
+        "layers": after.rows,
+        "reshards": after.reshards,
+        "provenance": list(_provenance(source)),
+        "formats": words,
+        "version": source.version,
+    }
+
+
+def facts(source: PageSource) -> dict[str, Any]:
+    """Return the headline's figures as JSON types."""
+    best, default = source.best, source.default
+    best_us = None if best is None else best.latency_us
+    default_us = None if default is None else default.latency_us
+    kind = None if best is None or best.latency_kind is None else best.latency_kind.value
+    made = None if best is None or best.schedule is None else best.schedule.provenance
+    return {
+        "study": source.record.name,
+        "trial": None if best is None else best.number,
+        "latency_us": best_us,
+        "latency_kind": kind,
+        "default_latency_us": default_us,
+        "bound_us": None if source.proof is None else source.proof.bound_us,
+        "gap": relative_gap(best_us, None if source.proof is None else source.proof.bound_us),
+        "emulated_pcc": None if made is None else made.emulated_pcc,
+        "executed_pcc": None if made is None else made.executed_pcc,
+        "trials": len(source.trials),
+        "probes": source.counts.reused,
+    }
+
+
+def _side(trial: TrialRecord | None, cost: CostModel) -> Side:
+    if trial is None or trial.schedule is None or not trial.ops:
+        return Side()
+    parts = (trial.schedule, trial.ops, trial.latency_kind)
+    rows = layer_rows(*parts, cost)
+    between = [op for op in trial.ops if op.layer not in trial.schedule.layers]
+    split_us = spending(map(cost.predict, between)).split_us if between else {}
+    return Side(rows, reshard_rows(*parts), {row.layer: row for row in rows}, split_us)
+
+
+def _subtitle(source: PageSource) -> str:
+    record = source.record
+    packed = record.settings.get("pack_images", 1)
+    images = f"batch {record.batch}" + (f", {packed} packed together" if packed > 1 else "")
+    return f"{record.network}, {images}, on {source.board.title}, ttnn {record.ttnn_version}"
+
+
+def _cards(source: PageSource) -> Iterator[dict[str, str]]:
+    """Yield the figures at the top: a title, a value, its unit and what is to be said of it."""
+    best, default, proof = source.best, source.default, source.proof
+    if best is None:
+        yield _card("Latency", "none yet", "", "no trial has run on the device yet")
+    else:
+        std = best.latency_std_us
+        around = "" if std is None else f"± {words.microseconds(std)}, "
+        yield _card(
+            "Latency",
+            words.microseconds(best.latency_us),
+            words.MICRO,
+            f"{around}{best.latency_kind}, trial {best.number}",
+        )
+    if default is None:
+        yield _card("ttnn's default", "does not run", "", "so there is no gain to tell")
+    else:
+        told = f"{words.microseconds(default.latency_us)} {words.MICRO} ({default.latency_kind})"
+        ratio = "-"
+        if best is not None and best.latency_us and default.latency_us:
+            ratio = f"{default.latency_us / best.latency_us:.2f}x"
+        yield _card("Gain over ttnn's default", ratio, "", f"which takes {told}")
+    if proof is None:
+        searched = source.record.settings.get("search_formats")
+        why = "formats are limited by accuracy" if searched else "not everything is probed yet"
+        yield _card("Proven lower bound", "none", "", why)
+    else:
+        gap = relative_gap(None if best is None else best.latency_us, proof.bound_us)
+        told = "" if gap is None else f", gap {gap:.1%}" if gap >= 0 else ", of other choices"
+        yield _card(
+            "Proven lower bound",
+            words.microseconds(proof.bound_us),
+            words.MICRO,
+            f"{proof.kind}{told}",
+        )
+    made = None if best is None or best.schedule is None else best.schedule.provenance
+    if made is not None and made.emulated_pcc is not None:
+        floor = "" if made.min_pcc is None else f", at least {made.min_pcc:g} asked for"
+        yield _card("PCC", f"{made.emulated_pcc:.4f}", "", f"emulated{floor}")
+    elif made is not None and made.executed_pcc is not None:
+        yield _card("PCC", f"{made.executed_pcc:.4f}", "", f"executed on the {made.executed_on}")
+    else:
+        yield _card("PCC", "not judged", "", "run --min-pcc asks for it")
+
+
+def _card(title: str, value: str, unit: str, note: str) -> dict[str, str]:
+    return {"title": title, "value": value, "unit": unit, "note": note}
+
+
+def _notes(source: PageSource) -> Iterator[str]:
+    best, margin = source.best, source.margin
+    if best is not None and best.schedule is not None:
+        yield f"Its kernels: {best.schedule.provenance.verified}."
+    if best is not None and best.latency_kind is TimeKind.ESTIMATED:
+        share = source.cost.outside_share(best.ops)
+        if share:
+            yield (
+                f"{words.share(share)} of it is spent in ops far outside what the cost model was "
+                "calibrated on."
+            )
+    if best is not None and best.cost_model not in {"", source.cost.version}:
+        yield (
+            f"It was estimated by cost model {best.cost_model}, which is not at hand: what its "
+            f"time goes to is by {source.cost.version}."
+        )
+    if margin is not None and margin.faster_than_default is not None:
+        chance = words.probability(margin.faster_than_default)
+        yield f"Faster than ttnn's default with probability {chance}, by the model's errors."
+    if margin is not None and margin.runner_up is not None:
+        other = margin.runner_up
+        by = "less" if other.is_within_error else "more"
+        yield (
+            f"The runner-up, trial {other.trial}, takes {words.microseconds(other.latency_us)} "
+            f"{words.MICRO}: that differs by {by} than the model's error."
+        )
+    dismissed = default_trial(source.trials)
+    if dismissed is not None and dismissed.rejection is not None:
+        yield f"ttnn's default does not run: {words.rejection(dismissed.rejection)}."
+    if source.unprobed:
+        yield f"Not everything is probed: {source.unprobed}"
+
+
+def _bars(source: PageSource, before: Side, after: Side) -> dict[str, Any]:
+    names = list((after if after.rows else before).by_layer)
+    pairs: list[tuple[str, Mapping[str, float], Mapping[str, float], str]] = []
+    for name in names:
+        old, new = before.by_layer.get(name), after.by_layer.get(name)
+        said = new.configuration if new is not None else old.configuration if old else ""
+        pairs.append((name, _split(old), _split(new), said))
+    if before.between_us or after.between_us:
+        pairs.append(("reshards between layers", before.between_us, after.between_us, ""))
+    measured = [
+        trial
+        for trial in (source.default, source.best)
+        if trial is not None and trial.latency_kind is TimeKind.MEASURED
+    ]
+    said = (
+        "estimated by the cost model, though the latency is measured" if measured else "estimated"
+    )
+    return {"rows": figures.bars(pairs), "kinds": said}
+
+
+def _split(row: LayerRow | None) -> Mapping[str, float]:
+    return {} if row is None else row.split_us
+
+
+def _graph(source: PageSource, after: Side) -> dict[str, Any]:
+    best = source.best
+    order = (
+        list(best.schedule.layers)
+        if best is not None and best.schedule is not None
+        else [layer.name for layer in source.network]
+    )
+    return figures.graph(source.network, order, best, after.by_layer, after.reshards)
+
+
+def _memory(source: PageSource) -> dict[str, Any] | None:
+    best = source.best
+    if best is None or best.schedule is None or not best.ops:
+        return None
+    steps = memory_steps(source.network, best.schedule, best.ops)
+    capacity = source.board.l1_bank_bytes
+    fullest = sorted(steps, key=lambda step: -step.size_bytes)[:_FULLEST]
+    return {
+        **figures.memory(steps, capacity),
+        "capacity": words.kibibytes(capacity),
+        "peak": words.kibibytes(max(step.size_bytes for step in steps)),
+        "peak_bytes": max(step.size_bytes for step in steps),
+        "device_peak": None if best.peak_l1_bytes is None else words.kibibytes(best.peak_l1_bytes),
+        "fullest": [
+            {
+                "layer": step.layer,
+                "size": words.kibibytes(step.size_bytes),
+                "left": words.kibibytes(max(0, capacity - step.size_bytes)),
+                "held": [
+                    f"{item.name} ({item.role}, {item.lies}): {words.kibibytes(item.size_bytes)}"
+                    for item in sorted(step.held, key=lambda item: -item.size_bytes)
+                ],
+            }
+            for step in fullest
+        ],
+    }
+
+
+def _surprises(source: PageSource, after: Side) -> Iterator[dict[str, Any]]:
+    """Yield layers on few cores, and those whose time is out of proportion to their work."""
+    network = source.network
+    work = {
+        layer.name: multiplications(layer.op, network.input_shapes(layer), layer.shape)
+        if layer.inputs
+        else 0
+        for layer in network
+    }
+    total = sum(work.values()) or 1
+    found = []
+    for row in after.rows:
+        share = row.share or 0.0
+        part = work.get(row.layer, 0) / total
+        why = []
+        if share >= _WORTH and 0 < row.cores < FEW_CORES * source.board.cores:
+            why.append(f"{row.cores} of {source.board.cores} cores")
+        if share >= _UNEXPECTED_SHARE and share > _UNEXPECTED * part:
+            why.append(f"{part:.1%} of the products")
+        if why:
+            found.append((share, row, why))
+    for share, row, why in sorted(found, key=lambda item: -item[0])[:_NAMED]:
+        yield {
+            "layer": row.layer,
+            "share": words.share(share),
+            "why": ", ".join(why),
+            "limit": row.limited_by or "-",
+            "configuration": row.configuration,
+        }
+
+
+def _rejections(source: PageSource) -> list[dict[str, Any]]:
+    counts = {kind.value: number for kind, number in source.counts.rejected.items()}
+    trials: dict[str, int] = {}
+    for trial in source.trials:
+        if trial.rejection is not None:
+            kind = trial.rejection.kind.value
+            trials[kind] = trials.get(kind, 0) + 1
+    names = sorted({*counts, *trials}, key=lambda name: -counts.get(name, 0))
+    most = max([*counts.values(), *trials.values()], default=1)
+    return [
+        {
+            "kind": name,
+            "probes": counts.get(name, 0),
+            "trials": trials.get(name, 0),
+            "width": 100 * counts.get(name, 0) / most,
+        }
+        for name in names
+    ]
+
+
+def _search_cost(source: PageSource) -> Iterator[tuple[str, str]]:
+    trials, counts = source.trials, source.counts
+    rejected = sum(counts.rejected.values())
+    yield "probes", f"{counts.reused:,}, {rejected:,} of them rejected"
+    if counts.left_out:
+        yield "left out", words.left_out(counts.left_out)
+    failed = sum(trial.rejection is not None for trial in trials)
+    yield "trials", f"{len(trials):,}, {failed:,} of them rejected"
+    if trials:
+        spent = sum(trial.duration_s for trial in trials)
+        end = max(trial.started_at + timedelta(seconds=trial.duration_s) for trial in trials)
+        whole = (end - source.record.created_at).total_seconds()
+        yield "time in trials", words.seconds(spent)
+        yield "from the start to the last trial", words.seconds(max(0.0, whole))
+
+
+def _provenance(source: PageSource) -> Iterator[tuple[str, str]]:
+    record, best = source.record, source.best
+    settings = record.settings
+    columns, rows = source.board.grid
+    yield "study", f"{record.name}, of {record.created_at:%Y-%m-%d %H:%M} UTC"
+    yield "network", f"{record.network}, signature {record.network_signature}"
+    yield "board", f"{source.board.name} ({source.board.title}), {columns}x{rows} cores"
+    yield "device", record.device_kind
+    yield "ttnn", record.ttnn_version
+    yield "autosched", source.version
+    yield "cost model", (best.cost_model if best is not None else "") or source.cost.version
+    yield "formats", source.formats
+    sampler, effort = settings.get("sampler", "-"), settings.get("effort", "-")
+    yield "search", f"sampler {sampler}, effort {effort}, seed {settings.get('seed', '-')}"
+    asked = settings.get("min_pcc")
+    yield "accuracy", words.accuracy(asked, searched=bool(settings.get("search_formats")))
+    for name in ("pinned", "forbidden"):
+        if settings.get(name):
+            yield name, "; ".join(map(str, settings[name]))
+    if settings.get("risk"):
+        yield "risk", f"{settings['risk']:g} of the fastest time"
+    yield "images", f"batch {record.batch}, handed over as {settings.get('io', 'nchw')}"
+    if best is not None and best.schedule is not None:
+        yield "best", f"trial {best.number}, by {best.sampler}, {best.started_at:%Y-%m-%d}"
+        yield "schedule", best.fingerprint
+        yield "kernels", best.schedule.provenance.verified
+    if source.proof is not None:
+        proof = source.proof
+        bound = words.bound(proof.bound_us, proof.kind, proof.estimated_share)
+        any_order = words.microseconds(proof.any_order_us)
+        yield "bound", f"{bound}; in any order of the layers {any_order} {words.MICRO}"
