@@ -25,7 +25,7 @@ def module_name(study: str) -> str:
     return re.sub(r"\W+", "_", study) + ".py"
 
 
-def page_name(study: str) -> str:
+def report_name(study: str) -> str:
     """Return the file that a study's report is written to where none is named."""
     return re.sub(r"\W+", "_", study) + ".html"
 

@@ -64,7 +64,7 @@ REPORT_EXAMPLES = (
 )
 
 
-def report(
+def report_study(
     study: options.StudyOption,
     output_file: Annotated[
         str | None,
@@ -92,12 +92,12 @@ def report(
     from autosched.cli.steps.report_run import page_source
     from autosched.report.output import say
     from autosched.report.page.contents import facts
-    from autosched.report.page.page import check_page, save_page
+    from autosched.report.page.page import check_report_target, save_page
     from autosched.store.database import open_store
     from autosched.store.studies import get_study
 
-    target = Path(hints.page_name(study) if output_file is None else output_file)
-    check_page(target, force=force)
+    target = Path(hints.report_name(study) if output_file is None else output_file)
+    check_report_target(target, force=force)
     with opened_output(as_json) as output, open_store(storage) as store:
         record = get_study(store, study)
         with output.console.status("Reading the study"):

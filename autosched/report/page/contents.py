@@ -55,7 +55,7 @@ class PageSource:
 
 
 @dataclass(frozen=True)
-class Side:
+class LayerTimes:
     """One schedule by layers: ttnn's default, or the best."""
 
     rows: Sequence[LayerRow] = ()
@@ -112,14 +112,14 @@ def facts(source: PageSource) -> dict[str, Any]:
     }
 
 
-def _side(trial: TrialRecord | None, cost: CostModel) -> Side:
+def _side(trial: TrialRecord | None, cost: CostModel) -> LayerTimes:
     if trial is None or trial.schedule is None or not trial.ops:
-        return Side()
+        return LayerTimes()
     parts = (trial.schedule, trial.ops, trial.latency_kind)
     rows = layer_rows(*parts, cost)
     between = [op for op in trial.ops if op.layer not in trial.schedule.layers]
     split_us = spending(map(cost.predict, between)).split_us if between else {}
-    return Side(rows, reshard_rows(*parts), {row.layer: row for row in rows}, split_us)
+    return LayerTimes(rows, reshard_rows(*parts), {row.layer: row for row in rows}, split_us)
 
 
 def _subtitle(source: PageSource) -> str:
@@ -211,7 +211,7 @@ def _notes(source: PageSource) -> Iterator[str]:
         yield f"Not everything is probed: {source.unprobed}"
 
 
-def _bars(source: PageSource, before: Side, after: Side) -> dict[str, Any]:
+def _bars(source: PageSource, before: LayerTimes, after: LayerTimes) -> dict[str, Any]:
     names = list((after if after.rows else before).by_layer)
     pairs: list[tuple[str, Mapping[str, float], Mapping[str, float], str]] = []
     for name in names:
@@ -235,7 +235,7 @@ def _split(row: LayerRow | None) -> Mapping[str, float]:
     return {} if row is None else row.split_us
 
 
-def _graph(source: PageSource, after: Side) -> dict[str, Any]:
+def _graph(source: PageSource, after: LayerTimes) -> dict[str, Any]:
     best = source.best
     order = (
         list(best.schedule.layers)
@@ -273,7 +273,7 @@ def _memory(source: PageSource) -> dict[str, Any] | None:
     }
 
 
-def _surprises(source: PageSource, after: Side) -> Iterator[dict[str, Any]]:
+def _surprises(source: PageSource, after: LayerTimes) -> Iterator[dict[str, Any]]:
     """Yield layers on few cores, and those whose time is out of proportion to their work."""
     network = source.network
     work = {

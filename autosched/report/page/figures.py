@@ -8,8 +8,8 @@ from autosched.network.graph import Network
 from autosched.probing.lower_bound import Proof
 from autosched.report import words
 from autosched.report.layer_rows import LayerRow, ReshardRow, place
-from autosched.report.page.lanes import Line, Node, drawn
-from autosched.report.page.memory import ROLES, Step
+from autosched.report.page.lanes import LaneLine, LaneNode, drawn
+from autosched.report.page.memory import ROLES, MemoryStep
 from autosched.schedule.tensors import Memory, ShardLayout, TensorLayout
 from autosched.store.trials import TrialRecord
 
@@ -245,11 +245,11 @@ def graph(
     }
 
 
-def _centre(node: Node) -> tuple[float, float]:
+def _centre(node: LaneNode) -> tuple[float, float]:
     return EDGE_PX + LANE_PX * node.lane, ROW_PX * (node.row + 0.5)
 
 
-def _path(line: Line) -> str:
+def _path(line: LaneLine) -> str:
     """Return a line down the producer's lane that bends over to the consumer in its last row."""
     (x0, y0), (x1, y1) = _centre(line.start), _centre(line.end)
     if x0 == x1:
@@ -259,13 +259,13 @@ def _path(line: Line) -> str:
     return f"M{x0} {y0}V{bend}C{x0} {middle} {x1} {middle} {x1} {y1}"
 
 
-def _points(line: Line) -> list[tuple[float, float]]:
+def _points(line: LaneLine) -> list[tuple[float, float]]:
     """Return the same line with a straight piece for the bend."""
     (x0, y0), (x1, y1) = _centre(line.start), _centre(line.end)
     return [(x0, y0), (x0, max(y0, y1 - ROW_PX)), (x1, y1)]
 
 
-def memory(steps: Sequence[Step], capacity_bytes: int) -> dict[str, Any]:
+def memory(steps: Sequence[MemoryStep], capacity_bytes: int) -> dict[str, Any]:
     """Return what is in L1 at each step, in columns that stand on each other."""
     most = max([capacity_bytes, *(step.size_bytes for step in steps)])
     columns = []

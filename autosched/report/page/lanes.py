@@ -8,7 +8,7 @@ from autosched.schedule.tensors import Edge
 
 
 @dataclass(frozen=True)
-class Node:
+class LaneNode:
     """A layer in its row and lane."""
 
     layer: str
@@ -17,20 +17,20 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Line:
+class LaneLine:
     """A tensor on its way: down the lane of ``start``, then over to ``end``."""
 
     edge: Edge
-    start: Node
-    end: Node
+    start: LaneNode
+    end: LaneNode
 
 
 @dataclass(frozen=True)
 class Drawing:
     """All rows and lines, and how many lanes there are."""
 
-    nodes: tuple[Node, ...]
-    lines: tuple[Line, ...]
+    nodes: tuple[LaneNode, ...]
+    lines: tuple[LaneLine, ...]
     lanes: int
 
 
@@ -46,16 +46,18 @@ def drawn(network: Network, order: Sequence[str]) -> Drawing:
         readers.setdefault(edge.producer, []).append(edge.consumer)
     last = {name: max(reading, key=row.__getitem__) for name, reading in readers.items()}
     taken: dict[int, str] = {}
-    nodes: dict[str, Node] = {}
+    nodes: dict[str, LaneNode] = {}
     for name in order:
         left = {lane for lane, tensor in taken.items() if last.get(tensor) == name}
         lane = min(left, default=_free(taken))
-        nodes[name] = Node(name, row[name], lane)
+        nodes[name] = LaneNode(name, row[name], lane)
         for gone in left:
             del taken[gone]
         if name in last:
             taken[lane] = name
-    lines = tuple(Line(edge, nodes[edge.producer], nodes[edge.consumer]) for edge in network.edges)
+    lines = tuple(
+        LaneLine(edge, nodes[edge.producer], nodes[edge.consumer]) for edge in network.edges
+    )
     return Drawing(
         tuple(nodes.values()), lines, 1 + max((n.lane for n in nodes.values()), default=0)
     )

@@ -32,7 +32,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Step:
+class MemoryStep:
     """One layer's step, with what is in L1 at its fullest moment."""
 
     layer: str
@@ -57,7 +57,9 @@ class _Tensors:
     """The layer whose buffer a tensor is in: one that runs nothing hands its input on."""
 
 
-def memory_steps(network: Network, schedule: Schedule, ops: Sequence[DeviceOp]) -> tuple[Step, ...]:
+def memory_steps(
+    network: Network, schedule: Schedule, ops: Sequence[DeviceOp]
+) -> tuple[MemoryStep, ...]:
     """Return what is in L1 at each step, in execution order.
 
     Layouts are those of the device ops.
@@ -76,7 +78,7 @@ def memory_steps(network: Network, schedule: Schedule, ops: Sequence[DeviceOp]) 
         frees = name in schedule.frees
         gone = _copied_away(layer, copies, {item for item, at in last.items() if at == number})
         around = list(_around(tensors, layer, copies, gone))
-        steps.append(Step(name, _step(around, layer, own, frees=frees)))
+        steps.append(MemoryStep(name, _step(around, layer, own, frees=frees)))
         if own and own[-1].outputs:
             tensors.layouts[name], tensors.buffers[name] = own[-1].outputs[-1].layout, name
         elif layer.inputs and layer.inputs[0] in tensors.layouts:

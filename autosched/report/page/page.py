@@ -42,7 +42,7 @@ def _clean(value: Any) -> Any:
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def check_page(path: Path, *, force: bool = False) -> None:
+def check_report_target(path: Path, *, force: bool = False) -> None:
     """Check a place for a page before the work that leads to it.
 
     Raises:

@@ -9,7 +9,7 @@ import pytest
 
 from autosched.errors import StudyError
 from autosched.report import words
-from autosched.report.page.page import check_page, render_page, save_page
+from autosched.report.page.page import check_report_target, render_page, save_page
 from autosched.store.database import Store
 from tests.examples.browser import Browser, found_browser
 from tests.examples.studied import Studied
@@ -106,19 +106,19 @@ def test_what_others_named_is_text(probed: Store, studied: Studied) -> None:
 
 def test_only_a_report_is_replaced(probed: Store, studied: Studied, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    check_page(path)
+    check_report_target(path)
     size = save_page(source_of(probed, studied), path)
     assert path.stat().st_size == size
-    check_page(path)
+    check_report_target(path)
     path.write_text("<p>mine</p>")
     with pytest.raises(StudyError, match="no report"):
-        check_page(path)
-    check_page(path, force=True)
+        check_report_target(path)
+    check_report_target(path, force=True)
     for wrong in (tmp_path / "report.txt", tmp_path / "nowhere" / "a.html", tmp_path / "a.html"):
         if wrong.name == "a.html" and wrong.parent == tmp_path:
             wrong.mkdir()
         with pytest.raises(StudyError):
-            check_page(wrong, force=True)
+            check_report_target(wrong, force=True)
 
 
 @pytest.fixture(scope="module")
