@@ -117,7 +117,9 @@ class Explanation:
     """All that was asked of a layer; ``candidates`` are the fastest first.
 
     ``unprobed`` says why there are no prices in the network, "" where there are. ``trial`` is the
-    best one's number, None where nothing ran yet: differences are then to the fastest.
+    best one's number, None where nothing ran yet: differences are then to the fastest. Where
+    formats were searched for, prices are of networks in which all other layers keep theirs, which
+    ``keeps_formats`` says.
     """
 
     layer: Layer
@@ -125,6 +127,7 @@ class Explanation:
     turndowns: tuple[Turndown, ...]
     trial: int | None
     unprobed: str = ""
+    keeps_formats: bool = False
 
     @property
     def chosen(self) -> Contender | None:
@@ -152,6 +155,7 @@ class Explanation:
                 if isinstance(asked.answer, Rejection)
             ],
             "unprobed": self.unprobed or None,
+            "keeps_formats": self.keeps_formats,
         }
 
 
@@ -341,7 +345,10 @@ def _print_prices(
     priced = [(number, item) for number, item in shown if item.price is not None]
     if not priced:
         return
-    say(console, "In the network, all other layers chosen for it (exactly solved)", "bold")
+    others = "all other layers chosen for it"
+    if found.keeps_formats:
+        others += ", in the formats they have"
+    say(console, f"In the network, {others} (exactly solved)", "bold")
     numbers = ("#", f"alone {words.MICRO}", f"edges {words.MICRO}", f"network {words.MICRO}")
     reference = _reference(found)
     columns = (*numbers, "difference", "reshards at its edges")

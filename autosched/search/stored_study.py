@@ -18,7 +18,7 @@ from autosched.probing.execution_judge import load_judge
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.lower_bound import Proof, prove
 from autosched.probing.problem_builder import build_problem
-from autosched.probing.stored_answers import Asked, StoredBook
+from autosched.probing.stored_answers import NOT_ASKED, Asked, StoredBook
 from autosched.schedule.schedule import Schedule
 from autosched.search.open_study import network_of_file
 from autosched.search.settings import Settings
@@ -147,6 +147,10 @@ def _joint_problem(
         return _built(study, study.settings.effort, known, budget), ""
     except (SearchError, TimeUpError) as error:
         unprobed = str(error) or "the time was up"
+    if NOT_ASKED.message in study.book.counts.unclassified:
+        unprobed = "not all that the search asks is asked yet"
+        if stale := study.book.counts.stale:
+            unprobed += f", or its answers, of which {stale:,} are stored, are of another version"
     try:
         return _built(study, FIRST_LOOK, known, budget), ""
     except (SearchError, TimeUpError):

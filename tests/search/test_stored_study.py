@@ -2,10 +2,18 @@ from dataclasses import replace
 
 import pytest
 
+from autosched.budget import UNLIMITED
+from autosched.cli.steps.explain_run import explanation_of
+from autosched.cost.model import CostModel
+from autosched.device.revisions import current_revisions
 from autosched.errors import StudyError
+from autosched.probing.probe_book import reshard_signature, total_us
+from autosched.probing.stored_answers import place_in_table
+from autosched.schedule.outcomes import ProbeOutcome, TimeKind
 from autosched.search.open_study import open_study
 from autosched.search.stored_study import network_of_study, read_study
 from autosched.store.database import Store
+from autosched.store.probes import DeviceKey, load_probes, save_probes
 from autosched.store.studies import find_network
 from tests.examples.networks import BOARD, skipping
 from tests.examples.studied import QUICK, Studied
@@ -33,6 +41,39 @@ def test_a_new_study_keeps_its_network(store: Store, studied: Studied) -> None:
     assert found.joint is None
     assert found.unprobed
     assert found.proof(1.0) is None
+
+
+def test_times_of_a_card_come_before_estimates(probed: Store, studied: Studied) -> None:
+    """Invented times of candidates, as a card would have been asked for: twice the estimates."""
+    network, record = studied.network, replace(studied.record, device_kind="silicon")
+    signatures = [network.layer_signature(layer) for layer in network]
+    shapes = [reshard_signature(layer.shape) for layer in network]
+    key = DeviceKey(record.board, "mock", record.ttnn_version)
+    answered = load_probes(probed, [*signatures, *shapes], key, current_revisions())
+    card, cost = replace(key, device_kind="silicon"), CostModel.load(BOARD.arch)
+    for probe in answered.probes.values():
+        outcome = probe.outcome
+        if isinstance(outcome, ProbeOutcome):
+            outcome = replace(outcome, time_us=2 * total_us(cost.estimate(outcome.ops)))
+        own = replace(probe, key=replace(probe.key, device=card), outcome=outcome)
+        save_probes(probed, [own])
+    found = read_study(probed, record)
+    assert found.joint is not None
+    for layer in network:
+        kept = found.joint.tables[layer.name]
+        assert {choice.kind for choice in kept} == {TimeKind.MEASURED}
+        offered = [
+            item for item in found.asked(layer.name)
+            if place_in_table(found.joint, layer.name, item) is not None
+        ]  # fmt: skip
+        assert {item.probed.kind for item in offered if item.probed} == {TimeKind.MEASURED}
+        own = explanation_of(found, studied.best, layer.name, UNLIMITED)
+        measured = [one for one in own.candidates if one.kind is TimeKind.MEASURED]
+        assert len(measured) >= len(kept)
+        assert all(one.probability_slower is None for one in measured)
+    proof = found.proof(10.0)
+    assert proof is not None
+    assert proof.bound_us == pytest.approx(2 * studied.bound_us, rel=0.05)
 
 
 def test_a_network_that_is_nowhere_is_an_error(store: Store, studied: Studied) -> None:

@@ -1,5 +1,6 @@
 """The steps of ``autosched explain`` and ``show --candidates``: why a layer is as it is."""
 
+from dataclasses import replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
@@ -91,7 +92,7 @@ def explanation_of(
     )
     if chosen is None and best is not None:
         chosen = _as_it_ran(asked, best, name)
-    return explain_choice(
+    explanation = explain_choice(
         study.network.by_name[name],
         asked,
         study.cost,
@@ -100,6 +101,7 @@ def explanation_of(
         trial=None if best is None else best.number,
         unprobed=unprobed,
     )
+    return replace(explanation, keeps_formats=study.settings.search_formats)
 
 
 def _joint_for(
