@@ -47,8 +47,8 @@ def explain(
 
 def print_explained(output: "Screen", store: "Store", study: str, layer: str, top: int) -> None:
     """Print the explanation of one layer, and hand over its JSON."""
-    from autosched.cli.steps.explain_run import explain_layer
-    from autosched.report.explanation import explanation_plain, print_explanation
+    from autosched.cli.steps.stored_run import explain_layer
+    from autosched.report.explanation_tables import explanation_plain, print_explanation
     from autosched.store.studies import get_study
 
     record = get_study(store, study)
@@ -89,28 +89,27 @@ def report_study(
     look, what was rejected, and where all of it comes from. From the database alone, at any moment
     of a search.
     """
-    from autosched.cli.steps.report_run import page_source
+    from autosched.cli.steps.stored_run import page_source
     from autosched.report.output import say
-    from autosched.report.page.contents import facts
+    from autosched.report.page.headline import facts
     from autosched.report.page.page import check_report_target, save_page
+    from autosched.report.page.pictures import check_directory, save_pictures
     from autosched.store.database import open_store
     from autosched.store.studies import get_study
 
     target = Path(hints.report_name(study) if output_file is None else output_file)
     check_report_target(target, force=force)
+    if png is not None:
+        check_directory(Path(png))
     with opened_output(as_json) as output, open_store(storage) as store:
         record = get_study(store, study)
         with output.console.status("Reading the study"):
             source = page_source(store, record)
         size = save_page(source, target)
         say(output.console, f"Report: {target}, {size / 1024:,.0f} KiB")
-        pictures: list[Path] = []
-        if png is not None:
-            from autosched.report.page.pictures import save_pictures
-
-            pictures = save_pictures(source, Path(png))
-            for picture in pictures:
-                say(output.console, f"Picture: {picture}")
+        pictures = [] if png is None else save_pictures(source, Path(png))
+        for picture in pictures:
+            say(output.console, f"Picture: {picture}")
         output.result(
             {
                 **facts(source),

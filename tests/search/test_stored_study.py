@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from autosched.budget import UNLIMITED
-from autosched.cli.steps.explain_run import explanation_of
+from autosched.cli.steps.stored_run import explanation_of
 from autosched.cost.model import CostModel
 from autosched.device.revisions import current_revisions
 from autosched.errors import StudyError

@@ -1,22 +1,22 @@
 """Where things are on a page's pictures: shares of a width and a height, in percent."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autosched.network.graph import Network
 from autosched.probing.lower_bound import Proof
 from autosched.report import words
-from autosched.report.layer_rows import LayerRow, ReshardRow, place
-from autosched.report.page.lanes import LaneLine, LaneNode, drawn
 from autosched.report.page.memory import ROLES, MemoryStep
-from autosched.schedule.tensors import Memory, ShardLayout, TensorLayout
 from autosched.store.trials import TrialRecord
 
 TERMS = ("compute", "reader", "weights", "dram", "noc", "rounds", "launch", "host")
 """What time goes to, as :class:`autosched.cost.ops.work.Resource` has it."""
-ROW_PX, LANE_PX, EDGE_PX = 26, 14, 12
-"""Pixels of a row and a lane of the graph, and left of the first lane."""
+
+MOST_DOTS = 400
+"""So many trials have a dot, beside those that were better than all before."""
+
+MOST_BARS = 600
+"""So many layers have bars, the longest."""
 
 _LOG_FROM = 3.0
 _CUT = 0.9
@@ -97,28 +97,36 @@ def _curve(
     low: float,
     high: float,
 ) -> dict[str, Any]:
-    """Return dots of trials, and the steps of the best so far as an SVG path."""
-    path, dots = "", []
-    for trial, latency_us, best in sorted(points, key=lambda item: across[item[0].number]):
+    """Return dots of trials, and the steps of the best so far as an SVG path.
+
+    Of very many trials only some have a dot, and all that were better than those before them.
+    """
+    path, dots, last = "", [], math.inf
+    apart = math.ceil(len(points) / MOST_DOTS)
+    ordered = sorted(points, key=lambda item: across[item[0].number])
+    for number, (trial, latency_us, best) in enumerate(ordered):
         x, y = 100 * across[trial.number], _height(best, low, high)
-        path += f"H{x:.2f}V{y:.2f}" if path else f"M{x:.2f} {y:.2f}"
-        told = words.latency(latency_us, trial.latency_kind)
-        dots.append(
-            {
-                "left": x,
-                "top": _height(latency_us, low, high),
-                "value": latency_us,
-                "best": latency_us <= best,
-                "tip": f"trial {trial.number}, {trial.sampler}: {told}",
-            }
-        )
+        if best < last:
+            path += f"H{x:.2f}V{y:.2f}" if path else f"M{x:.2f} {y:.2f}"
+        if best < last or number % apart == 0:
+            told = words.latency(latency_us, trial.latency_kind)
+            dots.append(
+                {
+                    "left": x,
+                    "top": _height(latency_us, low, high),
+                    "value": latency_us,
+                    "best": latency_us <= best,
+                    "tip": f"trial {trial.number}, {trial.sampler}: {told}",
+                }
+            )
+        last = best
     return {"path": f"{path}H100", "dots": dots}
 
 
 def bars(
     pairs: Sequence[tuple[str, Mapping[str, float], Mapping[str, float], str]],
 ) -> list[dict[str, Any]]:
-    """Return rows of two bars, before and after, split by term.
+    """Return rows of two bars, before and after, split by term; the longest of very many.
 
     Bars that are far longer than most are cut off, so that the others can be read.
     """
@@ -126,6 +134,8 @@ def bars(
     longest_after = max((sum(new.values()) for _, _, new, _ in pairs), default=0.0)
     usual = lengths[int(_CUT * (len(lengths) - 1))] if lengths else 0.0
     full = max(longest_after, usual) or 1.0
+    shortest = sorted(-max(sum(old.values()), sum(new.values())) for _, old, new, _ in pairs)
+    least = -shortest[MOST_BARS - 1] if len(pairs) > MOST_BARS else 0.0
     return [
         {
             "layer": name,
@@ -135,7 +145,8 @@ def bars(
             "full_us": full,
         }
         for name, old, new, said in pairs
-    ]
+        if max(sum(old.values()), sum(new.values())) >= least
+    ][:MOST_BARS]
 
 
 def _bar(split: Mapping[str, float], full: float) -> dict[str, Any] | None:
@@ -162,107 +173,6 @@ def _bar(split: Mapping[str, float], full: float) -> dict[str, Any] | None:
         "is_cut": total > full,
         "tip": f"{words.microseconds(total)} {words.MICRO}: {tip}",
     }
-
-
-def layout_class(layout: TensorLayout | None) -> str:
-    """Return how a layer's output lies, as the style sheet names it."""
-    if layout is None:
-        return "unknown"
-    if layout.memory is Memory.DRAM:
-        return "dram"
-    return layout.sharding.value if layout.sharding is not ShardLayout.INTERLEAVED else "l1"
-
-
-def graph(
-    network: Network,
-    order: Sequence[str],
-    trial: TrialRecord | None,
-    rows: Mapping[str, LayerRow],
-    reshards: Iterable[ReshardRow],
-) -> dict[str, Any]:
-    """Return the network, a layer a row, with edges that reshard apart."""
-    drawing = drawn(network, order)
-    left: dict[str, TensorLayout] = {}
-    for op in trial.ops if trial is not None else ():
-        if op.layer in network.by_name and op.outputs:
-            left[op.layer] = op.outputs[-1].layout
-    changed = {(row.producer, row.consumer): row for row in reshards if row.by == "schedule"}
-    for layer in network:  # one that runs nothing leaves its input as it lies
-        if layer.name not in left and layer.inputs and layer.inputs[0] in left:
-            left[layer.name] = left[layer.inputs[0]]
-    nodes = []
-    for node in drawing.nodes:
-        layout, row = left.get(node.layer), rows.get(node.layer)
-        x, y = _centre(node)
-        lies = "" if layout is None else place(layout)
-        cores = f" {layout.cores}" if layout is not None and layout.is_sharded else ""
-        time = "" if row is None else f"{words.microseconds(row.time_us)} {words.MICRO}"
-        nodes.append(
-            {
-                "layer": node.layer,
-                "op": type(network.by_name[node.layer].op).__name__,
-                "x": x,
-                "y": y,
-                "kind": layout_class(layout) if trial is not None else "unknown",
-                "lies": f"{lies}{cores}",
-                "time": time,
-                "tip": ", ".join(
-                    part
-                    for part in (
-                        node.layer,
-                        row.configuration if row else "",
-                        f"output {lies}{cores}" if lies else "",
-                        time,
-                        f"limited by {row.limited_by}" if row and row.limited_by else "",
-                    )
-                    if part
-                ),
-            }
-        )
-    lines = []
-    for line in drawing.lines:
-        change = changed.get((line.edge.producer, line.edge.consumer))
-        lines.append(
-            {
-                "path": _path(line),
-                "points": _points(line),
-                "reshard": change is not None,
-                "tip": ""
-                if change is None
-                else f"{line.edge}: {change.change}, {words.microseconds(change.time_us)} "
-                f"{words.MICRO}",
-            }
-        )
-    lines.sort(key=lambda line: bool(line["reshard"]))
-    return {
-        "nodes": nodes,
-        "lines": lines,
-        "width": 2 * EDGE_PX + LANE_PX * (drawing.lanes - 1),
-        "height": ROW_PX * len(nodes),
-        "row": ROW_PX,
-        "reshards": len(changed),
-        "reshards_us": words.microseconds(sum(row.time_us or 0.0 for row in changed.values())),
-    }
-
-
-def _centre(node: LaneNode) -> tuple[float, float]:
-    return EDGE_PX + LANE_PX * node.lane, ROW_PX * (node.row + 0.5)
-
-
-def _path(line: LaneLine) -> str:
-    """Return a line down the producer's lane that bends over to the consumer in its last row."""
-    (x0, y0), (x1, y1) = _centre(line.start), _centre(line.end)
-    if x0 == x1:
-        return f"M{x0} {y0}V{y1}"
-    bend, middle = y1 - ROW_PX, y1 - ROW_PX / 2
-    # A tensor whose lane others have taken leaves it at once.
-    return f"M{x0} {y0}V{bend}C{x0} {middle} {x1} {middle} {x1} {y1}"
-
-
-def _points(line: LaneLine) -> list[tuple[float, float]]:
-    """Return the same line with a straight piece for the bend."""
-    (x0, y0), (x1, y1) = _centre(line.start), _centre(line.end)
-    return [(x0, y0), (x0, max(y0, y1 - ROW_PX)), (x1, y1)]
 
 
 def memory(steps: Sequence[MemoryStep], capacity_bytes: int) -> dict[str, Any]:

@@ -2,9 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from autosched.network.graph import Network
-from autosched.schedule.tensors import Edge
+from autosched.report import words
+from autosched.report.layer_rows import LayerRow, ReshardRow, place
+from autosched.schedule.tensors import Edge, Memory, ShardLayout, TensorLayout
+from autosched.store.trials import TrialRecord
+
+ROW_PX, LANE_PX, EDGE_PX = 26, 14, 12
+"""Pixels of a row and a lane of the graph, and left of the first lane."""
 
 
 @dataclass(frozen=True)
@@ -69,3 +76,104 @@ def _free(taken: Mapping[int, str] | Iterable[int]) -> int:
     while lane in used:
         lane += 1
     return lane
+
+
+def layout_class(layout: TensorLayout | None) -> str:
+    """Return how a layer's output lies, as the style sheet names it."""
+    if layout is None:
+        return "unknown"
+    if layout.memory is Memory.DRAM:
+        return "dram"
+    return layout.sharding.value if layout.sharding is not ShardLayout.INTERLEAVED else "l1"
+
+
+def graph(
+    network: Network,
+    order: Sequence[str],
+    trial: TrialRecord | None,
+    rows: Mapping[str, LayerRow],
+    reshards: Iterable[ReshardRow],
+) -> dict[str, Any]:
+    """Return the network, a layer a row, with edges that reshard apart."""
+    drawing = drawn(network, order)
+    left: dict[str, TensorLayout] = {}
+    for op in trial.ops if trial is not None else ():
+        if op.layer in network.by_name and op.outputs:
+            left[op.layer] = op.outputs[-1].layout
+    changed = {(row.producer, row.consumer): row for row in reshards if row.by == "schedule"}
+    for layer in network:  # one that runs nothing leaves its input as it lies
+        if layer.name not in left and layer.inputs and layer.inputs[0] in left:
+            left[layer.name] = left[layer.inputs[0]]
+    nodes = []
+    for node in drawing.nodes:
+        layout, row = left.get(node.layer), rows.get(node.layer)
+        x, y = _centre(node)
+        lies = "" if layout is None else place(layout)
+        cores = f" {layout.cores}" if layout is not None and layout.is_sharded else ""
+        time = "" if row is None else f"{words.microseconds(row.time_us)} {words.MICRO}"
+        nodes.append(
+            {
+                "layer": node.layer,
+                "op": type(network.by_name[node.layer].op).__name__,
+                "x": x,
+                "y": y,
+                "kind": layout_class(layout) if trial is not None else "unknown",
+                "lies": f"{lies}{cores}",
+                "time": time,
+                "tip": ", ".join(
+                    part
+                    for part in (
+                        node.layer,
+                        row.configuration if row else "",
+                        f"output {lies}{cores}" if lies else "",
+                        time,
+                        f"limited by {row.limited_by}" if row and row.limited_by else "",
+                    )
+                    if part
+                ),
+            }
+        )
+    lines = []
+    for line in drawing.lines:
+        change = changed.get((line.edge.producer, line.edge.consumer))
+        lines.append(
+            {
+                "path": _path(line),
+                "points": _points(line),
+                "reshard": change is not None,
+                "tip": ""
+                if change is None
+                else f"{line.edge}: {change.change}, {words.microseconds(change.time_us)} "
+                f"{words.MICRO}",
+            }
+        )
+    lines.sort(key=lambda line: bool(line["reshard"]))
+    return {
+        "nodes": nodes,
+        "lines": lines,
+        "width": 2 * EDGE_PX + LANE_PX * (drawing.lanes - 1),
+        "height": ROW_PX * len(nodes),
+        "row": ROW_PX,
+        "reshards": len(changed),
+        "reshards_us": words.microseconds(sum(row.time_us or 0.0 for row in changed.values())),
+    }
+
+
+def _centre(node: LaneNode) -> tuple[float, float]:
+    return EDGE_PX + LANE_PX * node.lane, ROW_PX * (node.row + 0.5)
+
+
+def _path(line: LaneLine) -> str:
+    """Return a line down the producer's lane that bends over to the consumer in its last row."""
+    (x0, y0), (x1, y1) = _centre(line.start), _centre(line.end)
+    if x0 == x1:
+        return f"M{x0} {y0}V{y1}"
+    bend, middle = y1 - ROW_PX, y1 - ROW_PX / 2
+    # A tensor whose lane others have taken leaves it at once.
+    return f"M{x0} {y0}V{bend}C{x0} {middle} {x1} {middle} {x1} {y1}"
+
+
+def _points(line: LaneLine) -> list[tuple[float, float]]:
+    """Return the same line with a straight piece for the bend."""
+    (x0, y0), (x1, y1) = _centre(line.start), _centre(line.end)
+    return [(x0, y0), (x0, max(y0, y1 - ROW_PX)), (x1, y1)]

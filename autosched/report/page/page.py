@@ -14,7 +14,8 @@ from markupsafe import Markup
 from autosched.errors import StudyError
 from autosched.files import check_name, replace_file
 from autosched.report.output import printable
-from autosched.report.page.contents import PageSource, contents
+from autosched.report.page.contents import contents
+from autosched.report.page.headline import PageSource
 
 _MARK = '<meta name="generator" content="autosched report">'
 _TEMPLATE = Path(__file__).with_name("page.html")

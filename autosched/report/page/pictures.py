@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from autosched.errors import StudyError
 from autosched.report.output import printable
-from autosched.report.page.contents import PageSource, contents
-from autosched.report.page.figures import ROW_PX, TERMS
+from autosched.report.page.contents import contents
+from autosched.report.page.figures import TERMS
+from autosched.report.page.headline import PageSource
+from autosched.report.page.lanes import ROW_PX
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,16 +43,27 @@ _LIES = {
 }
 
 
+def check_directory(directory: Path) -> None:
+    """Check the place for pictures before the work that leads to them.
+
+    Raises:
+        StudyError: if there is no such directory.
+    """
+    if not directory.is_dir():
+        raise StudyError(f"{directory}: there is no such directory; create it first")
+
+
 def save_pictures(source: PageSource, directory: Path) -> list[Path]:
     """Write the pictures that there are of a study into a directory; return their paths.
 
     Raises:
         StudyError: if there is no such directory, or it cannot be written.
     """
-    if not directory.is_dir():
-        raise StudyError(f"{directory}: there is no such directory; create it first")
+    check_directory(directory)
     shown = contents(source)
-    drawn: dict[str, Figure] = {"network": _network(shown["graph"])}
+    drawn: dict[str, Figure] = {}
+    if shown["graph"]:
+        drawn["network"] = _network(shown["graph"])
     if shown["progress"]:
         drawn["search"] = _search(shown["progress"])
     if shown["bars"]["rows"]:

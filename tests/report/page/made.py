@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from autosched.cli.steps.report_run import page_source
+from autosched.cli.steps.stored_run import page_source
 from autosched.network.graph import Network
-from autosched.report.page.contents import PageSource
+from autosched.report.page.headline import PageSource
 from autosched.schedule.tensors import Edge, labelled_edge, move_label
 from autosched.store.database import Store
 from autosched.store.trials import TrialRecord

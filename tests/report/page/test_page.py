@@ -1,6 +1,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from autosched.errors import StudyError
+from autosched.network.graph import Network
 from autosched.report import words
 from autosched.report.page.page import check_report_target, render_page, save_page
 from autosched.store.database import Store
@@ -102,6 +104,34 @@ def test_what_others_named_is_text(probed: Store, studied: Studied) -> None:
     assert "\x1b" not in page.replace(json.dumps(EVIL), "")
     assert "\u202e" not in page
     assert "onerror=alert(1)&gt;\\x1b\\u202e" in page
+
+
+def test_a_page_of_many_layers_is_small_enough(probed: Store, studied: Studied) -> None:
+    """The studied block again and again: as many layers as are drawn."""
+    source = source_of(probed, studied)
+    assert source.best is not None
+    assert source.best.schedule is not None
+    layers, ops = [], []
+    schedule, inner = source.best.schedule, list(source.network)
+    for number in range(2490 // len(inner)):
+        for layer in inner:
+            inputs = tuple(f"some_block.{number}.{name}" for name in layer.inputs)
+            layers.append(replace(layer, name=f"some_block.{number}.{layer.name}", inputs=inputs))
+        ops += [
+            replace(op, layer=f"some_block.{number}.{op.layer}")
+            for op in source.best.ops
+            if op.layer in schedule.layers
+        ]
+    configs = {layer.name: schedule.layers[layer.name.split(".", 2)[2]] for layer in layers}
+    bare = replace(schedule, layers=configs, reshards={}, moves={}, frees=frozenset())
+    best = replace(source.best, schedule=bare, ops=tuple(ops))
+    many = replace(source, network=Network("deep", tuple(layers)), best=best, default=None)
+    page = render_page(many)
+    assert '<section id="graph">' in page
+    assert "600 longest are shown" in page
+    assert len(page.encode()) < LARGEST_BYTES
+    deeper = replace(many, network=Network("deeper", tuple(layers) * 2))
+    assert "The network is not drawn" in render_page(deeper)
 
 
 def test_only_a_report_is_replaced(probed: Store, studied: Studied, tmp_path: Path) -> None:

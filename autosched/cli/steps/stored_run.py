@@ -1,9 +1,11 @@
-"""The steps of ``autosched explain`` and ``show --candidates``: why a layer is as it is."""
+"""The steps of ``autosched explain`` and ``report``: a study, read from its database alone."""
 
 from dataclasses import replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import partial
 
+from autosched import __version__
 from autosched.budget import Budget
 from autosched.errors import StudyError
 from autosched.network.graph import Network
@@ -15,15 +17,25 @@ from autosched.probing.stored_answers import (
     priced,
 )
 from autosched.report.explanation import Explanation, explain_choice
+from autosched.report.margin import margin_of
+from autosched.report.page.headline import PageSource
 from autosched.schedule.outcomes import DeviceOp
 from autosched.search.stored_study import StoredStudy, read_study
 from autosched.store.database import Store
 from autosched.store.studies import StudyRecord
-from autosched.store.trials import TrialRecord, best_of
+from autosched.store.trials import (
+    TrialRecord,
+    best_of,
+    default_trial,
+    finished_trial,
+    get_trial,
+    list_trials,
+)
 
 READING_S = 60.0
 """How long the joint problem of a study may take to be put together."""
 _PRICING_S = 20.0
+_PROOF_S = 20.0
 _NAMED = 5
 
 
@@ -140,3 +152,36 @@ def _ops(asked: Asked) -> list[tuple[object, ...]]:
 
 def _codes(ops: list[DeviceOp]) -> list[tuple[object, ...]]:
     return [(op.code, op.inputs, op.outputs) for op in ops]
+
+
+def page_source(store: Store, record: StudyRecord) -> PageSource:
+    """Read all that a page shows of a study.
+
+    Raises:
+        StudyError: if the study's network cannot be had.
+        StoreError: if the database refuses.
+    """
+    study = read_study(store, record, Budget.of(READING_S))
+    trials = list_trials(store, record, with_schedules=False)
+    best: TrialRecord | None = None
+    if best_of(store, record) is not None:
+        best, _ = finished_trial(store, record)
+    dismissed = default_trial(trials)
+    default = None
+    if dismissed is not None and dismissed.rejection is None and dismissed.number is not None:
+        default = get_trial(store, record, dismissed.number)
+    return PageSource(
+        record,
+        study.network,
+        study.board,
+        trials,
+        best,
+        default,
+        study.cost,
+        study.book.known_counts,
+        study.proof(_PROOF_S),
+        margin_of(best, trials, study.cost, partial(get_trial, store, record)),
+        study.unprobed,
+        str(study.settings.formats),
+        __version__,
+    )
