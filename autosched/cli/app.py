@@ -14,7 +14,6 @@ from autosched.cli import (
     exits,
     machine,
     profile,
-    reports,
     run,
     schedules,
     studies,
@@ -98,8 +97,8 @@ _add("simulate", verify.simulate, verify.SIMULATE_EXAMPLES)
 _add("verify", verify.verify, verify.VERIFY_EXAMPLES)
 _add("list", studies.list_all, studies.LIST_EXAMPLES)
 _add("show", studies.show, studies.SHOW_EXAMPLES)
-_add("explain", reports.explain, reports.EXPLAIN_EXAMPLES)
-_add("report", reports.report_study, reports.REPORT_EXAMPLES)
+_add("explain", studies.explain, studies.EXPLAIN_EXAMPLES)
+_add("report", studies.report_study, studies.REPORT_EXAMPLES)
 _add("delete", studies.delete, studies.DELETE_EXAMPLES)
 _add("merge", database.merge, database.MERGE_EXAMPLES)
 _add("purge", database.purge, database.PURGE_EXAMPLES, database_commands)

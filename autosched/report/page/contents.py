@@ -225,8 +225,8 @@ def _provenance(source: PageSource) -> Iterator[tuple[str, str]]:
     yield "formats", source.formats
     sampler, effort = settings.get("sampler", "-"), settings.get("effort", "-")
     yield "search", f"sampler {sampler}, effort {effort}, seed {settings.get('seed', '-')}"
-    asked = settings.get("min_pcc")
-    yield "accuracy", words.accuracy(asked, searched=bool(settings.get("search_formats")))
+    floors = settings.get("min_pcc"), settings.get("min_metric")
+    yield "accuracy", words.accuracy(*floors, searched=bool(settings.get("search_formats")))
     for name in ("pinned", "forbidden"):
         if settings.get(name):
             yield name, "; ".join(map(str, settings[name]))

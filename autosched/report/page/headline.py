@@ -61,6 +61,7 @@ def facts(source: PageSource) -> dict[str, Any]:
         "bound_us": None if source.proof is None else source.proof.bound_us,
         "gap": relative_gap(best_us, None if source.proof is None else source.proof.bound_us),
         "emulated_pcc": None if made is None else made.emulated_pcc,
+        "emulated_metric": None if made is None else made.emulated_metric,
         "executed_pcc": None if made is None else made.executed_pcc,
         "trials": len(source.trials),
         "probes": source.counts.reused,
@@ -112,8 +113,14 @@ def cards(source: PageSource) -> Iterator[dict[str, str]]:
         )
     made = None if best is None or best.schedule is None else best.schedule.provenance
     if made is not None and made.emulated_pcc is not None:
-        floor = "" if made.min_pcc is None else f", at least {made.min_pcc:g} asked for"
-        yield _card("PCC", f"{made.emulated_pcc:.4f}", "", f"emulated{floor}")
+        own = "" if made.emulated_metric is None else f", metric {made.emulated_metric:.4g}"
+        asked = (
+            "" if made.min_pcc is None else f"{made.min_pcc:g}",
+            "" if made.min_metric is None else f"a metric of {made.min_metric:g}",
+        )
+        floors = " and ".join(filter(None, asked))
+        floor = f", at least {floors} asked for" if floors else ""
+        yield _card("PCC", f"{made.emulated_pcc:.4f}", "", f"emulated{own}{floor}")
     elif made is not None and made.executed_pcc is not None:
         yield _card("PCC", f"{made.executed_pcc:.4f}", "", f"executed on the {made.executed_on}")
     else:

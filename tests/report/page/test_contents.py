@@ -54,3 +54,27 @@ def test_layers_on_few_cores_are_named(probed: Store, studied: Studied) -> None:
     wide = replace(source, board=replace(source.board, grid=(20, 20)))
     named = {row["layer"] for row in contents(wide)["surprises"]}
     assert named > {row["layer"] for row in contents(source)["surprises"]}
+
+
+def test_what_was_judged_is_at_the_top_with_its_kind(probed: Store, studied: Studied) -> None:
+    source = source_of(probed, studied)
+    assert source.best is not None
+    assert source.best.schedule is not None
+    for found, said in (
+        ({"emulated_pcc": 0.99412, "min_pcc": 0.99}, ("0.9941", "emulated, at least 0.99 asked")),
+        (
+            {"emulated_pcc": 0.98, "emulated_metric": 0.7612, "min_metric": 0.75},
+            ("0.9800", "emulated, metric 0.7612, at least a metric of 0.75 asked"),
+        ),
+        (
+            {"executed_on": "simulator", "executed_verdict": "right", "executed_pcc": 0.9989},
+            ("0.9989", "executed on the simulator"),
+        ),
+    ):
+        made = replace(source.best.schedule.provenance, **found)
+        best = replace(source.best, schedule=replace(source.best.schedule, provenance=made))
+        (card,) = (
+            card for card in contents(replace(source, best=best))["cards"] if card["title"] == "PCC"
+        )
+        assert card["value"] == said[0]
+        assert card["note"].startswith(said[1])
