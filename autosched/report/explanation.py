@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from autosched.cost.model import CostModel, spending
+from autosched.cost.uncertainty import chance_below_zero
 from autosched.network.graph import Layer
+from autosched.probing.probe_book import Probed
 from autosched.probing.stored_answers import Asked, EdgeCost, JointPrice
 from autosched.report.layer_rows import describe, describe_change, op_l1_bytes
 from autosched.schedule.configurations import LayerConfig
@@ -27,7 +29,7 @@ class Contender:
     ``time_us`` is its time alone, ``error_us`` the standard error of it, ``limited_by`` what takes
     most of it, ``utilisation`` the share of the time that each engine would need at its peak.
     ``probability_slower`` is that of its taking longer than the candidate that it is compared with,
-    by the model's errors, None where times are measured, or it is that candidate.
+    by the errors of both, None of that candidate itself.
     ``price`` is of the network with it, None where it is not among what the joint search chooses
     from, or nothing fits with it.
     """
@@ -190,9 +192,7 @@ def _candidate(
     assert beside is not None  # noqa: S101 - the same
     ops = probed.outcome.ops
     spent = spending(map(cost.predict, ops)) if ops else None
-    probability = None
-    if asked is not reference and TimeKind.MEASURED not in (probed.kind, beside.kind):
-        probability = cost.probability_faster(beside.outcome.ops, ops)
+    probability = None if asked is reference else _chance_slower(probed, beside, cost)
     return Contender(
         asked,
         probed.time_us,
@@ -208,6 +208,18 @@ def _candidate(
         asked in prices,
         prices.get(asked),
     )
+
+
+def _chance_slower(probed: Probed, beside: Probed, cost: CostModel) -> float:
+    """Return how likely a candidate is slower than another one.
+
+    Errors of two estimates are correlated, those of measured times are not.
+    """
+    if TimeKind.MEASURED not in (probed.kind, beside.kind):
+        return cost.probability_faster(beside.outcome.ops, probed.outcome.ops)
+    errors_us = (item.time_us * item.stderr_log for item in (probed, beside))
+    variance = sum(error_us**2 for error_us in errors_us)
+    return chance_below_zero(beside.time_us - probed.time_us, variance)
 
 
 def _turndowns(asked: Sequence[Asked]) -> tuple[Turndown, ...]:

@@ -12,6 +12,7 @@ from autosched.report.layer_rows import describe, describe_change, place
 from autosched.report.output import say
 from autosched.report.tables import simple_table
 from autosched.schedule.configurations import precision_of
+from autosched.schedule.outcomes import TimeKind
 
 
 def print_explanation(console: Console, found: Explanation, top: int) -> None:
@@ -77,7 +78,8 @@ def _print_candidates(
             " differences are to the fastest.",
         )
     if any(item.is_within_error for _, item in shown):
-        say(console, "~ is within the model's error of the difference: either may be the faster.")
+        whose = "the error" if TimeKind.MEASURED in kinds else "the model's error"
+        say(console, f"~ is within {whose} of the difference: either may be the faster.")
     left = len(found.candidates) - len(shown)
     if left:
         say(console, f"{words.count(left, 'slower candidate')} not shown; --top 0 shows all.")

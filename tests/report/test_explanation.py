@@ -10,7 +10,7 @@ from autosched.probing.stored_answers import Asked
 from autosched.report.explanation import explain_choice
 from autosched.report.explanation_tables import price_lines, print_explanation
 from autosched.report.output import make_console
-from autosched.schedule.outcomes import Rejection, RejectionKind
+from autosched.schedule.outcomes import Rejection, RejectionKind, TimeKind
 from autosched.search.stored_study import StoredStudy, read_study
 from autosched.store.database import Store
 from autosched.store.trials import best_of
@@ -61,3 +61,24 @@ def test_a_trade_is_told_where_there_is_one(probed: Store, stored: StoredStudy) 
         is_fastest = chosen.time_us == priced[0].time_us
         assert lines[0].startswith("The chosen one is the fastest" if is_fastest else "Alone it")
     assert one_layer(stored.network, found.layer.name) == found.layer.name
+
+
+def test_measured_times_have_errors_of_their_own(stored: StoredStudy, cost: CostModel) -> None:
+    name = a_convolution(stored)
+    ran = next(item for item in stored.asked(name) if item.probed)
+    assert ran.probed is not None
+    timed = [
+        Asked(
+            replace(ran.request, source_layouts=ran.request.source_layouts * (number + 1)),
+            replace(ran.probed, time_us=time_us, kind=TimeKind.MEASURED, stderr_log=0.01),
+        )
+        for number, time_us in enumerate((100.0, 101.0, 110.0))
+    ]
+    found = explain_choice(stored.network.by_name[name], timed, cost, timed[0], {}, trial=0)
+    assert [one.is_within_error for one in found.candidates] == [False, True, False]
+    assert [one.is_chosen for one in found.candidates] == [True, False, False]
+    chances = [one.probability_slower for one in found.candidates]
+    assert chances[0] is None
+    assert chances[1] == pytest.approx(0.76, abs=0.01)
+    assert chances[2] is not None
+    assert chances[2] > 0.999
