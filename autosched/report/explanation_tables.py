@@ -1,6 +1,6 @@
 """The explanation of a layer, as a person reads it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -50,7 +50,7 @@ def _print_candidates(
     to_what = "to chosen" if found.chosen is not None else "to fastest"
     numbers = ("#", words.MICRO, to_what, "cores", "L1 KiB")
     table = simple_table(
-        "", (numbers[0], "configuration", *numbers[1:], "limited by", "of peak"), right=numbers
+        "", (numbers[0], "configuration", *numbers[1:], "limited by"), right=numbers
     )
     many = len({precision_of(item.config) for item in found.candidates}) > 1
     for number, item in shown:
@@ -61,8 +61,7 @@ def _print_candidates(
             difference_words(item),
             str(item.cores or "-"),
             words.kibibytes(item.l1_bytes),
-            item.limited_by or "-",
-            utilisation_words(item.utilisation),
+            limit_words(item),
             style="bold" if item.is_chosen else "",
         )
     console.print(table)
@@ -113,12 +112,13 @@ def difference_words(item: Contender) -> str:
     return f"{told}{' ~' if item.is_within_error else ''}"
 
 
-def utilisation_words(utilisation: Mapping[str, float]) -> str:
-    """Return the engine that is nearest to its peak: "matrix 35 %"."""
-    if not utilisation:
-        return "-"
-    name = max(utilisation, key=lambda one: utilisation[one])
-    return f"{name} {100 * utilisation[name]:.0f} %"
+def limit_words(item: Contender) -> str:
+    """Return "reader 62 %; matrix 35 % of peak": what takes most, and the engine nearest to its."""
+    busy = item.utilisation
+    if not item.limited_by or not busy:
+        return item.limited_by or "-"
+    name = max(busy, key=lambda one: busy[one])
+    return f"{item.limited_by}; {name} {100 * busy[name]:.0f} % of peak"
 
 
 def _print_prices(
