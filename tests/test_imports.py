@@ -98,6 +98,7 @@ MAY_IMPORT = {
         "store",
         *GROUND,
     },
+    "report/explanation": {"report", "probing", "cost", "network", "store", *GROUND},
     "report/page": {"report", "probing", "cost", "network", "store", *GROUND},
 }
 """By room, those whose modules it may import beside its own; ``docs/architecture.md`` says why."""

@@ -19,8 +19,7 @@ from autosched.errors import SearchError
 from autosched.evidence.table import Meeting, meetings
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Constant, Conv2d, HostOp, Output
-from autosched.probing.executed_steps import kind_of_request, layer_request
-from autosched.probing.execution_judge import ExecutionJudge
+from autosched.probing.execution_judge import ExecutionJudge, kind_of_request, layer_request
 from autosched.probing.probe_book import ProbeBook, reshard_signature
 from autosched.probing.problem_builder import build_problem
 from autosched.schedule.outcomes import (

@@ -207,7 +207,7 @@ def explain(
 def print_explained(output: "Screen", store: "Store", study: str, layer: str, top: int) -> None:
     """Print the explanation of one layer, and hand over its JSON."""
     from autosched.cli.steps.stored_run import explain_layer
-    from autosched.report.explanation_tables import explanation_plain, print_explanation
+    from autosched.report.explanation.explanation_tables import explanation_plain, print_explanation
     from autosched.store.studies import get_study
 
     record = get_study(store, study)

@@ -9,14 +9,14 @@ the layers, so that two layers with equal parameters and shapes share one
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from autosched.errors import ScheduleError
-from autosched.network.operators import GETITEM, HostOp, HostOutput, Input, LayerOp
+from autosched.network.operators import GETITEM, HostOp, HostOutput, Input, LayerOp, Operator
 from autosched.schedule.outcomes import Rejection
 from autosched.schedule.schedule import Schedule
-from autosched.schedule.serialization import digest, to_plain
+from autosched.schedule.serialization import digest, from_plain, to_plain
 from autosched.schedule.tensors import Edge, labelled_edge
 
 if TYPE_CHECKING:
@@ -192,3 +192,56 @@ def failing_layer(network: Network, rejection: Rejection) -> str | None:
     except ScheduleError:
         return None
     return name if name in network.by_name else None
+
+
+def network_plain(network: Network) -> dict[str, Any]:
+    """Return a network's layers and packing as JSON types: what a database keeps of it."""
+    return {
+        "name": network.name,
+        "packing": to_plain(network.packing),
+        "layers": [
+            {
+                "name": layer.name,
+                "op": type(layer.op).__name__,
+                "parameters": to_plain(layer.op),
+                "inputs": list(layer.inputs),
+                "shape": list(layer.shape),
+                "source": layer.source,
+                "reason": layer.reason,
+            }
+            for layer in network
+        ],
+    }
+
+
+def network_from_plain(plain: Mapping[str, Any]) -> Network:
+    """Read back what :func:`network_plain` wrote.
+
+    It has the signature of what was written, and no weights.
+
+    Raises:
+        ScheduleError: for a field or operator that this version does not know.
+    """
+    try:
+        layers = tuple(_layer(item) for item in plain["layers"])
+        packing = from_plain(Packing, plain["packing"])
+        return Network(str(plain["name"]), layers, packing=packing)
+    except (KeyError, TypeError) as error:
+        raise ScheduleError(f"a network is not as this version has them: {error!r}") from error
+
+
+def _layer(plain: Mapping[str, Any]) -> Layer:
+    op = from_plain(_operators()[plain["op"]], plain["parameters"])
+    shape, inputs = tuple(map(int, plain["shape"])), tuple(map(str, plain["inputs"]))
+    return Layer(str(plain["name"]), op, inputs, shape, plain["source"], plain["reason"])
+
+
+@cache
+def _operators() -> Mapping[str, type[Operator]]:
+    return {operator.__name__: operator for operator in _below(Operator)}
+
+
+def _below(kind: type[Operator]) -> Iterator[type[Operator]]:
+    for operator in kind.__subclasses__():
+        yield operator
+        yield from _below(operator)

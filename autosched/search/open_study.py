@@ -10,8 +10,7 @@ from autosched.device.machine import choose_device, ttnn_version
 from autosched.device.which_board import named_board
 from autosched.errors import StudyError
 from autosched.network.ends import ends_of
-from autosched.network.graph import Network
-from autosched.network.record import network_plain
+from autosched.network.graph import Network, network_plain
 from autosched.search.settings import Settings
 from autosched.search.study import Study
 from autosched.store.database import Store, open_store

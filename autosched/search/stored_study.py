@@ -12,8 +12,7 @@ from autosched.cost.model import CostModel
 from autosched.cost.model_choice import choose_cost_model
 from autosched.device.revisions import current_revisions
 from autosched.errors import AutoschedError, ScheduleError, SearchError, StudyError, TimeUpError
-from autosched.network.graph import Network
-from autosched.network.record import network_from_plain
+from autosched.network.graph import Network, network_from_plain
 from autosched.probing.execution_judge import load_judge
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.lower_bound import Proof, prove

@@ -15,7 +15,7 @@ from autosched.device.revisions import (
 )
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Constant, HostOp, LayerOp
-from autosched.probing.executed_steps import executed_steps, layer_config, layer_request
+from autosched.probing.execution_judge import executed_steps, layer_config, layer_request
 from autosched.probing.joint_problem import JointProblem
 from autosched.schedule.configurations import LayerConfig
 from autosched.schedule.outcomes import (

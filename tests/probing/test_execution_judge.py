@@ -7,13 +7,13 @@ import pytest
 from autosched.device.revisions import execution_revision_of, reshard_execution_revision
 from autosched.evidence.known_faults import KNOWN_FAULTS
 from autosched.evidence.table import ExecutedKinds, meetings
-from autosched.probing.executed_steps import (
+from autosched.probing.execution_judge import (
+    BY_RULE,
     executed_steps,
     kind_of_request,
     layer_config,
     reshard_config,
 )
-from autosched.probing.execution_judge import BY_RULE
 from autosched.probing.probe_book import NEVER_EXECUTED, ProbeCounts
 from autosched.report import words
 from autosched.schedule.configurations import Conv2dConfig

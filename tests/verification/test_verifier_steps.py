@@ -4,7 +4,7 @@ from autosched.device.interface import ProbeRequest, ReshardRequest
 from autosched.device.revisions import current_execution_revisions
 from autosched.network.operators import Input
 from autosched.network.read_layouts import UPLOADED
-from autosched.probing.executed_steps import layer_config
+from autosched.probing.execution_judge import layer_config
 from autosched.schedule.outcomes import RunOutcome
 from autosched.schedule.schedule import Schedule
 from autosched.store.executions import SIMULATED, ExecutionSite

@@ -16,7 +16,7 @@ from autosched.probing.stored_answers import (
     place_in_table,
     priced,
 )
-from autosched.report.explanation import Explanation, explain_choice
+from autosched.report.explanation.explanation import Explanation, explain_choice
 from autosched.report.margin import margin_of
 from autosched.report.page.headline import PageSource
 from autosched.schedule.outcomes import DeviceOp

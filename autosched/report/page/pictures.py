@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from autosched.errors import StudyError
 from autosched.report.output import printable
-from autosched.report.page.contents import contents
 from autosched.report.page.figures import TERMS
 from autosched.report.page.headline import PageSource
 from autosched.report.page.lanes import ROW_PX
+from autosched.report.page.page import contents
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

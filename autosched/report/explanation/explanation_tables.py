@@ -7,7 +7,7 @@ from rich.console import Console
 
 from autosched.probing.stored_answers import EdgeCost
 from autosched.report import words
-from autosched.report.explanation import Contender, Explanation, Turndown
+from autosched.report.explanation.explanation import Contender, Explanation, Turndown
 from autosched.report.layer_rows import describe, describe_change, place
 from autosched.report.output import say
 from autosched.report.tables import simple_table

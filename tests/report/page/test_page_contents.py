@@ -2,8 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from autosched.report.page.contents import contents
-from autosched.report.page.page import render_page
+from autosched.report.page.page import contents, render_page
 from autosched.schedule.outcomes import TimeKind
 from autosched.store.database import Store
 from tests.examples.studied import Studied

@@ -7,8 +7,8 @@ from autosched.cli.steps.stored_run import explanation_of, one_layer
 from autosched.cost.model import CostModel
 from autosched.network.operators import Conv2d
 from autosched.probing.stored_answers import Asked
-from autosched.report.explanation import explain_choice
-from autosched.report.explanation_tables import price_lines, print_explanation
+from autosched.report.explanation.explanation import explain_choice
+from autosched.report.explanation.explanation_tables import price_lines, print_explanation
 from autosched.report.output import make_console
 from autosched.schedule.outcomes import Rejection, RejectionKind, TimeKind
 from autosched.search.stored_study import StoredStudy, read_study

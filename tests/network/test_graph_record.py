@@ -4,7 +4,7 @@ import math
 import pytest
 
 from autosched.errors import ScheduleError
-from autosched.network.graph import Layer, Network, Packing
+from autosched.network.graph import Layer, Network, Packing, network_from_plain, network_plain
 from autosched.network.operators import (
     Activation,
     Conv2d,
@@ -16,7 +16,6 @@ from autosched.network.operators import (
     Output,
     Unary,
 )
-from autosched.network.record import network_from_plain, network_plain
 from tests.examples.networks import residual, skipping
 
 ODD = Network(

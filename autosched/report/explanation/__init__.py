@@ -1,0 +1,1 @@
+"""Why a layer is configured as it is."""
