@@ -39,6 +39,7 @@ _WORTH = 0.01
 _UNEXPECTED = 3.0
 _UNEXPECTED_SHARE = 0.02
 _NAMED = 12
+_FREEZES = ":configuration="
 _FULLEST = 6
 
 
@@ -245,8 +246,12 @@ def _provenance(source: PageSource) -> Iterator[tuple[str, str]]:
     floors = settings.get("min_pcc"), settings.get("min_metric")
     yield "accuracy", words.accuracy(*floors, searched=bool(settings.get("search_formats")))
     for name in ("pinned", "forbidden"):
-        if settings.get(name):
-            yield name, "; ".join(map(str, settings[name]))
+        rules = list(map(str, settings.get(name, ())))
+        frozen = [rule for rule in rules if _FREEZES in rule]
+        if len(rules) > len(frozen):
+            yield name, "; ".join(rule for rule in rules if rule not in frozen)
+        if frozen:
+            yield "frozen", f"{words.count(len(frozen), 'layer')}, as the schedule given has them"
     if settings.get("risk"):
         yield "risk", f"{settings['risk']:g} of the fastest time"
     yield "images", f"batch {record.batch}, handed over as {settings.get('io', 'nchw')}"

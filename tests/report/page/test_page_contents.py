@@ -77,3 +77,14 @@ def test_what_was_judged_is_at_the_top_with_its_kind(probed: Store, studied: Stu
         )
         assert card["value"] == said[0]
         assert card["note"].startswith(said[1])
+
+
+def test_restrictions_are_told(probed: Store, studied: Studied) -> None:
+    source = source_of(probed, studied)
+    pinned = ["conv*:shard_layout=height", "a:configuration=12", "b:configuration=34"]
+    settings = {**source.record.settings, "pinned": pinned}
+    record = replace(source.record, settings=settings)
+    told = dict(contents(replace(source, record=record))["provenance"])
+    assert told["pinned"] == "conv*:shard_layout=height"
+    assert told["frozen"].startswith("2 layers")
+    assert "forbidden" not in told
