@@ -1,6 +1,6 @@
 # Everything a person or a machine types; `make` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup browser run test lint soak simulate bench accept clean
+.PHONY: help setup lean browser run test lint soak simulate bench accept clean
 
 BIN := .venv/bin
 # Two workers fill two cores, and each keeps one ttnn process of about 1.3 GB; tests of one file
@@ -14,10 +14,13 @@ help: ## List the targets
 	@echo
 	@echo "  Options go through ARGS: make run ARGS='--batch 16 --effort quick'"
 
-setup: ## Make .venv or bring it up to date
-	@sh scripts/set-up.sh
+setup: ## Make .venv, or bring it up to date, for all targets
+	@sh scripts/set-up.sh dev
 
-run: setup ## Search ResNet-50 on the mock n150, or on a card if there is one
+lean: ## The same with what a search of the studies needs, and no more
+	@sh scripts/set-up.sh studies
+
+run: lean ## Search ResNet-50 on the mock n150, or on a card if there is one
 	@$(BIN)/autosched run studies/resnet50.py $(ARGS)
 
 lint: setup ## Ruff and mypy
