@@ -55,6 +55,10 @@ class NoScheduleError(SearchError):
     """Nothing of what may be chosen fits: it was proven, not merely not found."""
 
 
+class SettingsFileError(AutoschedError):
+    """A file of defaults that cannot be read or names no option, or a log that cannot be kept."""
+
+
 class ScheduleError(AutoschedError):
     """A schedule file that is broken, edited to an illegal value, or made for something else."""
 

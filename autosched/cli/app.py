@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from autosched.cli import (
     bench,
     calibration,
     database,
+    defaults,
     exits,
     machine,
     profile,
@@ -19,15 +21,38 @@ from autosched.cli import (
     studies,
     verify,
 )
+from autosched.report.output import set_habits
+
+_SWITCHES, _WITH_VALUE = ("--quiet", "-q", "--verbose", "-v"), ("--log-file",)
 
 
 class _Commands(TyperGroup):
-    """The commands, whose errors of usage repeat no password that was typed in a wrong place."""
+    """The commands, whose errors of usage repeat no password that was typed in a wrong place.
+
+    What is for all of them may be said before or after the command's name, and defaults of their
+    options in a file (:mod:`autosched.cli.defaults`).
+    """
 
     def make_context(self, *args: Any, **more: Any) -> Any:
         """Parse the words before the command."""
         with _without_passwords():
             return super().make_context(*args, **more)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take what is for all commands first, wherever it stands."""
+        first: list[str] = []
+        rest: list[str] = []
+        words = iter(args)
+        for word in words:
+            if word == "--":
+                rest += [word, *words]
+            elif word in _SWITCHES or word.startswith(f"{_WITH_VALUE[0]}="):
+                first.append(word)
+            elif word in _WITH_VALUE:
+                first += [word, *islice(words, 1)]
+            else:
+                rest.append(word)
+        return super().parse_args(ctx, [*first, *rest])
 
     def invoke(self, ctx: Any) -> Any:
         """Parse the words after it, and run it."""
@@ -50,7 +75,6 @@ def _without_passwords() -> Iterator[None]:
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     # Plain help and errors: they wrap at any width, and a script can read them.
     rich_markup_mode=None,
@@ -59,14 +83,33 @@ app = typer.Typer(
 
 @app.callback()
 def _autosched(
-    show_version: Annotated[
+    ctx: typer.Context,
+    *,
+    show_version: Annotated[  # noqa: ARG001 - its callback acts
         bool,
         typer.Option(
             "--version", callback=machine.print_and_exit, is_eager=True, help="Print the version."
         ),
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print errors, and with --json the object, alone.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say of each phase how long it took.")
+    ] = False,
+    log_file: Annotated[
+        str | None,
+        typer.Option("--log-file", metavar="FILE", help="Add all that is said to a file."),
+    ] = None,
 ) -> None:
-    """Search the fastest schedule of a convolutional network on Tenstorrent hardware."""
+    """Search the fastest schedule of a convolutional network on Tenstorrent hardware.
+
+    Options of all commands may stand before or after the command. Defaults of other options come
+    from autosched.toml, or [tool.autosched] of pyproject.toml, here or in a directory above.
+    """
+    log = None if log_file is None else defaults.opened_log(log_file)
+    set_habits(quiet=quiet, verbose=verbose, log=log)
+    defaults.take(ctx)
 
 
 database_commands = typer.Typer(

@@ -11,7 +11,10 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
+from io import StringIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -53,15 +56,63 @@ _HANDLER = "autosched_terminal"
 codecs.register_error(_HANDLER, _for_terminal)
 
 
+@dataclass
+class _Habits:
+    """What a person said of words before the command: how many, and where else they go."""
+
+    quiet: bool = False
+    verbose: bool = False
+    log: TextIO | None = None
+
+
+_habits = _Habits()
+
+
+def set_habits(*, quiet: bool = False, verbose: bool = False, log: TextIO | None = None) -> None:
+    """Say nothing on the screen but errors, or also what is done when; keep a log of all words."""
+    _habits.quiet, _habits.verbose, _habits.log = quiet, verbose, log
+
+
 class _CleanConsole(Console):
-    """A console that prints every text clean, those in tables included."""
+    """A console that prints every text clean, those in tables included, and logs it."""
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(printable(text), **options)
 
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*objects, **options)
+        if _habits.log is not None:
+            with StringIO() as text:
+                Console(file=text, width=_WIDTH_OF_LOGS, highlight=False, markup=False).print(
+                    *objects, **options
+                )
+                _log(text.getvalue())
+
+
+def _log(text: str) -> None:
+    """Write lines with the time; a log that cannot be written any more ends nothing."""
+    log = _habits.log
+    if log is None:
+        return
+    moment = datetime.now().astimezone().isoformat(timespec="seconds")
+    try:
+        log.writelines(f"{moment} {line}\n" for line in text.splitlines())
+        log.flush()
+    except OSError:
+        _habits.log = None
+
+
+def note(console: Console, text: str) -> None:
+    """Log what is done when, and print it where a person asked for that."""
+    if _habits.verbose:
+        say(console, text, "dim")
+    else:
+        _log(text)
+
 
 # Tables in files and pipes are for grep, cut and awk: a row is a line.
 _WIDTH_OF_PIPES = 10_000
+_WIDTH_OF_LOGS = 160
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -78,6 +129,7 @@ def make_console(*, stderr: bool = False) -> Console:
         highlight=False,
         markup=False,
         emoji=False,
+        quiet=_habits.quiet,
     )
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from autosched.probing.lower_bound import Proof, relative_gap
 from autosched.probing.probe_book import Phase, ProbeCounts
 from autosched.report import words
-from autosched.report.output import say, styled
+from autosched.report.output import note, say, styled
 from autosched.store.trials import DEFAULT_SAMPLER, GIVEN_SAMPLER, TrialRecord
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 _PROBING = (Phase.LAYERS, Phase.RESHARDS)
+_TOLD = (*_PROBING, Phase.SENSITIVITY, Phase.FORMATS)
 _PLAIN_EVERY_S = 10.0
 _BAR_WIDTH = 24
 _WIDTH_FOR_BAR = 72
@@ -85,10 +86,11 @@ class SearchScreen:
         self._done, self._total, self._detail, self._counts = done, total, detail, counts
         if counts.stale > self._stale:
             self._tell_stale(counts.stale)
-        if phase not in _PROBING or self._console.is_interactive:
+        if phase not in _TOLD or self._console.is_interactive:
             return
         if time.monotonic() - self._spoke > _PLAIN_EVERY_S:
-            self._say(f"{self._phase}: {done} of {total}, {detail}; {self._probes()}")
+            probes = f"; {self._probes()}" if phase in _PROBING else ""
+            self._say(f"{self._phase}: {done} of {total}, {detail}{probes}")
 
     def on_bound(self, proof: Proof) -> None:
         """Say how the probing ended, and what no schedule can beat."""
@@ -135,6 +137,10 @@ class SearchScreen:
         )
 
     def _enter(self, phase: str) -> None:
+        if self._phase:
+            took = words.seconds(time.monotonic() - self._began)
+            probes = f"; {self._probes()}" if self._counts.run or self._counts.reused else ""
+            note(self._console, f"{self._phase}: {took}{probes}")
         self._phase, self._began = phase, time.monotonic()
         self._done, self._total, self._detail = 0, 0, ""
 

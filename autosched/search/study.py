@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property, partial
+from html import escape
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -165,6 +166,27 @@ class Study:
             return best
         schedule = with_verification(self._store, self.record, best.schedule)
         return replace(best, schedule=schedule)
+
+    def _repr_html_(self) -> str:
+        """Return how far the study is, for a notebook."""
+        best, trials = self.best, self.summaries
+        rows = {
+            "network": f"{self.record.network}, batch {self.record.batch}",
+            "board": f"{self.record.board} ({self.record.device_kind}), "
+            f"ttnn {self.record.ttnn_version}",
+            "trials": f"{len(trials)}, {sum(t.rejection is not None for t in trials)} rejected",
+            "best": "none yet",
+        }
+        if best is not None and best.latency_us is not None:
+            rows["best"] = f"{best.latency_us:,.1f} µs ({best.latency_kind}), trial {best.number}"
+            rows["its kernels"] = best.schedule.provenance.verified if best.schedule else ""
+        if self.proof is not None:
+            rows["proven bound"] = f"{self.proof.bound_us:,.1f} µs ({self.proof.kind})"
+        cells = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(cell)}</td></tr>"
+            for name, cell in rows.items()
+        )
+        return f"<table><caption>Study {escape(self.name)}</caption>{cells}</table>"
 
     def trial(self, number: int) -> TrialRecord:
         """Return one finished trial with its schedule and device ops.

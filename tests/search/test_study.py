@@ -172,6 +172,17 @@ def test_no_trials_leave_the_default(studied: Studied, probed: Store):
         assert study.bound_us == pytest.approx(studied.bound_us)
 
 
+def test_a_notebook_shows_how_far_a_study_is(studied: Studied, probed: Store):
+    with fresh(studied, probed) as study:
+        assert "<th>best</th><td>none yet</td>" in study._repr_html_()
+        best = study.optimize(trials=0)
+        shown = study._repr_html_()
+    assert best is not None
+    assert "<caption>Study fresh</caption>" in shown
+    assert f"{best.latency_us:,.1f} µs (estimated), trial {best.number}" in shown
+    assert "<th>proven bound</th>" in shown
+
+
 def test_a_study_goes_on_where_it_was(studied: Studied, probed: Store):
     """Numbers go on, the default is not run again, and no schedule is tried twice."""
     for trials in (2, 3):
