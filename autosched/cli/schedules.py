@@ -1,18 +1,12 @@
 """``autosched export``, ``check`` and ``diff``: schedules as files, run again and compared."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from autosched.cli import hints, options
 from autosched.report.output import opened_output
-
-if TYPE_CHECKING:
-    from autosched.report.differences import Compared
-    from autosched.schedule.schedule import Schedule
-    from autosched.store.database import Store
-    from autosched.store.trials import TrialRecord
 
 CHECK_EXAMPLES = (
     "autosched check resnet50_n150.py --net studies/resnet50.py",
@@ -112,32 +106,13 @@ def diff(
 
     The .py of a schedule is executed unless --safe is given.
     """
-    from autosched.cli.steps.inputs import read_schedule
-    from autosched.report.differences import Compared, differences_of, print_differences
+    from autosched.cli.steps.stored_run import compared
+    from autosched.report.differences import differences_of, print_differences
     from autosched.store.database import open_store
-    from autosched.store.studies import find_study, get_study
-    from autosched.store.trials import finished_trial, trial_of_schedule
-
-    def of_trial(title: str, trial: "TrialRecord", schedule: "Schedule") -> "Compared":
-        return Compared(
-            title, schedule, trial.ops, trial.latency_us, trial.latency_kind, trial.cost_model
-        )
-
-    def side(store: "Store", text: str) -> "Compared":
-        if text.endswith((".py", ".json")):
-            schedule = read_schedule(output, text, safe=safe)
-            trial = trial_of_schedule(store, schedule.fingerprint())
-            return Compared(text, schedule) if trial is None else of_trial(text, trial, schedule)
-        name, colon, number = text.rpartition(":")
-        if colon and number.isdecimal() and find_study(store, text) is None:
-            trial, schedule = finished_trial(store, get_study(store, name), int(number))
-        else:
-            trial, schedule = finished_trial(store, get_study(store, text))
-            name = text
-        return of_trial(f"{name}, trial {trial.number}", trial, schedule)
 
     with opened_output(as_json) as output, open_store(storage) as store:
-        found = differences_of(side(store, before), side(store, after))
+        one, other = (compared(output, store, text, safe=safe) for text in (before, after))
+        found = differences_of(one, other)
         print_differences(output.console, found, everything=everything)
         output.result(found.to_plain())
 

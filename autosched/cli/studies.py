@@ -220,11 +220,13 @@ def print_explained(output: "Screen", store: "Store", study: str, layer: str, to
 REPORT_EXAMPLES = (
     "autosched report resnet50-n150 -o resnet50.html",
     "autosched report resnet50-n150 -o resnet50.html --png pictures",
+    "autosched report resnet50-n150 --against by_hand.py --safe",
 )
 
 
-def report_study(
+def report_study(  # noqa: PLR0913 - one parameter per option
     study: options.StudyOption,
+    *,
     output_file: Annotated[
         str | None,
         typer.Option(
@@ -235,6 +237,16 @@ def report_study(
         str | None,
         typer.Option("--png", metavar="DIR", help="Also write its pictures there, as PNG files."),
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="OTHER",
+            help="Also show what differs from another study, STUDY:TRIAL or schedule; the .py of "
+            "one is executed unless --safe is given.",
+        ),
+    ] = None,
+    safe: options.Safe = False,
     force: Annotated[
         bool, typer.Option("--force", help="Replace a file that is no report, too.")
     ] = False,
@@ -248,7 +260,7 @@ def report_study(
     look, what was rejected, and where all of it comes from. From the database alone, at any moment
     of a search.
     """
-    from autosched.cli.steps.stored_run import page_source
+    from autosched.cli.steps.stored_run import compared, page_source
     from autosched.report.output import say
     from autosched.report.page.headline import facts
     from autosched.report.page.page import check_report_target, save_page
@@ -263,7 +275,8 @@ def report_study(
     with opened_output(as_json) as output, open_store(storage) as store:
         record = get_study(store, study)
         with output.console.status("Reading the study"):
-            source = page_source(store, record)
+            other = None if against is None else compared(output, store, against, safe=safe)
+            source = page_source(store, record, other)
         size = save_page(source, target)
         say(output.console, f"Report: {target}, {size / 1024:,.0f} KiB")
         pictures = [] if png is None else save_pictures(source, Path(png))

@@ -7,6 +7,7 @@ from functools import partial
 
 from autosched import __version__
 from autosched.budget import Budget
+from autosched.cli.steps.inputs import read_schedule
 from autosched.errors import StudyError
 from autosched.network.graph import Network
 from autosched.probing.joint_problem import JointProblem
@@ -16,13 +17,16 @@ from autosched.probing.stored_answers import (
     place_in_table,
     priced,
 )
+from autosched.report.differences import Compared, differences_of
 from autosched.report.explanation.explanation import Explanation, explain_choice
 from autosched.report.margin import margin_of
+from autosched.report.output import Screen
 from autosched.report.page.headline import PageSource
 from autosched.schedule.outcomes import DeviceOp
+from autosched.schedule.schedule import Schedule
 from autosched.search.stored_study import StoredStudy, read_study
 from autosched.store.database import Store
-from autosched.store.studies import StudyRecord
+from autosched.store.studies import StudyRecord, find_study, get_study
 from autosched.store.trials import (
     TrialRecord,
     best_of,
@@ -30,8 +34,10 @@ from autosched.store.trials import (
     finished_trial,
     get_trial,
     list_trials,
+    trial_of_schedule,
 )
 
+_SCHEDULES = (".py", ".json")
 READING_S = 60.0
 """How long the joint problem of a study may take to be put together."""
 _PRICING_S = 20.0
@@ -154,10 +160,38 @@ def _codes(ops: list[DeviceOp]) -> list[tuple[object, ...]]:
     return [(op.code, op.inputs, op.outputs) for op in ops]
 
 
-def page_source(store: Store, record: StudyRecord) -> PageSource:
-    """Read all that a page shows of a study.
+def compared(output: Screen, store: Store, text: str, *, safe: bool) -> Compared:
+    """Return the schedule that a study, STUDY:TRIAL or a file is, with the trial that ran it.
 
     Raises:
+        ScheduleError: if it is a file that cannot be read.
+        StudyError: if there is no such study or trial, or none has run.
+        StoreError: if the database refuses.
+    """
+    if text.endswith(_SCHEDULES):
+        schedule = read_schedule(output, text, safe=safe)
+        trial = trial_of_schedule(store, schedule.fingerprint())
+        return Compared(text, schedule) if trial is None else _compared(text, trial, schedule)
+    name, colon, number = text.rpartition(":")
+    if colon and number.isdecimal() and find_study(store, text) is None:
+        trial, schedule = finished_trial(store, get_study(store, name), int(number))
+    else:
+        name = text
+        trial, schedule = finished_trial(store, get_study(store, text))
+    return _compared(f"{name}, trial {trial.number}", trial, schedule)
+
+
+def _compared(title: str, trial: TrialRecord, schedule: Schedule) -> Compared:
+    return Compared(
+        title, schedule, trial.ops, trial.latency_us, trial.latency_kind, trial.cost_model
+    )
+
+
+def page_source(store: Store, record: StudyRecord, against: Compared | None = None) -> PageSource:
+    """Read all that a page shows of a study, beside another schedule where one is given.
+
+    Raises:
+        ScheduleError: if that schedule is of another network.
         StudyError: if the study's network cannot be had.
         StoreError: if the database refuses.
     """
@@ -170,6 +204,10 @@ def page_source(store: Store, record: StudyRecord) -> PageSource:
     default = None
     if dismissed is not None and dismissed.rejection is None and dismissed.number is not None:
         default = get_trial(store, record, dismissed.number)
+    differences = None
+    if against is not None and best is not None and best.schedule is not None:
+        title = f"{record.name}, trial {best.number}"
+        differences = differences_of(against, _compared(title, best, best.schedule))
     return PageSource(
         record,
         study.network,
@@ -184,4 +222,5 @@ def page_source(store: Store, record: StudyRecord) -> PageSource:
         study.unprobed,
         str(study.settings.formats),
         __version__,
+        differences,
     )

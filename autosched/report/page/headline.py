@@ -10,6 +10,7 @@ from autosched.network.graph import Network
 from autosched.probing.lower_bound import Proof, relative_gap
 from autosched.probing.probe_book import ProbeCounts
 from autosched.report import words
+from autosched.report.differences import Differences
 from autosched.report.margin import Margin
 from autosched.report.page import figures
 from autosched.schedule.outcomes import TimeKind
@@ -27,7 +28,8 @@ class PageSource:
     ``best`` and ``default`` come with schedules and device ops, ``best`` with what is known of its
     execution; None where there is none, or the device rejects it. ``cost`` is the study's model,
     ``proof`` None where nothing is proven, and ``unprobed`` says why then. ``counts`` are of the
-    probes that the study's questions are answered by. ``formats`` are the study's in words.
+    probes that the study's questions are answered by. ``formats`` are the study's in words;
+    ``against`` says how the best schedule differs from another one.
     """
 
     record: StudyRecord
@@ -43,6 +45,7 @@ class PageSource:
     unprobed: str = ""
     formats: str = ""
     version: str = ""
+    against: Differences | None = None
 
 
 def facts(source: PageSource) -> dict[str, Any]:

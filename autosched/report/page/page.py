@@ -19,6 +19,7 @@ from autosched.errors import StudyError
 from autosched.files import check_name, replace_file
 from autosched.network.multiplications import multiplications
 from autosched.report import words
+from autosched.report.differences import Differences
 from autosched.report.layer_rows import LayerRow, ReshardRow, layer_rows, reshard_rows
 from autosched.report.output import printable
 from autosched.report.page import figures
@@ -73,6 +74,7 @@ def contents(source: PageSource) -> dict[str, Any]:
         "cost": list(_search_cost(source)),
         "layers": _longest(after.rows),
         "reshards": after.reshards,
+        "against": _against(source.against),
         "provenance": list(_provenance(source)),
         "formats": words,
         "version": source.version,
@@ -191,6 +193,34 @@ def _surprises(source: PageSource, after: LayerTimes) -> Iterator[dict[str, Any]
             "limit": row.limited_by or "-",
             "configuration": row.configuration,
         }
+
+
+def _against(found: Differences | None) -> dict[str, Any] | None:
+    """Return how the best schedule differs from another; of very many, the rows that cost most."""
+    if found is None:
+        return None
+    noticed = [item for item in (*found.layers, *found.edges) if item.is_noticed]
+    ranked = sorted(noticed, key=lambda item: -abs(item.difference_us or 0.0))
+    kept = {id(item) for item in ranked[: figures.MOST_BARS]}
+    before, after = found.before, found.after
+    difference = ""
+    if before.latency_us is not None and after.latency_us is not None:
+        difference = f"{after.latency_us - before.latency_us:+,.1f} {words.MICRO}"
+    return {
+        "title": before.title,
+        "latency": words.latency(before.latency_us, before.kind)
+        if before.latency_us is not None
+        else "not known: no trial of it in this database",
+        "difference": difference,
+        "origin": [
+            f"{name.replace('_', ' ')}: {value or 'none'} there, "
+            f"{after.origin[name] or 'none'} here"
+            for name, value in before.origin.items()
+            if value != after.origin[name]
+        ],
+        "rows": [item for item in noticed if id(item) in kept],
+        "alike": len(found.layers) + len(found.edges) - len(noticed),
+    }
 
 
 def _rejections(source: PageSource) -> list[dict[str, Any]]:

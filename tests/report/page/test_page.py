@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from autosched.cli.steps.stored_run import page_source
 from autosched.errors import StudyError
 from autosched.network.graph import Network
 from autosched.report import words
+from autosched.report.differences import Compared
 from autosched.report.page.page import check_report_target, render_page, save_page
 from autosched.store.database import Store
 from tests.examples.browser import Browser, found_browser
@@ -92,6 +94,26 @@ def test_its_figures_are_the_studys(page: str, studied: Studied) -> None:
         assert name in text
     assert studied.record.network_signature in text
     assert studied.best.cost_model in text
+
+
+def test_it_shows_what_differs_from_another_schedule(probed: Store, studied: Studied) -> None:
+    default = studied.trials[0]
+    assert default.schedule is not None
+    other = Compared(
+        "the <default>", default.schedule, default.ops, default.latency_us, default.latency_kind
+    )
+    source = page_source(probed, studied.record, other)
+    page = render_page(source)
+    text = " ".join(Parsed(page).texts)
+    assert "Against the <default>" in text
+    assert source.against is not None
+    changed = [item.name for item in source.against.layers if item.is_noticed]
+    assert changed
+    assert all(name in text for name in changed)
+    assert "shard_layout none -> " in text
+    assert len(Parsed(page).open) == 0
+    same = page_source(probed, studied.record, source.against.after)
+    assert "shard_layout none -> " not in " ".join(Parsed(render_page(same)).texts)
 
 
 def test_what_others_named_is_text(probed: Store, studied: Studied) -> None:
