@@ -101,6 +101,107 @@ def _study(study: "MergedStudy") -> str:
     return f"added with {trials}"
 
 
+CHECK_DB_EXAMPLES = (
+    "autosched db check",
+    "autosched db check --storage postgresql://user@host/name --json",
+)
+
+
+def check_db(storage: options.Storage = None, as_json: options.Json = False) -> None:
+    """Read every row of a database, and say what it holds and what is wrong with it.
+
+    A database of an earlier version is upgraded first, as by every command; a copy of the file as
+    it was stays beside it. Exit code 2 if anything is damaged.
+    """
+    from autosched.errors import StoreError
+    from autosched.store.database import open_store
+    from autosched.store.upkeep import check_database
+
+    with opened_output(as_json) as output, open_store(storage) as store:
+        with output.console.status("Reading every row"):
+            found = check_database(store)
+        say(output.console, f"Database: {store.describe()}")
+        if store.backup is not None:
+            say(output.console, f"Upgraded; as it was before: {store.backup}")
+        room = "" if found.size_bytes is None else f", {_mebibytes(found.size_bytes)}"
+        say(output.console, f"Schema: {found.schema}{room}")
+        for name, number in found.rows.items():
+            say(output.console, f"  {name}: {number:,}{_damage(found.damaged.get(name, 0))}")
+        for line in found.faults:
+            say(output.console, f"  SQLite: {line}", "red")
+        output.result({"database": store.describe(), **asdict(found), "is_fine": found.is_fine})
+        if found.faults:
+            raise StoreError(
+                f"{store.describe()} is a damaged file; restore it from a backup, or bring what "
+                "can be read into a new one: autosched merge"
+            )
+        if not found.is_fine:
+            raise StoreError(
+                f"{store.describe()} has damaged rows; delete them with: autosched db purge "
+                "--damaged"
+            )
+        say(output.console, "All of it can be read.")
+
+
+def _damage(number: int) -> str:
+    return f", {number:,} damaged" if number else ""
+
+
+def _mebibytes(size_bytes: int) -> str:
+    return f"{size_bytes / 2**20:,.1f} MiB"
+
+
+BACKUP_EXAMPLES = (
+    "autosched db backup studies-2026-11.sqlite3",
+    "autosched db backup /backups/tuning.sqlite3 --storage postgresql://user@host/name",
+)
+
+
+def backup(
+    target: Annotated[
+        str, typer.Argument(metavar="FILE", show_default=False, help="A new SQLite file.")
+    ],
+    storage: options.Storage = None,
+    as_json: options.Json = False,
+) -> None:
+    """Copy a database to a new SQLite file, whole or not at all, while searches go on.
+
+    Of PostgreSQL all that autosched keeps is copied. The copy is a database like any other: name it
+    with --storage, or bring it back with autosched merge.
+    """
+    from pathlib import Path
+
+    from autosched.device.revisions import current_revisions
+    from autosched.store.database import open_store
+    from autosched.store.upkeep import back_up
+
+    path = Path(target)
+    with opened_output(as_json) as output, open_store(storage) as store:
+        with output.console.status("Copying"):
+            back_up(store, path, current_revisions())
+        size_bytes = path.stat().st_size
+        say(output.console, f"Database: {store.describe()}")
+        say(output.console, f"Copy: {path}, {_mebibytes(size_bytes)}")
+        output.result({"database": store.describe(), "backup": str(path), "size_bytes": size_bytes})
+
+
+VACUUM_EXAMPLES = ("autosched db vacuum", "autosched db vacuum --storage sqlite:///old.sqlite3")
+
+
+def vacuum_db(storage: options.Storage = None, as_json: options.Json = False) -> None:
+    """Give back the room of what was deleted; while searches write, it waits for them."""
+    from autosched.store.database import open_store
+    from autosched.store.upkeep import vacuum
+
+    with opened_output(as_json) as output, open_store(storage) as store:
+        with output.console.status("Writing the file anew"):
+            before, after = vacuum(store)
+        say(output.console, f"Database: {store.describe()}")
+        if before is not None and after is not None:
+            say(output.console, f"Size: {_mebibytes(before)} -> {_mebibytes(after)}")
+        output.result({"database": store.describe(), "before_bytes": before, "after_bytes": after})
+
+
 PURGE_EXAMPLES = (
     "autosched db purge --stale",
     "autosched db purge --kind 'invalid configuration' --since 2d",

@@ -7,10 +7,12 @@ damages the file.
 
 import functools
 import os
+import secrets
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -45,6 +47,7 @@ class Store:
 
     Attributes:
         url: The database URL, password included, as Optuna's ``RDBStorage`` takes it.
+        backup: The copy of a SQLite file that was upgraded when it was opened, None if it was not.
     """
 
     def __init__(self, address: Address, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
@@ -52,6 +55,7 @@ class Store:
         self.lock_timeout_s = lock_timeout_s
         self._engine = _create_engine(address, lock_timeout_s)
         self.url = address.url.render_as_string(hide_password=False)
+        self.backup: Path | None = None
 
     def __enter__(self) -> "Store":
         return self
@@ -63,6 +67,11 @@ class Store:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def path(self) -> Path | None:
+        """The file of a SQLite database."""
+        return self._address.path
 
     def describe(self) -> str:
         """Return the file, or the URL without its password."""
@@ -129,6 +138,23 @@ class Store:
                 connection = raw.execution_options(**{_BEGIN: begin})
                 with connection.begin():
                     yield connection
+        except SQLAlchemyError as error:
+            raise failures.explain_database_error(
+                error, self.describe(), self._address.path, self.lock_timeout_s
+            ) from error
+
+    @contextmanager
+    def unbound(self) -> Iterator[Connection]:
+        """Open a connection on which each statement stands alone, as what is no transaction asks.
+
+        Raises:
+            StoreError: for everything the database refuses, here and within the block.
+        """
+        try:
+            with self._connect() as raw:
+                alone = {_BEGIN: ""} if self.path is not None else {}
+                level = {} if self.path is not None else {"isolation_level": "AUTOCOMMIT"}
+                yield raw.execution_options(**alone, **level)
         except SQLAlchemyError as error:
             raise failures.explain_database_error(
                 error, self.describe(), self._address.path, self.lock_timeout_s
@@ -237,11 +263,60 @@ def _prepare(store: Store) -> None:
         is_sqlite = connection.dialect.name == "sqlite"
     if found == schema.HEAD:
         return
+    schema.refuse_newer(found, store.describe())
+    if found is not None and store.path is not None:
+        store.backup = _kept_before(store.path, found)
     if is_sqlite:
         with store.connection("") as connection:
             write_ahead(connection, store.lock_timeout_s)
     with store.connection("BEGIN IMMEDIATE") as connection:
         schema.upgrade(connection, store.describe())
+
+
+def _kept_before(path: Path, revision: str) -> Path:
+    """Copy a database that is about to be upgraded, to a file that says from which schema.
+
+    Raises:
+        StoreError: if it cannot be copied; nothing is changed then.
+    """
+    target = path.with_name(f"{path.name}.{date.today()}.schema-{revision}")
+    try:
+        # What another process that upgrades it, too, has copied is of before its upgrade.
+        copy_database(path, target, replaces=False)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(
+            f"{path} has the schema of an earlier version, and cannot be copied to {target.name} "
+            f"before it is upgraded ({error}); nothing was changed. Make room beside it, or take "
+            "it to where there is some"
+        ) from None
+    return target
+
+
+def copy_database(path: Path, target: Path, *, replaces: bool = True) -> None:
+    """Copy a SQLite database, whole or not at all, while others use it.
+
+    A file that is there stays, if the copy does not replace it.
+
+    Raises:
+        OSError, sqlite3.Error: if it cannot be read, or the copy not be written.
+    """
+    draft = target.with_name(f".{target.name[:32]}.{secrets.token_hex(8)}")
+    try:
+        with (
+            closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as source,
+            closing(sqlite3.connect(draft)) as copy,
+        ):
+            source.backup(copy)
+            # One file is easier to keep than a database with its log.
+            copy.execute("PRAGMA journal_mode=DELETE")
+        if replaces:
+            os.replace(draft, target)
+        else:
+            with suppress(FileExistsError):
+                os.link(draft, target)
+    finally:
+        for ending in ("", "-journal", "-wal", "-shm"):
+            _beside(draft, ending).unlink(missing_ok=True)
 
 
 def write_ahead(connection: Connection, timeout_s: float) -> None:

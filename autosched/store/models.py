@@ -422,7 +422,7 @@ def upgrade(connection: Connection, place: str) -> None:
     found = current_revision(connection)
     if found == HEAD:
         return
-    _refuse_newer(found, place)
+    refuse_newer(found, place)
     # Opening a current database, the usual case, does without Alembic's import time.
     from alembic import command  # noqa: PLC0415
 
@@ -441,7 +441,12 @@ def alembic_config(connection: Connection) -> "Config":
     return config
 
 
-def _refuse_newer(found: str | None, place: str) -> None:
+def refuse_newer(found: str | None, place: str) -> None:
+    """Check that this version knows a database's schema.
+
+    Raises:
+        StoreError: if a newer autosched made it.
+    """
     # Revisions are numbered, and a released database is never at an unnumbered one.
     if found is not None and not (found.isdigit() and int(found) < int(HEAD)):
         raise StoreError(

@@ -1,0 +1,100 @@
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from autosched.errors import StoreError
+from autosched.store import models as schema
+from autosched.store import probes, studies, trials
+from autosched.store.database import Store, open_store
+from autosched.store.upkeep import back_up, check_database, size_of, vacuum
+from tests.examples import records as examples
+
+_DATA = Path(__file__).parent / "data"
+
+
+def filled(store: Store) -> None:
+    probes.save_probes(store, [examples.probe()])
+    trials.add_trial(store, studies.add_study(store, examples.study()), examples.trial())
+
+
+def test_a_database_that_is_fine(store: Store) -> None:
+    filled(store)
+    found = check_database(store)
+    assert found.is_fine
+    assert found.schema == schema.HEAD
+    assert (found.rows["probe"], found.rows["study"], found.rows["trial"]) == (1, 1, 1)
+    assert (found.size_bytes is None) == (store.path is None)
+
+
+def test_damaged_rows_are_counted(store: Store) -> None:
+    filled(store)
+    with store.connection("BEGIN IMMEDIATE") as connection:
+        connection.exec_driver_sql("UPDATE autosched_trial SET state = 'finished'")
+    found = check_database(store)
+    assert not found.is_fine
+    assert found.damaged["trial"] == 1
+
+
+def test_a_copy_has_all_of_it(store: Store, tmp_path: Path) -> None:
+    filled(store)
+    target = tmp_path / "copies" / "copy.sqlite3"
+    with pytest.raises(StoreError, match="there is no directory"):
+        back_up(store, target, {examples.REVISION})
+    target.parent.mkdir()
+    back_up(store, target, {examples.REVISION})
+    with open_store(f"sqlite:///{target}") as copy:
+        found = check_database(copy)
+        assert found.is_fine
+        assert found.rows["probe"] == 1
+        study = studies.get_study(copy, examples.study().name)
+        assert trials.list_trials(copy, study)[0].schedule == examples.schedule()
+    with pytest.raises(StoreError, match="is there already"):
+        back_up(store, target, {examples.REVISION})
+
+
+def test_what_was_deleted_gives_its_room_back(store: Store) -> None:
+    study = studies.add_study(store, examples.study())
+    for _ in range(300):
+        trials.add_trial(store, study, examples.trial())
+    studies.delete_study(store, study.name)
+    before, after = vacuum(store)
+    if store.path is not None:
+        assert before is not None
+        assert after is not None
+        assert after < before / 2
+        assert after == size_of(store)
+    assert check_database(store).rows["trial"] == 0
+
+
+def test_a_database_is_copied_before_it_is_upgraded(sqlite_url: str, sqlite_path: Path) -> None:
+    with closing(sqlite3.connect(sqlite_path)) as connection:
+        connection.executescript((_DATA / "schema_0006.sql").read_text())
+    with open_store(sqlite_url) as store:
+        kept = store.backup
+    assert kept is not None
+    assert kept.name.endswith(".schema-0006")
+    with closing(sqlite3.connect(kept)) as connection:
+        version = f"SELECT version_num FROM {schema.VERSION_TABLE}"  # noqa: S608
+        assert connection.execute(version).fetchone() == ("0006",)
+        assert connection.execute("SELECT count(*) FROM autosched_trial").fetchone()[0] > 0
+    with open_store(sqlite_url) as store:
+        assert store.backup is None
+
+
+def test_nothing_is_upgraded_that_cannot_be_copied(
+    sqlite_url: str, sqlite_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(sqlite3.connect(sqlite_path)) as connection:
+        connection.executescript((_DATA / "schema_0006.sql").read_text())
+    before = sqlite_path.read_bytes()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("autosched.store.database.copy_database", full)
+    with pytest.raises(StoreError, match="nothing was changed"):
+        open_store(sqlite_url)
+    assert sqlite_path.read_bytes() == before
+    assert not list(sqlite_path.parent.glob("*.schema-*"))
