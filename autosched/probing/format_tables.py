@@ -122,8 +122,21 @@ def _variants(
     for choice in choices:
         asked.pop(Option(choice.config, choice.input_layouts), None)
     others = yield from questions.accepted(layer, list(asked), [])
-    found += [choice for choice in others if choice.is_executed or effort.unexecuted]
-    return found
+    return [*found, *_offered(found, others, effort)]
+
+
+def _offered(
+    before: Iterable[Choice], others: Sequence[Choice], effort: Effort
+) -> Iterator[Choice]:
+    """Yield the candidates that an effort offers: of kinds never executed, where it has no others.
+
+    That is for each format of the output: without, no floor may be in reach.
+    """
+    executed = {choice.output_layout.dtype for choice in others if choice.is_executed}
+    executed.update(choice.output_layout.dtype for choice in before)
+    for choice in others:
+        if choice.is_executed or effort.unexecuted or choice.output_layout.dtype not in executed:
+            yield choice
 
 
 def _worth_their_time(
@@ -179,13 +192,14 @@ def _formats_of(layout: TensorLayout) -> tuple[TensorLayout, ...]:
 def _option(
     choice: Choice, layouts: tuple[TensorLayout, ...], precision: Precision | None
 ) -> Option:
-    config = _leaving(choice.config, layouts[-1].dtype)
+    config = leaving(choice.config, layouts[-1].dtype)
     if precision is not None and isinstance(config, Conv2dConfig | MatmulConfig):
         config = with_precision(config, precision)
     return Option(config, layouts[:-1])
 
 
-def _leaving(config: LayerConfig, dtype: DataType) -> LayerConfig:
+def leaving(config: LayerConfig, dtype: DataType) -> LayerConfig:
+    """Return a configuration whose output has another format."""
     match config:
         case FixedConfig():
             return replace(config, output=replace(config.output, dtype=dtype))

@@ -1,7 +1,8 @@
 """Candidates in other formats, as the real mock device answers."""
 
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -12,8 +13,8 @@ from autosched.cost.model import CostModel
 from autosched.device.machine import ttnn_version
 from autosched.device.worker import WorkerDevice
 from autosched.network.capture.capture import capture
-from autosched.network.graph import Network
-from autosched.probing.candidates import Choice, ProbedTables
+from autosched.network.graph import Layer, Network
+from autosched.probing.candidates import Choice, LayerQuestions, ProbedTables
 from autosched.probing.format_tables import allowed_precisions, in_other_formats
 from autosched.probing.layer_tables import TableBuilder
 from autosched.probing.probe_book import ProbeBook
@@ -22,6 +23,7 @@ from autosched.schedule.tensors import DataType
 from autosched.space.efforts import find_effort
 from autosched.space.formats import PRECISIONS, FormatPin, Formats
 from autosched.space.layer_formats import LayerFormats
+from autosched.space.layers import Option
 from autosched.store.database import open_store
 from autosched.store.probes import DeviceKey
 
@@ -54,12 +56,25 @@ def exactness(_layer: str, choice: Choice) -> float:
     return 1.0 / (1 + known[0]) + 0.01 * (choice.output_layout.dtype is not DataType.BFLOAT16)
 
 
-Asked = tuple[ProbedTables, ProbedTables, ProbedTables]
+class _NeverExecuted:
+    """Answers of which no kind was ever executed."""
+
+    def __init__(self, questions: LayerQuestions) -> None:
+        self._questions = questions
+
+    def accepted(
+        self, layer: Layer, options: Sequence[Option], known: Sequence[Any]
+    ) -> Generator[Any, Any, list[Choice]]:
+        found = yield from self._questions.accepted(layer, options, list(known))
+        return [replace(choice, is_executed=False) for choice in found]
+
+
+Asked = tuple[ProbedTables, ProbedTables, ProbedTables, ProbedTables]
 
 
 @pytest.fixture(scope="module")
 def tables(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
-    """The tables in one format, in others worth their loss, and in all."""
+    """The tables in one format, in others worth their loss, in all, and of kinds never executed."""
     place = tmp_path_factory.mktemp("formats") / "probes.sqlite3"
     formats = LayerFormats(network, Formats())
     with WorkerDevice(BOARD) as device, open_store(f"sqlite:///{place}") as store:
@@ -73,6 +88,14 @@ def tables(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             plain,
             in_other_formats(*asked, loss=exactness, effort=QUICK, progress=lambda *_: None),
             in_other_formats(*asked, loss=None, effort=QUICK, progress=lambda *_: None),
+            in_other_formats(
+                *(network, plain, formats),
+                cast("LayerQuestions", _NeverExecuted(builder.questions)),
+                book,
+                loss=exactness,
+                effort=QUICK,
+                progress=lambda *_: None,
+            ),
         )
 
 
@@ -85,13 +108,13 @@ def formats_of(tables: ProbedTables, layer: str) -> set[tuple[str, ...]]:
 
 
 def test_a_convolution_comes_in_every_precision(tables: Asked) -> None:
-    plain, _, every = tables
+    plain, _, every, _ = tables
     assert len(precisions(plain, "second")) == 1
     assert precisions(every, "second") >= set(PRECISIONS)
 
 
 def test_a_precision_that_is_no_faster_than_a_more_exact_one_is_left_out(tables: Asked) -> None:
-    _, worth, every = tables
+    _, worth, every, _ = tables
     assert PRECISIONS[-1] in precisions(worth, "second")
     assert len(precisions(worth, "second")) <= len(precisions(every, "second"))
     times = {
@@ -107,14 +130,23 @@ def test_a_precision_that_is_no_faster_than_a_more_exact_one_is_left_out(tables:
 
 
 def test_inputs_and_output_come_in_both_formats(tables: Asked) -> None:
-    plain, worth, _ = tables
+    plain, worth, *_ = tables
     assert formats_of(plain, "second") == {("bfloat16", "bfloat8_b")}
     assert formats_of(worth, "second") == {("bfloat16", "bfloat8_b"), ("bfloat16", "bfloat16")}
     assert ("bfloat16", "bfloat16", "bfloat16") in formats_of(worth, "add")
 
 
+def test_what_was_never_executed_is_offered_in_formats_that_have_nothing_else(
+    tables: Asked,
+) -> None:
+    plain, _, _, unexecuted = tables
+    assert formats_of(plain, "second") == {("bfloat16", "bfloat8_b")}
+    left = {choice.is_executed: choice.output_layout.dtype for choice in unexecuted.kept["second"]}
+    assert left == {True: DataType.BFLOAT8_B, False: DataType.BFLOAT16}
+
+
 def test_what_one_format_had_stays(tables: Asked) -> None:
-    plain, worth, _ = tables
+    plain, worth, *_ = tables
     for name, choices in plain.kept.items():
         assert min(choice.time_us for choice in worth.kept[name]) <= choices[0].time_us
         assert {choice.layouts for choice in choices} <= {c.layouts for c in worth.kept[name]}
