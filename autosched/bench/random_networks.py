@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from random import Random
 
-from autosched.bench import conv_templates, image_templates, token_templates
+from autosched.bench import image_templates, token_templates
 from autosched.bench.network_maker import NetworkMaker
 from autosched.network.graph import Network
 from autosched.network.multiplications import multiplications
@@ -15,14 +15,14 @@ from autosched.space.formats import ACTIVATION_TYPES, WEIGHT_TYPES, Formats
 Template = Callable[[NetworkMaker], str]
 
 TEMPLATES: tuple[tuple[int, Template], ...] = (
-    (14, conv_templates.conv),
-    (8, conv_templates.depthwise),
-    (5, conv_templates.grouped),
-    (3, conv_templates.downsampling),
-    (5, conv_templates.stem),
-    (1, conv_templates.patches),
-    (2, conv_templates.series),
-    (6, conv_templates.transposed),
+    (14, image_templates.conv),
+    (8, image_templates.depthwise),
+    (5, image_templates.grouped),
+    (3, image_templates.downsampling),
+    (5, image_templates.stem),
+    (1, image_templates.patches),
+    (2, image_templates.series),
+    (6, image_templates.transposed),
     (7, image_templates.pool),
     (2, image_templates.mean),
     (5, image_templates.binary),

@@ -14,7 +14,6 @@ from autosched.network.draft_graph import Draft, DraftGraph, UnsupportedOperator
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Input, LayerOp, Output
 from autosched.network.rewrites.channel_orders import fold_channel_orders
-from autosched.network.rewrites.flattening import fold_flattening
 from autosched.network.rewrites.folding import (
     fold_batch_norms,
     fold_padding,
@@ -24,6 +23,7 @@ from autosched.network.rewrites.folding import (
     rejoin_slices,
     remove_dead,
 )
+from autosched.network.rewrites.ordered_weights import fold_flattening
 from autosched.network.rewrites.parted_windows import part_dilated_kernels, part_large_windows
 from autosched.network.rewrites.pixel_shuffles import fold_packed_pixels, fold_pixel_shuffles
 from autosched.network.rewrites.whole_heads import widen_heads

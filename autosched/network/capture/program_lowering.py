@@ -19,10 +19,8 @@ from autosched.network.rules import (
     einsum,
     eltwise,
     expansions,
-    gathering,
     images,
     norms,
-    pooling,
     products,
     reductions,
     reshaping,
@@ -49,7 +47,7 @@ from autosched.network.rules.views import View
 from autosched.network.source_places import SourcePlace, source_place_of
 
 _FAMILIES = (
-    *(arithmetic, convolutions, einsum, eltwise, expansions, gathering, images, norms, pooling),
+    *(arithmetic, convolutions, einsum, eltwise, expansions, images, norms),
     *(products, reductions, reshaping, resizing),
 )
 RULES = RuleBook({name: rule for family in _FAMILIES for name, rule in family.RULES.items()})

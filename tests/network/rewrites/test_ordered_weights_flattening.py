@@ -5,13 +5,13 @@ from torch import nn
 from autosched.network.capture.capture import capture_unchecked
 from autosched.network.capture.capture_check import check_capture
 from autosched.network.operators import Activation, Conv2d, Linear, Permute, Reshape
-from autosched.network.rewrites import flattening
+from autosched.network.rewrites import ordered_weights
 from tests.network.modules import Function, kinds, ops
 
 
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flattening, "_SMALL", 1)
+    monkeypatch.setattr(ordered_weights, "_SMALL", 1)
 
 
 def test_a_small_linear_layer_is_a_convolution_of_one_window(lowered) -> None:
@@ -36,7 +36,7 @@ def test_features_of_a_large_one_are_flattened_as_they_lie(lowered) -> None:
 
 @pytest.mark.parametrize("most", [1, 10**9])
 def test_every_reader_takes_it_over(lowered, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flattening, "_SMALL", most)
+    monkeypatch.setattr(ordered_weights, "_SMALL", most)
     heads = [nn.Linear(96, 10), nn.Linear(96, 4, bias=False)]
     module = Function(lambda x, one, two: (one(x.flatten(1)), two(x.flatten(1))), *heads)
     network = lowered(module, torch.randn(2, 6, 4, 4))
