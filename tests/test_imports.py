@@ -80,6 +80,7 @@ MAY_IMPORT = {
         "cost",
         "device",
         "device/ttnn",
+        "numerics",
         "space",
         "network",
         "store",

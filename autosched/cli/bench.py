@@ -12,6 +12,8 @@ BENCH_EXAMPLES = (
     "autosched bench net.py --all-samplers --sampler-trials 500",
     "autosched bench net.py --board n150 --board p150 --batch 1 --batch 16 --plot bench.html",
     "autosched bench studies/resnet18.py studies/resnet152.py --solver --plot growth.html",
+    "autosched bench net.py --min-pcc 0.95 --min-pcc 0.99 --markdown formats.md",
+    "autosched bench net.py --mixes 200",
 )
 
 
@@ -65,6 +67,23 @@ def bench(  # noqa: PLR0913 - one parameter per option
         bool,
         typer.Option("--solver", help="Time the exact solver instead; --plot: over the layers."),
     ] = False,
+    min_pcc: Annotated[
+        list[float] | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Compare formats instead: the search at this floor, and the same formats for all "
+            "layers; may be given several times.",
+        ),
+    ] = None,
+    mixes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Draw so many mixes of formats instead, and correlate what they lose, emulated, "
+            "with the sum of the layers' errors.",
+        ),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Compare ttnn's default, rules, a hand-tuned schedule and samplers on the same probes.
@@ -101,7 +120,15 @@ def bench(  # noqa: PLR0913 - one parameter per option
         jobs=jobs,
     )
     with opened_output(as_json) as output:
-        if solver:
+        if mixes is not None:
+            from autosched.cli.steps.accuracy_run import correlate_mixes
+
+            correlate_mixes(output, request, mixes)
+        elif min_pcc:
+            from autosched.cli.steps.accuracy_run import compare_formats
+
+            compare_formats(output, request, min_pcc)
+        elif solver:
             time_solver(output, request)
         else:
             run_bench(output, request)
@@ -111,6 +138,7 @@ COVERAGE_EXAMPLES = (
     "autosched coverage --board n150 --board p150 --effort quick -o docs/coverage.md",
     "autosched coverage studies/resnet50.py net.py --trials 3",
     "autosched coverage studies/resnet18.py studies/vgg16.py --side 32 --batch 16",
+    "autosched coverage --min-pcc 0.99 --side 64 -o docs/accuracy_studies.md",
 )
 
 
@@ -136,6 +164,14 @@ def coverage(  # noqa: PLR0913 - one parameter per option
     trials: Annotated[
         int | None, typer.Option(min=1, help="Trials of each search; default: as the effort has.")
     ] = None,
+    min_pcc: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Search formats, too, and show the emulated PCC of what meets this floor instead.",
+        ),
+    ] = None,
     effort: options.EffortOption = None,
     jobs: options.Jobs = None,
     storage: options.Storage = None,
@@ -160,6 +196,7 @@ def coverage(  # noqa: PLR0913 - one parameter per option
         device=device,
         trials=trials,
         effort="quick" if effort is None else effort,
+        min_pcc=min_pcc,
         jobs=jobs,
         storage=storage,
         markdown=markdown,

@@ -44,6 +44,7 @@ from autosched.store.trials import (
 
 if TYPE_CHECKING:
     from autosched.probing.lower_bound import Proof
+    from autosched.search.accuracy import ErrorModel
 
 
 _NEW_NAME = "Give a new search a name of its own with --study NAME; it reuses the probes"
@@ -255,6 +256,12 @@ class Study:
         """Probe the layers and reshards of the network and return the joint problem."""
         self._joint = loop.prepared(self._new_run(observer))
         return self._joint
+
+    def errors(self, observer: Observer | None = None) -> "ErrorModel":
+        """Return what formats cost the outputs: each layer's is measured once, and kept."""
+        from autosched.search.accuracy import measured_errors  # noqa: PLC0415 - it loads torch
+
+        return measured_errors(self._new_run(observer))
 
     def ignore_known_wrong(self) -> None:
         """Count what is known to go wrong among the candidates, too."""

@@ -44,6 +44,39 @@ def test_the_small_network_is_compared(studied: Studied, invoke: Invoke, tmp_pat
     assert (tmp_path / "bench.html").stat().st_size > 1000
 
 
+def test_formats_are_compared(studied: Studied, invoke: Invoke, tmp_path: Path) -> None:
+    done = invoke(
+        "bench", str(studied.net), "--min-pcc", "0.99", "--effort", "quick", "--device", "mock",
+        "--storage", f"sqlite:///{tmp_path}/bench.sqlite3", "--markdown", "formats.md", "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    *alike, searched = done.json["formats"]
+    assert [row["floor"] for row in alike] == [None] * 4
+    assert searched["pcc"] >= 0.99
+    assert "`autosched bench" in (tmp_path / "formats.md").read_text()
+
+
+def test_mixes_are_drawn(studied: Studied, invoke: Invoke, tmp_path: Path) -> None:
+    done = invoke(
+        "bench", str(studied.net), "--mixes", "5", "--device", "mock",
+        "--storage", f"sqlite:///{tmp_path}/bench.sqlite3", "--markdown", "mixes.md", "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    (mixes,) = done.json["mixes"]
+    assert len(mixes["mixes"]) == 5
+    assert mixes["kind"] == "emulated"
+    assert (tmp_path / "mixes.md").exists()
+
+
+@pytest.mark.parametrize("option", [("--min-pcc", "0.9"), ("--mixes", "3")])
+def test_what_compares_methods_goes_with_neither(
+    studied: Studied, invoke: Invoke, option: tuple[str, str]
+) -> None:
+    done = invoke("bench", str(studied.net), *option, "--device", "mock", "--all-samplers")
+    assert done.code == 2
+    assert f"{option[0]} compares formats, no methods; leave out --all-samplers" in done.err
+
+
 def test_the_solver_is_timed(studied: Studied, invoke: Invoke, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/bench.sqlite3"
     assert invoke("merge", studied.url, "--storage", url).code == 0

@@ -54,6 +54,23 @@ def test_images_may_be_smaller_than_the_files(invoke: Invoke, tmp_path: Path) ->
     assert row["feasible"]
 
 
+def test_floors_are_judged(studied: Studied, invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text(BAD)
+    done = invoke(
+        "coverage", "bad.py", str(studied.net), "--min-pcc", "0.99", "--device", "mock",
+        "--storage", f"sqlite:///{tmp_path}/c.sqlite3", "--jobs", "1", "-o", "accuracy.md",
+        "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    bad, fixed, searched = done.json["rows"]
+    assert "logcumsumexp" in bad["reason"]
+    assert (fixed["floor"], searched["floor"]) == (None, 0.99)
+    assert searched["pcc"] >= 0.99
+    page = (tmp_path / "accuracy.md").read_text()
+    assert "1 of 1 schedules meet their floor" in page
+    assert "--min-pcc 0.99" in page
+
+
 def test_nothing_captured_is_an_error(invoke: Invoke, tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text(BAD)
     url = f"sqlite:///{tmp_path}/c.sqlite3"

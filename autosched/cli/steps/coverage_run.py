@@ -7,8 +7,10 @@ from pathlib import Path
 
 from autosched.bench.comparison import MethodResult
 from autosched.bench.coverage import Captured, CoverageRow, capture_timed, cover
+from autosched.bench.floors import FIXED, FormatRow, searched_at
 from autosched.boards import Board
 from autosched.cli import exits, hints
+from autosched.cli.steps.accuracy_run import rows_of
 from autosched.cli.steps.inputs import captured_file, describe_device, loaded_file
 from autosched.cli.steps.search_session import GoingOn, interruptible
 from autosched.device.machine import choose_device
@@ -20,6 +22,7 @@ from autosched.network.capture.network_file import split_path
 from autosched.network.graph import Network
 from autosched.probing.probe_book import Phase, ProbeCounts
 from autosched.report import words
+from autosched.report.accuracy_tables import floors_markdown, print_floors
 from autosched.report.coverage_table import coverage_markdown, print_coverage
 from autosched.report.output import Screen, say
 from autosched.report.progress import SearchScreen
@@ -45,6 +48,7 @@ class CoverageRequest:
     allow_host: bool = False
     jobs: int | None = None
     side: int | None = None
+    min_pcc: float | None = None
 
     def check(self) -> None:
         """Refuse what can be refused before anything slow is done.
@@ -90,6 +94,8 @@ class CoverageRequest:
             parts.append("--allow-host")
         if self.trials is not None:
             parts += ["--trials", str(self.trials)]
+        if self.min_pcc is not None:
+            parts += ["--min-pcc", f"{self.min_pcc:g}"]
         parts += ["--effort", self.effort]
         if self.markdown is not None:
             parts += ["-o", hints.short_path(self.markdown)]
@@ -133,6 +139,9 @@ def run_coverage(output: Screen, request: CoverageRequest) -> None:
             "coverage compares estimates; on a card use 'autosched run' or 'autosched bench', or "
             "say --device mock"
         )
+    if request.min_pcc is not None:
+        _judge_floors(output, request, files, request.min_pcc)
+        return
     rows: list[CoverageRow] = []
     with (
         open_writable(request.storage) as store,
@@ -179,6 +188,33 @@ def _covered(
         ):
             say(output.console, f"  {row.network} on {row.board}: {_outcome(row)}")
             yield row
+
+
+def _judge_floors(
+    output: Screen, request: CoverageRequest, files: Sequence[str], floor: float
+) -> None:
+    """Search each network at a floor and with fixed formats; print and write the tables."""
+    rows: list[FormatRow] = []
+    settings = Settings(device="mock", effort=request.effort, allow_host=request.allow_host)
+    ways = (FIXED, searched_at(floor))
+    with (
+        open_writable(request.storage) as store,
+        interruptible(output, GoingOn(request.command)),
+    ):
+        for board in map(named_board, request.boards):
+            networks = (_captured(output, net, request) for net in files)
+            for row in rows_of(
+                output, networks, store, board, ways, settings, request.trials, request.jobs
+            ):
+                rows.append(row)
+                if request.markdown is not None:
+                    replace_file(Path(request.markdown), floors_markdown(rows, request.command))
+    print_floors(output.console, rows)
+    if request.markdown is not None:
+        say(output.console, f"Written: {request.markdown}")
+    output.result({"rows": [row.to_plain() for row in rows]})
+    if not any(row.inputs for row in rows):
+        raise NetworkFileError("no network could be captured; the rows above say why")
 
 
 def _write(request: CoverageRequest, rows: Sequence[CoverageRow]) -> None:
