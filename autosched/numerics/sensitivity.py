@@ -246,7 +246,8 @@ def _changed(
 ) -> dict[FormatKey, torch.Tensor]:
     """Return a layer's outputs in each of its formats.
 
-    Where products leave block floats, the input is given in them: that error is not their own.
+    Products are given their input as it is stored: that error is the one's that left it there, if
+    it is not the caller.
     """
     weights = network.weights.get(layer.name)
     if not isinstance(layer.op, Conv2d | ConvTranspose2d | Linear) or weights is None:
@@ -257,6 +258,8 @@ def _changed(
         if dtype is not DataType.BFLOAT16:
             given = _packed(given, dtype)
             exact = found[None, dtype] = evaluate_layer(layer, [given], weights)
+        elif not isinstance(network.by_name[layer.inputs[0]].op, Input):
+            exact = evaluate_layer(layer, [given], weights)
         for precision in precisions:
             base = MatmulConfig() if isinstance(layer.op, Linear) else _CONVOLVED
             config = with_precision(replace(base, output_dtype=dtype), precision)
