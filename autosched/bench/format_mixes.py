@@ -100,10 +100,11 @@ def _pearson(pairs: np.ndarray[Any, np.dtype[np.float64]]) -> float | None:
 class MixDrawer:
     """Draws mixes of formats, and says what each loses.
 
-    A mix has a share of exact layers of its own, evenly drawn from 0 to 1. With that chance a layer
-    has bfloat16 weights, four phases, sums in float32 and its output in bfloat16; else each of its
-    precisions (:data:`autosched.space.formats.PRECISIONS`) and formats of the output is as likely
-    as the others. What has no weights keeps its input's format, and a sum is drawn, too.
+    The share of a mix's layers that are drawn is as likely in any octave from one layer to all, so
+    that losses span what floors span. A drawn layer has any of its precisions
+    (:data:`autosched.space.formats.PRECISIONS`) and formats of the output, each as likely as the
+    others; an exact one bfloat16 weights, four phases, sums in float32 and its output in bfloat16.
+    What has no weights keeps its input's format, but a sum is drawn, too.
     """
 
     def __init__(
@@ -128,7 +129,7 @@ class MixDrawer:
         random = Random(seed)  # noqa: S311 - nothing secret
         for done in range(count):
             tell(done)
-            share = random.random()
+            share = 1.0 - len(self._network.layers) ** -random.random()
             schedule, total = self._mix(random, share)
             yield DrawnMix(share, loss(total), self._emulated(schedule))
 

@@ -159,12 +159,12 @@ _MIX_NUMBERS = ("mixes", "losses", "logarithms", "typical factor")
 _MIX_COLUMNS = ("network", *_MIX_NUMBERS)
 
 MIXES_LEGEND = (
-    "Losses are 1 - PCC of the worst output, of mixes of formats. Each mix has a share of exact "
-    "layers of its own, evenly drawn from 0 to 1; with that chance a layer has bfloat16 weights, "
-    "HiFi4, float32 sums and its output in bfloat16, else each of its precisions and formats of "
-    "the output is as likely as the others. Predicted: the layers' errors, each emulated alone, "
-    "added up. Emulated: the whole network, on the same samples. Columns have Pearson's "
-    "correlation of both, and of their logarithms, and the median factor between them."
+    "Losses are 1 - PCC of the worst output, of mixes of formats. The share of a mix's layers that "
+    "are drawn is as likely in any octave from one layer to all; a drawn layer has any of its "
+    "precisions and formats of the output, each as likely as the others, an exact one bfloat16 "
+    "weights, HiFi4, float32 sums and its output in bfloat16. Predicted: the layers' errors, each "
+    "emulated alone, added up. Emulated: the whole network, on the same samples. Columns have "
+    "Pearson's correlation of both, and of their logarithms, and the median factor between them."
 )
 
 
