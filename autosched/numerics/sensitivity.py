@@ -1,9 +1,13 @@
 """What each layer's formats cost the outputs, one layer at a time, on the host.
 
 A layer is emulated in a format (:mod:`autosched.numerics.emulation`), what comes after it computed
-in float32, so that an error is the layer's own; what lies before it is computed once. An error is
-a vector beside the outputs, with its sign: the device's rounding is biased, so that errors of
-layers cancel each other out, or add up, and so do these.
+in float32, so that an error is the layer's own; what lies before it is computed once.
+
+An error has two parts. The device's rounding is biased: it makes a layer's output larger or smaller
+as a whole. What that does to the outputs is a vector with its sign, and vectors of layers cancel
+each other out, or add up. The rest is noise. What noise of several layers does to the outputs adds
+up in squares, as what is independent does, although single outputs deviate in the same direction:
+an activation that is cut off at zero turns noise into a deviation that grows as its spread does.
 """
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -42,6 +46,8 @@ _SMALLEST = 1e-30
 _IMAGE = 4
 _ELEMENTS_AT_ONCE = 1 << 25
 _NUMBERS = 1024
+# A layer's output is made so much larger to see what a bias does to the outputs.
+_LARGER = 0.01
 
 
 FormatKey = tuple[Precision | None, DataType]
@@ -51,13 +57,21 @@ Of products with an output in another format than bfloat16, the key with None ha
 bring an input of bfloat16 into that format, which the layer does first. All else has None.
 """
 Errors = NDArray[np.float32]
-"""Errors of the outputs, side by side: (outputs, numbers)."""
+"""Errors of the outputs, side by side: (outputs, numbers); those of several layers are added.
+
+Of the bias, the part along the truth's deviations from its mean, and in random sums what is across;
+last, the noise's square. All are shares of the truth's deviations.
+"""
+
+
+_Deviations = NDArray[np.float32]
+# Of each output, what is along the truth's deviations from its mean, and random sums of the rest.
 
 
 def loss(errors: Errors) -> float:
     """Return 1 minus the lowest PCC of an output with such errors, as they are or added up."""
     wide = errors.astype(np.float64)
-    along, across = 1.0 + wide[:, 0], np.square(wide[:, 1:]).sum(1)
+    along, across = 1.0 + wide[:, 0], np.square(wide[:, 1:-1]).sum(1) + wide[:, -1].clip(0.0)
     return float((1.0 - along / np.sqrt(np.square(along) + across)).max())
 
 
@@ -86,16 +100,42 @@ def sensitivities(
             if layer.name in known:
                 continue
             changed = _changed(network, layer, precisions, formats, live, made)
-            errors = _After(network, place, live).errors(tuple(changed.values()), truths)
-            yield layer.name, dict(zip(changed, errors, strict=True))
+            outputs = (*changed.values(), made * (1.0 + _LARGER))
+            *found, larger = _After(network, place, live).deviations(outputs, truths)
+            yield (
+                layer.name,
+                {
+                    key: _parted(deviations, _bias(changed[key], made) / _LARGER * larger)
+                    for key, deviations in zip(changed, found, strict=True)
+                },
+            )
+
+
+def _bias(output: torch.Tensor, made: torch.Tensor) -> float:
+    """Return by which share an output is larger as a whole than what PyTorch made."""
+    right = made.flatten().double()
+    size = float(torch.dot(right, right))
+    return float(torch.dot(output.flatten().double() - right, right)) / max(size, _SMALLEST)
+
+
+def _parted(deviations: _Deviations, biased: _Deviations) -> Errors:
+    """Return the errors of deviations of which a bias explains some."""
+    noise = np.square(deviations - biased)[:, 1:].sum(1, keepdims=True)
+    errors: Errors = np.concatenate([biased, noise], 1).astype(np.float32)
+    return errors
+
+
+def _with_noise(errors: Errors, noise: Errors) -> Errors:
+    """Return errors with another measure of the noise: half precision has no room for a square."""
+    return np.concatenate([errors[:, :-1], noise], 1)
 
 
 def to_bytes(found: Mapping[FormatKey, Errors]) -> bytes:
     """Return what is known of a layer, as a compressed ``.npz`` of NumPy in half precision."""
-    arrays = {
-        "|".join(("" if precision is None else _name(precision), dtype)): errors.astype(np.float16)
-        for (precision, dtype), errors in found.items()
-    }
+    arrays = {}
+    for (precision, dtype), errors in found.items():
+        name = "|".join(("" if precision is None else _name(precision), dtype))
+        arrays[name] = _with_noise(errors, np.sqrt(errors[:, -1:])).astype(np.float16)
     target = BytesIO()
     np.savez_compressed(target, **arrays)
     return target.getvalue()
@@ -109,8 +149,9 @@ def from_bytes(blob: bytes) -> dict[FormatKey, Errors]:
     """
     try:
         with np.load(BytesIO(blob), allow_pickle=False) as arrays:
-            return {_key(name): arrays[name].astype(np.float32) for name in arrays.files}
-    except (OSError, EOFError, BadZipFile, KeyError) as error:
+            wide = {_key(name): arrays[name].astype(np.float32) for name in arrays.files}
+            return {key: _with_noise(item, np.square(item[:, -1:])) for key, item in wide.items()}
+    except (OSError, EOFError, BadZipFile, KeyError, IndexError) as error:
         raise ValueError(str(error)) from None
 
 
@@ -171,20 +212,20 @@ class _After:
         self._names = [layer.name for layer in self._rest if isinstance(layer.op, Output)]
         self._is_plain = not any(isinstance(layer.op, HostOp) for layer in self._rest)
 
-    def errors(
+    def deviations(
         self, outputs: Sequence[torch.Tensor], truths: Mapping[str, torch.Tensor]
-    ) -> list[Errors]:
-        """Return the errors of the network's outputs for each of some outputs of the layer.
+    ) -> list[_Deviations]:
+        """Return how the network's outputs deviate for each of some outputs of the layer.
 
         They are computed together, which spares PyTorch to read the weights again and again.
         """
         if not self._is_plain:
-            return [self._errors(self._outputs(values), truths) for values in outputs]
+            return [self._deviations(self._outputs(values), truths) for values in outputs]
         together = torch.stack(list(outputs))
         some = max(_ELEMENTS_AT_ONCE // max(together[0].numel(), 1), 1)
         made = torch.vmap(self._outputs, chunk_size=min(some, len(outputs)))(together)
         return [
-            self._errors([output[number] for output in made], truths)
+            self._deviations([output[number] for output in made], truths)
             for number in range(len(outputs))
         ]
 
@@ -202,16 +243,18 @@ class _After:
                     del live[name]
         return tuple(outputs)
 
-    def _errors(
+    def _deviations(
         self, outputs: Sequence[torch.Tensor], truths: Mapping[str, torch.Tensor]
-    ) -> Errors:
+    ) -> _Deviations:
         found = zip(self._names, outputs, strict=True)
-        errors: Errors = torch.stack([_error(made, truths[name]) for name, made in found]).numpy()
-        return errors
+        deviations: _Deviations = torch.stack(
+            [_deviation(made, truths[name]) for name, made in found]
+        ).numpy()
+        return deviations
 
 
-def _error(made: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Return an output's error as a share of the truth's deviations from its mean.
+def _deviation(made: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Return how an output deviates as a share of the truth's deviations from its mean.
 
     The first number is the part along them, the others what is across, in random sums of as many.
     """

@@ -145,7 +145,26 @@ def test_damaged_bytes_are_refused(blob: bytes) -> None:
 
 
 def test_a_loss_sees_what_is_across_not_a_scale() -> None:
-    along = np.array([[0.5, 0.0, 0.0]], np.float32)
-    across = np.array([[0.0, 0.3, 0.4]], np.float32)
+    along = np.array([[0.5, 0.0, 0.0, 0.0]], np.float32)
+    across = np.array([[0.0, 0.3, 0.4, 0.0]], np.float32)
     assert loss(along) == 0.0
     assert loss(across) == pytest.approx(1.0 - 1.0 / np.sqrt(1.25))
+
+
+def test_noise_adds_up_in_squares_and_biases_as_they_are() -> None:
+    noise = np.array([[0.0, 0.0, 0.0, 0.01]], np.float32)
+    bias = np.array([[0.0, 0.1, 0.0, 0.0]], np.float32)
+    assert loss(noise) == pytest.approx(loss(bias), rel=1e-4)
+    assert loss(noise + noise) == pytest.approx(2 * loss(noise), rel=0.02)
+    assert loss(bias + bias) == pytest.approx(4 * loss(bias), rel=0.05)
+    assert loss(bias - bias) == 0.0
+
+
+def test_sums_in_bfloat16_are_biased_and_sums_in_float32_are_not(
+    found: dict[str, dict[FormatKey, Errors]],
+) -> None:
+    narrow, wide = (
+        found["third"][Precision(D.BFLOAT16, Fidelity.HIFI4, float32_sums=sums), D.BFLOAT16][0]
+        for sums in (False, True)
+    )
+    assert narrow[0] > 10 * abs(wide[0])
