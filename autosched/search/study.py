@@ -44,7 +44,7 @@ from autosched.store.trials import (
 
 if TYPE_CHECKING:
     from autosched.probing.lower_bound import Proof
-    from autosched.search.accuracy import ErrorModel
+    from autosched.search.format_search import ErrorModel
 
 
 _NEW_NAME = "Give a new search a name of its own with --study NAME; it reuses the probes"
@@ -259,7 +259,7 @@ class Study:
 
     def errors(self, observer: Observer | None = None) -> "ErrorModel":
         """Return what formats cost the outputs: each layer's is measured once, and kept."""
-        from autosched.search.accuracy import measured_errors  # noqa: PLC0415 - it loads torch
+        from autosched.search.format_search import measured_errors  # noqa: PLC0415 - it loads torch
 
         return measured_errors(self._new_run(observer))
 
