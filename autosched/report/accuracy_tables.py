@@ -118,8 +118,8 @@ def floors_markdown(rows: Sequence[FormatRow], command: str) -> str:
         "worst output, emulated on inputs that were not used for calibration. Fixed formats are "
         f"those of a search without a floor ({FIXED.name.removeprefix('fixed: ')}). Where no "
         "schedule meets the floor, the PCC is the best in reach, and a line below says which "
-        "layers lose most. The studies' weights are random, scaled by a few forward passes: such "
-        "networks amplify errors more than trained ones do.",
+        "layers lose most. Weights of `studies/*.py` are random, scaled by a few forward passes: "
+        "such networks amplify errors more than trained ones do.",
     ]
     for board in dict.fromkeys(row.board for row in rows):
         mine = [row for row in rows if row.board == board]
