@@ -149,7 +149,7 @@ def pareto(  # noqa: PLR0913 - one parameter per option
     The network file is executed, as by resume.
     """
     began = time.monotonic()
-    from autosched.cli.steps.pareto_run import Front, trace_front
+    from autosched.cli.steps.accuracy_run import Front, trace_front
     from autosched.cli.steps.search_session import GoingOn, Resumed, interruptible
 
     going_on = GoingOn(hints.command("pareto", study, storage=storage))

@@ -22,8 +22,12 @@ from autosched.network.capture.network_file import split_path
 from autosched.network.graph import Network
 from autosched.probing.probe_book import Phase, ProbeCounts
 from autosched.report import words
-from autosched.report.accuracy_tables import floors_markdown, print_floors
-from autosched.report.coverage_table import coverage_markdown, print_coverage
+from autosched.report.coverage_table import (
+    coverage_markdown,
+    floors_markdown,
+    print_coverage,
+    print_floors,
+)
 from autosched.report.output import Screen, say
 from autosched.report.progress import SearchScreen
 from autosched.search.settings import Settings

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from autosched.bench.floors import FormatRow
 from autosched.bench.format_mixes import Additivity, DrawnMix
-from autosched.report.accuracy_tables import (
+from autosched.report.coverage_table import (
     floors_markdown,
     formats_markdown,
     mixes_markdown,
