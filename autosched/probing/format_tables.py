@@ -37,6 +37,8 @@ Loss = Callable[[str, Choice], float]
 _WORTH = 0.003
 # Slower candidates than this, beside a layer's fastest, are not asked in other formats.
 _NOT_SLOWER = 1.5
+# A kind that nobody executed is worth its risk for an error of less than this share.
+_CLEARLY = 0.5
 
 
 def in_other_formats(  # noqa: PLR0913 - what is asked, of whom
@@ -122,20 +124,26 @@ def _variants(
     for choice in choices:
         asked.pop(Option(choice.config, choice.input_layouts), None)
     others = yield from questions.accepted(layer, list(asked), [])
-    return [*found, *_offered(found, others, effort)]
+    if effort.unexecuted or loss is None:
+        return found + [choice for choice in others if choice.is_executed or effort.unexecuted]
+    return [*found, *_offered([item.name for item in group], found, others, loss)]
 
 
 def _offered(
-    before: Iterable[Choice], others: Sequence[Choice], effort: Effort
+    layers: Sequence[str], before: Iterable[Choice], others: Sequence[Choice], loss: Loss
 ) -> Iterator[Choice]:
-    """Yield the candidates that an effort offers: of kinds never executed, where it has no others.
+    """Yield what was executed, and what was not where nothing executed is nearly as exact.
 
-    That is for each format of the output: without, no floor may be in reach.
+    Without the latter, no floor may be in reach.
     """
-    executed = {choice.output_layout.dtype for choice in others if choice.is_executed}
-    executed.update(choice.output_layout.dtype for choice in before)
+
+    def lost(choice: Choice) -> float:
+        return sum(loss(name, choice) for name in layers)
+
+    executed = [*before, *(choice for choice in others if choice.is_executed)]
+    limit = _CLEARLY * min(map(lost, executed), default=float("inf"))
     for choice in others:
-        if choice.is_executed or effort.unexecuted or choice.output_layout.dtype not in executed:
+        if choice.is_executed or lost(choice) < limit:
             yield choice
 
 
