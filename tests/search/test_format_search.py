@@ -140,7 +140,9 @@ def test_below_the_floor_a_trial_is_rejected_for_its_accuracy(
 def test_an_unreachable_floor_names_the_best_pcc_and_layers(network: Network, storage: str) -> None:
     with (
         opened(network, storage, 0.9999999) as study,
-        pytest.raises(SearchError, match=r"the most exact found has 0\.99\d+, emulated") as error,
+        pytest.raises(
+            SearchError, match=r"the most exact found has a PCC of 0\.99\d+, emulated"
+        ) as error,
     ):
         study.optimize()
     assert "Most of the error is of" in str(error.value)
