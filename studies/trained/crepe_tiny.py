@@ -69,4 +69,4 @@ example_inputs = voice(0, 110.0, 440.0)
 
 
 def calibration_inputs() -> torch.Tensor:
-    return voice(1, 520.0, 90.0)
+    return voice(1, 520.0, 90.0, 3 * FRAMES)

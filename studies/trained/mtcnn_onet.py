@@ -84,4 +84,4 @@ example_inputs = faces(0)
 
 
 def calibration_inputs() -> torch.Tensor:
-    return faces(1)
+    return faces(1, count=3 * FACES)
