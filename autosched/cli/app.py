@@ -116,6 +116,10 @@ database_commands = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Look after a database."
 )
 
+quarantine_commands = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="What hung or crashed a device."
+)
+
 
 def _epilog(examples: Sequence[str]) -> str:
     lines = "\n".join(f"  {line}" for line in examples)
@@ -149,6 +153,11 @@ _add("backup", database.backup, database.BACKUP_EXAMPLES, database_commands)
 _add("vacuum", database.vacuum_db, database.VACUUM_EXAMPLES, database_commands)
 _add("purge", database.purge, database.PURGE_EXAMPLES, database_commands)
 app.add_typer(database_commands, name="db", epilog=_epilog(database.PURGE_EXAMPLES))
+_add("list", verify.list_quarantine, verify.LIST_QUARANTINE_EXAMPLES, quarantine_commands)
+_add("lift", verify.lift_from_quarantine, verify.LIFT_QUARANTINE_EXAMPLES, quarantine_commands)
+app.add_typer(
+    quarantine_commands, name="quarantine", epilog=_epilog(verify.LIST_QUARANTINE_EXAMPLES)
+)
 _add("bench", bench.bench, bench.BENCH_EXAMPLES)
 _add("coverage", bench.coverage, bench.COVERAGE_EXAMPLES)
 _add("boards", machine.boards, machine.BOARDS_EXAMPLES)

@@ -183,3 +183,78 @@ def simulate(  # noqa: PLR0913 - one parameter per option
         is_right = simulate_candidates(output, asked)
     if not is_right:
         raise typer.Exit(1)
+
+
+LIST_QUARANTINE_EXAMPLES = (
+    "autosched quarantine list",
+    "autosched quarantine list --board n150 --json",
+)
+LIFT_QUARANTINE_EXAMPLES = (
+    "autosched quarantine lift 17 42",
+    "autosched quarantine lift --all --board n150",
+)
+_BoardOnly = Annotated[
+    str | None, typer.Option("--board", metavar="NAME", help="Only of this board.")
+]
+
+
+def list_quarantine(
+    board: _BoardOnly = None, storage: options.Storage = None, as_json: options.Json = False
+) -> None:
+    """List the configurations that hung or crashed a device: no search asks for them any more.
+
+    What hangs is asked for once more at once; what hangs twice, or ends ttnn's process, is kept
+    with what was seen, and left out on this board and ttnn version until it is lifted.
+    """
+    from autosched.report.output import say
+    from autosched.report.verification_table import print_quarantine, quarantine_plain
+    from autosched.search.stored_study import layers_by_signature
+    from autosched.store.database import open_store
+    from autosched.store.purging import find_quarantined
+
+    with opened_output(as_json) as output, open_store(storage) as store:
+        found = find_quarantined(store, _board_name(board))
+        names = layers_by_signature(store) if found else {}
+        say(output.console, f"Database: {store.describe()}")
+        print_quarantine(output.console, found, names)
+        output.result({"database": store.describe(), "quarantined": quarantine_plain(found, names)})
+
+
+def lift_from_quarantine(
+    numbers: Annotated[
+        list[int] | None,
+        typer.Argument(metavar="NUMBER...", help="As quarantine list shows them."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that is listed.")] = False,
+    board: _BoardOnly = None,
+    storage: options.Storage = None,
+    as_json: options.Json = False,
+) -> None:
+    """Have configurations asked for again that hung or crashed a device."""
+    from autosched.errors import StudyError
+    from autosched.report import words
+    from autosched.report.output import say
+    from autosched.store.database import open_store
+    from autosched.store.purging import find_quarantined
+    from autosched.store.purging import lift_quarantine as lift
+
+    named = set(numbers or ())
+    if bool(named) == everything:
+        raise StudyError("say what to lift: numbers of autosched quarantine list, or --all")
+    with opened_output(as_json) as output, open_store(storage) as store:
+        there = {item.number for item in find_quarantined(store, _board_name(board))}
+        if unknown := named - there:
+            raise StudyError(
+                f"nothing in quarantine has number {', '.join(map(str, sorted(unknown)))}; see "
+                "autosched quarantine list"
+            )
+        lifted = lift(store, there if everything else named)
+        say(output.console, f"Database: {store.describe()}")
+        say(output.console, f"Lifted: {words.count(lifted, 'configuration')}")
+        output.result({"database": store.describe(), "lifted": lifted})
+
+
+def _board_name(board: str | None) -> str | None:
+    from autosched.device.which_board import named_board
+
+    return None if board is None else named_board(board).name

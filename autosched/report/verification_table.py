@@ -1,14 +1,25 @@
-"""What was verified, schedule by schedule, as a page that each verification adds its row to."""
+"""What was verified, schedule by schedule, as a page that each verification adds its row to.
 
-from collections.abc import Sequence
+And what is in quarantine, since it hung or crashed a device.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from rich.console import Console
 
 from autosched.errors import StoreError
 from autosched.files import replace_file
 from autosched.report import words
 from autosched.report.execution_table import VerdictRow
+from autosched.report.layer_rows import describe
+from autosched.report.output import say
+from autosched.report.tables import simple_table
 from autosched.schedule.outcomes import AGAINST, Verdict
+from autosched.schedule.serialization import to_plain
+from autosched.store.purging import Quarantined
 
 _COLUMNS = (
     "network",
@@ -125,3 +136,55 @@ def _read(path: Path) -> list[tuple[str, ...]]:
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
+def print_quarantine(
+    console: Console, found: Sequence[Quarantined], names: Mapping[str, Sequence[str]]
+) -> None:
+    """Print what is in quarantine; ``names`` are layers of stored studies by their signature."""
+    if not found:
+        say(console, "Nothing is in quarantine.")
+        return
+    table = simple_table(
+        "", ("number", "layer", "configuration", "board", "ttnn", "what it did"), right=("number",)
+    )
+    for item in found:
+        said = item.rejection.message
+        table.add_row(
+            str(item.number),
+            _layer_name(item, names),
+            describe(item.config),
+            f"{item.board} ({item.device_kind})",
+            item.ttnn_version,
+            f"{item.rejection.kind}, {item.created_at:%Y-%m-%d %H:%M}{f': {said}' if said else ''}",
+        )
+    console.print(table)
+
+
+def _layer_name(item: Quarantined, names: Mapping[str, Sequence[str]]) -> str:
+    """Return the first of a layer's names and how many more there are."""
+    own = names.get(item.layer_signature, ())
+    if not own:
+        return f"of no stored network ({item.layer_signature})"
+    return own[0] if len(own) == 1 else f"{own[0]} and {len(own) - 1} more"
+
+
+def quarantine_plain(
+    found: Iterable[Quarantined], names: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
+    """Return what is in quarantine as JSON types."""
+    return [
+        {
+            "number": item.number,
+            "layers": list(names.get(item.layer_signature, ())),
+            "layer_signature": item.layer_signature,
+            "configuration": to_plain(item.config),
+            "board": item.board,
+            "device_kind": item.device_kind,
+            "ttnn_version": item.ttnn_version,
+            "kind": item.rejection.kind.value,
+            "message": item.rejection.message,
+            "stored_at": item.created_at.isoformat(),
+        }
+        for item in found
+    ]

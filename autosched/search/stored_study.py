@@ -26,7 +26,7 @@ from autosched.space.layer_formats import default_schedule
 from autosched.store.calibrations import known_times
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey
-from autosched.store.studies import StudyRecord, find_network
+from autosched.store.studies import StudyRecord, find_network, list_studies
 from autosched.store.trials import GIVEN_SAMPLER, cost_models, list_trials
 
 _SILICON = "silicon"
@@ -91,6 +91,28 @@ def network_of_study(store: Store, record: StudyRecord) -> Network:
     if network.signature != record.network_signature:
         raise StudyError(f"{_not_kept(record)} (its file has another network now)")
     return network
+
+
+def layers_by_signature(store: Store) -> dict[str, list[str]]:
+    """Return the layers of all networks that a database keeps, as "network: layer", by signature.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    found: dict[str, list[str]] = {}
+    signatures = {item.study.network_signature for item in list_studies(store)}
+    for signature in sorted(signatures):
+        plain = find_network(store, signature)
+        if plain is None:
+            continue
+        try:
+            network = network_from_plain(plain)
+        except ScheduleError:
+            continue
+        for layer in network:
+            name = f"{network.name}: {layer.name}"
+            found.setdefault(network.layer_signature(layer), []).append(name)
+    return found
 
 
 def _not_kept(record: StudyRecord) -> str:

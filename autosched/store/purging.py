@@ -21,7 +21,13 @@ from sqlalchemy import (
 
 from autosched.errors import StoreError
 from autosched.schedule.configurations import LayerConfig
-from autosched.schedule.outcomes import AloneTime, DeviceOp, ProbeOutcome, Rejection
+from autosched.schedule.outcomes import (
+    AloneTime,
+    DeviceOp,
+    ProbeOutcome,
+    Rejection,
+    RejectionKind,
+)
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import TensorLayout
 from autosched.store import models
@@ -153,6 +159,68 @@ def _studies(connection: Connection, board: str) -> list[int]:
     return list(
         connection.scalars(select(models.StudyRow.id).where(models.StudyRow.board == board))
     )
+
+
+QUARANTINE = (RejectionKind.HANG, RejectionKind.CRASH)
+"""What a configuration did that is not asked of its board and ttnn version any more."""
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A configuration that hung or crashed a device twice, with what was seen then."""
+
+    number: int
+    layer_signature: str
+    config: LayerConfig
+    board: str
+    device_kind: str
+    ttnn_version: str
+    rejection: Rejection
+    created_at: datetime
+
+
+def find_quarantined(store: Store, board: str | None = None) -> list[Quarantined]:
+    """Return what no search asks of a device any more, the oldest first; only of a ``board``.
+
+    Raises:
+        StoreError: if the database refuses, or a row is damaged.
+    """
+    row = models.ProbeRow
+    kinds = [kind.value for kind in QUARANTINE]
+    query = select(row).where(row.rejection.in_(kinds)).order_by(row.id)
+    if board is not None:
+        query = query.where(row.board == board)
+    place = store.describe()
+    found = []
+    with store.reading() as session:
+        for probe in session.scalars(query):
+            where = f"{place}: autosched_probe {probe.id}"
+            found.append(
+                Quarantined(
+                    probe.id,
+                    probe.layer_signature,
+                    read_plain(LayerConfig, probe.config, where),
+                    probe.board,
+                    probe.device_kind,
+                    probe.ttnn_version,
+                    unpack(Rejection, probe.outcome, where),
+                    probe.created_at,
+                )
+            )
+    return found
+
+
+def lift_quarantine(store: Store, numbers: Collection[int]) -> int:
+    """Forget that some configurations hung or crashed, so that they are asked again.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    row = models.ProbeRow
+    kinds = [kind.value for kind in QUARANTINE]
+    with store.connection("BEGIN IMMEDIATE") as connection:
+        meant = delete(row).where(row.id.in_(numbers), row.rejection.in_(kinds))
+        return connection.execute(meant).rowcount
 
 
 _TABLES: tuple[type[models.Base], ...] = (
