@@ -10,7 +10,6 @@ from tests.test_imports import SOURCE
 
 TESTS = Path(__file__).parent
 OF_NO_MODULE = {
-    "test_tutorial.py": "a page of docs/, command by command",
     "cli/test_bad_input.py": "whatever a user may type or hand in, through every command",
     "cli/test_help.py": "every command has help and an example, and help starts quickly",
     "cli/test_host.py": "a network with host layers, through every command",
