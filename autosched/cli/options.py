@@ -175,7 +175,7 @@ FrontFloor = Annotated[
         "--min-pcc",
         metavar="PCC",
         help="Least correlation of the front's fastest schedule with PyTorch, emulated; default: "
-        "0.9, or as the front began.",
+        "0.9. The front of another floor is a study of its own, STUDY-pareto-PCC.",
     ),
 ]
 Points = Annotated[

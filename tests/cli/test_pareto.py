@@ -40,6 +40,10 @@ def test_a_front_is_traced_kept_drawn_and_gone_on_with(
     assert invoke("export", "tiny-n150-pareto", *named).code == 0
     assert f"PCC {points[-1]['pcc']:.4f}" in schedule.read_text()
 
+    other = invoke(*words, "--min-pcc", "0.95", "--timeout", "0.2s")
+    assert other.code == 0, other.err
+    assert "tiny-n150-pareto-0.95" in other.out
+    assert "This is not all of it: time up; go on with: autosched pareto tiny-n150" in other.out
     again = invoke(*words, "--json").json
     assert again["points"] == points
     assert len(optuna.load_study(study_name=front.study_name, storage=copied).trials) == numbers

@@ -36,11 +36,12 @@ from autosched.report.coverage_table import (
 from autosched.report.front import check_picture, front_of, front_table, write_picture
 from autosched.report.output import Screen, say
 from autosched.report.progress import SearchScreen
+from autosched.search.run import StopReason
 from autosched.search.settings import MIN_PCC, Settings
 from autosched.space.formats import Formats
 from autosched.space.layer_formats import LayerFormats, default_schedule
 from autosched.store.database import Store, open_writable
-from autosched.store.studies import StudyRecord, find_study, get_study
+from autosched.store.studies import StudyRecord, get_study
 
 _SEED = 0
 
@@ -220,17 +221,21 @@ def trace_front(output: Screen, asked: Front, began: float) -> None:
         check_picture(picture)
     with open_writable(asked.study.storage) as store:
         base = get_study(store, asked.study.name)
-        own = _record_of(base, find_study(store, base.name + _SUFFIX), asked.min_pcc)
+        own = _record_of(base, asked.min_pcc)
         settings = Settings.from_plain(own.settings)
         with reopened(output, store, own, settings, asked.study) as study:
             watched_search(output, study, wishes, began)
-            record = study.record
+            record, stopped = study.record, study.stopped
         points = front_of(store, record)
         say(output.console)
         say(output.console, "Time against accuracy (PCC and concordance of the worst output)")
         output.console.print(front_table(points))
         kind = points[0].kind.value if points else "of none"
         say(output.console, f"Latencies are {kind}; accuracy is emulated on inputs of its own")
+        if stopped is not StopReason.FRONT:
+            again = hints.command("pareto", asked.study.name, storage=asked.study.storage)
+            why = "" if stopped is None else f": {stopped.value}"
+            say(output.console, f"This is not all of it{why}; go on with: {again}", "yellow")
         if picture is not None:
             write_picture(store, record, picture)
             say(output.console, f"Picture: {picture}")
@@ -241,25 +246,31 @@ def trace_front(output: Screen, asked: Front, began: float) -> None:
         output.result(
             {
                 "study": record.name,
+                "stopped": "" if stopped is None else stopped.value,
                 "points": [point.to_plain() for point in points],
                 "picture": None if picture is None else str(picture),
             }
         )
 
 
-def _record_of(base: StudyRecord, found: StudyRecord | None, floor: float | None) -> StudyRecord:
-    """Return the record of a study's front, which is searched as the study is but for formats."""
+def _record_of(base: StudyRecord, floor: float | None) -> StudyRecord:
+    """Return the record of a study's front, which is searched as the study is but for formats.
+
+    The front of another floor than usual has the floor in its name.
+    """
     settings = Settings.from_plain(base.settings)
-    if settings.front:
-        found = base
-    before = None if found is None else Settings.from_plain(found.settings).min_pcc
+    name = base.name
+    if settings.front and floor in (None, settings.min_pcc):
+        floor = settings.min_pcc
+    else:
+        name = f"{name.removesuffix(_SUFFIX) if settings.front else name}{_SUFFIX}"
+        name += "" if floor in (None, _FLOOR) else f"-{floor:g}"
     wanted = replace(
         settings,
         sampler="joint",
-        min_pcc=floor or before or _FLOOR,
+        min_pcc=_FLOOR if floor is None else floor,
         min_metric=None,
         search_formats=True,
         front=True,
     )
-    name = base.name if settings.front else base.name + _SUFFIX
     return replace(base, name=name, settings=wanted.to_plain())
