@@ -19,14 +19,13 @@ from autosched.network.operators import Binary, Output
 from autosched.network.reference import evaluate_network
 from autosched.numerics.comparison import agreement
 from autosched.numerics.emulation import emulate_outputs, output_dtype
-from autosched.numerics.sensitivity import Errors, FormatKey, loss
+from autosched.numerics.sensitivity import Errors, FormatKey, format_key, loss
 from autosched.probing.format_tables import allowed_precisions, leaving
 from autosched.schedule.configurations import (
     Conv2dConfig,
     LayerConfig,
     MatmulConfig,
     Precision,
-    precision_of,
     with_precision,
 )
 from autosched.schedule.schedule import Schedule
@@ -172,7 +171,8 @@ def _exactest(precisions: tuple[Precision, ...]) -> Precision:
 
 
 def _key(config: LayerConfig, sources: list[DataType]) -> tuple[FormatKey, bool]:
-    precision, dtype = precision_of(config), output_dtype(config)
+    dtype = output_dtype(config)
+    found = format_key(config, dtype)
     reads = DataType.BFLOAT16 if not sources else sources[0]
-    converts = precision is not None and dtype is not reads is DataType.BFLOAT16
-    return (precision, dtype), converts
+    converts = found[0] is not None and dtype is not reads is DataType.BFLOAT16
+    return found, converts

@@ -10,9 +10,11 @@ up in squares, as what is independent does, although single outputs deviate in t
 an activation that is cut off at zero turns noise into a deviation that grows as its spread does.
 """
 
+import math
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from io import BytesIO
+from itertools import product
 from zipfile import BadZipFile
 
 import numpy as np
@@ -34,11 +36,14 @@ from autosched.numerics.storage import packed, stored, to_bfloat16
 from autosched.schedule.configurations import (
     Conv2dConfig,
     Fidelity,
+    LayerConfig,
     MatmulConfig,
+    MatmulProgram,
     Precision,
+    precision_of,
     with_precision,
 )
-from autosched.schedule.tensors import DataType, ShardLayout
+from autosched.schedule.tensors import TILE, DataType, ShardLayout
 
 _SEED = 7
 _CONVOLVED = Conv2dConfig(shard_layout=ShardLayout.HEIGHT)
@@ -50,8 +55,12 @@ _NUMBERS = 1024
 _LARGER = 0.01
 
 
-FormatKey = tuple[Precision | None, DataType]
-"""How a layer's products are computed, and the format of its output.
+# Tiles of a linear layer's inner dimension that are summed at once: the nearest stands for others.
+_INNER_TILES = (2, 8, 32, 128)
+
+FormatKey = tuple[Precision | None, DataType, int]
+"""How a layer's products are computed, the format of its output, and how many tiles are summed at
+once in a linear layer, 0 in all else.
 
 Of products with an output in another format than bfloat16, the key with None has what it costs to
 bring an input of bfloat16 into that format, which the layer does first. All else has None.
@@ -130,11 +139,21 @@ def _with_noise(errors: Errors, noise: Errors) -> Errors:
     return np.concatenate([errors[:, :-1], noise], 1)
 
 
+def format_key(config: LayerConfig, dtype: DataType) -> FormatKey:
+    """Return what a configuration, with an output in some format, loses as much as."""
+    precision = precision_of(config)
+    if not isinstance(config, MatmulConfig):
+        return precision, dtype, 0
+    tiles = _INNER_TILES[0] if config.program is None else config.program.in0_block_w
+    nearest = min(_INNER_TILES, key=lambda known: abs(math.log(known / tiles)))
+    return precision, dtype, nearest
+
+
 def to_bytes(found: Mapping[FormatKey, Errors]) -> bytes:
     """Return what is known of a layer, as a compressed ``.npz`` of NumPy in half precision."""
     arrays = {}
-    for (precision, dtype), errors in found.items():
-        name = "|".join(("" if precision is None else _name(precision), dtype))
+    for (precision, dtype, tiles), errors in found.items():
+        name = "|".join(("" if precision is None else _name(precision), dtype, str(tiles)))
         arrays[name] = _with_noise(errors, np.sqrt(errors[:, -1:])).astype(np.float16)
     target = BytesIO()
     np.savez_compressed(target, **arrays)
@@ -160,11 +179,12 @@ def _name(precision: Precision) -> str:
 
 
 def _key(text: str) -> FormatKey:
-    name, dtype = text.split("|")
+    name, dtype, tiles = text.split("|")
     if not name:
-        return None, DataType(dtype)
+        return None, DataType(dtype), int(tiles)
     weights, fidelity, wide = name.split(",")
-    return Precision(DataType(weights), Fidelity(fidelity), wide == "1"), DataType(dtype)
+    precision = Precision(DataType(weights), Fidelity(fidelity), wide == "1")
+    return precision, DataType(dtype), int(tiles)
 
 
 def _forward(network: Network) -> Iterator[tuple[Layer, Mapping[str, torch.Tensor], torch.Tensor]]:
@@ -294,17 +314,31 @@ def _changed(
     """
     weights = network.weights.get(layer.name)
     if not isinstance(layer.op, Conv2d | ConvTranspose2d | Linear) or weights is None:
-        return {(None, dtype): _packed(to_bfloat16(made), dtype) for dtype in formats}
+        return {(None, dtype, 0): _packed(to_bfloat16(made), dtype) for dtype in formats}
     found: dict[FormatKey, torch.Tensor] = {}
+    bases = _bases(layer)
     for dtype in formats:
         given, exact = stored(live[layer.inputs[0]], DataType.BFLOAT16), made
         if dtype is not DataType.BFLOAT16:
             given = _packed(given, dtype)
-            exact = found[None, dtype] = evaluate_layer(layer, [given], weights)
+            exact = found[None, dtype, 0] = evaluate_layer(layer, [given], weights)
         elif not isinstance(network.by_name[layer.inputs[0]].op, Input):
             exact = evaluate_layer(layer, [given], weights)
-        for precision in precisions:
-            base = MatmulConfig() if isinstance(layer.op, Linear) else _CONVOLVED
+        for precision, (tiles, base) in product(precisions, bases.items()):
             config = with_precision(replace(base, output_dtype=dtype), precision)
-            found[precision, dtype] = made + emulated(layer, config, [given], weights, 1) - exact
+            changed = made + emulated(layer, config, [given], weights, 1) - exact
+            found[precision, dtype, tiles] = changed
     return found
+
+
+def _bases(layer: Layer) -> dict[int, Conv2dConfig | MatmulConfig]:
+    """Return configurations that sum differently, by how many tiles they sum at once."""
+    if not isinstance(layer.op, Linear):
+        return {0: _CONVOLVED}
+    inner = math.ceil(layer.op.in_features / TILE)
+    programs = {
+        tiles: MatmulProgram("mcast_in0", (1, 1), tiles, 1, 1, 1, 1)
+        for tiles in _INNER_TILES
+        if tiles <= max(2 * inner, _INNER_TILES[0])
+    }
+    return {tiles: MatmulConfig(program=program) for tiles, program in programs.items()}

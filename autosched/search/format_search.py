@@ -21,6 +21,7 @@ from autosched.network.graph import Layer, Network
 from autosched.numerics.sensitivity import (
     Errors,
     FormatKey,
+    format_key,
     from_bytes,
     loss,
     sensitivities,
@@ -30,7 +31,7 @@ from autosched.probing.candidates import Choice
 from autosched.probing.format_tables import allowed_precisions
 from autosched.probing.joint_problem import JointProblem, Selection
 from autosched.probing.probe_book import Phase
-from autosched.schedule.configurations import Precision, precision_of
+from autosched.schedule.configurations import Precision
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.serialization import digest
 from autosched.schedule.tensors import DataType
@@ -47,7 +48,7 @@ from autosched.store.executions import (
 )
 from autosched.store.trials import TrialRecord
 
-_REVISION = 3  # of what errors are, and how they are emulated
+_REVISION = 4  # of what errors are, and how they are emulated
 # How near to its budget a solution's error has to come.
 _NEAR = 0.85
 _SOLUTIONS = 8
@@ -77,20 +78,20 @@ class ErrorModel:
     def key(self, choice: Choice) -> tuple[FormatKey, bool]:
         """Return in which formats a candidate computes, and whether it first converts its input."""
         dtype = choice.output_layout.dtype
-        precision = precision_of(choice.config)
+        found = format_key(choice.config, dtype)
         converts = (
-            precision is not None
+            found[0] is not None
             and dtype is not DataType.BFLOAT16
             and choice.input_layouts[0].dtype is DataType.BFLOAT16
         )
-        return (precision, dtype), converts
+        return found, converts
 
     def errors(self, layer: str, key: tuple[FormatKey, bool]) -> Errors:
         """Return the errors of a layer in some formats; none of what nobody measured."""
         own = self._found.get(layer, {})
-        (precision, dtype), converts = key
-        found = own.get((precision, dtype), self.nothing)
-        return found + own.get((None, dtype), self.nothing) if converts else found
+        formats, converts = key
+        found = own.get(formats, self.nothing)
+        return found + own.get((None, formats[1], 0), self.nothing) if converts else found
 
     def alone(self, layer: str, choice: Choice) -> float:
         """Return 1 - PCC of the worst output if nothing but a layer is as in a candidate."""

@@ -15,6 +15,7 @@ from autosched.numerics.emulation import emulate_outputs
 from autosched.numerics.sensitivity import (
     Errors,
     FormatKey,
+    format_key,
     from_bytes,
     loss,
     sensitivities,
@@ -25,8 +26,8 @@ from autosched.schedule.configurations import (
     EltwiseConfig,
     Fidelity,
     MatmulConfig,
+    MatmulProgram,
     Precision,
-    precision_of,
     with_precision,
 )
 from autosched.schedule.schedule import Schedule
@@ -67,16 +68,19 @@ def test_every_layer_with_formats_is_measured(
 ) -> None:
     assert {"first", "second", "third", "add", "fc"} <= set(found)
     assert not {layer.name for layer in network if isinstance(layer.op, Output)} & set(found)
-    assert set(found["add"]) == {(None, dtype) for dtype in ACTIVATION_TYPES}
+    assert set(found["add"]) == {(None, dtype, 0) for dtype in ACTIVATION_TYPES}
     assert set(found["third"]) >= {
-        (item, dtype) for item in PRECISIONS for dtype in ACTIVATION_TYPES
+        (item, dtype, 0) for item in PRECISIONS for dtype in ACTIVATION_TYPES
     }
+    assert {tiles for item, _, tiles in found["fc"] if item is not None} == {2}
 
 
 @pytest.mark.parametrize("layer", ["first", "second", "third", "fc"])
 def test_fewer_bits_cost_more(layer: str, found: dict[str, dict[FormatKey, Errors]]) -> None:
+    tiles = 2 if layer == "fc" else 0
     lost = [
-        loss(found[layer][precision, D.BFLOAT16]) for precision in (EXACT, PRECISIONS[1], ROUGH)
+        loss(found[layer][precision, D.BFLOAT16, tiles])
+        for precision in (EXACT, PRECISIONS[1], ROUGH)
     ]
     assert lost == sorted(lost)
     assert lost[-1] > 10 * lost[0] > 0
@@ -96,7 +100,7 @@ def predicted_loss(
     for layer in network:
         config = schedule.layers[layer.name]
         if layer.name in found and isinstance(config, Conv2dConfig | MatmulConfig | EltwiseConfig):
-            total += found[layer.name][precision_of(config), config.output_dtype]
+            total += found[layer.name][format_key(config, config.output_dtype)]
     return loss(total)
 
 
@@ -121,6 +125,23 @@ def test_errors_of_layers_add_up(
     schedule = replace(schedule, layers=layers)
     predicted, actual = predicted_loss(network, schedule, found), emulated_loss(network, schedule)
     assert 0.4 < predicted / actual < 2.5
+
+
+def test_longer_sums_in_bfloat16_lose_more_in_a_linear_layer() -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(2048, 64)).eval()
+    network = capture(module, (torch.randn(2, 2048).abs(),), "linear")
+    precision = Precision(D.BFLOAT16, Fidelity.HIFI4)
+    (found,) = dict(sensitivities(network, (precision,), (D.BFLOAT16,))).values()
+    lost = {tiles: loss(errors) for (_, _, tiles), errors in found.items()}
+    assert list(lost) == [2, 8, 32, 128]
+    assert lost[128] > 2 * lost[2]
+
+    def config(tiles: int) -> MatmulConfig:
+        return MatmulConfig(program=MatmulProgram("mcast_in0", (8, 8), tiles, 1, 1, 1, 1))
+
+    keys = [format_key(config(tiles), D.BFLOAT16)[2] for tiles in (1, 3, 6, 64, 1000)]
+    assert keys == [2, 2, 8, 32, 128]
 
 
 def test_known_layers_are_left_out(network: Network) -> None:
@@ -164,7 +185,7 @@ def test_sums_in_bfloat16_are_biased_and_sums_in_float32_are_not(
     found: dict[str, dict[FormatKey, Errors]],
 ) -> None:
     narrow, wide = (
-        found["third"][Precision(D.BFLOAT16, Fidelity.HIFI4, float32_sums=sums), D.BFLOAT16][0]
+        found["third"][Precision(D.BFLOAT16, Fidelity.HIFI4, float32_sums=sums), D.BFLOAT16, 0][0]
         for sums in (False, True)
     )
     assert narrow[0] > 10 * abs(wide[0])
