@@ -106,6 +106,10 @@ class Network:
         """For each layer, the last layer in execution order that reads its output."""
         return {edge.producer: edge.consumer for edge in self.edges}
 
+    def freed_after(self, layer: Layer) -> set[str]:
+        """Return the inputs of ``layer`` that nothing reads after it."""
+        return {name for name in layer.inputs if self.last_uses[name] == layer.name}
+
     def input_shapes(self, layer: Layer) -> tuple[tuple[int, ...], ...]:
         """Shapes of the tensors that ``layer`` reads."""
         return tuple(self.by_name[name].shape for name in layer.inputs)

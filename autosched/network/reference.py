@@ -133,9 +133,8 @@ def evaluate_network(network: Network, inputs: Sequence[torch.Tensor]) -> list[t
                 outputs.append(made.reshape(network.caller_shape(layer)) if packed else made)
             else:
                 values[layer.name] = evaluate_layer(layer, sources, weights)
-            for name in set(layer.inputs):
-                if network.last_uses[name] == layer.name:
-                    del values[name]
+            for name in network.freed_after(layer):
+                del values[name]
     return outputs
 
 

@@ -311,9 +311,8 @@ def emulate_outputs(
                     sources = [given.reshape(layer.shape) if network.packing.callers else given]
                 config = schedule.layers[layer.name]
                 values[layer.name] = emulated(layer, config, sources, weights, columns)
-            for name in set(layer.inputs):
-                if network.last_uses[name] == layer.name:
-                    del values[name]
+            for name in network.freed_after(layer):
+                del values[name]
     return outputs
 
 
@@ -358,7 +357,6 @@ def emulate_network(
             values[layer.name], truths[layer.name] = made, truth
             found = (agreement(made, other) for other in (alone, truth))
             layers.append(ExecutedLayer(layer.name, *found))
-        for name in set(layer.inputs):
-            if network.last_uses[name] == layer.name:
-                del values[name], truths[name]
+        for name in network.freed_after(layer):
+            del values[name], truths[name]
     return Execution(outputs, tuple(layers), {})

@@ -196,9 +196,8 @@ def _forward(network: Network) -> Iterator[tuple[Layer, Mapping[str, torch.Tenso
         made = _evaluated(network, layer, sources, waiting)
         live[layer.name] = made
         yield layer, dict(live), made
-        for name in set(layer.inputs):
-            if network.last_uses[name] == layer.name:
-                del live[name]
+        for name in network.freed_after(layer):
+            del live[name]
 
 
 def _evaluated(
@@ -258,9 +257,8 @@ class _After:
                 outputs.append(made)
             else:
                 live[layer.name] = made
-            for name in set(layer.inputs):
-                if self._network.last_uses[name] == layer.name:
-                    del live[name]
+            for name in self._network.freed_after(layer):
+                del live[name]
         return tuple(outputs)
 
     def _deviations(

@@ -196,9 +196,8 @@ def _with_given(
                         weights=network.weights.get(layer.name),
                     )
                     by_name[layer.name] = _given(by_name[layer.name], worker.execute_layer(test))
-            for name in set(layer.inputs):
-                if network.last_uses[name] == layer.name:
-                    del truths[name]
+            for name in network.freed_after(layer):
+                del truths[name]
     return list(by_name.values())
 
 
