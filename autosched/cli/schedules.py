@@ -120,6 +120,7 @@ def diff(
 EXPORT_EXAMPLES = (
     "autosched export resnet50-n150 -o resnet50_n150.py",
     "autosched export resnet50-n150 --trial 0 -o default.json",
+    "autosched export resnet50-n150 --format tt-mlir",
 )
 
 
@@ -128,7 +129,17 @@ def export(
     output_file: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="A .py or .json; default: named by the study."
+            "--output", "-o", metavar="FILE", help="File to write; default: named by the study."
+        ),
+    ] = None,
+    *,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="module or json, which autosched reads back, or tt-mlir (overrides of its "
+            "convolutions); default: json by its ending, else module.",
         ),
     ] = None,
     trial: Annotated[
@@ -141,8 +152,19 @@ def export(
     storage: options.Storage = None,
     as_json: options.Json = False,
 ) -> None:
-    """Write a study's best schedule as a Python module that needs ttnn alone, or as JSON."""
-    from autosched.export.saving import check_target, save_schedule
+    """Write a study's best schedule as a Python module that needs ttnn alone, or as something else.
+
+    Of a tt-mlir option, what it has no field for is written as comments before it.
+    """
+    from autosched.export.saving import (
+        FORMATS,
+        check_target,
+        check_text_target,
+        format_of,
+        save_schedule,
+        save_text,
+    )
+    from autosched.export.tt_mlir import render_overrides
     from autosched.report import words
     from autosched.report.output import say
     from autosched.report.summary import print_next
@@ -150,20 +172,30 @@ def export(
     from autosched.store.studies import get_study
     from autosched.store.trials import finished_trial
 
-    target = Path(hints.module_name(study) if output_file is None else output_file)
-    check_target(target, force=force)
+    chosen_form = format_of(form, output_file)
+    default = Path(hints.module_name(study)).with_suffix(FORMATS[chosen_form])
+    target = default if output_file is None else Path(output_file)
+    is_read_back = chosen_form in ("module", "json")
+    if is_read_back:
+        check_target(target, force=force)
+    else:
+        check_text_target(target)
     with opened_output(as_json) as output, open_store(storage) as store:
         record = get_study(store, study)
         chosen, schedule = finished_trial(store, record, trial)
-        path = save_schedule(schedule, target)
+        if is_read_back:
+            save_schedule(schedule, target)
+        else:
+            save_text(render_overrides(schedule), target, force=force)
         latency = words.latency(chosen.latency_us, chosen.latency_kind)
-        say(output.console, f"Trial {chosen.number} of {study}, {latency}: {path}")
+        say(output.console, f"Trial {chosen.number} of {study}, {latency}: {target}")
         net = str(record.settings.get("network_file") or "NET.PY")
         made = schedule.provenance
         say(output.console, f"Its kernels: {made.verified}", "red" if made.went_wrong else "")
-        check = hints.command("check", str(path), "--net", hints.short_path(net))
+        check = hints.command("check", str(target), "--net", hints.short_path(net))
         resume = hints.command("resume", study, storage=storage)
-        print_next(output.console, [resume] if made.went_wrong else [check])
+        if made.went_wrong or is_read_back:
+            print_next(output.console, [resume] if made.went_wrong else [check])
         output.result(
             {
                 "study": record.name,
@@ -171,6 +203,7 @@ def export(
                 "latency_us": chosen.latency_us,
                 "latency_kind": chosen.latency_kind,
                 "verified": made.verified,
-                "schedule_path": str(path),
+                "format": chosen_form,
+                "schedule_path": str(target),
             }
         )

@@ -5,6 +5,7 @@ JSON has the same values as the Python module, for programs without ttnn.
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from autosched.errors import ScheduleError
@@ -29,13 +30,17 @@ def save_schedule(schedule: Schedule, path: str | os.PathLike[str]) -> Path:
     if target.suffix not in (".py", ".json"):
         raise ScheduleError(f"{target}: a schedule is exported as .py or .json; name it so")
     text = render_json(schedule) if target.suffix == ".json" else render_schedule(schedule)
+    _write(target, text)
+    return target
+
+
+def _write(target: Path, content: str) -> None:
     try:
-        replace_file(target, text)
+        replace_file(target, content)
     except OSError as error:
         raise ScheduleError(
             f"{target}: cannot be written: {error.strerror}. Name another place with -o."
         ) from None
-    return target
 
 
 def render_json(schedule: Schedule) -> str:
@@ -47,6 +52,70 @@ def render_json(schedule: Schedule) -> str:
     schedule = schedule.with_own_execution()
     validate_schedule(schedule, f"schedule of {schedule.provenance.network}")
     return json.dumps(to_plain(schedule), indent=2) + "\n"
+
+
+FORMATS: Mapping[str, str] = {
+    "module": ".py",
+    "json": ".json",
+    "tt-mlir": ".txt",
+}
+"""What a schedule is exported as, and the ending of the file."""
+
+
+def format_of(named: str | None, path: str | None) -> str:
+    """Return the format that a user ``named``, else that of a file's ending, else "module".
+
+    Raises:
+        ScheduleError: for a format that there is not, or a file with the ending of another one.
+    """
+    suffix = "" if path is None else Path(path).suffix
+    if named is None:
+        return "json" if suffix == ".json" else "module"
+    if named not in FORMATS:
+        raise ScheduleError(f"--format {named}: there is none; it is one of {', '.join(FORMATS)}")
+    if path is not None and suffix != FORMATS[named]:
+        raise ScheduleError(f"{path}: {named} is exported as {FORMATS[named]}; name it so")
+    return named
+
+
+def check_text_target(path: Path) -> None:
+    """Check a place for what is not read back, before the work that leads to it.
+
+    Raises:
+        ScheduleError: for a missing directory, or a file that no export wrote.
+    """
+    if not path.parent.is_dir():
+        raise ScheduleError(f"{path}: there is no directory {path.parent}; create it first")
+    if path.exists() and TEXT_MARK not in _head(path):
+        raise ScheduleError(
+            f"{path}: this file is there and no export of ours; name another, or remove it"
+        )
+
+
+def save_text(text: str, path: Path, *, force: bool = False) -> None:
+    """Write what is not read back, in place of what an export wrote before.
+
+    Raises:
+        ScheduleError: if another text is there, unless by ``force``; or if it cannot be written.
+    """
+    check_text_target(path)
+    if path.exists() and not force and path.read_text(encoding="utf-8", errors="replace") != text:
+        raise ScheduleError(
+            f"{path}: this file was edited, or is of another trial or version. Name another, or "
+            "replace it with autosched export --force"
+        )
+    _write(path, text)
+
+
+TEXT_MARK = "autosched export"
+"""Stands at the beginning of what is not read back."""
+_HEAD = 400
+
+
+def _head(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    return path.read_text(encoding="utf-8", errors="replace")[:_HEAD]
 
 
 _MARKS = ("PROVENANCE", '"provenance"')

@@ -40,3 +40,18 @@ def test_what_was_edited_is_replaced_by_force_alone(studied: Studied, invoke: In
     assert path.read_text() != exported
     assert invoke(*arguments, "--force").code == 0
     assert path.read_text() == exported
+
+
+def test_overrides_for_tt_mlir(studied: Studied, invoke: Invoke) -> None:
+    arguments = ("export", "tiny-n150", "--format", "tt-mlir", "--storage", studied.url)
+    done = invoke(*arguments)
+    assert done.code == 0, done.err
+    last = Path("tiny_n150.txt").read_text().splitlines()[-1]
+    assert last.startswith("override-conv2d-config=0=weights_dtype#")
+    assert invoke(*arguments).code == 0
+
+
+def test_a_format_that_there_is_not_is_refused(studied: Studied, invoke: Invoke) -> None:
+    done = invoke("export", "tiny-n150", "--format", "onnx", "--storage", studied.url)
+    assert done.code == 2
+    assert "one of module, json" in done.err

@@ -6,7 +6,13 @@ import pytest
 from autosched import files
 from autosched.errors import ScheduleError
 from autosched.export.config_module import render_schedule
-from autosched.export.saving import check_target, save_schedule
+from autosched.export.saving import (
+    TEXT_MARK,
+    check_target,
+    format_of,
+    save_schedule,
+    save_text,
+)
 from tests.examples.schedules import small_schedule
 
 
@@ -83,3 +89,41 @@ def test_an_edited_schedule_is_replaced_by_force_alone(
     with pytest.raises(ScheduleError, match=rf"{name}: .* was edited .* --force"):
         check_target(path)
     check_target(path, force=True)
+
+
+@pytest.mark.parametrize(
+    ("named", "path", "expected"),
+    [
+        (None, None, "module"),
+        (None, "a.json", "json"),
+        (None, "a.py", "module"),
+        ("tt-mlir", None, "tt-mlir"),
+        ("tt-mlir", "a.txt", "tt-mlir"),
+    ],
+)
+def test_the_format_is_that_of_the_ending(
+    named: str | None, path: str | None, expected: str
+) -> None:
+    assert format_of(named, path) == expected
+
+
+def test_formats_and_endings_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ScheduleError, match="one of module, json, tt-mlir"):
+        format_of("onnx", None)
+    with pytest.raises(ScheduleError, match=r"tt-mlir is exported as .txt"):
+        format_of("tt-mlir", "a.py")
+
+
+def test_a_text_replaces_an_export_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    text = f"# {TEXT_MARK}: something\n"
+    save_text(text, path)
+    save_text(text, path)
+    path.write_text(text + "more\n")
+    with pytest.raises(ScheduleError, match="was edited"):
+        save_text(text, path)
+    save_text(text, path, force=True)
+    assert path.read_text() == text
+    path.write_text("mine\n")
+    with pytest.raises(ScheduleError, match="no export of ours"):
+        save_text(text, path, force=True)
