@@ -54,7 +54,7 @@ MAY_IMPORT = {
         *GROUND,
     },
     "verification": {"probing", "device", "network", "store", *GROUND},
-    "reproduction": {"device", "device/ttnn", "network", *GROUND},
+    "reproduction": {"device", "device/ttnn", "export", "network", *GROUND},
     "profiling": {"device", "device/ttnn", "cost/ops", "export", "network", "space", *GROUND},
     "search/samplers": {"probing", "solver", "network", "store", *GROUND},
     "search": {

@@ -120,11 +120,12 @@ def diff(
 EXPORT_EXAMPLES = (
     "autosched export resnet50-n150 -o resnet50_n150.py",
     "autosched export resnet50-n150 --trial 0 -o default.json",
+    "autosched export resnet50-n150 --format model -o resnet50_model.py",
     "autosched export resnet50-n150 --format tt-mlir",
 )
 
 
-def export(
+def export(  # noqa: PLR0913 - one parameter per option
     study: options.StudyOption,
     output_file: Annotated[
         str | None,
@@ -138,23 +139,28 @@ def export(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="module or json, which autosched reads back, or tt-mlir (overrides of its "
-            "convolutions); default: json by its ending, else module.",
+            help="module or json, which autosched reads back; model (a program of ttnn alone, with "
+            "its weights beside it); or tt-mlir (overrides of its convolutions). Default: json by "
+            "the file's ending, else module.",
         ),
     ] = None,
     trial: Annotated[
         int | None,
         typer.Option(min=0, max=options.MOST, help="Number of the trial; default: the fastest."),
     ] = None,
+    net: options.OtherNetwork = None,
+    safe: options.SafeStudy = False,
+    no_check: options.NoCheck = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace a schedule that was edited, too.")
+        bool, typer.Option("--force", help="Replace a file that was edited, too.")
     ] = False,
     storage: options.Storage = None,
     as_json: options.Json = False,
 ) -> None:
     """Write a study's best schedule as a Python module that needs ttnn alone, or as something else.
 
-    Of a tt-mlir option, what it has no field for is written as comments before it.
+    --format model runs the network file and the schedule on the mock device, and writes the calls
+    that were made. What tt-mlir's option has no field for is written as comments before it.
     """
     from autosched.export.saving import (
         FORMATS,
@@ -162,9 +168,7 @@ def export(
         check_text_target,
         format_of,
         save_schedule,
-        save_text,
     )
-    from autosched.export.tt_mlir import render_overrides
     from autosched.report import words
     from autosched.report.output import say
     from autosched.report.summary import print_next
@@ -174,6 +178,8 @@ def export(
 
     chosen_form = format_of(form, output_file)
     default = Path(hints.module_name(study)).with_suffix(FORMATS[chosen_form])
+    if chosen_form == "model":
+        default = default.with_stem(f"{default.stem}_model")
     target = default if output_file is None else Path(output_file)
     is_read_back = chosen_form in ("module", "json")
     if is_read_back:
@@ -186,16 +192,20 @@ def export(
         if is_read_back:
             save_schedule(schedule, target)
         else:
-            save_text(render_overrides(schedule), target, force=force)
+            from autosched.cli.steps.reproduce_run import OthersRequest, save_for_others
+
+            asked = OthersRequest(chosen_form, target, net, safe, not no_check, force)
+            save_for_others(output, record, schedule, asked)
         latency = words.latency(chosen.latency_us, chosen.latency_kind)
         say(output.console, f"Trial {chosen.number} of {study}, {latency}: {target}")
-        net = str(record.settings.get("network_file") or "NET.PY")
+        file = net or str(record.settings.get("network_file") or "NET.PY")
         made = schedule.provenance
         say(output.console, f"Its kernels: {made.verified}", "red" if made.went_wrong else "")
-        check = hints.command("check", str(target), "--net", hints.short_path(net))
+        check = hints.command("check", str(target), "--net", hints.short_path(file))
+        profile = hints.command("profile", str(target), "--board", record.board)
         resume = hints.command("resume", study, storage=storage)
-        if made.went_wrong or is_read_back:
-            print_next(output.console, [resume] if made.went_wrong else [check])
+        follow = {"model": [profile], "tt-mlir": []}.get(chosen_form, [check])
+        print_next(output.console, [resume] if made.went_wrong else follow)
         output.result(
             {
                 "study": record.name,

@@ -78,19 +78,22 @@ def render_schedule(schedule: Schedule) -> str:
     moves = _edge_table(schedule.moves)
     used = functions_called(layers) | functions_called(reshards) | functions_called(moves)
     constants = _compute_constants(schedule)
+    made = schedule.provenance
+    title = f"Schedule of {made.network} on {made.board}, for ttnn {made.ttnn_version}."
     blocks = [
         "from typing import NamedTuple\n\nimport ttnn\n",
-        _provenance(schedule.provenance),
+        _provenance(made),
         *(f"\n{source}" for source in definitions(used)),
         *([f"\n{constants}"] if constants else []),
         ("" if constants else "\n") + assignment("LAYERS", layers),
         assignment("RESHARDS", reshards),
         assignment("MOVES", moves),
     ]
-    return "\n".join([_docstring(schedule.provenance), *blocks])
+    return "\n".join([header(made, title, _USE), *blocks])
 
 
-def _docstring(made: Provenance) -> str:
+def header(made: Provenance, title: str, use: str) -> str:
+    """Return a docstring that begins with a title and says where a schedule comes from."""
     study = f"study {made.study}" if made.study else "no study"
     trial = "" if made.trial is None else f", trial {made.trial}"
     latency = (
@@ -110,8 +113,7 @@ def _docstring(made: Provenance) -> str:
         "date": made.date,
     }
     lines = [_fact(name, prose(fact)) for name, fact in facts.items() if fact]
-    title = prose(f"Schedule of {made.network} on {made.board}, for ttnn {made.ttnn_version}.")
-    return f'"""{title}\n\n' + "\n".join(lines) + f'\n\n{_USE}"""\n'
+    return f'"""{prose(title)}\n\n' + "\n".join(lines) + f'\n\n{use}"""\n'
 
 
 def _fact(name: str, text: str) -> str:

@@ -42,15 +42,21 @@ def prose(text: str) -> str:
     return escaped.replace('"', '\\"')
 
 
-def assignment(name: str, node: NodeText) -> str:
-    """Return ``name = node`` with a line break at its end."""
-    return f"{name} = {_text(node, 0, len(name) + 3)}\n"
+def assignment(name: str, node: NodeText, depth: int = 0) -> str:
+    """Return ``name = node``, indented so many times, with a line break at its end."""
+    return statement(f"{name} = ", node, depth)
+
+
+def statement(lead: str, node: NodeText, depth: int, end: str = "") -> str:
+    """Return a line, or several, of an expression between ``lead`` and ``end``, indented."""
+    pad = _INDENT * depth
+    return f"{pad}{lead}{_text(node, depth, len(pad) + len(lead) + len(end))}{end}\n"
 
 
 def _text(node: NodeText, depth: int, used: int) -> str:
     """Return the text of ``node`` after ``used`` characters of a line indented by ``depth``."""
     if not isinstance(node, Table) or not node.entries:
-        flat = _flat(node)
+        flat = flat_text(node)
         if isinstance(node, str) or used + len(flat) + 1 <= LINE_LENGTH:
             return flat
     pad = _INDENT * (depth + 1)
@@ -62,11 +68,12 @@ def _text(node: NodeText, depth: int, used: int) -> str:
     return f"{opening}\n{items}{_INDENT * depth}{closing}"
 
 
-def _flat(node: NodeText) -> str:
+def flat_text(node: NodeText) -> str:
+    """Return an expression on one line."""
     if isinstance(node, str):
         return node
     opening, closing = _brackets(node)
-    return opening + ", ".join(lead + _flat(item) for lead, item in _items(node)) + closing
+    return opening + ", ".join(lead + flat_text(item) for lead, item in _items(node)) + closing
 
 
 def _items(node: CallText | Table) -> list[tuple[str, NodeText]]:

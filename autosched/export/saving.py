@@ -34,7 +34,7 @@ def save_schedule(schedule: Schedule, path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def _write(target: Path, content: str) -> None:
+def _write(target: Path, content: str | bytes) -> None:
     try:
         replace_file(target, content)
     except OSError as error:
@@ -57,6 +57,7 @@ def render_json(schedule: Schedule) -> str:
 FORMATS: Mapping[str, str] = {
     "module": ".py",
     "json": ".json",
+    "model": ".py",
     "tt-mlir": ".txt",
 }
 """What a schedule is exported as, and the ending of the file."""
@@ -92,24 +93,38 @@ def check_text_target(path: Path) -> None:
         )
 
 
-def save_text(text: str, path: Path, *, force: bool = False) -> None:
+def save_text(text: str, path: Path, *, force: bool = False, weights: bytes | None = None) -> None:
     """Write what is not read back, in place of what an export wrote before.
+
+    ``weights`` are written to :func:`weights_file` beside it, first.
 
     Raises:
         ScheduleError: if another text is there, unless by ``force``; or if it cannot be written.
     """
     check_text_target(path)
+    if weights is not None and not path.exists() and weights_file(path).exists() and not force:
+        raise ScheduleError(
+            f"{weights_file(path)}: this file is there, and no {path.name} whose weights it has; "
+            "name another, or replace it with autosched export --force"
+        )
     if path.exists() and not force and path.read_text(encoding="utf-8", errors="replace") != text:
         raise ScheduleError(
             f"{path}: this file was edited, or is of another trial or version. Name another, or "
             "replace it with autosched export --force"
         )
+    if weights is not None:
+        _write(weights_file(path), weights)
     _write(path, text)
+
+
+def weights_file(path: Path) -> Path:
+    """Return where the weights of a model are."""
+    return path.with_suffix(".pt")
 
 
 TEXT_MARK = "autosched export"
 """Stands at the beginning of what is not read back."""
-_HEAD = 400
+_HEAD = 4000
 
 
 def _head(path: Path) -> str:

@@ -41,7 +41,7 @@ class TorchNotes(TorchFunctionMode):
         """Make the call, and note it if a tensor came of it."""
         result = function(*args, **(kwargs or {}))
         if isinstance(result, torch.Tensor):
-            self._lines.note(result, self._call(function, args, kwargs or {}))
+            self._lines.note(result, self._call(function, args, kwargs or {}), args)
         return result
 
     def _subscript(self, index: Any) -> str:
@@ -106,7 +106,7 @@ def noted(function: Callable[..., Any], name: str, lines: NotedLines) -> Callabl
         if result is None:
             lines.statement(text)
         elif _has_tensor(result):
-            lines.note(result, text)
+            lines.note(result, text, (*args, *keywords.values()))
         elif not isinstance(result, bool | int | float | str):
             lines.name(result, text)
         return result

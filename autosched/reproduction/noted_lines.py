@@ -2,7 +2,7 @@
 
 import enum
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 _GENERATOR = "torch.Generator().manual_seed({seed})"
@@ -39,9 +39,12 @@ class NotedLines:
         self._names[id(value)] = name
         self._kept.append(value)
 
-    def note(self, result: Any, call: str) -> None:
-        """Note the call that made ``result``, and the items of one that is a sequence."""
-        if id(result) in self._names:  # it returned what it was given
+    def note(self, result: Any, call: str, given: Sequence[Any] = ()) -> None:
+        """Note the call that made ``result``, and the items of one that is a sequence.
+
+        What returned one of the values that it was ``given`` made nothing.
+        """
+        if id(result) in self._names or any(result is item for item in given):
             return
         self._count += 1
         name = f"t{self._count}"
@@ -49,6 +52,8 @@ class NotedLines:
         self._name_all(result, name)
 
     def _name_all(self, value: Any, name: str) -> None:
+        if value is None:  # it is the same wherever it stands
+            return
         self.name(value, name)
         for number, item in enumerate(value if isinstance(value, list | tuple) else ()):
             self._name_all(item, f"{name}[{number}]")

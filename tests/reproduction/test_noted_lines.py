@@ -38,3 +38,9 @@ def test_calls_to_pytorch_make_the_same_values_again() -> None:
     again = names[lines.text(result)]
     assert isinstance(again, torch.Tensor)
     assert torch.equal(again, result)
+
+
+def test_nothing_among_results_is_nothing_everywhere() -> None:
+    lines = NotedLines()
+    lines.note([object(), None], "split(x)")
+    assert lines.text(None) == "None"

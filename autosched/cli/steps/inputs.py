@@ -211,6 +211,34 @@ def network_file_of(
     return settings.network_file
 
 
+def captured_of_study(
+    output: Screen, record: StudyRecord, net: str, *, check: bool
+) -> "tuple[Network, tuple[torch.Tensor, ...]]":
+    """Capture the network of a study from its file, as its search did, with inputs to compare on.
+
+    Raises:
+        NetworkFileError, UnsupportedOperatorError, WrongCaptureError: as
+            :func:`captured_network`.
+        StudyError: if the file has another network by now.
+    """
+    settings = Settings.from_plain(record.settings)
+    network, inputs = captured_with_inputs(
+        output,
+        net,
+        record.batch,
+        allow_host=settings.allow_host,
+        check=check,
+        io=settings.io,
+        pack_images=settings.pack_images,
+    )
+    if network.signature != record.network_signature:
+        raise StudyError(
+            f"{net} is another network now than study {record.name!r} was made "
+            "for; search it with autosched run under a --study NAME of its own"
+        )
+    return network, inputs
+
+
 def read_schedule(output: Screen, file: str, *, safe: bool = False) -> Schedule:
     """Say which file is read and whether that executes it, and read a schedule.
 

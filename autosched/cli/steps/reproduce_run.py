@@ -1,10 +1,15 @@
-"""The steps of ``autosched verify --reproduce``: a script for a bug report."""
+"""Programs that other people run: a script for a bug report, or a schedule for their own code.
+
+They are the steps of ``autosched verify --reproduce``, and of ``export`` but for what is read back.
+"""
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from autosched.cli.steps.execution_run import layer_progress
+from autosched.cli.steps.inputs import captured_of_study, network_file_of
 from autosched.cli.steps.verify_run import (
     Subject,
     VerifyRequest,
@@ -18,12 +23,21 @@ from autosched.device.machine import ttnn_version
 from autosched.device.revisions import current_revisions
 from autosched.device.worker import WorkerDevice
 from autosched.errors import ScheduleError, StudyError
+from autosched.export.model_module import render_model
+from autosched.export.saving import save_text, weights_file
+from autosched.export.tt_mlir import render_overrides
+from autosched.network.ends import with_ends_of
 from autosched.report import words
 from autosched.report.output import Screen, say
+from autosched.report.progress import SearchScreen
+from autosched.reproduction.model_recorder import recorded_model
 from autosched.reproduction.recorder import script_of
 from autosched.reproduction.script import Finding, is_script
+from autosched.schedule.schedule import Schedule
+from autosched.search.settings import Settings
 from autosched.store.database import Store, open_writable
 from autosched.store.probes import DeviceKey, load_probes
+from autosched.store.studies import StudyRecord
 from autosched.verification.verifier import ExecutionStep, StepVerdict, Verifier, stored_steps
 
 
@@ -62,6 +76,43 @@ def write_reproduction(
         {"study": asked.study, "script": str(target), "verdict": row_of(found).to_plain()}
     )
     return found
+
+
+@dataclass(frozen=True)
+class OthersRequest:
+    """A schedule for others' code: its format, where to, and the network file that it is of."""
+
+    form: str
+    target: Path
+    net: str | None
+    safe: bool
+    check: bool
+    force: bool
+
+
+def save_for_others(
+    output: Screen, record: StudyRecord, schedule: Schedule, asked: OthersRequest
+) -> None:
+    """Write what a schedule is in others' code.
+
+    Raises:
+        StudyError, NetworkFileError: if its network cannot be had, where that is wanted.
+        ScheduleError: if it cannot be expressed, or the file not be written.
+        DeviceError: if the mock device fails.
+    """
+    if asked.form == "tt-mlir":
+        save_text(render_overrides(schedule), asked.target, force=asked.force)
+        return
+    settings = Settings.from_plain(record.settings)
+    net = network_file_of(record, settings, asked.net, safe=asked.safe)
+    network, _ = captured_of_study(output, record, net, check=asked.check)
+    network = with_ends_of(network, schedule)
+    screen = SearchScreen(output.console, 0)
+    with screen.shown():
+        screen.begin("record", f"the calls of {len(network.layers)} layers, on the mock device")
+        recorded, weights = recorded_model(network, schedule)
+    source = render_model(recorded, schedule.provenance, weights_file(asked.target).name)
+    save_text(source, asked.target, force=asked.force, weights=weights)
 
 
 def _chosen(

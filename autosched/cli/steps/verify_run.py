@@ -17,7 +17,7 @@ from autosched.cli.steps.execution_run import (
     not_run,
     report_execution,
 )
-from autosched.cli.steps.inputs import captured_with_inputs, describe_device, network_file_of
+from autosched.cli.steps.inputs import captured_of_study, describe_device, network_file_of
 from autosched.device.interface import ProbeRequest
 from autosched.device.machine import SIMULATOR, ttnn_version
 from autosched.device.pool import open_pool
@@ -224,20 +224,7 @@ def study_subject(output: Screen, store: Store, asked: VerifyRequest) -> Subject
     assert trial.number is not None  # noqa: S101 - it is stored
     say(output.console, f"Device: {describe_device(asked.kind, record.board, asked.kind)}")
     say(output.console, f"Database: {store.describe()}")
-    network, inputs = captured_with_inputs(
-        output,
-        net,
-        record.batch,
-        allow_host=settings.allow_host,
-        check=asked.check,
-        io=settings.io,
-        pack_images=settings.pack_images,
-    )
-    if network.signature != record.network_signature:
-        raise StudyError(
-            f"{net} is another network now than study {record.name!r} was made "
-            "for; search it with autosched run under a --study NAME of its own"
-        )
+    network, inputs = captured_of_study(output, record, net, check=asked.check)
     return Subject(record, board, network, inputs, trial.number, schedule)
 
 

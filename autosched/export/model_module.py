@@ -1,0 +1,365 @@
+"""A network and its schedule as one program of ttnn, with its weights in a file beside it.
+
+Its calls are those that were noted when the network ran; what is written here is how they follow
+each other, what their values are called, and what runs them.
+"""
+
+import ast
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from autosched.boards import find_board
+from autosched.export.config_module import header
+from autosched.export.module_text import (
+    LINE_LENGTH,
+    CallText,
+    NodeText,
+    assignment,
+    definitions,
+    flat_text,
+    prose,
+    quoted,
+    statement,
+)
+from autosched.export.noted_calls import CallReader, CallWriter, NotedCall
+from autosched.export.saving import TEXT_MARK
+from autosched.export.variable_names import Made, Named, identifiers, named
+from autosched.schedule.schedule import Provenance
+
+_PARAMETER = re.compile(r'weights\["([^"]+)"\]')
+
+
+@dataclass(frozen=True)
+class NotedStep:
+    """The noted calls of a layer, or of a change of layout before or after it.
+
+    ``kind`` is "layer", "reshard" (of what ``layer`` takes) or "move" (of what it left); ``output``
+    is the name of what a layer left.
+    """
+
+    layer: str
+    kind: str
+    lines: tuple[str, ...] = ()
+    output: str = ""
+
+
+@dataclass(frozen=True)
+class RecordedModel:
+    """The noted calls of a network: noted lines, and names or expressions of values in them.
+
+    ``upload`` makes ``uploaded`` on the device of ``images[N]``, PyTorch's tensors of
+    ``input_shapes``; ``steps`` make ``returned`` of ``inputs[N]``; ``read`` makes ``seen`` on the
+    host of ``outputs[N]``. What stays on the device between runs was made by lines of ``first``.
+    """
+
+    input_shapes: tuple[tuple[int, ...], ...]
+    upload: tuple[str, ...]
+    uploaded: tuple[str, ...]
+    first: tuple[str, ...]
+    steps: tuple[NotedStep, ...]
+    returned: tuple[str, ...]
+    read: tuple[str, ...]
+    seen: tuple[str, ...]
+
+    def parameters(self) -> set[str]:
+        """Return the names of the weights that its lines take."""
+        lines = [*self.first, *(line for step in self.steps for line in step.lines)]
+        return {name for line in lines for name in _PARAMETER.findall(line)}
+
+
+def render_model(recorded: RecordedModel, made: Provenance, weights_file: str) -> str:
+    """Return the program's source; its weights are in ``weights_file``, in the same directory."""
+    reader, writer = CallReader(), CallWriter()
+    kept = _kept(recorded, reader)
+    words = [name for name, _ in kept.values()] + [step.layer for step in recorded.steps]
+    known = identifiers(words)
+    parameters = {value: known[name] for value, (name, _) in kept.items()}
+    body = _body(recorded, reader, writer, parameters, known)
+    building = [
+        assignment(parameters[value], writer.text(call.expression, parameters), 1)
+        for value, (_, call) in kept.items()
+    ]
+    constants = [assignment(name, node) for name, node in writer.constants.items()]
+    shapes = ", ".join(map(repr, recorded.input_shapes))
+    parts = [
+        _docstring(made, weights_file),
+        "import os\nimport time\nfrom pathlib import Path\n\nimport torch\nimport ttnn\n",
+        f"WEIGHTS = Path(__file__).with_name({quoted(weights_file)})\n"
+        f"INPUT_SHAPES = [{shapes}]\n"
+        f"BATCH = {made.batch}\n" + "".join(constants),
+        *(f"\n{source}" for source in definitions(writer.helpers)),
+        "\n" + _BUILD.lstrip("\n") + "".join(building) + _INNER + body,
+        "\n" + _host_functions(recorded),
+        "\n" + _RUN.strip("\n") + "\n",
+        "\n" + _MAIN.strip("\n").replace("OPENING", _opening(made)) + "\n",
+    ]
+    return "\n".join(parts)
+
+
+def _kept(recorded: RecordedModel, reader: CallReader) -> dict[str, tuple[str, NotedCall]]:
+    """Return the calls of what stays on the device: by value, with the parameter's name."""
+    in_steps = [call for step in recorded.steps for call in CallReader().calls(step.lines)]
+    needed = set().union(*(call.used for call in in_steps)) - {call.result for call in in_steps}
+    first = reader.calls(recorded.first)
+    for call in reversed(first):
+        if call.result in needed:
+            needed |= call.used
+    return {
+        call.result: (_parameter_of(call), call)
+        for call in first
+        if call.result in needed and not call.of_layer
+    }
+
+
+def _parameter_of(call: NotedCall) -> str:
+    found = _PARAMETER.search(ast.unparse(call.expression).replace("'", '"'))
+    return found[1] if found else call.result
+
+
+def _body(
+    recorded: RecordedModel,
+    reader: CallReader,
+    writer: CallWriter,
+    parameters: Mapping[str, str],
+    layers: Mapping[str, str],
+) -> str:
+    """Return the statements of the model's function; names are by value, and by layer."""
+    numbers: dict[str, int] = {}
+    calls: list[tuple[NotedStep, NotedCall]] = []
+    statements: list[Made] = []
+    at = 0
+    for step in recorded.steps:
+        of_step = reader.calls(step.lines)
+        if step.kind != "move" and of_step:
+            at = numbers.setdefault(step.layer, len(numbers))
+        output = reader.value(step.output) if step.output else ""
+        for call in of_step:
+            is_output = call is of_step[-1] if step.kind == "move" else call.result == output
+            used = frozenset(call.used - parameters.keys())
+            calls.append((step, call))
+            statements.append(Made(call.result, used, at, step.layer if is_output else ""))
+    names, returned = named(statements, [reader.value(text) for text in recorded.returned], layers)
+    lines = _statements(calls, names, parameters, writer)
+    return "".join([*lines, f"        return [{', '.join(returned)}]\n\n    return model\n"])
+
+
+def _statements(
+    calls: Sequence[tuple[NotedStep, NotedCall]],
+    names: Sequence[Named],
+    parameters: Mapping[str, str],
+    writer: CallWriter,
+) -> Iterator[str]:
+    before = ("", "")
+    for (step, call), name in zip(calls, names, strict=True):
+        group = (step.layer, "move" if step.kind == "move" else "")
+        if group != before:
+            waits = ", while it waits" if step.kind == "move" else ""
+            yield f"        # {step.layer}{waits}\n"
+        before = group
+        node = writer.text(call.expression, {**parameters, **name.arguments})
+        if call.of_layer:
+            assert isinstance(node, CallText)  # noqa: S101 - it is a call
+            node = _by_helper(node, step.layer)
+        yield assignment(name.value, node, 2)
+        if name.given_up:
+            yield f"        del {', '.join(name.given_up)}\n"
+
+
+_GEOMETRY = (
+    "in_channels",
+    "out_channels",
+    "batch_size",
+    "input_height",
+    "input_width",
+    "kernel_size",
+    "stride",
+    "padding",
+)
+
+
+def _by_helper(call: CallText, layer: str) -> CallText:
+    given = dict(call.keywords)
+    source = given.pop("input_tensor")
+    keywords = {name: given.pop(name) for name in _GEOMETRY if name in given} | given
+    if call.function != "ttnn.conv2d":
+        keywords = {"function": call.function, **keywords}
+    return CallText("conv2d", (quoted(layer), source), tuple(keywords.items()))
+
+
+def _host_functions(recorded: RecordedModel) -> str:
+    """Return what brings inputs to the device, and outputs to the host."""
+    writer = CallWriter()
+    uploads = _inlined(recorded.upload, recorded.uploaded, writer)
+    hosts, places = [], []
+    for node in uploads:
+        assert isinstance(node, CallText)  # noqa: S101 - ttnn.from_torch
+        keywords = dict(node.keywords)
+        keywords.pop("device")
+        places.append(keywords.pop("memory_config"))
+        hosts.append(CallText(node.function, node.arguments, tuple(keywords.items())))
+    seen = _inlined(recorded.read, recorded.seen, writer)
+    return "\n".join(
+        [
+            _HOST_INPUTS.strip("\n") + _listed(hosts),
+            "\n" + _UPLOAD.strip("\n").replace("PLACES", ", ".join(map(flat_text, places))) + "\n",
+            "\n" + _READ.strip("\n") + _listed(seen),
+        ]
+    )
+
+
+def _listed(nodes: Iterable[NodeText]) -> str:
+    items = "".join(statement("", node, 2, ",") for node in nodes)
+    return f"\n    return [\n{items}    ]\n"
+
+
+def _inlined(lines: Iterable[str], values: Iterable[str], writer: CallWriter) -> list[NodeText]:
+    """Return the expressions of values, each made of what its lines made."""
+    known: dict[str, ast.expr] = {}
+    for call in CallReader().calls(lines):
+        known[call.result] = _Inlining(known).visit(call.expression)
+    expressions = (ast.parse(value, mode="eval").body for value in values)
+    return [writer.text(_Inlining(known).visit(item), {}) for item in expressions]
+
+
+class _Inlining(ast.NodeTransformer):
+    def __init__(self, known: Mapping[str, ast.expr]) -> None:
+        self._known = known
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self._known.get(node.id, node)
+
+
+def _docstring(made: Provenance, weights_file: str) -> str:
+    title = f"{made.network} on {made.board}, as one program of ttnn {made.ttnn_version}."
+    use = _USE.format(mark=TEXT_MARK, file=prose(weights_file))
+    return header(made, title, textwrap.fill(use, LINE_LENGTH, break_long_words=False) + "\n")
+
+
+_USE = (
+    "Written by {mark} --format model: its calls are those of the schedule's trial. "
+    "build(device, weights) returns model(inputs), which runs once on what upload() returns and "
+    "leaves its outputs on the device; read() brings them to the host. The weights are in {file}. "
+    "Run as a program, it prints how many images it computes a second."
+)
+
+
+def _opening(made: Provenance) -> str:
+    return find_board(made.board).opening.removesuffix(")")
+
+
+_BUILD = '''
+def build(device, weights):
+    """Return the network as a function; weights are by layer, as PyTorch keeps them."""
+    prepared = {}
+'''
+_INNER = '''
+    def conv2d(name, tensor, function=ttnn.conv2d, **arguments):
+        """Convolve with the weights of a layer, which ttnn prepares the first time."""
+        if name not in prepared:
+            found = [weights.get(f"{name}.{kind}") for kind in ("weight", "bias")]
+            prepared[name] = [None if item is None else ttnn.from_torch(item) for item in found]
+        weight, bias = prepared[name]
+        output, prepared[name] = function(
+            input_tensor=tensor,
+            weight_tensor=weight,
+            bias_tensor=bias,
+            device=device,
+            return_weights_and_bias=True,
+            **arguments,
+        )
+        return output
+
+    def model(inputs):
+        """Run once, and return the outputs on the device."""
+'''
+_HOST_INPUTS = '''
+def on_host(images):
+    """Return images, in PyTorch's order, as the device takes them."""
+'''
+_UPLOAD = '''
+def upload(device, images):
+    """Put images, in PyTorch's order, on the device."""
+    places = [PLACES]
+    return [
+        ttnn.to_device(tensor, device, memory_config=place)
+        for tensor, place in zip(on_host(images), places, strict=True)
+    ]
+'''
+_READ = '''
+def read(outputs):
+    """Return what the model left on the device as PyTorch has it."""
+'''
+_RUN = '''
+def zeros():
+    """Return images to measure with: what they show makes no difference."""
+    return [torch.zeros(shape) for shape in INPUT_SHAPES]
+
+
+def run(device):
+    """Return a forward pass, as autosched profile takes it."""
+    model = build(device, torch.load(WEIGHTS, weights_only=True))
+    inputs = upload(device, zeros())
+    return lambda: model(inputs)
+
+
+def images_per_second(device, model, passes=200):
+    """Return how many images go through two traces, each with inputs and outputs of its own.
+
+    Queue 1 brings the inputs of one while queue 0 computes with the other's.
+    """
+    images = on_host(zeros())
+    slots = [upload(device, zeros()) for _ in range(2)]
+    for inputs in slots:
+        model(inputs)
+    traces = []
+    for inputs in slots:
+        trace = ttnn.begin_trace_capture(device, cq_id=0)
+        outputs = model(inputs)
+        ttnn.end_trace_capture(device, trace, cq_id=0)
+        traces.append((inputs, trace, outputs))
+    computed = [ttnn.record_event(device, 0) for _ in traces]
+    ttnn.synchronize_device(device)
+    start = time.perf_counter()
+    for number in range(passes):
+        inputs, trace, outputs = traces[number % 2]
+        ttnn.wait_for_event(1, computed[number % 2])
+        for image, tensor in zip(images, inputs, strict=True):
+            ttnn.copy_host_to_device_tensor(image, tensor, cq_id=1)
+        written = ttnn.record_event(device, 1)
+        ttnn.wait_for_event(0, written)
+        ttnn.execute_trace(device, trace, cq_id=0, blocking=False)
+        for output in outputs:
+            output.cpu(blocking=False)
+        computed[number % 2] = ttnn.record_event(device, 0)
+    ttnn.synchronize_device(device)
+    seconds = time.perf_counter() - start
+    for _, trace, _ in traces:
+        ttnn.release_trace(device, trace)
+    return passes * BATCH / seconds
+'''
+_MAIN = '''
+def main():
+    """Open the device, run the model, and print how many images it computes a second."""
+    is_mock = "TT_METAL_MOCK_CLUSTER_DESC_PATH" in os.environ
+    is_simulated = "TT_METAL_SIMULATOR" in os.environ
+    is_slow = "TT_METAL_SLOW_DISPATCH_MODE" in os.environ
+    has_traces = not is_slow and (is_simulated or not is_mock)
+    options = {"trace_region_size": 64 << 20, "num_command_queues": 2} if has_traces else {}
+    device = OPENING, **options)
+    try:
+        model = build(device, torch.load(WEIGHTS, weights_only=True))
+        outputs = read(model(upload(device, zeros())))
+        print("outputs of", ", ".join(str(tuple(output.shape)) for output in outputs))
+        if has_traces:
+            print(f"{images_per_second(device, model):.1f} images per second")
+        else:
+            print("not timed: the mock device and slow dispatch take no traces")
+    finally:
+        ttnn.close_device(device)
+
+
+if __name__ == "__main__":
+    main()
+'''

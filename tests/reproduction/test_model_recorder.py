@@ -1,0 +1,116 @@
+"""Networks as programs of ttnn alone: what they run, profiled, is what the search's trial ran."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from autosched.device.machine import mock_directory
+from autosched.device.mock.environment import mock_environment
+from autosched.device.worker import WorkerDevice
+from autosched.errors import ScheduleError
+from autosched.export.model_module import render_model
+from autosched.export.saving import save_text, weights_file
+from autosched.network.capture.capture import capture
+from autosched.network.graph import Layer, Network
+from autosched.network.operators import HostOp, HostStep, Input
+from autosched.profiling.program import ProgramRequest, profile_program
+from autosched.reproduction.model_recorder import check_exportable, recorded_model
+from autosched.schedule.configurations import FixedConfig
+from autosched.schedule.outcomes import DeviceOp, RunOutcome
+from autosched.schedule.schedule import Schedule
+from autosched.schedule.tensors import TensorInfo
+from autosched.store.database import open_store
+from autosched.store.trials import finished_trial
+from tests.examples.device_layers import ttnn_default
+from tests.examples.networks import BOARD
+from tests.examples.schedules import small_schedule
+from tests.examples.small_studies import SMALL, small_inputs, study_module
+from tests.examples.studied import Studied
+
+QUICK = ("resnet18", "unet_small")
+CASES = [
+    pytest.param(name, marks=[] if name in QUICK else [pytest.mark.soak], id=name) for name in SMALL
+]
+ALONE = (
+    "import sys, runpy; sys.modules['autosched'] = None; runpy.run_path('{}', run_name='__main__')"
+)
+
+
+def written(network: Network, schedule: Schedule, path: Path) -> Path:
+    recorded, weights = recorded_model(network, schedule)
+    source = render_model(recorded, schedule.provenance, weights_file(path).name)
+    save_text(source, path, weights=weights)
+    return path
+
+
+Ran = tuple[str, int, tuple[TensorInfo, ...], tuple[TensorInfo, ...]]
+
+
+def of_ops(ops: tuple[DeviceOp, ...]) -> list[Ran]:
+    return [(op.code, op.cores, op.inputs, op.outputs) for op in ops]
+
+
+def profiled(path: Path) -> list[Ran]:
+    request = ProgramRequest(str(path), BOARD, directory=str(path.parent))
+    return of_ops(profile_program(request).ops)
+
+
+def test_a_searched_schedule_runs_the_ops_of_its_trial(either: Studied, tmp_path: Path) -> None:
+    with open_store(either.url) as store:
+        _, schedule = finished_trial(store, either.record)
+    path = written(either.network, schedule, tmp_path / "model.py")
+    assert profiled(path) == of_ops(either.best.ops)
+
+
+def test_it_is_a_program_without_autosched(studied: Studied, tmp_path: Path) -> None:
+    with open_store(studied.url) as store:
+        _, schedule = finished_trial(store, studied.record)
+    path = written(studied.network, schedule, tmp_path / "model.py")
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE.format(path)],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, **mock_environment(BOARD, mock_directory())},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines()[0] == "outputs of (1, 10)"
+    assert done.stdout.splitlines()[1].startswith("not timed")
+    style = [sys.executable, "-m", "ruff"]
+    for words in (["format", "--check"], ["check", "--select", "E,F,W,B"]):
+        tidy = subprocess.run(
+            [*style, *words, "--isolated", "--line-length", "100", str(path)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert tidy.returncode == 0, tidy.stdout
+    weights = torch.load(weights_file(path), weights_only=True)
+    assert {"stem.weight", "fc.bias"} <= set(weights)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_ttnn_makes_of_a_study_runs_the_same_ops(tmp_path: Path, name: str) -> None:
+    network = capture(study_module(name), small_inputs(name), name)
+    schedule = ttnn_default(network)
+    with WorkerDevice(BOARD) as worker:
+        worker.load(network)
+        outcome = worker.run(schedule)
+    assert isinstance(outcome, RunOutcome)
+    assert profiled(written(network, schedule, tmp_path / "model.py")) == of_ops(outcome.ops)
+
+
+def host_network() -> Network:
+    with_host = Layer(
+        "grid", HostOp((HostStep("aten.prelu.default", "[]"),), ()), ("x",), (1, 3, 8, 8)
+    )
+    return Network("host", (Layer("x", Input(), (), (1, 3, 8, 8)), with_host))
+
+
+def test_a_layer_on_the_host_is_refused_by_name() -> None:
+    network = host_network()
+    schedule = Schedule(
+        small_schedule().provenance, {name: FixedConfig() for name in network.by_name}
+    )
+    with pytest.raises(ScheduleError, match=r"layer grid \(aten.prelu.default\) runs on the host"):
+        check_exportable(network, schedule)
