@@ -23,7 +23,7 @@ from autosched.export.module_text import (
     quoted,
     statement,
 )
-from autosched.export.noted_calls import CallReader, CallWriter, NotedCall
+from autosched.export.noted_calls import CallReader, CallWriter, NotedCall, inlined
 from autosched.export.saving import TEXT_MARK
 from autosched.export.variable_names import Made, Named, identifiers, named
 from autosched.schedule.schedule import Provenance
@@ -191,7 +191,7 @@ def _by_helper(call: CallText, layer: str) -> CallText:
 def _host_functions(recorded: RecordedModel) -> str:
     """Return what brings inputs to the device, and outputs to the host."""
     writer = CallWriter()
-    uploads = _inlined(recorded.upload, recorded.uploaded, writer)
+    uploads = inlined(recorded.upload, recorded.uploaded, writer)
     hosts, places = [], []
     for node in uploads:
         assert isinstance(node, CallText)  # noqa: S101 - ttnn.from_torch
@@ -199,7 +199,7 @@ def _host_functions(recorded: RecordedModel) -> str:
         keywords.pop("device")
         places.append(keywords.pop("memory_config"))
         hosts.append(CallText(node.function, node.arguments, tuple(keywords.items())))
-    seen = _inlined(recorded.read, recorded.seen, writer)
+    seen = inlined(recorded.read, recorded.seen, writer)
     return "\n".join(
         [
             _HOST_INPUTS.strip("\n") + _listed(hosts),
@@ -212,23 +212,6 @@ def _host_functions(recorded: RecordedModel) -> str:
 def _listed(nodes: Iterable[NodeText]) -> str:
     items = "".join(statement("", node, 2, ",") for node in nodes)
     return f"\n    return [\n{items}    ]\n"
-
-
-def _inlined(lines: Iterable[str], values: Iterable[str], writer: CallWriter) -> list[NodeText]:
-    """Return the expressions of values, each made of what its lines made."""
-    known: dict[str, ast.expr] = {}
-    for call in CallReader().calls(lines):
-        known[call.result] = _Inlining(known).visit(call.expression)
-    expressions = (ast.parse(value, mode="eval").body for value in values)
-    return [writer.text(_Inlining(known).visit(item), {}) for item in expressions]
-
-
-class _Inlining(ast.NodeTransformer):
-    def __init__(self, known: Mapping[str, ast.expr]) -> None:
-        self._known = known
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return self._known.get(node.id, node)
 
 
 def _docstring(made: Provenance, weights_file: str) -> str:

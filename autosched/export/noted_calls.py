@@ -224,3 +224,20 @@ def _short(name: str) -> str:
         return name
     kind, value = found.groups()
     return f"ttnn.{value.lower()}" if kind == "DataType" else f"ttnn.{value}_LAYOUT"
+
+
+def inlined(lines: Iterable[str], values: Iterable[str], writer: CallWriter) -> list[NodeText]:
+    """Return the expressions of values, each made of what its lines made."""
+    known: dict[str, ast.expr] = {}
+    for call in CallReader().calls(lines):
+        known[call.result] = _Inlining(known).visit(call.expression)
+    expressions = (ast.parse(value, mode="eval").body for value in values)
+    return [writer.text(_Inlining(known).visit(item), {}) for item in expressions]
+
+
+class _Inlining(ast.NodeTransformer):
+    def __init__(self, known: Mapping[str, ast.expr]) -> None:
+        self._known = known
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self._known.get(node.id, node)

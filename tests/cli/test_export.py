@@ -1,14 +1,18 @@
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 import autosched
+from autosched.export.saving import FORMATS
 from autosched.store.database import open_store
 from autosched.store.studies import get_study
 from autosched.store.trials import finished_trial
 from tests.cli.conftest import Invoke, Studied
 from tests.examples.small_studies import STUDIES
 
+PAGE = (Path(__file__).parents[2] / "docs" / "exports.md").read_text()
 ON_HOST = """\
 import torch
 from torch import nn
@@ -129,6 +133,21 @@ def test_overrides_for_tt_mlir(studied: Studied, invoke: Invoke) -> None:
     last = Path("tiny_n150.txt").read_text().splitlines()[-1]
     assert last.startswith("override-conv2d-config=0=weights_dtype#")
     assert invoke(*arguments).code == 0
+
+
+def test_the_page_runs_as_it_stands_there(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOSCHED_STORAGE", f"sqlite:///{tmp_path}/a.sqlite3")
+    (net,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    Path("tiny.py").write_text(net)
+    for line in re.findall(r"^\$ autosched (.*)$", PAGE, re.MULTILINE):
+        done = invoke(*shlex.split(line))
+        assert done.code == 0, done.err
+    assert all(f"| `{name}`" in PAGE for name in FORMATS)
+    source = Path("tiny_n150_model.py").read_text()
+    for call in re.findall(r"^\| `(\w+)\(", PAGE, re.MULTILINE):
+        assert f"def {call}(" in source
 
 
 def test_a_format_that_there_is_not_is_refused(studied: Studied, invoke: Invoke) -> None:
