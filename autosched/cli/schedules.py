@@ -121,6 +121,7 @@ EXPORT_EXAMPLES = (
     "autosched export resnet50-n150 -o resnet50_n150.py",
     "autosched export resnet50-n150 --trial 0 -o default.json",
     "autosched export resnet50-n150 --format model -o resnet50_model.py",
+    "autosched export resnet50-n150 --format ttcnn",
     "autosched export resnet50-n150 --format tt-mlir",
 )
 
@@ -140,8 +141,9 @@ def export(  # noqa: PLR0913 - one parameter per option
             "--format",
             metavar="FORMAT",
             help="module or json, which autosched reads back; model (a program of ttnn alone, with "
-            "its weights beside it); or tt-mlir (overrides of its convolutions). Default: json by "
-            "the file's ending, else module.",
+            "its weights beside it); ttcnn (the same, convolutions by tt-metal's TT-CNN builder); "
+            "or tt-mlir (overrides of its convolutions). Default: json by the file's ending, else "
+            "module.",
         ),
     ] = None,
     trial: Annotated[
@@ -159,8 +161,8 @@ def export(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Write a study's best schedule as a Python module that needs ttnn alone, or as something else.
 
-    --format model runs the network file and the schedule on the mock device, and writes the calls
-    that were made. What tt-mlir's option has no field for is written as comments before it.
+    For model and ttcnn the network file is executed, and the schedule run on the mock device: the
+    calls that this makes are written. What tt-mlir's option has no field for stands in comments.
     """
     from autosched.export.saving import (
         FORMATS,
@@ -178,8 +180,9 @@ def export(  # noqa: PLR0913 - one parameter per option
 
     chosen_form = format_of(form, output_file)
     default = Path(hints.module_name(study)).with_suffix(FORMATS[chosen_form])
-    if chosen_form == "model":
-        default = default.with_stem(f"{default.stem}_model")
+    is_program = chosen_form in ("model", "ttcnn")
+    if is_program:
+        default = default.with_stem(f"{default.stem}_{chosen_form}")
     target = default if output_file is None else Path(output_file)
     is_read_back = chosen_form in ("module", "json")
     if is_read_back:
@@ -204,8 +207,9 @@ def export(  # noqa: PLR0913 - one parameter per option
         check = hints.command("check", str(target), "--net", hints.short_path(file))
         profile = hints.command("profile", str(target), "--board", record.board)
         resume = hints.command("resume", study, storage=storage)
-        follow = {"model": [profile], "tt-mlir": []}.get(chosen_form, [check])
-        print_next(output.console, [resume] if made.went_wrong else follow)
+        follow = [check] if is_read_back else [profile] if is_program else []
+        if made.went_wrong or follow:
+            print_next(output.console, [resume] if made.went_wrong else follow)
         output.result(
             {
                 "study": record.name,

@@ -25,6 +25,7 @@ from autosched.export.module_text import (
 )
 from autosched.export.noted_calls import CallReader, CallWriter, NotedCall, inlined
 from autosched.export.saving import TEXT_MARK
+from autosched.export.ttcnn import IMPORTS, TORCH_LAYER, builder_text
 from autosched.export.variable_names import Made, Named, identifiers, named
 from autosched.schedule.schedule import Provenance
 
@@ -69,28 +70,45 @@ class RecordedModel:
         return {name for line in lines for name in _PARAMETER.findall(line)}
 
 
-def render_model(recorded: RecordedModel, made: Provenance, weights_file: str) -> str:
-    """Return the program's source; its weights are in ``weights_file``, in the same directory."""
+def render_model(
+    recorded: RecordedModel, made: Provenance, weights_file: str, form: str = "model"
+) -> str:
+    """Return the program's source; its weights are in ``weights_file``, in the same directory.
+
+    As "ttcnn", its convolutions but for transposed ones are made by the TT-CNN builder.
+    """
     reader, writer = CallReader(), CallWriter()
     kept = _kept(recorded, reader)
     words = [name for name, _ in kept.values()] + [step.layer for step in recorded.steps]
     known = identifiers(words)
     parameters = {value: known[name] for value, (name, _) in kept.items()}
-    body = _body(recorded, reader, writer, parameters, known)
+    convolutions: list[str] | None = [] if form == "ttcnn" else None
+    body = _body(recorded, reader, _Writers(writer, parameters, known, convolutions))
     building = [
         assignment(parameters[value], writer.text(call.expression, parameters), 1)
         for value, (_, call) in kept.items()
     ]
+    imports = ["import os", "import time", "from pathlib import Path", "", "import torch"]
+    helper = _HELPER if " conv2d(" in body else ""
+    sources = list(definitions(writer.helpers))
+    if convolutions:
+        replaced = (
+            ["from dataclasses import replace"] if "replace(" in "".join(convolutions) else []
+        )
+        imports = [*imports[:2], *replaced, *imports[2:]]
+        building = [*building, "    convolutions = {}\n", *convolutions]
+        sources.append(TORCH_LAYER.lstrip("\n"))
+    library = f"\n{IMPORTS}" if convolutions else ""
     constants = [assignment(name, node) for name, node in writer.constants.items()]
     shapes = ", ".join(map(repr, recorded.input_shapes))
     parts = [
-        _docstring(made, weights_file),
-        "import os\nimport time\nfrom pathlib import Path\n\nimport torch\nimport ttnn\n",
+        _docstring(made, weights_file, form),
+        "\n".join([*imports, "import ttnn"]) + f"\n{library}",
         f"WEIGHTS = Path(__file__).with_name({quoted(weights_file)})\n"
         f"INPUT_SHAPES = [{shapes}]\n"
         f"BATCH = {made.batch}\n" + "".join(constants),
-        *(f"\n{source}" for source in definitions(writer.helpers)),
-        "\n" + _BUILD.lstrip("\n") + "".join(building) + _INNER + body,
+        *(f"\n{source}" for source in sources),
+        "\n" + "".join([_BUILD.lstrip("\n"), *building, helper, _INNER, body]),
         "\n" + _host_functions(recorded),
         "\n" + _RUN.strip("\n") + "\n",
         "\n" + _MAIN.strip("\n").replace("OPENING", _opening(made)) + "\n",
@@ -118,14 +136,21 @@ def _parameter_of(call: NotedCall) -> str:
     return found[1] if found else call.result
 
 
-def _body(
-    recorded: RecordedModel,
-    reader: CallReader,
-    writer: CallWriter,
-    parameters: Mapping[str, str],
-    layers: Mapping[str, str],
-) -> str:
-    """Return the statements of the model's function; names are by value, and by layer."""
+@dataclass(frozen=True)
+class _Writers:
+    """What writes calls: names of parameters by value and of layers.
+
+    ``convolutions`` takes the statements that make them, where they are made by the builder.
+    """
+
+    writer: CallWriter
+    parameters: Mapping[str, str]
+    layers: Mapping[str, str]
+    convolutions: list[str] | None
+
+
+def _body(recorded: RecordedModel, reader: CallReader, writers: _Writers) -> str:
+    """Return the statements of the model's function."""
     numbers: dict[str, int] = {}
     calls: list[tuple[NotedStep, NotedCall]] = []
     statements: list[Made] = []
@@ -137,19 +162,19 @@ def _body(
         output = reader.value(step.output) if step.output else ""
         for call in of_step:
             is_output = call is of_step[-1] if step.kind == "move" else call.result == output
-            used = frozenset(call.used - parameters.keys())
+            used = frozenset(call.used - writers.parameters.keys())
             calls.append((step, call))
             statements.append(Made(call.result, used, at, step.layer if is_output else ""))
-    names, returned = named(statements, [reader.value(text) for text in recorded.returned], layers)
-    lines = _statements(calls, names, parameters, writer)
+    values = [reader.value(text) for text in recorded.returned]
+    names, returned = named(statements, values, writers.layers)
+    lines = _statements(calls, names, writers)
     return "".join([*lines, f"        return [{', '.join(returned)}]\n\n    return model\n"])
 
 
 def _statements(
     calls: Sequence[tuple[NotedStep, NotedCall]],
     names: Sequence[Named],
-    parameters: Mapping[str, str],
-    writer: CallWriter,
+    writers: _Writers,
 ) -> Iterator[str]:
     before = ("", "")
     for (step, call), name in zip(calls, names, strict=True):
@@ -158,13 +183,22 @@ def _statements(
             waits = ", while it waits" if step.kind == "move" else ""
             yield f"        # {step.layer}{waits}\n"
         before = group
-        node = writer.text(call.expression, {**parameters, **name.arguments})
+        node = writers.writer.text(call.expression, {**writers.parameters, **name.arguments})
         if call.of_layer:
             assert isinstance(node, CallText)  # noqa: S101 - it is a call
-            node = _by_helper(node, step.layer)
+            node = _convolution(node, step.layer, writers)
         yield assignment(name.value, node, 2)
         if name.given_up:
             yield f"        del {', '.join(name.given_up)}\n"
+
+
+def _convolution(call: CallText, layer: str, writers: _Writers) -> CallText:
+    if writers.convolutions is None or call.function != "ttnn.conv2d":
+        return _by_helper(call, layer)
+    given = dict(call.keywords)
+    compute = writers.writer.constants[flat_text(given["compute_config"])]
+    writers.convolutions.append(builder_text(layer, call, compute))
+    return CallText(f"convolutions[{quoted(layer)}]", (given["input_tensor"],))
 
 
 _GEOMETRY = (
@@ -214,14 +248,14 @@ def _listed(nodes: Iterable[NodeText]) -> str:
     return f"\n    return [\n{items}    ]\n"
 
 
-def _docstring(made: Provenance, weights_file: str) -> str:
+def _docstring(made: Provenance, weights_file: str, form: str) -> str:
     title = f"{made.network} on {made.board}, as one program of ttnn {made.ttnn_version}."
-    use = _USE.format(mark=TEXT_MARK, file=prose(weights_file))
+    use = _USE.format(mark=TEXT_MARK, form=form, file=prose(weights_file))
     return header(made, title, textwrap.fill(use, LINE_LENGTH, break_long_words=False) + "\n")
 
 
 _USE = (
-    "Written by {mark} --format model: its calls are those of the schedule's trial. "
+    "Written by {mark} --format {form}: its calls are those of the schedule's trial. "
     "build(device, weights) returns model(inputs), which runs once on what upload() returns and "
     "leaves its outputs on the device; read() brings them to the host. The weights are in {file}. "
     "Run as a program, it prints how many images it computes a second."
@@ -235,9 +269,10 @@ def _opening(made: Provenance) -> str:
 _BUILD = '''
 def build(device, weights):
     """Return the network as a function; weights are by layer, as PyTorch keeps them."""
-    prepared = {}
 '''
-_INNER = '''
+_HELPER = '''
+    prepared = {}
+
     def conv2d(name, tensor, function=ttnn.conv2d, **arguments):
         """Convolve with the weights of a layer, which ttnn prepares the first time."""
         if name not in prepared:
@@ -253,7 +288,8 @@ _INNER = '''
             **arguments,
         )
         return output
-
+'''
+_INNER = '''
     def model(inputs):
         """Run once, and return the outputs on the device."""
 '''

@@ -58,6 +58,7 @@ FORMATS: Mapping[str, str] = {
     "module": ".py",
     "json": ".json",
     "model": ".py",
+    "ttcnn": ".py",
     "tt-mlir": ".txt",
 }
 """What a schedule is exported as, and the ending of the file."""

@@ -108,7 +108,7 @@ def test_the_format_is_that_of_the_ending(
 
 
 def test_formats_and_endings_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ScheduleError, match="one of module, json, model, tt-mlir"):
+    with pytest.raises(ScheduleError, match="one of module, json, model, ttcnn, tt-mlir"):
         format_of("onnx", None)
     with pytest.raises(ScheduleError, match=r"tt-mlir is exported as .txt"):
         format_of("tt-mlir", "a.py")

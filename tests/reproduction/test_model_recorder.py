@@ -1,8 +1,11 @@
 """Networks as programs of ttnn alone: what they run, profiled, is what the search's trial ran."""
 
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,14 +22,14 @@ from autosched.network.graph import Layer, Network
 from autosched.network.operators import HostOp, HostStep, Input
 from autosched.profiling.program import ProgramRequest, profile_program
 from autosched.reproduction.model_recorder import check_exportable, recorded_model
-from autosched.schedule.configurations import FixedConfig
+from autosched.schedule.configurations import ComputeConfig, Conv2dConfig, FixedConfig
 from autosched.schedule.outcomes import DeviceOp, RunOutcome
 from autosched.schedule.schedule import Schedule
-from autosched.schedule.tensors import TensorInfo
+from autosched.schedule.tensors import ShardLayout, TensorInfo
 from autosched.store.database import open_store
 from autosched.store.trials import finished_trial
 from tests.examples.device_layers import ttnn_default
-from tests.examples.networks import BOARD
+from tests.examples.networks import BOARD, small
 from tests.examples.schedules import small_schedule
 from tests.examples.small_studies import SMALL, small_inputs, study_module
 from tests.examples.studied import Studied
@@ -40,9 +43,9 @@ ALONE = (
 )
 
 
-def written(network: Network, schedule: Schedule, path: Path) -> Path:
+def written(network: Network, schedule: Schedule, path: Path, form: str = "model") -> Path:
     recorded, weights = recorded_model(network, schedule)
-    source = render_model(recorded, schedule.provenance, weights_file(path).name)
+    source = render_model(recorded, schedule.provenance, weights_file(path).name, form)
     save_text(source, path, weights=weights)
     return path
 
@@ -98,6 +101,58 @@ def test_what_ttnn_makes_of_a_study_runs_the_same_ops(tmp_path: Path, name: str)
         outcome = worker.run(schedule)
     assert isinstance(outcome, RunOutcome)
     assert profiled(written(network, schedule, tmp_path / "model.py")) == of_ops(outcome.ops)
+
+
+@pytest.fixture
+def builder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory to import tt-metal's TT-CNN builder from, without what tt-symbiote needs."""
+    package = find_spec("tt_symbiote")
+    if package is None or not package.submodule_search_locations:
+        pytest.skip("needs the package tt-symbiote (pip install --no-deps)")
+    (place,) = package.submodule_search_locations
+    target = tmp_path / "library" / "models" / "tt_cnn" / "tt" / "builder.py"
+    target.parent.mkdir(parents=True)
+    shutil.copy(Path(place) / "modules" / "tt_cnn" / "builder.py", target)
+    library = tmp_path / "library"
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(library), *filter(None, sys.path)]))
+    return library
+
+
+def test_by_the_builder_a_searched_schedule_runs_the_same_ops(
+    either: Studied, builder: Path, tmp_path: Path
+) -> None:
+    del builder
+    with open_store(either.url) as store:
+        _, schedule = finished_trial(store, either.record)
+    path = written(either.network, schedule, tmp_path / "model.py", "ttcnn")
+    assert "TtConv2d(" in path.read_text()
+    assert profiled(path) == of_ops(either.best.ops)
+
+
+EXACT = ComputeConfig(math_approx_mode=False)
+BY_BUILDER = {
+    "block": ("point", Conv2dConfig(ShardLayout.BLOCK, transpose_shards=True)),
+    "width": ("point", Conv2dConfig(ShardLayout.WIDTH, full_inner_dim=True)),
+    "slices": ("stem", Conv2dConfig(slicing="dram_height", num_slices=2, output_memory="dram")),
+    "exact": ("stem", Conv2dConfig(ShardLayout.HEIGHT, act_block_h_override=32, compute=EXACT)),
+}
+
+
+@pytest.mark.parametrize("name", BY_BUILDER)
+def test_by_the_builder_a_configuration_is_what_was_asked(
+    builder: Path, tmp_path: Path, name: str
+) -> None:
+    del builder
+    network = small()
+    base = ttnn_default(network)
+    layer, config = BY_BUILDER[name]
+    schedule = replace(base, layers={**base.layers, layer: config})
+    with WorkerDevice(BOARD) as worker:
+        worker.load(network)
+        outcome = worker.run(schedule)
+    assert isinstance(outcome, RunOutcome), outcome
+    path = written(network, schedule, tmp_path / "model.py", "ttcnn")
+    assert profiled(path) == of_ops(outcome.ops)
 
 
 def host_network() -> Network:

@@ -111,7 +111,9 @@ def save_for_others(
     with screen.shown():
         screen.begin("record", f"the calls of {len(network.layers)} layers, on the mock device")
         recorded, weights = recorded_model(network, schedule)
-    source = render_model(recorded, schedule.provenance, weights_file(asked.target).name)
+    source = render_model(
+        recorded, schedule.provenance, weights_file(asked.target).name, asked.form
+    )
     save_text(source, asked.target, force=asked.force, weights=weights)
 
 
