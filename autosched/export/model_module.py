@@ -14,6 +14,8 @@ from autosched.boards import find_board
 from autosched.export.config_module import header
 from autosched.export.module_text import (
     LINE_LENGTH,
+    MAIN,
+    RUNNING,
     CallText,
     NodeText,
     assignment,
@@ -110,8 +112,8 @@ def render_model(
         *(f"\n{source}" for source in sources),
         "\n" + "".join([_BUILD.lstrip("\n"), *building, helper, _INNER, body]),
         "\n" + _host_functions(recorded),
-        "\n" + _RUN.strip("\n") + "\n",
-        "\n" + _MAIN.strip("\n").replace("OPENING", _opening(made)) + "\n",
+        "\n" + RUNNING.strip("\n") + "\n",
+        "\n" + MAIN.strip("\n").replace("OPENING", _opening(made)) + "\n",
     ]
     return "\n".join(parts)
 
@@ -309,76 +311,4 @@ def upload(device, images):
 _READ = '''
 def read(outputs):
     """Return what the model left on the device as PyTorch has it."""
-'''
-_RUN = '''
-def zeros():
-    """Return images to measure with: what they show makes no difference."""
-    return [torch.zeros(shape) for shape in INPUT_SHAPES]
-
-
-def run(device):
-    """Return a forward pass, as autosched profile takes it."""
-    model = build(device, torch.load(WEIGHTS, weights_only=True))
-    inputs = upload(device, zeros())
-    return lambda: model(inputs)
-
-
-def images_per_second(device, model, passes=200):
-    """Return how many images go through two traces, each with inputs and outputs of its own.
-
-    Queue 1 brings the inputs of one while queue 0 computes with the other's.
-    """
-    images = on_host(zeros())
-    slots = [upload(device, zeros()) for _ in range(2)]
-    for inputs in slots:
-        model(inputs)
-    traces = []
-    for inputs in slots:
-        trace = ttnn.begin_trace_capture(device, cq_id=0)
-        outputs = model(inputs)
-        ttnn.end_trace_capture(device, trace, cq_id=0)
-        traces.append((inputs, trace, outputs))
-    computed = [ttnn.record_event(device, 0) for _ in traces]
-    ttnn.synchronize_device(device)
-    start = time.perf_counter()
-    for number in range(passes):
-        inputs, trace, outputs = traces[number % 2]
-        ttnn.wait_for_event(1, computed[number % 2])
-        for image, tensor in zip(images, inputs, strict=True):
-            ttnn.copy_host_to_device_tensor(image, tensor, cq_id=1)
-        written = ttnn.record_event(device, 1)
-        ttnn.wait_for_event(0, written)
-        ttnn.execute_trace(device, trace, cq_id=0, blocking=False)
-        for output in outputs:
-            output.cpu(blocking=False)
-        computed[number % 2] = ttnn.record_event(device, 0)
-    ttnn.synchronize_device(device)
-    seconds = time.perf_counter() - start
-    for _, trace, _ in traces:
-        ttnn.release_trace(device, trace)
-    return passes * BATCH / seconds
-'''
-_MAIN = '''
-def main():
-    """Open the device, run the model, and print how many images it computes a second."""
-    is_mock = "TT_METAL_MOCK_CLUSTER_DESC_PATH" in os.environ
-    is_simulated = "TT_METAL_SIMULATOR" in os.environ
-    is_slow = "TT_METAL_SLOW_DISPATCH_MODE" in os.environ
-    has_traces = not is_slow and (is_simulated or not is_mock)
-    options = {"trace_region_size": 64 << 20, "num_command_queues": 2} if has_traces else {}
-    device = OPENING, **options)
-    try:
-        model = build(device, torch.load(WEIGHTS, weights_only=True))
-        outputs = read(model(upload(device, zeros())))
-        print("outputs of", ", ".join(str(tuple(output.shape)) for output in outputs))
-        if has_traces:
-            print(f"{images_per_second(device, model):.1f} images per second")
-        else:
-            print("not timed: the mock device and slow dispatch take no traces")
-    finally:
-        ttnn.close_device(device)
-
-
-if __name__ == "__main__":
-    main()
 '''
