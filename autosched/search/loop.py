@@ -145,8 +145,10 @@ def first_look(run: Run, limit: int) -> int:
     begun = count_trials(run.store, run.record.id) > len(run.defaults)
     if begun or limit < 2 or run.settings.effort.name == QUICK:
         return 0  # at effort quick, a first look is most of the search
-    if any(rule.freezes for rule in run.settings.restrictions):
-        return 0  # it does not know the schedule that has what is frozen
+    # It has the study's own formats, which are seldom exact enough, and does not know the schedule
+    # that has what is frozen.
+    if run.settings.search_formats or any(rule.freezes for rule in run.settings.restrictions):
+        return 0
     if run.book.has_stored(run.network.layer_signature(layer) for layer in run.network):
         return 0  # what is stored is read as a whole soon enough
     run.enter(Phase.FIRST_LOOK)
