@@ -11,7 +11,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
 from types import TracebackType
@@ -312,11 +312,20 @@ def copy_database(path: Path, target: Path, *, replaces: bool = True) -> None:
         if replaces:
             os.replace(draft, target)
         else:
-            with suppress(FileExistsError):
-                os.link(draft, target)
+            _name_unless_taken(draft, target)
     finally:
         for ending in ("", "-journal", "-wal", "-shm"):
             _beside(draft, ending).unlink(missing_ok=True)
+
+
+def _name_unless_taken(draft: Path, target: Path) -> None:
+    try:
+        os.link(draft, target)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without hard links
+        if not target.exists():
+            os.replace(draft, target)
 
 
 def write_ahead(connection: Connection, timeout_s: float) -> None:

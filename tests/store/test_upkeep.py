@@ -83,6 +83,21 @@ def test_a_database_is_copied_before_it_is_upgraded(sqlite_url: str, sqlite_path
         assert store.backup is None
 
 
+def test_a_file_system_without_links_has_its_copy(
+    sqlite_url: str, sqlite_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(sqlite3.connect(sqlite_path)) as connection:
+        connection.executescript((_DATA / "schema_0006.sql").read_text())
+
+    def unknown(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", unknown)
+    with open_store(sqlite_url) as store:
+        assert store.backup is not None
+        assert store.backup.is_file()
+
+
 def test_nothing_is_upgraded_that_cannot_be_copied(
     sqlite_url: str, sqlite_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
