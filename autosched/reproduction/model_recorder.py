@@ -7,22 +7,21 @@ together have no room.
 
 import io
 import pickle
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from autosched.boards import Board, find_board
-from autosched.device.machine import cache_dir, open_local_device
-from autosched.errors import DeviceError, ScheduleError
+from autosched.device.machine import open_local_device
+from autosched.errors import ScheduleError
 from autosched.export.model_module import NotedStep, RecordedModel
 from autosched.network.graph import Network
 from autosched.network.operators import HostOp, HostOutput, Input, Output
 from autosched.network.read_layouts import uploaded
 from autosched.reproduction.noted_lines import NotedLines
+from autosched.reproduction.recorder import recorded_apart
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import Edge, Memory, move_label
 
@@ -38,25 +37,10 @@ def recorded_model(network: Network, schedule: Schedule) -> tuple[RecordedModel,
     """
     check_exportable(network, schedule)
     board = find_board(schedule.provenance.board)
-    cache_dir().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache_dir()) as directory:
-        target = Path(directory) / "model.pickle"
-        done = subprocess.run(
-            [sys.executable, "-m", __name__, str(target)],
-            input=pickle.dumps((board, network, schedule)),
-            capture_output=True,
-            check=False,
-            timeout=_LIMIT_S,
-            cwd=directory,
-        )
-        if done.returncode or not target.is_file():
-            words = done.stderr.decode(errors="replace").strip().splitlines()
-            raise DeviceError(
-                f"a model of {network.name} cannot be written: "
-                f"{words[-1] if words else 'the mock device ended without a word'}"
-            )
-        found: tuple[RecordedModel, bytes] = pickle.loads(target.read_bytes())  # noqa: S301 - ours
-        return found
+    given = (board, network, schedule)
+    written = recorded_apart(__name__, given, f"a model of {network.name}", _LIMIT_S)
+    found: tuple[RecordedModel, bytes] = pickle.loads(written)  # noqa: S301 - ours
+    return found
 
 
 def check_exportable(network: Network, schedule: Schedule) -> None:

@@ -24,24 +24,39 @@ def script_of(board: Board, test: LayerTest, finding: Finding) -> str:
     Raises:
         DeviceError: if it cannot be written, with what stands in its way.
     """
+    given = (board, test, finding)
+    return recorded_apart(__name__, given, f"a script of {finding.title}", _LIMIT_S).decode()
+
+
+def recorded_apart(module: str, given: object, what: str, limit_s: float) -> bytes:
+    """Return what a module writes that is run by itself, and given some values.
+
+    Raises:
+        DeviceError: if it writes nothing, or takes longer; ``what`` says what cannot be written.
+    """
     cache_dir().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache_dir()) as directory:
-        target = Path(directory) / "script.py"
-        done = subprocess.run(
-            [sys.executable, "-m", "autosched.reproduction.recorder", str(target)],
-            input=pickle.dumps((board, test, finding)),
-            capture_output=True,
-            check=False,
-            timeout=_LIMIT_S,
-            cwd=directory,
-        )
+        target = Path(directory) / "written"
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", module, str(target)],
+                input=pickle.dumps(given),
+                capture_output=True,
+                check=False,
+                timeout=limit_s,
+                cwd=directory,
+            )
+        except subprocess.TimeoutExpired:
+            raise DeviceError(
+                f"{what} cannot be written: the mock device took over {limit_s:g} s"
+            ) from None
         if done.returncode or not target.is_file():
             words = done.stderr.decode(errors="replace").strip().splitlines()
             raise DeviceError(
-                f"a script of {finding.title} cannot be written: "
+                f"{what} cannot be written: "
                 f"{words[-1] if words else 'the mock device ended without a word'}"
             )
-        return target.read_text(encoding="utf-8")
+        return target.read_bytes()
 
 
 def noted_calls(board: Board, test: LayerTest) -> NotedCalls:
