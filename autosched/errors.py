@@ -39,6 +39,10 @@ class MachineError(DeviceError):
     """The machine failed, not what was asked of it: its disk, memory, kernel cache or compiler."""
 
 
+class ClusterError(AutoschedError):
+    """A cluster's scheduler cannot be reached or is unsafe, or no worker can do what is needed."""
+
+
 class StoreError(AutoschedError):
     """A database that cannot be opened, is locked, full, read-only, newer or not ours."""
 

@@ -1,4 +1,4 @@
-"""``autosched boards``, ``doctor`` and ``version``: what is there."""
+"""``autosched boards``, ``doctor``, ``worker`` and ``version``: what is there, and at work."""
 
 from typing import Annotated
 
@@ -80,6 +80,53 @@ def doctor(
         output.result({"ok": well, "checks": [vars(check) for check in found]})
     if not well:
         raise typer.Exit(2)
+
+
+WORKER_EXAMPLES = (
+    "autosched worker tcp://localhost:8786",
+    "autosched worker tcp://localhost:8786 --device mock --jobs 2",
+)
+
+
+def worker(
+    scheduler: Annotated[
+        str,
+        typer.Argument(
+            metavar="SCHEDULER",
+            help="Address of the Dask scheduler: tcp://HOST:PORT on this machine, or tls://.",
+        ),
+    ],
+    *,
+    board: options.BoardOption = None,
+    device: options.DeviceOption = "auto",
+    jobs: options.Jobs = None,
+    wait: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="How long a scheduler that is not there is waited for: 90, 5m; default: for ever.",
+        ),
+    ] = None,
+) -> None:
+    """Let this machine's devices work for studies that run with --cluster.
+
+    It is a worker of Dask's, which announces its card and board, or mock devices, with the versions
+    of ttnn and autosched and the compiler; studies use those that can do what they need. The
+    scheduler is Dask's own: dask scheduler --host 127.0.0.1. Dask sends pickled Python, so other
+    machines are reached by TLS, or by a tunnel.
+
+    Ctrl-C ends it; what it was at is given to others.
+    """
+    from autosched.cli.steps.search_request import parse_duration
+    from autosched.cluster.workplace import need_cluster_packages
+
+    need_cluster_packages()
+    from autosched.cluster.worker import equipment_of, work
+
+    wait_s = None if wait is None else parse_duration(wait, "--wait")
+    with opened_output(as_json=False) as output:
+        equipment = equipment_of(board, device, jobs)
+        work(scheduler, equipment, lambda line: say(output.console, line), wait_s)
 
 
 VERSION_EXAMPLES = ("autosched version",)

@@ -140,6 +140,14 @@ Jobs = Annotated[
     int | None,
     typer.Option(min=1, help="Mock devices that probe at once; default: one a core, 4 at most."),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Let the workers of a Dask scheduler (tcp://HOST:PORT, tls://HOST:PORT) probe and run "
+        "trials; see autosched worker.",
+    ),
+]
 Risk = Annotated[
     float | None,
     typer.Option(

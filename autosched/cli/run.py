@@ -17,6 +17,7 @@ RUN_EXAMPLES = (
     "autosched run net.py --io nchw,device",
     "autosched run net.py:backbone --board p150 --batch 16 --timeout 10m --export best.py",
     "autosched run studies/unet_small.py --batch 4 --pack-images 4",
+    "autosched run studies/resnet50.py --cluster tcp://localhost:8786",
 )
 
 
@@ -43,6 +44,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     min_metric: options.MetricFloor = None,
     formats: options.FormatSearch = None,
     jobs: options.Jobs = None,
+    cluster: options.Cluster = None,
     weights: options.WeightsOption = "",
     activations: options.Activations = "",
     fidelity: options.FidelityOption = "",
@@ -107,6 +109,7 @@ def run(  # noqa: PLR0913 - one parameter per option
         },
         timing={"warm_ups": warm_ups, "replays": replays},
         jobs=jobs,
+        cluster=cluster,
         start=start,
         freeze=tuple(freeze or ()),
         safe=safe,
@@ -134,6 +137,7 @@ def pareto(  # noqa: PLR0913 - one parameter per option
     storage: options.Storage = None,
     timeout: options.Timeout = None,
     jobs: options.Jobs = None,
+    cluster: options.Cluster = None,
     net: options.OtherNetwork = None,
     safe: options.SafeStudy = False,
     no_check: options.NoCheck = False,
@@ -154,7 +158,7 @@ def pareto(  # noqa: PLR0913 - one parameter per option
 
     going_on = GoingOn(hints.command("pareto", study, storage=storage))
     with opened_output(as_json) as output, interruptible(output, going_on):
-        resumed = Resumed(study, storage, net, safe, jobs, not no_check)
+        resumed = Resumed(study, storage, net, safe, jobs, not no_check, cluster)
         trace_front(output, Front(resumed, min_pcc, points, picture, timeout), began)
 
 
@@ -175,6 +179,7 @@ def resume(  # noqa: PLR0913 - one parameter per option
     timeout: options.Timeout = None,
     seed: options.Seed = None,
     jobs: options.Jobs = None,
+    cluster: options.Cluster = None,
     net: options.OtherNetwork = None,
     safe: options.SafeStudy = False,
     no_check: options.NoCheck = False,
@@ -201,4 +206,6 @@ def resume(  # noqa: PLR0913 - one parameter per option
     wishes = Wishes(sampler, effort, seed, trials, timeout, export)
     going_on = GoingOn(hints.command("resume", study, storage=storage))
     with opened_output(as_json) as output, interruptible(output, going_on):
-        resume_search(output, Resumed(study, storage, net, safe, jobs, not no_check), wishes, began)
+        resume_search(
+            output, Resumed(study, storage, net, safe, jobs, not no_check, cluster), wishes, began
+        )

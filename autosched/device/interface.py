@@ -139,6 +139,14 @@ class ManyAtOnce(Protocol):
         """Yield the answers as they come."""
 
 
+@runtime_checkable
+class WithMockDevices(Protocol):
+    """A device that says which mock devices stand in for it."""
+
+    def mock_devices(self, jobs: int | None) -> Device:
+        """Return mock devices of the same board, ``jobs`` of them where that can be chosen."""
+
+
 def ask(device: Device, request: Request, budget: Budget = UNLIMITED) -> Answer:
     """Return a device's answer to a request of either kind."""
     if isinstance(request, ProbeRequest):

@@ -25,6 +25,7 @@ from autosched.device.interface import (
     Request,
     ReshardRequest,
     TimingSettings,
+    WithMockDevices,
     ask,
 )
 from autosched.device.worker import WorkerDevice
@@ -77,12 +78,28 @@ def open_pool(
     Raises:
         DeviceError: if there are to be none, or more than any machine has room for.
     """
+    check_jobs(jobs)
+    number = 1 if kind != "mock" else default_jobs() if jobs is None else jobs
+    return DevicePool([WorkerDevice(board, kind, timing) for _ in range(number)])
+
+
+def check_jobs(jobs: int | None) -> None:
+    """Refuse a number of workers that is none.
+
+    Raises:
+        DeviceError: if there are to be none, or more than any machine has room for.
+    """
     if jobs is not None and jobs < 1:
         raise DeviceError(f"{jobs} workers answer nothing; name at least one")
     if jobs is not None and jobs > LARGEST_POOL:
         raise DeviceError(f"one pool has at most {LARGEST_POOL} workers, not {jobs}")
-    number = 1 if kind != "mock" else default_jobs() if jobs is None else jobs
-    return DevicePool([WorkerDevice(board, kind, timing) for _ in range(number)])
+
+
+def mock_devices_of(device: Device, jobs: int | None) -> Device:
+    """Return the mock devices that rank for a card: those it has by itself, else this machine's."""
+    if isinstance(device, WithMockDevices):
+        return device.mock_devices(jobs)
+    return open_pool(device.board, jobs=jobs)
 
 
 class DevicePool:
@@ -109,6 +126,10 @@ class DevicePool:
         """
         for lane in self._lanes[:workers]:
             lane.submit(lambda device: device.start())
+
+    def mock_devices(self, jobs: int | None) -> "DevicePool":
+        """Return mock devices of the same board on this machine."""
+        return open_pool(self.board, jobs=jobs)
 
     def load(self, network: Network, budget: Budget = UNLIMITED) -> None:
         """Take the network that :meth:`run` executes, with its weights."""
@@ -239,10 +260,7 @@ class _Shares:
     """
 
     def __init__(self, requests: Sequence[Request]) -> None:
-        layers: dict[Hashable, deque[int]] = {}
-        for index, request in enumerate(requests):
-            layers.setdefault(_layer_of(request), deque()).append(index)
-        self._free = deque(layers.values())
+        self._free = deque(map(deque, by_layers(requests)))
         self._taken: dict[int, deque[int]] = {}
         self._lock = threading.Lock()
 
@@ -262,6 +280,14 @@ class _Shares:
         with self._lock:
             self._free.clear()
             self._taken.clear()
+
+
+def by_layers(requests: Sequence[Request]) -> list[list[int]]:
+    """Return the places of requests, those of one layer or shape together."""
+    layers: dict[Hashable, list[int]] = {}
+    for index, request in enumerate(requests):
+        layers.setdefault(_layer_of(request), []).append(index)
+    return list(layers.values())
 
 
 def _layer_of(request: Request) -> Hashable:

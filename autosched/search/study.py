@@ -13,7 +13,7 @@ from autosched.boards import Board, find_board
 from autosched.budget import Budget
 from autosched.cost.model_choice import ChosenModel, choose_cost_model
 from autosched.device.interface import Device
-from autosched.device.pool import open_pool
+from autosched.device.pool import mock_devices_of, open_pool
 from autosched.device.revisions import current_revisions
 from autosched.errors import StudyError
 from autosched.network.graph import Network
@@ -98,7 +98,7 @@ class Study:
             self._measured = self._book
             key = DeviceKey(record.board, "silicon", record.ttnn_version)
             self._measured.timed = known_times(store, key, current_revisions())
-            self._scout = open_pool(self.board, jobs=jobs)
+            self._scout = mock_devices_of(self._device, jobs)
             self._book = self._book_of(self._scout)
         self._joint: JointProblem | None = None
 

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from autosched.boards import find_board
 from autosched.budget import UNLIMITED, Budget
 from autosched.cli import exits
 from autosched.device.interface import Device
 from autosched.device.machine import ttnn_version
-from autosched.device.pool import open_pool
+from autosched.device.pool import mock_devices_of
 from autosched.errors import NetworkFileError, SearchError
 from autosched.network.graph import Network
 from autosched.network.rewrites.packed_images import pack_images
@@ -100,7 +99,7 @@ def _stored(network: Network, record: StudyRecord | None) -> int | None:
 
 def _estimates(output: Screen, ways: Sequence[Network], tried: Tried) -> list[PackingEstimate]:
     screen = SearchScreen(output.console, None)
-    settings, board = tried.settings, find_board(tried.board)
+    settings = tried.settings
     left_s = tried.deadline_s - time.monotonic()
     budget = UNLIMITED if math.isinf(left_s) else Budget.of(left_s * _PART_OF_TIMEOUT)
 
@@ -112,7 +111,7 @@ def _estimates(output: Screen, ways: Sequence[Network], tried: Tried) -> list[Pa
     is_mock = tried.device.kind == "mock"
     with (
         screen.shown(),
-        nullcontext(tried.device) if is_mock else open_pool(board, jobs=tried.jobs) as mock,
+        nullcontext(tried.device) if is_mock else mock_devices_of(tried.device, tried.jobs) as mock,
     ):
         key = DeviceKey(tried.board, mock.kind, ttnn_version())
         site = PackingSite(

@@ -27,7 +27,8 @@ class Target:
     as data where ``safe`` is set. Without
     ``check`` the captured network is not compared with its module. ``io`` is the order of images
     at both ends; None where the file or the study has its own. ``pack_images`` is a number of
-    images, or "auto".
+    images, or "auto". ``cluster`` is the address of a Dask scheduler whose workers
+    answer, in place of this machine's ``jobs``.
     """
 
     net: str
@@ -48,6 +49,7 @@ class Target:
     check: bool = True
     io: str | None = None
     pack_images: str = "auto"
+    cluster: str | None = None
 
     def settings(self, found: StudyRecord | None) -> Settings:
         """Return the settings of a new study, or of one that is there with what the user named.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from autosched.boards import find_board
+from autosched.boards import Board, find_board
 from autosched.cli import exits, hints
 from autosched.cli.steps.inputs import (
     captured_file,
@@ -25,9 +25,7 @@ from autosched.cli.steps.packing_run import (
     parse_images,
 )
 from autosched.cli.steps.search_request import Target, Wishes
-from autosched.device.machine import choose_device
-from autosched.device.pool import open_pool
-from autosched.device.which_board import wanted_board
+from autosched.cluster.workplace import Workplace
 from autosched.errors import NetworkFileError, SearchError, StudyError
 from autosched.export.saving import save_schedule
 from autosched.network.ends import Ends
@@ -177,6 +175,7 @@ class Resumed:
     safe: bool = False
     jobs: int | None = None
     check: bool = True
+    cluster: str | None = None
 
 
 def resume_search(output: Screen, asked: Resumed, wishes: Wishes, began: float) -> None:
@@ -203,16 +202,26 @@ def reopened(
         AutoschedError: for everything the user can put right.
     """
     net = network_file_of(record, settings, asked.net, safe=asked.safe)
-    kind = choose_device(settings.device)
-    device = describe_device(kind, record.board, settings.device)
-    say(output.console, f"Device: {device}")
-    say(output.console, f"Database: {store.describe()}")
-    with open_pool(find_board(record.board), kind, settings.timing, asked.jobs) as pool:
-        pool.start(1)
-        network = _captured_again(output, record, settings, net, check=asked.check)
-        with open_study(store, network, record.board, settings, record.name, pool) as study:
-            introduce(output, store, study)
-            yield study
+    board = find_board(record.board)
+    with _workplace(output, asked.cluster, asked.jobs) as workplace:
+        kind = workplace.kind(settings.device, board)
+        _say_device(output, workplace, kind, board, settings.device)
+        say(output.console, f"Database: {store.describe()}")
+        with workplace.open(board, kind, settings.timing) as pool:
+            pool.start(1)
+            network = _captured_again(output, record, settings, net, check=asked.check)
+            with open_study(store, network, record.board, settings, record.name, pool) as study:
+                introduce(output, store, study)
+                yield study
+
+
+def _workplace(output: Screen, cluster: str | None, jobs: int | None) -> Workplace:
+    return Workplace(cluster, jobs, lambda line: say(output.console, line))
+
+
+def _say_device(output: Screen, workplace: Workplace, kind: str, board: Board, wanted: str) -> None:
+    said = workplace.describe(kind, board) or describe_device(kind, board.name, wanted)
+    say(output.console, f"Device: {said}")
 
 
 def _captured_again(
@@ -246,59 +255,60 @@ def run_search(
     wishes.check()
     _check(target)
     packed = parse_images(target.pack_images)
-    board = wanted_board(target.board, target.device)
-    start = None
-    if target.start is not None:
-        start = read_schedule(output, target.start, safe=target.safe)
-    with open_writable(target.storage) as store:
-        named = None if target.name is None else find_study(store, target.name)
-        if target.name is not None and named is None:
-            check_stored_name(target.name)
-        batch = named.batch if named is not None and target.batch is None else target.batch
-        loaded = loaded_file(output, target.net, batch)
-        if wishes.min_metric is None:
-            wishes = replace(wishes, min_metric=loaded.metric_floor)
-        images = len(loaded.example_inputs[0])
-        guess = default_study_name(loaded.name, board.name, images)
-        likely = named if target.name is not None else find_study(store, guess)
-        settings = target.likely_settings(likely)
-        kind = choose_device(settings.device)
-        say(output.console, f"Device: {describe_device(kind, board.name, settings.device)}")
-        say(output.console, f"Database: {store.describe()}")
-        timing = settings.timing
-        with open_pool(board, kind, timing, target.jobs) as pool:
-            pool.start(1)
-            network = captured_file(
-                output,
-                loaded,
-                allow_host=settings.allow_host,
-                check=target.check,
-                io=target.io if target.io or named is None else settings.io,
-            )
-            if start is not None and packed is None:
-                packed = start.provenance.pack_images
-            if packed is None:
-                asked = wishes.over(settings)
-                deadline_s = wishes.deadline_s(began)
-                tried = Tried(store, asked, board.name, pool, target.jobs, likely, deadline_s)
-                packed = chosen_packing(output, network, tried)
-            network = packed_network(output, network, packed, check=target.check)
-            name = target.name or _own_name(output, store, network, board.name, guess)
-            wishes = _with_pins(output, target, wishes, network, start)
-            settings = wishes.over(target.settings(find_study(store, name)))
-            if (choose_device(settings.device), settings.timing) != (kind, timing):
-                raise StudyError(
-                    f"study {name!r} is not run as {guess!r} is, which is of another network; give "
-                    "it a name of its own with --study NAME"
+    with _workplace(output, target.cluster, target.jobs) as workplace:
+        board = workplace.board(target.board, target.device)
+        start = None
+        if target.start is not None:
+            start = read_schedule(output, target.start, safe=target.safe)
+        with open_writable(target.storage) as store:
+            named = None if target.name is None else find_study(store, target.name)
+            if target.name is not None and named is None:
+                check_stored_name(target.name)
+            batch = named.batch if named is not None and target.batch is None else target.batch
+            loaded = loaded_file(output, target.net, batch)
+            if wishes.min_metric is None:
+                wishes = replace(wishes, min_metric=loaded.metric_floor)
+            images = len(loaded.example_inputs[0])
+            guess = default_study_name(loaded.name, board.name, images)
+            likely = named if target.name is not None else find_study(store, guess)
+            settings = target.likely_settings(likely)
+            kind = workplace.kind(settings.device, board)
+            _say_device(output, workplace, kind, board, settings.device)
+            say(output.console, f"Database: {store.describe()}")
+            timing = settings.timing
+            with workplace.open(board, kind, timing) as pool:
+                pool.start(1)
+                network = captured_file(
+                    output,
+                    loaded,
+                    allow_host=settings.allow_host,
+                    check=target.check,
+                    io=target.io if target.io or named is None else settings.io,
                 )
-            if start is not None and target.start is not None:
-                check_start(output, start, target.start, network, board.name, settings.formats)
-            with open_study(
-                store, network, board.name, settings, name, pool, jobs=target.jobs
-            ) as study:
-                going_on.command = hints.command("resume", study.name, storage=target.storage)
-                introduce(output, store, study)
-                search_and_report(output, study, wishes, target.storage, began, start)
+                if start is not None and packed is None:
+                    packed = start.provenance.pack_images
+                if packed is None:
+                    asked = wishes.over(settings)
+                    deadline_s = wishes.deadline_s(began)
+                    tried = Tried(store, asked, board.name, pool, target.jobs, likely, deadline_s)
+                    packed = chosen_packing(output, network, tried)
+                network = packed_network(output, network, packed, check=target.check)
+                name = target.name or _own_name(output, store, network, board.name, guess)
+                wishes = _with_pins(output, target, wishes, network, start)
+                settings = wishes.over(target.settings(find_study(store, name)))
+                if (workplace.kind(settings.device, board), settings.timing) != (kind, timing):
+                    raise StudyError(
+                        f"study {name!r} is not run as {guess!r} is, which is of another network; "
+                        "give it a name of its own with --study NAME"
+                    )
+                if start is not None and target.start is not None:
+                    check_start(output, start, target.start, network, board.name, settings.formats)
+                with open_study(
+                    store, network, board.name, settings, name, pool, jobs=target.jobs
+                ) as study:
+                    going_on.command = hints.command("resume", study.name, storage=target.storage)
+                    introduce(output, store, study)
+                    search_and_report(output, study, wishes, target.storage, began, start)
 
 
 def _check(target: Target) -> None:

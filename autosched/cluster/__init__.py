@@ -1,0 +1,1 @@
+"""Devices of many machines, at work for one study by dask.distributed."""

@@ -1,0 +1,95 @@
+"""Which schedulers are safe to talk to.
+
+Dask sends pickled Python: whoever reaches a scheduler can have its workers execute anything. So it
+is talked to through TLS, or on this machine alone.
+"""
+
+import ipaddress
+import logging
+from typing import Any
+from urllib.parse import urlsplit
+
+from autosched.errors import ClusterError
+
+_PROTOCOLS = ("tcp", "tls")
+_TLS_HELP = (
+    "use tls://, with certificates in Dask's configuration (distributed.comm.tls: ca-file, and "
+    "cert and key of client, scheduler and worker; "
+    "https://distributed.dask.org/en/stable/tls.html), or a tunnel to this machine (ssh -L)"
+)
+
+
+def checked_address(address: str) -> str:
+    """Return the address of a scheduler if it may be talked to.
+
+    Raises:
+        ClusterError: if it is none (tcp://HOST:PORT or tls://HOST:PORT), or neither uses TLS nor
+            stays on this machine.
+    """
+    try:
+        parts = urlsplit(address if "://" in address else f"tcp://{address}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or not port or parts.scheme not in _PROTOCOLS or parts.path.strip("/"):
+        raise ClusterError(
+            f"{address!r} is no address of a Dask scheduler; it is tcp://HOST:PORT or "
+            "tls://HOST:PORT, as dask scheduler prints it"
+        )
+    if parts.scheme == "tcp" and not is_loopback(host):
+        raise ClusterError(
+            f"{address} is another machine, and tcp:// is open to whoever is between: Dask sends "
+            f"pickled Python; {_TLS_HELP}"
+        )
+    return f"{parts.scheme}://{_bracketed(host)}:{port}"
+
+
+def check_listening(asked: str, said: str) -> None:
+    """Refuse a scheduler that listens to other machines without TLS, asked at a loopback address.
+
+    ``said`` is the address by which it knows itself: that of a network where it listens to all.
+
+    Raises:
+        ClusterError: if it does.
+    """
+    parts = urlsplit(said)
+    if parts.scheme == "tcp" and not is_loopback(parts.hostname or ""):
+        raise ClusterError(
+            f"the scheduler at {asked} listens to other machines without TLS (it calls itself "
+            f"{said}): whoever reaches it can have its workers execute anything; start it with "
+            f"dask scheduler --host 127.0.0.1, or {_TLS_HELP}"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine as it is reached by itself alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def host_to_listen_at(address: str) -> str | None:
+    """Return where a worker of a checked scheduler listens: without TLS, to this machine alone.
+
+    None: at the interface that leads to the scheduler.
+    """
+    return "tcp://127.0.0.1" if address.startswith("tcp://") else None
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def quiet_logs() -> None:
+    """Keep what Dask logs of a connection off the screen: what matters is said by us."""
+    for name in ("distributed", "tornado.application", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def words_of(error: BaseException) -> str:
+    """Return what an error of a connection says, in one line."""
+    cause: Any = error.__cause__ or error
+    return str(cause).splitlines()[0] if str(cause) else type(cause).__name__

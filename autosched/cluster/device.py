@@ -1,0 +1,208 @@
+"""The devices of a cluster as one device, which answers many requests at once.
+
+Dask schedules: which worker answers what, what is done when one is lost, how many tasks lie ready
+at each. What is durable stays with whoever asks: an answer counts once it is in the store. Where
+the scheduler is lost, what was not answered yet is asked again when it is back.
+"""
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Literal
+
+from distributed import Client, Future
+
+from autosched.boards import Board
+from autosched.budget import UNLIMITED, Budget
+from autosched.cluster.connection import Connection, Tell
+from autosched.cluster.offers import Offer
+from autosched.cluster.tasks import Place, answer_all, run_network
+from autosched.cluster.tasks_under_way import Task, TasksUnderWay
+from autosched.device.interface import (
+    Answer,
+    Answers,
+    ProbeRequest,
+    Request,
+    ReshardRequest,
+    TimingSettings,
+    check_time,
+)
+from autosched.device.pool import by_layers
+from autosched.errors import ClusterError, DeviceError
+from autosched.network.graph import Network
+from autosched.schedule.outcomes import Rejection, RunOutcome
+from autosched.schedule.schedule import Schedule
+
+# A task costs Dask some milliseconds, as much as a mock device's answer. On a card it is nothing.
+_AT_ONCE = {"mock": 8, "silicon": 1}
+
+
+def open_cluster(
+    address: str,
+    board: Board,
+    kind: Literal["auto", "mock", "silicon"] = "auto",
+    timing: TimingSettings | None = None,
+    tell: Tell = lambda _line: None,
+) -> "ClusterDevice":
+    """Return the devices of a board in the cluster of the scheduler at ``address``.
+
+    ``kind`` "auto" is a card where any worker has one of this board. ``tell`` is handed a line
+    whenever something happens that a person should know. Closing the device leaves the cluster.
+
+    Raises:
+        ClusterError: if there is no scheduler, it is unsafe, or no worker can do it.
+    """
+    connection = Connection(address, tell)
+    try:
+        if kind == "auto":
+            kind = connection.kind_for(board.name)
+        place = Place(board, kind, timing or TimingSettings())
+        return ClusterDevice(connection, place, connection.close)
+    except BaseException:
+        connection.close()
+        raise
+
+
+class ClusterDevice:
+    """Devices of one board that answer together, each a process of some worker's.
+
+    One caller at a time, as of any device. How many workers there are, and whether some leave or
+    join, changes nothing of the answers. ``leave`` is called when it is closed.
+
+    Raises:
+        ClusterError: if no worker can do it.
+    """
+
+    def __init__(
+        self, connection: Connection, place: Place, leave: Callable[[], object] = lambda: None
+    ) -> None:
+        self.board = place.board
+        self.kind = place.kind
+        self._connection = connection
+        self._leave = leave
+        self._place = place
+        self._need = Offer.of(place.kind, place.board.name)
+        self._network: Network | None = None
+        self._sent: Future[Any] | None = None
+        found = connection.workers(self._need)
+        if not found.able:
+            raise ClusterError(
+                f"no worker at {connection.address} has {self._need} with ttnn "
+                f"{self._need.ttnn_version}{found.listed()}; start one with: autosched worker "
+                f"{connection.address}"
+            )
+        for address, why in found.others.items():
+            connection.tell(f"Worker {address} is left out: it {why}.")
+
+    @property
+    def jobs(self) -> int:
+        """How many requests can be under way at once, as of now."""
+        return self._connection.workers(self._need).devices
+
+    def describe(self) -> str:
+        """Return in words what there is."""
+        found = self._connection.workers(self._need)
+        workers = f"{len(found.able)} worker" + "s" * (len(found.able) != 1)
+        return f"{workers} with {found.devices} devices at {self._connection.address}"
+
+    def start(self, workers: int | None = None) -> None:
+        """Do nothing: a worker starts its device at the first request."""
+
+    def mock_devices(self, jobs: int | None) -> "ClusterDevice":  # noqa: ARG002 - as of a pool
+        """Return the mock devices of the same cluster, for the same board.
+
+        Raises:
+            ClusterError: if no worker has any.
+        """
+        return ClusterDevice(self._connection, Place(self.board, "mock", self._place.timing))
+
+    def load(self, network: Network, budget: Budget = UNLIMITED) -> None:
+        """Take the network that :meth:`run` executes, with its weights."""
+        check_time(budget)
+        self._network = network.without_samples()
+        self._sent = None
+
+    def probe(self, request: ProbeRequest, budget: Budget = UNLIMITED) -> Answer:
+        """Run one candidate of a layer alone."""
+        return self._one(request, budget)
+
+    def reshard(self, request: ReshardRequest, budget: Budget = UNLIMITED) -> Answer:
+        """Bring a tensor from one layout into another, alone."""
+        return self._one(request, budget)
+
+    def _one(self, request: Request, budget: Budget) -> Answer:
+        ((_place, answer),) = self.answers([request], budget)
+        return answer
+
+    def answers(self, requests: Sequence[Request], budget: Budget = UNLIMITED) -> Answers:
+        """Yield the answers with the places of their requests, in any order, as they come.
+
+        Left early, nothing more is asked and what is under way is dropped.
+
+        Raises:
+            AutoschedError: whatever a device raises; a TimeUpError at the end of the budget; a
+                ClusterError if the scheduler or all workers stay away.
+        """
+        tasks = [
+            tuple(places[start : start + _AT_ONCE[self.kind]])
+            for places in by_layers(requests)
+            for start in range(0, len(places), _AT_ONCE[self.kind])
+        ]
+
+        def submit(task: Task) -> "Future[Any]":
+            asked = [requests[place] for place in task]
+            return self._submitted(answer_all, self._place, asked, _left_s(budget))
+
+        under_way = TasksUnderWay(self._connection, self._need, submit)
+        for task, answered in under_way.results(tasks, budget):
+            if isinstance(answered, Rejection):
+                yield from ((place, answered) for place in task)
+            else:
+                yield from zip(task, answered, strict=True)
+
+    def run(self, schedule: Schedule, budget: Budget = UNLIMITED) -> RunOutcome | Rejection:
+        """Run the loaded network once by ``schedule``.
+
+        Raises:
+            AutoschedError: as :meth:`answers`; a DeviceError if no network was loaded.
+        """
+        network = self._network
+        if network is None:
+            raise DeviceError("no network is loaded")
+
+        def client() -> Client:
+            return self._connection.client
+
+        def submit(_task: Task) -> "Future[Any]":
+            sent = self._sent
+            if sent is None or sent.status != "finished" or sent.client is not client():
+                sent = self._sent = client().scatter(network, hash=False)
+            return self._submitted(run_network, self._place, sent, schedule, _left_s(budget))
+
+        under_way = TasksUnderWay(self._connection, self._need, submit)
+        ((_task, outcome),) = under_way.results([(0,)], budget)
+        answer: RunOutcome | Rejection = outcome
+        return answer
+
+    def close(self) -> None:
+        """Be of no more use; the workers stay. Idempotent."""
+        self._leave()
+
+    def __enter__(self) -> "ClusterDevice":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _submitted(self, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
+        return self._connection.client.submit(
+            function, *arguments, pure=False, resources={self._need.resource: 1}
+        )
+
+
+def _left_s(budget: Budget) -> float | None:
+    return None if budget.left_s == float("inf") else budget.left_s

@@ -1,0 +1,174 @@
+"""What runs on a worker of the cluster: its devices, and the tasks that ask them.
+
+Each device is a process of its own (:class:`~autosched.device.worker.WorkerDevice`), killed when a
+request hangs, or when Dask takes back the task that waits for it. A device that can no longer be
+used makes the worker give up: the task goes elsewhere, and so does all that comes after it.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from distributed import Reschedule, Worker, get_worker
+from distributed.diagnostics.plugin import WorkerPlugin
+
+from autosched.boards import Board
+from autosched.budget import Budget
+from autosched.device.interface import Answer, Request, TimingSettings, ask
+from autosched.device.pool import KillableDevice
+from autosched.errors import DeviceError, MachineError
+from autosched.network.graph import Network
+from autosched.schedule.outcomes import Rejection, RunOutcome
+from autosched.schedule.schedule import Schedule
+
+T = TypeVar("T")
+MakeDevice = Callable[[Board, str, TimingSettings], KillableDevice]
+
+TOPIC = "autosched"
+"""Of Dask's events: what workers say to whoever watches."""
+_NAME = "autosched-devices"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The device that a task needs: its board and kind, and how a card is timed."""
+
+    board: Board
+    kind: str
+    timing: TimingSettings
+
+
+def answer_all(place: Place, requests: Sequence[Request], left_s: float | None) -> list[Answer]:
+    """Return a device's answers to requests, in their order.
+
+    Raises:
+        AutoschedError: whatever the device raises.
+        Reschedule: if this worker's device can no longer be used.
+    """
+    budget = Budget.of(left_s)
+    return _devices().do(place, lambda held: [ask(held.device, one, budget) for one in requests])
+
+
+def run_network(
+    place: Place, network: Network, schedule: Schedule, left_s: float | None
+) -> RunOutcome | Rejection:
+    """Return what a device did with a whole network by a schedule.
+
+    Raises:
+        AutoschedError: whatever the device raises.
+        Reschedule: if this worker's device can no longer be used.
+    """
+    budget = Budget.of(left_s)
+
+    def run(held: _Held) -> RunOutcome | Rejection:
+        if held.network != network.signature:
+            held.network = ""
+            held.device.load(network, budget)
+            held.network = network.signature
+        return held.device.run(schedule, budget)
+
+    return _devices().do(place, run)
+
+
+@dataclass
+class _Held:
+    """A device with the signature of the network it was given, and the task that has it."""
+
+    place: Place
+    device: KillableDevice
+    network: str = ""
+    task: Hashable = field(default=None)
+
+
+class Devices(WorkerPlugin):
+    """The devices of a worker: at most so many, each of the kind that was asked for last.
+
+    ``gave_up`` is set, with the reason in ``trouble``, once one of them can no longer be used.
+    """
+
+    name = _NAME
+
+    def __init__(self, most: int, resource: str, make: MakeDevice) -> None:
+        self.trouble = ""
+        self.gave_up = asyncio.Event()
+        self._most = most
+        self._resource = resource
+        self._make = make
+        self._held: list[_Held] = []
+        self._lock = threading.Lock()
+
+    def setup(self, worker: Worker) -> None:
+        """Take the worker whose plugin this is."""
+        self._worker = worker
+        self._loop = asyncio.get_running_loop()
+
+    def teardown(self, worker: Worker) -> None:  # noqa: ARG002 - Dask's signature
+        """End all devices."""
+        for held in self._held:
+            held.device.kill()
+
+    def transition(self, key: Hashable, start: str, finish: str, **_more: Any) -> None:  # noqa: ARG002 - Dask's signature
+        """Kill the mock device whose task is no longer wanted.
+
+        A card is left to end what it does: killed in the middle, it may have to be reset.
+        """
+        if finish == "cancelled":
+            for held in self._held:
+                if held.task == key and held.place.kind == "mock":
+                    held.device.kill()
+
+    def do(self, place: Place, job: "Callable[[_Held], T]") -> T:
+        """Do something with a device of a place.
+
+        Raises:
+            AutoschedError: whatever the device raises.
+            Reschedule: if the device can no longer be used.
+        """
+        try:
+            with self._one(place) as held:
+                return job(held)
+        except (DeviceError, MachineError) as error:
+            self._give_up(str(error))
+            raise Reschedule from None
+
+    @contextmanager
+    def _one(self, place: Place) -> Iterator[_Held]:
+        held = self._take(place)
+        try:
+            yield held
+        finally:
+            held.task = None
+
+    def _take(self, place: Place) -> _Held:
+        """Return a device that no task has: of this place if there is one, else a new one."""
+        task = get_worker().get_current_task()
+        with self._lock:
+            idle = [held for held in self._held if held.task is None]
+            found = next((held for held in idle if held.place == place), None)
+            if found is None:
+                if len(self._held) >= self._most:
+                    idle[0].device.close()
+                    self._held.remove(idle[0])
+                device = self._make(place.board, place.kind, place.timing)
+                found = _Held(place, device)
+                self._held.append(found)
+            found.task = task
+            return found
+
+    def _give_up(self, trouble: str) -> None:
+        """Take no more tasks, and say why; back only when Dask's scheduler knows it."""
+        self.trouble = trouble
+        worker = self._worker
+        worker.log_event(TOPIC, {"worker": worker.address, "gave_up": trouble})
+        told = asyncio.run_coroutine_threadsafe(
+            worker.set_resources(**{self._resource: 0.0}), self._loop
+        )
+        told.result()
+        self._loop.call_soon_threadsafe(self.gave_up.set)
+
+
+def _devices() -> Devices:
+    return cast("Devices", get_worker().plugins[_NAME])
