@@ -6,11 +6,13 @@ is talked to through TLS, or on this machine alone.
 
 import ipaddress
 import logging
+import socket
 from typing import Any
 from urllib.parse import urlsplit
 
 from autosched.errors import ClusterError
 
+_KNOCK_S = 5.0
 _PROTOCOLS = ("tcp", "tls")
 _TLS_HELP = (
     "use tls://, with certificates in Dask's configuration (distributed.comm.tls: ca-file, and "
@@ -59,6 +61,16 @@ def check_listening(asked: str, said: str) -> None:
             f"{said}): whoever reaches it can have its workers execute anything; start it with "
             f"dask scheduler --host 127.0.0.1, or {_TLS_HELP}"
         )
+
+
+def look_for(address: str) -> None:
+    """Knock at a checked address: where nobody listens, Dask would try for many seconds.
+
+    Raises:
+        OSError: if nobody listens there.
+    """
+    parts = urlsplit(address)
+    socket.create_connection((parts.hostname or "", parts.port or 0), _KNOCK_S).close()
 
 
 def is_loopback(host: str) -> bool:

@@ -9,7 +9,13 @@ from typing import Any, Literal
 from distributed import Client
 
 from autosched.budget import Budget
-from autosched.cluster.addresses import check_listening, checked_address, quiet_logs, words_of
+from autosched.cluster.addresses import (
+    check_listening,
+    checked_address,
+    look_for,
+    quiet_logs,
+    words_of,
+)
 from autosched.cluster.offers import Offer, Workers, offers_of, sorted_workers
 from autosched.cluster.tasks import TOPIC
 from autosched.errors import ClusterError
@@ -35,6 +41,7 @@ class Connection:
         self.tell = tell
         self.patience_s = patience_s
         try:
+            look_for(self.address)
             self._client = self._connect()
         except OSError as error:
             raise ClusterError(

@@ -110,12 +110,12 @@ class Devices(WorkerPlugin):
         for held in self._held:
             held.device.kill()
 
-    def transition(self, key: Hashable, start: str, finish: str, **_more: Any) -> None:  # noqa: ARG002 - Dask's signature
+    def transition(self, key: Hashable, start: str, finish: str, **_more: Any) -> None:
         """Kill the mock device whose task is no longer wanted.
 
         A card is left to end what it does: killed in the middle, it may have to be reset.
         """
-        if finish == "cancelled":
+        if (start, finish) == ("executing", "released"):
             for held in self._held:
                 if held.task == key and held.place.kind == "mock":
                     held.device.kill()
