@@ -13,13 +13,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
 from autosched.boards import Board
 from autosched.budget import UNLIMITED, Budget
+from autosched.device.child_process import end_process, kill_group, worker_environment
 from autosched.device.deadlines import answer_deadline_s, simulated_deadline_s
 from autosched.device.interface import (
     LayerTest,
@@ -29,13 +29,8 @@ from autosched.device.interface import (
     TimingSettings,
     check_time,
 )
-from autosched.device.machine import (
-    CACHE_VARIABLE,
-    SIMULATOR,
-    cache_dir,
-    home_for_ttnn,
-    own_directory,
-)
+from autosched.device.machine import SIMULATOR, cache_dir, own_directory
+from autosched.device.recovery import Recovery, recovery_of
 from autosched.device.worker_process import Channel, News
 from autosched.errors import AutoschedError, DeviceError, MachineError, TimeUpError
 from autosched.network.graph import Network
@@ -87,7 +82,9 @@ class WorkerDevice:
     (:mod:`autosched.device.deadlines`). A caller's budget that ends earlier is a TimeUpError
     instead, and ends the worker as well.
 
-    A device that costs a worker again and again, with no answer in between, is a DeviceError.
+    A device that costs a worker again and again, with no answer in between, is a DeviceError; so is
+    a card that hung and does not come back (``recovery``, default:
+    :func:`~autosched.device.recovery.recovery_of` its kind).
     """
 
     def __init__(
@@ -96,6 +93,7 @@ class WorkerDevice:
         kind: str = "mock",
         timing: TimingSettings | None = None,
         deadline_s: float | None = None,
+        recovery: Recovery | None = None,
     ) -> None:
         self.board = board
         self.kind = kind
@@ -108,6 +106,8 @@ class WorkerDevice:
         self._losses = dict.fromkeys(_MOST_LOSSES, 0)
         self._last_loss = ""
         self._answered: tuple[str, Any] | None = None
+        self._recovery = recovery or recovery_of(kind)
+        self._hung = False
 
     @property
     def pid(self) -> int | None:
@@ -182,7 +182,7 @@ class WorkerDevice:
         """Kill the worker process; whoever waits for its answer in another thread gets a crash."""
         child = self._child
         if child is not None and child.poll() is None:
-            _kill_group(child)
+            kill_group(child)
 
     def _end(self, grace_s: float = 0.0) -> None:
         """Hang up, and kill the worker if it is still there after ``grace_s``."""
@@ -209,13 +209,39 @@ class WorkerDevice:
     def start(self, budget: Budget = UNLIMITED) -> None:
         """Start the worker now instead of at the first request, if there is none.
 
-        One that dies meanwhile is started again, twice.
+        One that dies meanwhile is started again, twice. After a hang the device is brought back
+        first.
 
         Raises:
-            DeviceError: if it cannot open the device; the message carries its last words.
+            DeviceError: if it cannot open the device, or that does not come back after a hang; the
+                message carries its last words.
             BoardError: if the card that is there is another board.
             TimeUpError: if the budget is up before the device is open.
         """
+        if self._child is None and self._hung and self._recovery is not None:
+            self._recover(self._recovery, budget)
+        else:
+            self._start_again(budget)
+
+    def _recover(self, recovery: Recovery, budget: Budget) -> None:
+        """Reset a device that hung, start the worker, and ask it what is known to be good."""
+        recovery.reset()
+        self._start_again(budget)
+        method, argument = recovery.known_good
+        try:
+            answer = self._exchange((method, argument), self._limit_s(method, argument), budget)
+            objection = recovery.objection(answer)
+        except _WorkerLostError as error:
+            objection = str(error)
+        except BaseException:
+            self._end()
+            raise
+        if objection:
+            self._end()
+            raise self._unusable("hung and did not come back", objection)
+        self._hung = False
+
+    def _start_again(self, budget: Budget) -> None:
         for left in reversed(range(_STARTS)):
             if self._child is not None:
                 return
@@ -282,6 +308,7 @@ class WorkerDevice:
         except _WorkerLostError as error:
             words = self._last_words()
             self._end()
+            self._hung = self._hung or error.kind is RejectionKind.HANG
             said = _fault_in(words)
             if not said:  # what a simulator lacks is no fault of the device
                 self._losses[error.kind] += 1
@@ -315,7 +342,8 @@ class WorkerDevice:
             self.start(budget)
             try:
                 self._exchange(self._answered, self._limit_s(*self._answered), budget)
-            except _WorkerLostError:
+            except _WorkerLostError as error:
+                self._hung = self._hung or error.kind is RejectionKind.HANG
                 self._end()
             except BaseException:
                 self._end()
@@ -417,35 +445,3 @@ _WORKER = (
     "import sys; sys.path = [place for place in sys.path if place]; "
     "from autosched.device.worker_process import serve_parent; serve_parent()"
 )
-
-
-def worker_environment() -> dict[str, str]:
-    """Return what of the environment is another one for the worker, in its own directory.
-
-    Raises:
-        DeviceError: if ttnn needs a home directory, and none can be made.
-    """
-    return {**_python_path(), **home_for_ttnn(), CACHE_VARIABLE: str(cache_dir())}
-
-
-def _python_path() -> dict[str, str]:
-    """Return PYTHONPATH as it is meant here: relative to our directory, not to the worker's."""
-    if not (given := os.environ.get("PYTHONPATH", "")):
-        return {}
-    return {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, given.split(os.pathsep)))}
-
-
-def end_process(child: "subprocess.Popen[bytes]", grace_s: float) -> None:
-    """Kill a process and what it started, unless it ends by itself within ``grace_s``."""
-    with suppress(subprocess.TimeoutExpired):
-        child.wait(grace_s)
-    # Also when it is gone: what it started may still be there.
-    _kill_group(child)
-    # A process that hangs inside a driver does not even die of that.
-    with suppress(subprocess.TimeoutExpired):
-        child.wait(_EXIT_GRACE_S)
-
-
-def _kill_group(child: "subprocess.Popen[bytes]") -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
