@@ -13,7 +13,7 @@ import pytest
 import autosched
 
 SOURCE = Path(autosched.__file__).parent
-WORDS = {"schedule", "errors", "quiet", "files", "user_code"}
+WORDS = {"schedule", "errors", "quiet", "files", "user_code", "passwords"}
 """What almost every room may import."""
 GROUND = {*WORDS, "boards", "budget"}
 MAY_IMPORT = {
@@ -41,6 +41,7 @@ MAY_IMPORT = {
         "network",
         *GROUND,
     },
+    "cluster": {"device", "network", *GROUND},
     "cost/ops": {"schedule"},
     "cost/profiles": {"cost/ops", *WORDS, "boards"},
     "cost": {"cost/ops", "store", *WORDS, "boards"},

@@ -122,8 +122,8 @@ def told_failure() -> str:
 
 
 def _print(message: str) -> None:
+    from autosched.passwords import hide_passwords
     from autosched.report.output import printable
-    from autosched.store.passwords import hide_passwords
 
     shown = hide_passwords(message)
     note_failure(shown.removeprefix("error: "))
@@ -166,7 +166,7 @@ def _write_private(path: Path, text: str) -> None:
 
 def without_passwords(text: str) -> str:
     """Return a text without the passwords of this command line and its environment."""
-    from autosched.store.passwords import hide_passwords, passwords_in
+    from autosched.passwords import hide_passwords, passwords_in
 
     known = {os.environ.get("PGPASSWORD", "")} - {""}
     for word in (*sys.argv, os.environ.get("AUTOSCHED_STORAGE", "")):

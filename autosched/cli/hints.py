@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def command(*words: str, storage: str | None = None) -> str:
     """Return an ``autosched`` command line, with ``--storage`` where the user had to name it."""
-    from autosched.store.passwords import hide_passwords, passwords_in
+    from autosched.passwords import hide_passwords, passwords_in
 
     parts = ["autosched", *words]
     if storage and storage != os.environ.get("AUTOSCHED_STORAGE"):

@@ -15,7 +15,7 @@ from autosched.boards import Board
 from autosched.budget import UNLIMITED, Budget
 from autosched.cluster.connection import Connection, Tell
 from autosched.cluster.offers import Offer
-from autosched.cluster.tasks import Place, answer_all, run_network
+from autosched.cluster.tasks import DeviceSpec, answer_all, run_network
 from autosched.cluster.tasks_under_way import Task, TasksUnderWay
 from autosched.device.interface import (
     Answer,
@@ -55,8 +55,8 @@ def open_cluster(
     try:
         if kind == "auto":
             kind = connection.kind_for(board.name)
-        place = Place(board, kind, timing or TimingSettings())
-        return ClusterDevice(connection, place, connection.close)
+        spec = DeviceSpec(board, kind, timing or TimingSettings())
+        return ClusterDevice(connection, spec, connection.close)
     except BaseException:
         connection.close()
         raise
@@ -73,14 +73,14 @@ class ClusterDevice:
     """
 
     def __init__(
-        self, connection: Connection, place: Place, leave: Callable[[], object] = lambda: None
+        self, connection: Connection, spec: DeviceSpec, leave: Callable[[], object] = lambda: None
     ) -> None:
-        self.board = place.board
-        self.kind = place.kind
+        self.board = spec.board
+        self.kind = spec.kind
         self._connection = connection
         self._leave = leave
-        self._place = place
-        self._need = Offer.of(place.kind, place.board.name)
+        self._spec = spec
+        self._need = Offer.of(spec.kind, spec.board.name)
         self._network: Network | None = None
         self._sent: Future[Any] | None = None
         found = connection.workers(self._need)
@@ -113,7 +113,7 @@ class ClusterDevice:
         Raises:
             ClusterError: if no worker has any.
         """
-        return ClusterDevice(self._connection, Place(self.board, "mock", self._place.timing))
+        return ClusterDevice(self._connection, DeviceSpec(self.board, "mock", self._spec.timing))
 
     def load(self, network: Network, budget: Budget = UNLIMITED) -> None:
         """Take the network that :meth:`run` executes, with its weights."""
@@ -150,7 +150,7 @@ class ClusterDevice:
 
         def submit(task: Task) -> "Future[Any]":
             asked = [requests[place] for place in task]
-            return self._submitted(answer_all, self._place, asked, _left_s(budget))
+            return self._submitted(answer_all, self._spec, asked, _left_s(budget))
 
         under_way = TasksUnderWay(self._connection, self._need, submit)
         for task, answered in under_way.results(tasks, budget):
@@ -176,7 +176,7 @@ class ClusterDevice:
             sent = self._sent
             if sent is None or sent.status != "finished" or sent.client is not client():
                 sent = self._sent = client().scatter(network, hash=False)
-            return self._submitted(run_network, self._place, sent, schedule, _left_s(budget))
+            return self._submitted(run_network, self._spec, sent, schedule, _left_s(budget))
 
         under_way = TasksUnderWay(self._connection, self._need, submit)
         ((_task, outcome),) = under_way.results([(0,)], budget)

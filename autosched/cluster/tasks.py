@@ -24,7 +24,7 @@ from autosched.network.graph import Network
 from autosched.schedule.outcomes import Rejection, RunOutcome
 from autosched.schedule.schedule import Schedule
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 MakeDevice = Callable[[Board, str, TimingSettings], KillableDevice]
 
 TOPIC = "autosched"
@@ -33,7 +33,7 @@ _NAME = "autosched-devices"
 
 
 @dataclass(frozen=True)
-class Place:
+class DeviceSpec:
     """The device that a task needs: its board and kind, and how a card is timed."""
 
     board: Board
@@ -41,7 +41,7 @@ class Place:
     timing: TimingSettings
 
 
-def answer_all(place: Place, requests: Sequence[Request], left_s: float | None) -> list[Answer]:
+def answer_all(spec: DeviceSpec, requests: Sequence[Request], left_s: float | None) -> list[Answer]:
     """Return a device's answers to requests, in their order.
 
     Raises:
@@ -49,11 +49,11 @@ def answer_all(place: Place, requests: Sequence[Request], left_s: float | None) 
         Reschedule: if this worker's device can no longer be used.
     """
     budget = Budget.of(left_s)
-    return _devices().do(place, lambda held: [ask(held.device, one, budget) for one in requests])
+    return _devices().do(spec, lambda held: [ask(held.device, one, budget) for one in requests])
 
 
 def run_network(
-    place: Place, network: Network, schedule: Schedule, left_s: float | None
+    spec: DeviceSpec, network: Network, schedule: Schedule, left_s: float | None
 ) -> RunOutcome | Rejection:
     """Return what a device did with a whole network by a schedule.
 
@@ -70,14 +70,14 @@ def run_network(
             held.network = network.signature
         return held.device.run(schedule, budget)
 
-    return _devices().do(place, run)
+    return _devices().do(spec, run)
 
 
 @dataclass
 class _Held:
     """A device with the signature of the network it was given, and the task that has it."""
 
-    place: Place
+    spec: DeviceSpec
     device: KillableDevice
     network: str = ""
     task: Hashable = field(default=None)
@@ -117,43 +117,43 @@ class Devices(WorkerPlugin):
         """
         if (start, finish) == ("executing", "released"):
             for held in self._held:
-                if held.task == key and held.place.kind == "mock":
+                if held.task == key and held.spec.kind == "mock":
                     held.device.kill()
 
-    def do(self, place: Place, job: "Callable[[_Held], T]") -> T:
-        """Do something with a device of a place.
+    def do(self, spec: DeviceSpec, job: "Callable[[_Held], _T]") -> _T:
+        """Do something with a device as it is asked for.
 
         Raises:
             AutoschedError: whatever the device raises.
             Reschedule: if the device can no longer be used.
         """
         try:
-            with self._one(place) as held:
+            with self._one(spec) as held:
                 return job(held)
         except (DeviceError, MachineError) as error:
             self._give_up(str(error))
             raise Reschedule from None
 
     @contextmanager
-    def _one(self, place: Place) -> Iterator[_Held]:
-        held = self._take(place)
+    def _one(self, spec: DeviceSpec) -> Iterator[_Held]:
+        held = self._take(spec)
         try:
             yield held
         finally:
             held.task = None
 
-    def _take(self, place: Place) -> _Held:
-        """Return a device that no task has: of this place if there is one, else a new one."""
+    def _take(self, spec: DeviceSpec) -> _Held:
+        """Return a device that no task has: as asked for if there is one, else a new one."""
         task = get_worker().get_current_task()
         with self._lock:
             idle = [held for held in self._held if held.task is None]
-            found = next((held for held in idle if held.place == place), None)
+            found = next((held for held in idle if held.spec == spec), None)
             if found is None:
                 if len(self._held) >= self._most:
                     idle[0].device.close()
                     self._held.remove(idle[0])
-                device = self._make(place.board, place.kind, place.timing)
-                found = _Held(place, device)
+                device = self._make(spec.board, spec.kind, spec.timing)
+                found = _Held(spec, device)
                 self._held.append(found)
             found.task = task
             return found

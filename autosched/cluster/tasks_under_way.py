@@ -81,7 +81,13 @@ class TasksUnderWay:
             if deaths < _MOST_DEATHS:
                 self._begin([task])
             else:
-                yield task, Rejection(RejectionKind.CRASH, f"worker after worker died: {error}")
+                yield (
+                    task,
+                    Rejection(
+                        RejectionKind.CRASH,
+                        f"lost with worker after worker, as by SIGKILL: {error}",
+                    ),
+                )
         elif error is not None:
             raise error
         elif future.status == "finished":

@@ -7,7 +7,6 @@ it to come back; where its own device can no longer be used it ends.
 import asyncio
 import signal
 import warnings
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -22,16 +21,14 @@ from autosched.cluster.addresses import (
     quiet_logs,
     words_of,
 )
+from autosched.cluster.connection import Tell
 from autosched.cluster.offers import Offer, resources
 from autosched.cluster.tasks import Devices, MakeDevice
-from autosched.device.machine import choose_device
+from autosched.device.machine import choose_device, kernel_compiler
 from autosched.device.pool import check_jobs, default_jobs
-from autosched.device.simulator.environment import installed_toolchain
 from autosched.device.which_board import wanted_board
 from autosched.device.worker import WorkerDevice
-from autosched.errors import ClusterError, DeviceError
-
-Tell = Callable[[str], None]
+from autosched.errors import ClusterError
 
 _CONNECT_S = 10.0
 _WAIT_S = (1.0, 2.0, 5.0, 10.0)
@@ -66,9 +63,7 @@ def equipment_of(board: str | None, device: str, jobs: int | None) -> Equipment:
     """
     known = wanted_board(board, device)
     if choose_device(device) == "silicon":
-        with suppress(DeviceError):  # ttnn brings its own once it compiles
-            return Equipment("silicon", known, compiler=installed_toolchain().version)
-        return Equipment("silicon", known)
+        return Equipment("silicon", known, compiler=kernel_compiler())
     check_jobs(jobs)
     return Equipment("mock", known, default_jobs() if jobs is None else jobs)
 

@@ -79,9 +79,9 @@ class Workplace:
         if self._connection is None:
             return open_pool(board, kind, timing, self._jobs)
         from autosched.cluster.device import ClusterDevice  # noqa: PLC0415 - loads Dask
-        from autosched.cluster.tasks import Place  # noqa: PLC0415
+        from autosched.cluster.tasks import DeviceSpec  # noqa: PLC0415
 
-        return ClusterDevice(self._connection, Place(board, kind, timing))
+        return ClusterDevice(self._connection, DeviceSpec(board, kind, timing))
 
     def __enter__(self) -> "Workplace":
         return self

@@ -5,7 +5,7 @@ import pwd
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING
 from autosched.boards import Board, find_board
 from autosched.device.interface import TimingSettings
 from autosched.device.mock.environment import KERNELS, mock_environment
-from autosched.device.simulator.environment import LIBRARY_VARIABLE, simulator_environment
+from autosched.device.simulator.environment import (
+    LIBRARY_VARIABLE,
+    installed_toolchain,
+    simulator_environment,
+)
 from autosched.errors import BoardError, DeviceError
 from autosched.files import private_directory
 
@@ -201,6 +205,13 @@ def kernel_directories() -> list[Path]:
 def ttnn_version() -> str:
     """Return the installed ttnn's version without importing it."""
     return version("ttnn")
+
+
+def kernel_compiler() -> str:
+    """Return the version of the compiler that ttnn calls for kernels, "" where it has none yet."""
+    with suppress(DeviceError):
+        return installed_toolchain().version
+    return ""
 
 
 def silicon_devices() -> list[Path]:

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Recovery:
+class CardReset:
     """Brings a device back after a hang: ``command`` resets it (empty: nothing does).
 
     ``known_good`` is a method of the device and what it is asked, to see whether it works again.
@@ -83,7 +83,7 @@ class Recovery:
 _TO_ROWS = ReshardRequest((1, 32, 32, 32), DRAM_TILE, replace(DRAM_TILE, page=PageLayout.ROW_MAJOR))
 
 
-def recovery_of(kind: str, environment: Mapping[str, str] = os.environ) -> Recovery | None:
+def recovery_of(kind: str, environment: Mapping[str, str] = os.environ) -> CardReset | None:
     """Return what brings a kind of device back after a hang, None where a new process does.
 
     Raises:
@@ -95,4 +95,4 @@ def recovery_of(kind: str, environment: Mapping[str, str] = os.environ) -> Recov
         command = shlex.split(environment.get(RESET_VARIABLE, _USUAL))
     except ValueError as error:
         raise DeviceError(f"{RESET_VARIABLE} is no command: {error}") from None
-    return Recovery(tuple(command), ("execute_layer", LayerTest(_TO_ROWS)))
+    return CardReset(tuple(command), ("execute_layer", LayerTest(_TO_ROWS)))

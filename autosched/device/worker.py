@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import replace
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ from autosched.device.interface import (
     check_time,
 )
 from autosched.device.machine import SIMULATOR, cache_dir, own_directory
-from autosched.device.recovery import Recovery, recovery_of
+from autosched.device.recovery import CardReset, recovery_of
 from autosched.device.worker_process import Channel, News
 from autosched.errors import AutoschedError, DeviceError, MachineError, TimeUpError
 from autosched.network.graph import Network
@@ -43,6 +44,7 @@ from autosched.schedule.outcomes import (
     Rejection,
     RejectionKind,
     RunOutcome,
+    is_killed_from_outside,
 )
 from autosched.schedule.schedule import Schedule
 
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
 
 _START_DEADLINE_S = 120.0
 _EXIT_GRACE_S = 10.0
+_LONGEST_LINE = 200
 # A worker that dies while it starts is started again so often.
 _STARTS = 3
 # So many requests that cost a worker in a row are no accident of single candidates. One that hangs
@@ -93,7 +96,7 @@ class WorkerDevice:
         kind: str = "mock",
         timing: TimingSettings | None = None,
         deadline_s: float | None = None,
-        recovery: Recovery | None = None,
+        recovery: CardReset | None = None,
     ) -> None:
         self.board = board
         self.kind = kind
@@ -223,7 +226,7 @@ class WorkerDevice:
         else:
             self._start_again(budget)
 
-    def _recover(self, recovery: Recovery, budget: Budget) -> None:
+    def _recover(self, recovery: CardReset, budget: Budget) -> None:
         """Reset a device that hung, start the worker, and ask it what is known to be good."""
         recovery.reset()
         self._start_again(budget)
@@ -301,6 +304,7 @@ class WorkerDevice:
         check_time(budget)
         self._check_health(budget)
         self.start(budget)
+        began = time.monotonic()
         try:
             answer = self._exchange(
                 (method, argument), self._limit_s(method, argument), budget, report
@@ -313,7 +317,11 @@ class WorkerDevice:
             if not said:  # what a simulator lacks is no fault of the device
                 self._losses[error.kind] += 1
                 self._last_loss = f"{error}\n{words}" if words else str(error)
-            return Rejection(error.kind, f"{error}: {said}" if said else str(error))
+            if said:
+                return Rejection(error.kind, f"{error}: {said}")
+            return _with_evidence(
+                Rejection(error.kind, str(error)), time.monotonic() - began, words
+            )
         except BaseException:
             # Ctrl-C or the caller's end of time while the answer is under way: the next request
             # must not be given that one.
@@ -403,6 +411,17 @@ class WorkerDevice:
             return ""
         self._log.seek(0)
         return "\n".join(self._log.read().decode(errors="replace").splitlines()[-5:])
+
+
+def _with_evidence(rejection: Rejection, seconds: float, words: str) -> Rejection:
+    """Add when a worker died and the last it said, unless it was killed from outside."""
+    if rejection.kind is not RejectionKind.CRASH or is_killed_from_outside(rejection):
+        return rejection
+    last = next((line.strip() for line in reversed(words.splitlines()) if line.strip()), "")
+    ends = (
+        f"; its log ends: {last[:_LONGEST_LINE]}" if last and last not in rejection.message else ""
+    )
+    return replace(rejection, message=f"{rejection.message}, after {seconds:.1f} s{ends}")
 
 
 _SIMULATOR_FAULT = re.compile(r"^(?:\[\d+\] )?ERROR: *(.+)$", re.MULTILINE)

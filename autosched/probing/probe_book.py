@@ -28,6 +28,7 @@ from autosched.schedule.outcomes import (
     RejectionKind,
     RunOutcome,
     TimeKind,
+    is_killed_from_outside,
     is_machine_failure,
 )
 from autosched.schedule.schedule import Schedule
@@ -50,9 +51,9 @@ NEVER_EXECUTED = "never executed"
 UNEXECUTED = Rejection(
     RejectionKind.ACCURACY, "nothing of its kind was executed; effort full offers it"
 )
-# Asked again by the next study. What hung twice is remembered all the same: to find out once more
-# would take its whole deadline.
-_NOT_KEPT = (RejectionKind.CRASH, RejectionKind.UNCLASSIFIED)
+# What hangs or crashes a device twice is in quarantine: it is not asked again on that board with
+# that ttnn until someone lifts it.
+_LOSSES = (RejectionKind.HANG, RejectionKind.CRASH)
 
 
 class Phase(Enum):
@@ -255,7 +256,8 @@ class ProbeBook:
         ``arrived`` is called with the place of each ask that the device has just answered, once
         the answer is written.
 
-        What hangs is asked for once more; only what hangs twice is remembered.
+        What hangs or crashes a device is asked for once more; only what does so twice is
+        remembered. A device that was killed from outside speaks against nothing.
 
         Raises:
             TimeUpError: if the budget is up before all answers are there; those that are, are
@@ -268,8 +270,8 @@ class ProbeBook:
             if question.key not in self._known:
                 unknown.setdefault(question.key, index)
         places = list(unknown.values())
-        if hung := self._ask_device(questions, places, arrived, keeps_hangs=False):
-            self._ask_device(questions, hung, arrived, keeps_hangs=True)
+        if lost := self._ask_device(questions, places, arrived, keeps_losses=False):
+            self._ask_device(questions, lost, arrived, keeps_losses=True)
         return [self._answer(question) for question in questions]
 
     def _ask_device(
@@ -278,24 +280,24 @@ class ProbeBook:
         places: Sequence[int],
         arrived: Callable[[int], object],
         *,
-        keeps_hangs: bool,
+        keeps_losses: bool,
     ) -> list[int]:
-        """Ask the questions at some places, keep the answers, and return the places that hung.
+        """Ask the questions at some places, keep the answers, and return those that cost a device.
 
-        A machine that was too busy is no fact about a candidate: the first hang is not kept.
+        A machine that was too busy is no fact about a candidate: the first loss is not kept.
         """
-        hung = []
+        lost = []
         requests = [questions[place].request for place in places]
         with closing(answers(self._device, requests, self.budget)) as answered:
             for number, outcome in answered:
                 place = places[number]
-                if _is_hang(outcome) and not keeps_hangs:
+                if _is_loss(outcome) and not keeps_losses:
                     self.budget.check()
-                    hung.append(place)
+                    lost.append(place)
                     continue
                 self._keep(questions[place], outcome)
                 arrived(place)
-        return hung
+        return lost
 
     def key_of(self, signature: str, request: Request) -> ProbeKey:
         """Return the key under which the store has what a request did."""
@@ -326,7 +328,7 @@ class ProbeBook:
         if kind in INCONCLUSIVE:
             # Where the time is up, this may be no more than an answer cut short.
             self.budget.check()
-        if kind not in _NOT_KEPT:
+        if kind is not RejectionKind.UNCLASSIFIED and not _is_killed(outcome):
             probe = StoredProbe(asked.key, asked.config, asked.layouts, outcome)
             save_probes(self._store, [probe])
         self._known[asked.key] = outcome
@@ -402,8 +404,12 @@ class ProbeBook:
                 said[outcome.message] = said.get(outcome.message, 0) + 1
 
 
-def _is_hang(outcome: ProbeOutcome | Rejection) -> bool:
-    return isinstance(outcome, Rejection) and outcome.kind is RejectionKind.HANG
+def _is_loss(outcome: ProbeOutcome | Rejection) -> bool:
+    return isinstance(outcome, Rejection) and outcome.kind in _LOSSES
+
+
+def _is_killed(outcome: ProbeOutcome | Rejection) -> bool:
+    return isinstance(outcome, Rejection) and is_killed_from_outside(outcome)
 
 
 def _was_the_machine(outcome: ProbeOutcome | Rejection) -> bool:

@@ -184,11 +184,11 @@ def print_gain(console: Console, result: SearchResult) -> None:
 
 def print_doubtful(console: Console, counts: ProbeCounts) -> None:
     """Print which probes were rejected for no reason that is known to be the candidate's own."""
-    hung = counts.rejected.get(RejectionKind.HANG, 0)
-    if hung:
+    lost = sum(counts.rejected.get(kind, 0) for kind in (RejectionKind.HANG, RejectionKind.CRASH))
+    if lost:
         text = (
-            f"{words.count(hung, 'probe')} hung, and will not be tried again on this board with "
-            "this ttnn; autosched db purge --kind hang forgets that"
+            f"{words.count(lost, 'probe')} hung or crashed the device; what did so twice is in "
+            "quarantine, and not tried again on this board with this ttnn; see autosched quarantine"
         )
         say(console, text, "yellow")
     for said, number in counts.unclassified.items():

@@ -219,6 +219,13 @@ _PROCESS_ENDED = "the worker process"
 _KILLED = ("SIGKILL", "SIGTERM")
 
 
+def is_killed_from_outside(rejection: Rejection) -> bool:
+    """Whether a person or the system killed a worker: that is no fact about what it ran."""
+    return rejection.kind is RejectionKind.CRASH and any(
+        signal in rejection.message for signal in _KILLED
+    )
+
+
 def judged(concordance: float, min_concordance: float) -> Verdict:
     """Return the verdict on results that agree so far with PyTorch's."""
     return Verdict.RIGHT if concordance >= min_concordance else Verdict.WRONG
@@ -244,8 +251,7 @@ def _verdict_of_rejection(answer: Rejection) -> Verdict:
     if answer.kind is RejectionKind.HANG:
         return Verdict.HANG
     if answer.kind is RejectionKind.CRASH and answer.message.startswith(_PROCESS_ENDED):
-        is_killed = any(signal in answer.message for signal in _KILLED)
-        return Verdict.LOST if is_killed else Verdict.ABORT
+        return Verdict.LOST if is_killed_from_outside(answer) else Verdict.ABORT
     return Verdict.REJECTED
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from autosched.errors import StoreError
-from autosched.store.passwords import check_unambiguous, hide_passwords
+from autosched.passwords import check_unambiguous, hide_passwords
 
 _LONGEST_TIMEOUT_S = 86400.0
 _EXAMPLES = "sqlite:////path/to/file.sqlite3 or postgresql://user@host/database"

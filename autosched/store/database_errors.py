@@ -15,9 +15,9 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from autosched.errors import StoreError
+from autosched.passwords import hide_passwords
 from autosched.schedule.outcomes import RejectionKind, TimeKind, Verdict
 from autosched.store import models
-from autosched.store.passwords import hide_passwords
 
 _WORDS: Mapping[str, frozenset[str]] = {
     "state": frozenset({"complete", "rejected"}),

@@ -25,9 +25,10 @@ from autosched.schedule.tensors import DRAM_TILE
 from tests.device.test_worker import wait_for
 from tests.examples.networks import BOARD
 
-ANSWERS, SLEEPS, ENDS_WORKER, BREAKS_DEVICE = range(1, 5)
+ANSWERS, SLEEPS, ENDS_WORKER, BREAKS_DEVICE, NAPS = range(1, 6)
 """What a device does with a request, by the first number of its shape; the second one is free."""
 SLEEP_S = 30.0
+NAP_S = 0.1
 _UP_S = 30.0
 
 
@@ -63,6 +64,8 @@ class Told:
                 time.sleep(0.01)
             if self.killed:
                 (self.directory / f"killed-{asked.shape}").touch()
+        if does == NAPS:
+            time.sleep(NAP_S)
         if does == ENDS_WORKER and self._once(asked.shape):
             os.kill(os.getpid(), signal.SIGKILL)
         if does == BREAKS_DEVICE and self._once(asked.shape):

@@ -15,7 +15,7 @@ import pytest
 from autosched.budget import Budget
 from autosched.cluster.connection import Connection
 from autosched.cluster.device import ClusterDevice, open_cluster
-from autosched.cluster.tasks import Place
+from autosched.cluster.tasks import DeviceSpec
 from autosched.device.interface import TimingSettings
 from autosched.errors import ClusterError, DeviceError, TimeUpError
 from autosched.schedule.outcomes import Rejection
@@ -44,7 +44,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def opened(address: str, lines: list[str] | None = None, patience_s: float = 20.0) -> ClusterDevice:
     tell = [].append if lines is None else lines.append
     connection = Connection(address, tell, patience_s)
-    return ClusterDevice(connection, Place(BOARD, "mock", TimingSettings()), connection.close)
+    return ClusterDevice(connection, DeviceSpec(BOARD, "mock", TimingSettings()), connection.close)
 
 
 @contextmanager
@@ -183,7 +183,7 @@ def test_an_unknown_kind_of_worker_is_named(address: str, tmp_path: Path) -> Non
             connection = Connection(address, lines.append)
             with closing(connection):
                 assert wait_for(lambda: len(connection.client.scheduler_info()["workers"]) == 2)
-                ClusterDevice(connection, Place(BOARD, "mock", TimingSettings()))
+                ClusterDevice(connection, DeviceSpec(BOARD, "mock", TimingSettings()))
     finally:
         other.terminate()
         other.wait()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autosched.device.interface import LayerTest
-from autosched.device.recovery import RESET_VARIABLE, Recovery, recovery_of
+from autosched.device.recovery import RESET_VARIABLE, CardReset, recovery_of
 from autosched.device.worker import WorkerDevice
 from autosched.errors import DeviceError
 from autosched.schedule.outcomes import Agreement, LayerExecution, Rejection, RejectionKind
@@ -53,7 +53,7 @@ def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Card:
         found = recovery_of("silicon")
         assert found is not None
         return WorkerDevice(
-            BOARD, "silicon", deadline_s=1.5, recovery=Recovery(reset, found.known_good)
+            BOARD, "silicon", deadline_s=1.5, recovery=CardReset(reset, found.known_good)
         )
 
     return make

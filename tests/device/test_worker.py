@@ -1,6 +1,7 @@
 """The worker process: how it dies, and what that looks like from outside."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -315,7 +316,19 @@ def test_what_a_simulator_lacks_does_not_speak_against_it(
 def test_a_signal_without_a_name_is_told_by_its_number(fake: Callable[..., WorkerDevice]) -> None:
     with fake(half_way="os.kill(os.getpid(), 40)") as device:
         answer = device.probe(FITS)
-    assert answer == Rejection(RejectionKind.CRASH, "the worker process died of signal 40")
+    assert isinstance(answer, Rejection)
+    assert answer.kind is RejectionKind.CRASH
+    assert answer.message.startswith("the worker process died of signal 40, after ")
+
+
+def test_a_crash_says_when_it_was_and_what_was_said_last(fake: Callable[..., WorkerDevice]) -> None:
+    dies = "print('TT_FATAL: the last word', flush=True); os.kill(os.getpid(), signal.SIGSEGV)"
+    with fake(half_way=dies) as device:
+        answer = device.probe(FITS)
+    assert isinstance(answer, Rejection)
+    found = re.fullmatch(r".* died of SIGSEGV, after [\d.]+ s; its log ends: (.*)", answer.message)
+    assert found
+    assert found[1] == "TT_FATAL: the last word"
 
 
 def test_a_kernel_cache_that_is_gone_is_the_machines_failure(

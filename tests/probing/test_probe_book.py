@@ -26,6 +26,7 @@ from autosched.search.open_study import open_study
 from autosched.store import models
 from autosched.store.database import Store, open_store
 from autosched.store.probes import DeviceKey
+from autosched.store.purging import find_quarantined
 from tests.examples.devices import Scripted
 from tests.examples.networks import BOARD, renamed
 from tests.examples.studied import QUICK, Studied, copied
@@ -238,38 +239,55 @@ def test_an_answer_the_store_refused_is_not_taken_for_known(
     assert (len(device.probes), stored_probes(store)) == (2, 1)
 
 
-@pytest.mark.parametrize("kind", [RejectionKind.UNCLASSIFIED, RejectionKind.CRASH])
+@pytest.mark.parametrize(
+    ("kind", "words", "asked"),
+    [
+        (RejectionKind.UNCLASSIFIED, "gone", 1),
+        (RejectionKind.CRASH, "the worker process died of SIGKILL", 2),
+    ],
+)
 def test_what_says_nothing_of_a_candidate_is_asked_again_next_time(
-    studied: Studied, store: Store, cost: CostModel, kind: RejectionKind
+    studied: Studied, store: Store, cost: CostModel, kind: RejectionKind, words: str, asked: int
 ):
     request = a_request(studied)
-    dying = Scripted(studied.device(), probe=lambda _: Rejection(kind, "gone"))
+    dying = Scripted(studied.device(), probe=lambda _: Rejection(kind, words))
     book = book_of(store, dying, cost)
     for _ in range(2):
-        assert book.probe(SIGNATURE, request) == Rejection(kind, "gone")
-    assert len(dying.probes) == 1
+        assert book.probe(SIGNATURE, request) == Rejection(kind, words)
+    assert len(dying.probes) == asked
     assert book.counts.rejected == {kind: 1}
-    assert book.counts.unclassified == ({"gone": 1} if kind is RejectionKind.UNCLASSIFIED else {})
+    assert book.counts.unclassified == ({words: 1} if kind is RejectionKind.UNCLASSIFIED else {})
     assert stored_probes(store) == 0
     assert isinstance(book_of(store, studied.device(), cost).probe(SIGNATURE, request), Probed)
 
 
-def test_what_hung_is_not_waited_for_again(studied: Studied, store: Store, cost: CostModel):
+LOSSES = [
+    Rejection(RejectionKind.HANG, "no answer within 120 s"),
+    Rejection(RejectionKind.CRASH, "the worker process died of SIGSEGV, after 0.2 s"),
+]
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.kind.value)
+def test_what_cost_a_device_twice_is_not_asked_again(
+    studied: Studied, store: Store, cost: CostModel, loss: Rejection
+):
     request = a_request(studied)
-    hanging = Rejection(RejectionKind.HANG, "no answer within 120 s")
-    first = book_of(store, Scripted(studied.device(), probe=lambda _: hanging), cost)
-    assert first.probe(SIGNATURE, request) == hanging
+    lost = Scripted(studied.device(), probe=lambda _: loss)
+    assert book_of(store, lost, cost).probe(SIGNATURE, request) == loss
+    assert len(lost.probes) == 2
     again = book_of(store, silent(studied), cost)
-    assert again.probe(SIGNATURE, request) == hanging
-    assert (again.counts.reused, again.counts.rejected) == (1, {RejectionKind.HANG: 1})
+    assert again.probe(SIGNATURE, request) == loss
+    assert (again.counts.reused, again.counts.rejected) == (1, {loss.kind: 1})
+    assert [item.rejection for item in find_quarantined(store)] == [loss]
 
 
-def test_what_hung_once_on_a_busy_machine_is_no_fact(
-    studied: Studied, store: Store, cost: CostModel
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.kind.value)
+def test_what_cost_a_device_once_is_no_fact(
+    studied: Studied, store: Store, cost: CostModel, loss: Rejection
 ):
     request = a_request(studied)
     healthy = studied.device()
-    said = [Rejection(RejectionKind.HANG, "no answer within 120 s"), healthy.probe(request)]
+    said = [loss, healthy.probe(request)]
     busy = Scripted(healthy, probe=lambda _: said.pop(0))
     book = book_of(store, busy, cost)
     assert isinstance(book.probe(SIGNATURE, request), Probed)

@@ -1,7 +1,7 @@
 import pytest
 
 from autosched.errors import StoreError
-from autosched.store.passwords import check_unambiguous, hide_passwords, passwords_in
+from autosched.passwords import check_unambiguous, hide_passwords, passwords_in
 
 
 @pytest.mark.parametrize(
