@@ -197,3 +197,12 @@ def name_with_grid(name: str, grid: tuple[int, int] | None) -> str:
     Until notes had grids a p150 had 13x10 cores, and n300 was used with worker dispatch.
     """
     return _NAMES_UNTIL_GRIDS.get(name, name) if grid is None else name
+
+
+def facts_of(board: Board) -> str:
+    """Return in one line what decides how a layer runs on a board: two of one name may differ."""
+    columns, rows = board.grid
+    return (
+        f"{board.arch} {columns}x{rows}, L1 {board.l1_bytes} and {board.l1_bank_bytes} bytes, "
+        f"{board.dram_banks} DRAM banks, {board.dispatch} dispatch"
+    )

@@ -9,13 +9,14 @@ import typer
 
 from autosched.cli import options
 from autosched.cli.studies import confirm_deletion
-from autosched.errors import StudyError
+from autosched.errors import StoreError, StudyError
 from autosched.report.output import opened_output, say
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from autosched.store.merging import Merged, MergedStudy, Tally
+    from autosched.store.probe_files import Origin
     from autosched.store.purging import Purged
 
 MERGE_EXAMPLES = (
@@ -183,6 +184,98 @@ def backup(
         say(output.console, f"Database: {store.describe()}")
         say(output.console, f"Copy: {path}, {_mebibytes(size_bytes)}")
         output.result({"database": store.describe(), "backup": str(path), "size_bytes": size_bytes})
+
+
+EXPORT_PROBES_EXAMPLES = (
+    "autosched db export probes-n150.jsonl.gz",
+    "autosched db export probes-p150.jsonl.gz --board p150 --storage sqlite:///trials.sqlite3",
+)
+ProbeFile = Annotated[
+    str, typer.Argument(metavar="FILE", show_default=False, help="Probes as compressed text.")
+]
+OfCard = Annotated[
+    bool, typer.Option("--silicon", help="Probes that a card timed; default: of the mock device.")
+]
+
+
+def export_probes(
+    target: ProbeFile,
+    board: options.BoardOption = None,
+    of_card: OfCard = False,
+    storage: options.Storage = None,
+    as_json: options.Json = False,
+) -> None:
+    """Write the probes of a board to a file that others can take, as a cache for their searches.
+
+    The file says of which ttnn, board and compiler they are. It is text: whoever takes it executes
+    nothing. Stale probes stay behind.
+    """
+    from pathlib import Path
+
+    from autosched.device.revisions import current_revisions
+    from autosched.report import words
+    from autosched.store.database import open_store
+    from autosched.store.probe_files import write_probes
+
+    path = Path(target)
+    if path.exists():
+        raise StoreError(f"{target} is there already; name a new file")
+    with opened_output(as_json) as output, open_store(storage) as store:
+        origin = _origin(board, of_card)
+        with output.console.status("Writing"):
+            count = write_probes(store, origin, current_revisions(), path)
+        size_bytes = path.stat().st_size
+        say(output.console, f"Database: {store.describe()}")
+        say(output.console, f"Written: {target}, {words.count(count, 'probe')}")
+        written = {"probes": count, "file": target, "size_bytes": size_bytes}
+        output.result({"database": store.describe(), **written, **origin.to_plain()})
+
+
+IMPORT_PROBES_EXAMPLES = ("autosched db import probes-n150.jsonl.gz",)
+
+
+def import_probes(
+    source: ProbeFile, storage: options.Storage = None, as_json: options.Json = False
+) -> None:
+    """Bring probes from a file into the database: searches then need not ask for them again.
+
+    Each is checked as it is read, and nothing is executed. What is of another ttnn version, another
+    board than today's of that name, or another compiler is refused.
+    """
+    from pathlib import Path
+
+    from autosched.device.machine import ttnn_version
+    from autosched.device.revisions import current_revisions
+    from autosched.store.database import open_writable
+    from autosched.store.probe_files import read_origin, read_probes
+
+    path = Path(source)
+    with opened_output(as_json) as output:
+        found = read_origin(path)
+        expected = _origin(found.device.board, found.device.device_kind == "silicon")
+        if found.device.ttnn_version != ttnn_version():
+            raise StoreError(
+                f"{source} has probes of ttnn {found.device.ttnn_version}; here is {ttnn_version()}"
+            )
+        with open_writable(storage) as store:
+            with output.console.status("Reading"):
+                tally = read_probes(store, path, expected, current_revisions())
+            say(output.console, f"From:   {source}")
+            say(output.console, f"Into:   {store.describe()}")
+            say(output.console, f"Probes: {_tally(tally)}")
+            output.result({"file": source, "database": store.describe(), **asdict(tally)})
+
+
+def _origin(board: str | None, of_card: bool) -> "Origin":
+    from autosched.boards import facts_of
+    from autosched.device.machine import kernel_compiler, ttnn_version
+    from autosched.device.which_board import USUAL, named_board
+    from autosched.store.probe_files import Origin
+    from autosched.store.probes import DeviceKey
+
+    known = named_board(board or USUAL)
+    key = DeviceKey(known.name, "silicon" if of_card else "mock", ttnn_version())
+    return Origin(key, facts_of(known), kernel_compiler() if of_card else "")
 
 
 VACUUM_EXAMPLES = ("autosched db vacuum", "autosched db vacuum --storage sqlite:///old.sqlite3")

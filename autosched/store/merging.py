@@ -50,6 +50,11 @@ class Tally:
     known: int = 0
     replaced: int = 0
 
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(
+            self.added + other.added, self.known + other.known, self.replaced + other.replaced
+        )
+
 
 @dataclass(frozen=True)
 class MergedStudy:
@@ -127,29 +132,47 @@ def merge_databases(source: Store, target: Store, revisions: Collection[str]) ->
 
 def _probes(theirs: Session, ours: Session, revisions: Collection[str]) -> Tally:
     """Copy the probes that are not here yet, or here only as stale ones."""
+    known = known_probes(ours)
+    tallies = (
+        add_probes(ours, rows, known, revisions) for rows in _batches(theirs, models.ProbeRow)
+    )
+    return sum(tallies, Tally())
+
+
+def known_probes(session: Session) -> dict[tuple[Any, ...], str]:
+    """Return the keys of all stored probes, with their revisions."""
     columns = [getattr(models.ProbeRow, name) for name in (*KEY_COLUMNS, "revision")]
-    known = {tuple(key): revision for *key, revision in ours.execute(select(*columns)).all()}
-    tally = Tally()
-    for rows in _batches(theirs, models.ProbeRow):
-        missing = [row for row in rows if _key(row, KEY_COLUMNS) not in known]
-        better = [
-            row
-            for row in rows
-            if row["revision"] in revisions
-            and known.get(_key(row, KEY_COLUMNS), row["revision"]) not in revisions
-        ]
-        if missing:
-            insert_missing(ours, models.ProbeRow, missing)
-        if better:
-            insert_or_replace(
-                ours, models.ProbeRow, better, key=KEY_COLUMNS, unless_equal="revision"
-            )
-        tally = Tally(
-            tally.added + len(missing),
-            tally.known + len(rows) - len(missing) - len(better),
-            tally.replaced + len(better),
+    return {tuple(key): revision for *key, revision in session.execute(select(*columns)).all()}
+
+
+def add_probes(
+    session: Session,
+    rows: Sequence[_Row],
+    known: dict[tuple[Any, ...], str],
+    revisions: Collection[str],
+) -> Tally:
+    """Store rows of probes that are not among the ``known``, or there only as stale ones.
+
+    What is stored becomes known.
+    """
+    missing, better = [], []
+    for row in rows:
+        key, revision = _key(row, KEY_COLUMNS), row["revision"]
+        there = known.get(key)
+        if there is None:
+            missing.append(row)
+        elif revision in revisions and there not in revisions:
+            better.append(row)
+        else:
+            continue
+        known[key] = revision
+    if missing:
+        insert_missing(session, models.ProbeRow, missing)
+    if better:
+        insert_or_replace(
+            session, models.ProbeRow, better, key=KEY_COLUMNS, unless_equal="revision"
         )
-    return tally
+    return Tally(len(missing), len(rows) - len(missing) - len(better), len(better))
 
 
 def _copied(

@@ -115,7 +115,7 @@ def save_probes(store: Store, probes: Iterable[StoredProbe]) -> None:
         StoreError: if the database refuses.
     """
     now = datetime.now(timezone.utc)
-    rows = [_to_row(probe, now) for probe in probes]
+    rows = [row_of(probe, now) for probe in probes]
     if not rows:
         return
     with store.writing() as session:
@@ -188,7 +188,8 @@ def purge_stale(store: Store, revisions: Collection[str]) -> int:
         return connection.execute(delete(models.ProbeRow).where(stale)).rowcount
 
 
-def _to_row(probe: StoredProbe, now: datetime) -> dict[str, Any]:
+def row_of(probe: StoredProbe, now: datetime) -> dict[str, Any]:
+    """Return the columns of a probe, stored at a moment."""
     key, outcome = probe.key, probe.outcome
     return {
         **vars(key.device),

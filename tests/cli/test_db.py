@@ -204,3 +204,25 @@ def test_a_merge_brings_fresh_probes_for_stale_ones(
     assert (
         invoke("db", "purge", "--stale", "--storage", outdated, "--json").json["stale_probes"] == 0
     )
+
+
+def test_probes_go_from_one_database_to_another_by_a_file(
+    studied: Studied, invoke: Invoke, tmp_path: Path
+) -> None:
+    file, other = tmp_path / "probes.gz", f"sqlite:///{tmp_path}/other.sqlite3"
+    written = invoke("db", "export", str(file), "--storage", studied.url, "--json").json
+    assert written["probes"] == probes(studied.url) > 100
+    assert (written["board"], written["compiler"]) == ("n150", "")
+    again = invoke("db", "export", str(file), "--storage", studied.url)
+    assert (again.code, "is there already" in again.err) == (2, True)
+    brought = invoke("db", "import", str(file), "--storage", other, "--json").json
+    assert (brought["added"], brought["known"]) == (written["probes"], 0)
+    assert probes(other) == written["probes"]
+
+
+def test_a_file_of_anything_else_is_refused(invoke: Invoke, tmp_path: Path) -> None:
+    file = tmp_path / "some.gz"
+    file.write_text("some text")
+    done = invoke("db", "import", str(file), "--storage", f"sqlite:///{tmp_path}/other.sqlite3")
+    assert done.code == 2
+    assert "is no file of probes" in done.err

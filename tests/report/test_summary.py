@@ -62,12 +62,17 @@ def test_a_bound_of_both_kinds_says_how_much_of_it_is_estimated() -> None:
 def test_what_says_nothing_for_certain_is_told_with_its_words() -> None:
     words = "RuntimeError: an op that nobody knows"
     counts = ProbeCounts(
-        rejected={RejectionKind.HANG: 2, RejectionKind.UNCLASSIFIED: 1}, unclassified={words: 1}
+        rejected={
+            RejectionKind.HANG: 2,
+            RejectionKind.CRASH: 1,
+            RejectionKind.UNCLASSIFIED: 1,
+        },
+        unclassified={words: 1},
     )
     result = replace(RESULT, counts=counts)
     told = " ".join(printed(result).split())
-    assert "2 probes hung, and will not be tried again" in told
-    assert "autosched db purge --kind hang" in told
+    assert "3 probes hung or crashed the device" in told
+    assert "autosched quarantine" in told
     assert "1 probe ended in words of ttnn's that autosched does not know; nothing was" in told
     assert words in told
     assert result.to_plain()["unclassified"] == {words: 1}
