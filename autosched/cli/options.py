@@ -140,6 +140,13 @@ Jobs = Annotated[
     int | None,
     typer.Option(min=1, help="Mock devices that probe at once; default: one a core, 4 at most."),
 ]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="Take probes from the database only, and fail where one is missing or stale.",
+    ),
+]
 Cluster = Annotated[
     str | None,
     typer.Option(

@@ -5,6 +5,7 @@ at each. What is durable stays with whoever asks: an answer counts once it is in
 the scheduler is lost, what was not answered yet is asked again when it is back.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from distributed import Client, Future
 from autosched.boards import Board
 from autosched.budget import UNLIMITED, Budget
 from autosched.cluster.connection import Connection, Tell
-from autosched.cluster.offers import Offer
+from autosched.cluster.offers import Offer, Workers
 from autosched.cluster.tasks import DeviceSpec, answer_all, run_network
 from autosched.cluster.tasks_under_way import Task, TasksUnderWay
 from autosched.device.interface import (
@@ -34,6 +35,8 @@ from autosched.schedule.schedule import Schedule
 
 # A task costs Dask some milliseconds, as much as a mock device's answer. On a card it is nothing.
 _AT_ONCE = {"mock": 8, "silicon": 1}
+_FIRST_S = 30.0
+_LOOK_S = 0.5
 
 
 def open_cluster(
@@ -83,13 +86,7 @@ class ClusterDevice:
         self._need = Offer.of(spec.kind, spec.board.name)
         self._network: Network | None = None
         self._sent: Future[Any] | None = None
-        found = connection.workers(self._need)
-        if not found.able:
-            raise ClusterError(
-                f"no worker at {connection.address} has {self._need} with ttnn "
-                f"{self._need.ttnn_version}{found.listed()}; start one with: autosched worker "
-                f"{connection.address}"
-            )
+        found = _first_workers(connection, self._need)
         for address, why in found.others.items():
             connection.tell(f"Worker {address} is left out: it {why}.")
 
@@ -202,6 +199,24 @@ class ClusterDevice:
         return self._connection.client.submit(
             function, *arguments, pure=False, resources={self._need.resource: 1}
         )
+
+
+def _first_workers(connection: Connection, need: Offer) -> Workers:
+    """Return the workers there are, once there is one: they may be about to come."""
+    found = connection.workers(need)
+    end = Budget.of(min(_FIRST_S, connection.patience_s))
+    if not found.able:
+        connection.tell(f"No worker at {connection.address} has {need} yet; waiting for one.")
+    while not found.able:
+        if end.is_up:
+            raise ClusterError(
+                f"no worker at {connection.address} has {need} with ttnn {need.ttnn_version}"
+                f"{found.listed()}; start one with: autosched worker {connection.address}"
+            )
+        time.sleep(_LOOK_S)
+        connection.again(end)
+        found = connection.workers(need)
+    return found
 
 
 def _left_s(budget: Budget) -> float | None:

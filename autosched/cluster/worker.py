@@ -18,6 +18,7 @@ from autosched.cluster.addresses import (
     check_listening,
     checked_address,
     host_to_listen_at,
+    look_for,
     quiet_logs,
     words_of,
 )
@@ -116,6 +117,7 @@ async def _serve(address: str, equipment: Equipment, tell: Tell, stop: asyncio.E
         ClusterError: if the device can no longer be used.
         OSError: if there is no scheduler.
     """
+    await asyncio.to_thread(look_for, address)
     offer = Offer.of(equipment.kind, equipment.board.name)
     devices = Devices(equipment.devices, offer.resource, equipment.make)
     worker = Worker(

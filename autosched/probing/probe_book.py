@@ -17,6 +17,7 @@ from autosched.device.interface import (
     answers,
 )
 from autosched.device.revisions import current_revisions, reshard_revision, revision_of
+from autosched.errors import SearchError
 from autosched.network.graph import Layer
 from autosched.schedule.configurations import FixedConfig, LayerConfig
 from autosched.schedule.outcomes import (
@@ -169,8 +170,9 @@ class ProbeBook:
     asked for again and replaced. What its ``judge`` knows to go wrong on a card is a rejection, and
     stays what it is in the store; without one, nothing is. What is among the ``timed`` takes the
     time that a card took for it alone. ``counts`` says how many were run and reused; ``budget`` is
-    that of :meth:`within`. Unless it ``offers_unexecuted``, a reshard of a kind that the judge says
-    nobody has executed is a rejection, too.
+    that of :meth:`within`. Where it ``is_strict`` the device is not asked at all. Unless it
+    ``offers_unexecuted``, a reshard of a kind that the judge says nobody has executed is a
+    rejection, too.
     """
 
     def __init__(
@@ -186,6 +188,7 @@ class ProbeBook:
         self.budget = UNLIMITED
         self.judge = judge
         self.offers_unexecuted = True
+        self.is_strict = False
         self.timed: Mapping[ProbeKey, AloneTime] = {}
         self._store = store
         self._device = device
@@ -262,6 +265,7 @@ class ProbeBook:
         Raises:
             TimeUpError: if the budget is up before all answers are there; those that are, are
                 written.
+            SearchError: if the book is strict and the store lacks an answer.
         """
         self.budget.check()
         questions = [self._question(signature, request) for signature, request in asks]
@@ -270,6 +274,8 @@ class ProbeBook:
             if question.key not in self._known:
                 unknown.setdefault(question.key, index)
         places = list(unknown.values())
+        if places and self.is_strict:
+            self._miss(questions[places[0]], len(places))
         if lost := self._ask_device(questions, places, arrived, keeps_losses=False):
             self._ask_device(questions, lost, arrived, keeps_losses=True)
         return [self._answer(question) for question in questions]
@@ -298,6 +304,16 @@ class ProbeBook:
                 self._keep(questions[place], outcome)
                 arrived(place)
         return lost
+
+    def _miss(self, first: _Question, count: int) -> None:
+        device = self._key
+        stale = f"; {self.counts.stale} stored are stale" if self.counts.stale else ""
+        raise SearchError(
+            f"--strict: {count} of the next probes are not in {self._store.describe()}, for "
+            f"{device.board} ({device.device_kind}) with ttnn {device.ttnn_version}{stale}. The "
+            f"first is {first.request}. Without --strict the device is asked; autosched db import "
+            "brings probes of others"
+        )
 
     def key_of(self, signature: str, request: Request) -> ProbeKey:
         """Return the key under which the store has what a request did."""

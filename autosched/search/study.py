@@ -268,6 +268,10 @@ class Study:
         for book in filter(None, (self._book, self._measured)):
             book.judge = None
 
+    def ask_store_alone(self) -> None:
+        """Take probes from the database only: a search that needs another one is a SearchError."""
+        self._book.is_strict = True
+
     def run(self, schedule: Schedule, sampler: str) -> TrialRecord:
         """Run one schedule as a trial of this study, and store it."""
         record = run_trial(self._device, self._book, schedule, sampler)

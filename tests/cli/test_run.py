@@ -388,3 +388,19 @@ def test_images_that_cannot_be_packed_are_refused(
     )
     assert done.code == 2
     assert words in done.err
+
+
+def test_a_strict_search_asks_the_database_alone(
+    studied: Studied, invoke: Invoke, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.sqlite3"
+    shutil.copy(studied.url.removeprefix("sqlite:///"), copy)
+    words = ("run", str(studied.net), "--strict", "--study", "strict", "--no-check")
+    words = (*words, "--effort", "quick", "--trials", "2")
+    done = invoke(*words, "--storage", f"sqlite:///{copy}")
+    assert done.code == 0, done.err
+    assert "Probed: 0 probes run" in done.out
+    empty = invoke(*words, "--storage", f"sqlite:///{tmp_path}/empty.sqlite3")
+    assert empty.code == 2
+    assert "--strict: " in empty.err
+    assert "Without --strict the device is asked" in empty.err

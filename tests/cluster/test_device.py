@@ -125,7 +125,7 @@ def test_no_worker_is_an_error_and_a_worker_that_leaves_is_waited_for(
     address: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ClusterError, match=r"no worker at .* start one with: autosched worker"):
-        opened(address)
+        opened(address, patience_s=1.0)
     lines: list[str] = []
     with worker(address, tmp_path) as first:
         device = opened(address, lines, patience_s=3.0)

@@ -28,7 +28,8 @@ class Target:
     ``check`` the captured network is not compared with its module. ``io`` is the order of images
     at both ends; None where the file or the study has its own. ``pack_images`` is a number of
     images, or "auto". ``cluster`` is the address of a Dask scheduler whose workers
-    answer, in place of this machine's ``jobs``.
+    answer, in place of this machine's ``jobs``. Where it is ``strict``, probes come from the
+    database alone.
     """
 
     net: str
@@ -50,6 +51,7 @@ class Target:
     io: str | None = None
     pack_images: str = "auto"
     cluster: str | None = None
+    strict: bool = False
 
     def settings(self, found: StudyRecord | None) -> Settings:
         """Return the settings of a new study, or of one that is there with what the user named.

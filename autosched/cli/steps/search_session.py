@@ -306,6 +306,8 @@ def run_search(
                 with open_study(
                     store, network, board.name, settings, name, pool, jobs=target.jobs
                 ) as study:
+                    if target.strict:
+                        study.ask_store_alone()
                     going_on.command = hints.command("resume", study.name, storage=target.storage)
                     introduce(output, store, study)
                     search_and_report(output, study, wishes, target.storage, began, start)
