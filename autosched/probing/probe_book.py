@@ -17,7 +17,7 @@ from autosched.device.interface import (
     answers,
 )
 from autosched.device.revisions import current_revisions, reshard_revision, revision_of
-from autosched.errors import SearchError
+from autosched.errors import StoreError
 from autosched.network.graph import Layer
 from autosched.schedule.configurations import FixedConfig, LayerConfig
 from autosched.schedule.outcomes import (
@@ -265,7 +265,7 @@ class ProbeBook:
         Raises:
             TimeUpError: if the budget is up before all answers are there; those that are, are
                 written.
-            SearchError: if the book is strict and the store lacks an answer.
+            StoreError: if the book is strict and the store lacks an answer.
         """
         self.budget.check()
         questions = [self._question(signature, request) for signature, request in asks]
@@ -306,13 +306,14 @@ class ProbeBook:
         return lost
 
     def _miss(self, first: _Question, count: int) -> None:
-        device = self._key
-        stale = f"; {self.counts.stale} stored are stale" if self.counts.stale else ""
-        raise SearchError(
-            f"--strict: {count} of the next probes are not in {self._store.describe()}, for "
-            f"{device.board} ({device.device_kind}) with ttnn {device.ttnn_version}{stale}. The "
-            f"first is {first.request}. Without --strict the device is asked; autosched db import "
-            "brings probes of others"
+        device, request = self._key, first.request
+        stale = f" ({self.counts.stale} are stale)" if self.counts.stale else ""
+        what = type(request.op).__name__ if isinstance(request, ProbeRequest) else "a reshard"
+        raise StoreError(
+            f"--strict: {self._store.describe()} lacks {count} of the next probes of {device.board} "
+            f"({device.device_kind}) with ttnn {device.ttnn_version}{stale}; the first is of {what} "
+            f"to {'x'.join(map(str, request.shape))}. Without --strict the device is asked; "
+            "autosched db import brings probes of others"
         )
 
     def key_of(self, signature: str, request: Request) -> ProbeKey:

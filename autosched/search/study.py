@@ -269,7 +269,7 @@ class Study:
             book.judge = None
 
     def ask_store_alone(self) -> None:
-        """Take probes from the database only: a search that needs another one is a SearchError."""
+        """Take probes from the database only: a search that needs another one is a StoreError."""
         self._book.is_strict = True
 
     def run(self, schedule: Schedule, sampler: str) -> TrialRecord:
