@@ -1,4 +1,4 @@
-"""``autosched calibrate`` and ``predict``: the device model held against profiles of real cards."""
+"""``autosched calibrate``, ``predict`` and ``drift``: the device model, held against others."""
 
 from typing import Annotated, Any
 
@@ -184,3 +184,56 @@ def predict(
         report = predict_profile(file, arch=arch, ttnn_version=ttnn_version)
         print_prediction(output.console, report)
         output.result(report.to_plain())
+
+
+DRIFT_EXAMPLES = (
+    "autosched drift 0.80.0 0.81.1 --board p150",
+    "autosched drift shipped my-card",
+    "autosched drift shipped new/wormhole_b0.json --most 50 --json",
+)
+
+
+def drift(  # noqa: PLR0917 - one parameter per option
+    before: Annotated[
+        str,
+        typer.Argument(metavar="BEFORE", help="A version of ttnn, or a calibration."),
+    ],
+    after: Annotated[str, typer.Argument(metavar="AFTER", help="Another one.")],
+    board: options.BoardOption = None,
+    of_card: Annotated[
+        bool, typer.Option("--silicon", help="Probes of a card; default: of the mock device.")
+    ] = False,
+    most: Annotated[
+        int,
+        typer.Option(
+            min=1, max=options.MOST, metavar="N", help="How many are listed of each way to change."
+        ),
+    ] = 10,
+    storage: options.Storage = None,
+    as_json: options.Json = False,
+) -> None:
+    """Compare two versions of ttnn, or two calibrations, record by record.
+
+    Probes of the same layers, configurations and layouts under both: what got faster or slower,
+    what is rejected now, and what is accepted. A calibration is shipped, a name that calibrate
+    --save kept, or a .json file; it estimates the probes of the installed ttnn. No device is asked.
+    """
+    from autosched.device.machine import ttnn_version as installed
+    from autosched.device.which_board import USUAL, named_board
+    from autosched.probing.drift import drift_between, find_side
+    from autosched.report.differences import drift_plain, print_drift
+    from autosched.search.stored_study import layers_by_signature
+    from autosched.store.database import open_store
+
+    known = named_board(board or USUAL)
+    kind = "silicon" if of_card else "mock"
+    with opened_output(as_json) as output, open_store(storage) as store:
+        sides = [
+            find_side(store, title, known.name, known.arch, kind, installed())
+            for title in (before, after)
+        ]
+        with output.console.status("Comparing"):
+            found = drift_between(store, *sides)
+            names = layers_by_signature(store)
+        print_drift(output.console, found, names, most)
+        output.result({"board": known.name, "device": kind, **drift_plain(found, names)})

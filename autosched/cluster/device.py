@@ -6,6 +6,7 @@ the scheduler is lost, what was not answered yet is asked again when it is back.
 """
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from autosched.boards import Board
 from autosched.budget import UNLIMITED, Budget
 from autosched.cluster.connection import Connection, Tell
 from autosched.cluster.offers import Offer, Workers
-from autosched.cluster.tasks import DeviceSpec, answer_all, run_network
+from autosched.cluster.tasks import DeviceSpec, answer_all, network_itself, run_network
 from autosched.cluster.tasks_under_way import Task, TasksUnderWay
 from autosched.device.interface import (
     Answer,
@@ -36,6 +37,7 @@ from autosched.schedule.schedule import Schedule
 # A task costs Dask some milliseconds, as much as a mock device's answer. On a card it is nothing.
 _AT_ONCE = {"mock": 8, "silicon": 1}
 _FIRST_S = 30.0
+_ALIVE = ("pending", "finished")
 _LOOK_S = 0.5
 
 
@@ -166,13 +168,11 @@ class ClusterDevice:
         if network is None:
             raise DeviceError("no network is loaded")
 
-        def client() -> Client:
-            return self._connection.client
-
         def submit(_task: Task) -> "Future[Any]":
             sent = self._sent
-            if sent is None or sent.status != "finished" or sent.client is not client():
-                sent = self._sent = client().scatter(network, hash=False)
+            if sent is None or sent.status not in _ALIVE or sent.client is not self._client:
+                # A task, not data that is scattered: Dask makes it again where its worker is lost.
+                sent = self._sent = self._submitted(network_itself, network)
             return self._submitted(run_network, self._spec, sent, schedule, _left_s(budget))
 
         under_way = TasksUnderWay(self._connection, self._need, submit)
@@ -195,10 +195,16 @@ class ClusterDevice:
     ) -> None:
         self.close()
 
+    @property
+    def _client(self) -> Client:
+        return self._connection.client
+
     def _submitted(self, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
-        return self._connection.client.submit(
-            function, *arguments, pure=False, resources={self._need.resource: 1}
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a network is large
+            return self._client.submit(
+                function, *arguments, pure=False, resources={self._need.resource: 1}
+            )
 
 
 def _first_workers(connection: Connection, need: Offer) -> Workers:

@@ -53,6 +53,26 @@ def _candidates(store: Store, arch: str, ttnn_version: str) -> list[ChosenModel]
     return [*found, ChosenModel(CostModel.load(arch), SHIPPED)]
 
 
+def named_model(store: Store, arch: str, name: str) -> CostModel | None:
+    """Return the model that a person names: "shipped", a kept calibration, or a .json file.
+
+    None if there is no calibration of that name or version.
+
+    Raises:
+        ProfileError: if the file cannot be used, or is of another architecture.
+        StoreError: if the database refuses.
+    """
+    if name == "shipped":
+        return CostModel.load(arch)
+    if name.endswith(".json"):
+        return CostModel.load(arch, name)
+    for record in list_calibrations(store, arch):
+        stored = _stored(record)
+        if stored is not None and name in (record.name, stored.model.version):
+            return stored.model
+    return None
+
+
 def base_model(store: Store, arch: str, ttnn_version: str) -> ChosenModel:
     """Return the model that times of a card are learned on top of.
 

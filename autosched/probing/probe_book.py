@@ -310,10 +310,10 @@ class ProbeBook:
         stale = f" ({self.counts.stale} are stale)" if self.counts.stale else ""
         what = type(request.op).__name__ if isinstance(request, ProbeRequest) else "a reshard"
         raise StoreError(
-            f"--strict: {self._store.describe()} lacks {count} of the next probes of {device.board} "
-            f"({device.device_kind}) with ttnn {device.ttnn_version}{stale}; the first is of {what} "
-            f"to {'x'.join(map(str, request.shape))}. Without --strict the device is asked; "
-            "autosched db import brings probes of others"
+            f"--strict: {count} of the next probes of {device.board} ({device.device_kind}) with "
+            f"ttnn {device.ttnn_version} are not in {self._store.describe()}{stale}; the first is "
+            f"of {what} to {'x'.join(map(str, request.shape))}. Without --strict the device is "
+            "asked; autosched db import brings probes of others"
         )
 
     def key_of(self, signature: str, request: Request) -> ProbeKey:

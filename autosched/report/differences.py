@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from autosched.errors import ScheduleError
+from autosched.probing.drift import Answered, Drift, Drifted, Went
 from autosched.report import words
 from autosched.report.layer_rows import ReshardRow, describe, layer_rows, reshard_rows
 from autosched.report.output import say
@@ -290,3 +291,79 @@ def _print_sum(console: Console, found: Differences) -> None:
     )
     if before.kind is not after.kind or before.cost_model != after.cost_model:
         say(console, "  These times are not of one source, and do not compare", "yellow")
+
+
+_SHOWN = (Went.INVALID, Went.SLOWER, Went.FASTER, Went.VALID)
+
+
+def print_drift(
+    console: Console, drift: Drift, names: Mapping[str, Sequence[str]], most: int
+) -> None:
+    """Print what changed between two versions or calibrations, the most first.
+
+    ``names`` are layers of stored studies by their signature; ``most`` records are listed of each
+    way to change.
+    """
+    for side, label in ((drift.before, "Before"), (drift.after, "After")):
+        say(
+            console,
+            f"{label}: {side.title} (ttnn {side.device.ttnn_version}, estimates by "
+            f"{side.cost.version})",
+        )
+    counted = ", ".join(f"{number:,} {went.value}" for went, number in drift.counts.items())
+    say(console, f"{words.count(len(drift.records), 'answer')} of both: {counted}")
+    if drift.only_before or drift.only_after:
+        say(
+            console,
+            f"Answered before alone: {drift.only_before:,}; after alone: {drift.only_after:,}",
+        )
+    if drift.unreadable:
+        say(console, f"{words.count(drift.unreadable, 'record')} of other versions cannot be read")
+    for went in _SHOWN:
+        found = drift.of(went)
+        if not found:
+            continue
+        table = simple_table(
+            f"{went.value.capitalize()}: {len(found):,}"
+            + (f", the first {most}" if len(found) > most else ""),
+            ("layer", "configuration", "before", "after", "change"),
+            right=("before", "after", "change"),
+        )
+        for record in found[:most]:
+            ratio = record.ratio
+            table.add_row(
+                _layer_of(record, names),
+                describe(record.config),
+                _answer(record.before),
+                _answer(record.after),
+                "-" if ratio is None else f"{100 * (ratio - 1):+.1f}%",
+            )
+        console.print(table)
+
+
+def _layer_of(record: Drifted, names: Mapping[str, Sequence[str]]) -> str:
+    own = names.get(record.layer_signature, ())
+    return own[0] if own else record.layer_signature
+
+
+def _answer(answer: Answered) -> str:
+    if answer.rejection is not None:
+        return answer.rejection.kind.value
+    return words.latency(answer.time_us, answer.kind)
+
+
+def drift_plain(drift: Drift, names: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Return all of it as JSON types; what stayed the same is counted alone."""
+    changed = [record for went in _SHOWN for record in drift.of(went)]
+    return {
+        "before": drift.before.to_plain(),
+        "after": drift.after.to_plain(),
+        "counts": {went.value: number for went, number in drift.counts.items()},
+        "only_before": drift.only_before,
+        "only_after": drift.only_after,
+        "unreadable": drift.unreadable,
+        "changed": [
+            {"layers": list(names.get(record.layer_signature, ())), **record.to_plain()}
+            for record in changed
+        ],
+    }

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, delete, select
 
+from autosched.errors import StoreError
 from autosched.schedule.configurations import LayerConfig
 from autosched.schedule.outcomes import ProbeOutcome, Rejection
 from autosched.schedule.serialization import digest, to_plain
@@ -157,6 +158,45 @@ def load_probes(
     return LoadedProbes({probe.key: probe for probe in probes}, len(rows) - len(current))
 
 
+@dataclass(frozen=True)
+class AllProbes:
+    """All probes of a device, of whatever revision, and how many rows could not be read."""
+
+    probes: tuple[StoredProbe, ...]
+    unreadable: int
+
+
+def all_probes(store: Store, device: DeviceKey) -> AllProbes:
+    """Return all probes of a device, stale ones too, as far as this version can read them.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    table = models.ProbeRow
+    query = select(*_COLUMNS).where(
+        table.board == device.board,
+        table.device_kind == device.device_kind,
+        table.ttnn_version == device.ttnn_version,
+    )
+    with collector_paused(), store.reading() as session:
+        rows = session.execute(query.order_by(table.id)).all()
+        read = [_readable(row, device, store.describe()) for row in rows]
+    found = tuple(probe for probe in read if probe is not None)
+    return AllProbes(found, len(read) - len(found))
+
+
+def ttnn_versions(store: Store, board: str, device_kind: str) -> set[str]:
+    """Return the versions of ttnn of which there are probes of a board.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    table = models.ProbeRow
+    query = select(table.ttnn_version).where(table.board == board, table.device_kind == device_kind)
+    with store.reading() as session:
+        return set(session.scalars(query.distinct()))
+
+
 def delete_probes(store: Store, keys: Iterable[ProbeKey]) -> None:
     """Forget some probes, all or none of them.
 
@@ -203,6 +243,13 @@ def row_of(probe: StoredProbe, now: datetime) -> dict[str, Any]:
         "created_at": now,
         "revision": key.revision,
     }
+
+
+def _readable(row: Row[Any], device: DeviceKey, place: str) -> StoredProbe | None:
+    try:
+        return _from_row(row, device, place)
+    except StoreError:
+        return None
 
 
 def _from_row(row: Row[Any], device: DeviceKey, place: str) -> StoredProbe:
