@@ -37,7 +37,7 @@ class Went(Enum):
 
 
 @dataclass(frozen=True)
-class Side:
+class DriftSide:
     """What is compared: probes of a device, estimated by a model; ``title`` is what was asked."""
 
     title: str
@@ -116,8 +116,8 @@ class Drift:
     ``unreadable`` rows were written by another version of autosched.
     """
 
-    before: Side
-    after: Side
+    before: DriftSide
+    after: DriftSide
     records: tuple[Drifted, ...]
     only_before: int
     only_after: int
@@ -137,7 +137,7 @@ class Drift:
         return found
 
 
-def find_side(store: Store, title: str, board: str, arch: str, kind: str, ttnn: str) -> Side:
+def find_side(store: Store, title: str, board: str, arch: str, kind: str, ttnn: str) -> DriftSide:
     """Return what a person means by ``title``: a version of ttnn with probes, or a calibration.
 
     A calibration is "shipped", the name it was kept by, or a .json file; it estimates the probes of
@@ -149,7 +149,7 @@ def find_side(store: Store, title: str, board: str, arch: str, kind: str, ttnn: 
     """
     versions = ttnn_versions(store, board, kind)
     if title in versions:
-        return Side(
+        return DriftSide(
             title, DeviceKey(board, kind, title), choose_cost_model(store, arch, title).model
         )
     model = named_model(store, arch, title)
@@ -160,10 +160,10 @@ def find_side(store: Store, title: str, board: str, arch: str, kind: str, ttnn: 
             f"{store.describe()} (there: {there}), nor a calibration (shipped, a name that "
             "calibrate --save kept, or a .json file)"
         )
-    return Side(title, DeviceKey(board, kind, ttnn), model)
+    return DriftSide(title, DeviceKey(board, kind, ttnn), model)
 
 
-def drift_between(store: Store, before: Side, after: Side) -> Drift:
+def drift_between(store: Store, before: DriftSide, after: DriftSide) -> Drift:
     """Compare the answers of two sides.
 
     Raises:

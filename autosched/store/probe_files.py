@@ -28,9 +28,9 @@ from autosched.store.codec import unpack
 from autosched.store.database import Store
 from autosched.store.database_errors import check_row
 from autosched.store.merging import Tally, add_probes, known_probes
-from autosched.store.probes import DeviceKey, ProbeKey, StoredProbe, row_of
+from autosched.store.probes import DeviceKey, ProbeKey, StoredProbe, probe_row
 
-FORMAT = "autosched probes, format 1"
+_FORMAT = "autosched probes, format 1"
 _LONGEST_LINE = 1 << 22
 _MOST_PROBES = 5_000_000
 _LONGEST_WORD = 255
@@ -51,7 +51,7 @@ class Origin:
     def to_plain(self) -> dict[str, str]:
         """Return JSON types."""
         return {
-            "format": FORMAT,
+            "format": _FORMAT,
             **vars(self.device),
             "board_facts": self.board_facts,
             "compiler": self.compiler,
@@ -124,7 +124,7 @@ def read_probes(store: Store, source: Path, expected: Origin, revisions: Collect
         for number, line in enumerate(lines, 2):
             if number > _MOST_PROBES:
                 raise StoreError(f"{source} has more than {_MOST_PROBES:,} probes")
-            rows.append(row_of(_probe(line, found.device, f"{source}, line {number}"), now))
+            rows.append(probe_row(_probe(line, found.device, f"{source}, line {number}"), now))
             if len(rows) == _AT_ONCE:
                 tally += add_probes(session, rows, known, revisions)
                 rows = []
@@ -195,9 +195,9 @@ def _origin(plain: Any, source: Path) -> Origin:
     fields = ("board", "device_kind", "ttnn_version", "board_facts", "compiler")
     if plain is None:
         raise StoreError(f"{source} is empty")
-    if not isinstance(plain, dict) or plain.get("format") != FORMAT:
+    if not isinstance(plain, dict) or plain.get("format") != _FORMAT:
         raise StoreError(
-            f"{source} is no file of probes ({FORMAT}); autosched db export writes one"
+            f"{source} is no file of probes ({_FORMAT}); autosched db export writes one"
         )
     words = [plain.get(name) for name in fields]
     found = [word for word in words if isinstance(word, str) and len(word) <= _LONGEST_WORD]

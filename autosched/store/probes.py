@@ -116,7 +116,7 @@ def save_probes(store: Store, probes: Iterable[StoredProbe]) -> None:
         StoreError: if the database refuses.
     """
     now = datetime.now(timezone.utc)
-    rows = [row_of(probe, now) for probe in probes]
+    rows = [probe_row(probe, now) for probe in probes]
     if not rows:
         return
     with store.writing() as session:
@@ -228,7 +228,7 @@ def purge_stale(store: Store, revisions: Collection[str]) -> int:
         return connection.execute(delete(models.ProbeRow).where(stale)).rowcount
 
 
-def row_of(probe: StoredProbe, now: datetime) -> dict[str, Any]:
+def probe_row(probe: StoredProbe, now: datetime) -> dict[str, Any]:
     """Return the columns of a probe, stored at a moment."""
     key, outcome = probe.key, probe.outcome
     return {
