@@ -304,6 +304,15 @@ WarmUps = Annotated[
 Replays = Annotated[
     int | None, typer.Option(min=1, help="Timed replays of the trace; on a card only.")
 ]
+Soak = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=10_000_000,
+        help="Replays after which the best schedule's outputs still are the same to the bit, or it "
+        "is not the best; on a card only. Default: 5000; 0: none.",
+    ),
+]
 NetworkOption = Annotated[
     str,
     typer.Argument(

@@ -17,7 +17,13 @@ from autosched.boards import Board
 from autosched.budget import UNLIMITED, Budget
 from autosched.cluster.connection import Connection, Tell
 from autosched.cluster.offers import Offer, Workers
-from autosched.cluster.tasks import DeviceSpec, answer_all, network_itself, run_network
+from autosched.cluster.tasks import (
+    DeviceSpec,
+    answer_all,
+    network_itself,
+    run_network,
+    soak_network,
+)
 from autosched.cluster.tasks_under_way import Task, TasksUnderWay
 from autosched.device.interface import (
     Answer,
@@ -31,7 +37,7 @@ from autosched.device.interface import (
 from autosched.device.pool import by_layers
 from autosched.errors import ClusterError, DeviceError
 from autosched.network.graph import Network
-from autosched.schedule.outcomes import Rejection, RunOutcome
+from autosched.schedule.outcomes import Rejection, RunOutcome, Soaked
 from autosched.schedule.schedule import Schedule
 
 # A task costs Dask some milliseconds, as much as a mock device's answer. On a card it is nothing.
@@ -164,6 +170,23 @@ class ClusterDevice:
         Raises:
             AutoschedError: as :meth:`answers`; a DeviceError if no network was loaded.
         """
+        outcome: RunOutcome | Rejection = self._of_network(run_network, (schedule,), budget)
+        return outcome
+
+    def soak(
+        self, schedule: Schedule, replays: int, budget: Budget = UNLIMITED
+    ) -> Soaked | Rejection:
+        """Replay the loaded network by ``schedule`` on a card, and compare its outputs' bits.
+
+        Raises:
+            AutoschedError: as :meth:`run`.
+        """
+        outcome: Soaked | Rejection = self._of_network(soak_network, (schedule, replays), budget)
+        return outcome
+
+    def _of_network(
+        self, function: Callable[..., Any], arguments: Sequence[Any], budget: Budget
+    ) -> Any:
         network = self._network
         if network is None:
             raise DeviceError("no network is loaded")
@@ -173,12 +196,11 @@ class ClusterDevice:
             if sent is None or sent.status not in _ALIVE or sent.client is not self._client:
                 # A task, not data that is scattered: Dask makes it again where its worker is lost.
                 sent = self._sent = self._submitted(network_itself, network)
-            return self._submitted(run_network, self._spec, sent, schedule, _left_s(budget))
+            return self._submitted(function, self._spec, sent, *arguments, _left_s(budget))
 
         under_way = TasksUnderWay(self._connection, self._need, submit)
         ((_task, outcome),) = under_way.results([(0,)], budget)
-        answer: RunOutcome | Rejection = outcome
-        return answer
+        return outcome
 
     def close(self) -> None:
         """Be of no more use; the workers stay. Idempotent."""

@@ -21,7 +21,7 @@ from autosched.device.interface import Answer, Request, TimingSettings, ask
 from autosched.device.pool import KillableDevice
 from autosched.errors import DeviceError, MachineError
 from autosched.network.graph import Network
-from autosched.schedule.outcomes import Rejection, RunOutcome
+from autosched.schedule.outcomes import Rejection, RunOutcome, Soaked
 from autosched.schedule.schedule import Schedule
 
 _T = TypeVar("_T")
@@ -67,15 +67,23 @@ def run_network(
         Reschedule: if this worker's device can no longer be used.
     """
     budget = Budget.of(left_s)
+    return _devices().do(
+        spec, lambda held: held.with_network(network, budget).run(schedule, budget)
+    )
 
-    def run(held: _Held) -> RunOutcome | Rejection:
-        if held.network != network.signature:
-            held.network = ""
-            held.device.load(network, budget)
-            held.network = network.signature
-        return held.device.run(schedule, budget)
 
-    return _devices().do(spec, run)
+def soak_network(
+    spec: DeviceSpec, network: Network, schedule: Schedule, replays: int, left_s: float | None
+) -> Soaked | Rejection:
+    """Return what a card did over many replays of a whole network by a schedule.
+
+    Raises:
+        AutoschedError, Reschedule: as :func:`run_network`.
+    """
+    budget = Budget.of(left_s)
+    return _devices().do(
+        spec, lambda held: held.with_network(network, budget).soak(schedule, replays, budget)
+    )
 
 
 @dataclass
@@ -86,6 +94,14 @@ class _Held:
     device: KillableDevice
     network: str = ""
     task: Hashable = field(default=None)
+
+    def with_network(self, network: Network, budget: Budget) -> KillableDevice:
+        """Return the device once it has a network."""
+        if self.network != network.signature:
+            self.network = ""
+            self.device.load(network, budget)
+            self.network = network.signature
+        return self.device
 
 
 class Devices(WorkerPlugin):

@@ -11,7 +11,7 @@ from autosched.errors import TimeUpError
 from autosched.network.graph import Network, Weights
 from autosched.network.operators import LayerOp
 from autosched.schedule.configurations import LayerConfig
-from autosched.schedule.outcomes import AloneTime, ProbeOutcome, Rejection, RunOutcome
+from autosched.schedule.outcomes import AloneTime, ProbeOutcome, Rejection, RunOutcome, Soaked
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import DRAM_TILE, TensorLayout
 
@@ -139,6 +139,15 @@ class ManyAtOnce(Protocol):
         """Yield the answers as they come."""
 
 
+class Soaking(Protocol):
+    """A card that replays a schedule many times; an answer is a value, as a device's is."""
+
+    def soak(
+        self, schedule: Schedule, replays: int, budget: Budget = UNLIMITED
+    ) -> Soaked | Rejection:
+        """Replay the loaded network by ``schedule``, and compare its outputs bit by bit."""
+
+
 @runtime_checkable
 class WithMockDevices(Protocol):
     """A device that says which mock devices stand in for it."""
@@ -165,7 +174,11 @@ def answers(device: Device, requests: Sequence[Request], budget: Budget = UNLIMI
 
 @dataclass(frozen=True)
 class TimingSettings:
-    """How a card is timed: ``warm_ups`` runs, then ``replays`` of the captured trace."""
+    """How a card is timed: ``warm_ups`` runs, then ``replays`` of the captured trace.
+
+    What is to be called best is replayed ``soak`` times more, and its outputs stay the same.
+    """
 
     warm_ups: int = 3
     replays: int = 100
+    soak: int = 5000

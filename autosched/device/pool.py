@@ -24,6 +24,7 @@ from autosched.device.interface import (
     ProbeRequest,
     Request,
     ReshardRequest,
+    Soaking,
     TimingSettings,
     WithMockDevices,
     ask,
@@ -31,7 +32,7 @@ from autosched.device.interface import (
 from autosched.device.worker import WorkerDevice
 from autosched.errors import DeviceError
 from autosched.network.graph import Network
-from autosched.schedule.outcomes import Rejection, RunOutcome
+from autosched.schedule.outcomes import Rejection, RunOutcome, Soaked
 from autosched.schedule.schedule import Schedule
 
 T = TypeVar("T")
@@ -44,7 +45,7 @@ _END_S = 30.0
 _SIGNALS_S = 0.5
 
 
-class KillableDevice(Device, Protocol):
+class KillableDevice(Device, Soaking, Protocol):
     """A device in a process of its own."""
 
     def start(self, budget: Budget = UNLIMITED) -> None:
@@ -146,6 +147,12 @@ class DevicePool:
     def run(self, schedule: Schedule, budget: Budget = UNLIMITED) -> RunOutcome | Rejection:
         """Run the loaded network once by ``schedule``."""
         return self._by_first(lambda device: device.run(schedule, budget))
+
+    def soak(
+        self, schedule: Schedule, replays: int, budget: Budget = UNLIMITED
+    ) -> Soaked | Rejection:
+        """Replay the loaded network by ``schedule`` on a card, and compare its outputs' bits."""
+        return self._by_first(lambda device: device.soak(schedule, replays, budget))
 
     def answers(self, requests: Sequence[Request], budget: Budget = UNLIMITED) -> Answers:
         """Yield the answers with the places of their requests, in any order, as they come.

@@ -44,6 +44,7 @@ from autosched.schedule.outcomes import (
     Rejection,
     RejectionKind,
     RunOutcome,
+    Soaked,
     is_killed_from_outside,
 )
 from autosched.schedule.schedule import Schedule
@@ -57,6 +58,8 @@ if TYPE_CHECKING:
 _START_DEADLINE_S = 120.0
 _EXIT_GRACE_S = 10.0
 _LONGEST_LINE = 200
+# The slowest networks take tens of milliseconds on a card.
+_REPLAY_S = 0.2
 # A worker that dies while it starts is started again so often.
 _STARTS = 3
 # So many requests that cost a worker in a row are no accident of single candidates. One that hangs
@@ -175,6 +178,13 @@ class WorkerDevice:
     def time_alone(self, request: Request, budget: Budget = UNLIMITED) -> AloneTime | Rejection:
         """Run a layer or reshard alone on a card, and time it by replays of a trace."""
         answer: AloneTime | Rejection = self._ask("time_alone", request, budget)
+        return answer
+
+    def soak(
+        self, schedule: Schedule, replays: int, budget: Budget = UNLIMITED
+    ) -> Soaked | Rejection:
+        """Replay the loaded network by ``schedule`` on a card, and compare its outputs' bits."""
+        answer: Soaked | Rejection = self._ask("soak", (schedule, replays), budget)
         return answer
 
     def close(self) -> None:
@@ -365,6 +375,9 @@ class WorkerDevice:
         if self.deadline_s is not None:
             return self.deadline_s
         asked: Network | Request | None = None
+        if method == "soak":
+            _schedule, replays = argument
+            return answer_deadline_s(self.kind, self._network) + _REPLAY_S * int(replays)
         if method in ("run", "execute"):
             asked = self._network
         elif method != "load":

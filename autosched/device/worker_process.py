@@ -156,11 +156,13 @@ def serve(channel: Channel) -> None:
 def _executing_methods(
     device: "LocalDevice", tell: "Callable[[ExecutedLayer], None]"
 ) -> "dict[str, Callable[[Any], Any]]":
+    from autosched.device.soaking import soak_schedule  # noqa: PLC0415 - loads torch
     from autosched.device.ttnn.execution import ExecutingDevice  # noqa: PLC0415 - loads ttnn
 
     if not isinstance(device, ExecutingDevice):
-        return {"execute": _refuse, "execute_layer": _refuse, "time_alone": _refuse}
+        return dict.fromkeys(("execute", "execute_layer", "time_alone", "soak"), _refuse)
     return {
+        "soak": lambda asked: soak_schedule(device, *asked),
         "execute": lambda asked: device.execute(asked[0], asked[1], tell),
         "execute_layer": device.execute_layer,
         "time_alone": device.time_alone,

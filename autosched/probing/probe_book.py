@@ -71,6 +71,7 @@ class Phase(Enum):
     PROVING = "proving the bound"
     SEARCHING = "trials"
     TIMING = "timing on the card"
+    SOAKING = "replaying the best"
 
 
 LayerProgress = Callable[[Layer, int, int], None]

@@ -1,7 +1,7 @@
 """What a search came to: as JSON, and as the closing screen."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from autosched.report.layer_rows import layer_rows, reshard_rows
 from autosched.report.margin import Margin, print_margin
 from autosched.report.output import say
 from autosched.report.tables import layer_table, reshard_table
-from autosched.schedule.outcomes import RejectionKind, TimeKind
+from autosched.schedule.outcomes import RejectionKind, Soaked, TimeKind
 from autosched.store.studies import StudyRecord, StudySummary
 from autosched.store.trials import TrialRecord, default_trial
 
@@ -45,6 +45,7 @@ class SearchResult:
     schedule_path: Path | None = None
     host_layers: Sequence[Mapping[str, Any]] = ()
     stopped: str = ""
+    soaked: Soaked | None = None
     margin: Margin | None = None
 
     @property
@@ -98,6 +99,7 @@ class SearchResult:
             "stale_probes": self.counts.stale,
             "left_out": dict(self.counts.left_out),
             "stopped": self.stopped or None,
+            "soaked": None if self.soaked is None else asdict(self.soaked),
             "wall_s": round(self.wall_s, 3),
             "schedule_path": None if self.schedule_path is None else str(self.schedule_path),
             "host_layers": list(self.host_layers),
@@ -175,11 +177,22 @@ def print_gain(console: Console, result: SearchResult) -> None:
     rejected = words.rejections(result.rejected_trials)
     say(console, f"{trials} in the study{f', rejected: {rejected}' if rejected else ''}")
     print_doubtful(console, result.counts)
+    _print_soaked(console, result.soaked)
     if result.stopped:
         # With formats of layers' own there is none: error limits what is chosen.
         is_done = result.bound_us is not None or result.study.settings.get("search_formats")
         early = "" if is_done else ", before the bound was proven"
         say(console, f"The search ended: {result.stopped}{early}")
+
+
+def _print_soaked(console: Console, soaked: Soaked | None) -> None:
+    if soaked is not None and soaked.replays:
+        took = words.seconds(soaked.seconds)
+        say(
+            console,
+            f"Replayed {soaked.replays:,} times in {took}: its outputs stayed the same to the bit "
+            "(measured)",
+        )
 
 
 def print_doubtful(console: Console, counts: ProbeCounts) -> None:

@@ -99,6 +99,19 @@ class ProbeOutcome:
 
 
 @dataclass(frozen=True)
+class Soaked:
+    """A schedule replayed many times on a card: how often, and in how many seconds.
+
+    ``differs_after`` is the replay whose outputs differed from those of the first, None if all that
+    were compared were the same to the bit.
+    """
+
+    replays: int
+    seconds: float
+    differs_after: int | None = None
+
+
+@dataclass(frozen=True)
 class AloneTime:
     """How long a layer or reshard took alone on a card, by replays of a trace.
 

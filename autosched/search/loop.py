@@ -20,6 +20,7 @@ from autosched.schedule.schedule import Schedule
 from autosched.search.risk import settle
 from autosched.search.run import Run, StopReason
 from autosched.search.samplers.proposals import Proposals, telling_trials
+from autosched.search.soak import soak_best
 from autosched.search.trial import run_repaired, run_trial
 from autosched.space.efforts import FIRST_LOOK, QUICK, Effort
 from autosched.store.trials import (
@@ -60,6 +61,7 @@ def optimize(run: Run, trials: int | None, start: Schedule | None = None) -> Non
         limit -= run_given(run, start)
         limit -= first_look(run, limit)
         run.stopped = search(run, limit, stops_at_bound=trials is None)
+        run.soaked = soak_best(run)
     except TimeUpError:
         run.stopped = StopReason.TIME
     except SearchError as error:

@@ -13,6 +13,7 @@ from autosched.network.graph import Network
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.lower_bound import Proof
 from autosched.probing.probe_book import Phase, ProbeBook, ProbeCounts
+from autosched.schedule.outcomes import Soaked
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.search.settings import Settings
 from autosched.space.layer_formats import default_schedule
@@ -144,6 +145,7 @@ class Run:
     joint: JointProblem | None = None
     proof: Proof | None = None
     stopped: StopReason | None = None
+    soaked: Soaked | None = None
     _best: TrialRecord | None = field(default=None, init=False)
     _fastest: TrialRecord | None = field(default=None, init=False)
     _best_at: float | None = field(default=None, init=False)
@@ -223,6 +225,10 @@ class Run:
         """The fastest trial: the best one, or what that is hardly slower than."""
         self._look()
         return self._fastest
+
+    def forget_best(self) -> None:
+        """Look for the best trial anew: one has been rejected since."""
+        self._best_at = None
 
     def _look(self) -> None:
         if self._best_at is None or time.monotonic() - self._best_at > _BEST_AGE_S:

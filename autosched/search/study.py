@@ -44,6 +44,7 @@ from autosched.store.trials import (
 
 if TYPE_CHECKING:
     from autosched.probing.lower_bound import Proof
+    from autosched.schedule.outcomes import Soaked
     from autosched.search.format_search import ErrorModel
 
 
@@ -80,6 +81,7 @@ class Study:
         self.cost = self.cost_choice.model
         self.proof: Proof | None = None
         self.stopped: StopReason | None = None
+        self.soaked: Soaked | None = None
         self._store = store
         self._device = device or open_pool(self.board, settings.device, settings.timing, jobs)
         self._device.load(network)
@@ -232,7 +234,8 @@ class Study:
         ``start`` from is the next one, and what it chose joins the candidates for good. Without
         ``trials`` the search also ends when a trial reaches the proven lower bound of the probed
         tables. Interrupted at any moment, it has stored every finished trial and probe.
-        :attr:`stopped` says why it ended; a time limit is kept within 2 s or one answer of the
+        :attr:`stopped` says why it ended, :attr:`soaked` what replaying the best on a card
+        came to; a time limit is kept within 2 s or one answer of the
         device.
 
         Raises:
@@ -248,6 +251,7 @@ class Study:
                 loop.optimize(run, trials, start)
         finally:
             self._joint, self.proof, self.stopped = run.joint, run.proof or self.proof, run.stopped
+            self.soaked = run.soaked
         if mirror.trouble is not None:
             run.observer.on_warning(f"{mirror.trouble}. The trials are stored; {_CATCHES_UP}")
         return self.best

@@ -121,6 +121,7 @@ def search_and_report(
         schedule_path=path,
         host_layers=host_rows(study.network),
         stopped="" if study.stopped is None else study.stopped.value,
+        soaked=study.soaked,
         margin=margin_of(best, summaries, study.cost, study.trial),
     )
     report(output, result, settings, storage)

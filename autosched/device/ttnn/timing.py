@@ -8,15 +8,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+import torch
 import ttnn
 
-from autosched.schedule.outcomes import TRANSFERS, DeviceOp
+from autosched.schedule.outcomes import TRANSFERS, DeviceOp, Soaked
 
 Forward = Callable[[], object]
 """A forward pass; what it returns is kept until its device work is done."""
 
 _QUEUE = 0
 _MORE_PASSES = 16
+_COMPARISONS = 50
 
 
 def wall_us(device: Any, forward: Forward) -> float:
@@ -35,7 +37,7 @@ def traced_us(device: Any, forward: Forward, replays: int) -> list[float]:
     The programs must be in the program cache: a trace cannot compile. Whatever is raised, the
     device captures no longer and the trace's memory is free again.
     """
-    with _trace_of(device, forward) as trace:
+    with _trace_of(device, forward) as (trace, _outputs):
         return [
             wall_us(device, lambda: ttnn.execute_trace(device, trace, cq_id=_QUEUE, blocking=False))
             for _ in range(replays)
@@ -70,13 +72,43 @@ def profiled(device: Any, forward: Forward, ops: tuple[DeviceOp, ...]) -> tuple[
     return device_times_ns(ttnn.get_latest_programs_perf_data(), ops)
 
 
+def soaked(
+    device: Any, forward: Forward, read: Callable[[object], list[torch.Tensor]], replays: int
+) -> Soaked:
+    """Replay a captured forward pass, and compare its outputs with those of the first replay.
+
+    ``read`` brings what ``forward`` returned to the host. That takes longer than a replay, so it is
+    done now and then, and after the last.
+    """
+    every = max(1, replays // _COMPARISONS)
+    start = time.perf_counter()
+    with _trace_of(device, forward) as (trace, outputs):
+        first: list[torch.Tensor] = []
+        for number in range(1, replays + 1):
+            ttnn.execute_trace(device, trace, cq_id=_QUEUE, blocking=False)
+            if first and number % every and number != replays:
+                continue
+            ttnn.synchronize_device(device)
+            found = read(outputs)
+            first = first or found
+            if not all(map(_same_bits, first, found)):
+                return Soaked(replays, time.perf_counter() - start, number)
+    return Soaked(replays, time.perf_counter() - start)
+
+
+def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
+    if not one.is_floating_point():
+        return torch.equal(one, other)
+    return torch.equal(one.float().view(torch.int32), other.float().view(torch.int32))
+
+
 @contextmanager
-def _trace_of(device: Any, forward: Forward) -> Iterator[Any]:
+def _trace_of(device: Any, forward: Forward) -> Iterator[tuple[Any, object]]:
     """Capture a forward pass; its outputs keep their addresses as long as the trace is there."""
     trace = ttnn.begin_trace_capture(device, cq_id=_QUEUE)
     try:
         outputs = _while_capturing(device, trace, forward)
-        yield trace
+        yield trace, outputs
         del outputs
     finally:
         ttnn.release_trace(device, trace)

@@ -10,6 +10,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from autosched.schedule.outcomes import DeviceOp
 
@@ -227,3 +228,40 @@ class TestProfiled:
         monkeypatch.delenv(missing)
         assert timing.profiled(DEVICE, forward_of(ttnn), OPS) is OPS
         assert ttnn.calls == []
+
+
+def soaked(ttnn: StubTtnn, timing: Any, values: list[float], replays: int) -> Any:
+    """Soak a forward pass whose outputs are ``values``, read after read; then the first again."""
+    found = iter(values)
+
+    def read(outputs: object) -> list[torch.Tensor]:
+        assert outputs is not None
+        return [torch.tensor([next(found, values[0])])]
+
+    return timing.soaked(DEVICE, forward_of(ttnn), read, replays)
+
+
+def test_a_soak_replays_one_trace_and_compares_now_and_then(ttnn: StubTtnn, timing: Any) -> None:
+    result = soaked(ttnn, timing, [1.0], 500)
+    assert (result.replays, result.differs_after) == (500, None)
+    assert ttnn.calls.count("execute") == 500
+    assert ttnn.calls.count("synchronize") == 51  # the first, and one in ten
+    assert (ttnn.calls.count("begin"), ttnn.calls[-1]) == (1, "release")
+
+
+@pytest.mark.parametrize("other", [1.5, -0.0, float("nan")])
+def test_a_soak_ends_with_the_first_output_of_other_bits(
+    ttnn: StubTtnn, timing: Any, other: float
+) -> None:
+    first = 0.0 if other == 0.0 else 1.0
+    result = soaked(ttnn, timing, [first, first, other], 500)
+    assert result.differs_after == 20
+    assert ttnn.calls[-1] == "release"
+
+
+def test_an_output_that_is_no_number_may_stay_so(ttnn: StubTtnn, timing: Any) -> None:
+    assert soaked(ttnn, timing, [float("nan")], 100).differs_after is None
+
+
+def test_the_last_replay_is_compared(ttnn: StubTtnn, timing: Any) -> None:
+    assert soaked(ttnn, timing, [1.0, 2.0], 2).differs_after == 2
