@@ -86,7 +86,7 @@ class ProbeCounts:
 
     ``unclassified`` has the words of the rejections of that kind, and how often each was said.
     ``stale`` is how many are stored of these layers that are of no use today: other code answered
-    them, or a machine that failed;
+    them, or a machine that failed; ``other_versions`` how many are by other versions of ttnn;
     ``left_out`` how many go wrong on a card as far as is known, by the reason, or are of a kind
     that was never executed.
     """
@@ -97,6 +97,7 @@ class ProbeCounts:
     rejected: dict[RejectionKind, int] = field(default_factory=dict)
     unclassified: dict[str, int] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
+    other_versions: dict[str, int] = field(default_factory=dict)
 
 
 class Judge(Protocol):
@@ -209,6 +210,9 @@ class ProbeBook:
         self._loaded |= wanted
         found = load_probes(self._store, wanted, self._key, current_revisions())
         self.counts.stale += found.stale
+        for version, number in found.other_versions.items():
+            known = self.counts.other_versions
+            known[version] = known.get(version, 0) + number
         failures = {key for key, probe in found.probes.items() if _was_the_machine(probe.outcome)}
         if failures:
             delete_probes(self._store, failures)

@@ -58,6 +58,7 @@ class SearchScreen:
         self._best: TrialRecord | None = None
         self._rejected: dict[RejectionKind, int] = {}
         self._stale = 0
+        self._told_versions = False
         self._spinner = Spinner("dots" if console.encoding.startswith("utf") else "line")
 
     @contextmanager
@@ -86,6 +87,8 @@ class SearchScreen:
         self._done, self._total, self._detail, self._counts = done, total, detail, counts
         if counts.stale > self._stale:
             self._tell_stale(counts.stale)
+        if counts.other_versions and not self._told_versions:
+            self._tell_other_versions(counts)
         if phase not in _TOLD or self._console.is_interactive:
             return
         if time.monotonic() - self._spoke > _PLAIN_EVERY_S:
@@ -127,6 +130,17 @@ class SearchScreen:
         if improved or not self._console.is_interactive:
             note = ", the best so far" if improved else ""
             self._say(f"{trial_line(trial)}{note}")
+
+    def _tell_other_versions(self, counts: ProbeCounts) -> None:
+        """Say once that what other versions of ttnn answered is asked again."""
+        self._told_versions = True
+        found = ", ".join(
+            f"{words.count(number, 'stored probe')} of ttnn {version}"
+            for version, number in sorted(counts.other_versions.items())
+        )
+        self._say(
+            f"Stale: {found}; what is needed is probed again, and autosched drift compares the two"
+        )
 
     def _tell_stale(self, stale: int) -> None:
         """Say once why what is stored takes its time again."""

@@ -2,11 +2,11 @@
 
 import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from sqlalchemy import Row, delete, select
+from sqlalchemy import Row, Select, delete, func, select
 
 from autosched.errors import StoreError
 from autosched.schedule.configurations import LayerConfig
@@ -101,10 +101,11 @@ class StoredProbe:
 
 @dataclass(frozen=True)
 class LoadedProbes:
-    """The probes that may be used, and how many there are of other revisions."""
+    """The probes that may be used, and how many there are of other revisions and ttnn versions."""
 
     probes: Mapping[ProbeKey, StoredProbe]
     stale: int
+    other_versions: Mapping[str, int] = field(default_factory=dict)
 
 
 def save_probes(store: Store, probes: Iterable[StoredProbe]) -> None:
@@ -132,12 +133,14 @@ def load_probes(
     """Return the probes of some layers on one device that are of one of the ``revisions``.
 
     They come in the order in which they were first stored. The others are counted, not read:
-    another version may have written them in a form of its own.
+    another version may have written them in a form of its own. So are those of the same board and
+    kind of device by other versions of ttnn.
 
     Raises:
         StoreError: if the database refuses, or a row is damaged.
     """
     rows: list[Row[Any]] = []
+    others: dict[str, int] = {}
     signatures = sorted(set(layer_signatures))
     with collector_paused():
         with store.reading() as session:
@@ -151,11 +154,28 @@ def load_probes(
                         models.ProbeRow.layer_signature.in_(batch),
                     )
                 )
+                for version, number in session.execute(_by_other_versions(device, batch)):
+                    others[version] = others.get(version, 0) + number
         current = sorted(
             (row for row in rows if row.revision in revisions), key=lambda row: int(row.id)
         )
         probes = [_from_row(row, device, store.describe()) for row in current]
-    return LoadedProbes({probe.key: probe for probe in probes}, len(rows) - len(current))
+    known = {probe.key: probe for probe in probes}
+    return LoadedProbes(known, len(rows) - len(current), others)
+
+
+def _by_other_versions(device: DeviceKey, signatures: Sequence[str]) -> "Select[str, int]":
+    table = models.ProbeRow
+    return (
+        select(table.ttnn_version, func.count())
+        .where(
+            table.board == device.board,
+            table.device_kind == device.device_kind,
+            table.ttnn_version != device.ttnn_version,
+            table.layer_signature.in_(signatures),
+        )
+        .group_by(table.ttnn_version)
+    )
 
 
 @dataclass(frozen=True)

@@ -141,3 +141,12 @@ def test_stale_probes_are_told_once() -> None:
         "Stale: 1,312 stored probes of another revision of the lowering, or of a machine that "
         "failed; what is needed of them is probed again"
     ]
+
+
+def test_probes_of_other_versions_of_ttnn_are_told_once() -> None:
+    shown, text = screen(terminal=False)
+    counts = replace(COUNTS, other_versions={"0.80.0": 12})
+    for done in range(3):
+        shown.on_phase(Phase.LAYERS, done, 3, "conv", counts)
+    assert text.getvalue().count("Stale: 12 stored probes of ttnn 0.80.0;") == 1
+    assert "autosched drift" in text.getvalue()

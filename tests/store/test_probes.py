@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
@@ -129,3 +130,20 @@ def test_a_damaged_probe_is_named(store: Store) -> None:
         session.execute(text("UPDATE autosched_probe SET outcome = :bytes"), {"bytes": b"x"})
     with pytest.raises(StoreError, match="autosched_probe 1: the stored value cannot be read"):
         loaded(store, "layer a")
+
+
+def test_probes_by_other_versions_of_ttnn_are_counted_alone(store: Store) -> None:
+    now = examples.probe()
+    before = replace(
+        now, key=replace(now.key, device=replace(now.key.device, ttnn_version="0.80.0"))
+    )
+    elsewhere = replace(
+        before,
+        key=replace(
+            before.key, device=replace(now.key.device, board="p150", ttnn_version="0.80.0")
+        ),
+    )
+    save_probes(store, [now, before, elsewhere])
+    found = load_probes(store, ["layer a"], examples.N150, {examples.REVISION})
+    assert list(found.probes) == [now.key]
+    assert (found.stale, found.other_versions) == (0, {"0.80.0": 1})
