@@ -71,5 +71,9 @@ class ProfileError(AutoschedError):
     """A profiler report that is no profile, lacks columns, or mixes architectures."""
 
 
+class ServiceError(AutoschedError):
+    """A service that cannot be started, or asked for what it does not have."""
+
+
 class TimeUpError(AutoschedError):
     """The caller's time was up before the answer was there; says nothing of what was asked."""

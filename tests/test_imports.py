@@ -102,6 +102,10 @@ MAY_IMPORT = {
     },
     "report/explanation": {"report", "probing", "cost", "network", "store", *GROUND},
     "report/page": {"report", "probing", "cost", "network", "store", *GROUND},
+    "service": {
+        *("report", "search", "probing", "space", "device", "export", "network", "store"),
+        *GROUND,
+    },
 }
 """By room, those whose modules it may import beside its own; ``docs/architecture.md`` says why."""
 INSIDE_FUNCTIONS = {

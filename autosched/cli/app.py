@@ -18,6 +18,7 @@ from autosched.cli import (
     profile,
     run,
     schedules,
+    serving,
     studies,
     verify,
 )
@@ -160,6 +161,7 @@ _add("lift", verify.lift_from_quarantine, verify.LIFT_QUARANTINE_EXAMPLES, quara
 app.add_typer(
     quarantine_commands, name="quarantine", epilog=_epilog(verify.LIST_QUARANTINE_EXAMPLES)
 )
+_add("serve", serving.serve_http, serving.SERVE_EXAMPLES)
 _add("bench", bench.bench, bench.BENCH_EXAMPLES)
 _add("coverage", bench.coverage, bench.COVERAGE_EXAMPLES)
 _add("boards", machine.boards, machine.BOARDS_EXAMPLES)

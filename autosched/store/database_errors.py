@@ -21,6 +21,7 @@ from autosched.store import models
 
 _WORDS: Mapping[str, frozenset[str]] = {
     "state": frozenset({"complete", "rejected"}),
+    "status": frozenset({"waiting", "running", "finished", "failed", "cancelled"}),
     "latency_kind": frozenset(kind.value for kind in TimeKind),
     "rejection": frozenset(kind.value for kind in RejectionKind),
     "rejection_kind": frozenset(kind.value for kind in RejectionKind),

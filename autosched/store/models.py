@@ -349,7 +349,35 @@ class NetworkRow(Base):
     created_at: Mapped[datetime]
 
 
-HEAD = "0008"
+class SubmissionRow(Base):
+    """One study that was submitted to a service, and what became of it.
+
+    ``options`` are those of the search as JSON, ``owner`` is the service that runs it, ``host`` the
+    machine that took it. ``trials_before`` is how many trials its study had when it began,
+    ``run_s`` how long its search has run so far; ``result`` is what the search wrote at its end.
+    """
+
+    __tablename__ = "autosched_submission"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    network: Mapped[str] = mapped_column(Text)
+    board: Mapped[str] = mapped_column(String(64))
+    study: Mapped[str] = mapped_column(String(255))
+    options: Mapped[dict[str, Any]]
+    status: Mapped[str] = mapped_column(String(16), index=True)
+    host: Mapped[str] = mapped_column(String(255))
+    owner: Mapped[str | None] = mapped_column(String(255))
+    cancel_asked: Mapped[bool]
+    trials_before: Mapped[int | None]
+    run_s: Mapped[float]
+    message: Mapped[str] = mapped_column(Text)
+    result: Mapped[dict[str, Any] | None]
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+
+HEAD = "0009"
 """The newest revision in ``db/versions``."""
 VERSION_TABLE = "autosched_alembic_version"
 OPTUNA_TABLES = frozenset(

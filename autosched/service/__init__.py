@@ -1,0 +1,1 @@
+"""One web service: studies are submitted to it, wait their turn, and are watched."""
