@@ -356,6 +356,10 @@ def _add_page(app: FastAPI, service: Service) -> None:
         response.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return response
 
+    @app.get("/favicon.ico", include_in_schema=False)
+    def no_icon() -> Response:
+        return Response(status_code=204)
+
     for address, name, kind in (
         ("/", "index.html", "text/html; charset=utf-8"),
         ("/page.css", "page.css", "text/css; charset=utf-8"),

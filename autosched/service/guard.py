@@ -27,7 +27,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 COOKIE = "autosched"
 SHORTEST_TOKEN = 16
-_OPEN = ("/", "/page.css", "/page.js", "/api/login")
+_OPEN = ("/", "/page.css", "/page.js", "/favicon.ico", "/api/login")
 """What is shown to whoever asks: it says nothing of any study."""
 _READS = ("GET", "HEAD", "OPTIONS")
 _HEADERS = {
