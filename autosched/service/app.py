@@ -104,6 +104,10 @@ def _handle_errors(app: FastAPI, service: Service) -> None:
     def refused(_: Request, error: AnyHTTPException) -> Response:
         return problem(error.status_code, str(error.detail), error.headers)
 
+    @app.exception_handler(Exception)
+    def failed(_: Request, __: Exception) -> Response:
+        return problem(500, "the service failed where it should not; its log says how")
+
     @app.exception_handler(StoreError)
     def no_store(_: Request, error: StoreError) -> Response:
         return problem(503, service.without_passwords(str(error)))

@@ -128,6 +128,23 @@ class _TooLargeError(Exception):
     """A body has more bytes than are taken."""
 
 
+class _Body:
+    """What is received of a request, counted, since a request need not say how much it is."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._left = limit
+        self.is_too_large = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            self.is_too_large = True
+            raise _TooLargeError
+        return message
+
+
 class Guard:
     """The application, behind its checks."""
 
@@ -161,6 +178,8 @@ class Guard:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.monotonic()
+        headers = _headers_of(scope)
+        body = _Body(receive, self._limit(scope))
         status = 0
 
         async def sent(message: Message) -> None:
@@ -170,21 +189,24 @@ class Guard:
                 message["headers"] = [*message.get("headers", ()), *self._headers(message)]
             await send(message)
 
-        headers = _headers_of(scope)
+        async def sent_by_app(message: Message) -> None:
+            # What the application makes of a body that was cut is of no interest.
+            if not body.is_too_large:
+                await sent(message)
+
         refusal = self._refusal(scope, headers)
         try:
             if refusal is None:
-                await self._app(scope, self._bounded(scope, receive), sent)
+                await self._app(scope, body.receive, sent_by_app)
             else:
                 await _refuse(sent, *refusal)
         except _TooLargeError:
-            if not status:
-                await _refuse(sent, 413, "the request is too large")
-        except Exception as error:
+            pass
+        except Exception as error:  # noqa: BLE001 - its words may hold what nobody is to read
             self._complain(hide_passwords("".join(traceback.format_exception(error))))
-            if not status:
-                await _refuse(sent, 500, "the service failed where it should not; its log says how")
         finally:
+            if body.is_too_large and not status:
+                await _refuse(sent, 413, "the request is too large")
             took_ms = 1000 * (time.monotonic() - began)
             client = (scope.get("client") or ("-",))[0]
             self._say(f"{client} {scope['method']} {scope['path']} {status} {took_ms:.0f} ms")
@@ -210,20 +232,6 @@ class Guard:
 
     def _limit(self, scope: Scope) -> int:
         return self._largest.get(scope["path"], self._largest[""])
-
-    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
-        """Count what is received, since a request need not say how much it is."""
-        left = self._limit(scope)
-
-        async def received() -> Message:
-            nonlocal left
-            message = await receive()
-            left -= len(message.get("body", b""))
-            if left < 0:
-                raise _TooLargeError
-            return message
-
-        return received
 
 
 def _headers_of(scope: Scope) -> dict[str, str]:

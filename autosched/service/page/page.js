@@ -193,7 +193,7 @@ async function detailed() {
   $("study-name").replaceChildren(found.study, " ", stateOf(found));
   $("study-about").textContent = `${found.network} on ${found.board}, submitted ${moment(found.created_at)}`
     + (found.ended_at ? `, ended ${moment(found.ended_at)}` : "");
-  $("study-message").textContent = found.message;
+  $("study-message").textContent = found.state === "finished" ? `The search ended: ${found.message}` : found.message;
   $("study-message").hidden = !found.message;
   const runs = found.state === "running" || found.state === "waiting";
   $("cancel").hidden = !runs;
