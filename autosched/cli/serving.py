@@ -108,11 +108,9 @@ def serve_http(  # noqa: PLR0913 - one parameter per option
         storage,
         __version__,
     )
-    try:
-        serve_studies(asked)
-    finally:
-        # The server had the signals to itself.
-        exits.install()
+    serve_studies(asked)
+    # The server had the signals to itself.
+    exits.install()
 
 
 def _token(file: str | None) -> str | None:

@@ -23,6 +23,7 @@ from autosched.service.search_process import Child
 from autosched.store.database import open_store
 from autosched.store.studies import get_study
 
+_FORMATS = "formats are chosen, too, and accuracy limits them"
 READING_LIMIT_S = 60.0
 PROVING_LIMIT_S = 20.0
 
@@ -39,7 +40,7 @@ def bound_of_study(url: str, name: str) -> dict[str, Any]:
         counts = study.book.known_counts
         return {
             "bound": None if proof is None else proof.to_plain(),
-            "unprobed": study.unprobed,
+            "unprobed": study.unprobed or (_FORMATS if study.settings.search_formats else ""),
             "probes": counts.reused,
             "rejected": {kind.value: number for kind, number in counts.rejected.items()},
             "left_out": dict(counts.left_out),

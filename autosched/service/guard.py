@@ -27,6 +27,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 COOKIE = "autosched"
 SHORTEST_TOKEN = 16
+_LONGEST_PATH = 300
 _OPEN = ("/", "/page.css", "/page.js", "/favicon.ico", "/api/login")
 """What is shown to whoever asks: it says nothing of any study."""
 _READS = ("GET", "HEAD", "OPTIONS")
@@ -209,7 +210,7 @@ class Guard:
                 await _refuse(sent, 413, "the request is too large")
             took_ms = 1000 * (time.monotonic() - began)
             client = (scope.get("client") or ("-",))[0]
-            self._say(f"{client} {scope['method']} {scope['path']} {status} {took_ms:.0f} ms")
+            self._say(f"{client} {scope['method']} {_as_sent(scope)} {status} {took_ms:.0f} ms")
 
     def _headers(self, message: Message) -> list[tuple[bytes, bytes]]:
         own = {name.lower() for name, _ in message.get("headers", ())}
@@ -236,6 +237,13 @@ class Guard:
 
 def _headers_of(scope: Scope) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _as_sent(scope: Scope) -> str:
+    """Return the path as it was sent, so that whatever is in it stays on one line."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode("utf-8", "replace")
+    text = raw.partition(b"?")[0][:_LONGEST_PATH].decode("latin-1")
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _length(headers: Mapping[str, str]) -> int:

@@ -100,7 +100,10 @@ class Ownership:
                 return bool(connection.scalar(found, {"key": _key(owner)}))
         if _NAME.fullmatch(owner) is None:
             return True
-        return _is_free(_lock_file(self._store.path, owner))
+        try:
+            return _is_free(_lock_file(self._store.path, owner))
+        except OSError:  # another user's, who alone can tell
+            return False
 
     def close(self) -> None:
         """Let go of the lock; idempotent."""

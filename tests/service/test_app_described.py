@@ -92,17 +92,3 @@ def test_nothing_wrong_is_taken_nor_a_server_error(described: Any) -> None:
 def test_so_is_every_answer_of_very_many(described: Any, mode: GenerationMode) -> None:
     seen = ask_all(described, mode, SOAK_EXAMPLES)
     assert max(status for statuses in seen.values() for status in statuses) < 500
-
-
-@pytest.mark.soak
-def test_so_are_answers_one_after_another(described: Any) -> None:
-    asked = settings(_ANY, max_examples=200, stateful_step_count=12)
-
-    class Asking(described.as_state_machine()):  # type: ignore[misc]
-        def get_call_kwargs(self, case: Case) -> dict[str, Any]:
-            return {**super().get_call_kwargs(case), "base_url": HERE}
-
-        def validate_response(self, response: Any, case: Case, **more: Any) -> None:
-            case.validate_response(response, excluded_checks=UNSAID)
-
-    Asking.run(settings=asked)

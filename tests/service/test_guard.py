@@ -203,3 +203,12 @@ def test_the_page_asks_nobody_else(idle: TestClient) -> None:
         assert "innerHTML" not in text
     assert "<style" not in idle.get("/").text
     assert not re.search(r"\son\w+=|\sstyle=|<script>", idle.get("/").text)
+
+
+def test_a_request_is_told_in_one_line(place: Place, store: Store) -> None:
+    told: list[str] = []
+    app = create_app(service_in(place, store, Access()), say=told.append, complain=pytest.fail)
+    client = TestClient(app, base_url=HERE)
+    client.get("/api/studies/9%0Aforged%1b[31m?limit=1")
+    (line,) = told
+    assert line.startswith("testclient GET /api/studies/9%0Aforged%1b[31m 422 ")
