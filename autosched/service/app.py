@@ -22,8 +22,8 @@ from autosched.service import answers, progress, submissions
 from autosched.service.answers import problem, problems
 from autosched.service.asking import (
     LARGEST_BODY,
-    LARGEST_UPLOAD,
     LARGEST_NUMBER,
+    LARGEST_UPLOAD,
     MOST_WAITING,
     StudyRequest,
 )

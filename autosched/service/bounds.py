@@ -1,7 +1,7 @@
 """Lower bounds of studies that run, as they are known by now: proven beside them, one at a time.
 
-Each is proven in a process of its own, ``python -m autosched.service.bounds``, from the database
-alone: putting a joint problem together takes seconds in which a service would answer nobody.
+Each is proven in a process of its own, from the database alone: putting a joint problem together
+takes seconds in which a service would answer nobody.
 """
 
 import json
@@ -19,7 +19,7 @@ from typing import Any
 from autosched.budget import Budget
 from autosched.errors import AutoschedError
 from autosched.search.stored_study import read_study
-from autosched.service.search_process import Child
+from autosched.service.search_process import Child, own_program
 from autosched.store.database import open_store
 from autosched.store.studies import get_study
 
@@ -57,7 +57,7 @@ def answer_question() -> None:
     json.dump(found, sys.stdout, allow_nan=False)
 
 
-_PROGRAM = (sys.executable, "-m", "autosched.service.bounds")
+_PROGRAM = own_program("autosched.service.bounds", "answer_question")
 _LIMIT_S = READING_LIMIT_S + 3 * PROVING_LIMIT_S
 _SLICE_S = 0.2
 # Of the time that a study runs, the proofs beside it take no more than a fifth.
@@ -168,10 +168,13 @@ class BoundKeeper:
                 code = self._awaited(child)
             finally:
                 child.kill()
-            if code != 0:
-                return None
             answer.seek(0)
-            found = json.loads(answer.read())
+            text = answer.read()
+        try:
+            found = json.loads(text)
+        except ValueError:
+            self._say(f"bound of {study}: its process ended with {code} and no answer")
+            return None
         if "error" in found:
             self._say(f"bound of {study}: {found['error']}")
             return None
@@ -185,7 +188,3 @@ class BoundKeeper:
                 return code
         child.signal(signal.SIGTERM)
         return None
-
-
-if __name__ == "__main__":
-    answer_question()

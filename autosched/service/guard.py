@@ -203,7 +203,7 @@ class Guard:
                 await _refuse(sent, *refusal)
         except _TooLargeError:
             pass
-        except Exception as error:  # noqa: BLE001 - its words may hold what nobody is to read
+        except Exception as error:
             self._complain(hide_passwords("".join(traceback.format_exception(error))))
         finally:
             if body.is_too_large and not status:

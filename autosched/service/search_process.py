@@ -15,10 +15,13 @@ from autosched.files import replace_file
 from autosched.service.asking import arguments
 from autosched.service.submissions import State, Submission
 
+_OF_OURS = "import sys; sys.path = [place for place in sys.path if place]"
+"""Modules of the working directory stand in for none of ours."""
 # Between the fork and the request to die with the parent, that may have gone. Stops that an earlier
 # shell had ignored are for us to give.
-_TETHERED = """
-import os, sys
+_TETHERED = f"""
+{_OF_OURS}
+import os
 from signal import SIG_DFL, SIGINT, signal
 from autosched.device.worker_process import die_with_parent
 die_with_parent()
@@ -28,6 +31,16 @@ if os.getppid() == int(sys.argv[1]):
     os.execv(sys.argv[3], sys.argv[3:])
 """
 _KILLED_S = 10.0
+
+
+def own_program(module: str, function: str) -> tuple[str, ...]:
+    """Return the command that calls a function of ours in a process of its own."""
+    code = f"{_OF_OURS}\nfrom {module} import {function}\n{function}()"
+    return sys.executable, "-c", code
+
+
+SEARCH = own_program("autosched.cli.main", "main")
+"""The command line that searches, as whoever is installed with it types it."""
 
 
 class Child:
@@ -82,8 +95,6 @@ class Child:
             self._process.wait(_KILLED_S)
 
 
-SEARCH = (sys.executable, "-m", "autosched.cli.main")
-"""The command line that searches, as whoever is installed with it types it."""
 _LARGEST_RESULT = 8 << 20
 _LONGEST_MESSAGE = 2000
 _LONGEST_LINE = 1 << 16

@@ -240,8 +240,10 @@ def test_a_killed_service_takes_its_search_along_and_another_goes_on(either_plac
     with open_store(place.url) as store:
         number = place.submitted(store, "one", text + "time.sleep(100)\n")
         victim = subprocess.Popen(
-            [sys.executable, "-c", SERVICE.format(command=EXECUTING)]
-            + [place.url, str(place.nets), str(place.directory)]
+            [
+                *(sys.executable, "-c", SERVICE.format(command=EXECUTING)),
+                *(place.url, str(place.nets), str(place.directory)),
+            ]
         )
         try:
             pid = int(awaited(lambda: begun.exists() and begun.read_text()))
