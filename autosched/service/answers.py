@@ -177,6 +177,7 @@ class Workers(BaseModel):
     waiting: int
     runners: list[BoardRunner]
     cluster: list[dict[str, Any]]
+    takes_token: bool
 
 
 class NetworkNames(BaseModel):

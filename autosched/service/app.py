@@ -70,6 +70,9 @@ def unguarded(service: Service) -> FastAPI:
             await run_in_threadpool(service.queue.start)
             service.bounds.start()
             yield
+        except AutoschedError as error:
+            service.failures.append(error)
+            raise
         finally:
             await run_in_threadpool(service.queue.stop)
             await run_in_threadpool(service.bounds.stop)
@@ -295,6 +298,7 @@ def _add_surroundings(app: FastAPI, service: Service) -> None:
             waiting=submissions.count_waiting(service.store),
             runners=[answers.BoardRunner(**vars(worker)) for worker in service.queue.workers()],
             cluster=[],
+            takes_token=service.access.token is not None,
         )
 
     @app.get("/api/networks", response_model=answers.NetworkNames, responses=problems())

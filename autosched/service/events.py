@@ -51,6 +51,8 @@ class _News:
         self._after = after
         self._state: dict[str, Any] | None = None
         self._bound: dict[str, Any] | None = None
+        self._best: progress.BestByKind | None = None
+        self.is_behind = False
         self.has_ended = False
 
     def look(self) -> list[str]:
@@ -71,7 +73,10 @@ class _News:
             told.append(_event("state", state))
         record = find_study(service.store, item.study)
         if record is not None:
-            points = progress.points(service.store, record, self._after, _AT_ONCE)
+            if self._best is None:
+                self._best = progress.best_until(service.store, record, self._after)
+            points = progress.points(service.store, record, self._after, _AT_ONCE, self._best)
+            self.is_behind = len(points) == _AT_ONCE
             for point in points:
                 self._after = point.trial
                 told.append(_event("trial", point.model_dump(mode="json"), point.trial))
@@ -81,7 +86,7 @@ class _News:
             if bound is not None and bound != self._bound:
                 self._bound = bound
                 told.append(_event("bound", bound))
-            if len(points) == _AT_ONCE:
+            if self.is_behind:
                 return told
         if item.has_ended:
             self.has_ended = True
@@ -110,7 +115,7 @@ async def events(
             elif time.monotonic() - spoke > _SILENCE_S:
                 spoke = time.monotonic()
                 yield ": still here\n\n"
-            if not news.has_ended:
+            if not news.has_ended and not news.is_behind:
                 await asyncio.sleep(_PAUSE_S)
     finally:
         following.leave()

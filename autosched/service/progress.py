@@ -28,6 +28,8 @@ from autosched.store.trials import (
 )
 
 MOST_POINTS = 5000
+BestByKind = dict[str | None, Any]
+"""The fastest trial's microseconds by the kind of its time."""
 _Row = models.TrialRow
 _MEASURED, _ESTIMATED = TimeKind.MEASURED.value, TimeKind.ESTIMATED.value
 
@@ -107,7 +109,9 @@ def detail(
         trials=complete + sum(rejected.values()),
         best_us=best_us,
         best_kind=None if best is None or best.latency_kind is None else best.latency_kind.value,
-        options={name: value for name, value in item.options.items() if name != "start"},
+        options={
+            name: "a schedule" if name == "start" else value for name, value in item.options.items()
+        },
         complete=complete,
         best=None if best is None else _best(best),
         default_us=None if default is None else default.latency_us,
@@ -229,9 +233,16 @@ def lower_bound(known: KnownBound) -> answers.LowerBound | None:
 
 
 def points(
-    store: Store, record: StudyRecord, after: int = -1, limit: int = MOST_POINTS
+    store: Store,
+    record: StudyRecord,
+    after: int = -1,
+    limit: int = MOST_POINTS,
+    best: BestByKind | None = None,
 ) -> list[answers.TrialPoint]:
     """Return a study's trials after one, each with the best so far: measured before estimated.
+
+    ``best`` is what it was at that one, which is read where it is not given, and becomes what it
+    is at the last trial returned.
 
     Raises:
         StoreError: if the database refuses, or a row is damaged.
@@ -248,12 +259,8 @@ def points(
         _Row.duration_s,
     )
     query = select(*columns).where(_Row.study_id == record.id, _Row.number > after)
-    before = select(_Row.latency_kind, func.min(_Row.latency_us)).where(
-        _Row.study_id == record.id, _Row.number <= after, _Row.state == COMPLETE
-    )
+    best = best_until(store, record, after) if best is None else best
     with store.reading() as session:
-        tallied = session.execute(before.group_by(_Row.latency_kind)).all()
-        best: dict[str | None, Any] = {row[0]: row[1] for row in tallied}
         rows = session.execute(query.order_by(_Row.number).limit(limit)).all()
     found = []
     for row in rows:
@@ -278,6 +285,20 @@ def points(
             )
         )
     return found
+
+
+def best_until(store: Store, record: StudyRecord, number: int) -> BestByKind:
+    """Return what the best of a study was at one of its trials.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    query = select(_Row.latency_kind, func.min(_Row.latency_us)).where(
+        _Row.study_id == record.id, _Row.number <= number, _Row.state == COMPLETE
+    )
+    with store.reading() as session:
+        tallied = session.execute(query.group_by(_Row.latency_kind)).all()
+    return {row[0]: row[1] for row in tallied}
 
 
 def quarantine(store: Store) -> answers.Quarantine:

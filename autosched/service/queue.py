@@ -9,7 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from autosched.errors import AutoschedError, NetworkFileError, StoreError
@@ -280,7 +280,10 @@ def default_directory(store: Store) -> Path:
 
 @dataclass(frozen=True)
 class Service:
-    """Database, allowed files, queue, bounds, and who may ask."""
+    """Database, allowed files, queue, bounds, and who may ask.
+
+    ``failures`` are what kept it from starting.
+    """
 
     store: Store
     networks: AllowedNetworks
@@ -288,6 +291,7 @@ class Service:
     bounds: BoundKeeper
     access: Access
     version: str
+    failures: list[AutoschedError] = field(default_factory=list)
 
     def without_passwords(self, text: str) -> str:
         """Return a text without the password of the database."""

@@ -60,12 +60,14 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Take the signals as long as it serves; what was taken is not raised again."""
         loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
+        # What the caller of the program ignores (nohup) stays ignored.
+        taken = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        for number in taken:
             loop.add_signal_handler(number, self._signalled)
         try:
             yield
         finally:
-            for number in _SIGNALS:
+            for number in taken:
                 loop.remove_signal_handler(number)
 
     def _signalled(self) -> None:
@@ -83,11 +85,12 @@ def serve_app(
     """Answer until a signal; return when all that was begun has ended.
 
     Raises:
-        ServiceError: if the certificate cannot be used, or the service not be started.
+        ServiceError: if the certificate cannot be used.
     """
     config = uvicorn.Config(
         app,
         log_config=None,
+        log_level="critical",  # what there is to say of requests is said by our own guard
         access_log=False,
         server_header=False,
         lifespan="on",
@@ -103,8 +106,10 @@ def serve_app(
         server.run(sockets=[listening])
     except (ssl.SSLError, OSError) as error:
         raise ServiceError(f"the certificate or its key cannot be used: {error}") from None
-    if not server.started:
-        raise ServiceError("the service could not be started; what it said before tells why")
+    except SystemExit:
+        # The way uvicorn ends where the application does not start; that has noted why.
+        if server.started:
+            raise
 
 
 @dataclass(frozen=True)
@@ -166,6 +171,8 @@ def _serve(output: Screen, asked: ServeRequest, store: Store) -> None:
         )
         _introduce(output, asked, service.store, boards, listening.getsockname()[1])
         serve_app(app, listening, queue.ask_to_stop, asked.tls_certificate, asked.tls_key)
+        if service.failures:
+            raise service.failures[0]
     say(output.console, "Ended; what ran or waited goes on with the next start.")
 
 

@@ -238,6 +238,19 @@ def test_what_cannot_be_served_is_said(
     assert said in done.err
 
 
+def test_what_keeps_it_from_starting_is_said_without_a_traceback(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    (tmp_path / "a.sqlite3.service").write_text("")
+    done = invoke(
+        "serve", "--networks", ".", "--storage", "sqlite:///a.sqlite3", "--port", "0",
+        "--directory", "files",
+    )  # fmt: skip
+    assert done.code == 2
+    assert "a.sqlite3.service: cannot be written beside the database" in done.err
+    assert "Traceback" not in done.err + done.out
+
+
 def test_a_port_that_is_taken_is_said(serve: Serve, invoke: Invoke) -> None:
     port = serve().url.rpartition(":")[2]
     done = invoke("serve", "--networks", ".", "--port", port, "--storage", "sqlite:///a.sqlite3")

@@ -91,6 +91,7 @@ async function listed() {
   $("login").hidden = true;
   $("inside").hidden = false;
   $("trouble").hidden = true;
+  $("logout").hidden = !workers.takes_token;
   $("no-studies").hidden = list.studies.length > 0;
   filled("studies", [["Study"], ["State"], ["Network"], ["Board"], ["Trials", "n"], ["Best so far", "n"],
     ["Submitted"]],
@@ -361,7 +362,6 @@ async function loggedIn(event) {
   try {
     await posted("api/login", { token: field.value });
     field.value = "";
-    $("logout").hidden = false;
     await begin();
   } catch (error) {
     $("trouble").textContent = error.message;
