@@ -104,7 +104,7 @@ MAY_IMPORT = {
     "report/page": {"report", "probing", "cost", "network", "store", *GROUND},
     "service": {
         *("report", "search", "probing", "space", "device", "export", "network", "store"),
-        *GROUND,
+        *("cluster", *GROUND),
     },
 }
 """By room, those whose modules it may import beside its own; ``docs/architecture.md`` says why."""

@@ -151,6 +151,7 @@ Cluster = Annotated[
     str | None,
     typer.Option(
         metavar="ADDRESS",
+        envvar="AUTOSCHED_CLUSTER",
         help="Let the workers of a Dask scheduler (tcp://HOST:PORT, tls://HOST:PORT) probe and run "
         "trials; see autosched worker.",
     ),

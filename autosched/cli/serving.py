@@ -74,6 +74,7 @@ def serve_http(  # noqa: PLR0913 - one parameter per option
     tls_key: Annotated[
         str | None, typer.Option("--tls-key", metavar="FILE", help="Its private key (PEM).")
     ] = None,
+    cluster: options.Cluster = None,
     storage: options.Storage = None,
 ) -> None:
     """Serve a page and a JSON API: studies are submitted, wait their turn, and are followed.
@@ -107,6 +108,7 @@ def serve_http(  # noqa: PLR0913 - one parameter per option
         tls_key,
         storage,
         __version__,
+        cluster,
     )
     serve_studies(asked)
     # The server had the signals to itself.

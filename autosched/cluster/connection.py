@@ -90,10 +90,12 @@ class Connection:
 
     def workers(self, need: Offer) -> Workers:
         """Return who can do what is needed, and why others cannot."""
+        return sorted_workers(need, self.resources())
+
+    def resources(self) -> dict[str, dict[str, float]]:
+        """Return what each worker says that it has, by address."""
         known = self._client.scheduler_info(n_workers=-1)["workers"]
-        return sorted_workers(
-            need, {address: worker["resources"] for address, worker in known.items()}
-        )
+        return {address: worker["resources"] for address, worker in known.items()}
 
     def kind_for(self, board: str) -> Literal["mock", "silicon"]:
         """Return "silicon" where a worker has a card that is this board, else "mock"."""
@@ -101,8 +103,8 @@ class Connection:
 
     def boards(self) -> list[str]:
         """Return the boards of the cards there are, in alphabetical order."""
-        known = self._client.scheduler_info(n_workers=-1)["workers"].values()
-        offers = (offer for worker in known for offer, _number in offers_of(worker["resources"]))
+        said = self.resources().values()
+        offers = (offer for resources in said for offer, _number in offers_of(resources))
         return sorted({offer.board for offer in offers if offer.kind == "silicon"})
 
     def close(self) -> None:

@@ -80,6 +80,12 @@ def offers_of(said: Mapping[str, float]) -> list[tuple[Offer, int]]:
     return found
 
 
+def compiler_of(said: Mapping[str, float]) -> str:
+    """Return the compiler of kernels among a worker's resources, "" where there is none."""
+    names = (name.split("/") for name in said)
+    return next((unquote(parts[1]) for parts in names if parts[0] == _COMPILER), "")
+
+
 @dataclass(frozen=True)
 class Workers:
     """Those of a cluster that can do what is needed, and why others cannot.

@@ -169,6 +169,22 @@ class BoardRunner(BaseModel):
     process: int | None
 
 
+class ClusterWorker(BaseModel):
+    """A worker of the cluster: what it offers, and whether searches of this service can use it.
+
+    ``board`` is null of a mock device, which is whatever board is asked for; ``left_out`` says why
+    it is not used, "" where it is.
+    """
+
+    address: str
+    device: str
+    board: str | None
+    devices: int
+    ttnn_version: str
+    compiler: str
+    left_out: str
+
+
 class Workers(BaseModel):
     """Who works for this service: its runners, and the workers of a cluster, where it has one."""
 
@@ -176,7 +192,7 @@ class Workers(BaseModel):
     version: str
     waiting: int
     runners: list[BoardRunner]
-    cluster: list[dict[str, Any]]
+    cluster: list[ClusterWorker]
     takes_token: bool
 
 

@@ -297,7 +297,10 @@ def _add_surroundings(app: FastAPI, service: Service) -> None:
             version=service.version,
             waiting=submissions.count_waiting(service.store),
             runners=[answers.BoardRunner(**vars(worker)) for worker in service.queue.workers()],
-            cluster=[],
+            cluster=[
+                answers.ClusterWorker(**vars(worker))
+                for worker in (service.cluster.workers() if service.cluster else ())
+            ],
             takes_token=service.access.token is not None,
         )
 

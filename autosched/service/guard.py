@@ -17,7 +17,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from autosched.errors import ServiceError
-from autosched.store.passwords import hide_passwords
+from autosched.passwords import hide_passwords
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -11,9 +11,11 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autosched.errors import AutoschedError, NetworkFileError, StoreError
 from autosched.files import private_directory
+from autosched.passwords import hide_passwords, passwords_in
 from autosched.service import submissions
 from autosched.service.asking import AllowedNetworks
 from autosched.service.bounds import BoundKeeper
@@ -22,9 +24,11 @@ from autosched.service.ownership import Ownership, host_name
 from autosched.service.search_process import Ending, SearchProcess, Task
 from autosched.service.submissions import State, Submission
 from autosched.store.database import Store
-from autosched.store.passwords import hide_passwords, passwords_in
 from autosched.store.studies import find_study
 from autosched.store.trials import count_trials
+
+if TYPE_CHECKING:
+    from autosched.cluster.watch import ClusterWatch
 
 GRACE_S = 60.0
 """How long a search has to end once it is asked to, before it is killed."""
@@ -46,7 +50,7 @@ class Worker:
 class Queue:
     """Runs what is submitted, on some boards, from :meth:`start` to :meth:`stop`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it works with
         self,
         store: Store,
         networks: AllowedNetworks,
@@ -55,14 +59,22 @@ class Queue:
         command: Sequence[str],
         *,
         grace_s: float = GRACE_S,
+        cluster: str | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Take what is run on: ``command`` is what the words ``run NET.PY`` follow."""
+        """Take what is run on: ``command`` is what the words ``run NET.PY`` follow.
+
+        Searches have their requests answered by the ``cluster`` of a scheduler, None: here.
+        """
         self.boards = tuple(boards)
         self.directory = directory
         self._store = store
         self._networks = networks
         self._command = tuple(command)
+        # In a command line all users of the machine would see the password of a URL.
+        self._environment = {"AUTOSCHED_STORAGE": store.url}
+        if cluster is not None:
+            self._environment["AUTOSCHED_CLUSTER"] = cluster
         self._grace_s = grace_s
         self._tell = say
         self._ownership = Ownership(store)
@@ -231,7 +243,7 @@ class Queue:
         task = Task(item, network, trials - before, private_directory(self.directory / "searches"))
         descriptor = self._ownership.descriptor
         keeps = () if descriptor is None else (descriptor,)
-        process = SearchProcess(task, self._command, self._store.url, keeps)
+        process = SearchProcess(task, self._command, self._environment, keeps)
         self._now[item.board] = Worker(item.board, item.id, item.study, process.pid)
         try:
             return self._watched(item, process)
@@ -282,7 +294,8 @@ def default_directory(store: Store) -> Path:
 class Service:
     """Database, allowed files, queue, bounds, and who may ask.
 
-    ``failures`` are what kept it from starting.
+    ``failures`` are what kept it from starting; ``cluster`` says who works there, where there is
+    one.
     """
 
     store: Store
@@ -291,6 +304,7 @@ class Service:
     bounds: BoundKeeper
     access: Access
     version: str
+    cluster: "ClusterWatch | None" = None
     failures: list[AutoschedError] = field(default_factory=list)
 
     def without_passwords(self, text: str) -> str:

@@ -152,9 +152,13 @@ class SearchProcess:
     """A search that runs."""
 
     def __init__(
-        self, task: Task, program: Sequence[str], url: str, keeps: Collection[int] = ()
+        self,
+        task: Task,
+        program: Sequence[str],
+        environment: Mapping[str, str],
+        keeps: Collection[int] = (),
     ) -> None:
-        """Start it with a database; ``keeps`` are open files that it holds as well.
+        """Start it in an environment; ``keeps`` are open files that it holds as well.
 
         Raises:
             AutoschedError, OSError: if it cannot be started.
@@ -164,8 +168,7 @@ class SearchProcess:
         with ExitStack() as files:
             out = files.enter_context(_opened(task.result, os.O_TRUNC))
             err = files.enter_context(_opened(task.words, os.O_APPEND))
-            # In a command line all users of the machine would see the password of a URL.
-            named = {"AUTOSCHED_STORAGE": url, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
+            named = {**environment, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
             self._child = Child(command, environment=named, out=out, err=err, keeps=keeps)
         self._code: int | None = None
         self._pressed = False

@@ -5,13 +5,14 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
+from autosched.cluster.workplace import need_cluster_packages
 from autosched.device.which_board import wanted_board
 from autosched.errors import ServiceError
 from autosched.files import private_directory
@@ -127,6 +128,7 @@ class ServeRequest:
     tls_key: str | None
     storage: str | None
     version: str
+    cluster: str | None = None
 
 
 def serve_studies(asked: ServeRequest) -> None:
@@ -160,10 +162,21 @@ def _serve(output: Screen, asked: ServeRequest, store: Store) -> None:
             "--directory"
         ) from None
     networks = AllowedNetworks.below(asked.networks, uploads)
-    queue = Queue(store, networks, directory, boards, SEARCH, say=lambda text: say(console, text))
-    bounds = BoundKeeper(store.url, say=lambda text: note(console, text))
-    service = Service(store, networks, queue, bounds, access, asked.version)
-    with closing(bound_socket(asked.host, asked.port)) as listening:
+    with ExitStack() as opened:
+        watch = None
+        if asked.cluster is not None:
+            need_cluster_packages()
+            from autosched.cluster.watch import ClusterWatch  # noqa: PLC0415 - loads Dask
+
+            watch = opened.enter_context(closing(ClusterWatch(asked.cluster)))
+        queue = Queue(
+            *(store, networks, directory, boards, SEARCH),
+            cluster=asked.cluster,
+            say=lambda text: say(console, text),
+        )
+        bounds = BoundKeeper(store.url, say=lambda text: note(console, text))
+        service = Service(store, networks, queue, bounds, access, asked.version, watch)
+        listening = opened.enter_context(closing(bound_socket(asked.host, asked.port)))
         app = create_app(
             service,
             say=lambda text: note(console, text),
@@ -184,6 +197,8 @@ def _introduce(
     say(output.console, f"Serving at {scheme}://{host}:{port}/", "bold")
     say(output.console, f"Database: {store.describe()}")
     say(output.console, f"Boards: {', '.join(boards)}, one study at a time each")
+    if asked.cluster is not None:
+        say(output.console, f"Searches run on the cluster at {asked.cluster}")
     for name in asked.networks:
         say(output.console, f"Network files below {Path(name).resolve()} may be executed")
     if asked.allow_upload:

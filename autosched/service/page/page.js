@@ -107,7 +107,9 @@ async function listed() {
     ...workers.runners.map((runner) => ({ cells: [runner.board,
       runner.submission == null ? "nothing" : made("a", { href: `#${runner.submission}`, text: runner.study }),
       runner.process] })),
-    ...workers.cluster.map((worker) => ({ cells: [String(worker.board || "-"), JSON.stringify(worker), "-"] })),
+    ...workers.cluster.map((worker) => ({ cells: [worker.board || worker.device,
+      `${worker.devices} × ${worker.device}, ttnn ${worker.ttnn_version}, at ${worker.address}`
+        + (worker.left_out ? ` (left out: it ${worker.left_out})` : ""), "-"] })),
   ]);
 }
 
