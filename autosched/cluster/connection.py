@@ -16,7 +16,7 @@ from autosched.cluster.addresses import (
     quiet_logs,
     words_of,
 )
-from autosched.cluster.offers import Offer, Workers, offers_of, sorted_workers
+from autosched.cluster.offers import FoundWorkers, Offer, offers_of, sorted_workers
 from autosched.cluster.tasks import TOPIC
 from autosched.errors import ClusterError
 
@@ -88,7 +88,7 @@ class Connection:
                 )
             time.sleep(min(_LOOK_S, budget.left_s))
 
-    def workers(self, need: Offer) -> Workers:
+    def workers(self, need: Offer) -> FoundWorkers:
         """Return who can do what is needed, and why others cannot."""
         return sorted_workers(need, self.resources())
 

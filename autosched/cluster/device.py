@@ -16,7 +16,7 @@ from distributed import Client, Future
 from autosched.boards import Board
 from autosched.budget import UNLIMITED, Budget
 from autosched.cluster.connection import Connection, Tell
-from autosched.cluster.offers import Offer, Workers
+from autosched.cluster.offers import FoundWorkers, Offer
 from autosched.cluster.tasks import (
     DeviceSpec,
     answer_all,
@@ -24,7 +24,7 @@ from autosched.cluster.tasks import (
     run_network,
     soak_network,
 )
-from autosched.cluster.tasks_under_way import Task, TasksUnderWay
+from autosched.cluster.tasks_under_way import Places, TasksUnderWay
 from autosched.device.interface import (
     Answer,
     Answers,
@@ -153,7 +153,7 @@ class ClusterDevice:
             for start in range(0, len(places), _AT_ONCE[self.kind])
         ]
 
-        def submit(task: Task) -> "Future[Any]":
+        def submit(task: Places) -> "Future[Any]":
             asked = [requests[place] for place in task]
             return self._submitted(answer_all, self._spec, asked, _left_s(budget))
 
@@ -191,7 +191,7 @@ class ClusterDevice:
         if network is None:
             raise DeviceError("no network is loaded")
 
-        def submit(_task: Task) -> "Future[Any]":
+        def submit(_task: Places) -> "Future[Any]":
             sent = self._sent
             if sent is None or sent.status not in _ALIVE or sent.client is not self._client:
                 # A task, not data that is scattered: Dask makes it again where its worker is lost.
@@ -229,7 +229,7 @@ class ClusterDevice:
             )
 
 
-def _first_workers(connection: Connection, need: Offer) -> Workers:
+def _first_workers(connection: Connection, need: Offer) -> FoundWorkers:
     """Return the workers there are, once there is one: they may be about to come."""
     found = connection.workers(need)
     end = Budget.of(min(_FIRST_S, connection.patience_s))

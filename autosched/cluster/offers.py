@@ -87,7 +87,7 @@ def compiler_of(said: Mapping[str, float]) -> str:
 
 
 @dataclass(frozen=True)
-class Workers:
+class FoundWorkers:
     """Those of a cluster that can do what is needed, and why others cannot.
 
     ``able`` maps the address of a worker to how many devices it has, ``others`` to words.
@@ -108,7 +108,7 @@ class Workers:
         return f" ({'; '.join(said[:_LISTED] + more)})" if said else ""
 
 
-def sorted_workers(need: Offer, said: Mapping[str, Mapping[str, float]]) -> Workers:
+def sorted_workers(need: Offer, said: Mapping[str, Mapping[str, float]]) -> FoundWorkers:
     """Sort workers, given as resources by address, into those that can do it and others."""
     able, others = {}, {}
     for address, named in said.items():
@@ -118,7 +118,7 @@ def sorted_workers(need: Offer, said: Mapping[str, Mapping[str, float]]) -> Work
             able[address] = sum(numbers)
         else:
             others[address] = _why_not(need, found)
-    return Workers(able, others)
+    return FoundWorkers(able, others)
 
 
 def _why_not(need: Offer, found: Iterable[tuple[Offer, int]]) -> str:

@@ -14,9 +14,9 @@ from autosched.cluster.offers import Offer
 from autosched.errors import ClusterError, TimeUpError
 from autosched.schedule.outcomes import Rejection, RejectionKind
 
-Task = tuple[int, ...]
+Places = tuple[int, ...]
 """The places of the requests that one task answers."""
-Submit = Callable[[Task], "Future[Any]"]
+Submit = Callable[[Places], "Future[Any]"]
 
 if TYPE_CHECKING:
     from distributed import Future
@@ -38,11 +38,11 @@ class TasksUnderWay:
         self._need = need
         self._submit = submit
         self._ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
-        self._tasks: dict[Future[Any], Task] = {}
-        self._deaths: dict[Task, int] = {}
+        self._tasks: dict[Future[Any], Places] = {}
+        self._deaths: dict[Places, int] = {}
         self._alone_since: float | None = None
 
-    def results(self, tasks: Sequence[Task], budget: Budget) -> Iterator[tuple[Task, Any]]:
+    def results(self, tasks: Sequence[Places], budget: Budget) -> Iterator[tuple[Places, Any]]:
         """Yield tasks with their results as they end.
 
         A task of which workers die again and again is a rejection as a crash. Left early, what is
@@ -65,15 +65,15 @@ class TasksUnderWay:
                 with suppress(OSError, TimeoutError):
                     self._connection.client.cancel(list(self._tasks))
 
-    def _begin(self, tasks: Sequence[Task]) -> None:
+    def _begin(self, tasks: Sequence[Places]) -> None:
         for task in tasks:
             future = self._submit(task)
             self._tasks[future] = task
             future.add_done_callback(self._ended.put)
 
     def _ended_with(
-        self, task: Task, future: "Future[Any]", budget: Budget
-    ) -> Iterator[tuple[Task, Any]]:
+        self, task: Places, future: "Future[Any]", budget: Budget
+    ) -> Iterator[tuple[Places, Any]]:
         """Yield a task's result, unless it has to be submitted again."""
         error = future.exception() if future.status == "error" else None
         if isinstance(error, KilledWorker):

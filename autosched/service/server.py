@@ -12,6 +12,7 @@ from typing import Any
 
 import uvicorn
 
+from autosched.cluster.addresses import is_loopback
 from autosched.cluster.workplace import need_cluster_packages
 from autosched.device.which_board import wanted_board
 from autosched.errors import ServiceError
@@ -20,7 +21,7 @@ from autosched.report.output import Screen, note, opened_output, say
 from autosched.service.app import create_app
 from autosched.service.asking import AllowedNetworks
 from autosched.service.bounds import BoundKeeper
-from autosched.service.guard import Access, is_loopback
+from autosched.service.guard import Access
 from autosched.service.queue import Queue, Service, default_directory
 from autosched.service.search_process import SEARCH
 from autosched.store.database import Store, open_writable

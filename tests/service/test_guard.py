@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from autosched.cluster.addresses import is_loopback
 from autosched.errors import ServiceError
 from autosched.service.app import create_app
-from autosched.service.guard import COOKIE, Access, is_loopback
+from autosched.service.guard import COOKIE, Access
 from autosched.store.database import Store
 from tests.service.conftest import HERE, Place, TestClient, service_in
 
