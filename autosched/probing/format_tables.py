@@ -37,8 +37,6 @@ Loss = Callable[[str, Choice], float]
 _WORTH = 0.003
 # Slower candidates than this, beside a layer's fastest, are not asked in other formats.
 _NOT_SLOWER = 1.5
-# A kind that nobody executed is worth its risk for an error of less than this share.
-_CLEARLY = 0.5
 
 
 def in_other_formats(  # noqa: PLR0913 - what is asked, of whom
@@ -68,14 +66,25 @@ def in_other_formats(  # noqa: PLR0913 - what is asked, of whom
     grouped = list(groups.values())
     total = len(network.layers)
     askings = (
-        (number, _variants(group, tables.kept[group[0].name], formats, questions, loss, effort))
+        (number, _variants(group, tables.kept[group[0].name], formats, questions, loss))
         for number, group in enumerate(grouped)
     )
     for number, choices in ask_together(
         book, askings, lambda number: progress(grouped[number][0], len(found), total)
     ):
+        first = grouped[number][0]
+        own = set(map(id, tables.kept[first.name]))
+        offered = [
+            choice
+            for choice in choices
+            if choice.is_executed or effort.unexecuted or id(choice) in own
+        ]
+        if len(offered) < len(choices):
+            signature = network.layer_signature(first)
+            left = (choice for choice in choices if not choice.is_executed)
+            book.leave_out((signature, choice.config, choice.input_layouts) for choice in left)
         for layer in grouped[number]:
-            found[layer.name] = _worthwhile(layer.name, choices, loss)
+            found[layer.name] = _worthwhile(layer.name, offered, loss)
     return ProbedTables({layer.name: found[layer.name] for layer in network}, {})
 
 
@@ -94,7 +103,6 @@ def _variants(
     formats: LayerFormats,
     questions: LayerQuestions,
     loss: Loss | None,
-    effort: Effort,
 ) -> Asking[list[Choice]]:
     """Ask for the candidates of layers that are alike in other formats."""
     layer = group[0]
@@ -124,27 +132,7 @@ def _variants(
     for choice in choices:
         asked.pop(Option(choice.config, choice.input_layouts), None)
     others = yield from questions.accepted(layer, list(asked), [])
-    if effort.unexecuted or loss is None:
-        return found + [choice for choice in others if choice.is_executed or effort.unexecuted]
-    return [*found, *_offered([item.name for item in group], found, others, loss)]
-
-
-def _offered(
-    layers: Sequence[str], before: Iterable[Choice], others: Sequence[Choice], loss: Loss
-) -> Iterator[Choice]:
-    """Yield what was executed, and what was not where nothing executed is nearly as exact.
-
-    Without the latter, no floor may be in reach.
-    """
-
-    def lost(choice: Choice) -> float:
-        return sum(loss(name, choice) for name in layers)
-
-    executed = [*before, *(choice for choice in others if choice.is_executed)]
-    limit = _CLEARLY * min(map(lost, executed), default=float("inf"))
-    for choice in others:
-        if choice.is_executed or lost(choice) < limit:
-            yield choice
+    return found + others
 
 
 def _worth_their_time(

@@ -30,7 +30,7 @@ from autosched.numerics.sensitivity import (
 from autosched.probing.candidates import Choice
 from autosched.probing.format_tables import allowed_precisions
 from autosched.probing.joint_problem import JointProblem, Selection
-from autosched.probing.probe_book import Phase
+from autosched.probing.probe_book import NEVER_EXECUTED, Phase
 from autosched.schedule.configurations import Precision
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.serialization import digest
@@ -309,7 +309,7 @@ def run_exact_enough(
         losses.append((found.loss, max(actual, _EXACT)))
         budget = _corrected(losses, _CORRECTED * allowed)
     if run.best is None and limit > 0:
-        raise SearchError(_unreachable(run.accuracy.floors, solver, most_exact))
+        raise SearchError(_unreachable(run, run.accuracy.floors, solver, most_exact))
 
 
 def run_front(
@@ -370,6 +370,7 @@ def _run(run: Run, joint: JointProblem, found: FormatChoice, proposals: Proposal
 
 
 def _unreachable(
+    run: Run,
     floors: str,
     solver: FormatSolver,
     most_exact: tuple[FormatChoice, float, ExecutionRecord] | None,
@@ -378,10 +379,17 @@ def _unreachable(
         return f"no schedule runs that may have {floors}"
     found, _, emulated = most_exact
     blamed = ", ".join(solver.most_to_blame(found.selection))
+    left_out = run.book.counts.left_out.get(NEVER_EXECUTED, 0)
+    unexecuted = (
+        f". {left_out} candidates are left out, as nothing of their kind was ever executed: "
+        "--effort full offers them, and autosched simulate executes them"
+        if left_out and not run.settings.effort.unexecuted
+        else ""
+    )
     metric = "" if emulated.metric is None else f" and a metric of {emulated.metric:.4g}"
     return (
         f"no schedule that runs has {floors}; the most exact found has a PCC of "
         f"{emulated.pcc:.5f}{metric}, emulated. Most of the error is of {blamed}. Ask for less, "
         "or leave these layers more room: pins that hold their formats are in the way, and so is "
-        "--effort quick"
+        f"--effort quick{unexecuted}"
     )
