@@ -105,6 +105,19 @@ install --editable ".[$extra]" || {
     echo "Set-up failed: see the message above, then run make setup again." >&2
     exit 1
 }
+# The TT-CNN builder, of which tests of the export need one file that loads ttnn and torch alone:
+# without transformers and what else its package asks for.
+install_builder() {
+    with_uv --no-deps tt-symbiote 2>/dev/null || with_pip --no-deps tt-symbiote
+}
+
+if [ "$extra" = dev ]; then
+    if install_builder; then
+        echo "tt-symbiote is there for its TT-CNN builder, without what the rest of it needs."
+    else
+        echo "tt-symbiote cannot be installed: tests of the ttcnn export are skipped."
+    fi
+fi
 printf '%s\n' "$wanted" >"$venv/.complete"
 rm -f "$venv/.started"
 echo "Set-up complete: $(du -sh "$venv" | cut -f1) in $venv."

@@ -27,7 +27,7 @@ from autosched.export.module_text import (
 )
 from autosched.export.noted_calls import CallReader, CallWriter, NotedCall, inlined
 from autosched.export.saving import TEXT_MARK
-from autosched.export.ttcnn import IMPORTS, TORCH_LAYER, builder_text
+from autosched.export.ttcnn import IMPORTS, LOADER, TORCH_LAYER, builder_text
 from autosched.export.variable_names import Made, Named, identifiers, named
 from autosched.schedule.schedule import Provenance
 
@@ -90,22 +90,20 @@ def render_model(
         assignment(parameters[value], writer.text(call.expression, parameters), 1)
         for value, (_, call) in kept.items()
     ]
-    imports = ["import os", "import time", "from pathlib import Path", "", "import torch"]
+    imports = ["import os", "import time", "from pathlib import Path"]
     helper = _HELPER if " conv2d(" in body else ""
     sources = list(definitions(writer.helpers))
     if convolutions:
-        replaced = (
-            ["from dataclasses import replace"] if "replace(" in "".join(convolutions) else []
-        )
-        imports = [*imports[:2], *replaced, *imports[2:]]
+        imports = [*imports[:1], "import sys", imports[1], *IMPORTS, *imports[2:]]
+        if "replace(" in "".join(convolutions):
+            imports.insert(3, "from dataclasses import replace")
         building = [*building, "    convolutions = {}\n", *convolutions]
-        sources.append(TORCH_LAYER.lstrip("\n"))
-    library = f"\n{IMPORTS}" if convolutions else ""
+        sources += [LOADER.lstrip("\n"), TORCH_LAYER.lstrip("\n")]
     constants = [assignment(name, node) for name, node in writer.constants.items()]
     shapes = ", ".join(map(repr, recorded.input_shapes))
     parts = [
         _docstring(made, weights_file, form),
-        "\n".join([*imports, "import ttnn"]) + f"\n{library}",
+        "\n".join([*imports, "", "import torch", "import ttnn"]) + "\n",
         f"WEIGHTS = Path(__file__).with_name({quoted(weights_file)})\n"
         f"INPUT_SHAPES = [{shapes}]\n"
         f"BATCH = {made.batch}\n" + "".join(constants),

@@ -7,12 +7,26 @@ import ast
 
 from autosched.export.module_text import CallText, NodeText, assignment, flat_text, quoted
 
-IMPORTS = """\
-try:
-    from models.tt_cnn.tt import builder
-except ImportError:
-    from tt_symbiote.modules.tt_cnn import builder
-"""
+IMPORTS = ["from importlib.util import find_spec, module_from_spec, spec_from_file_location"]
+LOADER = '''
+def builder_module():
+    """Return tt-metal's builder, or the copy in tt-symbiote, of which that file alone is loaded."""
+    try:
+        from models.tt_cnn.tt import builder
+    except ImportError:
+        package = find_spec("tt_symbiote")
+        if package is None:
+            raise
+        (place,) = package.submodule_search_locations
+        file = Path(place) / "modules" / "tt_cnn" / "builder.py"
+        spec = spec_from_file_location("tt_cnn_builder", file)
+        builder = sys.modules[spec.name] = module_from_spec(spec)
+        spec.loader.exec_module(builder)
+    return builder
+
+
+builder = builder_module()
+'''
 TORCH_LAYER = '''
 def torch_layer(weights, name, stride, padding, dilation=(1, 1), groups=1):
     """Return a convolution of PyTorch with the weights of a layer."""

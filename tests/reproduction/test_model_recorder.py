@@ -1,7 +1,6 @@
 """Networks as programs of ttnn alone: what they run, profiled, is what the search's trial ran."""
 
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -104,24 +103,16 @@ def test_what_ttnn_makes_of_a_study_runs_the_same_ops(tmp_path: Path, name: str)
 
 
 @pytest.fixture
-def builder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory to import tt-metal's TT-CNN builder from, without what tt-symbiote needs."""
-    package = find_spec("tt_symbiote")
-    if package is None or not package.submodule_search_locations:
+def builder() -> None:
+    """The TT-CNN builder is there, from whose package the exported program loads one file."""
+    if find_spec("tt_symbiote") is None:
         pytest.skip("needs the package tt-symbiote (pip install --no-deps)")
-    (place,) = package.submodule_search_locations
-    target = tmp_path / "library" / "models" / "tt_cnn" / "tt" / "builder.py"
-    target.parent.mkdir(parents=True)
-    shutil.copy(Path(place) / "modules" / "tt_cnn" / "builder.py", target)
-    library = tmp_path / "library"
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(library), *filter(None, sys.path)]))
-    return library
 
 
+@pytest.mark.usefixtures("builder")
 def test_by_the_builder_a_searched_schedule_runs_the_same_ops(
-    either: Studied, builder: Path, tmp_path: Path
+    either: Studied, tmp_path: Path
 ) -> None:
-    del builder
     with open_store(either.url) as store:
         _, schedule = finished_trial(store, either.record)
     path = written(either.network, schedule, tmp_path / "model.py", "ttcnn")
@@ -138,11 +129,9 @@ BY_BUILDER = {
 }
 
 
+@pytest.mark.usefixtures("builder")
 @pytest.mark.parametrize("name", BY_BUILDER)
-def test_by_the_builder_a_configuration_is_what_was_asked(
-    builder: Path, tmp_path: Path, name: str
-) -> None:
-    del builder
+def test_by_the_builder_a_configuration_is_what_was_asked(tmp_path: Path, name: str) -> None:
     network = small()
     base = ttnn_default(network)
     layer, config = BY_BUILDER[name]
