@@ -146,7 +146,9 @@ def _write_traceback(error: BaseException) -> str:
     text = without_passwords("".join(traceback.format_exception(error)))
     command = " ".join(without_passwords(word) for word in sys.argv)
     stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
-    for directory in (_reports_dir(), Path(tempfile.gettempdir())):
+    from autosched.device.caches import reports_dir
+
+    for directory in (reports_dir(), Path(tempfile.gettempdir())):
         path = directory / f"autosched-failure-{stamp}-{os.getpid()}-{secrets.token_hex(4)}.txt"
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -172,9 +174,3 @@ def without_passwords(text: str) -> str:
     for word in (*sys.argv, os.environ.get("AUTOSCHED_STORAGE", "")):
         known |= passwords_in(word)
     return hide_passwords(text, known)
-
-
-def _reports_dir() -> Path:
-    from autosched.device.machine import cache_dir
-
-    return cache_dir() / "failures"

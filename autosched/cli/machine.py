@@ -1,12 +1,22 @@
-"""``autosched boards``, ``doctor``, ``worker`` and ``version``: what is there, and at work."""
+"""``autosched boards``, ``doctor``, ``worker``, ``version``: what there is; ``clean``."""
 
-from typing import Annotated
+import sys
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autosched import __version__
 from autosched.cli import options
-from autosched.report.output import opened_output, say
+from autosched.errors import MachineError, StudyError
+from autosched.report.output import Screen, opened_output, say
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from autosched.store.database import Store
+    from autosched.store.upkeep import Today
 
 BOARDS_EXAMPLES = ("autosched boards",)
 
@@ -160,16 +170,177 @@ def _ttnn_version() -> str | None:
         return None
 
 
-CLEAN_EXAMPLES = ("autosched clean", "AUTOSCHED_CACHE=/tmp/cache autosched clean --json")
+CLEAN_EXAMPLES = (
+    "autosched clean",
+    "autosched clean --yes --json",
+    "autosched clean --what simulator --what backups",
+)
+_MADE_AGAIN = ("kernels", "reports", "probes", "executions")
+_NAMED = ("simulator", "backups", "measurements", "other-ttnn", "studies")
 
 
-def clean(as_json: options.Json = False) -> None:
-    """Delete the kernels that tt-metal keeps for the mock device.
+def clean(
+    what: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--what",
+            metavar="KIND",
+            help=f"Delete this alone: {', '.join(_MADE_AGAIN)} (all of these by default), "
+            f"{', '.join(_NAMED)} (only where named); may be given several times.",
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    storage: options.Storage = None,
+    as_json: options.Json = False,
+) -> None:
+    """List what is of no use any more and how much it is, ask, and delete it.
 
-    They are made again when they are needed. What a search uses at the moment stays. Studies,
-    probes and the simulator's kernels are not touched.
+    Kernels that tt-metal keeps for the mock device, reports of failures, and probes and executions
+    of another revision of the code: no search reads them, and all are made again where needed.
+    Only where named: compiled kernels of the simulator, copies of the database from before an
+    upgrade, times of cards of another revision, probes, executions and times of another ttnn
+    version, and the studies made with one. Studies of the installed version stay in any case; see
+    autosched delete. Where nobody can be asked, nothing is deleted without --yes.
     """
-    from autosched.cli.steps.machine_checks import clean_kernels
+    from autosched.report import words
 
-    with opened_output(as_json) as output:
-        clean_kernels(output)
+    chosen = _chosen_kinds(what)
+    with opened_output(as_json) as output, _opened_if_there(storage) as store:
+        with output.console.status("Looking for what is of no use any more"):
+            found = _found(store)
+        if store is not None:
+            say(output.console, f"Database: {store.describe()}")
+        _print_found(output, found, chosen)
+        meant = [item for item in found if item.what in chosen]
+        size = sum(item.size_bytes or 0 for item in meant)
+        rows = sum(item.number for item in meant if item.size_bytes is None)
+        text = f"{_mebibytes(size)} MiB of files and {words.count(rows, 'row')} of the database"
+        states: dict[_Leftover, str] = {}
+        if not meant:
+            say(output.console, "There is nothing to delete.")
+        elif not yes and not sys.stdin.isatty():
+            say(output.console, f"Nothing was deleted: --yes deletes {text}.")
+        else:
+            if not yes:
+                typer.confirm(f"Delete {text}?", abort=True, err=True)
+            states = _deleted(meant, store)
+            for item, state in states.items():
+                say(output.console, f"{item.what}, {item.of}: {state}")
+            if rows:
+                say(output.console, "autosched db vacuum gives back its room in the database.")
+        output.result(
+            {
+                "database": None if store is None else store.describe(),
+                "found": [{**asdict(item), "state": states.get(item, "kept")} for item in found],
+            }
+        )
+
+
+@dataclass(frozen=True)
+class _Leftover:
+    """What may go; ``size_bytes`` is None of rows of the database."""
+
+    what: str
+    of: str
+    number: int
+    size_bytes: int | None
+
+
+def _chosen_kinds(what: list[str] | None) -> tuple[str, ...]:
+    unknown = sorted(set(what or ()) - {*_MADE_AGAIN, *_NAMED})
+    if unknown:
+        known = ", ".join((*_MADE_AGAIN, *_NAMED))
+        raise StudyError(f"--what {unknown[0]!r} is nothing to delete; there are {known}")
+    return tuple(what) if what else _MADE_AGAIN
+
+
+@contextmanager
+def _opened_if_there(storage: str | None) -> "Iterator[Store | None]":
+    """Open the database, but make none where there is none."""
+    from autosched.store.address import default_url, named_url, parse_url
+    from autosched.store.database import open_store
+
+    address = parse_url(named_url(storage) or default_url())
+    if address.path is not None and not address.path.exists():
+        yield None
+        return
+    with open_store(storage) as store:
+        yield store
+
+
+def _found(store: "Store | None") -> list[_Leftover]:
+    from autosched.device.caches import find_caches
+    from autosched.store.upkeep import backups_of, find_leftovers
+
+    found = [
+        _Leftover(item.what, str(item.place), item.number, item.size_bytes)
+        for item in find_caches()
+    ]
+    if store is not None:
+        found += [
+            _Leftover("backups", str(path), 1, path.stat().st_size) for path in backups_of(store)
+        ]
+        found += [
+            _Leftover(item.what, item.of, item.number, None)
+            for item in find_leftovers(store, _today())
+        ]
+    return sorted(found, key=lambda item: (*_MADE_AGAIN, *_NAMED).index(item.what))
+
+
+def _today() -> "Today":
+    from autosched.device.machine import ttnn_version
+    from autosched.device.revisions import current_execution_revisions, current_revisions
+    from autosched.store.upkeep import Today
+
+    return Today(ttnn_version(), current_revisions(), current_execution_revisions())
+
+
+def _print_found(output: Screen, found: "Sequence[_Leftover]", chosen: "Collection[str]") -> None:
+    from autosched.report.tables import simple_table
+
+    if not found:
+        return
+    table = simple_table("", ("what", "of", "number", "MiB", "goes"), right=("number", "MiB"))
+    for item in found:
+        size = "-" if item.size_bytes is None else _mebibytes(item.size_bytes)
+        goes = "yes" if item.what in chosen else f"with --what {item.what}"
+        table.add_row(item.what, item.of, f"{item.number:,}", size, goes)
+    output.console.print(table)
+    say(output.console)
+
+
+def _mebibytes(size_bytes: int) -> str:
+    return f"{size_bytes / 2**20:,.1f}"
+
+
+def _deleted(meant: "Sequence[_Leftover]", store: "Store | None") -> dict[_Leftover, str]:
+    """Delete what is meant; return what became of each: "deleted", or "in use".
+
+    Raises:
+        MachineError: if a file cannot be deleted.
+        StoreError: if the database refuses.
+    """
+    from pathlib import Path
+
+    from autosched.device.caches import delete_cache
+    from autosched.store.upkeep import delete_leftovers
+
+    states = {}
+    for item in meant:
+        if item.size_bytes is None:
+            states[item] = "deleted"
+            continue
+        place = Path(item.of)
+        try:
+            if item.what == "backups":
+                place.unlink()
+                states[item] = "deleted"
+            else:
+                states[item] = "deleted" if delete_cache(item.what, place) else "in use"
+        except OSError as error:
+            raise MachineError(
+                f"{item.of}: it cannot be deleted: {error.strerror}. Its owner can"
+            ) from None
+    if store is not None:
+        delete_leftovers(store, _today(), {item.what for item in meant})
+    return states

@@ -1,11 +1,12 @@
-"""Looking after a database: is all of it readable, a copy of it, and the room it takes."""
+"""Looking after a database: is all of it readable, a copy of it, what nobody reads any more."""
 
+import glob
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, delete, func, select
 
 from autosched.errors import StoreError
 from autosched.store import models as schema
@@ -13,6 +14,7 @@ from autosched.store.address import file_url, parse_url
 from autosched.store.database import Store, copy_database, open_store
 from autosched.store.merging import merge_databases
 from autosched.store.models import Base
+from autosched.store.optuna_mirror import forget_study
 from autosched.store.purging import find_damaged
 
 _FINE = "ok"
@@ -108,3 +110,100 @@ def size_of(store: Store) -> int | None:
         return None
     files = (store.path, store.path.with_name(f"{store.path.name}-wal"))
     return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def backups_of(store: Store) -> list[Path]:
+    """Return the copies that upgrades have left beside a SQLite database, the oldest first."""
+    if store.path is None:
+        return []
+    return sorted(store.path.parent.glob(f"{glob.escape(store.path.name)}.*.schema-*"))
+
+
+@dataclass(frozen=True)
+class Today:
+    """What is installed: ttnn, and the revisions that the code of today gives to its answers."""
+
+    ttnn_version: str
+    revisions: Collection[str]
+    execution_revisions: Collection[str]
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Rows that nothing of today reads.
+
+    ``what`` is "probes", "executions", "measurements" (of another revision of the code),
+    "other-ttnn" (these of another ttnn version) or "studies" (of another ttnn version, one each);
+    ``of`` says it in words.
+    """
+
+    what: str
+    of: str
+    number: int
+
+
+_OTHER = "other-ttnn"
+
+
+def find_leftovers(store: Store, today: Today) -> list[Leftover]:
+    """Return what of a database nothing reads while the versions of today are installed.
+
+    A study of another ttnn version can be shown and compared, but not gone on with.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    study, trial = schema.StudyRow, schema.TrialRow
+    old_studies = (
+        select(study.name, study.ttnn_version, func.count(trial.id))
+        .outerjoin(trial, trial.study_id == study.id)
+        .where(study.ttnn_version != today.ttnn_version)
+        .group_by(study.id, study.name, study.ttnn_version)
+        .order_by(study.id)
+    )
+    found = []
+    with store.connection("BEGIN") as connection:
+        for what, of, table, condition in _conditions(today):
+            number = connection.scalar(select(func.count()).select_from(table).where(condition))
+            if number:
+                found.append(Leftover(what, of, number))
+        for name, version, trials in connection.execute(old_studies):
+            found.append(Leftover("studies", f"{name} (ttnn {version})", trials))
+    return found
+
+
+def delete_leftovers(store: Store, today: Today, what: Collection[str]) -> dict[str, int]:
+    """Delete the leftovers of some kinds; return how many rows of each, of studies their trials.
+
+    Raises:
+        StoreError: if the database refuses; what was deleted before stays deleted.
+    """
+    deleted: dict[str, int] = {}
+    with store.connection("BEGIN IMMEDIATE") as connection:
+        for kind, _, table, condition in _conditions(today):
+            if kind in what:
+                rows = connection.execute(delete(table).where(condition)).rowcount
+                deleted[kind] = deleted.get(kind, 0) + rows
+    if "studies" in what:
+        old = [item for item in find_leftovers(store, today) if item.what == "studies"]
+        for item in old:
+            forget_study(store, item.of.rpartition(" (")[0])
+        deleted["studies"] = sum(item.number for item in old)
+    return deleted
+
+
+def _conditions(
+    today: Today,
+) -> Iterator[tuple[str, str, type[Base], ColumnElement[bool]]]:
+    """Yield kinds of leftovers but studies, in words, with what holds for their rows."""
+    probe, execution, time = schema.ProbeRow, schema.ExecutionRow, schema.MeasurementRow
+    rows = (
+        ("probes", probe, today.revisions),
+        ("executions", execution, today.execution_revisions),
+        ("measurements", time, today.revisions),
+    )
+    for name, table, revisions in rows:
+        of_today = table.ttnn_version == today.ttnn_version
+        yield name, "of another revision", table, of_today & table.revision.not_in(revisions)
+    for name, table, _ in rows:
+        yield _OTHER, f"{name} of another version", table, table.ttnn_version != today.ttnn_version

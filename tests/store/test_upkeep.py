@@ -1,5 +1,6 @@
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,16 @@ from autosched.errors import StoreError
 from autosched.store import models as schema
 from autosched.store import probes, studies, trials
 from autosched.store.database import Store, open_store
-from autosched.store.upkeep import back_up, check_database, size_of, vacuum
+from autosched.store.upkeep import (
+    Leftover,
+    Today,
+    back_up,
+    check_database,
+    delete_leftovers,
+    find_leftovers,
+    size_of,
+    vacuum,
+)
 from tests.examples import records as examples
 
 _DATA = Path(__file__).parent / "data"
@@ -113,3 +123,31 @@ def test_nothing_is_upgraded_that_cannot_be_copied(
         open_store(sqlite_url)
     assert sqlite_path.read_bytes() == before
     assert not list(sqlite_path.parent.glob("*.schema-*"))
+
+
+TODAY = Today("0.81.1", {examples.REVISION}, {examples.REVISION})
+
+
+def test_what_nothing_of_today_reads_is_counted_and_deleted_by_kind(store: Store) -> None:
+    key = examples.probe().key
+    old = replace(key.device, ttnn_version="0.70.0")
+    keys = [key, replace(key, layer_signature="b", revision="other"), replace(key, device=old)]
+    probes.save_probes(store, [replace(examples.probe(), key=key) for key in keys])
+    for name, version in (("new", "0.81.1"), ("old", "0.70.0")):
+        record = replace(examples.study(), name=name, ttnn_version=version)
+        trials.add_trial(store, studies.add_study(store, record), examples.trial())
+    found = [
+        Leftover("probes", "of another revision", 1),
+        Leftover("other-ttnn", "probes of another version", 1),
+        Leftover("studies", "old (ttnn 0.70.0)", 1),
+    ]
+    assert find_leftovers(store, TODAY) == found
+    assert delete_leftovers(store, TODAY, {"probes"}) == {"probes": 1}
+    assert find_leftovers(store, TODAY) == found[1:]
+    assert delete_leftovers(store, TODAY, {"other-ttnn", "studies"}) == {
+        "other-ttnn": 1,
+        "studies": 1,
+    }
+    assert find_leftovers(store, TODAY) == []
+    assert check_database(store).rows["probe"] == 1
+    assert [item.study.name for item in studies.list_studies(store)] == ["new"]

@@ -1,4 +1,4 @@
-"""What ``autosched doctor`` checks, each answering instead of raising; what ``clean`` deletes."""
+"""What ``autosched doctor`` checks, each answering instead of raising."""
 
 import platform
 import shlex
@@ -19,18 +19,16 @@ from autosched.device.machine import (
     silicon_devices,
     ttnn_version,
 )
-from autosched.device.mock.kernel_cache import MOST_KERNELS, count_kernels, empty
+from autosched.device.mock.kernel_cache import MOST_KERNELS, count_kernels
 from autosched.device.simulator.environment import (
     check_simulates,
     installed_toolchain,
     simulator_library,
 )
 from autosched.device.worker import WorkerDevice
-from autosched.errors import AutoschedError, MachineError
+from autosched.errors import AutoschedError
 from autosched.evidence.table import shipped_evidence
 from autosched.report import words
-from autosched.report.output import Screen, say
-from autosched.report.progress import SearchScreen
 from autosched.store.address import default_url, named_url, parse_url
 from autosched.store.database import open_writable
 
@@ -176,33 +174,3 @@ def _device(board: Board, wanted: str) -> Check:
         return Check("device", "failed", str(error))
     took = words.seconds(time.monotonic() - began)
     return Check("device", "ok", f"{kind} {board.name} opens in {took}")
-
-
-def clean_kernels(output: Screen) -> None:
-    """Delete the kernels that no process uses, and say how many of which board.
-
-    Raises:
-        MachineError: if some cannot be deleted.
-    """
-    rows = []
-    screen = SearchScreen(output.console)
-    with screen.shown():
-        for directory in kernel_directories():
-            screen.begin("cleaning", str(directory))
-            try:
-                found = empty(directory)
-            except OSError as error:
-                raise MachineError(
-                    f"{directory}: kernels cannot be deleted: {error.strerror}. Its owner can"
-                ) from None
-            rows.append(found)
-            deleted = found.kernels
-            what = (
-                "in use, left" if deleted is None else f"{words.count(deleted, 'kernel')} deleted"
-            )
-            say(output.console, f"{directory}: {what}")
-    if not rows:
-        say(output.console, "No kernels of the mock device are kept.")
-    output.result(
-        {"directories": [{"path": str(row.directory), "deleted": row.kernels} for row in rows]}
-    )
