@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from autosched.device.machine import mock_directory
+from autosched.device.machine import cache_dir, mock_directory
 from autosched.device.mock.environment import mock_environment
+from autosched.device.simulator.environment import simulator_environment
 from autosched.device.worker import WorkerDevice
 from autosched.errors import ScheduleError
 from autosched.export.model_module import render_model
@@ -19,6 +20,8 @@ from autosched.export.saving import save_text, weights_file
 from autosched.network.capture.capture import capture
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import HostOp, HostStep, Input
+from autosched.network.reference import evaluate_network
+from autosched.numerics.comparison import agreement, sample_inputs
 from autosched.profiling.program import ProgramRequest, profile_program
 from autosched.reproduction.model_recorder import check_exportable, recorded_model
 from autosched.schedule.configurations import ComputeConfig, Conv2dConfig, FixedConfig
@@ -142,6 +145,71 @@ def test_by_the_builder_a_configuration_is_what_was_asked(tmp_path: Path, name: 
     assert isinstance(outcome, RunOutcome), outcome
     path = written(network, schedule, tmp_path / "model.py", "ttcnn")
     assert profiled(path) == of_ops(outcome.ops)
+
+
+EXECUTING = """
+import runpy, sys, torch, ttnn
+sys.modules["autosched"] = None
+program = runpy.run_path("model.py")
+device = ttnn.open_device(device_id=0, l1_small_size=32768)
+weights = torch.load(program["WEIGHTS"], weights_only=True)
+images = torch.load("images.pt", weights_only=True)
+model, inputs = program["build"](device, weights), program["upload"](device, images)
+torch.save(program["read"](model(inputs)), "outputs.pt")
+ttnn.close_device(device)
+"""
+
+
+@pytest.mark.simulator
+@pytest.mark.usefixtures("simulated")
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("form", ["model", "ttcnn"])
+def test_executed_it_computes_what_pytorch_does(
+    form: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    if form == "ttcnn":
+        request.getfixturevalue("builder")
+    network = small()
+    written(network, executable(network), tmp_path / "model.py", form)
+    images = sample_inputs(Input(), [network.by_name["x"].shape], seed=1)
+    torch.save(images, tmp_path / "images.pt")
+    done = simulated_run(EXECUTING, tmp_path)
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
+    (output,) = torch.load(tmp_path / "outputs.pt", weights_only=True)
+    (truth,) = evaluate_network(network, images)
+    assert agreement(output, truth).concordance > 0.99
+
+
+@pytest.mark.simulator
+@pytest.mark.usefixtures("simulated")
+@pytest.mark.timeout(1800)
+def test_it_is_timed_by_two_traces_on_two_queues(tmp_path: Path) -> None:
+    network = small()
+    path = written(network, executable(network), tmp_path / "model.py")
+    # 200 passes take hours there.
+    path.write_text(path.read_text().replace("passes=200", "passes=4"))
+    done = simulated_run(ALONE.format(path), tmp_path, without=("TT_METAL_SLOW_DISPATCH_MODE",))
+    words = done.stdout + done.stderr
+    if done.returncode and "cq_dispatch" in words:
+        pytest.skip(f"this compiler of kernels cannot build fast dispatch: {words[-1000:]}")
+    assert done.returncode == 0, words[-3000:]
+    assert done.stdout.splitlines()[1].endswith(" images per second")
+
+
+def executable(network: Network) -> Schedule:
+    """ttnn's default but for a convolution in height shards."""
+    base = ttnn_default(network)
+    return replace(base, layers={**base.layers, "point": Conv2dConfig(ShardLayout.HEIGHT)})
+
+
+def simulated_run(
+    code: str, place: Path, without: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **simulator_environment(BOARD, cache_dir())}
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=False,
+        env={name: value for name, value in environment.items() if name not in without},
+    )  # fmt: skip
 
 
 def host_network() -> Network:
