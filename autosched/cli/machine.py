@@ -1,4 +1,4 @@
-"""``autosched boards``, ``doctor``, ``worker``, ``version``: what there is; ``clean``."""
+"""``boards``, ``doctor``, ``worker``, ``version``, ``schema``: what there is; ``clean``."""
 
 import sys
 from contextlib import contextmanager
@@ -168,6 +168,58 @@ def _ttnn_version() -> str | None:
         return version("ttnn")
     except PackageNotFoundError:
         return None
+
+
+SCHEMA_EXAMPLES = (
+    "autosched schema run",
+    "autosched schema db purge --json",
+    "autosched schema --page docs/json.md",
+)
+
+
+def schema(
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="COMMAND", show_default=False, help="A command, as it is typed."),
+    ] = None,
+    page: Annotated[
+        str | None, typer.Option("--page", metavar="FILE", help="Write all of it as Markdown.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Show what a command writes with --json: its fields, or with --json the JSON Schema of it.
+
+    Without a command, all there are; "error" is what a command that fails writes.
+    """
+    from pathlib import Path
+
+    from autosched.files import replace_file
+    from autosched.report.schemas.fields_page import fields_page, sections
+    from autosched.report.schemas.json_schemas import documented, schema_of, shared_schemas
+    from autosched.report.tables import simple_table
+
+    name = " ".join(command or ())
+    if name and name not in (*documented(), *shared_schemas()):
+        raise StudyError(f"{name!r} is no command; there are {', '.join(documented())}")
+    with opened_output(as_json) as output:
+        if page is not None:
+            try:
+                replace_file(Path(page), fields_page())
+            except OSError as error:
+                raise StudyError(f"{page}: cannot be written: {error.strerror}") from None
+            say(output.console, f"Written: {page}")
+        elif name:
+            for title, fields in sections(schema_of(name)):
+                table = simple_table(title, ("field", "holds", "meaning"))
+                for field in fields:
+                    table.add_row(field.path, field.holds, field.meaning)
+                output.console.print(table)
+        else:
+            for known in documented():
+                say(output.console, f"{known:<16}{schema_of(known)['description']}")
+        output.result(
+            schema_of(name) if name else {known: schema_of(known) for known in documented()}
+        )
 
 
 CLEAN_EXAMPLES = (

@@ -14,6 +14,8 @@ from unittest.mock import patch
 import pytest
 
 from autosched.cli.main import run_command_line
+from autosched.report.output import Screen
+from tests.examples.json_outputs import check_output
 from tests.once import OncePerRun
 
 TINY = """\
@@ -62,6 +64,8 @@ def in_process_of_its_own(*arguments: str, **options: Any) -> Done:
     done = subprocess.run(
         command(*arguments), capture_output=True, text=True, timeout=120, check=False, **options
     )
+    if "--json" in arguments and done.stdout:
+        check_output(arguments, json.loads(done.stdout), failed=done.returncode != 0)
     return Done(done.returncode, done.stdout, done.stderr)
 
 
@@ -69,16 +73,27 @@ def in_process_of_its_own(*arguments: str, **options: Any) -> Done:
 def invoke(
     capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Invoke:
-    """Run a command in this process, in an empty directory."""
+    """Run a command in this process, in an empty directory; what it hands over is as documented."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
 
     def invoked(*arguments: str) -> Done:
         capfd.readouterr()
+        results: list[Any] = []
+        write = Screen.result
+
+        def noted(screen: Screen, plain: Any) -> None:
+            results.append(plain)
+            write(screen, plain)
+
         # What a command sets in its process is not for the tests that follow in ours.
-        with patch.dict(os.environ):
+        with patch.dict(os.environ), patch.object(Screen, "result", noted):
             code = run_command_line(arguments)
         out, err = capfd.readouterr()
+        for plain in results:
+            check_output(arguments, plain)
+        if "--json" in arguments and code and not results and out:
+            check_output(arguments, json.loads(out), failed=True)
         return Done(code, out, err)
 
     return invoked
