@@ -40,7 +40,12 @@ def profile(  # noqa: PLR0913 - one parameter per option
     ] = False,
     csv: Annotated[
         str | None,
-        typer.Option("--csv", metavar="FILE", help="Write its ops as tt-perf-report reads them."),
+        typer.Option(
+            "--csv",
+            metavar="FILE",
+            help="Write its ops as tt-perf-report reads them; to DIR/, a folder as ttnn-visualizer "
+            "opens it.",
+        ),
     ] = None,
     net: Annotated[
         str | None,

@@ -65,7 +65,12 @@ def show(  # noqa: PLR0913, PLR0917 - one parameter per option
     ] = None,
     csv: Annotated[
         str | None,
-        typer.Option("--csv", metavar="FILE", help="Write its ops as tt-perf-report reads them."),
+        typer.Option(
+            "--csv",
+            metavar="FILE",
+            help="Write its ops as tt-perf-report reads them; to DIR/, a folder as ttnn-visualizer "
+            "opens it.",
+        ),
     ] = None,
     candidates: Annotated[
         str | None,

@@ -1,4 +1,4 @@
-"""Estimated runs as profiler reports that ``tt-perf-report`` opens.
+"""Estimated runs as profiler reports that ``tt-perf-report`` and ``ttnn-visualizer`` open.
 
 The columns are those of tt-metal's ``ops_perf_results`` CSV. Captured attributes, which have no
 names, are spelled anew as reports name them. Nothing here was measured, and the file says so: every
@@ -22,8 +22,21 @@ _MAX_INPUTS = 3
 _COMPUTES = ("Conv2d", "Matmul", "Binary", "Unary", "Tilize", "Untilize", "Pool2D", "Softmax")
 
 
+_REPORT, _DEVICE_LOG = "ops_perf_results.csv", "profile_log_device.csv"
+_FIRST_LINE = "ARCH: {}, CHIP_FREQ[MHz]: {}, Max Compute Cores: {}"
+_LOG_COLUMNS = (
+    "PCIe slot, core_x, core_y, RISC processor type, timer_id, time[cycles since reset], data, "
+    "run host ID, trace id, trace id counter, zone name, type, source line, source file, meta data"
+)
+"""Those of tt-metal's log of profiler zones, of which an estimate has none."""
+
 Columns = Mapping[str, str]
 """Cells of one row by the names of their columns."""
+
+
+def is_folder(path: Path | str) -> bool:
+    """Whether a path is the folder of a report, as ttnn-visualizer opens it: there, or with a /."""
+    return Path(path).is_dir() or str(path).endswith("/")
 
 
 def write_ops(
@@ -41,7 +54,7 @@ def write_ops(
         kind: whether a card or the cost model gave the times; None where the trial has none.
         board: the board that the times are of.
         cost_model: version of the model the times come from.
-        path: the CSV to write.
+        path: the CSV to write, or a report's folder (see :func:`is_folder`).
         more: columns beyond a report's, an entry for each op.
 
     Raises:
@@ -65,7 +78,7 @@ def write_perf_csv(
 
     Args:
         ops: device ops with ``time_ns``.
-        path: the CSV to write.
+        path: the CSV to write, or a report's folder (see :func:`is_folder`).
         board: the board that the times are of.
         cost_model: version of the model the times come from.
         more: columns beyond a report's, an entry for each op.
@@ -73,6 +86,8 @@ def write_perf_csv(
     Raises:
         ProfileError: if an op has no time, or the file cannot be written.
     """
+    folder = Path(path) if is_folder(path) else None
+    path = Path(path) if folder is None else folder / _REPORT
     rows, start_ns = [], 0.0
     for number, op in enumerate(ops):
         if op.time_ns is None:
@@ -82,9 +97,12 @@ def write_perf_csv(
         row = _row(op, op.time_ns, number, start_ns, board, cost_model)
         rows.append({**row, **(more[number] if more else {})})
         start_ns += op.time_ns
-    path = Path(path)
     columns = list(dict.fromkeys(name for row in rows for name in row)) or ["OP CODE"]
     try:
+        if folder is not None:
+            folder.mkdir(exist_ok=True)
+            first = _FIRST_LINE.format(board.arch, round(board.clock_ghz * 1e3), board.cores)
+            (folder / _DEVICE_LOG).write_text(f"{first}\n{_LOG_COLUMNS}\n", encoding="utf-8")
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns, restval="")
             writer.writeheader()
