@@ -43,6 +43,7 @@ def after_search(
         lines.append(command("check", file, "--net", net, storage=storage))
         lines.append(command("verify", study, storage=storage))
     lines.append(command("show", study, "--layers", storage=storage))
+    lines.append(command("report", study, "-o", report_name(study), storage=storage))
     lines.append(command("resume", study, storage=storage))
     return lines
 

@@ -45,6 +45,7 @@ def test_after_a_search() -> None:
         "autosched check net_n150.py --net /far/away/net.py",
         "autosched verify net-n150",
         "autosched show net-n150 --layers",
+        "autosched report net-n150 -o net_n150.html",
         "autosched resume net-n150",
     ]
     assert hints.after_search("net-n150", None, settings, "best.py")[0].startswith("autosched ch")

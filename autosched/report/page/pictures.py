@@ -81,10 +81,10 @@ def save_pictures(source: PageSource, directory: Path) -> list[Path]:
     return paths
 
 
-def _axes(height_in: float, title: str) -> "tuple[Figure, Axes]":
+def _axes(height_in: float, title: str, width_in: float = _WIDTH_IN) -> "tuple[Figure, Axes]":
     from matplotlib.figure import Figure  # noqa: PLC0415 - it takes half a second to load
 
-    figure = Figure(figsize=(_WIDTH_IN, height_in), layout="constrained")
+    figure = Figure(figsize=(width_in, height_in), layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(title, loc="left", color=_INK, fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
@@ -110,8 +110,10 @@ def _search(progress: Mapping[str, Any]) -> "Figure":
         axes.axhline(progress["bound_us"], color=_GOOD, linestyle="--", linewidth=1, label=label)
     if progress["log"]:
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:,.0f}")
-        axes.yaxis.set_minor_formatter("{x:,.0f}")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.yaxis.set_minor_formatter("{x:,.0f}")
+    axes.tick_params(which="minor", colors=_SOFT, labelsize=8)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("trial", color=_SOFT, fontsize=8)
     axes.legend(frameon=False, fontsize=8)
     return figure
@@ -121,8 +123,10 @@ def _layers(rows: "list[dict[str, Any]]") -> "Figure":
     longest = sorted(rows, key=lambda row: -_time_us(row))[:_SHOWN]
     shown = [row for row in rows if row in longest]
     figure, axes = _axes(
-        0.8 + 0.27 * len(shown), "Estimated µs of the longest layers, ttnn's default pale"
+        0.8 + 0.27 * len(shown),
+        "Estimated µs of the longest layers; ttnn's default pale, with its µs if cut",
     )
+    full_us = rows[0]["full_us"]
     for place, row in enumerate(shown):
         for side, height, offset, alpha in (
             ("before", 0.26, -0.2, 0.45),
@@ -133,11 +137,17 @@ def _layers(rows: "list[dict[str, Any]]") -> "Figure":
                 colour = _TERMS[part["term"]]
                 axes.barh(place + offset, part["time_us"], height, left, color=colour, alpha=alpha)
                 left += part["time_us"]
+            if left > full_us:
+                said = {"ha": "right", "va": "center", "fontsize": 6, "color": _INK}
+                axes.text(full_us, place + offset, f"{left:,.0f} ", **said)
     axes.set_yticks(range(len(shown)), [_text(row["layer"]) for row in shown])
-    axes.set_xlim(0.0, rows[0]["full_us"])
-    axes.invert_yaxis()
+    axes.set_xlim(0.0, full_us)
+    axes.set_ylim(len(shown) - 0.5, -0.7)
+    sides = [row[side] for row in shown for side in ("before", "after") if row[side]]
+    spent = {part["term"] for side in sides for part in side["parts"]}
     for term, colour in _TERMS.items():
-        axes.barh(0, 0, color=colour, label=term)
+        if term in spent:
+            axes.barh(0, 0, color=colour, label=term)
     axes.legend(frameon=False, fontsize=8, ncols=2, loc="lower right")
     return figure
 
@@ -165,7 +175,7 @@ def _memory(memory: Mapping[str, Any]) -> "Figure":
 
 def _network(graph: Mapping[str, Any]) -> "Figure":
     height_in = 0.6 + 0.19 * len(graph["nodes"])
-    figure, axes = _axes(height_in, "The network; red edges reshard")
+    figure, axes = _axes(height_in, "The network; red edges reshard", _WIDTH_IN / 2)
     for line in graph["lines"]:
         xs, ys = zip(*line["points"], strict=True)
         style = {"color": _BAD, "linewidth": 1.8} if line["reshard"] else {"color": "#c9cfd9"}
@@ -174,7 +184,7 @@ def _network(graph: Mapping[str, Any]) -> "Figure":
         axes.scatter([node["x"]], [node["y"]], s=26, color=_LIES[node["kind"]], zorder=3)
         text = "   ".join(part for part in (node["layer"], node["lies"], node["time"]) if part)
         axes.text(graph["width"] + 4, node["y"], _text(text), va="center", fontsize=7, color=_INK)
-    axes.set_xlim(0, graph["width"] + 40 * ROW_PX)
+    axes.set_xlim(0, graph["width"] + 18 * ROW_PX)
     axes.set_ylim(graph["height"], 0)
     axes.axis("off")
     return figure
