@@ -98,6 +98,8 @@ def _text(text: str) -> str:
 
 
 def _search(progress: Mapping[str, Any]) -> "Figure":
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - as above
+
     figure, axes = _axes(3.2, "Latency of trials in µs, and the best so far")
     dots = progress["by_trial"]["dots"]
     trials = [dot["left"] / 100 * progress["last_trial"] for dot in dots]
@@ -113,7 +115,7 @@ def _search(progress: Mapping[str, Any]) -> "Figure":
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.yaxis.set_minor_formatter("{x:,.0f}")
     axes.tick_params(which="minor", colors=_SOFT, labelsize=8)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("trial", color=_SOFT, fontsize=8)
     axes.legend(frameon=False, fontsize=8)
     return figure
@@ -138,8 +140,15 @@ def _layers(rows: "list[dict[str, Any]]") -> "Figure":
                 axes.barh(place + offset, part["time_us"], height, left, color=colour, alpha=alpha)
                 left += part["time_us"]
             if left > full_us:
-                said = {"ha": "right", "va": "center", "fontsize": 6, "color": _INK}
-                axes.text(full_us, place + offset, f"{left:,.0f} ", **said)
+                axes.text(
+                    full_us,
+                    place + offset,
+                    f"{left:,.0f} ",
+                    ha="right",
+                    va="center",
+                    fontsize=6,
+                    color=_INK,
+                )
     axes.set_yticks(range(len(shown)), [_text(row["layer"]) for row in shown])
     axes.set_xlim(0.0, full_us)
     axes.set_ylim(len(shown) - 0.5, -0.7)
