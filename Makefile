@@ -43,6 +43,7 @@ simulate: setup ## Execute ttnn's kernels on the simulator: tests, then random c
 	@$(BIN)/autosched simulate $(ARGS)
 
 bench: setup ## Compare baselines and samplers on ready-made studies
+	@$(BIN)/python -m tests.accept start
 	@$(BIN)/autosched bench studies/resnet18.py studies/resnet50.py $(ARGS)
 
 accept: setup ## Run what the project promises, or some of it: ARGS='bound speed'

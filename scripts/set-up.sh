@@ -34,6 +34,7 @@ current() {
 if current; then
     exit 0
 fi
+begun=$(date +%s)
 
 moved=no
 if [ -f "$venv/.complete" ]; then
@@ -120,4 +121,6 @@ if [ "$extra" = dev ]; then
 fi
 printf '%s\n' "$wanted" >"$venv/.complete"
 rm -f "$venv/.started"
-echo "Set-up complete: $(du -sh "$venv" | cut -f1) in $venv."
+took="$(du -sh "$venv" | cut -f1) in $venv, $(($(date +%s) - begun)) s"
+printf '%s\n' "$took" >"$venv/.took"
+echo "Set-up complete: $took."
