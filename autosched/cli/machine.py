@@ -2,21 +2,21 @@
 
 import sys
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autosched import __version__
 from autosched.cli import options
-from autosched.errors import MachineError, StudyError
+from autosched.errors import StudyError
 from autosched.report.output import Screen, opened_output, say
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    from autosched.cleaning.leftovers import Leftover
     from autosched.store.database import Store
-    from autosched.store.upkeep import Today
 
 BOARDS_EXAMPLES = ("autosched boards",)
 
@@ -227,8 +227,6 @@ CLEAN_EXAMPLES = (
     "autosched clean --yes --json",
     "autosched clean --what simulator --what backups",
 )
-_MADE_AGAIN = ("kernels", "reports", "probes", "executions")
-_NAMED = ("simulator", "backups", "measurements", "other-ttnn", "studies")
 
 
 def clean(
@@ -237,8 +235,9 @@ def clean(
         typer.Option(
             "--what",
             metavar="KIND",
-            help=f"Delete this alone: {', '.join(_MADE_AGAIN)} (all of these by default), "
-            f"{', '.join(_NAMED)} (only where named); may be given several times.",
+            help="Delete this alone: kernels, reports, probes, executions (all of these by "
+            "default), simulator, backups, measurements, other-ttnn, studies (only where named); "
+            "may be given several times.",
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -254,12 +253,13 @@ def clean(
     version, and the studies made with one. Studies of the installed version stay in any case; see
     autosched delete. Where nobody can be asked, nothing is deleted without --yes.
     """
+    from autosched.cleaning.leftovers import KEPT, chosen_kinds, delete_leftovers, find_leftovers
     from autosched.report import words
 
-    chosen = _chosen_kinds(what)
+    chosen = chosen_kinds(what)
     with opened_output(as_json) as output, _opened_if_there(storage) as store:
         with output.console.status("Looking for what is of no use any more"):
-            found = _found(store)
+            found = find_leftovers(store)
         if store is not None:
             say(output.console, f"Database: {store.describe()}")
         _print_found(output, found, chosen)
@@ -267,7 +267,7 @@ def clean(
         size = sum(item.size_bytes or 0 for item in meant)
         rows = sum(item.number for item in meant if item.size_bytes is None)
         text = f"{_mebibytes(size)} MiB of files and {words.count(rows, 'row')} of the database"
-        states: dict[_Leftover, str] = {}
+        states: dict[Leftover, str] = {}
         if not meant:
             say(output.console, "There is nothing to delete.")
         elif not yes and not sys.stdin.isatty():
@@ -275,7 +275,7 @@ def clean(
         else:
             if not yes:
                 typer.confirm(f"Delete {text}?", abort=True, err=True)
-            states = _deleted(meant, store)
+            states = delete_leftovers(meant, store)
             for item, state in states.items():
                 say(output.console, f"{item.what}, {item.of}: {state}")
             if rows:
@@ -283,27 +283,9 @@ def clean(
         output.result(
             {
                 "database": None if store is None else store.describe(),
-                "found": [{**asdict(item), "state": states.get(item, "kept")} for item in found],
+                "found": [{**asdict(item), "state": states.get(item, KEPT)} for item in found],
             }
         )
-
-
-@dataclass(frozen=True)
-class _Leftover:
-    """What may go; ``size_bytes`` is None of rows of the database."""
-
-    what: str
-    of: str
-    number: int
-    size_bytes: int | None
-
-
-def _chosen_kinds(what: list[str] | None) -> tuple[str, ...]:
-    unknown = sorted(set(what or ()) - {*_MADE_AGAIN, *_NAMED})
-    if unknown:
-        known = ", ".join((*_MADE_AGAIN, *_NAMED))
-        raise StudyError(f"--what {unknown[0]!r} is nothing to delete; there are {known}")
-    return tuple(what) if what else _MADE_AGAIN
 
 
 @contextmanager
@@ -320,34 +302,7 @@ def _opened_if_there(storage: str | None) -> "Iterator[Store | None]":
         yield store
 
 
-def _found(store: "Store | None") -> list[_Leftover]:
-    from autosched.device.caches import find_caches
-    from autosched.store.upkeep import backups_of, find_leftovers
-
-    found = [
-        _Leftover(item.what, str(item.place), item.number, item.size_bytes)
-        for item in find_caches()
-    ]
-    if store is not None:
-        found += [
-            _Leftover("backups", str(path), 1, path.stat().st_size) for path in backups_of(store)
-        ]
-        found += [
-            _Leftover(item.what, item.of, item.number, None)
-            for item in find_leftovers(store, _today())
-        ]
-    return sorted(found, key=lambda item: (*_MADE_AGAIN, *_NAMED).index(item.what))
-
-
-def _today() -> "Today":
-    from autosched.device.machine import ttnn_version
-    from autosched.device.revisions import current_execution_revisions, current_revisions
-    from autosched.store.upkeep import Today
-
-    return Today(ttnn_version(), current_revisions(), current_execution_revisions())
-
-
-def _print_found(output: Screen, found: "Sequence[_Leftover]", chosen: "Collection[str]") -> None:
+def _print_found(output: Screen, found: "Sequence[Leftover]", chosen: "Collection[str]") -> None:
     from autosched.report.tables import simple_table
 
     if not found:
@@ -363,36 +318,3 @@ def _print_found(output: Screen, found: "Sequence[_Leftover]", chosen: "Collecti
 
 def _mebibytes(size_bytes: int) -> str:
     return f"{size_bytes / 2**20:,.1f}"
-
-
-def _deleted(meant: "Sequence[_Leftover]", store: "Store | None") -> dict[_Leftover, str]:
-    """Delete what is meant; return what became of each: "deleted", or "in use".
-
-    Raises:
-        MachineError: if a file cannot be deleted.
-        StoreError: if the database refuses.
-    """
-    from pathlib import Path
-
-    from autosched.device.caches import delete_cache
-    from autosched.store.upkeep import delete_leftovers
-
-    states = {}
-    for item in meant:
-        if item.size_bytes is None:
-            states[item] = "deleted"
-            continue
-        place = Path(item.of)
-        try:
-            if item.what == "backups":
-                place.unlink()
-                states[item] = "deleted"
-            else:
-                states[item] = "deleted" if delete_cache(item.what, place) else "in use"
-        except OSError as error:
-            raise MachineError(
-                f"{item.of}: it cannot be deleted: {error.strerror}. Its owner can"
-            ) from None
-    if store is not None:
-        delete_leftovers(store, _today(), {item.what for item in meant})
-    return states

@@ -129,7 +129,7 @@ class Today:
 
 
 @dataclass(frozen=True)
-class Leftover:
+class StaleRows:
     """Rows that nothing of today reads.
 
     ``what`` is "probes", "executions", "measurements" (of another revision of the code),
@@ -145,7 +145,7 @@ class Leftover:
 _OTHER = "other-ttnn"
 
 
-def find_leftovers(store: Store, today: Today) -> list[Leftover]:
+def find_stale_rows(store: Store, today: Today) -> list[StaleRows]:
     """Return what of a database nothing reads while the versions of today are installed.
 
     A study of another ttnn version can be shown and compared, but not gone on with.
@@ -166,13 +166,13 @@ def find_leftovers(store: Store, today: Today) -> list[Leftover]:
         for what, of, table, condition in _conditions(today):
             number = connection.scalar(select(func.count()).select_from(table).where(condition))
             if number:
-                found.append(Leftover(what, of, number))
+                found.append(StaleRows(what, of, number))
         for name, version, trials in connection.execute(old_studies):
-            found.append(Leftover("studies", f"{name} (ttnn {version})", trials))
+            found.append(StaleRows("studies", f"{name} (ttnn {version})", trials))
     return found
 
 
-def delete_leftovers(store: Store, today: Today, what: Collection[str]) -> dict[str, int]:
+def delete_stale_rows(store: Store, today: Today, what: Collection[str]) -> dict[str, int]:
     """Delete the leftovers of some kinds; return how many rows of each, of studies their trials.
 
     Raises:
@@ -185,7 +185,7 @@ def delete_leftovers(store: Store, today: Today, what: Collection[str]) -> dict[
                 rows = connection.execute(delete(table).where(condition)).rowcount
                 deleted[kind] = deleted.get(kind, 0) + rows
     if "studies" in what:
-        old = [item for item in find_leftovers(store, today) if item.what == "studies"]
+        old = [item for item in find_stale_rows(store, today) if item.what == "studies"]
         for item in old:
             forget_study(store, item.of.rpartition(" (")[0])
         deleted["studies"] = sum(item.number for item in old)

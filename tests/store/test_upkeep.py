@@ -10,12 +10,12 @@ from autosched.store import models as schema
 from autosched.store import probes, studies, trials
 from autosched.store.database import Store, open_store
 from autosched.store.upkeep import (
-    Leftover,
+    StaleRows,
     Today,
     back_up,
     check_database,
-    delete_leftovers,
-    find_leftovers,
+    delete_stale_rows,
+    find_stale_rows,
     size_of,
     vacuum,
 )
@@ -137,17 +137,17 @@ def test_what_nothing_of_today_reads_is_counted_and_deleted_by_kind(store: Store
         record = replace(examples.study(), name=name, ttnn_version=version)
         trials.add_trial(store, studies.add_study(store, record), examples.trial())
     found = [
-        Leftover("probes", "of another revision", 1),
-        Leftover("other-ttnn", "probes of another version", 1),
-        Leftover("studies", "old (ttnn 0.70.0)", 1),
+        StaleRows("probes", "of another revision", 1),
+        StaleRows("other-ttnn", "probes of another version", 1),
+        StaleRows("studies", "old (ttnn 0.70.0)", 1),
     ]
-    assert find_leftovers(store, TODAY) == found
-    assert delete_leftovers(store, TODAY, {"probes"}) == {"probes": 1}
-    assert find_leftovers(store, TODAY) == found[1:]
-    assert delete_leftovers(store, TODAY, {"other-ttnn", "studies"}) == {
+    assert find_stale_rows(store, TODAY) == found
+    assert delete_stale_rows(store, TODAY, {"probes"}) == {"probes": 1}
+    assert find_stale_rows(store, TODAY) == found[1:]
+    assert delete_stale_rows(store, TODAY, {"other-ttnn", "studies"}) == {
         "other-ttnn": 1,
         "studies": 1,
     }
-    assert find_leftovers(store, TODAY) == []
+    assert find_stale_rows(store, TODAY) == []
     assert check_database(store).rows["probe"] == 1
     assert [item.study.name for item in studies.list_studies(store)] == ["new"]

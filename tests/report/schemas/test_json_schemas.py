@@ -20,16 +20,20 @@ from autosched.report.schemas.json_schemas import (
 from autosched.schedule.outcomes import RejectionKind, Verdict
 from tests.examples.json_outputs import check_output, command_of
 
+WITHOUT = {"worker": "works until it is ended"}
+"""Commands that come to nothing a script could read, and why."""
+
 
 def with_json(group: Any, place: tuple[str, ...] = ()) -> Iterator[str]:
-    """Every command under its full name; each has --json."""
+    """Every command under its full name; each has --json but for those above."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from with_json(command, (*place, name))
         else:
             options = {word for parameter in command.params for word in parameter.opts}
-            assert "--json" in options, f"{name} has no --json"
-            yield " ".join((*place, name))
+            assert ("--json" in options) != (name in WITHOUT), f"{name} has no --json"
+            if name not in WITHOUT:
+                yield " ".join((*place, name))
 
 
 def test_every_command_has_a_schema_and_every_schema_a_command() -> None:

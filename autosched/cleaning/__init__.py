@@ -1,0 +1,1 @@
+"""What of caches and records is of no use any more."""
