@@ -10,10 +10,10 @@ _WORDS = {"string": "text", "integer": "integer", "number": "number", "boolean":
 _INTRODUCTION = """\
 # What commands write with `--json`
 
-Every command but `worker` takes `--json`: it writes exactly one JSON object to standard output, and
-all that is said to standard error. Where it fails, the object is that of [an error](#error). The
-exit code is 0; 1 where `check`, `verify` or `simulate` find something wrong, and for a bug; 2 for
-an error that you can put right; 130 after Ctrl-C.
+Every command but `worker` and `serve` takes `--json`: it writes exactly one JSON object to standard
+output, and all that is said to standard error. Where it fails, the object is that of
+[an error](#error). The exit code is 0; 1 where `check`, `verify` or `simulate` find something
+wrong, and for a bug; 2 for an error that you can put right; 130 after Ctrl-C.
 
 Names of fields say the unit: `_us` microseconds, `_ms` milliseconds, `_s` seconds, `_bytes` bytes.
 A time stands beside its kind: *measured* on a card, *estimated* by the cost model; accuracy is

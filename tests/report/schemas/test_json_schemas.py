@@ -20,7 +20,7 @@ from autosched.report.schemas.json_schemas import (
 from autosched.schedule.outcomes import RejectionKind, Verdict
 from tests.examples.json_outputs import check_output, command_of
 
-WITHOUT = {"worker": "works until it is ended"}
+WITHOUT = {"worker": "works until it is ended", "serve": "serves until it is ended"}
 """Commands that come to nothing a script could read, and why."""
 
 
