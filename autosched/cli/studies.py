@@ -94,6 +94,7 @@ def show(  # noqa: PLR0913, PLR0917 - one parameter per option
     from autosched.report.progress import trial_line
     from autosched.report.tables import trial_table
     from autosched.search.settings import Settings
+    from autosched.search.stored_study import quarantined_of
     from autosched.store.database import open_store
     from autosched.store.studies import get_study
     from autosched.store.trials import (
@@ -144,8 +145,12 @@ def show(  # noqa: PLR0913, PLR0917 - one parameter per option
             output.console,
             hints.after_search(study, storage, settings, "", has_run=best is not None),
         )
-        layered = shown if by_layer else None
-        output.result(summary.shown_plain(record, trials, best, layered, margin, cost))
+        held = quarantined_of(store, record)
+        summary.print_quarantined(output.console, held, record.board)
+        shown_study = summary.shown_plain(
+            record, trials, best, shown if by_layer else None, margin, cost
+        )
+        output.result({**shown_study, "quarantined": held})
 
 
 def _margin(

@@ -1,5 +1,6 @@
 """The connection to a cluster's scheduler, made again where it is lost."""
 
+import asyncio
 import time
 import warnings
 from collections.abc import Callable
@@ -93,8 +94,11 @@ class Connection:
         return sorted_workers(need, self.resources())
 
     def resources(self) -> dict[str, dict[str, float]]:
-        """Return what each worker says that it has, by address."""
-        known = self._client.scheduler_info(n_workers=-1)["workers"]
+        """Return what each worker says that it has, by address; nothing where nobody answers."""
+        try:
+            known = self._client.scheduler_info(n_workers=-1)["workers"]
+        except (OSError, asyncio.TimeoutError):
+            return {}
         return {address: worker["resources"] for address, worker in known.items()}
 
     def kind_for(self, board: str) -> Literal["mock", "silicon"]:

@@ -185,6 +185,17 @@ def print_gain(console: Console, result: SearchResult) -> None:
         say(console, f"The search ended: {result.stopped}{early}")
 
 
+def print_quarantined(console: Console, held: int, board: str) -> None:
+    """Print how many configurations of a study's layers nobody asks any more, if there are any."""
+    if held:
+        say(
+            console,
+            f"In quarantine: {words.count(held, 'configuration')} of its layers, which hung or "
+            f"crashed the device; see autosched quarantine list --board {board}",
+            "yellow",
+        )
+
+
 def _print_soaked(console: Console, soaked: Soaked | None) -> None:
     if soaked is not None and soaked.replays:
         took = words.seconds(soaked.seconds)

@@ -26,6 +26,7 @@ from autosched.space.layer_formats import default_schedule
 from autosched.store.calibrations import known_times
 from autosched.store.database import Store
 from autosched.store.probes import DeviceKey
+from autosched.store.purging import find_quarantined
 from autosched.store.studies import StudyRecord, find_network, list_studies
 from autosched.store.trials import GIVEN_SAMPLER, cost_models, list_trials
 
@@ -113,6 +114,25 @@ def layers_by_signature(store: Store) -> dict[str, list[str]]:
             name = f"{network.name}: {layer.name}"
             found.setdefault(network.layer_signature(layer), []).append(name)
     return found
+
+
+def quarantined_of(store: Store, record: StudyRecord) -> int:
+    """Return how many configurations of a study's layers are in quarantine on its device.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    held = [
+        item.layer_signature
+        for item in find_quarantined(store, record.board)
+        if (item.device_kind, item.ttnn_version) == (record.device_kind, record.ttnn_version)
+    ]
+    plain = find_network(store, record.network_signature) if held else None
+    if plain is None:
+        return 0
+    network = network_from_plain(plain)
+    own = {network.layer_signature(layer) for layer in network}
+    return sum(signature in own for signature in held)
 
 
 def _not_kept(record: StudyRecord) -> str:

@@ -74,3 +74,13 @@ def test_what_cannot_be_lifted(
     done = invoke("quarantine", "lift", *words, "--storage", hung)
     assert done.code == 2
     assert message in done.err
+
+
+def test_a_study_says_how_much_of_it_is_in_quarantine(
+    hung: str, studied: Studied, invoke: Invoke
+) -> None:
+    shown = invoke("show", studied.name, "--storage", hung)
+    assert "In quarantine: 1 configuration of its layers" in shown.out
+    words = ("show", studied.name, "--json", "--storage")
+    assert invoke(*words, hung).json["quarantined"] == 1
+    assert invoke(*words, studied.url).json["quarantined"] == 0
