@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from autosched.boards import Board
+from autosched.boards import Board, find_board
 from autosched.budget import UNLIMITED, Budget
 from autosched.cluster.worker import Equipment, work
 from autosched.device.interface import Answer, Request, ReshardRequest, TimingSettings
@@ -22,8 +22,7 @@ from autosched.network.graph import Network
 from autosched.schedule.outcomes import Rejection, RejectionKind, RunOutcome
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import DRAM_TILE
-from tests.device.test_worker import wait_for
-from tests.examples.networks import BOARD
+from tests.examples.waiting import wait_for
 
 ANSWERS, SLEEPS, ENDS_WORKER, BREAKS_DEVICE, NAPS = range(1, 6)
 """What a device does with a request, by the first number of its shape; the second one is free."""
@@ -138,7 +137,7 @@ def _be_worker(address: str, devices: int, directory: Path) -> None:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
 
-    work(address, Equipment("mock", BOARD, devices, make=make), tell)
+    work(address, Equipment("mock", find_board("n150"), devices, make=make), tell)
 
 
 if __name__ == "__main__":

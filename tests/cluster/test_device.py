@@ -29,8 +29,8 @@ from tests.cluster.laboratory import (
     scheduler,
     worker,
 )
-from tests.device.test_worker import wait_for
 from tests.examples.networks import BOARD, small
+from tests.examples.waiting import wait_for
 
 SCHEDULE = Schedule(Provenance("net", "", "n150", "0.81.1", 1), {})
 

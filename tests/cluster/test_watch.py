@@ -6,7 +6,7 @@ from pathlib import Path
 from autosched.cluster.watch import ClusterWatch
 from autosched.device.machine import ttnn_version
 from tests.cluster.laboratory import scheduler, worker
-from tests.device.test_worker import wait_for
+from tests.examples.waiting import wait_for
 
 
 def test_workers_are_listed_with_what_they_have(tmp_path: Path) -> None:

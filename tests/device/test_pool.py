@@ -24,9 +24,10 @@ from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, 
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.schedule.tensors import DRAM_TILE
 from tests.device.conftest import child_options
-from tests.device.test_worker import is_running, wait_for, worker_pid
+from tests.device.test_worker import is_running, worker_pid
 from tests.examples.device_layers import FITS
 from tests.examples.networks import BOARD
+from tests.examples.waiting import wait_for
 
 Told = Callable[["Fake", Request], Answer]
 SCHEDULE = Schedule(Provenance("net", "", "n150", "0.81.1", 1), {})

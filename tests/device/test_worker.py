@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -32,6 +31,7 @@ from autosched.schedule.outcomes import ProbeOutcome, Rejection, RejectionKind, 
 from tests.device.conftest import ROOT, child_options
 from tests.examples.device_layers import FITS, LARGE, ttnn_default
 from tests.examples.networks import BOARD
+from tests.examples.waiting import wait_for
 
 # Says its pid and its worker's; after Ctrl-C whether the same worker still answers; then sleeps.
 PARENT = """
@@ -134,15 +134,6 @@ def is_running(pid: int) -> bool:
     """Whether a process exists and is no zombie."""
     with suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
-
-
-def wait_for(condition: object, seconds: float = 10) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():  # type: ignore[operator]
-            return True
-        time.sleep(0.02)
     return False
 
 

@@ -18,8 +18,8 @@ from autosched.store.database import open_store
 from tests.cli.conftest import write_tiny
 from tests.cluster.laboratory import scheduler
 from tests.device.conftest import ROOT
-from tests.device.test_worker import wait_for
 from tests.examples.postgresql import NEEDED, RunningServer, server_directory
+from tests.examples.waiting import wait_for
 
 _LOCKED_S = 30.0
 _CUT_S = 20.0
