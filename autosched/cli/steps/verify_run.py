@@ -193,7 +193,7 @@ def _verified(
         made.network,
         made.batch,
         made.board,
-        Settings.from_plain(subject.record.settings).formats.inside,
+        _formats(Settings.from_plain(subject.record.settings)),
         words.latency(made.latency_us, made.latency_kind),
         None if whole is None else whole[0].verdict,
         None if whole is None else whole[0].pcc,
@@ -202,6 +202,15 @@ def _verified(
         wall_s,
         f"{site.kind}, ttnn {site.ttnn_version}, autosched {version('autosched')}",
     )
+
+
+def _formats(settings: Settings) -> str:
+    """Return the formats of most layers; where each has its own, the floor that they keep."""
+    if not settings.search_formats:
+        return settings.formats.inside
+    floors = {"PCC": settings.min_pcc, "metric": settings.min_metric}
+    kept = (f"{name} at least {floor:g}" for name, floor in floors.items() if floor is not None)
+    return f"each layer's own, {', '.join(kept)}"
 
 
 def study_subject(output: Screen, store: Store, asked: VerifyRequest) -> Subject:
