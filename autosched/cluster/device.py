@@ -103,12 +103,6 @@ class ClusterDevice:
         """How many requests can be under way at once, as of now."""
         return self._connection.workers(self._need).devices
 
-    def describe(self) -> str:
-        """Return in words what there is."""
-        found = self._connection.workers(self._need)
-        workers = f"{len(found.able)} worker" + "s" * (len(found.able) != 1)
-        return f"{workers} with {found.devices} devices at {self._connection.address}"
-
     def start(self, workers: int | None = None) -> None:
         """Do nothing: a worker starts its device at the first request."""
 
