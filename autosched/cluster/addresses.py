@@ -7,6 +7,7 @@ is talked to through TLS, or on this machine alone.
 import ipaddress
 import logging
 import socket
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -44,6 +45,36 @@ def checked_address(address: str) -> str:
             f"pickled Python; {_TLS_HELP}"
         )
     return f"{parts.scheme}://{_bracketed(host)}:{port}"
+
+
+def check_certificates(address: str, role: str) -> None:
+    """Refuse to use TLS without its files; ``role`` is "client" or "worker".
+
+    Raises:
+        ClusterError: if Dask's configuration names none, or one that is not there.
+    """
+    if not address.startswith("tls://"):
+        return
+    import dask.config  # noqa: PLC0415 - what has no cluster does without
+    import distributed.config  # noqa: F401, PLC0415 - brings what the environment says of it
+
+    for name in ("ca-file", f"{role}.cert"):
+        file = dask.config.get(f"distributed.comm.tls.{name}", None)
+        if not file:
+            raise ClusterError(
+                f"{address} uses TLS, and Dask's configuration names no "
+                f"distributed.comm.tls.{name}; in the environment it is {_variable(name)}"
+            )
+        if not Path(file).is_file():
+            raise ClusterError(
+                f"{file}, which Dask's configuration names as distributed.comm.tls.{name}, is not "
+                "there"
+            )
+
+
+def _variable(name: str) -> str:
+    words = ("distributed", "comm", "tls", *name.split("."))
+    return "DASK_" + "__".join(word.replace("-", "_").upper() for word in words)
 
 
 def check_listening(asked: str, said: str) -> None:

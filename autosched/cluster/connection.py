@@ -11,6 +11,7 @@ from distributed import Client
 
 from autosched.budget import Budget
 from autosched.cluster.addresses import (
+    check_certificates,
     check_listening,
     checked_address,
     look_for,
@@ -39,12 +40,13 @@ class Connection:
     def __init__(self, address: str, tell: Tell, patience_s: float = 600.0) -> None:
         quiet_logs()
         self.address = checked_address(address)
+        check_certificates(self.address, "client")
         self.tell = tell
         self.patience_s = patience_s
         try:
             look_for(self.address)
             self._client = self._connect()
-        except OSError as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise ClusterError(
                 f"no Dask scheduler at {self.address} ({words_of(error)}); start one with: dask "
                 f"scheduler --host 127.0.0.1, and workers with: autosched worker {self.address}"

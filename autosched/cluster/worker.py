@@ -15,6 +15,7 @@ from distributed.core import Status
 
 from autosched.boards import Board
 from autosched.cluster.addresses import (
+    check_certificates,
     check_listening,
     checked_address,
     host_to_listen_at,
@@ -81,7 +82,9 @@ def work(address: str, equipment: Equipment, tell: Tell, patience_s: float | Non
     """
     quiet_logs()
     warnings.filterwarnings("ignore", module="distributed")
-    asyncio.run(_work(checked_address(address), equipment, tell, patience_s))
+    checked = checked_address(address)
+    check_certificates(checked, "worker")
+    asyncio.run(_work(checked, equipment, tell, patience_s))
 
 
 async def _work(address: str, equipment: Equipment, tell: Tell, patience_s: float | None) -> None:
@@ -94,7 +97,7 @@ async def _work(address: str, equipment: Equipment, tell: Tell, patience_s: floa
         try:
             await _serve(address, equipment, tell, stop)
             waited_s, attempt = 0.0, 0
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, RuntimeError, ValueError) as error:
             if patience_s is not None and waited_s >= patience_s:
                 raise ClusterError(
                     f"no scheduler at {address} for {waited_s:.0f} s ({words_of(error)}); start "

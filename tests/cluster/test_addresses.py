@@ -1,8 +1,11 @@
 """Which schedulers may be talked to: none that others reach without TLS."""
 
+from pathlib import Path
+
 import pytest
 
 from autosched.cluster.addresses import (
+    check_certificates,
     check_listening,
     checked_address,
     host_to_listen_at,
@@ -55,3 +58,21 @@ def test_a_worker_without_tls_listens_to_this_machine_alone() -> None:
 def test_nobody_there_is_known_at_once() -> None:
     with pytest.raises(OSError, match="refused"):
         look_for("tcp://127.0.0.1:1")
+
+
+@pytest.mark.parametrize("role", ["client", "worker"])
+def test_tls_without_its_files_is_said_with_what_is_to_be_set(role: str, tmp_path: Path) -> None:
+    import dask.config  # noqa: PLC0415 - loads Dask
+
+    check_certificates("tcp://localhost:8786", role)
+    with dask.config.set({"distributed.comm.tls": {"ca-file": None}}):
+        with pytest.raises(ClusterError, match="DASK_DISTRIBUTED__COMM__TLS__CA_FILE"):
+            check_certificates("tls://card7:8786", role)
+        file = tmp_path / "ca.pem"
+        with dask.config.set({"distributed.comm.tls": {"ca-file": str(file)}}):
+            with pytest.raises(ClusterError, match=r"ca\.pem, .* is not there"):
+                check_certificates("tls://card7:8786", role)
+            file.touch()
+            words = f"DASK_DISTRIBUTED__COMM__TLS__{role.upper()}__CERT"
+            with pytest.raises(ClusterError, match=words):
+                check_certificates("tls://card7:8786", role)
