@@ -200,6 +200,7 @@ class ProbeBook:
         self._asked: set[ProbeKey] = set()
         self._loaded: set[str] = set()
         self._unexecuted: set[Hashable] = set()
+        self._good: Request | None = None
 
     def load(self, signatures: Iterable[str]) -> None:
         """Read what the store knows of some layers, once.
@@ -265,7 +266,8 @@ class ProbeBook:
         the answer is written.
 
         What hangs or crashes a device is asked for once more; only what does so twice is
-        remembered. A device that was killed from outside speaks against nothing.
+        remembered, a crash only if the device then answers what it answered before: a machine
+        that fails speaks against nothing.
 
         Raises:
             TimeUpError: if the budget is up before all answers are there; those that are, are
@@ -350,11 +352,27 @@ class ProbeBook:
         if kind in INCONCLUSIVE:
             # Where the time is up, this may be no more than an answer cut short.
             self.budget.check()
-        if kind is not RejectionKind.UNCLASSIFIED and not _is_killed(outcome):
+        if isinstance(outcome, ProbeOutcome):
+            self._good = asked.request
+        if kind is not RejectionKind.UNCLASSIFIED and self._speaks_against(outcome):
             probe = StoredProbe(asked.key, asked.config, asked.layouts, outcome)
             save_probes(self._store, [probe])
         self._known[asked.key] = outcome
         self._note(asked.key)
+
+    def _speaks_against(self, outcome: ProbeOutcome | Rejection) -> bool:
+        """Whether an answer is one of the configuration, and not of a machine that failed.
+
+        A crash is, if the device then answers once more what it has answered before.
+        """
+        if not isinstance(outcome, Rejection) or outcome.kind is not RejectionKind.CRASH:
+            return True
+        if is_killed_from_outside(outcome) or is_machine_failure(outcome.message):
+            return False
+        if self._good is None:
+            return False
+        ((_place, again),) = answers(self._device, [self._good], self.budget)
+        return isinstance(again, ProbeOutcome)
 
     def _note(self, key: ProbeKey) -> None:
         """Count a probe at its first use."""
@@ -428,10 +446,6 @@ class ProbeBook:
 
 def _is_loss(outcome: ProbeOutcome | Rejection) -> bool:
     return isinstance(outcome, Rejection) and outcome.kind in _LOSSES
-
-
-def _is_killed(outcome: ProbeOutcome | Rejection) -> bool:
-    return isinstance(outcome, Rejection) and is_killed_from_outside(outcome)
 
 
 def _was_the_machine(outcome: ProbeOutcome | Rejection) -> bool:

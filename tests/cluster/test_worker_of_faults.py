@@ -45,6 +45,7 @@ class Faulty(WorkerDevice):
         self._random = random.Random(seed)
         self.hung: set[str] = set()
         self.crashed: set[str] = set()
+        self._answered_once: set[ProbeRequest] = set()
         self.refused = self.slow = 0
 
     def probe(self, request: ProbeRequest, budget: Budget = UNLIMITED) -> ProbeOutcome | Rejection:
@@ -56,7 +57,12 @@ class Faulty(WorkerDevice):
         if kind == 1:
             self.crashed.add(name)
             return self._with(signal.SIGSEGV, request, budget)
-        return self._drawn(request) or super().probe(request, budget)
+        # What it answered once is how a search tells a lost device from a bad configuration.
+        spurious = None if request in self._answered_once else self._drawn(request)
+        answer = spurious or super().probe(request, budget)
+        if isinstance(answer, ProbeOutcome):
+            self._answered_once.add(request)
+        return answer
 
     def _with(self, number: int, request: Request, budget: Budget) -> ProbeOutcome | Rejection:
         self.start(budget)

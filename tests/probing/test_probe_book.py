@@ -55,6 +55,17 @@ def a_request(studied: Studied) -> ProbeRequest:
     )
 
 
+def another_request(studied: Studied) -> ProbeRequest:
+    first = a_request(studied)
+    return next(
+        request
+        for request, answer in studied.records.probes.items()
+        if isinstance(answer, ProbeOutcome)
+        and request.input_layouts is None
+        and request.config != first.config
+    )
+
+
 def book_of(
     store: Store, device: Device, cost: CostModel, signatures: Iterable[str] = (SIGNATURE,)
 ) -> ProbeBook:
@@ -272,13 +283,45 @@ def test_what_cost_a_device_twice_is_not_asked_again(
     studied: Studied, store: Store, cost: CostModel, loss: Rejection
 ):
     request = a_request(studied)
-    lost = Scripted(studied.device(), probe=lambda _: loss)
-    assert book_of(store, lost, cost).probe(SIGNATURE, request) == loss
-    assert len(lost.probes) == 2
+    good = another_request(studied)
+    healthy = studied.device()
+    lost = Scripted(healthy, probe=lambda asked: loss if asked == request else healthy.probe(asked))
+    book = book_of(store, lost, cost)
+    assert isinstance(book.probe(SIGNATURE, good), Probed)
+    assert book.probe(SIGNATURE, request) == loss
+    assert [asked == request for asked in lost.probes].count(True) == 2
     again = book_of(store, silent(studied), cost)
     assert again.probe(SIGNATURE, request) == loss
     assert (again.counts.reused, again.counts.rejected) == (1, {loss.kind: 1})
     assert [item.rejection for item in find_quarantined(store)] == [loss]
+
+
+@pytest.mark.parametrize(
+    ("words", "answers_again"),
+    [
+        ("the worker process died of SIGSEGV, after 0.2 s", False),
+        ("the worker process ended with exit code 1; its log ends: No space left on device", True),
+        ("the worker process died of SIGKILL", True),
+    ],
+)
+def test_a_machine_that_fails_twice_becomes_no_fact(
+    studied: Studied, store: Store, cost: CostModel, words: str, answers_again: bool
+) -> None:
+    request, good = a_request(studied), another_request(studied)
+    healthy, loss = studied.device(), Rejection(RejectionKind.CRASH, words)
+    has_failed = False
+
+    def told(asked: ProbeRequest) -> ProbeOutcome | Rejection:
+        nonlocal has_failed
+        has_failed = has_failed or asked == request
+        fails = asked == request or (has_failed and not answers_again)
+        return loss if fails else healthy.probe(asked)
+
+    book = book_of(store, Scripted(healthy, probe=told), cost)
+    assert isinstance(book.probe(SIGNATURE, good), Probed)
+    assert book.probe(SIGNATURE, request) == loss
+    assert find_quarantined(store) == []
+    assert isinstance(book_of(store, healthy, cost).probe(SIGNATURE, request), Probed)
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.kind.value)
