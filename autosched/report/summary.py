@@ -199,11 +199,12 @@ def print_quarantined(console: Console, held: int, board: str) -> None:
 def _print_soaked(console: Console, soaked: Soaked | None) -> None:
     if soaked is not None and soaked.replays:
         took = words.seconds(soaked.seconds)
-        say(
-            console,
-            f"Replayed {soaked.replays:,} times in {took}: its outputs stayed the same to the bit "
-            "(measured)",
+        found = (
+            f"the outputs of {soaked.compared:,} replays were those of the first, to the bit"
+            if soaked.compared
+            else "its outputs were not compared, as its inputs come into L1"
         )
+        say(console, f"Replayed {soaked.replays:,} times in {took} (measured): {found}")
 
 
 def print_doubtful(console: Console, counts: ProbeCounts) -> None:

@@ -102,13 +102,14 @@ class ProbeOutcome:
 class Soaked:
     """A schedule replayed many times on a card: how often, and in how many seconds.
 
-    ``differs_after`` is the replay whose outputs differed from those of the first, None if all that
-    were compared were the same to the bit.
+    ``compared`` of the replays had outputs that were compared with those of the first;
+    ``differs_after`` is the first that differed, None if all were the same to the bit.
     """
 
     replays: int
     seconds: float
     differs_after: int | None = None
+    compared: int = 0
 
 
 @dataclass(frozen=True)

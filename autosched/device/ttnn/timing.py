@@ -84,16 +84,18 @@ def soaked(
     start = time.perf_counter()
     with _trace_of(device, forward) as (trace, outputs):
         first: list[torch.Tensor] = []
+        compared = 0
         for number in range(1, replays + 1):
             ttnn.execute_trace(device, trace, cq_id=_QUEUE, blocking=False)
             if first and number % every and number != replays:
                 continue
             ttnn.synchronize_device(device)
             found = read(outputs)
+            compared += bool(first)
             first = first or found
             if not all(map(_same_bits, first, found)):
-                return Soaked(replays, time.perf_counter() - start, number)
-    return Soaked(replays, time.perf_counter() - start)
+                return Soaked(replays, time.perf_counter() - start, number, compared)
+    return Soaked(replays, time.perf_counter() - start, compared=compared)
 
 
 def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:

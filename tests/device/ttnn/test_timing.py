@@ -243,7 +243,7 @@ def soaked(ttnn: StubTtnn, timing: Any, values: list[float], replays: int) -> An
 
 def test_a_soak_replays_one_trace_and_compares_now_and_then(ttnn: StubTtnn, timing: Any) -> None:
     result = soaked(ttnn, timing, [1.0], 500)
-    assert (result.replays, result.differs_after) == (500, None)
+    assert (result.replays, result.differs_after, result.compared) == (500, None, 50)
     assert ttnn.calls.count("execute") == 500
     assert ttnn.calls.count("synchronize") == 51  # the first, and one in ten
     assert (ttnn.calls.count("begin"), ttnn.calls[-1]) == (1, "release")
