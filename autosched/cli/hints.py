@@ -10,13 +10,15 @@ if TYPE_CHECKING:
     from autosched.search.settings import Settings
 
 
-def command(*words: str, storage: str | None = None) -> str:
-    """Return an ``autosched`` command line, with ``--storage`` where the user had to name it."""
+def command(*words: str, storage: str | None = None, cluster: str | None = None) -> str:
+    """Return an ``autosched`` command line, with what the user had to name to be where it was."""
     from autosched.passwords import hide_passwords, passwords_in
 
     parts = ["autosched", *words]
     if storage and storage != os.environ.get("AUTOSCHED_STORAGE"):
         parts += ["--storage", hide_passwords(storage, passwords_in(storage))]
+    if cluster and cluster != os.environ.get("AUTOSCHED_CLUSTER"):
+        parts += ["--cluster", cluster]
     return shlex.join(parts)
 
 

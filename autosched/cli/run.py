@@ -120,7 +120,7 @@ def run(  # noqa: PLR0913 - one parameter per option
         check=not no_check,
         io=io,
     )
-    going_on = GoingOn(hints.command("run", net, storage=storage))
+    going_on = GoingOn(hints.command("run", net, storage=storage, cluster=cluster))
     with opened_output(as_json) as output, interruptible(output, going_on):
         run_search(output, target, wishes, going_on, began)
 
@@ -159,7 +159,7 @@ def pareto(  # noqa: PLR0913 - one parameter per option
     from autosched.cli.steps.accuracy_run import Front, trace_front
     from autosched.cli.steps.search_session import GoingOn, Resumed, interruptible
 
-    going_on = GoingOn(hints.command("pareto", study, storage=storage))
+    going_on = GoingOn(hints.command("pareto", study, storage=storage, cluster=cluster))
     with opened_output(as_json) as output, interruptible(output, going_on):
         resumed = Resumed(study, storage, net, safe, jobs, not no_check, cluster)
         trace_front(output, Front(resumed, min_pcc, points, picture, timeout), began)
@@ -207,7 +207,7 @@ def resume(  # noqa: PLR0913 - one parameter per option
     )
 
     wishes = Wishes(sampler, effort, seed, trials, timeout, export)
-    going_on = GoingOn(hints.command("resume", study, storage=storage))
+    going_on = GoingOn(hints.command("resume", study, storage=storage, cluster=cluster))
     with opened_output(as_json) as output, interruptible(output, going_on):
         resume_search(
             output, Resumed(study, storage, net, safe, jobs, not no_check, cluster), wishes, began

@@ -62,3 +62,9 @@ def test_what_is_wrong_is_searched_without_and_reported() -> None:
 def test_a_command_shows_no_part_of_a_password_with_a_blank() -> None:
     shown = hints.command("list", storage="postgresql://me:my s3cret@host/x?password=an'0ther one")
     assert not {"my", "s3cret", "an", "0ther", "one"} & set(re.split(r"\W+", shown))
+
+
+def test_a_search_on_a_cluster_goes_on_there() -> None:
+    address = "tcp://127.0.0.1:8786"
+    found = hints.command("resume", "s", cluster=address)
+    assert found == f"autosched resume s --cluster {address}"

@@ -309,7 +309,9 @@ def run_search(
                 ) as study:
                     if target.strict:
                         study.ask_store_alone()
-                    going_on.command = hints.command("resume", study.name, storage=target.storage)
+                    going_on.command = hints.command(
+                        "resume", study.name, storage=target.storage, cluster=target.cluster
+                    )
                     introduce(output, store, study)
                     search_and_report(output, study, wishes, target.storage, began, start)
 
