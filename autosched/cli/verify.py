@@ -203,8 +203,9 @@ def list_quarantine(
 ) -> None:
     """List the configurations that hung or crashed a device: no search asks for them any more.
 
-    What hangs is asked for once more at once; what hangs twice, or ends ttnn's process, is kept
-    with what was seen, and left out on this board and ttnn version until it is lifted.
+    What hangs or ends ttnn's process is asked for once more; what does so twice is kept with what
+    was seen, and left out on this board and ttnn version until it is lifted. A crash counts only if
+    the device then answers what it answered before.
     """
     from autosched.report.output import say
     from autosched.report.verification_table import print_quarantine, quarantine_plain
