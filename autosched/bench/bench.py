@@ -7,7 +7,7 @@ from functools import cached_property
 
 from autosched.cost.model_choice import choose_cost_model
 from autosched.device.interface import Device
-from autosched.device.machine import ttnn_version
+from autosched.device.machine import firmware_of, ttnn_version
 from autosched.network.graph import Network
 from autosched.probing.execution_judge import load_judge
 from autosched.probing.joint_problem import JointProblem
@@ -77,7 +77,8 @@ class Bench:
         self._known: dict[str, TimedTrial] = {}
 
     def _book_of(self, store: Store, device: Device) -> ProbeBook:
-        key = DeviceKey(self.board.name, device.kind, ttnn_version())
+        firmware = firmware_of(device.kind, device)
+        key = DeviceKey(self.board.name, device.kind, ttnn_version(), firmware)
         return ProbeBook(store, device, key, self.cost, self._judge)
 
     @property

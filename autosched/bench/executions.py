@@ -13,7 +13,7 @@ from autosched.bench.random_networks import random_formats, random_network
 from autosched.boards import Board
 from autosched.cost.model import CostModel
 from autosched.device.interface import Device, LayerTest, ProbeRequest, Request, ReshardRequest
-from autosched.device.machine import ttnn_version
+from autosched.device.machine import firmware_of, ttnn_version
 from autosched.device.revisions import current_revisions
 from autosched.errors import SearchError
 from autosched.evidence.table import Meeting, meetings
@@ -100,7 +100,7 @@ def accepted_candidates(
     """
     network, formats, version = sample.network, sample.formats, ttnn_version()
     judge = ExecutionJudge(network, {}, board.arch, version)
-    key = DeviceKey(board.name, device.kind, version)
+    key = DeviceKey(board.name, device.kind, version, firmware_of(device.kind, device))
     book = ProbeBook(store, device, key, CostModel.load(board.arch), judge)
     try:
         default = default_schedule(network, board.name, version, formats)

@@ -218,20 +218,21 @@ def drift(  # noqa: PLR0917 - one parameter per option
     what is rejected now, and what is accepted. A calibration is shipped, a name that calibrate
     --save kept, or a .json file; it estimates the probes of the installed ttnn. No device is asked.
     """
+    from autosched.device.machine import card_firmware
     from autosched.device.machine import ttnn_version as installed
     from autosched.device.which_board import USUAL, named_board
     from autosched.probing.drift import drift_between, find_side
     from autosched.report.differences import drift_plain, print_drift
     from autosched.search.stored_study import layers_by_signature
     from autosched.store.database import open_store
+    from autosched.store.probes import DeviceKey, device_with_probes
 
     known = named_board(board or USUAL)
     kind = "silicon" if of_card else "mock"
+    firmware = card_firmware() if of_card else ""
     with opened_output(as_json) as output, open_store(storage) as store:
-        sides = [
-            find_side(store, title, known.name, known.arch, kind, installed())
-            for title in (before, after)
-        ]
+        today = device_with_probes(store, DeviceKey(known.name, kind, installed(), firmware))
+        sides = [find_side(store, title, today, known.arch) for title in (before, after)]
         with output.console.status("Comparing"):
             found = drift_between(store, *sides)
             names = layers_by_signature(store)

@@ -1,7 +1,7 @@
 """``autosched merge`` and ``db``: another database brought into this one, and its upkeep."""
 
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -216,12 +216,14 @@ def export_probes(
     from autosched.report import words
     from autosched.store.database import open_store
     from autosched.store.probe_files import write_probes
+    from autosched.store.probes import device_with_probes
 
     path = Path(target)
     if path.exists():
         raise StoreError(f"{target} is there already; name a new file")
     with opened_output(as_json) as output, open_store(storage) as store:
-        origin = _origin(board, of_card)
+        today = _origin(board, of_card)
+        origin = replace(today, device=device_with_probes(store, today.device))
         with output.console.status("Writing"):
             count = write_probes(store, origin, current_revisions(), path)
         size_bytes = path.stat().st_size
@@ -257,6 +259,9 @@ def import_probes(
             raise StoreError(
                 f"{source} has probes of ttnn {found.device.ttnn_version}; here is {ttnn_version()}"
             )
+        # They stay those of their card's firmware: a search on another one does not use them.
+        theirs = replace(expected.device, firmware=found.device.firmware)
+        expected = replace(expected, device=theirs)
         with open_writable(storage) as store:
             with output.console.status("Reading"):
                 tally = read_probes(store, path, expected, current_revisions())
@@ -268,13 +273,14 @@ def import_probes(
 
 def _origin(board: str | None, of_card: bool) -> "Origin":
     from autosched.boards import facts_of
-    from autosched.device.machine import kernel_compiler, ttnn_version
+    from autosched.device.machine import card_firmware, kernel_compiler, ttnn_version
     from autosched.device.which_board import USUAL, named_board
     from autosched.store.probe_files import Origin
     from autosched.store.probes import DeviceKey
 
     known = named_board(board or USUAL)
-    key = DeviceKey(known.name, "silicon" if of_card else "mock", ttnn_version())
+    kind, firmware = ("silicon", card_firmware()) if of_card else ("mock", "")
+    key = DeviceKey(known.name, kind, ttnn_version(), firmware)
     return Origin(key, facts_of(known), kernel_compiler() if of_card else "")
 
 

@@ -18,7 +18,7 @@ from autosched.cluster.addresses import (
     quiet_logs,
     words_of,
 )
-from autosched.cluster.offers import FoundWorkers, Offer, offers_of, sorted_workers
+from autosched.cluster.offers import FoundWorkers, Offer, need_of, offers_of, sorted_workers
 from autosched.cluster.tasks import TOPIC
 from autosched.errors import ClusterError
 
@@ -105,7 +105,11 @@ class Connection:
 
     def kind_for(self, board: str) -> Literal["mock", "silicon"]:
         """Return "silicon" where a worker has a card that is this board, else "mock"."""
-        return "silicon" if self.workers(Offer.of("silicon", board)).able else "mock"
+        return "silicon" if self.workers(self.need("silicon", board)).able else "mock"
+
+    def need(self, kind: str, board: str) -> Offer:
+        """Return what a study needs of the workers there are; of cards, those of one firmware."""
+        return need_of(kind, board, self.resources().values())
 
     def boards(self) -> list[str]:
         """Return the boards of the cards there are, in alphabetical order."""

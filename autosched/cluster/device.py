@@ -91,12 +91,16 @@ class ClusterDevice:
         self._connection = connection
         self._leave = leave
         self._spec = spec
-        self._need = Offer.of(spec.kind, spec.board.name)
         self._network: Network | None = None
         self._sent: Future[Any] | None = None
-        found = _first_workers(connection, self._need)
+        self._need, found = _first_workers(connection, spec)
         for address, why in found.others.items():
             connection.tell(f"Worker {address} is left out: it {why}.")
+
+    @property
+    def firmware(self) -> str:
+        """The firmware of its cards, "" of mock devices."""
+        return self._need.firmware
 
     @property
     def jobs(self) -> int:
@@ -223,8 +227,9 @@ class ClusterDevice:
             )
 
 
-def _first_workers(connection: Connection, need: Offer) -> FoundWorkers:
-    """Return the workers there are, once there is one: they may be about to come."""
+def _first_workers(connection: Connection, spec: DeviceSpec) -> tuple[Offer, FoundWorkers]:
+    """Return what is needed and the workers there are, once there is one: they may soon come."""
+    need = connection.need(spec.kind, spec.board.name)
     found = connection.workers(need)
     end = Budget.of(min(_FIRST_S, connection.patience_s))
     if not found.able:
@@ -237,8 +242,9 @@ def _first_workers(connection: Connection, need: Offer) -> FoundWorkers:
             )
         time.sleep(_LOOK_S)
         connection.again(end)
+        need = connection.need(spec.kind, spec.board.name)
         found = connection.workers(need)
-    return found
+    return need, found
 
 
 def _left_s(budget: Budget) -> float | None:

@@ -2,11 +2,13 @@
 
 A resource of Dask's is a name and a number: a task that asks for one of a name runs on a worker
 that has it. So a name says all that must be equal: the kind of device, the board, ttnn's version,
-and the state of our own code that runs and reads layers (:mod:`autosched.device.revisions`).
+the state of our own code that runs and reads layers (:mod:`autosched.device.revisions`), and a
+card's firmware.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote
 
 from autosched.device.machine import ttnn_version
@@ -22,22 +24,28 @@ ANY = "any"
 
 @dataclass(frozen=True)
 class Offer:
-    """A kind of device ("mock" or "silicon") of a board, with ttnn's version and our code's."""
+    """A kind of device ("mock" or "silicon") of a board, with ttnn's version and our code's.
+
+    ``firmware`` is a card's, "" of a mock device, and of a card that does not say it.
+    """
 
     kind: str
     board: str
     ttnn_version: str
     code: str
+    firmware: str = ""
 
     @classmethod
-    def of(cls, kind: str, board: str) -> "Offer":
+    def of(cls, kind: str, board: str, firmware: str = "") -> "Offer":
         """Return what this machine's Python can offer, or need, of a kind of device and a board."""
-        return cls(kind, ANY if kind == "mock" else board, ttnn_version(), code_version())
+        named = ANY if kind == "mock" else board
+        return cls(kind, named, ttnn_version(), code_version(), firmware)
 
     @property
     def resource(self) -> str:
         """The name of Dask's resource."""
-        parts = self.kind, self.board, self.ttnn_version, self.code
+        parts = [self.kind, self.board, self.ttnn_version, self.code]
+        parts += [self.firmware] if self.firmware else []
         return "/".join([_OURS, *(quote(part, safe="") for part in parts)])
 
     def difference(self, other: "Offer") -> str:
@@ -48,6 +56,9 @@ class Offer:
             return f"has ttnn {self.ttnn_version}, not {other.ttnn_version}"
         if self.code != other.code:
             return "has another version of autosched, whose answers are not of today's code"
+        if self.firmware != other.firmware:
+            theirs, ours = (item.firmware or "unknown" for item in (self, other))
+            return f"has a card of firmware {theirs}, not {ours}"
         return ""
 
     def __str__(self) -> str:
@@ -75,7 +86,7 @@ def offers_of(said: Mapping[str, float]) -> list[tuple[Offer, int]]:
     found = []
     for name, number in said.items():
         ours, *parts = name.split("/")
-        if ours == _OURS and len(parts) == 4:
+        if ours == _OURS and len(parts) in {4, 5}:
             found.append((Offer(*map(unquote, parts)), int(number)))
     return found
 
@@ -106,6 +117,19 @@ class FoundWorkers:
         said = [f"{address} {why}" for address, why in sorted(self.others.items())]
         more = [f"{len(said) - _LISTED} more"] if len(said) > _LISTED else []
         return f" ({'; '.join(said[:_LISTED] + more)})" if said else ""
+
+
+def need_of(kind: str, board: str, said: Iterable[Mapping[str, float]]) -> Offer:
+    """Return what a study needs of workers that are given as resources.
+
+    Of cards it is those of one firmware, that of the most: what others measure is not compared.
+    """
+    need = Offer.of(kind, board)
+    count: Counter[str] = Counter()
+    for offer, number in (found for named in said for found in offers_of(named)):
+        if replace(offer, firmware="") == need:
+            count[offer.firmware] += number
+    return replace(need, firmware=max(sorted(count), key=count.__getitem__, default=""))
 
 
 def sorted_workers(need: Offer, said: Mapping[str, Mapping[str, float]]) -> FoundWorkers:

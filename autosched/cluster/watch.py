@@ -49,6 +49,6 @@ class ClusterWatch:
 
 def _seen(address: str, offer: Offer, number: int, compiler: str) -> SeenWorker:
     board = None if offer.board == ANY else offer.board
-    need = Offer.of(offer.kind, offer.board)
+    need = Offer.of(offer.kind, offer.board, offer.firmware)
     why = offer.difference(need) or ("" if number else "has given its device up")
     return SeenWorker(address, offer.kind, board, number, offer.ttnn_version, compiler, why)

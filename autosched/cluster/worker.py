@@ -26,7 +26,7 @@ from autosched.cluster.addresses import (
 from autosched.cluster.connection import Tell
 from autosched.cluster.offers import Offer, resources
 from autosched.cluster.tasks import Devices, MakeDevice
-from autosched.device.machine import choose_device, kernel_compiler
+from autosched.device.machine import choose_device, firmware_of, kernel_compiler
 from autosched.device.pool import check_jobs, default_jobs
 from autosched.device.which_board import wanted_board
 from autosched.device.worker import WorkerDevice
@@ -121,7 +121,8 @@ async def _serve(address: str, equipment: Equipment, tell: Tell, stop: asyncio.E
         OSError: if there is no scheduler.
     """
     await asyncio.to_thread(look_for, address)
-    offer = Offer.of(equipment.kind, equipment.board.name)
+    kind = equipment.kind
+    offer = Offer.of(kind, equipment.board.name, firmware_of(kind))
     devices = Devices(equipment.devices, offer.resource, equipment.make)
     worker = Worker(
         address,

@@ -1,7 +1,11 @@
 """Opening a device: which one there is, and the environment it needs."""
 
+import functools
+import json
 import os
 import pwd
+import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +34,9 @@ DEVICE_KINDS = ("auto", "mock", "silicon")
 SIMULATOR = "simulator"
 EMULATOR = "emulator"
 """No device: PyTorch on the host, rounding where and as a device does."""
+_DRIVERS = Path("/sys/class/tenstorrent")
+_BUNDLE = "tt_fw_bundle_ver"
+_TOOL_LIMIT_S = 60
 _QUIET = {"TT_METAL_LOGGER_LEVEL": "off", "LOGURU_LEVEL": "ERROR"}
 _OF_A_SIMULATOR = (LIBRARY_VARIABLE, "TT_METAL_SLOW_DISPATCH_MODE", "TT_METAL_DISABLE_SFPLOADMACRO")
 
@@ -212,6 +219,38 @@ def kernel_compiler() -> str:
     with suppress(DeviceError):
         return installed_toolchain().version
     return ""
+
+
+def card_firmware(drivers: Path = _DRIVERS) -> str:
+    """Return the version of the firmware bundle of this machine's first card, "" if none says it.
+
+    The kernel driver says it (tt-kmd), else the vendor's tt-smi.
+    """
+    for card in sorted(drivers.glob("tenstorrent!*")):
+        with suppress(OSError):
+            return (card / _BUNDLE).read_text(encoding="ascii", errors="replace").strip()
+    return _firmware_by_tool() if silicon_devices() else ""
+
+
+@functools.cache
+def _firmware_by_tool() -> str:
+    tool = shutil.which("tt-smi")
+    if tool is None:
+        return ""
+    with suppress(OSError, subprocess.SubprocessError, ValueError, LookupError, TypeError):
+        done = subprocess.run(
+            [tool, "-s"], capture_output=True, text=True, check=True, timeout=_TOOL_LIMIT_S
+        )
+        return str(json.loads(done.stdout)["device_info"][0]["firmwares"]["fw_bundle_version"])
+    return ""
+
+
+def firmware_of(kind: str, device: object = None) -> str:
+    """Return the firmware of a card: as its device says, else of this machine's; "" of a mock."""
+    if kind != "silicon":
+        return ""
+    said = getattr(device, "firmware", None)
+    return card_firmware() if said is None else str(said)
 
 
 def silicon_devices() -> list[Path]:

@@ -165,7 +165,8 @@ class Timetable:
 class LearningTask:
     """What is learned for: a network on a board, and who answers for its candidates.
 
-    ``book`` asks the mock device, and estimates with the coefficients to start from.
+    ``book`` asks the mock device, and estimates with the coefficients to start from. ``firmware``
+    is the card's.
     """
 
     network: Network
@@ -175,11 +176,12 @@ class LearningTask:
     effort: Effort
     book: ProbeBook
     store: Store
+    firmware: str = ""
 
     @property
     def card(self) -> DeviceKey:
         """What a card's times are stored under."""
-        return DeviceKey(self.board.name, "silicon", self.ttnn_version)
+        return DeviceKey(self.board.name, "silicon", self.ttnn_version, self.firmware)
 
 
 class Candidates:

@@ -19,7 +19,7 @@ from autosched.schedule.configurations import LayerConfig
 from autosched.schedule.outcomes import ProbeOutcome, Rejection, TimeKind
 from autosched.schedule.serialization import to_plain
 from autosched.store.database import Store
-from autosched.store.probes import DeviceKey, ProbeKey, all_probes, ttnn_versions
+from autosched.store.probes import DeviceKey, ProbeKey, all_probes, stored_devices
 
 NOTICED = 0.02
 """A time that differs by less of itself is called the same: two runs of a card differ by that."""
@@ -49,6 +49,7 @@ class DriftSide:
         return {
             "title": self.title,
             "ttnn_version": self.device.ttnn_version,
+            "firmware": self.device.firmware,
             "cost_model": self.cost.version,
         }
 
@@ -137,30 +138,38 @@ class Drift:
         return found
 
 
-def find_side(store: Store, title: str, board: str, arch: str, kind: str, ttnn: str) -> DriftSide:
+def find_side(store: Store, title: str, today: DeviceKey, arch: str) -> DriftSide:
     """Return what a person means by ``title``: a version of ttnn with probes, or a calibration.
 
     A calibration is "shipped", the name it was kept by, or a .json file; it estimates the probes of
-    the installed ``ttnn``.
+    ``today``'s device. A card's firmware may follow the version of ttnn, as in 0.81.1/19.6.0.0; it
+    has to where there are probes of several.
 
     Raises:
-        StudyError: if it is neither.
+        StudyError: if it is neither, or the firmware is not clear.
         ProfileError: if the file of a calibration cannot be used.
     """
-    versions = ttnn_versions(store, board, kind)
-    if title in versions:
-        return DriftSide(
-            title, DeviceKey(board, kind, title), choose_cost_model(store, arch, title).model
+    board, kind = today.board, today.device_kind
+    stored = stored_devices(store, board, kind)
+    meant = [key for key in stored if title in (key.versions, key.ttnn_version)]
+    exact = [key for key in meant if title == key.versions]
+    if len(exact or meant) == 1:
+        (key,) = exact or meant
+        return DriftSide(title, key, choose_cost_model(store, arch, key.ttnn_version).model)
+    there = ", ".join(key.versions for key in stored) or "none"
+    if meant:
+        raise StudyError(
+            f"there are probes of {board} ({kind}) with ttnn {title} and several versions of "
+            f"firmware in {store.describe()}; name one of {there}"
         )
     model = named_model(store, arch, title)
     if model is None:
-        there = ", ".join(sorted(versions)) or "none"
         raise StudyError(
             f"{title!r} is neither a version of ttnn with probes of {board} ({kind}) in "
             f"{store.describe()} (there: {there}), nor a calibration (shipped, a name that "
             "calibrate --save kept, or a .json file)"
         )
-    return DriftSide(title, DeviceKey(board, kind, ttnn), model)
+    return DriftSide(title, today, model)
 
 
 def drift_between(store: Store, before: DriftSide, after: DriftSide) -> Drift:

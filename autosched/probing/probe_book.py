@@ -86,9 +86,9 @@ class ProbeCounts:
 
     ``unclassified`` has the words of the rejections of that kind, and how often each was said.
     ``stale`` is how many are stored of these layers that are of no use today: other code answered
-    them, or a machine that failed; ``other_versions`` how many are by other versions of ttnn;
-    ``left_out`` how many go wrong on a card as far as is known, by the reason, or are of a kind
-    that was never executed.
+    them, or a machine that failed; ``other_versions`` how many are by other versions of ttnn or of
+    a card's firmware; ``left_out`` how many go wrong on a card as far as is known, by the reason,
+    or are of a kind that was never executed.
     """
 
     run: int = 0
@@ -317,9 +317,9 @@ class ProbeBook:
         stale = f" ({self.counts.stale} are stale)" if self.counts.stale else ""
         what = type(request.op).__name__ if isinstance(request, ProbeRequest) else "a reshard"
         raise StoreError(
-            f"--strict: {count} of the next probes of {device.board} ({device.device_kind}) with "
-            f"ttnn {device.ttnn_version} are not in {self._store.describe()}{stale}; the first is "
-            f"of {what} to {'x'.join(map(str, request.shape))}. Without --strict the device is "
+            f"--strict: {count} of the next probes of {device} are not in "
+            f"{self._store.describe()}{stale}; the first is of {what} to "
+            f"{'x'.join(map(str, request.shape))}. Without --strict the device is "
             "asked; autosched db import brings probes of others"
         )
 

@@ -132,7 +132,7 @@ class SearchScreen:
             self._say(f"{trial_line(trial)}{note}")
 
     def _tell_other_versions(self, counts: ProbeCounts) -> None:
-        """Say once that what other versions of ttnn answered is asked again."""
+        """Say once that what other versions of ttnn, or of firmware, answered is asked again."""
         self._told_versions = True
         found = ", ".join(
             f"{words.count(number, 'stored probe')} of ttnn {version}"

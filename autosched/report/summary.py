@@ -252,6 +252,7 @@ def record_plain(study: StudyRecord) -> dict[str, Any]:
         "device": study.device_kind,
         "batch": study.batch,
         "ttnn_version": study.ttnn_version,
+        "firmware": study.firmware,
         "settings": dict(study.settings),
         "created_at": study.created_at.isoformat(),
     }

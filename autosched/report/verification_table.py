@@ -154,8 +154,8 @@ def print_quarantine(
             str(item.number),
             _layer_name(item, names),
             describe(item.config),
-            f"{item.board} ({item.device_kind})",
-            item.ttnn_version,
+            f"{item.device.board} ({item.device.device_kind})",
+            item.device.versions,
             f"{item.rejection.kind}, {item.created_at:%Y-%m-%d %H:%M}{f': {said}' if said else ''}",
         )
     console.print(table)
@@ -179,9 +179,7 @@ def quarantine_plain(
             "layers": list(names.get(item.layer_signature, ())),
             "layer_signature": item.layer_signature,
             "configuration": to_plain(item.config),
-            "board": item.board,
-            "device_kind": item.device_kind,
-            "ttnn_version": item.ttnn_version,
+            **vars(item.device),
             "kind": item.rejection.kind.value,
             "message": item.rejection.message,
             "stored_at": item.created_at.isoformat(),

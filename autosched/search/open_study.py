@@ -6,7 +6,7 @@ from itertools import count
 
 from autosched.boards import find_board
 from autosched.device.interface import Device
-from autosched.device.machine import choose_device, ttnn_version
+from autosched.device.machine import choose_device, firmware_of, ttnn_version
 from autosched.device.which_board import named_board
 from autosched.errors import StudyError
 from autosched.network.ends import ends_of
@@ -175,6 +175,7 @@ def open_study(
         board=known.name,
         device_kind=kind,
         ttnn_version=ttnn_version(),
+        firmware=firmware_of(kind) if device is None else firmware_of(device.kind, device),
         batch=network.batch,
         settings=settings.to_plain(),
     )
@@ -212,12 +213,14 @@ def check_same(found: StudyRecord, wanted: StudyRecord, place: str, difference: 
         ("board", "board"),
         ("device", "device_kind"),
         ("ttnn version", "ttnn_version"),
+        ("firmware of the card", "firmware"),
     ):
         theirs, ours = getattr(found, field_name), getattr(wanted, field_name)
         if theirs != ours:
             raise StudyError(
-                f"study {found.name!r} in {place} was made for another {title} ({theirs}, not "
-                f"{ours}); give this one a name of its own with --study NAME"
+                f"study {found.name!r} in {place} was made for another {title} "
+                f"({theirs or 'unknown'}, not {ours or 'unknown'}); give this one a name of its "
+                "own with --study NAME"
             )
     if before.restrictions != now.restrictions:
         rules = ", ".join(map(str, before.restrictions))

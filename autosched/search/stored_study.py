@@ -25,7 +25,6 @@ from autosched.space.efforts import FIRST_LOOK, Effort
 from autosched.space.layer_formats import default_schedule
 from autosched.store.calibrations import known_times
 from autosched.store.database import Store
-from autosched.store.probes import DeviceKey
 from autosched.store.purging import find_quarantined
 from autosched.store.studies import StudyRecord, find_network, list_studies
 from autosched.store.trials import GIVEN_SAMPLER, cost_models, list_trials
@@ -125,7 +124,7 @@ def quarantined_of(store: Store, record: StudyRecord) -> int:
     held = [
         item.layer_signature
         for item in find_quarantined(store, record.board)
-        if (item.device_kind, item.ttnn_version) == (record.device_kind, record.ttnn_version)
+        if item.device == record.device
     ]
     plain = find_network(store, record.network_signature) if held else None
     if plain is None:
@@ -162,13 +161,11 @@ def read_study(store: Store, record: StudyRecord, budget: Budget = UNLIMITED) ->
         record.ttnn_version,
         uses_rules=not settings.allow_known_faults,
     )
-    key = DeviceKey(record.board, record.device_kind, record.ttnn_version)
-    book, measured = StoredBook(store, board, key, cost, judge), None
+    book, measured = StoredBook(store, board, record.device, cost, judge), None
     if record.device_kind == _SILICON:
         measured = book
-        measured.timed = known_times(store, key, current_revisions())
-        scout = DeviceKey(record.board, "mock", record.ttnn_version)
-        book = StoredBook(store, board, scout, cost, judge)
+        measured.timed = known_times(store, record.device, current_revisions())
+        book = StoredBook(store, board, record.scout, cost, judge)
     given = [
         trial.schedule
         for trial in list_trials(store, record, sampler=GIVEN_SAMPLER)

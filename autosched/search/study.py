@@ -30,7 +30,6 @@ from autosched.store.calibrations import known_times
 from autosched.store.database import Store
 from autosched.store.executions import find_verification, with_verification
 from autosched.store.optuna_mirror import Objectives, OptunaMirror
-from autosched.store.probes import DeviceKey
 from autosched.store.studies import StudyRecord
 from autosched.store.trials import (
     TrialRecord,
@@ -98,8 +97,7 @@ class Study:
         if self._device.kind == "silicon":
             # The mock device ranks the candidates, the card measures the best of them.
             self._measured = self._book
-            key = DeviceKey(record.board, "silicon", record.ttnn_version)
-            self._measured.timed = known_times(store, key, current_revisions())
+            self._measured.timed = known_times(store, record.device, current_revisions())
             self._scout = mock_devices_of(self._device, jobs)
             self._book = self._book_of(self._scout)
         self._joint: JointProblem | None = None
@@ -126,7 +124,8 @@ class Study:
         return Objectives({"latency_us": "minimize", "PCC (emulated)": "maximize"}, values)
 
     def _book_of(self, device: Device) -> ProbeBook:
-        key = DeviceKey(self.record.board, device.kind, self.record.ttnn_version)
+        record = self.record
+        key = record.device if device.kind == record.device_kind else record.scout
         return ProbeBook(self._store, device, key, self.cost, self._judge)
 
     @property

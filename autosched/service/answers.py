@@ -149,6 +149,7 @@ class QuarantinedProbe(BaseModel):
     board: str
     device_kind: str
     ttnn_version: str
+    firmware: str
     kind: str
     message: str
     created_at: datetime

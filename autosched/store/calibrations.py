@@ -88,6 +88,7 @@ def _from_row(row: models.CalibrationRow, place: str) -> CalibrationRecord:
 MEASUREMENT_KEY = (
     "board",
     "ttnn_version",
+    "firmware",
     "layer_signature",
     "config_digest",
     "inputs_digest",
@@ -117,6 +118,7 @@ def save_measurement(store: Store, measurement: MeasurementRecord) -> None:
     row = {
         "board": key.device.board,
         "ttnn_version": key.device.ttnn_version,
+        "firmware": key.device.firmware,
         "layer_signature": key.layer_signature,
         "config_digest": key.config_digest,
         "inputs_digest": key.inputs_digest,
@@ -144,6 +146,7 @@ def load_measurements(
     query = select(row).where(
         row.board == device.board,
         row.ttnn_version == device.ttnn_version,
+        row.firmware == device.firmware,
         row.revision.in_(revisions),
     )
     with store.reading() as session:

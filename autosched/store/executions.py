@@ -23,7 +23,7 @@ SIMULATED = "simulated"
 EXECUTED = "executed"
 EMULATED = "emulated"
 CARD = "card"
-"""What stands for a toolchain where a card executed."""
+"""What stands for a toolchain where a card executed, before the version of its firmware."""
 
 _SITES = {SIMULATED: "simulator", EXECUTED: "card"}
 

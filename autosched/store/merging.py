@@ -36,6 +36,7 @@ _STUDY_KEY = (
     "board",
     "device_kind",
     "ttnn_version",
+    "firmware",
     "batch",
     "created_at",
 )

@@ -129,7 +129,8 @@ class ProbeRow(Base):
     """One configuration of one layer that ran, or was rejected, alone on a device.
 
     ``outcome`` is a compressed ``Rejection`` where ``rejection`` names its kind, otherwise a
-    compressed ``ProbeOutcome``. ``revision`` says which code answered, "" where nobody knows.
+    compressed ``ProbeOutcome``. ``revision`` says which code answered, "" where nobody knows;
+    ``firmware`` is a card's, "" of a mock device, and where nobody knows.
     """
 
     __tablename__ = "autosched_probe"
@@ -139,6 +140,7 @@ class ProbeRow(Base):
             "board",
             "device_kind",
             "ttnn_version",
+            "firmware",
             "layer_signature",
             "config_digest",
             "inputs_digest",
@@ -159,6 +161,7 @@ class ProbeRow(Base):
     outcome: Mapped[bytes]
     created_at: Mapped[datetime]
     revision: Mapped[str] = mapped_column(String(64), server_default="")
+    firmware: Mapped[str] = mapped_column(String(64), server_default="")
 
 
 class StudyRow(Base):
@@ -176,6 +179,7 @@ class StudyRow(Base):
     batch: Mapped[int]
     settings: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
+    firmware: Mapped[str] = mapped_column(String(64), server_default="")
 
 
 class TrialRow(Base):
@@ -237,6 +241,7 @@ class MeasurementRow(Base):
         UniqueConstraint(
             "board",
             "ttnn_version",
+            "firmware",
             "layer_signature",
             "config_digest",
             "inputs_digest",
@@ -255,6 +260,7 @@ class MeasurementRow(Base):
     rejection: Mapped[str | None] = mapped_column(String(64))
     outcome: Mapped[bytes]
     created_at: Mapped[datetime]
+    firmware: Mapped[str] = mapped_column(String(64), server_default="")
 
 
 class ExecutionRow(Base):
@@ -377,7 +383,7 @@ class SubmissionRow(Base):
     ended_at: Mapped[datetime | None]
 
 
-HEAD = "0009"
+HEAD = "0010"
 """The newest revision in ``db/versions``."""
 VERSION_TABLE = "autosched_alembic_version"
 OPTUNA_TABLES = frozenset(

@@ -71,6 +71,7 @@ def write_probes(store: Store, origin: Origin, revisions: Collection[str], targe
             row.board == device.board,
             row.device_kind == device.device_kind,
             row.ttnn_version == device.ttnn_version,
+            row.firmware == device.firmware,
             row.revision.in_(sorted(revisions)),
         )
         .order_by(row.layer_signature, row.config_digest, row.inputs_digest)
@@ -85,8 +86,7 @@ def write_probes(store: Store, origin: Origin, revisions: Collection[str], targe
             count += 1
     if not count:
         raise StoreError(
-            f"{store.describe()} has no probes of {device.board} ({device.device_kind}) with ttnn "
-            f"{device.ttnn_version} that are of use to this version"
+            f"{store.describe()} has no probes of {device} that are of use to this version"
         )
     try:
         replace_file(target, content.getvalue())
@@ -140,13 +140,7 @@ def _check_same(found: Origin, expected: Origin, source: Path) -> None:
                 "board_facts": f"is of another {found.device.board} than today's",
                 "compiler": "is of kernels by another compiler",
             }[name]
-            raise StoreError(f"{source} {what}: {_said(theirs)}, not {_said(ours)}")
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, DeviceKey):
-        return f"{value.board} ({value.device_kind}) with ttnn {value.ttnn_version}"
-    return str(value) or "none"
+            raise StoreError(f"{source} {what}: {theirs or 'none'}, not {ours or 'none'}")
 
 
 def _line(plain: Mapping[str, Any]) -> bytes:
@@ -199,12 +193,13 @@ def _origin(plain: Any, source: Path) -> Origin:
         raise StoreError(
             f"{source} is no file of probes ({_FORMAT}); autosched db export writes one"
         )
-    words = [plain.get(name) for name in fields]
+    # Files of before firmware counted do not say any.
+    words = [plain.get(name) for name in fields] + [plain.get("firmware", "")]
     found = [word for word in words if isinstance(word, str) and len(word) <= _LONGEST_WORD]
-    if len(found) != len(fields):
+    if len(found) != len(words):
         raise StoreError(f"{source} does not say where its probes are from")
-    board, kind, ttnn, facts, compiler = found
-    return Origin(DeviceKey(board, kind, ttnn), facts, compiler)
+    board, kind, ttnn, facts, compiler, firmware = found
+    return Origin(DeviceKey(board, kind, ttnn, firmware), facts, compiler)
 
 
 def _probe_plain(row: Mapping[Any, Any], place: str) -> dict[str, Any]:

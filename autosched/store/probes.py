@@ -2,11 +2,11 @@
 
 import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, func, select
+from sqlalchemy import Row, Select, delete, func, or_, select
 
 from autosched.errors import StoreError
 from autosched.schedule.configurations import LayerConfig
@@ -22,6 +22,7 @@ KEY_COLUMNS = (
     "board",
     "device_kind",
     "ttnn_version",
+    "firmware",
     "layer_signature",
     "config_digest",
     "inputs_digest",
@@ -45,14 +46,26 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class DeviceKey:
-    """What must be equal for a probe to be used again: board, kind of device, ttnn version.
+    """What must be equal for a probe to be used again: board, kind of device, versions.
 
-    ``device_kind`` is "mock" or "silicon".
+    ``device_kind`` is "mock" or "silicon". ``firmware`` is a card's, "" of a mock device, and where
+    nobody could tell.
     """
 
     board: str
     device_kind: str
     ttnn_version: str
+    firmware: str = ""
+
+    @property
+    def versions(self) -> str:
+        """Its versions as one word, such as 0.81.1, or 0.81.1/19.6.0.0 with a card's firmware."""
+        return f"{self.ttnn_version}/{self.firmware}" if self.firmware else self.ttnn_version
+
+    def __str__(self) -> str:
+        """Return what a person reads: "n150 (mock) with ttnn 0.81.1"."""
+        firmware = f" and firmware {self.firmware}" if self.firmware else ""
+        return f"{self.board} ({self.device_kind}) with ttnn {self.ttnn_version}{firmware}"
 
 
 @dataclass(frozen=True)
@@ -101,7 +114,10 @@ class StoredProbe:
 
 @dataclass(frozen=True)
 class LoadedProbes:
-    """The probes that may be used, and how many there are of other revisions and ttnn versions."""
+    """The probes that may be used, and how many there are of other revisions and versions.
+
+    ``other_versions`` maps those of ttnn and of a card's firmware, as one word, to a number.
+    """
 
     probes: Mapping[ProbeKey, StoredProbe]
     stale: int
@@ -134,7 +150,7 @@ def load_probes(
 
     They come in the order in which they were first stored. The others are counted, not read:
     another version may have written them in a form of its own. So are those of the same board and
-    kind of device by other versions of ttnn.
+    kind of device by other versions of ttnn, or of a card's firmware.
 
     Raises:
         StoreError: if the database refuses, or a row is damaged.
@@ -151,11 +167,13 @@ def load_probes(
                         models.ProbeRow.board == device.board,
                         models.ProbeRow.device_kind == device.device_kind,
                         models.ProbeRow.ttnn_version == device.ttnn_version,
+                        models.ProbeRow.firmware == device.firmware,
                         models.ProbeRow.layer_signature.in_(batch),
                     )
                 )
-                for version, number in session.execute(_by_other_versions(device, batch)):
-                    others[version] = others.get(version, 0) + number
+                for ttnn, firmware, number in session.execute(_by_other_versions(device, batch)):
+                    other = replace(device, ttnn_version=ttnn, firmware=firmware).versions
+                    others[other] = others.get(other, 0) + number
         current = sorted(
             (row for row in rows if row.revision in revisions), key=lambda row: int(row.id)
         )
@@ -164,17 +182,20 @@ def load_probes(
     return LoadedProbes(known, len(rows) - len(current), others)
 
 
-def _by_other_versions(device: DeviceKey, signatures: Sequence[str]) -> "Select[str, int]":
+def _by_other_versions(device: DeviceKey, signatures: Sequence[str]) -> "Select[str, str, int]":
     table = models.ProbeRow
     return (
-        select(table.ttnn_version, func.count())
+        select(table.ttnn_version, table.firmware, func.count())
         .where(
             table.board == device.board,
             table.device_kind == device.device_kind,
-            table.ttnn_version != device.ttnn_version,
+            or_(
+                table.ttnn_version != device.ttnn_version,
+                table.firmware != device.firmware,
+            ),
             table.layer_signature.in_(signatures),
         )
-        .group_by(table.ttnn_version)
+        .group_by(table.ttnn_version, table.firmware)
     )
 
 
@@ -197,6 +218,7 @@ def all_probes(store: Store, device: DeviceKey) -> AllProbes:
         table.board == device.board,
         table.device_kind == device.device_kind,
         table.ttnn_version == device.ttnn_version,
+        table.firmware == device.firmware,
     )
     with collector_paused(), store.reading() as session:
         rows = session.execute(query.order_by(table.id)).all()
@@ -205,16 +227,34 @@ def all_probes(store: Store, device: DeviceKey) -> AllProbes:
     return AllProbes(found, len(read) - len(found))
 
 
-def ttnn_versions(store: Store, board: str, device_kind: str) -> set[str]:
-    """Return the versions of ttnn of which there are probes of a board.
+def stored_devices(store: Store, board: str, device_kind: str) -> list[DeviceKey]:
+    """Return the devices of a kind and board of which there are probes, by version.
 
     Raises:
         StoreError: if the database refuses.
     """
     table = models.ProbeRow
-    query = select(table.ttnn_version).where(table.board == board, table.device_kind == device_kind)
+    query = (
+        select(table.ttnn_version, table.firmware)
+        .where(table.board == board, table.device_kind == device_kind)
+        .distinct()
+        .order_by(table.ttnn_version, table.firmware)
+    )
     with store.reading() as session:
-        return set(session.scalars(query.distinct()))
+        return [DeviceKey(board, device_kind, *found) for found in session.execute(query)]
+
+
+def device_with_probes(store: Store, today: DeviceKey) -> DeviceKey:
+    """Return today's device, with the firmware of its probes where all are of one.
+
+    So probes of a card can be looked at on a machine without one.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    stored = stored_devices(store, today.board, today.device_kind)
+    alike = [key for key in stored if key.ttnn_version == today.ttnn_version]
+    return alike[0] if len(alike) == 1 else today
 
 
 def delete_probes(store: Store, keys: Iterable[ProbeKey]) -> None:
@@ -230,6 +270,7 @@ def delete_probes(store: Store, keys: Iterable[ProbeKey]) -> None:
                     models.ProbeRow.board == key.device.board,
                     models.ProbeRow.device_kind == key.device.device_kind,
                     models.ProbeRow.ttnn_version == key.device.ttnn_version,
+                    models.ProbeRow.firmware == key.device.firmware,
                     models.ProbeRow.layer_signature == key.layer_signature,
                     models.ProbeRow.config_digest == key.config_digest,
                     models.ProbeRow.inputs_digest == key.inputs_digest,

@@ -35,6 +35,7 @@ from autosched.store.codec import read_plain, unpack
 from autosched.store.database import Store
 from autosched.store.database_errors import check_row
 from autosched.store.optuna_mirror import forget_mirrors
+from autosched.store.probes import DeviceKey
 from autosched.store.trials import check_trial
 
 _ROWS = 200
@@ -172,9 +173,7 @@ class Quarantined:
     number: int
     layer_signature: str
     config: LayerConfig
-    board: str
-    device_kind: str
-    ttnn_version: str
+    device: DeviceKey
     rejection: Rejection
     created_at: datetime
 
@@ -200,9 +199,7 @@ def find_quarantined(store: Store, board: str | None = None) -> list[Quarantined
                     probe.id,
                     probe.layer_signature,
                     read_plain(LayerConfig, probe.config, where),
-                    probe.board,
-                    probe.device_kind,
-                    probe.ttnn_version,
+                    DeviceKey(probe.board, probe.device_kind, probe.ttnn_version, probe.firmware),
                     unpack(Rejection, probe.outcome, where),
                     probe.created_at,
                 )

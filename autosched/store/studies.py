@@ -16,6 +16,7 @@ from autosched.store import models
 from autosched.store.codec import pack, unpack_plain
 from autosched.store.database import Store, insert_missing
 from autosched.store.database_errors import check_entity, check_row, damaged
+from autosched.store.probes import DeviceKey
 
 LONGEST_NAME = 255
 """How many characters a name may have. PostgreSQL keeps no more; SQLite would."""
@@ -57,8 +58,8 @@ def _now() -> datetime:
 class StudyRecord:
     """What a study was started with.
 
-    ``device_kind`` is "mock" or "silicon", ``settings`` plain JSON (sampler, effort, formats, seed,
-    network file), ``id`` None until it is stored.
+    ``device_kind`` is "mock" or "silicon", ``firmware`` the card's, ``settings`` plain JSON
+    (sampler, effort, formats, seed, network file), ``id`` None until it is stored.
     """
 
     name: str
@@ -70,7 +71,18 @@ class StudyRecord:
     batch: int = 1
     settings: Mapping[str, Any] = field(default_factory=dict)
     created_at: datetime = field(default_factory=_now)
+    firmware: str = ""
     id: int | None = None
+
+    @property
+    def device(self) -> DeviceKey:
+        """What its probes are stored under."""
+        return DeviceKey(self.board, self.device_kind, self.ttnn_version, self.firmware)
+
+    @property
+    def scout(self) -> DeviceKey:
+        """What those are stored under that rank its candidates: a mock device's, always."""
+        return DeviceKey(self.board, "mock", self.ttnn_version)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,15 @@
 """What workers offer, as Dask's resources, and who can do what is needed."""
 
-from autosched.cluster.offers import Offer, compiler_of, offers_of, resources, sorted_workers
+from dataclasses import replace
+
+from autosched.cluster.offers import (
+    Offer,
+    compiler_of,
+    need_of,
+    offers_of,
+    resources,
+    sorted_workers,
+)
 
 MOCK, CARD = Offer.of("mock", "n150"), Offer.of("silicon", "p150")
 
@@ -31,3 +40,21 @@ def test_a_mock_device_serves_every_board_and_a_card_its_own() -> None:
     assert found.others["e"] == "has given its device up"
     assert found.others["f"] == "is no worker of autosched's"
     assert found.listed().endswith("; 1 more)")
+
+
+def test_cards_of_one_firmware_serve_a_study() -> None:
+    old, new = (replace(CARD, firmware=version) for version in ("19.4.0.0", "19.6.0.0"))
+    said = {
+        "a": resources(old, 1, ""),
+        "b": resources(new, 1, ""),
+        "c": resources(new, 1, ""),
+        "d": resources(replace(old, ttnn_version="0.80.0"), 9, ""),
+    }
+    assert [offer for offer, _ in offers_of(said["a"])] == [old]
+    need = need_of("silicon", "p150", said.values())
+    assert need == new
+    found = sorted_workers(need, said)
+    assert sorted(found.able) == ["b", "c"]
+    assert found.others["a"] == "has a card of firmware 19.4.0.0, not 19.6.0.0"
+    assert need_of("mock", "p150", said.values()) == MOCK
+    assert need_of("silicon", "n150", said.values()).firmware == ""

@@ -8,8 +8,10 @@ import pytest
 from autosched.device import machine as opening
 from autosched.device.machine import (
     cache_dir,
+    card_firmware,
     choose_device,
     choose_executing_device,
+    firmware_of,
     home_for_ttnn,
 )
 from autosched.errors import BoardError
@@ -85,3 +87,38 @@ def test_without_any_home_the_cache_is_a_directory_of_this_user(
     monkeypatch.setattr(opening.os, "geteuid", lambda: 4_000_000)
     monkeypatch.setattr(opening.tempfile, "gettempdir", lambda: str(tmp_path))
     assert cache_dir() == tmp_path / "autosched-4000000" / "autosched"
+
+
+def test_the_driver_says_a_cards_firmware(tmp_path: Path, cards: list[Path]) -> None:
+    assert card_firmware(tmp_path) == "" == firmware_of("mock", "whatever it is")
+    for number, version in ((0, "19.6.0.0"), (1, "19.4.0.0")):
+        card = tmp_path / f"tenstorrent!{number}"
+        card.mkdir()
+        (card / "tt_fw_bundle_ver").write_text(f"{version}\n")
+    assert card_firmware(tmp_path) == "19.6.0.0"
+    assert not cards
+
+
+def test_the_vendors_tool_says_it_where_the_driver_does_not(
+    tmp_path: Path, cards: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "tt-smi"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    cards.append(Path("/dev/tenstorrent/0"))
+    for said, found in (
+        ('{"device_info": [{"firmwares": {"fw_bundle_version": "19.5.0.0"}}]}', "19.5.0.0"),
+        ('{"device_info": []}', ""),
+        ("no card", ""),
+    ):
+        tool.write_text(f"#!/bin/sh\nprintf '%s' '{said}'\n")
+        tool.chmod(0o755)
+        opening._firmware_by_tool.cache_clear()
+        assert card_firmware(tmp_path / "none") == found
+    opening._firmware_by_tool.cache_clear()
+
+
+def test_a_device_elsewhere_says_its_own_firmware() -> None:
+    class Elsewhere:
+        firmware = "19.4.0.0"
+
+    assert firmware_of("silicon", Elsewhere()) == "19.4.0.0"

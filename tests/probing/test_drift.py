@@ -33,7 +33,8 @@ def timed(time_us: float) -> ProbeOutcome:
 
 
 def sides(store: Store, *titles: str, kind: str = "silicon") -> list:
-    return [find_side(store, title, "n150", "wormhole_b0", kind, NEW) for title in titles]
+    today = DeviceKey("n150", kind, NEW)
+    return [find_side(store, title, today, "wormhole_b0") for title in titles]
 
 
 def test_each_way_to_change_is_told(store: Store) -> None:
@@ -94,3 +95,14 @@ def test_what_is_neither_a_version_nor_a_calibration_is_named(store: Store) -> N
     save_probes(store, [probe("a", OLD, timed(1.0))])
     with pytest.raises(StudyError, match=r"neither a version of ttnn .*there: 0\.80\.0"):
         sides(store, "0.79")
+
+
+def test_two_versions_of_a_cards_firmware_are_compared(store: Store) -> None:
+    for firmware, time_us in (("19.4.0.0", 100.0), ("19.6.0.0", 80.0)):
+        found = probe("layer", NEW, timed(time_us))
+        device = replace(found.key.device, firmware=firmware)
+        save_probes(store, [replace(found, key=replace(found.key, device=device))])
+    compared = drift_between(store, *sides(store, f"{NEW}/19.4.0.0", f"{NEW}/19.6.0.0"))
+    assert [item.ratio for item in compared.of(Went.FASTER)] == [pytest.approx(0.8)]
+    with pytest.raises(StudyError, match=rf"several versions of firmware .*{NEW}/19.4.0.0, {NEW}"):
+        sides(store, NEW)

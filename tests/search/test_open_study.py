@@ -39,6 +39,7 @@ def test_a_study_is_found_again_by_its_name(studied: Studied, probed: Store):
         ({"device_kind": "silicon"}, r"made for another device \(mock, not silicon\)"),
         ({"batch": 16}, r"made for another batch \(1, not 16\)"),
         ({"ttnn_version": "0.99"}, "made for another ttnn version"),
+        ({"firmware": "19.4"}, r"another firmware of the card \(unknown, not 19.4\)"),
         (
             {"settings": replace(QUICK, min_pcc=0.9).to_plain()},
             "searched with no floor and --formats fixed",

@@ -82,7 +82,7 @@ def test_optuna_keeps_its_studies_in_the_same_database(url: str, optuna_first: b
     assert len(mirror.trials) == (3 if optuna_first else 2)
 
 
-@pytest.mark.parametrize("revision", ["0010", "9999", "a1b2c3"])
+@pytest.mark.parametrize("revision", ["0011", "9999", "a1b2c3"])
 def test_a_newer_schema_is_refused(url: str, revision: str) -> None:
     with open_store(url) as store, store.writing() as session:
         session.execute(

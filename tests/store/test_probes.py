@@ -11,9 +11,12 @@ from autosched.store.probes import (
     DeviceKey,
     ProbeKey,
     StoredProbe,
+    delete_probes,
+    device_with_probes,
     load_probes,
     purge_stale,
     save_probes,
+    stored_devices,
 )
 from tests.examples import records as examples
 
@@ -147,3 +150,20 @@ def test_probes_by_other_versions_of_ttnn_are_counted_alone(store: Store) -> Non
     found = load_probes(store, ["layer a"], examples.N150, {examples.REVISION})
     assert list(found.probes) == [now.key]
     assert (found.stale, found.other_versions) == (0, {"0.80.0": 1})
+
+
+def test_probes_of_other_firmware_stay_and_are_not_used(store: Store) -> None:
+    unknown = examples.probe()
+    device = DeviceKey("n150", "silicon", "0.81.1", "19.6.0.0")
+    now, before = (
+        replace(unknown, key=replace(unknown.key, device=replace(device, firmware=firmware)))
+        for firmware in ("19.6.0.0", "19.4.0.0")
+    )
+    save_probes(store, [before, now])
+    found = load_probes(store, ["layer a"], device, {examples.REVISION})
+    assert list(found.probes) == [now.key]
+    assert found.other_versions == {"0.81.1/19.4.0.0": 1}
+    assert stored_devices(store, "n150", "silicon") == [before.key.device, device]
+    delete_probes(store, [before.key])
+    assert device_with_probes(store, replace(device, firmware="")) == device
+    assert str(device) == "n150 (silicon) with ttnn 0.81.1 and firmware 19.6.0.0"

@@ -15,7 +15,7 @@ from autosched.cost.coefficients import Coefficients
 from autosched.cost.coefficients import save as save_coefficients
 from autosched.cost.model_choice import base_model, keep_calibration
 from autosched.device.interface import TimingSettings
-from autosched.device.machine import check_kind, silicon_devices, ttnn_version
+from autosched.device.machine import card_firmware, check_kind, silicon_devices, ttnn_version
 from autosched.device.pool import DevicePool, open_pool
 from autosched.device.which_board import wanted_board
 from autosched.device.worker import WorkerDevice
@@ -181,6 +181,7 @@ def task_of(
         effort=find_effort(asked.effort),
         book=book,
         store=store,
+        firmware=card_firmware(),
     )
 
 

@@ -14,6 +14,7 @@ from autosched.boards import BOARDS, Board
 from autosched.device.machine import (
     SIMULATOR,
     cache_dir,
+    card_firmware,
     choose_device,
     kernel_directories,
     silicon_devices,
@@ -88,7 +89,12 @@ def _package(name: str) -> Check:
 def _card() -> Check:
     cards = silicon_devices()
     if cards:
-        return Check("card", "ok", ", ".join(map(str, cards)))
+        found = ", ".join(map(str, cards))
+        firmware = card_firmware()
+        if firmware:
+            return Check("card", "ok", f"{found}, firmware {firmware}")
+        advice = "a newer tt-kmd or tt-smi says it; times of other firmware are not told apart"
+        return Check("card", "warning", f"{found}, firmware unknown", advice)
     return Check("card", "ok", "none; the mock device runs, and times are estimated")
 
 

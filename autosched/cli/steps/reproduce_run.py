@@ -36,7 +36,7 @@ from autosched.reproduction.script import Finding, is_script
 from autosched.schedule.schedule import Schedule
 from autosched.search.settings import Settings
 from autosched.store.database import Store, open_writable
-from autosched.store.probes import DeviceKey, load_probes
+from autosched.store.probes import load_probes
 from autosched.store.studies import StudyRecord
 from autosched.verification.verifier import ExecutionStep, StepVerdict, Verifier, stored_steps
 
@@ -137,9 +137,8 @@ def _stored(store: Store, subject: Subject, place: str) -> list[ExecutionStep]:
     if layer is None:
         return []
     record = subject.record
-    key = DeviceKey(record.board, record.device_kind, record.ttnn_version)
     signature = subject.network.layer_signature(layer)
-    probes = load_probes(store, [signature], key, current_revisions()).probes.values()
+    probes = load_probes(store, [signature], record.device, current_revisions()).probes.values()
     return stored_steps(subject.network, layer, probes)
 
 

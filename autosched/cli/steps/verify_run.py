@@ -19,7 +19,7 @@ from autosched.cli.steps.execution_run import (
 )
 from autosched.cli.steps.inputs import captured_of_study, describe_device, network_file_of
 from autosched.device.interface import ProbeRequest
-from autosched.device.machine import SIMULATOR, ttnn_version
+from autosched.device.machine import SIMULATOR, card_firmware, ttnn_version
 from autosched.device.pool import open_pool
 from autosched.device.simulator.environment import (
     check_simulates,
@@ -253,7 +253,8 @@ def site_of(kind: str, board: Board) -> ExecutionSite:
     """Return where kernels are executed on this machine."""
     if kind == SIMULATOR:
         return ExecutionSite(board.arch, ttnn_version(), SIMULATED, installed_toolchain().key)
-    return ExecutionSite(board.arch, ttnn_version(), EXECUTED, CARD)
+    card = f"{CARD} {card_firmware()}".rstrip()
+    return ExecutionSite(board.arch, ttnn_version(), EXECUTED, card)
 
 
 def own_steps(subject: Subject) -> list[ExecutionStep]:
