@@ -100,7 +100,10 @@ MAY_IMPORT = {
         "store",
         *GROUND,
     },
-    "report/explanation": {"report", "probing", "cost", "network", "store", *GROUND},
+    "report/explanation": {
+        *("report", "verification", "probing", "cost", "network", "store"),
+        *GROUND,
+    },
     "report/page": {"report", "probing", "cost", "network", "store", *GROUND},
     "service": {
         *("report", "search", "probing", "space", "device", "export", "network", "store"),

@@ -51,6 +51,7 @@ SHOW_EXAMPLES = (
     "autosched show resnet50-n150",
     "autosched show resnet50-n150 --layers --csv ops.csv",
     "autosched show resnet50-n150 --trial 0",
+    "autosched show resnet50-n150 --records",
 )
 
 
@@ -63,6 +64,14 @@ def show(  # noqa: PLR0913, PLR0917 - one parameter per option
         int | None,
         typer.Option(min=0, max=options.MOST, help="Number of the trial to show by layer."),
     ] = None,
+    records: Annotated[
+        bool,
+        typer.Option(
+            "--records",
+            help="Show the stored probes, measurements and executions behind the best trial, or "
+            "--trial.",
+        ),
+    ] = False,
     csv: Annotated[
         str | None,
         typer.Option(
@@ -86,9 +95,6 @@ def show(  # noqa: PLR0913, PLR0917 - one parameter per option
 
     With --trial, layer by layer where the time of that one goes.
     """
-    from autosched.boards import find_board
-    from autosched.cost.model import spending
-    from autosched.cost.profiles.perf_csv import write_ops
     from autosched.report import summary
     from autosched.report.output import say
     from autosched.report.progress import trial_line
@@ -99,7 +105,6 @@ def show(  # noqa: PLR0913, PLR0917 - one parameter per option
     from autosched.store.studies import get_study
     from autosched.store.trials import (
         best_of,
-        finished_trial,
         get_trial,
         list_trials,
     )
@@ -130,14 +135,11 @@ def show(  # noqa: PLR0913, PLR0917 - one parameter per option
             say(output.console)
             output.console.print(trial_table(trials))
             say(output.console)
+        traced: dict[str, object] = {}
+        if records:
+            traced = _print_records(output, store, record, shown)
         if csv is not None:
-            ran, _ = finished_trial(store, record, trial)
-            board = find_board(record.board)
-            own = _estimator(store, record, ran)
-            spent = [] if own is None else [spending([own.predict(op)]) for op in ran.ops]
-            columns = [one.columns() for one in spent]
-            path = write_ops(ran.ops, ran.latency_kind, board, ran.cost_model, csv, columns)
-            say(output.console, f"Ops: {path}")
+            say(output.console, f"Ops: {_write_ops(store, record, trial, csv)}")
         margin = _margin(store, record, trials, best)
         found = summary.SearchResult(record, trials, best, margin=margin)
         summary.print_gain(output.console, found)
@@ -150,7 +152,37 @@ def show(  # noqa: PLR0913, PLR0917 - one parameter per option
         shown_study = summary.shown_plain(
             record, trials, best, shown if by_layer else None, margin, cost
         )
-        output.result({**shown_study, "quarantined": held})
+        output.result({**shown_study, "quarantined": held, **traced})
+
+
+def _write_ops(store: "Store", study: "StudyRecord", trial: int | None, target: str) -> "Path":
+    """Write the ops of a trial, or of the best one, as tt-perf-report reads them."""
+    from autosched.boards import find_board
+    from autosched.cost.model import spending
+    from autosched.cost.profiles.perf_csv import write_ops
+    from autosched.store.trials import finished_trial
+
+    ran, _ = finished_trial(store, study, trial)
+    own = _estimator(store, study, ran)
+    spent = [] if own is None else [spending([own.predict(op)]) for op in ran.ops]
+    columns = [one.columns() for one in spent]
+    board = find_board(study.board)
+    return write_ops(ran.ops, ran.latency_kind, board, ran.cost_model, target, columns)
+
+
+def _print_records(
+    output: "Screen", store: "Store", study: "StudyRecord", trial: "TrialRecord | None"
+) -> dict[str, object]:
+    """Print which records a trial rests on, and return them as JSON types."""
+    from autosched.cli.steps.stored_run import records_of
+    from autosched.report.explanation.record_table import print_records, records_plain
+
+    if trial is None:
+        raise StudyError(f"no trial of study {study.name!r} has run yet")
+    cost = _estimator(store, study, trial)
+    steps = records_of(store, study, trial)
+    print_records(output.console, steps, trial.number, cost)
+    return {"records_of_trial": trial.number, "records": records_plain(steps, cost)}
 
 
 def _margin(

@@ -59,3 +59,25 @@ def test_any_trial_by_layer(studied: Studied, invoke: Invoke) -> None:
     done = invoke("show", "tiny-n150", "--trial", "77", "--storage", studied.url)
     assert done.code == 2
     assert "no trial 77" in done.err
+
+
+def test_the_best_schedule_is_traced_to_the_records_behind_it(
+    studied: Studied, invoke: Invoke
+) -> None:
+    done = invoke("show", "tiny-n150", "--records", "--storage", studied.url)
+    assert "Records behind trial" in done.out
+    assert "n150 (mock) with ttnn" in done.out
+    plain = invoke("show", "tiny-n150", "--records", "--storage", studied.url, "--json").json
+    assert plain["records_of_trial"] == plain["best"]["trial"]
+    steps = {step["place"]: step for step in plain["records"]}
+    assert {"input", "0", "2", "output"} <= steps.keys()
+    for step in steps.values():
+        assert step["records"], step["place"]
+        for record in step["records"]:
+            assert (record["table"], record["stale"]) == ("probe", False)
+            assert record["time_kind"] == "estimated"
+    times = {name: steps[name]["records"][0]["time_us"] for name in ("0", "2")}
+    layers = invoke("show", "tiny-n150", "--layers", "--storage", studied.url, "--json").json
+    for row in layers["layers"]:
+        if row["layer"] in times:
+            assert abs(row["time_us"] - times[row["layer"]]) < 1e-6

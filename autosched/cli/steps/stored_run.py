@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 
 from autosched import __version__
+from autosched.boards import find_board
 from autosched.budget import Budget
 from autosched.cli.steps.inputs import read_schedule
 from autosched.errors import StudyError
@@ -24,7 +25,7 @@ from autosched.report.output import Screen
 from autosched.report.page.headline import PageSource
 from autosched.schedule.outcomes import DeviceOp
 from autosched.schedule.schedule import Schedule
-from autosched.search.stored_study import StoredStudy, read_study
+from autosched.search.stored_study import StoredStudy, network_of_study, read_study
 from autosched.store.database import Store
 from autosched.store.studies import StudyRecord, find_study, get_study
 from autosched.store.trials import (
@@ -36,6 +37,7 @@ from autosched.store.trials import (
     list_trials,
     trial_of_schedule,
 )
+from autosched.verification.records import TracedStep, records_behind
 
 _SCHEDULES = (".py", ".json")
 READING_S = 60.0
@@ -184,6 +186,25 @@ def compared(output: Screen, store: Store, text: str, *, safe: bool) -> Compared
 def _compared(title: str, trial: TrialRecord, schedule: Schedule) -> Compared:
     return Compared(
         title, schedule, trial.ops, trial.latency_us, trial.latency_kind, trial.cost_model
+    )
+
+
+def records_of(store: Store, record: StudyRecord, trial: TrialRecord) -> list[TracedStep]:
+    """Return what is stored of each step of a trial's schedule, measured and estimated.
+
+    Raises:
+        StudyError: if the trial has no schedule, or the study's network cannot be had.
+        StoreError: if the database refuses.
+    """
+    if trial.schedule is None:
+        raise StudyError(f"trial {trial.number} of study {record.name!r} has no schedule")
+    return records_behind(
+        store,
+        network_of_study(store, record),
+        trial.schedule,
+        trial.ops,
+        (record.device, record.scout),
+        find_board(record.board).arch,
     )
 
 
