@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 GRACE_S = 60.0
 """How long a search has to end once it is asked to, before it is killed."""
 _POLL_S = 1.0
+_NOTED_S = 2.0
+"""How much of a time limit a killed service may give a search again."""
 _REST_S = 5.0
 _SLICE_S = 0.2
 
@@ -191,7 +193,7 @@ class Queue:
         began = time.monotonic()
         self._say(f"study {item.study}: begins (submission {item.id})")
         try:
-            ending = self._searched(item)
+            ending = self._searched(item, began)
         except StoreError as error:
             ending = Ending(State.WAITING, str(error))
         except (AutoschedError, OSError) as error:
@@ -229,7 +231,7 @@ class Queue:
             return False
         return True
 
-    def _searched(self, item: Submission) -> Ending:
+    def _searched(self, item: Submission, began: float) -> Ending:
         network = self._allowed(item.network)
         if network is None:
             return Ending(
@@ -246,13 +248,13 @@ class Queue:
         process = SearchProcess(task, self._command, self._environment, keeps)
         self._now[item.board] = Worker(item.board, item.id, item.study, process.pid)
         try:
-            return self._watched(item, process)
+            return self._watched(item, process, began)
         finally:
             process.close()
 
-    def _watched(self, item: Submission, process: SearchProcess) -> Ending:
-        """Wait for a search, and ask it to end when somebody wants that."""
-        looked = time.monotonic()
+    def _watched(self, item: Submission, process: SearchProcess, began: float) -> Ending:
+        """Wait for a search, note how long it runs, ask it to end when somebody wants that."""
+        looked = noted = time.monotonic()
         asked: float | None = None
         cancelled = False
         while not process.has_ended(_SLICE_S):
@@ -269,7 +271,16 @@ class Queue:
                 process.interrupt()
             if asked is not None:
                 process.press(moment - asked, 0.0 if self._killing.is_set() else self._grace_s)
+            elif moment - noted > _NOTED_S:
+                noted = moment
+                self._note_time(item, moment - began)
         return process.ending(cancelled=cancelled, stopped=asked is not None)
+
+    def _note_time(self, item: Submission, ran_s: float) -> None:
+        try:
+            submissions.note_running(self._store, item, ran_s)
+        except StoreError as error:
+            self._say(f"study {item.study}: {error}")
 
     def _found(self, item: Submission) -> Submission | None:
         """Return a submission as it is now, or as it was where the database cannot be asked."""

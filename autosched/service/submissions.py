@@ -171,6 +171,15 @@ def note_beginning(store: Store, item: Submission, trials: int) -> None:
     _update(store, {"trials_before": trials}, _Row.id == item.id, _Row.trials_before.is_(None))
 
 
+def note_running(store: Store, item: Submission, ran_s: float) -> bool:
+    """Note how long a running submission of ours runs; return whether it still is ours.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    return _update(store, {"run_s": item.run_s + ran_s}, *_still_ours(item)) > 0
+
+
 def release(store: Store, item: Submission, message: str, ran_s: float) -> bool:
     """Let a running submission of ours wait again, for whoever goes on with it.
 

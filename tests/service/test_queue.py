@@ -234,11 +234,24 @@ with open_store(url) as store:
 """
 
 
+def ran_so_far_s(store: Store, number: int) -> float:
+    found = find_submission(store, number)
+    assert found is not None
+    return found.run_s
+
+
+def limit_s(line: str) -> float:
+    """The time limit that a search was started with."""
+    (found,) = [word for word in line.split() if word.startswith("--timeout=")]
+    return float(found.partition("=")[2].removesuffix("s"))
+
+
 def test_a_killed_service_takes_its_search_along_and_another_goes_on(either_place: Place) -> None:
     place, begun = either_place, either_place.nets / "begun"
     text = f"import os, sys, time\nopen({str(begun)!r}, 'w').write(str(os.getpid()))\n"
+    again = place.nets / "again"
     with open_store(place.url) as store:
-        number = place.submitted(store, "one", text + "time.sleep(100)\n")
+        number = place.submitted(store, "one", text + "time.sleep(100)\n", timeout_s=60)
         victim = subprocess.Popen(
             [
                 *(sys.executable, "-c", SERVICE.format(command=EXECUTING)),
@@ -247,14 +260,23 @@ def test_a_killed_service_takes_its_search_along_and_another_goes_on(either_plac
         )
         try:
             pid = int(awaited(lambda: begun.exists() and begun.read_text()))
+            ran_s = awaited(lambda: ran_so_far_s(store, number))
         finally:
             victim.kill()
             victim.wait()
         awaited(lambda: not is_there(pid))
         assert state_of(store, number) == "running"
-        place.program("one", DONE)
+        kept_s = ran_so_far_s(store, number)
+        assert kept_s >= ran_s > 0.0
+        place.program(
+            "one", f"import sys\nopen({str(again)!r}, 'w').write(' '.join(sys.argv))\n{DONE}"
+        )
         with at_work(place.queue(store)):
-            assert str(ended(store, number).status) == "finished"
+            found = ended(store, number)
+        assert str(found.status) == "finished"
+        # What ran before the service was killed is gone of the limit, and counted on from there.
+        assert limit_s(again.read_text()) == pytest.approx(60 - kept_s, abs=0.001)
+        assert found.run_s > kept_s
 
 
 def test_what_was_to_be_cancelled_is_not_taken_over(place: Place, store: Store) -> None:
