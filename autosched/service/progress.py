@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
 from autosched.probing.lower_bound import relative_gap
 from autosched.report.layer_rows import describe, layer_rows, reshard_rows
@@ -146,23 +146,27 @@ def _best(trial: TrialRecord) -> answers.Best:
 
 
 def _counted(store: Store, record: StudyRecord) -> tuple[dict[str, int], int, TrialRecord | None]:
-    """Return rejected trials by kind, how many ran, and the last that ran of ttnn's default."""
+    """Return rejected trials by kind, how many ran, and the last that ran of ttnn's default.
+
+    All trials are looked through once, as thousands take their time.
+    """
+    number_of_default = case((_Row.sampler == DEFAULT_SAMPLER, _Row.number))
     query = (
-        select(_Row.state, _Row.rejection_kind, func.count())
+        select(_Row.state, _Row.rejection_kind, func.count(), func.max(number_of_default))
         .where(_Row.study_id == record.id)
         .group_by(_Row.state, _Row.rejection_kind)
     )
     with store.reading() as session:
         rows = session.execute(query).all()
-    complete, rejected = 0, {}
-    for state, kind, count in rows:
+    complete, rejected, defaults = 0, {}, []
+    for state, kind, count, number in rows:
         if state == COMPLETE:
             complete += count
+            defaults += [] if number is None else [number]
         else:
             rejected[str(kind)] = count
-    defaults = list_trials(store, record, with_schedules=False, sampler=DEFAULT_SAMPLER)
-    ran = [trial for trial in defaults if trial.rejection is None]
-    return rejected, complete, ran[-1] if ran else None
+    found = list_trials(store, record, with_schedules=False, numbers=defaults) if defaults else []
+    return rejected, complete, found[-1] if found else None
 
 
 def _layers(best: TrialRecord | None) -> Iterator[answers.LayerTime]:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -6,13 +7,21 @@ import pytest
 
 from autosched.export.loading import load_schedule
 from autosched.export.saving import render_json
+from autosched.schedule.outcomes import Rejection, RejectionKind
 from autosched.service.app import create_app
 from autosched.service.guard import Access
 from autosched.service.queue import Service
 from autosched.service.submissions import Submission, add_submission, ask_to_cancel, now
 from autosched.store.database import Store, open_store
 from autosched.store.studies import get_study
-from autosched.store.trials import best_of, finished_trial
+from autosched.store.trials import (
+    DEFAULT_SAMPLER,
+    add_trial,
+    best_of,
+    finished_trial,
+    list_trials,
+    reject_trial,
+)
 from tests.examples.studied import Studied, copied
 from tests.service.conftest import HERE, PATIENCE_S, Place, TestClient, awaited, service_in
 
@@ -200,6 +209,25 @@ def test_a_study_is_shown_with_the_kind_of_each_time(searched: Searched, studied
     kinds(found)
     kinds(client.get("/api/studies").json())
     kinds(client.get(f"{path}/curve").json())
+
+
+def test_the_default_is_the_last_that_ran_of_it(searched: Searched) -> None:
+    client, service, path = searched
+    store = service.store
+    before = client.get(path).json()
+    record = get_study(store, before["study"])
+    (first,) = list_trials(store, record, with_ops=True, numbers=[0])
+    assert first.sampler == DEFAULT_SAMPLER
+    assert first.latency_us is not None
+    slower = replace(first, latency_us=first.latency_us + 1)
+    again = add_trial(store, record, slower)
+    ran = client.get(path).json()
+    assert (ran["default_us"], ran["complete"]) == (slower.latency_us, before["complete"] + 1)
+    reject_trial(store, record, again.number or 0, Rejection(RejectionKind.HANG, "", ""))
+    found = client.get(path).json()
+    assert (found["default_us"], found["complete"]) == (first.latency_us, before["complete"])
+    assert found["rejections"]["trials"]["hang"] == 1
+    assert found["trials"] == ran["trials"] == before["trials"] + 1
 
 
 def test_the_bound_is_proven_beside_the_study(searched: Searched, studied: Studied) -> None:
