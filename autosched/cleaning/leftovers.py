@@ -8,15 +8,21 @@ from autosched.device.caches import delete_cache, find_caches
 from autosched.device.machine import ttnn_version
 from autosched.device.revisions import current_execution_revisions, current_revisions
 from autosched.errors import MachineError, StudyError
+from autosched.service.search_files import (
+    default_directory,
+    delete_files,
+    find_ended,
+    searches_of,
+)
 from autosched.store.database import Store
 from autosched.store.upkeep import Today, backups_of, delete_stale_rows, find_stale_rows
 
 MADE_AGAIN = ("kernels", "reports", "probes", "executions")
 """Kinds of leftovers that are made again where they are needed."""
-NAMED = ("simulator", "backups", "measurements", "other-ttnn", "studies")
+NAMED = ("simulator", "backups", "searches", "measurements", "other-ttnn", "studies")
 """Kinds that are not, or only by much work."""
 KEPT, DELETED, IN_USE = "kept", "deleted", "in use"
-_BACKUPS = "backups"
+_BACKUPS, _SEARCHES = "backups", "searches"
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,7 @@ def find_leftovers(store: Store | None) -> list[Leftover]:
     if store is not None:
         copies = backups_of(store)
         found += [Leftover(_BACKUPS, str(path), 1, path.stat().st_size) for path in copies]
+        found += _ended_searches(store)
         rows = find_stale_rows(store, today())
         found += [Leftover(item.what, item.of, item.number, None) for item in rows]
     return sorted(found, key=lambda item: (*MADE_AGAIN, *NAMED).index(item.what))
@@ -70,21 +77,35 @@ def delete_leftovers(meant: Sequence[Leftover], store: Store | None) -> dict[Lef
         MachineError: if a file cannot be deleted.
         StoreError: if the database refuses.
     """
-    states = {item: DELETED if item.size_bytes is None else _deleted(item) for item in meant}
+    states = {item: DELETED if item.size_bytes is None else _deleted(item, store) for item in meant}
     if store is not None:
         delete_stale_rows(store, today(), {item.what for item in meant})
     return states
 
 
-def _deleted(item: Leftover) -> str:
+def _ended_searches(store: Store) -> list[Leftover]:
+    """Return what searches of a service have left that have ended, with their number."""
+    searches = _searches(store)
+    files = find_ended(store, searches)
+    number, size = len({file.number for file in files}), sum(file.size_bytes for file in files)
+    return [Leftover(_SEARCHES, str(searches), number, size)] if files else []
+
+
+def _searches(store: Store) -> Path:
+    return searches_of(store, default_directory(store))
+
+
+def _deleted(item: Leftover, store: Store | None) -> str:
     place = Path(item.of)
     try:
         if item.what == _BACKUPS:
             place.unlink()
+        elif item.what == _SEARCHES:
+            delete_files(find_ended(store, place) if store else [])
         elif not delete_cache(item.what, place):
             return IN_USE
     except OSError as error:
         raise MachineError(
-            f"{item.of}: it cannot be deleted: {error.strerror}. Its owner can"
+            f"{error.filename or item.of}: it cannot be deleted: {error.strerror}. Its owner can"
         ) from None
     return DELETED

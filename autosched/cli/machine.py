@@ -236,8 +236,8 @@ def clean(
             "--what",
             metavar="KIND",
             help="Delete this alone: kernels, reports, probes, executions (all of these by "
-            "default), simulator, backups, measurements, other-ttnn, studies (only where named); "
-            "may be given several times.",
+            "default), simulator, backups, searches, measurements, other-ttnn, studies (only where "
+            "named); may be given several times.",
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -249,9 +249,10 @@ def clean(
     Kernels that tt-metal keeps for the mock device, reports of failures, and probes and executions
     of another revision of the code: no search reads them, and all are made again where needed.
     Only where named: compiled kernels of the simulator, copies of the database from before an
-    upgrade, times of cards of another revision, probes, executions and times of another ttnn
-    version, and the studies made with one. Studies of the installed version stay in any case; see
-    autosched delete. Where nobody can be asked, nothing is deleted without --yes.
+    upgrade, what searches of a service said that have ended, times of cards of another revision,
+    probes, executions and times of another ttnn version, and the studies made with one. Studies of
+    the installed version stay in any case; see autosched delete. Where nobody can be asked, nothing
+    is deleted without --yes.
     """
     from autosched.cleaning.leftovers import KEPT, chosen_kinds, delete_leftovers, find_leftovers
     from autosched.report import words

@@ -31,7 +31,8 @@ from autosched.service.events import Following, events
 from autosched.service.guard import COOKIE, Guard
 from autosched.service.ownership import host_name
 from autosched.service.queue import Service
-from autosched.service.search_process import last_words, said_by
+from autosched.service.search_files import said_by
+from autosched.service.search_process import last_words
 from autosched.service.submissions import State, Submission
 from autosched.store.studies import StudyRecord, find_study
 from autosched.store.trials import finished_trial
@@ -136,7 +137,7 @@ def _record(service: Service, item: Submission) -> StudyRecord:
 
 
 def _detail(service: Service, item: Submission) -> answers.Detail:
-    said = last_words(said_by(service.queue.directory / "searches", item.id), _WORDS_SHOWN)
+    said = last_words(said_by(service.queue.searches, item.id), _WORDS_SHOWN)
     lines = [service.without_passwords(line)[:500] for line in said.split("\n") if line]
     return progress.detail(service.store, item, service.networks, service.bounds, lines)
 

@@ -4,7 +4,6 @@ A search is ``autosched run``, which stores whatever is finished at once: what i
 on from there, by the same command.
 """
 
-import os
 import threading
 import time
 import traceback
@@ -21,6 +20,7 @@ from autosched.service.asking import AllowedNetworks
 from autosched.service.bounds import BoundKeeper
 from autosched.service.guard import Access
 from autosched.service.ownership import Ownership, host_name
+from autosched.service.search_files import delete_old, searches_of
 from autosched.service.search_process import Ending, SearchProcess, Task
 from autosched.service.submissions import State, Submission
 from autosched.store.database import Store
@@ -69,7 +69,7 @@ class Queue:
         Searches have their requests answered by the ``cluster`` of a scheduler, None: here.
         """
         self.boards = tuple(boards)
-        self.directory = directory
+        self.searches = searches_of(store, directory)
         self._store = store
         self._networks = networks
         self._command = tuple(command)
@@ -108,6 +108,7 @@ class Queue:
             StoreError: if the database refuses.
         """
         self._ownership.take()
+        self._tidy()
         for board in self.boards:
             # No daemon: a search dies with the thread that started it.
             thread = threading.Thread(target=self._work, args=(board,), name=f"runner of {board}")
@@ -210,6 +211,14 @@ class Queue:
         # Without a database, whoever starts next finds that this service is gone.
         while not self._is_noted(item, ending, ran_s) and not self._stopping.is_set():
             self._rest(_REST_S)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Delete what searches have left that ended long ago."""
+        try:
+            delete_old(self._store, self.searches)
+        except (StoreError, OSError) as error:
+            self._say(f"{self.searches}: what is old there cannot be deleted: {error}")
 
     def _is_noted(self, item: Submission, ending: Ending, ran_s: float) -> bool:
         """Write what became of a submission; return whether the database has taken it."""
@@ -242,7 +251,7 @@ class Queue:
         trials = 0 if study is None or study.id is None else count_trials(self._store, study.id)
         submissions.note_beginning(self._store, item, trials)
         before = trials if item.trials_before is None else item.trials_before
-        task = Task(item, network, trials - before, private_directory(self.directory / "searches"))
+        task = Task(item, network, trials - before, private_directory(self.searches))
         descriptor = self._ownership.descriptor
         keeps = () if descriptor is None else (descriptor,)
         process = SearchProcess(task, self._command, self._environment, keeps)
@@ -290,15 +299,6 @@ class Queue:
         except StoreError as error:
             self._say(f"study {item.study}: {error}")
             return None
-
-
-def default_directory(store: Store) -> Path:
-    """Return where a service keeps its files: beside a SQLite file, or in the user's directory."""
-    if store.path is not None:
-        return store.path.with_name(f"{store.path.name}.service")
-    home = Path(os.environ.get("XDG_DATA_HOME", ""))
-    base = home if home.is_absolute() else Path.home() / ".local" / "share"
-    return base / "autosched" / "service"
 
 
 @dataclass(frozen=True)

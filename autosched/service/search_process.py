@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from autosched.files import replace_file
 from autosched.service.asking import arguments
+from autosched.service.search_files import ended_with, said_by, started_from
 from autosched.service.submissions import State, Submission
 
 _OF_OURS = "import sys; sys.path = [place for place in sys.path if place]"
@@ -107,17 +108,17 @@ class Task:
     item: Submission
     network: str
     trials: int
-    directory: Path
+    searches: Path
 
     @property
     def words(self) -> Path:
         """What the search says, in a file."""
-        return said_by(self.directory, self.item.id)
+        return said_by(self.searches, self.item.id)
 
     @property
     def result(self) -> Path:
         """The JSON object that the search ends with, in a file."""
-        return self.directory / f"{self.item.id}.json"
+        return ended_with(self.searches, self.item.id)
 
     def command(self) -> list[str]:
         """Return the words after ``autosched``; a schedule to start from is written to a file.
@@ -132,7 +133,7 @@ class Task:
         left_s = None if timeout_s is None else max(1.0, timeout_s - self.item.run_s)
         words = arguments(asked, trials=left, timeout_s=left_s)
         if asked.get("start") is not None:
-            path = self.directory / f"{self.item.id}-start.json"
+            path = started_from(self.searches, self.item.id)
             replace_file(path, json.dumps(asked["start"], allow_nan=False), 0o600)
             words.append(f"--start={path}")
         named = (f"--study={self.item.study}", f"--board={self.item.board}", "--json")
@@ -217,11 +218,6 @@ class SearchProcess:
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
             said = f"the search ended by {how}: {last_words(self._task.words, 1) or 'no word'}"
         return Ending(State.FAILED, said[:_LONGEST_MESSAGE])
-
-
-def said_by(directory: Path, number: int) -> Path:
-    """Return the file of what the search of a submission says."""
-    return directory / f"{number}.txt"
 
 
 def last_words(path: Path, lines: int) -> str:

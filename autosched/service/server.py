@@ -22,7 +22,8 @@ from autosched.service.app import create_app
 from autosched.service.asking import AllowedNetworks
 from autosched.service.bounds import BoundKeeper
 from autosched.service.guard import Access
-from autosched.service.queue import Queue, Service, default_directory
+from autosched.service.queue import Queue, Service
+from autosched.service.search_files import default_directory
 from autosched.service.search_process import SEARCH
 from autosched.store.database import Store, open_writable
 

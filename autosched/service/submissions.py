@@ -138,6 +138,28 @@ def count_waiting(store: Store) -> int:
         return session.scalar(query) or 0
 
 
+def unfinished(store: Store) -> set[int]:
+    """Return the submissions that wait or run.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    ended = [state.value for state in ENDED]
+    with store.reading() as session:
+        return set(session.scalars(select(_Row.id).where(_Row.status.not_in(ended))))
+
+
+def newest_ended(store: Store, number: int) -> set[int]:
+    """Return the newest submissions that have ended, so many of them.
+
+    Raises:
+        StoreError: if the database refuses.
+    """
+    query = select(_Row.id).where(_Row.status.in_([state.value for state in ENDED]))
+    with store.reading() as session:
+        return set(session.scalars(query.order_by(_Row.id.desc()).limit(number)))
+
+
 def claim_next(
     store: Store, board: str, owner: str, is_ours: Callable[[Submission], bool]
 ) -> Submission | None:

@@ -15,6 +15,8 @@ from autosched.cleaning.leftovers import (
 )
 from autosched.device.machine import ttnn_version
 from autosched.errors import MachineError, StudyError
+from autosched.service.search_files import ended_with, said_by
+from autosched.service.submissions import Submission, add_submission, ask_to_cancel, now
 from autosched.store.database import open_store
 
 
@@ -39,6 +41,27 @@ def test_copies_of_a_database_are_found_beside_it_and_go_alone(
         assert find_leftovers(store) == []
     assert (tmp_path / "b.sqlite3.2026-11-01.schema-0005").exists()
     assert find_leftovers(None) == []
+
+
+def test_what_searches_of_a_service_said_goes_once_they_have_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOSCHED_CACHE", str(tmp_path / "cache"))
+    searches = tmp_path / "a.sqlite3.service" / "searches"
+    searches.mkdir(parents=True)
+    with open_store(f"sqlite:///{tmp_path}/a.sqlite3") as store:
+        new = Submission("/nets/net.py", "n150", "", {}, "here", now())
+        waits, ended = (add_submission(store, new, "net").id for _ in range(2))
+        ask_to_cancel(store, ended)
+        for number in (waits, ended):
+            said_by(searches, number).write_text("words")
+            ended_with(searches, number).write_text("{}")
+        found = find_leftovers(store)
+        assert found == [Leftover("searches", str(searches), 1, 7)]
+        assert delete_leftovers(found, store) == {found[0]: DELETED}
+        assert find_leftovers(store) == []
+        assert said_by(searches, waits).exists()
+        assert not said_by(searches, ended).exists()
 
 
 def test_what_cannot_be_deleted_is_named(tmp_path: Path) -> None:

@@ -317,6 +317,27 @@ def test_nobody_on_the_machine_sees_the_database_s_password(
         assert os.environ.get("AUTOSCHED_STORAGE") is None
 
 
+def test_what_searches_said_long_ago_goes_with_the_start_and_each_end(
+    place: Place, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autosched.service.search_files.KEPT_SEARCHES", 2)
+    searches = place.queue(store).searches
+    numbers = [
+        place.submitted(store, f"n{i}", f"import sys; print({i}, file=sys.stderr)\n{DONE}")
+        for i in range(4)
+    ]
+    with at_work(place.queue(store)):
+        for number in numbers:
+            ended(store, number)
+        awaited(lambda: len(list(searches.glob("*.txt"))) == 2)
+    assert {file.name: file.read_text() for file in searches.glob("*.txt")} == {
+        f"{number}.txt": f"{i}\n" for i, number in enumerate(numbers) if i >= 2
+    }
+    monkeypatch.setattr("autosched.service.search_files.KEPT_SEARCHES", 1)
+    with at_work(place.queue(store)):
+        assert [file.name for file in searches.glob("*.txt")] == [f"{numbers[3]}.txt"]
+
+
 def test_a_list_continues(place: Place, store: Store) -> None:
     numbers = [place.submitted(store, f"n{i}") for i in range(5)]
     first = list_submissions(store, limit=2)
