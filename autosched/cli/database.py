@@ -36,7 +36,8 @@ def merge(
     """Bring what another database remembers into this one: probes, executions, studies, trials.
 
     Searches then reuse the probes of both. Nothing that is of use here is changed, and merging
-    again adds only what is new there. A study whose name another one has here is renamed.
+    again adds only what is new there. A study whose name another one has here is renamed. What was
+    submitted to a service and has ended comes along; what waits or runs there does not.
     """
     from autosched.device.revisions import current_revisions
     from autosched.store.database import open_store
@@ -55,6 +56,8 @@ def merge(
 
 def print_merged(console: "Console", source: str, target: str, merged: "Merged") -> None:
     """Print what came from ``source`` into ``target``, and what was there already."""
+    from autosched.report import words
+
     say(console, f"From:   {source}")
     say(console, f"Into:   {target}")
     say(console, f"Probes: {_tally(merged.probes)}")
@@ -66,6 +69,11 @@ def print_merged(console: "Console", source: str, target: str, merged: "Merged")
         say(console, f"Errors of formats: {_tally(merged.sensitivities)}")
     if merged.networks.added or merged.networks.known:
         say(console, f"Networks: {_tally(merged.networks)}")
+    if merged.submissions.added or merged.submissions.known:
+        say(console, f"Submissions that have ended: {_tally(merged.submissions)}")
+    if merged.unfinished:
+        waiting = words.count(merged.unfinished, "submission")
+        say(console, f"Left there: {waiting} that wait or run; a service here would run them again")
     if merged.calibrations.added or merged.calibrations.known:
         say(console, f"Calibrations: {_tally(merged.calibrations)}")
     if merged.calibrations.added:
@@ -167,7 +175,8 @@ def backup(
 ) -> None:
     """Copy a database to a new SQLite file, whole or not at all, while searches go on.
 
-    Of PostgreSQL all that autosched keeps is copied. The copy is a database like any other: name it
+    Of PostgreSQL all that autosched keeps is copied. What waits or runs in a service is in the
+    copy, too: serve only one of the two. The copy is a database like any other: name it
     with --storage, or bring it back with autosched merge.
     """
     from pathlib import Path

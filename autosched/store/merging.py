@@ -3,7 +3,7 @@
 Nothing that is of use here is changed, and merging the same database again adds nothing. A probe,
 execution or measurement is the same under the same key, a calibration with the same coefficients,
 a study with the same network, device and moment of creation, a trial of it with the same schedule
-and moment.
+and moment, a submission with the same network, machine and moment.
 A probe that is stale here is replaced by one that is not.
 """
 
@@ -41,6 +41,8 @@ _STUDY_KEY = (
     "created_at",
 )
 _TRIAL_KEY = ("started_at", "fingerprint", "sampler")
+_SUBMISSION_KEY = ("network", "board", "host", "created_at")
+_NOT_ENDED = frozenset({"waiting", "running"})
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class MergedStudy:
 
 @dataclass(frozen=True)
 class Merged:
-    """What a merge came to."""
+    """What a merge came to; ``unfinished`` submissions wait or run there, and did not come."""
 
     probes: Tally
     calibrations: Tally
@@ -81,6 +83,8 @@ class Merged:
     measurements: Tally = Tally()
     sensitivities: Tally = Tally()
     networks: Tally = Tally()
+    submissions: Tally = Tally()
+    unfinished: int = 0
 
 
 def open_other(place: str) -> Store:
@@ -107,12 +111,16 @@ def open_other(place: str) -> Store:
     return open_store(url)
 
 
-def merge_databases(source: Store, target: Store, revisions: Collection[str]) -> Merged:
+def merge_databases(
+    source: Store, target: Store, revisions: Collection[str], *, with_queue: bool = False
+) -> Merged:
     """Copy all that ``target`` lacks and can use, all or nothing.
 
     A probe of one of the ``revisions`` also takes the place of one that is of none of them.
     A study whose name is taken here by another one gets a number after it. Trials of a study that
-    is here already are numbered after those it has.
+    is here already are numbered after those it has. Of what was submitted to a service that comes
+    which has ended: services of both would run the rest. ``with_queue`` copies the rest, too, with
+    the numbers that it has, into a database without any.
 
     Raises:
         StoreError: if the two are one database, or either refuses.
@@ -120,14 +128,17 @@ def merge_databases(source: Store, target: Store, revisions: Collection[str]) ->
     if source.url == target.url:
         raise StoreError(f"{target.describe()} is the database itself; name another one to merge")
     with source.reading() as theirs, target.writing() as ours:
+        studies = tuple(_studies(theirs, ours))
+        names = {study.name: study.name_here for study in studies}
         return Merged(
             _probes(theirs, ours, revisions),
             _copied(theirs, ours, models.CalibrationRow, _CALIBRATION_KEY),
-            tuple(_studies(theirs, ours)),
+            studies,
             _copied(theirs, ours, models.ExecutionRow, EXECUTION_KEY),
             _copied(theirs, ours, models.MeasurementRow, MEASUREMENT_KEY),
             _copied(theirs, ours, models.SensitivityRow, ("subject", "layer")),
             _copied(theirs, ours, models.NetworkRow, ("signature",)),
+            *_submissions(theirs, ours, names, with_queue=with_queue),
         )
 
 
@@ -207,16 +218,22 @@ def _studies(theirs: Session, ours: Session) -> Iterator[MergedStudy]:
 
 
 def _new_study(ours: Session, row: _Row) -> tuple[int, str]:
-    taken = set(ours.scalars(select(models.StudyRow.name)))
-    name, number = row["name"], 1
-    while name in taken or len(name) > LONGEST_NAME:
-        number += 1
-        suffix = f"-{number}"
-        name = row["name"][: LONGEST_NAME - len(suffix)] + suffix
+    name = _free_name(ours, row["name"])
     study = models.StudyRow(**{**_without_id(row), "name": name})
     ours.add(study)
     ours.flush()
     return study.id, name
+
+
+def _free_name(ours: Session, wanted: str) -> str:
+    """Return a study's name, with a number after it where another study here has it."""
+    taken = set(ours.scalars(select(models.StudyRow.name)))
+    name, number = wanted, 1
+    while name in taken or len(name) > LONGEST_NAME:
+        number += 1
+        suffix = f"-{number}"
+        name = wanted[: LONGEST_NAME - len(suffix)] + suffix
+    return name
 
 
 def _trials(theirs: Session, ours: Session, their_id: int, our_id: int) -> Tally:
@@ -250,6 +267,30 @@ def _verifications(theirs: Session, ours: Session, their_id: int, our_id: int) -
     ]
     if rows:
         insert_missing(ours, table, rows)
+
+
+def _submissions(
+    theirs: Session, ours: Session, names: Mapping[str, str], *, with_queue: bool
+) -> tuple[Tally, int]:
+    """Copy submissions under what their studies are called here; return how many stay behind, too.
+
+    ``names`` are those of studies there and here.
+    """
+    table = models.SubmissionRow
+    known = _keys(ours, table, _SUBMISSION_KEY)
+    tally, left = Tally(), 0
+    for row in _rows(theirs, table, "id"):
+        if _key(row, _SUBMISSION_KEY) in known:
+            tally += Tally(known=1)
+        elif row["status"] in _NOT_ENDED and not with_queue:
+            left += 1
+        else:
+            # What failed before its study began is not to be shown as another's.
+            name = names.get(row["study"]) or _free_name(ours, row["study"])
+            values = row if with_queue else _without_id(row)
+            insert_missing(ours, table, [{**values, "study": name}])
+            tally += Tally(added=1)
+    return tally, left
 
 
 def _keys(session: Session, table: type[models.Base], names: Sequence[str]) -> set[tuple[Any, ...]]:

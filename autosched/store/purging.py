@@ -229,6 +229,7 @@ _TABLES: tuple[type[models.Base], ...] = (
     models.VerificationRow,
     models.SensitivityRow,
     models.NetworkRow,
+    models.SubmissionRow,
 )
 
 

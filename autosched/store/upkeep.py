@@ -87,7 +87,7 @@ def back_up(store: Store, target: Path, revisions: Collection[str]) -> None:
             raise StoreError(f"{target} cannot be written: {error}") from None
         return
     with open_store(parse_url(file_url(target.absolute())).url.render_as_string()) as copy:
-        merge_databases(store, copy, revisions)
+        merge_databases(store, copy, revisions, with_queue=True)
 
 
 def vacuum(store: Store) -> tuple[int | None, int | None]:

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from autosched.service.submissions import add_submission, ask_to_cancel
+from autosched.store.database import open_store
 from tests.cli.conftest import Invoke, Studied
+from tests.examples import records as examples
 
 
 def test_a_merged_study_is_there_with_its_probes(
@@ -34,6 +37,19 @@ def test_a_merged_study_goes_on_without_new_probes(
     done = invoke("resume", "tiny-n150", "--trials", "1", "--storage", url)
     assert done.code == 0, done.err
     assert "Probed: 0 probes run" in done.out
+
+
+def test_it_says_what_waits_there_and_does_not_come(invoke: Invoke, tmp_path: Path) -> None:
+    other, url = f"sqlite:///{tmp_path}/other.sqlite3", f"sqlite:///{tmp_path}/mine.sqlite3"
+    with open_store(other) as store:
+        numbers = [add_submission(store, examples.submission(f"s{i}"), "").id for i in range(3)]
+        ask_to_cancel(store, numbers[0])
+    done = invoke("merge", other, "--storage", url)
+    assert done.code == 0, done.err
+    assert "Submissions that have ended: 1 added, 0 here already" in done.out
+    assert "Left there: 2 submissions that wait or run" in done.out
+    again = invoke("merge", other, "--storage", url, "--json").json
+    assert (again["submissions"]["known"], again["unfinished"]) == (1, 2)
 
 
 @pytest.mark.parametrize("other", ["gone.sqlite3", "sqlite:///gone.sqlite3"])

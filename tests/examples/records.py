@@ -23,6 +23,7 @@ from autosched.schedule.tensors import (
     TensorInfo,
     TensorLayout,
 )
+from autosched.service.submissions import Submission
 from autosched.store.probes import DeviceKey, ProbeKey, StoredProbe
 from autosched.store.studies import StudyRecord
 from autosched.store.trials import TrialRecord
@@ -96,6 +97,11 @@ def study(name: str = "resnet") -> StudyRecord:
         settings={"sampler": "tpe", "seed": 7, "formats": ["bfloat8_b"], "file": "net.py"},
         created_at=MOMENT,
     )
+
+
+def submission(study: str) -> Submission:
+    """A study as it is submitted to a service."""
+    return Submission(f"/nets/{study}.py", "n150", study, {"trials": 3}, "here", MOMENT)
 
 
 def schedule(layers: int = 5) -> Schedule:

@@ -11,6 +11,7 @@ import pytest
 
 from autosched.errors import StoreError
 from autosched.schedule.outcomes import Verdict
+from autosched.service.submissions import add_submission, list_submissions
 from autosched.store.calibrations import CalibrationRecord, list_calibrations, save_calibration
 from autosched.store.database import Store, open_store
 from autosched.store.executions import (
@@ -51,6 +52,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save_calibration(store, CalibrationRecord("wormhole_b0", "0.81.1", "mine", {"a": 1}))
         key = ExecutionKey("layer", "config", "inputs", "revision", SITE)
         save_execution(store, key, ExecutionRecord(Verdict.RIGHT, 0.9, 0.9))
+        add_submission(store, examples.submission("resnet"), "")
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")
     return path
@@ -82,6 +84,7 @@ READERS: dict[str, Callable[[Store], object]] = {
     "study": lambda store: find_study(store, "resnet"),
     "calibrations": list_calibrations,
     "executions": lambda store: find_executions(store, SITE, ["revision"]),
+    "submissions": list_submissions,
     "merge": merge,
 }
 TRIAL, PROBE, STUDY = "autosched_trial", "autosched_probe", "autosched_study"
@@ -121,6 +124,9 @@ TRIAL, PROBE, STUDY = "autosched_trial", "autosched_probe", "autosched_study"
         ("autosched_calibration", "created_at", "", "calibrations merge"),
         ("autosched_execution", "verdict", "unheard of", "executions merge"),
         ("autosched_execution", "pcc", "x", "executions merge"),
+        ("autosched_submission", "status", "lost", "submissions merge"),
+        ("autosched_submission", "options", "[1]", "submissions merge"),
+        ("autosched_submission", "run_s", "long", "submissions merge"),
     ],
 )
 def test_a_damaged_row_is_named_by_whoever_reads_it(

@@ -10,6 +10,8 @@ from sqlalchemy import text
 
 from autosched.errors import StoreError
 from autosched.schedule.outcomes import AloneTime, Verdict
+from autosched.service import submissions
+from autosched.service.submissions import State
 from autosched.store import calibrations, executions, merging, probes, studies, trials
 from autosched.store.database import Store, open_store
 from autosched.store.merging import Merged, MergedStudy, Tally, open_other
@@ -220,6 +222,50 @@ def test_a_newer_database_is_refused(other: Store) -> None:
         session.execute(text("UPDATE autosched_alembic_version SET version_num = '9999'"))
     with pytest.raises(StoreError, match="newer autosched"):
         open_other(other.url)
+
+
+def submitted(store: Store, new: submissions.Submission, *, ends: bool = True) -> int:
+    """Submit a study, and have it run or fail; it waits for a board of its own."""
+    number = submissions.add_submission(store, replace(new, board=f"b{new.study}"), "net").id
+    claimed = submissions.claim_next(store, f"b{new.study}", "service", lambda _: True)
+    assert claimed is not None
+    if ends:
+        submissions.end(store, claimed, State.FINISHED, result={"trials": 3}, ran_s=7.0)
+    return number
+
+
+def test_what_was_submitted_and_has_ended_comes_once(store: Store, other: Store) -> None:
+    studies.add_study(store, examples.study())
+    studies.add_study(other, later(examples.study()))
+    number = submitted(other, examples.submission("resnet"))
+    merged = merge(other, store)
+    assert (merged.submissions, merged.unfinished) == (Tally(added=1), 0)
+    again = merge(other, store)
+    assert (again.submissions, again.unfinished) == (Tally(known=1), 0)
+    (found,) = submissions.list_submissions(store)
+    there = submissions.find_submission(other, number)
+    assert there is not None
+    assert (there.status, there.run_s, there.result) == (State.FINISHED, 7.0, {"trials": 3})
+    assert found == replace(there, id=found.id, study="resnet-2")
+
+
+def test_what_waits_or_runs_there_stays_there(store: Store, other: Store) -> None:
+    submitted(other, examples.submission("runs"), ends=False)
+    submissions.add_submission(other, examples.submission("waits"), "net")
+    merged = merge(other, store)
+    assert (merged.submissions, merged.unfinished) == (Tally(), 2)
+    assert submissions.list_submissions(store) == []
+
+
+def test_what_failed_before_its_study_began_is_not_shown_as_another_s(
+    store: Store, other: Store
+) -> None:
+    studies.add_study(store, examples.study())
+    submitted(other, examples.submission("resnet"))
+    merge(other, store)
+    (found,) = submissions.list_submissions(store)
+    assert found.study == "resnet-2"
+    assert studies.find_study(store, found.study) is None
 
 
 def test_networks_come_once(store: Store, other: Store) -> None:

@@ -4,8 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 
 from autosched.errors import StoreError
+from autosched.service.submissions import (
+    State,
+    add_submission,
+    claim_next,
+    end,
+    list_submissions,
+)
 from autosched.store import models as schema
 from autosched.store import probes, studies, trials
 from autosched.store.database import Store, open_store
@@ -62,6 +70,26 @@ def test_a_copy_has_all_of_it(store: Store, tmp_path: Path) -> None:
         assert trials.list_trials(copy, study)[0].schedule == examples.schedule()
     with pytest.raises(StoreError, match="is there already"):
         back_up(store, target, {examples.REVISION})
+
+
+def test_a_copy_has_the_queue_with_its_numbers(store: Store, tmp_path: Path) -> None:
+    numbers = [add_submission(store, examples.submission(f"s{i}"), "net").id for i in range(4)]
+    with store.writing() as session:
+        session.execute(delete(schema.SubmissionRow).where(schema.SubmissionRow.id == numbers[0]))
+    claimed = claim_next(store, "n150", "service", lambda _: True)
+    assert claimed is not None
+    end(store, claimed, State.FAILED, message="no such layer")
+    assert claim_next(store, "n150", "service", lambda _: True) is not None
+    target = tmp_path / "copy.sqlite3"
+    back_up(store, target, {examples.REVISION})
+    with open_store(f"sqlite:///{target}") as copy:
+        there, found = list_submissions(store), list_submissions(copy)
+    assert found == there
+    assert [(item.id, str(item.status)) for item in found] == [
+        (numbers[3], "waiting"),
+        (numbers[2], "running"),
+        (numbers[1], "failed"),
+    ]
 
 
 def test_what_was_deleted_gives_its_room_back(store: Store) -> None:
