@@ -1,6 +1,7 @@
 """Looking after a database: is all of it readable, a copy of it, what nobody reads any more."""
 
 import glob
+import secrets
 import sqlite3
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -86,8 +87,16 @@ def back_up(store: Store, target: Path, revisions: Collection[str]) -> None:
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"{target} cannot be written: {error}") from None
         return
-    with open_store(parse_url(file_url(target.absolute())).url.render_as_string()) as copy:
-        merge_databases(store, copy, revisions, with_queue=True)
+    draft = target.with_name(f".{target.name[:32]}.{secrets.token_hex(8)}")
+    try:
+        with open_store(parse_url(file_url(draft.absolute())).url.render_as_string()) as copy:
+            merge_databases(store, copy, revisions, with_queue=True)
+        copy_database(draft, target, replaces=False)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"{target} cannot be written: {error}") from None
+    finally:
+        for ending in ("", "-wal", "-shm"):
+            draft.with_name(draft.name + ending).unlink(missing_ok=True)
 
 
 def vacuum(store: Store) -> tuple[int | None, int | None]:

@@ -17,6 +17,7 @@ from autosched.service.submissions import (
 from autosched.store import models as schema
 from autosched.store import probes, studies, trials
 from autosched.store.database import Store, open_store
+from autosched.store.purging import find_damaged, purge_damaged
 from autosched.store.upkeep import (
     StaleRows,
     Today,
@@ -70,6 +71,19 @@ def test_a_copy_has_all_of_it(store: Store, tmp_path: Path) -> None:
         assert trials.list_trials(copy, study)[0].schedule == examples.schedule()
     with pytest.raises(StoreError, match="is there already"):
         back_up(store, target, {examples.REVISION})
+
+
+def test_a_copy_that_fails_leaves_no_file(postgresql_url: str, tmp_path: Path) -> None:
+    with open_store(postgresql_url) as store:
+        filled(store)
+        with store.connection("BEGIN") as connection:
+            connection.exec_driver_sql("UPDATE autosched_trial SET state = 'half'")
+        with pytest.raises(StoreError, match="db purge --damaged"):
+            back_up(store, tmp_path / "copy.sqlite3", {examples.REVISION})
+        assert list(tmp_path.iterdir()) == []
+        purge_damaged(store, find_damaged(store))
+        back_up(store, tmp_path / "copy.sqlite3", {examples.REVISION})
+        assert [path.name for path in tmp_path.iterdir()] == ["copy.sqlite3"]
 
 
 def test_a_copy_has_the_queue_with_its_numbers(store: Store, tmp_path: Path) -> None:
