@@ -14,9 +14,9 @@ from autosched.device.interface import ProbeRequest, Request, ReshardRequest, Ti
 from autosched.device.ttnn import runner
 from autosched.device.ttnn.execution import ExecutingDevice
 from autosched.network.graph import Network
-from autosched.schedule.configurations import Conv2dConfig
+from autosched.schedule.configurations import Conv2dConfig, LayerConfig, PoolConfig
 from autosched.schedule.outcomes import Rejection, RunOutcome
-from autosched.schedule.tensors import DRAM_TILE, CoreRange, PageLayout
+from autosched.schedule.tensors import DRAM_TILE, CoreRange, PageLayout, TensorLayout
 from tests.device.ttnn.test_host import cosine_network
 from tests.examples.device_layers import ttnn_default
 from tests.examples.networks import BOARD, small
@@ -69,7 +69,11 @@ def alone(device: ExecutingDevice, network: Network) -> dict[str, Any]:
     default = ttnn_default(network)
     requests: dict[str, Request] = {
         layer.name: ProbeRequest(
-            layer.op, network.input_shapes(layer), layer.shape, default.layers[layer.name]
+            layer.op,
+            network.input_shapes(layer),
+            layer.shape,
+            default.layers[layer.name],
+            source_layouts=(source_of(default.layers[layer.name]),),
         )
         for layer in network
         if layer.inputs
@@ -86,6 +90,12 @@ def alone(device: ExecutingDevice, network: Network) -> dict[str, Any]:
             else {"ops": len(answer.ops), "has_time": math.isfinite(answer.time_us)}
         )
     return found
+
+
+def source_of(config: LayerConfig) -> TensorLayout:
+    """Tiles in DRAM, in the format that a pool is asked for: a mean leaves that of its input."""
+    dtype = config.output_dtype if isinstance(config, PoolConfig) else None
+    return replace(DRAM_TILE, dtype=dtype or DRAM_TILE.dtype)
 
 
 def runs() -> dict[str, Any]:
