@@ -7,7 +7,7 @@ the scheduler is lost, what was not answered yet is asked again when it is back.
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
 from typing import Any, Literal
 
@@ -37,7 +37,7 @@ from autosched.device.interface import (
 from autosched.device.pool import by_layers
 from autosched.errors import ClusterError, DeviceError
 from autosched.network.graph import Network
-from autosched.schedule.outcomes import Rejection, RunOutcome, Soaked
+from autosched.schedule.outcomes import LOSSES, Rejection, RunOutcome, Soaked
 from autosched.schedule.schedule import Schedule
 
 # A task costs Dask some milliseconds, as much as a mock device's answer. On a card it is nothing.
@@ -77,7 +77,8 @@ class ClusterDevice:
     """Devices of one board that answer together, each a process of some worker's.
 
     One caller at a time, as of any device. How many workers there are, and whether some leave or
-    join, changes nothing of the answers. ``leave`` is called when it is closed.
+    join, changes nothing of the answers. What hung or crashed a device is answered by another
+    worker's when it is asked again, where there is one. ``leave`` is called when it is closed.
 
     Raises:
         ClusterError: if no worker can do it.
@@ -93,6 +94,7 @@ class ClusterDevice:
         self._spec = spec
         self._network: Network | None = None
         self._sent: Future[Any] | None = None
+        self._lost_at: dict[Request, str] = {}
         self._need, found = _first_workers(connection, spec)
         for address, why in found.others.items():
             connection.tell(f"Worker {address} is left out: it {why}.")
@@ -153,14 +155,24 @@ class ClusterDevice:
 
         def submit(task: Places) -> "Future[Any]":
             asked = [requests[place] for place in task]
-            return self._submitted(answer_all, self._spec, asked, _left_s(budget))
+            return self._submitted(
+                answer_all, self._spec, asked, _left_s(budget), not_at=self._losers_of(asked)
+            )
 
         under_way = TasksUnderWay(self._connection, self._need, submit)
         for task, answered in under_way.results(tasks, budget):
             if isinstance(answered, Rejection):
                 yield from ((place, answered) for place in task)
-            else:
-                yield from zip(task, answered, strict=True)
+                continue
+            address, found = answered
+            for place, answer in zip(task, found, strict=True):
+                if isinstance(answer, Rejection) and answer.kind in LOSSES:
+                    self._lost_at[requests[place]] = address
+                yield place, answer
+
+    def _losers_of(self, asked: Sequence[Request]) -> set[str]:
+        """Return the workers of which a device was lost at one of some requests."""
+        return {self._lost_at[request] for request in asked if request in self._lost_at}
 
     def run(self, schedule: Schedule, budget: Budget = UNLIMITED) -> RunOutcome | Rejection:
         """Run the loaded network once by ``schedule``.
@@ -219,11 +231,23 @@ class ClusterDevice:
     def _client(self) -> Client:
         return self._connection.client
 
-    def _submitted(self, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
+    def _submitted(
+        self, function: Callable[..., Any], *arguments: Any, not_at: Collection[str] = ()
+    ) -> "Future[Any]":
+        """Hand a task to Dask; where it may not run, it does if there is nobody else."""
+        others = None
+        if not_at:
+            able = self._connection.workers(self._need).able
+            others = [address for address in able if address not in not_at] or None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a network is large
             return self._client.submit(
-                function, *arguments, pure=False, resources={self._need.resource: 1}
+                function,
+                *arguments,
+                pure=False,
+                resources={self._need.resource: 1},
+                workers=others,
+                allow_other_workers=others is not None,
             )
 
 

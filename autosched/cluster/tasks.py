@@ -41,15 +41,18 @@ class DeviceSpec:
     timing: TimingSettings
 
 
-def answer_all(spec: DeviceSpec, requests: Sequence[Request], left_s: float | None) -> list[Answer]:
-    """Return a device's answers to requests, in their order.
+def answer_all(
+    spec: DeviceSpec, requests: Sequence[Request], left_s: float | None
+) -> tuple[str, list[Answer]]:
+    """Return this worker's address, and its device's answers to requests in their order.
 
     Raises:
         AutoschedError: whatever the device raises.
         Reschedule: if this worker's device can no longer be used.
     """
     budget = Budget.of(left_s)
-    return _devices().do(spec, lambda held: [ask(held.device, one, budget) for one in requests])
+    answers = _devices().do(spec, lambda held: [ask(held.device, one, budget) for one in requests])
+    return get_worker().address, answers
 
 
 def network_itself(network: Network) -> Network:

@@ -22,6 +22,7 @@ from autosched.network.graph import Layer
 from autosched.schedule.configurations import FixedConfig, LayerConfig
 from autosched.schedule.outcomes import (
     INCONCLUSIVE,
+    LOSSES,
     AloneTime,
     DeviceOp,
     ProbeOutcome,
@@ -52,9 +53,6 @@ NEVER_EXECUTED = "never executed"
 UNEXECUTED = Rejection(
     RejectionKind.ACCURACY, "nothing of its kind was executed; effort full offers it"
 )
-# What hangs or crashes a device twice is in quarantine: it is not asked again on that board with
-# that ttnn until someone lifts it.
-_LOSSES = (RejectionKind.HANG, RejectionKind.CRASH)
 
 
 class Phase(Enum):
@@ -445,7 +443,7 @@ class ProbeBook:
 
 
 def _is_loss(outcome: ProbeOutcome | Rejection) -> bool:
-    return isinstance(outcome, Rejection) and outcome.kind in _LOSSES
+    return isinstance(outcome, Rejection) and outcome.kind in LOSSES
 
 
 def _was_the_machine(outcome: ProbeOutcome | Rejection) -> bool:

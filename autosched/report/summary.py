@@ -15,7 +15,7 @@ from autosched.report.layer_rows import layer_rows, reshard_rows
 from autosched.report.margin import Margin, print_margin
 from autosched.report.output import say
 from autosched.report.tables import layer_table, reshard_table
-from autosched.schedule.outcomes import RejectionKind, Soaked, TimeKind
+from autosched.schedule.outcomes import LOSSES, RejectionKind, Soaked, TimeKind
 from autosched.store.studies import StudyRecord, StudySummary
 from autosched.store.trials import TrialRecord, default_trial
 
@@ -209,7 +209,7 @@ def _print_soaked(console: Console, soaked: Soaked | None) -> None:
 
 def print_doubtful(console: Console, counts: ProbeCounts) -> None:
     """Print which probes were rejected for no reason that is known to be the candidate's own."""
-    lost = sum(counts.rejected.get(kind, 0) for kind in (RejectionKind.HANG, RejectionKind.CRASH))
+    lost = sum(counts.rejected.get(kind, 0) for kind in LOSSES)
     if lost:
         text = (
             f"{words.count(lost, 'probe')} hung or crashed the device; what did so twice is in "

@@ -41,7 +41,11 @@ class RejectionKind(TextEnum):
     ACCURACY = "accuracy"
 
 
-INCONCLUSIVE = (RejectionKind.HANG, RejectionKind.CRASH, RejectionKind.UNCLASSIFIED)
+LOSSES = (RejectionKind.HANG, RejectionKind.CRASH)
+"""What costs a device. A configuration that does so twice is in quarantine: it is not asked again
+on that board and version until someone lifts it."""
+
+INCONCLUSIVE = (*LOSSES, RejectionKind.UNCLASSIFIED)
 """What a busy or dying machine may have caused, or words of ttnn's that nobody knows yet."""
 
 

@@ -22,11 +22,11 @@ from sqlalchemy import (
 from autosched.errors import StoreError
 from autosched.schedule.configurations import LayerConfig
 from autosched.schedule.outcomes import (
+    LOSSES,
     AloneTime,
     DeviceOp,
     ProbeOutcome,
     Rejection,
-    RejectionKind,
 )
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import TensorLayout
@@ -162,10 +162,6 @@ def _studies(connection: Connection, board: str) -> list[int]:
     )
 
 
-QUARANTINE = (RejectionKind.HANG, RejectionKind.CRASH)
-"""What a configuration did that is not asked of its board and ttnn version any more."""
-
-
 @dataclass(frozen=True)
 class Quarantined:
     """A configuration that hung or crashed a device twice, with what was seen then."""
@@ -185,7 +181,7 @@ def find_quarantined(store: Store, board: str | None = None) -> list[Quarantined
         StoreError: if the database refuses, or a row is damaged.
     """
     row = models.ProbeRow
-    kinds = [kind.value for kind in QUARANTINE]
+    kinds = [kind.value for kind in LOSSES]
     query = select(row).where(row.rejection.in_(kinds)).order_by(row.id)
     if board is not None:
         query = query.where(row.board == board)
@@ -214,7 +210,7 @@ def lift_quarantine(store: Store, numbers: Collection[int]) -> int:
         StoreError: if the database refuses.
     """
     row = models.ProbeRow
-    kinds = [kind.value for kind in QUARANTINE]
+    kinds = [kind.value for kind in LOSSES]
     with store.connection("BEGIN IMMEDIATE") as connection:
         meant = delete(row).where(row.id.in_(numbers), row.rejection.in_(kinds))
         return connection.execute(meant).rowcount

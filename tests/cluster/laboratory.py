@@ -24,7 +24,7 @@ from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import DRAM_TILE
 from tests.examples.waiting import wait_for
 
-ANSWERS, SLEEPS, ENDS_WORKER, BREAKS_DEVICE, NAPS = range(1, 6)
+ANSWERS, SLEEPS, ENDS_WORKER, BREAKS_DEVICE, NAPS, CRASHES = range(1, 7)
 """What a device does with a request, by the first number of its shape; the second one is free."""
 SLEEP_S = 30.0
 NAP_S = 0.1
@@ -69,7 +69,8 @@ class Told:
             os.kill(os.getpid(), signal.SIGKILL)
         if does == BREAKS_DEVICE and self._once(asked.shape):
             raise DeviceError("the device is broken")
-        return Rejection(RejectionKind.INVALID, f"{asked.shape} by {os.getpid()}")
+        kind = RejectionKind.CRASH if does == CRASHES else RejectionKind.INVALID
+        return Rejection(kind, f"{asked.shape} by {os.getpid()}")
 
     probe = reshard
 

@@ -23,6 +23,7 @@ from autosched.schedule.schedule import Provenance, Schedule
 from tests.cluster.laboratory import (
     ANSWERS,
     BREAKS_DEVICE,
+    CRASHES,
     ENDS_WORKER,
     SLEEPS,
     request,
@@ -91,6 +92,15 @@ def test_a_device_that_breaks_leaves_the_work_to_others(address: str, tmp_path: 
         assert {first.poll(), second.poll()} == {None, 1}
         assert wait_for(lambda: any("the device is broken" in line for line in lines))
         assert len(shapes(device, range(5))) == 5
+
+
+def test_what_cost_a_device_is_asked_of_another_worker(address: str, tmp_path: Path) -> None:
+    with worker(address, tmp_path) as first, opened(address) as device:
+        alone = [shapes(device, range(4), CRASHES) for _ in range(2)]
+        assert {words.split(" by ")[1] for said in alone for words in said} == {str(first.pid)}
+        with worker(address, tmp_path) as second:
+            again = shapes(device, range(4), CRASHES)
+            assert {words.split(" by ")[1] for words in again} == {str(second.pid)}
 
 
 def test_a_network_is_run_by_whoever_is_there(address: str, tmp_path: Path) -> None:
