@@ -39,7 +39,6 @@ def merge(
     again adds only what is new there. A study whose name another one has here is renamed. What was
     submitted to a service and has ended comes along; what waits or runs there does not.
     """
-    from autosched.device.revisions import current_revisions
     from autosched.store.database import open_store
     from autosched.store.merging import merge_databases as merge_stores
     from autosched.store.merging import open_other
@@ -49,7 +48,7 @@ def merge(
         open_other(other) as source,
         open_store(storage) as target,
     ):
-        merged = merge_stores(source, target, current_revisions())
+        merged = merge_stores(source, target)
         print_merged(output.console, source.describe(), target.describe(), merged)
         output.result(merged_plain(source.describe(), target.describe(), merged))
 
@@ -90,8 +89,7 @@ def merged_plain(source: str, target: str, merged: "Merged") -> dict[str, Any]:
 
 
 def _tally(tally: "Tally") -> str:
-    text = f"{tally.added:,} added, {tally.known:,} here already"
-    return f"{text}, {tally.replaced:,} in place of stale ones" if tally.replaced else text
+    return f"{tally.added:,} added, {tally.known:,} here already"
 
 
 def _study(study: "MergedStudy") -> str:
@@ -181,14 +179,13 @@ def backup(
     """
     from pathlib import Path
 
-    from autosched.device.revisions import current_revisions
     from autosched.store.database import open_store
     from autosched.store.upkeep import back_up
 
     path = Path(target)
     with opened_output(as_json) as output, open_store(storage) as store:
         with output.console.status("Copying"):
-            back_up(store, path, current_revisions())
+            back_up(store, path)
         size_bytes = path.stat().st_size
         say(output.console, f"Database: {store.describe()}")
         say(output.console, f"Copy: {path}, {_mebibytes(size_bytes)}")
@@ -256,7 +253,6 @@ def import_probes(
     from pathlib import Path
 
     from autosched.device.machine import ttnn_version
-    from autosched.device.revisions import current_revisions
     from autosched.store.database import open_writable
     from autosched.store.probe_files import read_origin, read_probes
 
@@ -273,7 +269,7 @@ def import_probes(
         expected = replace(expected, device=theirs)
         with open_writable(storage) as store:
             with output.console.status("Reading"):
-                tally = read_probes(store, path, expected, current_revisions())
+                tally = read_probes(store, path, expected)
             say(output.console, f"From:   {source}")
             say(output.console, f"Into:   {store.describe()}")
             say(output.console, f"Probes: {_tally(tally)}")

@@ -167,7 +167,7 @@ class ProbeBook:
 
     A new answer is written when it comes, which takes about half a millisecond: whatever ends the
     process loses the probes in flight at most. An answer of other code than today's is stale: it is
-    asked for again and replaced. What its ``judge`` knows to go wrong on a card is a rejection, and
+    asked for again, and stays. What its ``judge`` knows to go wrong on a card is a rejection, and
     stays what it is in the store; without one, nothing is. What is among the ``timed`` takes the
     time that a card took for it alone. ``counts`` says how many were run and reused; ``budget`` is
     that of :meth:`within`. Where it ``is_strict`` the device is not asked at all. Unless it

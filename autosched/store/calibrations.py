@@ -11,7 +11,7 @@ from autosched.schedule.outcomes import AloneTime, Rejection
 from autosched.schedule.serialization import digest
 from autosched.store import models
 from autosched.store.codec import pack, unpack
-from autosched.store.database import Store, insert_missing, insert_or_replace
+from autosched.store.database import Store, insert_missing
 from autosched.store.database_errors import check_entity
 from autosched.store.probes import DeviceKey, ProbeKey
 from autosched.store.studies import check_stored_name
@@ -92,8 +92,9 @@ MEASUREMENT_KEY = (
     "layer_signature",
     "config_digest",
     "inputs_digest",
+    "revision",
 )
-"""What is unique of a stored measurement: there is one of each, of whatever revision."""
+"""What is unique of a stored measurement."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class MeasurementRecord:
 
 
 def save_measurement(store: Store, measurement: MeasurementRecord) -> None:
-    """Keep a measurement; one of the same key and revision stays, one of another is replaced.
+    """Keep a measurement; one of the same key stays as it is.
 
     Raises:
         StoreError: if the database refuses.
@@ -129,9 +130,7 @@ def save_measurement(store: Store, measurement: MeasurementRecord) -> None:
         "created_at": datetime.now(timezone.utc),
     }
     with store.writing() as session:
-        insert_or_replace(
-            session, models.MeasurementRow, [row], key=MEASUREMENT_KEY, unless_equal="revision"
-        )
+        insert_missing(session, models.MeasurementRow, [row])
 
 
 def load_measurements(

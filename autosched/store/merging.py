@@ -4,10 +4,10 @@ Nothing that is of use here is changed, and merging the same database again adds
 execution or measurement is the same under the same key, a calibration with the same coefficients,
 a study with the same network, device and moment of creation, a trial of it with the same schedule
 and moment, a submission with the same network, machine and moment.
-A probe that is stale here is replaced by one that is not.
+What is stale comes along: it is what trials rest on.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from autosched.store import models as schema
 from autosched.store.address import file_url, parse_url
 from autosched.store.calibrations import MEASUREMENT_KEY
 from autosched.store.codec import check_packed
-from autosched.store.database import PLACE, Store, insert_missing, insert_or_replace, open_store
+from autosched.store.database import PLACE, Store, insert_missing, open_store
 from autosched.store.database_errors import check_row
 from autosched.store.executions import EXECUTION_KEY
 from autosched.store.probes import KEY_COLUMNS
@@ -47,16 +47,13 @@ _NOT_ENDED = frozenset({"waiting", "running"})
 
 @dataclass(frozen=True)
 class Tally:
-    """How many rows came, how many were here already, and how many took a stale one's place."""
+    """How many rows came, and how many were here already."""
 
     added: int = 0
     known: int = 0
-    replaced: int = 0
 
     def __add__(self, other: "Tally") -> "Tally":
-        return Tally(
-            self.added + other.added, self.known + other.known, self.replaced + other.replaced
-        )
+        return Tally(self.added + other.added, self.known + other.known)
 
 
 @dataclass(frozen=True)
@@ -111,12 +108,9 @@ def open_other(place: str) -> Store:
     return open_store(url)
 
 
-def merge_databases(
-    source: Store, target: Store, revisions: Collection[str], *, with_queue: bool = False
-) -> Merged:
-    """Copy all that ``target`` lacks and can use, all or nothing.
+def merge_databases(source: Store, target: Store, *, with_queue: bool = False) -> Merged:
+    """Copy all that ``target`` lacks, all or nothing.
 
-    A probe of one of the ``revisions`` also takes the place of one that is of none of them.
     A study whose name is taken here by another one gets a number after it. Trials of a study that
     is here already are numbered after those it has. Of what was submitted to a service that comes
     which has ended: services of both would run the rest. ``with_queue`` copies the rest, too, with
@@ -131,7 +125,7 @@ def merge_databases(
         studies = tuple(_studies(theirs, ours))
         names = {study.name: study.name_here for study in studies}
         return Merged(
-            _probes(theirs, ours, revisions),
+            _copied(theirs, ours, models.ProbeRow, KEY_COLUMNS),
             _copied(theirs, ours, models.CalibrationRow, _CALIBRATION_KEY),
             studies,
             _copied(theirs, ours, models.ExecutionRow, EXECUTION_KEY),
@@ -142,49 +136,18 @@ def merge_databases(
         )
 
 
-def _probes(theirs: Session, ours: Session, revisions: Collection[str]) -> Tally:
-    """Copy the probes that are not here yet, or here only as stale ones."""
-    known = known_probes(ours)
-    tallies = (
-        add_probes(ours, rows, known, revisions) for rows in _batches(theirs, models.ProbeRow)
-    )
-    return sum(tallies, Tally())
+def known_probes(session: Session) -> set[tuple[Any, ...]]:
+    """Return the keys of all stored probes."""
+    return _keys(session, models.ProbeRow, KEY_COLUMNS)
 
 
-def known_probes(session: Session) -> dict[tuple[Any, ...], str]:
-    """Return the keys of all stored probes, with their revisions."""
-    columns = [getattr(models.ProbeRow, name) for name in (*KEY_COLUMNS, "revision")]
-    return {tuple(key): revision for *key, revision in session.execute(select(*columns)).all()}
-
-
-def add_probes(
-    session: Session,
-    rows: Sequence[_Row],
-    known: dict[tuple[Any, ...], str],
-    revisions: Collection[str],
-) -> Tally:
-    """Store rows of probes that are not among the ``known``, or there only as stale ones.
-
-    What is stored becomes known.
-    """
-    missing, better = [], []
-    for row in rows:
-        key, revision = _key(row, KEY_COLUMNS), row["revision"]
-        there = known.get(key)
-        if there is None:
-            missing.append(row)
-        elif revision in revisions and there not in revisions:
-            better.append(row)
-        else:
-            continue
-        known[key] = revision
+def add_probes(session: Session, rows: Sequence[_Row], known: set[tuple[Any, ...]]) -> Tally:
+    """Store rows of probes that are not among the ``known``; what is stored becomes known."""
+    missing = [row for row in rows if _key(row, KEY_COLUMNS) not in known]
+    known.update(_key(row, KEY_COLUMNS) for row in missing)
     if missing:
         insert_missing(session, models.ProbeRow, missing)
-    if better:
-        insert_or_replace(
-            session, models.ProbeRow, better, key=KEY_COLUMNS, unless_equal="revision"
-        )
-    return Tally(len(missing), len(rows) - len(missing) - len(better), len(better))
+    return Tally(len(missing), len(rows) - len(missing))
 
 
 def _copied(

@@ -144,6 +144,7 @@ class ProbeRow(Base):
             "layer_signature",
             "config_digest",
             "inputs_digest",
+            "revision",
             name="uq_autosched_probe_key",
         ),
     )
@@ -245,6 +246,7 @@ class MeasurementRow(Base):
             "layer_signature",
             "config_digest",
             "inputs_digest",
+            "revision",
             name="uq_autosched_measurement_key",
         ),
     )

@@ -105,10 +105,8 @@ def read_origin(source: Path) -> Origin:
         return _origin(next(lines, None), source)
 
 
-def read_probes(store: Store, source: Path, expected: Origin, revisions: Collection[str]) -> Tally:
+def read_probes(store: Store, source: Path, expected: Origin) -> Tally:
     """Bring the probes of a file into a database, all or nothing.
-
-    A probe of one of the ``revisions`` also takes the place of one that is of none of them.
 
     Raises:
         StoreError: if the file is damaged, or is not of the ``expected`` device; if the database
@@ -126,9 +124,9 @@ def read_probes(store: Store, source: Path, expected: Origin, revisions: Collect
                 raise StoreError(f"{source} has more than {_MOST_PROBES:,} probes")
             rows.append(probe_row(_probe(line, found.device, f"{source}, line {number}"), now))
             if len(rows) == _AT_ONCE:
-                tally += add_probes(session, rows, known, revisions)
+                tally += add_probes(session, rows, known)
                 rows = []
-        return tally + add_probes(session, rows, known, revisions)
+        return tally + add_probes(session, rows, known)
 
 
 def _check_same(found: Origin, expected: Origin, source: Path) -> None:

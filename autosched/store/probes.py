@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, delete, func, or_, select
 
 from autosched.errors import StoreError
 from autosched.schedule.configurations import LayerConfig
@@ -15,7 +15,7 @@ from autosched.schedule.serialization import digest, to_plain
 from autosched.schedule.tensors import TensorLayout
 from autosched.store import models
 from autosched.store.codec import collector_paused, pack, read_plain, unpack
-from autosched.store.database import Store, insert_or_replace
+from autosched.store.database import Store, insert_missing
 from autosched.store.database_errors import check_row
 
 KEY_COLUMNS = (
@@ -26,8 +26,9 @@ KEY_COLUMNS = (
     "layer_signature",
     "config_digest",
     "inputs_digest",
+    "revision",
 )
-"""What is unique of a stored probe: there is one of each, of whatever revision."""
+"""What is unique of a stored probe: each is written once."""
 
 # PostgreSQL takes 65,535 parameters a statement, SQLite 32,766.
 _SIGNATURES_PER_SELECT = 1000
@@ -41,6 +42,11 @@ _COLUMNS = (
     models.ProbeRow.input_layouts,
     models.ProbeRow.rejection,
     models.ProbeRow.outcome,
+)
+_QUESTION = (
+    models.ProbeRow.layer_signature,
+    models.ProbeRow.config_digest,
+    models.ProbeRow.inputs_digest,
 )
 
 
@@ -127,7 +133,8 @@ class LoadedProbes:
 def save_probes(store: Store, probes: Iterable[StoredProbe]) -> None:
     """Keep probes, all or none.
 
-    One whose key is known already is left as it is, one of another revision is replaced.
+    One whose key is known already is left as it is. What other code answered stays, too: a schedule
+    that rests on it can be traced to it.
 
     Raises:
         StoreError: if the database refuses.
@@ -137,7 +144,7 @@ def save_probes(store: Store, probes: Iterable[StoredProbe]) -> None:
     if not rows:
         return
     with store.writing() as session:
-        insert_or_replace(session, models.ProbeRow, rows, key=KEY_COLUMNS, unless_equal="revision")
+        insert_missing(session, models.ProbeRow, rows)
 
 
 def load_probes(
@@ -148,38 +155,45 @@ def load_probes(
 ) -> LoadedProbes:
     """Return the probes of some layers on one device that are of one of the ``revisions``.
 
-    They come in the order in which they were first stored. The others are counted, not read:
-    another version may have written them in a form of its own. So are those of the same board and
-    kind of device by other versions of ttnn, or of a card's firmware.
+    They come in the order in which they were stored. Others, unless they are answered by now, are
+    counted, not read: another version may have written them in a form of its own. So are those of
+    the same board and kind of device by other versions of ttnn, or of a card's firmware.
 
     Raises:
         StoreError: if the database refuses, or a row is damaged.
     """
     rows: list[Row[Any]] = []
+    before: set[tuple[str, str, str]] = set()
     others: dict[str, int] = {}
     signatures = sorted(set(layer_signatures))
+    current = models.ProbeRow.revision.in_(revisions)
     with collector_paused():
         with store.reading() as session:
             for start in range(0, len(signatures), _SIGNATURES_PER_SELECT):
                 batch = signatures[start : start + _SIGNATURES_PER_SELECT]
-                rows += session.execute(
-                    select(*_COLUMNS).where(
-                        models.ProbeRow.board == device.board,
-                        models.ProbeRow.device_kind == device.device_kind,
-                        models.ProbeRow.ttnn_version == device.ttnn_version,
-                        models.ProbeRow.firmware == device.firmware,
-                        models.ProbeRow.layer_signature.in_(batch),
-                    )
-                )
+                own = _of_device(device, batch)
+                rows += session.execute(select(*_COLUMNS).where(*own, current))
+                stale = session.execute(select(*_QUESTION).where(*own, ~current))
+                before |= {(layer, config, inputs) for layer, config, inputs in stale}
                 for ttnn, firmware, number in session.execute(_by_other_versions(device, batch)):
                     other = replace(device, ttnn_version=ttnn, firmware=firmware).versions
                     others[other] = others.get(other, 0) + number
-        current = sorted(
-            (row for row in rows if row.revision in revisions), key=lambda row: int(row.id)
-        )
-        probes = [_from_row(row, device, store.describe()) for row in current]
+        rows.sort(key=lambda row: int(row.id))
+        probes = [_from_row(row, device, store.describe()) for row in rows]
     known = {probe.key: probe for probe in probes}
-    return LoadedProbes(known, len(rows) - len(current), others)
+    answered = {(key.layer_signature, key.config_digest, key.inputs_digest) for key in known}
+    return LoadedProbes(known, len(before - answered), others)
+
+
+def _of_device(device: DeviceKey, signatures: Sequence[str]) -> list[ColumnElement[bool]]:
+    table = models.ProbeRow
+    return [
+        table.board == device.board,
+        table.device_kind == device.device_kind,
+        table.ttnn_version == device.ttnn_version,
+        table.firmware == device.firmware,
+        table.layer_signature.in_(signatures),
+    ]
 
 
 def _by_other_versions(device: DeviceKey, signatures: Sequence[str]) -> "Select[str, str, int]":
@@ -274,6 +288,7 @@ def delete_probes(store: Store, keys: Iterable[ProbeKey]) -> None:
                     models.ProbeRow.layer_signature == key.layer_signature,
                     models.ProbeRow.config_digest == key.config_digest,
                     models.ProbeRow.inputs_digest == key.inputs_digest,
+                    models.ProbeRow.revision == key.revision,
                 )
             )
 

@@ -13,11 +13,13 @@ from sqlalchemy import (
     Connection,
     Delete,
     RowMapping,
+    and_,
     bindparam,
     delete,
     func,
     select,
 )
+from sqlalchemy.orm import aliased
 
 from autosched.errors import StoreError
 from autosched.schedule.configurations import LayerConfig
@@ -35,10 +37,11 @@ from autosched.store.codec import read_plain, unpack
 from autosched.store.database import Store
 from autosched.store.database_errors import check_row
 from autosched.store.optuna_mirror import forget_mirrors
-from autosched.store.probes import DeviceKey
+from autosched.store.probes import KEY_COLUMNS, DeviceKey
 from autosched.store.trials import check_trial
 
 _ROWS = 200
+_LOST = tuple(kind.value for kind in LOSSES)
 
 
 @dataclass(frozen=True)
@@ -174,15 +177,20 @@ class Quarantined:
     created_at: datetime
 
 
+_QUESTION = tuple(name for name in KEY_COLUMNS if name != "revision")
+
+
 def find_quarantined(store: Store, board: str | None = None) -> list[Quarantined]:
     """Return what no search asks of a device any more, the oldest first; only of a ``board``.
+
+    What other code was answered since is in none.
 
     Raises:
         StoreError: if the database refuses, or a row is damaged.
     """
-    row = models.ProbeRow
-    kinds = [kind.value for kind in LOSSES]
-    query = select(row).where(row.rejection.in_(kinds)).order_by(row.id)
+    row, later = models.ProbeRow, aliased(models.ProbeRow)
+    newer = select(later.id).where(_is_same_question(row, later), later.id > row.id)
+    query = select(row).where(row.rejection.in_(_LOST), ~newer.exists()).order_by(row.id)
     if board is not None:
         query = query.where(row.board == board)
     place = store.describe()
@@ -209,11 +217,18 @@ def lift_quarantine(store: Store, numbers: Collection[int]) -> int:
     Raises:
         StoreError: if the database refuses.
     """
-    row = models.ProbeRow
-    kinds = [kind.value for kind in LOSSES]
+    row, named = models.ProbeRow, aliased(models.ProbeRow)
+    meant = named.id.in_(numbers) & named.rejection.in_(_LOST)
+    # Former code may have lost a device with the same configuration.
+    alike = select(named.id).where(meant, _is_same_question(row, named)).exists()
     with store.connection("BEGIN IMMEDIATE") as connection:
-        meant = delete(row).where(row.id.in_(numbers), row.rejection.in_(kinds))
-        return connection.execute(meant).rowcount
+        count = connection.scalar(select(func.count()).select_from(named).where(meant)) or 0
+        connection.execute(delete(row).where(row.rejection.in_(_LOST), alike))
+        return count
+
+
+def _is_same_question(row: type[models.ProbeRow], other: Any) -> ColumnElement[bool]:
+    return and_(*(getattr(other, name) == getattr(row, name) for name in _QUESTION))
 
 
 _TABLES: tuple[type[models.Base], ...] = (

@@ -71,7 +71,7 @@ def check_database(store: Store) -> Health:
     return Health(revision or "", rows, damaged, tuple(faults[:_NAMED]), size_of(store))
 
 
-def back_up(store: Store, target: Path, revisions: Collection[str]) -> None:
+def back_up(store: Store, target: Path) -> None:
     """Copy a database to a new SQLite file, while others use it; of a server, what is autosched's.
 
     Raises:
@@ -90,7 +90,7 @@ def back_up(store: Store, target: Path, revisions: Collection[str]) -> None:
     draft = target.with_name(f".{target.name[:32]}.{secrets.token_hex(8)}")
     try:
         with open_store(parse_url(file_url(draft.absolute())).url.render_as_string()) as copy:
-            merge_databases(store, copy, revisions, with_queue=True)
+            merge_databases(store, copy, with_queue=True)
         copy_database(draft, target, replaces=False)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"{target} cannot be written: {error}") from None

@@ -73,7 +73,7 @@ def read_best(store: Store) -> object:
 
 def merge(store: Store) -> object:
     with open_store(f"sqlite:///{store.describe()}-target") as target:
-        return merge_databases(store, target, [])
+        return merge_databases(store, target)
 
 
 READERS: dict[str, Callable[[Store], object]] = {

@@ -22,7 +22,7 @@ OLD, OLDER = "fedcba9876543210", ""
 
 
 def merge(source: Store, target: Store) -> Merged:
-    return merging.merge_databases(source, target, CURRENT)
+    return merging.merge_databases(source, target)
 
 
 def stored(store: Store, *signatures: str) -> Mapping[probes.ProbeKey, probes.StoredProbe]:
@@ -55,28 +55,20 @@ def test_probes_come_once_and_never_replace_ours(store: Store, other: Store) -> 
     assert found == {ours.key: ours, new.key: new}
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs", "kept", "tally"),
-    [
-        (OLD, examples.REVISION, examples.REVISION, Tally(replaced=1)),
-        (OLDER, examples.REVISION, examples.REVISION, Tally(replaced=1)),
-        (examples.REVISION, OLD, examples.REVISION, Tally(known=1)),
-        (OLD, OLDER, OLD, Tally(known=1)),
-        (OLDER, OLD, OLDER, Tally(known=1)),
-        (None, OLD, OLD, Tally(added=1)),
-    ],
-)
-def test_a_current_probe_takes_the_place_of_a_stale_one_and_never_the_other_way(
-    store: Store, other: Store, ours: str | None, theirs: str, kept: str, tally: Tally
-) -> None:
-    if ours is not None:
-        probes.save_probes(store, [examples.probe(revision=ours)])
-    probes.save_probes(other, [examples.probe(outcome=examples.REJECTION, revision=theirs)])
-    assert merge(other, store).probes == tally
-    (found,) = stored(store, "layer a").values()
-    assert found.key.revision == kept
-    assert (found.outcome == examples.REJECTION) == (tally.known == 0)
-    assert merge(other, store).probes == Tally(known=1)
+@pytest.mark.parametrize("ours", [OLD, OLDER, examples.REVISION])
+def test_what_other_code_answered_comes_beside_ours(store: Store, other: Store, ours: str) -> None:
+    mine = examples.probe(revision=ours)
+    probes.save_probes(store, [mine])
+    theirs = [
+        examples.probe(outcome=examples.REJECTION, revision=revision)
+        for revision in (OLD, OLDER, examples.REVISION)
+    ]
+    probes.save_probes(other, theirs)
+    assert merge(other, store).probes == Tally(added=2, known=1)
+    found = stored(store, "layer a")
+    assert found[mine.key] == mine
+    assert len(found) == 3
+    assert merge(other, store).probes == Tally(known=3)
 
 
 def test_many_probes_come(store: Store, other: Store) -> None:
@@ -272,8 +264,8 @@ def test_networks_come_once(store: Store, other: Store) -> None:
     studies.save_network(other, "theirs", {"layers": [1]})
     studies.save_network(other, "both", {"layers": [2]})
     studies.save_network(store, "both", {"layers": [2]})
-    assert merging.merge_databases(other, store, []).networks == merging.Tally(1, 1)
-    assert merging.merge_databases(other, store, []).networks == merging.Tally(0, 2)
+    assert merging.merge_databases(other, store).networks == merging.Tally(1, 1)
+    assert merging.merge_databases(other, store).networks == merging.Tally(0, 2)
     assert studies.find_network(store, "theirs") == {"layers": [1]}
 
 

@@ -13,7 +13,7 @@ from autosched.errors import StoreError
 from autosched.store.database import Store, open_store
 from autosched.store.merging import Tally
 from autosched.store.probe_files import Origin, read_origin, read_probes, write_probes
-from autosched.store.probes import ProbeKey, StoredProbe, load_probes, save_probes
+from autosched.store.probes import ProbeKey, StoredProbe, all_probes, load_probes, save_probes
 from tests.examples import records as examples
 
 CURRENT = {examples.REVISION}
@@ -39,20 +39,21 @@ def stored(store: Store) -> dict[ProbeKey, StoredProbe]:
 
 def test_all_probes_come_back_in_any_database(written: Path, store: Store) -> None:
     assert read_origin(written) == ORIGIN
-    assert read_probes(store, written, ORIGIN, CURRENT) == Tally(added=2)
+    assert read_probes(store, written, ORIGIN) == Tally(added=2)
     assert stored(store) == {RAN.key: RAN, REJECTED.key: REJECTED}
-    assert read_probes(store, written, ORIGIN, CURRENT) == Tally(known=2)
+    assert read_probes(store, written, ORIGIN) == Tally(known=2)
 
 
 def test_the_same_probes_are_the_same_bytes(written: Path, tmp_path: Path) -> None:
     assert write(tmp_path / "again.gz").read_bytes() == written.read_bytes()
 
 
-def test_a_probe_takes_the_place_of_a_stale_one_alone(written: Path, store: Store) -> None:
+def test_a_probe_stands_beside_what_other_code_answered(written: Path, store: Store) -> None:
     old = replace(RAN, key=replace(RAN.key, revision="fedcba9876543210"))
     save_probes(store, [old])
-    assert read_probes(store, written, ORIGIN, CURRENT) == Tally(added=1, replaced=1)
+    assert read_probes(store, written, ORIGIN) == Tally(added=2)
     assert stored(store)[RAN.key] == RAN
+    assert old in all_probes(store, examples.N150).probes
 
 
 def test_without_probes_there_is_no_file(sqlite_store: Store, tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ def test_probes_of_something_else_are_refused(
     written: Path, sqlite_store: Store, expected: Origin, words: str
 ) -> None:
     with pytest.raises(StoreError, match=words):
-        read_probes(sqlite_store, written, expected, CURRENT)
+        read_probes(sqlite_store, written, expected)
 
 
 Edit = Callable[[dict[str, Any]], object]
@@ -107,7 +108,7 @@ def test_a_damaged_probe_is_named_and_nothing_comes_in(
     damaged.write_bytes(gzip.compress(b"\n".join(lines)))
     before = stored(sqlite_store)
     with pytest.raises(StoreError, match=words):
-        read_probes(sqlite_store, damaged, ORIGIN, CURRENT)
+        read_probes(sqlite_store, damaged, ORIGIN)
     assert stored(sqlite_store) == before
 
 
@@ -136,6 +137,6 @@ def test_a_file_that_is_cut_off_or_not_there_is_said(
     cut = tmp_path / "cut.gz"
     cut.write_bytes(written.read_bytes()[:-30])
     with pytest.raises(StoreError, match="cut off"):
-        read_probes(sqlite_store, cut, ORIGIN, CURRENT)
+        read_probes(sqlite_store, cut, ORIGIN)
     with pytest.raises(StoreError, match="cannot be read"):
         read_origin(tmp_path / "nothing.gz")

@@ -11,6 +11,7 @@ from autosched.store.probes import (
     DeviceKey,
     ProbeKey,
     StoredProbe,
+    all_probes,
     delete_probes,
     device_with_probes,
     load_probes,
@@ -109,14 +110,16 @@ def test_probes_of_another_revision_are_counted_and_not_read(store: Store) -> No
     assert load_probes(store, ["layer c"], examples.N150, CURRENT).stale == 0
 
 
-def test_a_stale_probe_is_replaced_and_counted_no_more(store: Store) -> None:
+def test_a_stale_probe_stays_and_is_counted_until_it_is_answered(store: Store) -> None:
     stale = examples.probe(outcome=examples.REJECTION, revision=OTHER)
     fresh = examples.probe()
     save_probes(store, [stale, examples.probe("layer b")])
+    assert load_probes(store, ["layer a"], examples.N150, CURRENT).stale == 1
     save_probes(store, [fresh])
     found = load_probes(store, ["layer a", "layer b"], examples.N150, CURRENT)
-    assert list(found.probes.values()) == [fresh, examples.probe("layer b")]
+    assert list(found.probes.values()) == [examples.probe("layer b"), fresh]
     assert found.stale == 0
+    assert all_probes(store, examples.N150).probes == (stale, examples.probe("layer b"), fresh)
 
 
 def test_stale_probes_are_purged_alone(store: Store) -> None:

@@ -14,7 +14,14 @@ from autosched.store.executions import (
 )
 from autosched.store.optuna_mirror import OptunaMirror
 from autosched.store.probes import load_probes, save_probes
-from autosched.store.purging import Purged, Turned, count_turned_down, purge_turned_down
+from autosched.store.purging import (
+    Purged,
+    Turned,
+    count_turned_down,
+    find_quarantined,
+    lift_quarantine,
+    purge_turned_down,
+)
 from autosched.store.studies import add_study
 from autosched.store.trials import add_trial, list_trials
 from tests.examples import records as examples
@@ -79,3 +86,16 @@ def test_a_mirror_is_made_again_once_numbers_are_given_again(store: Store) -> No
         mirror.catch_up([first, again])
     trials = optuna.load_study(storage=store.url, study_name="autosched:resnet").trials
     assert [trial.state for trial in trials] == [optuna.trial.TrialState.COMPLETE] * 2
+
+
+def test_what_other_code_was_answered_since_is_in_no_quarantine(store: Store) -> None:
+    hang = Rejection(RejectionKind.HANG, "no answer within 60 s")
+    save_probes(store, [examples.probe(outcome=hang, revision="before")])
+    save_probes(store, [examples.probe("layer b", outcome=hang, revision="before")])
+    assert [item.layer_signature for item in find_quarantined(store)] == ["layer a", "layer b"]
+    save_probes(store, [examples.probe(), examples.probe("layer b", outcome=hang)])
+    (held,) = find_quarantined(store)
+    assert (held.layer_signature, held.number) == ("layer b", 4)
+    assert lift_quarantine(store, [held.number]) == 1
+    assert find_quarantined(store) == []
+    assert load_probes(store, ["layer a"], examples.N150, {"before"}).probes

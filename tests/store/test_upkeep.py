@@ -60,9 +60,9 @@ def test_a_copy_has_all_of_it(store: Store, tmp_path: Path) -> None:
     filled(store)
     target = tmp_path / "copies" / "copy.sqlite3"
     with pytest.raises(StoreError, match="there is no directory"):
-        back_up(store, target, {examples.REVISION})
+        back_up(store, target)
     target.parent.mkdir()
-    back_up(store, target, {examples.REVISION})
+    back_up(store, target)
     with open_store(f"sqlite:///{target}") as copy:
         found = check_database(copy)
         assert found.is_fine
@@ -70,7 +70,7 @@ def test_a_copy_has_all_of_it(store: Store, tmp_path: Path) -> None:
         study = studies.get_study(copy, examples.study().name)
         assert trials.list_trials(copy, study)[0].schedule == examples.schedule()
     with pytest.raises(StoreError, match="is there already"):
-        back_up(store, target, {examples.REVISION})
+        back_up(store, target)
 
 
 def test_a_copy_that_fails_leaves_no_file(postgresql_url: str, tmp_path: Path) -> None:
@@ -79,10 +79,10 @@ def test_a_copy_that_fails_leaves_no_file(postgresql_url: str, tmp_path: Path) -
         with store.connection("BEGIN") as connection:
             connection.exec_driver_sql("UPDATE autosched_trial SET state = 'half'")
         with pytest.raises(StoreError, match="db purge --damaged"):
-            back_up(store, tmp_path / "copy.sqlite3", {examples.REVISION})
+            back_up(store, tmp_path / "copy.sqlite3")
         assert list(tmp_path.iterdir()) == []
         purge_damaged(store, find_damaged(store))
-        back_up(store, tmp_path / "copy.sqlite3", {examples.REVISION})
+        back_up(store, tmp_path / "copy.sqlite3")
         assert [path.name for path in tmp_path.iterdir()] == ["copy.sqlite3"]
 
 
@@ -95,7 +95,7 @@ def test_a_copy_has_the_queue_with_its_numbers(store: Store, tmp_path: Path) -> 
     end(store, claimed, State.FAILED, message="no such layer")
     assert claim_next(store, "n150", "service", lambda _: True) is not None
     target = tmp_path / "copy.sqlite3"
-    back_up(store, target, {examples.REVISION})
+    back_up(store, target)
     with open_store(f"sqlite:///{target}") as copy:
         there, found = list_submissions(store), list_submissions(copy)
     assert found == there

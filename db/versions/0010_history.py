@@ -1,4 +1,4 @@
-"""The firmware of the card that answered.
+"""Answers stay, by the firmware of the card and the code that gave them.
 
 Revision 0010, after 0009. What is stored before is of no known firmware.
 """
@@ -25,7 +25,9 @@ def upgrade() -> None:
         with op.batch_alter_table(name) as table:
             table.add_column(_firmware())
             table.drop_constraint(f"uq_{name}_key", type_="unique")
-            table.create_unique_constraint(f"uq_{name}_key", [*device, "firmware", *_OF_A_LAYER])
+            table.create_unique_constraint(
+                f"uq_{name}_key", [*device, "firmware", *_OF_A_LAYER, "revision"]
+            )
 
 
 def _firmware() -> sa.Column[str]:
@@ -33,9 +35,11 @@ def _firmware() -> sa.Column[str]:
 
 
 def downgrade() -> None:
-    """Bring the schema back to 0009; what cards of known firmware answered is lost."""
+    """Bring the schema back to 0009; of each question the newest answer is left."""
     for name, device in _KEYS.items():
-        op.execute(f"DELETE FROM {name} WHERE firmware <> ''")  # noqa: S608
+        key = ", ".join([*device, *_OF_A_LAYER])
+        newest = f"SELECT max(id) FROM {name} GROUP BY {key}"  # noqa: S608
+        op.execute(f"DELETE FROM {name} WHERE id NOT IN ({newest})")  # noqa: S608
         with op.batch_alter_table(name) as table:
             table.drop_constraint(f"uq_{name}_key", type_="unique")
             table.drop_column("firmware")
