@@ -10,11 +10,12 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autosched.boards import Board, find_board
+from autosched.boards import ETHERNET, WORKER, Board, find_board
 from autosched.device.interface import TimingSettings
 from autosched.device.mock.environment import KERNELS, mock_environment
 from autosched.device.simulator.environment import (
@@ -109,6 +110,8 @@ def open_local_device(
             something.
     """
     board = find_board(board) if isinstance(board, str) else board
+    if kind == "mock":
+        board = _as_a_mock(board)
     variables, without = _variables(board, kind)
     with _environment({**variables, **home_for_ttnn()}, without):
         # What they import reads the environment.
@@ -117,6 +120,17 @@ def open_local_device(
 
         make = LocalDevice if kind == "mock" else ExecutingDevice
         return make(board, kind, timing or TimingSettings())
+
+
+def _as_a_mock(board: Board) -> Board:
+    """Return what stands for a board on the mock device.
+
+    ttnn 0.81.1 holds some programs of a mock device against the grid that worker dispatch leaves
+    (https://github.com/tenstorrent/tt-mlir/issues/9235). A Wormhole with one more row of cores, which
+    dispatches so, offers the same grid, L1 and DRAM as one that dispatches by Ethernet.
+    """
+    is_wormhole = board.arch == find_board("n300").arch
+    return replace(board, dispatch=WORKER) if is_wormhole and board.dispatch == ETHERNET else board
 
 
 def _variables(board: Board, kind: str) -> tuple[Mapping[str, str], Sequence[str]]:

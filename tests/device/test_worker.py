@@ -491,3 +491,16 @@ def test_a_worker_imports_nothing_from_where_it_runs(
         (tmp_path / "worker" / f"{name}.py").write_text("raise SystemExit('planted')\n")
     with WorkerDevice(BOARD) as device:
         assert isinstance(device.probe(FITS), ProbeOutcome)
+
+
+def test_a_board_that_dispatches_by_ethernet_runs_what_one_of_its_grid_does(
+    network: Network, worker: WorkerDevice
+) -> None:
+    worker.load(network)
+    expected = worker.run(ttnn_default(network))
+    assert isinstance(expected, RunOutcome)
+    with WorkerDevice(find_board("n300")) as other:
+        other.load(network)
+        outcome = other.run(ttnn_default(network))
+    assert isinstance(outcome, RunOutcome), outcome
+    assert outcome.ops == expected.ops
