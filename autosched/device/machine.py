@@ -126,8 +126,8 @@ def _as_a_mock(board: Board) -> Board:
     """Return what stands for a board on the mock device.
 
     ttnn 0.81.1 holds some programs of a mock device against the grid that worker dispatch leaves
-    (https://github.com/tenstorrent/tt-mlir/issues/9235). A Wormhole with one more row of cores, which
-    dispatches so, offers the same grid, L1 and DRAM as one that dispatches by Ethernet.
+    (https://github.com/tenstorrent/tt-mlir/issues/9235). A Wormhole with one more row of cores,
+    which dispatches so, offers the same grid, L1 and DRAM as one that dispatches by Ethernet.
     """
     is_wormhole = board.arch == find_board("n300").arch
     return replace(board, dispatch=WORKER) if is_wormhole and board.dispatch == ETHERNET else board

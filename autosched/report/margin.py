@@ -22,13 +22,15 @@ _NAMED = 2
 class RunnerUp:
     """The fastest other schedule that ran; ``layers`` are those that it configures otherwise.
 
-    ``probability`` is that of the best one being faster.
+    ``probability`` is that of the best one being faster. It ``is_faster`` by its estimate where the
+    best one was chosen for its lower risk (``--risk``).
     """
 
     trial: int
     latency_us: float
     probability: float
     layers: tuple[str, ...]
+    is_faster: bool = False
 
     @property
     def is_within_error(self) -> bool:
@@ -95,6 +97,7 @@ def margin_of(
             latency_us=latency_us,
             probability=cost.probability_faster(best.ops, other.ops),
             layers=_differing(best, other),
+            is_faster=best.latency_us is not None and latency_us < best.latency_us,
         ),
     )
 
@@ -131,9 +134,18 @@ def print_margin(console: Console, margin: Margin) -> None:
         where = f"{differing} otherwise" if differing else "tensors moved otherwise"
         is_close = other.is_within_error
         by = "by less than the model's error" if is_close else "by more than the model's error"
+        trial = (
+            f"trial {other.trial} ({where}), {words.microseconds(other.latency_us)} {words.MICRO}"
+        )
+        chance = words.probability(other.probability)
+        if other.is_faster:
+            say(
+                console,
+                f"Fastest by its estimate: {trial}, {by}; the best one was chosen as it risks less "
+                f"(--risk), and is the faster with probability {chance}",
+            )
+            return
         say(
             console,
-            f"Runner-up: trial {other.trial} ({where}), {words.microseconds(other.latency_us)} "
-            f"{words.MICRO}, which differs {by}; it is slower with probability "
-            f"{words.probability(other.probability)}",
+            f"Runner-up: {trial}, which differs {by}; it is slower with probability {chance}",
         )

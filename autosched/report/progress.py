@@ -15,7 +15,7 @@ from autosched.probing.lower_bound import Proof, relative_gap
 from autosched.probing.probe_book import Phase, ProbeCounts
 from autosched.report import words
 from autosched.report.output import note, say, styled
-from autosched.store.trials import DEFAULT_SAMPLER, GIVEN_SAMPLER, TrialRecord
+from autosched.store.trials import CAUTIOUS_SAMPLER, DEFAULT_SAMPLER, GIVEN_SAMPLER, TrialRecord
 
 if TYPE_CHECKING:
     from autosched.schedule.outcomes import RejectionKind
@@ -128,7 +128,9 @@ class SearchScreen:
             kind = trial.rejection.kind
             self._rejected[kind] = self._rejected.get(kind, 0) + 1
         if improved or not self._console.is_interactive:
-            note = ", the best so far" if improved else ""
+            is_cautious = trial.sampler == CAUTIOUS_SAMPLER
+            why = "chosen: it risks less" if is_cautious else "the best so far"
+            note = f", {why}" if improved else ""
             self._say(f"{trial_line(trial)}{note}")
 
     def _tell_other_versions(self, counts: ProbeCounts) -> None:

@@ -4,7 +4,8 @@ An estimate is wrong in two ways. Formulas miss by as much whatever is chosen; t
 choice. What the coefficients leave open of an op is large where nothing like it was timed, and the
 optimum of the estimates seeks out ops of which too little time is thought. So once the fastest
 schedule is known, the joint problem is solved again for time plus risk, and what takes at most a
-share longer (``--risk``) runs as a trial of its own, which counts as best.
+share longer (``--risk``) runs as a trial of its own. It counts as best unless the fastest is faster
+by more than the model's error.
 
 The risk of a candidate is what coefficients leave open of its ops' times, and a share of its time
 for each rare switch (what public models of ttnn hardly ever set, as in
@@ -34,6 +35,8 @@ RARE_SHARE = 0.02
 Risks = NDArray[np.float64]
 """Microseconds by candidate of a layer."""
 
+_SURELY = 0.841
+"""The probability that a difference of one standard error is one."""
 _ALIKE = 1e-6  # risks closer than this share are alike
 _ATTEMPTS = 3
 
@@ -98,7 +101,8 @@ def settle(run: Run, joint: JointProblem, proposals: Proposals) -> bool:
                 return False
         record = run_repaired(run.device, run.book, joint, schedule, proposals.sampler, run.budget)
         risked_us = _risked_us(joint, joint.find(record.schedule or schedule), risks, run, record)
-        risks_less = _is_within(record, limit_us) and risked_us < least_us
+        surely_slower = run.book.cost.probability_faster(fastest.ops, record.ops) >= _SURELY
+        risks_less = _is_within(record, limit_us) and risked_us < least_us and not surely_slower
         own = replace(record, sampler=CAUTIOUS_SAMPLER) if risks_less else record
         proposals.tell(selection, schedule, run.finish(own))
         if record.rejection is None:

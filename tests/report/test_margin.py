@@ -68,3 +68,9 @@ def test_a_margin_in_words() -> None:
     assert "by less than the model's error" in said
     far = Margin(0.97, RunnerUp(7, 150.0, 0.95, ("conv1",)))
     assert "by more than the model's error; it is slower with probability 0.95" in printed(far)
+    chosen = Margin(0.97, RunnerUp(1, 99.0, 0.42, ("conv1",), is_faster=True))
+    assert "Fastest by its estimate: trial 1 (conv1 otherwise), 99.0" in printed(chosen)
+    assert "chosen as it risks less (--risk), and is the faster with probability 0.42" in printed(
+        chosen
+    )
+    assert "Runner-up" not in printed(chosen)

@@ -83,7 +83,13 @@ def searched(studied: Studied, store: Store, share: float, name: str) -> list[Tr
     return [best, fastest, *trials]
 
 
-@pytest.mark.usefixtures("doubtful")
+@pytest.fixture
+def unsure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No difference is more than the model's error."""
+    monkeypatch.setattr(CostModel, "probability_faster", lambda *_: 0.6)
+
+
+@pytest.mark.usefixtures("doubtful", "unsure")
 def test_a_search_ends_with_what_risks_less(studied: Studied, probed: Store) -> None:
     best, fastest, *trials = searched(studied, probed, 0.3, "careful")
     assert best.sampler == CAUTIOUS_SAMPLER
@@ -93,13 +99,23 @@ def test_a_search_ends_with_what_risks_less(studied: Studied, probed: Store) -> 
     assert again.fingerprint == best.fingerprint
 
 
+@pytest.mark.usefixtures("doubtful")
+def test_what_is_slower_by_more_than_the_error_is_not_best(
+    studied: Studied, probed: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CostModel, "probability_faster", lambda *_: 0.85)
+    best, fastest, *trials = searched(studied, probed, 0.3, "too careful")
+    assert best == replace(fastest, schedule=best.schedule)
+    assert CAUTIOUS_SAMPLER not in [trial.sampler for trial in trials]
+
+
 def test_without_a_share_the_fastest_is_best(studied: Studied, probed: Store) -> None:
     best, fastest, *trials = searched(studied, probed, 0.0, "bold")
     assert best == replace(fastest, schedule=best.schedule)
     assert CAUTIOUS_SAMPLER not in [trial.sampler for trial in trials]
 
 
-@pytest.mark.usefixtures("doubtful")
+@pytest.mark.usefixtures("doubtful", "unsure")
 def test_a_cautious_trial_that_is_left_behind_is_not_best(studied: Studied, probed: Store) -> None:
     searched(studied, probed, 0.3, "careful")
     settings = replace(QUICK, risk=0.3)
