@@ -15,6 +15,7 @@ from typing import Any
 import ttnn
 
 from autosched.device.ttnn.graph_capture import MARK_PREFIX, Node
+from autosched.device.ttnn.products import stated_mark
 from autosched.device.ttnn.ttnn_types import (
     DATA_TYPES,
     PAGE_LAYOUTS,
@@ -31,7 +32,13 @@ from autosched.profiling.captured_run import (
     TRACE_END,
 )
 from autosched.profiling.program import RecordedCall
-from autosched.schedule.configurations import EltwiseConfig, FixedConfig, LayerConfig, MatmulConfig
+from autosched.schedule.configurations import (
+    EltwiseConfig,
+    FixedConfig,
+    LayerConfig,
+    MatmulConfig,
+    MatmulProgram,
+)
 from autosched.schedule.serialization import from_plain
 from autosched.schedule.tensors import Memory, PageLayout, TensorInfo, TensorLayout
 
@@ -189,6 +196,10 @@ class _Recorded:
         number = len(self._calls)
         self._calls.append(None)
         mark(f"{CALL_PREFIX}{number}")
+        program = program_of(given.get("program_config"))
+        if program is not None:
+            # The graph does not say it.
+            mark(stated_mark(program))
         result = self._function(*args, **keywords)
         mark(CALL_END)
         left = result[0] if isinstance(result, list | tuple) else result
@@ -311,10 +322,36 @@ def _pool(given: Mapping[str, Any], source: TensorLayout, left: TensorLayout) ->
 def _linear(given: Mapping[str, Any], _source: TensorLayout, left: TensorLayout) -> _Found:
     grid = given.get("core_grid")
     place = left.sharding.value if left.is_sharded else left.memory.value
+    asked = given.get("program_config")
+    program = program_of(asked)
     config = MatmulConfig(
-        core_grid=None if grid is None else (grid.x, grid.y), output=place, output_dtype=left.dtype
+        core_grid=None if grid is None else (grid.x, grid.y),
+        output=place,
+        output_dtype=left.dtype,
+        program=program,
     )
-    return config, ("program_config",) if given.get("program_config") is not None else ()
+    return config, () if asked is None or program is not None else ("program_config",)
+
+
+def program_of(config: Any) -> MatmulProgram | None:
+    """Return what a schedule says of a program configuration of ttnn's, None of other kinds."""
+    match config:
+        case ttnn.MatmulMultiCoreReuseMultiCast1DProgramConfig():
+            kind = "mcast_in0" if config.mcast_in0 else "mcast_in1"
+        case ttnn.MatmulMultiCoreReuseMultiCastProgramConfig():
+            kind = "mcast_2d"
+        case _:
+            return None
+    grid = config.compute_with_storage_grid_size
+    return MatmulProgram(
+        kind,
+        (grid.x, grid.y),
+        config.in0_block_w,
+        config.out_subblock_h,
+        config.out_subblock_w,
+        config.per_core_M,
+        config.per_core_N,
+    )
 
 
 def _eltwise(_given: Mapping[str, Any], _source: TensorLayout, left: TensorLayout) -> _Found:

@@ -52,11 +52,11 @@ def written(network: Network, schedule: Schedule, path: Path, form: str = "model
     return path
 
 
-Ran = tuple[str, int, tuple[TensorInfo, ...], tuple[TensorInfo, ...]]
+Ran = tuple[str, str, int, tuple[TensorInfo, ...], tuple[TensorInfo, ...]]
 
 
 def of_ops(ops: tuple[DeviceOp, ...]) -> list[Ran]:
-    return [(op.code, op.cores, op.inputs, op.outputs) for op in ops]
+    return [(op.code, op.attributes, op.cores, op.inputs, op.outputs) for op in ops]
 
 
 def profiled(path: Path) -> list[Ran]:

@@ -121,13 +121,13 @@ def _run_linear(call: Call) -> Tensor:
 
 def _state(program: MatmulProgram) -> None:
     """Say in the capture how a product is dealt to cores: an explicit program is run as it is."""
-    words = ";".join(f"{name}={value}" for name, value in _stated(program).items())
-    ttnn._ttnn.graph.track_function_start(STATED_PREFIX + words)
+    ttnn._ttnn.graph.track_function_start(stated_mark(program))
     ttnn._ttnn.graph.track_function_end()
 
 
-def _stated(program: MatmulProgram) -> dict[str, object]:
-    return {
+def stated_mark(program: MatmulProgram) -> str:
+    """Return the name of the tracked function that says a program in a captured graph."""
+    words = {
         "program": program.kind,
         "in0_block_w": program.in0_block_w,
         "out_subblock_h": program.out_subblock_h,
@@ -135,6 +135,7 @@ def _stated(program: MatmulProgram) -> dict[str, object]:
         "per_core_M": program.per_core_m,
         "per_core_N": program.per_core_n,
     }
+    return STATED_PREFIX + ";".join(f"{name}={value}" for name, value in words.items())
 
 
 def _device_weights(call: Call, config: MatmulConfig) -> tuple[Tensor, Tensor | None]:
