@@ -7,6 +7,7 @@ from typing import Any
 from autosched.network.graph import Network
 from autosched.report import words
 from autosched.report.layer_rows import LayerRow, ReshardRow, place
+from autosched.report.page.memory import output_layouts
 from autosched.schedule.tensors import Edge, Memory, ShardLayout, TensorLayout
 from autosched.store.trials import TrialRecord
 
@@ -96,14 +97,10 @@ def graph(
 ) -> dict[str, Any]:
     """Return the network, a layer a row, with edges that reshard apart."""
     drawing = drawn(network, order)
-    left: dict[str, TensorLayout] = {}
-    for op in trial.ops if trial is not None else ():
-        if op.layer in network.by_name and op.outputs:
-            left[op.layer] = op.outputs[-1].layout
+    left: Mapping[str, TensorLayout] = {}
+    if trial is not None and trial.schedule is not None:
+        left = output_layouts(network, trial.schedule, trial.ops)
     changed = {(row.producer, row.consumer): row for row in reshards if row.by == "schedule"}
-    for layer in network:  # one that runs nothing leaves its input as it lies
-        if layer.name not in left and layer.inputs and layer.inputs[0] in left:
-            left[layer.name] = left[layer.inputs[0]]
     nodes = []
     for node in drawing.nodes:
         layout, row = left.get(node.layer), rows.get(node.layer)

@@ -65,7 +65,7 @@ def memory_steps(
     Layouts are those of the device ops.
     """
     ran = {name: tuple(group) for name, group in groupby(ops, key=lambda op: op.layer)}
-    copies = _copies(ran)
+    copies = copied_layouts(ops)
     number_of = {name: number for number, name in enumerate(schedule.layers)}
     last: dict[str, int] = {}
     for edge in network.edges:
@@ -81,6 +81,8 @@ def memory_steps(
         steps.append(MemoryStep(name, _step(around, layer, own, frees=frees)))
         if own and own[-1].outputs:
             tensors.layouts[name], tensors.buffers[name] = own[-1].outputs[-1].layout, name
+        elif layer.inputs and (copy := copies.get(Edge(layer.inputs[0], name))) is not None:
+            tensors.layouts[name], tensors.buffers[name] = copy, name
         elif layer.inputs and layer.inputs[0] in tensors.layouts:
             source = layer.inputs[0]
             tensors.layouts[name] = tensors.layouts[source]
@@ -94,16 +96,41 @@ def memory_steps(
     return tuple(steps)
 
 
-def _copies(ran: Mapping[str, tuple[DeviceOp, ...]]) -> dict[Edge, TensorLayout]:
+def output_layouts(
+    network: Network, schedule: Schedule, ops: Sequence[DeviceOp]
+) -> dict[str, TensorLayout]:
+    """Return how each layer's output lies once the layer has run, as far as its ops tell.
+
+    A layer that runs nothing leaves its first input as it reads it: the copy that was made for it,
+    else the tensor where it waits.
+    """
+    copies = copied_layouts(ops)
+    made = {op.layer: op.outputs[-1].layout for op in ops if op.outputs}
+    found: dict[str, TensorLayout] = {}
+    waiting: dict[str, TensorLayout] = {}
+    for name in schedule.layers:
+        source = next(iter(network.by_name[name].inputs), "")
+        left = made.get(name) or copies.get(Edge(source, name)) or waiting.get(source)
+        if left is not None:
+            found[name] = waiting[name] = left
+        waiting |= {
+            edge.producer: target
+            for edge, target in schedule.moves.items()
+            if edge.consumer == name and edge.producer in waiting
+        }
+    return found
+
+
+def copied_layouts(ops: Sequence[DeviceOp]) -> dict[Edge, TensorLayout]:
     """Return the layouts of copies that are made for one reader, by their edges."""
     found = {}
-    for label, ops in ran.items():
+    for op in ops:
         try:
-            edge = labelled_edge(label)
+            edge = labelled_edge(op.layer)
         except ScheduleError:
             continue
-        if label != move_label(edge) and ops[-1].outputs:
-            found[edge] = ops[-1].outputs[-1].layout
+        if op.layer != move_label(edge) and op.outputs:
+            found[edge] = op.outputs[-1].layout
     return found
 
 

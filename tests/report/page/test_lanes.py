@@ -1,8 +1,10 @@
 import pytest
 
 from autosched.network.graph import Network
-from autosched.report.page.lanes import drawn
+from autosched.report.layer_rows import reshard_rows
+from autosched.report.page.lanes import drawn, graph
 from tests.examples.networks import residual, skipping
+from tests.examples.studied import Studied
 
 
 @pytest.mark.parametrize("network", [residual(), skipping()], ids=lambda item: item.name)
@@ -19,3 +21,21 @@ def test_no_tensor_is_drawn_over_another(network: Network) -> None:
         for other in drawing.nodes:
             if other.lane == node.lane and other.row > node.row:
                 assert other.row >= ends.get(node.layer, node.row)
+
+
+def test_a_layer_that_runs_nothing_leaves_what_was_copied_for_it(either: Studied) -> None:
+    seen = 0
+    for trial in either.trials:
+        if trial.schedule is None or trial.rejection is not None:
+            continue
+        rows = reshard_rows(trial.schedule, trial.ops, trial.latency_kind)
+        shown = graph(either.network, list(trial.schedule.layers), trial, {}, rows)
+        nodes = {node["layer"]: node for node in shown["nodes"]}
+        idle = nodes.keys() - {op.layer for op in trial.ops}
+        for row in rows:
+            if row.by == "schedule" and row.consumer in idle:
+                seen += 1
+                assert row.change.endswith(f"-> {nodes[row.consumer]['lies']}")
+                assert nodes[row.consumer]["kind"] == "dram"
+                assert nodes[row.producer]["kind"] != "dram"
+    assert seen
