@@ -1,7 +1,8 @@
 """Where things are on a page's pictures: shares of a width and a height, in percent."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from autosched.probing.lower_bound import Proof
@@ -51,26 +52,35 @@ def _height(value: float, low: float, high: float) -> float:
     return 100 * (1 - (value - low) / (high - low))
 
 
-def progress(trials: Sequence[TrialRecord], proof: Proof | None) -> dict[str, Any] | None:
-    """Return the best latency so far over trials and over time, beside the bound."""
+def elapsed(trials: Iterable[TrialRecord], began: datetime) -> dict[int | None, float]:
+    """Return the seconds from a study's start to the end of each trial, by its number."""
+    return {
+        trial.number: max(0.0, (trial.started_at - began).total_seconds() + trial.duration_s)
+        for trial in trials
+    }
+
+
+def progress(
+    trials: Sequence[TrialRecord], proof: Proof | None, began: datetime
+) -> dict[str, Any] | None:
+    """Return the best latency so far over trials and over time, beside the bound.
+
+    ``began`` is the study's start.
+    """
     ran = [trial for trial in trials if trial.latency_us is not None and trial.rejection is None]
     if not ran:
         return None
     values = [trial.latency_us or 0.0 for trial in ran]
     bound = None if proof is None else proof.bound_us
     low, high = min([*values, bound or values[0]]) * 0.96, max(values) * 1.04
-    began = min(trial.started_at for trial in trials)
-    elapsed = {
-        trial.number: (trial.started_at - began).total_seconds() + trial.duration_s
-        for trial in trials
-    }
+    ended = elapsed(trials, began)
     best = math.inf
     points = []
     for trial in ran:
         latency_us = trial.latency_us or 0.0
         best = min(best, latency_us)
         points.append((trial, latency_us, best))
-    longest = max(elapsed.values()) or 1.0
+    longest = max(ended.values()) or 1.0
     last = max((trial.number or 0 for trial in trials), default=0) or 1
     return {
         "log": low > 0 and high / low >= _LOG_FROM,
@@ -84,7 +94,7 @@ def progress(trials: Sequence[TrialRecord], proof: Proof | None) -> dict[str, An
         "by_trial": _curve(
             points, {t.number: (t.number or 0) / last for t, _, _ in points}, low, high
         ),
-        "by_time": _curve(points, {n: s / longest for n, s in elapsed.items()}, low, high),
+        "by_time": _curve(points, {n: s / longest for n, s in ended.items()}, low, high),
         "last_trial": last,
         "last_time": words.seconds(longest),
         "rejected": len(trials) - len(ran),

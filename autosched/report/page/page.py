@@ -7,7 +7,6 @@ characters in it are shown as escapes.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +63,7 @@ def contents(source: PageSource) -> dict[str, Any]:
         "facts": facts(source),
         "cards": list(cards(source)),
         "notes": list(notes(source)),
-        "progress": figures.progress(source.trials, source.proof),
+        "progress": figures.progress(source.trials, source.proof, source.record.created_at),
         "bars": _bars(source, before, after),
         "terms": figures.TERMS,
         "graph": _graph(source, after),
@@ -253,10 +252,9 @@ def _search_cost(source: PageSource) -> Iterator[tuple[str, str]]:
     yield "trials", f"{len(trials):,}, {failed:,} of them rejected"
     if trials:
         spent = sum(trial.duration_s for trial in trials)
-        end = max(trial.started_at + timedelta(seconds=trial.duration_s) for trial in trials)
-        whole = (end - source.record.created_at).total_seconds()
+        whole = max(figures.elapsed(trials, source.record.created_at).values())
         yield "time in trials", words.seconds(spent)
-        yield "from the start to the last trial", words.seconds(max(0.0, whole))
+        yield "from the study's start to its last trial", words.seconds(whole)
 
 
 def _provenance(source: PageSource) -> Iterator[tuple[str, str]]:

@@ -39,7 +39,7 @@ def test_of_many_trials_some_have_dots_and_all_count() -> None:
         )
         for number in range(20_000)
     ]
-    found = progress(trials, None)
+    found = progress(trials, None, first.started_at)
     assert found is not None
     for curve in (found["by_trial"], found["by_time"]):
         assert MOST_DOTS <= len(curve["dots"]) < 2 * MOST_DOTS

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -88,3 +89,16 @@ def test_restrictions_are_told(probed: Store, studied: Studied) -> None:
     assert told["pinned"] == "conv*:shard_layout=height"
     assert told["frozen"].startswith("2 layers")
     assert "forbidden" not in told
+
+
+def test_the_search_takes_one_time(probed: Store, studied: Studied) -> None:
+    """The picture and the table count from the study's start, its probes included."""
+    source = source_of(probed, studied)
+    later = replace(
+        source.record, created_at=min(t.started_at for t in source.trials) - timedelta(hours=1)
+    )
+    shown = contents(replace(source, record=later))
+    whole = dict(shown["cost"])["from the study's start to its last trial"]
+    assert whole.startswith("1 h")
+    assert shown["progress"]["last_time"] == whole
+    assert all(dot["left"] > 90 for dot in shown["progress"]["by_time"]["dots"])
