@@ -1,5 +1,6 @@
 """Where the layers of a network are drawn: one below the other, each tensor down a lane."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,15 @@ from autosched.store.trials import TrialRecord
 
 ROW_PX, LANE_PX, EDGE_PX = 26, 14, 12
 """Pixels of a row and a lane of the graph, and left of the first lane."""
+
+DRAWN = "schedule"
+"""Of the changes of layout these are on edges of the network."""
+
+_MADE_BY = {
+    DRAWN: "on edges of the network",
+    "move": "of tensors that wait",
+    "ttnn": "by ttnn itself, inside a layer",
+}
 
 
 @dataclass(frozen=True)
@@ -100,7 +110,9 @@ def graph(
     left: Mapping[str, TensorLayout] = {}
     if trial is not None and trial.schedule is not None:
         left = output_layouts(network, trial.schedule, trial.ops)
-    changed = {(row.producer, row.consumer): row for row in reshards if row.by == "schedule"}
+    reshards = list(reshards)
+    drawn_rows = [row for row in reshards if row.by == DRAWN]
+    changed = {(row.producer, row.consumer): row for row in drawn_rows}
     nodes = []
     for node in drawing.nodes:
         layout, row = left.get(node.layer), rows.get(node.layer)
@@ -151,9 +163,16 @@ def graph(
         "width": 2 * EDGE_PX + LANE_PX * (drawing.lanes - 1),
         "height": ROW_PX * len(nodes),
         "row": ROW_PX,
-        "reshards": len(changed),
-        "reshards_us": words.microseconds(sum(row.time_us or 0.0 for row in changed.values())),
+        "reshards": words.count(len(drawn_rows), "edge"),
+        "reshards_us": words.microseconds(sum(row.time_us or 0.0 for row in drawn_rows)),
+        "not_drawn": changes(row for row in reshards if row.by != DRAWN),
     }
+
+
+def changes(reshards: Iterable[ReshardRow]) -> str:
+    """Return "10 on edges of the network, 1 by ttnn itself, inside a layer"."""
+    counts = Counter(row.by for row in reshards)
+    return ", ".join(f"{counts[by]:,} {said}" for by, said in _MADE_BY.items() if counts[by])
 
 
 def _centre(node: LaneNode) -> tuple[float, float]:

@@ -23,7 +23,7 @@ from autosched.report.layer_rows import LayerRow, ReshardRow, layer_rows, reshar
 from autosched.report.output import printable
 from autosched.report.page import figures
 from autosched.report.page.headline import MOST_DRAWN, PageSource, cards, facts, notes, subtitle
-from autosched.report.page.lanes import graph
+from autosched.report.page.lanes import changes, graph
 from autosched.report.page.memory import memory_steps
 from autosched.schedule.outcomes import TimeKind
 from autosched.store.trials import TrialRecord
@@ -73,6 +73,7 @@ def contents(source: PageSource) -> dict[str, Any]:
         "cost": list(_search_cost(source)),
         "layers": _longest(after.rows),
         "reshards": after.reshards,
+        "changes": changes(after.reshards),
         "against": _against(source.against),
         "provenance": list(_provenance(source)),
         "formats": words,

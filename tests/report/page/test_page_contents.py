@@ -102,3 +102,17 @@ def test_the_search_takes_one_time(probed: Store, studied: Studied) -> None:
     assert whole.startswith("1 h")
     assert shown["progress"]["last_time"] == whole
     assert all(dot["left"] > 90 for dot in shown["progress"]["by_time"]["dots"])
+
+
+def test_what_changes_a_layout_is_counted_by_where(probed: Store, studied: Studied) -> None:
+    shown = contents(source_of(probed, studied))
+    rows = shown["reshards"]
+    told = {by: sum(row.by == by for row in rows) for by in ("schedule", "ttnn")}
+    assert min(told.values()) > 0
+    assert shown["graph"]["reshards"].startswith(f"{told['schedule']} edge")
+    inside = f"{told['ttnn']} by ttnn itself, inside a layer"
+    assert shown["graph"]["not_drawn"].endswith(inside)
+    assert shown["changes"].startswith(f"{told['schedule']} on edges of the network, ")
+    assert shown["changes"].endswith(inside)
+    drawn = {line["tip"] for line in shown["graph"]["lines"] if line["reshard"]}
+    assert len(drawn) == told["schedule"]
