@@ -28,6 +28,20 @@ PICTURE = """
     const box = part.getBoundingClientRect(); return box.width > 0 || box.height > 0;
   }).length])
 """
+TABLES = """
+(() => {
+  document.querySelectorAll("details").forEach(one => one.open = true);
+  const hidden = one => [one.scrollWidth - one.clientWidth, one.scrollHeight - one.clientHeight];
+  const boxes = [...document.querySelectorAll(".scroll")];
+  return [
+    boxes.filter(one => one.querySelector("table")).map(one => hidden(one)[0]),
+    boxes.filter(one => Math.max(...hidden(one)) > 0).map(
+      one => getComputedStyle(one).backgroundAttachment.split(", ")),
+    [...document.querySelectorAll("#against td.words")].map(
+      one => one.getBoundingClientRect().width / innerWidth),
+  ];
+})()
+"""
 BROWSER = found_browser()
 
 
@@ -110,10 +124,10 @@ def test_it_shows_what_differs_from_another_schedule(probed: Store, studied: Stu
     changed = [item.name for item in source.against.layers if item.is_noticed]
     assert changed
     assert all(name in text for name in changed)
-    assert "shard_layout none -> " in text
+    assert "shard_layout none → " in text
     assert len(Parsed(page).open) == 0
     same = page_source(probed, studied.record, source.against.after)
-    assert "shard_layout none -> " not in " ".join(Parsed(render_page(same)).texts)
+    assert "shard_layout none → " not in " ".join(Parsed(render_page(same)).texts)
 
 
 def test_what_others_named_is_text(probed: Store, studied: Studied) -> None:
@@ -210,6 +224,25 @@ def test_a_browser_shows_it(
     ink = browser.evaluate("getComputedStyle(document.body).color")
     red = int(re.findall(r"\d+", ink)[0])
     assert (red > 128) == dark
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_table_is_wider_than_the_screen(
+    browser: Browser, probed: Store, studied: Studied, tmp_path: Path, width: int
+) -> None:
+    """Beside another schedule, too; what is higher than its box has shadows that say so."""
+    default = studied.trials[0]
+    assert default.schedule is not None
+    other = Compared("the default", default.schedule, default.ops)
+    path = tmp_path / "report.html"
+    save_page(page_source(probed, studied.record, other), path)
+    opened(browser, path, width)
+    hidden, attached, changes = browser.evaluate(TABLES)
+    assert len(hidden) >= 4
+    assert max(hidden) <= 0
+    assert attached
+    assert all({"local", "scroll"} == set(layers) for layers in attached)
+    assert min(changes) > (0.8 if width == 390 else 0.3)
 
 
 def test_a_tap_tells_more(browser: Browser, page: str, tmp_path: Path) -> None:
