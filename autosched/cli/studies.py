@@ -321,9 +321,12 @@ def report_study(  # noqa: PLR0913 - one parameter per option
             source = page_source(store, record, other)
         size = save_page(source, target)
         say(output.console, f"Report: {target}, {size / 1024:,.0f} KiB")
-        pictures = [] if png is None else save_pictures(source, Path(png))
-        for picture in pictures:
-            say(output.console, f"Picture: {picture}")
+        pictures = []
+        if png is not None:
+            with output.console.status("Drawing the pictures"):
+                for picture in save_pictures(source, Path(png)):
+                    say(output.console, f"Picture: {picture}")
+                    pictures.append(picture)
         output.result(
             {
                 **facts(source),

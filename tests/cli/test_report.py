@@ -6,7 +6,7 @@ from tests.cli.conftest import Invoke, Studied
 
 
 def test_the_page_and_its_pictures(studied: Studied, invoke: Invoke, tmp_path: Path) -> None:
-    words = ("report", "tiny-n150", "-o", "a.html", "--png", ".", "--storage", studied.url)
+    words = ("report", "tiny-n150", "-o", "a.html", "--png", "pngs", "--storage", studied.url)
     plain = invoke(*words, "--json").json
     assert plain["report"] == "a.html"
     assert plain["size_bytes"] == (tmp_path / "a.html").stat().st_size

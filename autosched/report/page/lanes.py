@@ -15,6 +15,15 @@ from autosched.store.trials import TrialRecord
 ROW_PX, LANE_PX, EDGE_PX = 26, 14, 12
 """Pixels of a row and a lane of the graph, and left of the first lane."""
 
+LIES = {
+    "height": "height shards",
+    "width": "width shards",
+    "block": "block shards",
+    "l1": "L1 interleaved",
+    "dram": "DRAM",
+}
+"""What the colours of the graph mean, by :func:`layout_class`."""
+
 DRAWN = "schedule"
 """Of the changes of layout these are on edges of the network."""
 

@@ -23,7 +23,7 @@ from autosched.report.layer_rows import LayerRow, ReshardRow, layer_rows, reshar
 from autosched.report.output import printable
 from autosched.report.page import figures
 from autosched.report.page.headline import MOST_DRAWN, PageSource, cards, facts, notes, subtitle
-from autosched.report.page.lanes import changes, graph
+from autosched.report.page.lanes import LIES, changes, graph
 from autosched.report.page.memory import memory_steps
 from autosched.schedule.outcomes import TimeKind
 from autosched.store.trials import TrialRecord
@@ -67,6 +67,7 @@ def contents(source: PageSource) -> dict[str, Any]:
         "bars": _bars(source, before, after),
         "terms": figures.TERMS,
         "graph": _graph(source, after),
+        "lies": LIES,
         "memory": _memory(source),
         "surprises": list(_surprises(source, after)),
         "rejections": _rejections(source),

@@ -1,6 +1,6 @@
 """The page's pictures as PNG files, such as for a README."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,7 @@ from autosched.errors import StudyError
 from autosched.report.output import printable
 from autosched.report.page.figures import TERMS
 from autosched.report.page.headline import PageSource
-from autosched.report.page.lanes import ROW_PX
+from autosched.report.page.lanes import LIES, ROW_PX
 from autosched.report.page.page import contents
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _DPI = 150
 _WIDTH_IN = 8.0
 _SHOWN = 25
+_NETWORK_TITLE = "The network, coloured by how outputs lie"
+_LEGEND_PT = 34.0
 _INK, _SOFT, _ACCENT, _BAD, _GOOD = "#1b1f27", "#8a93a3", "#2458c9", "#d1242f", "#1a7f4b"
 _TERMS = dict(
     zip(
@@ -44,41 +46,43 @@ _LIES = {
 
 
 def check_directory(directory: Path) -> None:
-    """Check the place for pictures before the work that leads to them.
+    """Check the place for pictures before the work that leads to them; it may not be there yet.
 
     Raises:
-        StudyError: if there is no such directory.
+        StudyError: if it is a file, or there is no directory to make it in.
     """
-    if not directory.is_dir():
-        raise StudyError(f"{directory}: there is no such directory; create it first")
+    if directory.exists() and not directory.is_dir():
+        raise StudyError(f"{directory}: this is no directory; name another with --png")
+    if not directory.absolute().parent.is_dir():
+        raise StudyError(f"{directory}: there is no directory {directory.parent}; create it first")
 
 
-def save_pictures(source: PageSource, directory: Path) -> list[Path]:
-    """Write the pictures that there are of a study into a directory; return their paths.
+def save_pictures(source: PageSource, directory: Path) -> Iterator[Path]:
+    """Write the pictures that there are of a study into a directory, which is made if need be.
+
+    Yields the path of each once it is written: drawing takes seconds.
 
     Raises:
-        StudyError: if there is no such directory, or it cannot be written.
+        StudyError: as :func:`check_directory`, or if it cannot be written.
     """
     check_directory(directory)
     shown = contents(source)
-    drawn: dict[str, Figure] = {}
-    if shown["graph"]:
-        drawn["network"] = _network(shown["graph"])
-    if shown["progress"]:
-        drawn["search"] = _search(shown["progress"])
-    if shown["bars"]["rows"]:
-        drawn["layers"] = _layers(shown["bars"]["rows"])
-    if shown["memory"]:
-        drawn["l1"] = _memory(shown["memory"])
-    paths = []
-    for name, figure in drawn.items():
+    drawn: dict[str, tuple[Callable[[Any], Figure], Any]] = {
+        "network": (draw_network, shown["graph"]),
+        "search": (_search, shown["progress"]),
+        "layers": (_layers, shown["bars"]["rows"]),
+        "l1": (_memory, shown["memory"]),
+    }
+    for name, (draw, found) in drawn.items():
+        if not found:
+            continue
         path = directory / f"{name}.png"
         try:
-            figure.savefig(path, dpi=_DPI, bbox_inches="tight")
+            directory.mkdir(exist_ok=True)
+            draw(found).savefig(path, dpi=_DPI, bbox_inches="tight")
         except OSError as error:
             raise StudyError(f"{path}: cannot be written: {error.strerror}") from None
-        paths.append(path)
-    return paths
+        yield path
 
 
 def _axes(height_in: float, title: str, width_in: float = _WIDTH_IN) -> "tuple[Figure, Axes]":
@@ -182,9 +186,10 @@ def _memory(memory: Mapping[str, Any]) -> "Figure":
     return figure
 
 
-def _network(graph: Mapping[str, Any]) -> "Figure":
+def draw_network(graph: Mapping[str, Any]) -> "Figure":
+    """Draw the network as :func:`autosched.report.page.lanes.graph` has it."""
     height_in = 0.6 + 0.19 * len(graph["nodes"])
-    figure, axes = _axes(height_in, "The network; red edges reshard", _WIDTH_IN / 2)
+    figure, axes = _axes(height_in, _NETWORK_TITLE, _WIDTH_IN / 2)
     for line in graph["lines"]:
         xs, ys = zip(*line["points"], strict=True)
         style = {"color": _BAD, "linewidth": 1.8} if line["reshard"] else {"color": "#c9cfd9"}
@@ -193,6 +198,16 @@ def _network(graph: Mapping[str, Any]) -> "Figure":
         axes.scatter([node["x"]], [node["y"]], s=26, color=_LIES[node["kind"]], zorder=3)
         text = "   ".join(part for part in (node["layer"], node["lies"], node["time"]) if part)
         axes.text(graph["width"] + 4, node["y"], _text(text), va="center", fontsize=7, color=_INK)
+    kinds = {node["kind"] for node in graph["nodes"]}
+    for kind, said in LIES.items():
+        if kind in kinds:
+            axes.scatter([], [], s=26, color=_LIES[kind], label=said)
+    if any(line["reshard"] for line in graph["lines"]):
+        axes.plot([], [], color=_BAD, linewidth=1.8, label="reshard")
+    if axes.get_legend_handles_labels()[0]:
+        place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0)}
+        axes.legend(frameon=False, fontsize=7, ncols=3, columnspacing=1.2, **place)
+        axes.set_title(_NETWORK_TITLE, loc="left", color=_INK, fontsize=11, pad=_LEGEND_PT)
     axes.set_xlim(0, graph["width"] + 18 * ROW_PX)
     axes.set_ylim(graph["height"], 0)
     axes.axis("off")
