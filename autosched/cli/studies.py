@@ -114,6 +114,7 @@ def show(  # noqa: PLR0913, PLR0917 - one parameter per option
             print_explained(output, store, study, candidates, top)
             return
         record = get_study(store, study)
+        ops = None if csv is None else _write_ops(store, record, trial, csv)
         trials = list_trials(store, record, with_schedules=False)
         best = best_of(store, record)
         shown = best if trial is None else get_trial(store, record, trial)
@@ -138,8 +139,8 @@ def show(  # noqa: PLR0913, PLR0917 - one parameter per option
         traced: dict[str, object] = {}
         if records:
             traced = _print_records(output, store, record, shown)
-        if csv is not None:
-            say(output.console, f"Ops: {_write_ops(store, record, trial, csv)}")
+        if ops is not None:
+            say(output.console, f"Ops: {ops}")
         margin = _margin(store, record, trials, best)
         found = summary.SearchResult(record, trials, best, margin=margin)
         summary.print_gain(output.console, found)

@@ -123,3 +123,9 @@ def test_a_program_of_another_network_is_told_so(
     done = invoke("profile", "hand.py", "--net", str(studied.net))
     assert done.code == 2
     assert "is one of tiny: their sizes differ" in done.err
+
+
+def test_a_place_that_is_none_is_told_before_the_program_runs(invoke: Invoke) -> None:
+    done = invoke("profile", "gone.py", "--csv", "nowhere/ops.csv")
+    assert done.code == 2
+    assert "there is no directory nowhere" in done.err

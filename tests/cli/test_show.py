@@ -46,6 +46,18 @@ def test_the_ops_as_a_profiler_report(studied: Studied, invoke: Invoke) -> None:
     assert all(row["LIMITED BY"] and float(row["LAUNCH [ns]"]) >= 0 for row in rows)
 
 
+def test_a_place_that_is_none_is_told_before_the_study(studied: Studied, invoke: Invoke) -> None:
+    words = ("show", "tiny-n150", "--storage", studied.url, "--csv")
+    for wrong in ("nowhere/ops.csv", "nowhere/folder/"):
+        done = invoke(*words, wrong)
+        assert done.code == 2
+        assert done.out == ""
+        assert "nowhere" in done.err
+    done = invoke(*words, "folder/")
+    assert done.code == 0, done.err
+    assert "Ops: folder/ops_perf_results.csv" in done.out
+
+
 def test_any_trial_by_layer(studied: Studied, invoke: Invoke) -> None:
     arguments = ("show", "tiny-n150", "--trial", "0", "--storage", studied.url)
     done = invoke(*arguments)

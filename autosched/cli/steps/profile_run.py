@@ -13,7 +13,7 @@ from autosched.cli.steps.inputs import captured_network
 from autosched.cli.steps.search_request import parse_duration
 from autosched.cost.model import CostModel, spending
 from autosched.cost.model_choice import SHIPPED, ChosenModel, choose_cost_model
-from autosched.cost.profiles.perf_csv import write_ops
+from autosched.cost.profiles.perf_csv import check_ops_target, write_ops
 from autosched.device.machine import ttnn_version
 from autosched.device.which_board import named_board
 from autosched.device.worker import WorkerDevice
@@ -66,6 +66,7 @@ def profile_and_report(output: Screen, asked: Profiled) -> None:
     Raises:
         ProgramError: if it cannot be used, raises, hangs, or runs nothing on the device.
         BoardError, DeviceError: if the board is unknown, or the device cannot be opened.
+        ProfileError, ScheduleError: if what is to be written has no place.
     """
     budget = Budget.of(parse_duration(asked.timeout))
     if asked.schedule is not None:
@@ -74,6 +75,8 @@ def profile_and_report(output: Screen, asked: Profiled) -> None:
                 "--schedule writes what the program chose for a network; name its file with --net"
             )
         check_target(Path(asked.schedule))
+    if asked.csv is not None:
+        check_ops_target(asked.csv)
     board = named_board(asked.board)
     file = _checked_file(asked.program)
     cost = _cost_model(asked.storage, board)

@@ -14,6 +14,7 @@ from autosched.boards import Board
 from autosched.cost.ops.attributes import fidelity_of, fields, members, numbers, sliding_window_text
 from autosched.cost.ops.traffic import ceil_div
 from autosched.errors import ProfileError
+from autosched.files import check_name
 from autosched.schedule.outcomes import TRANSFERS, DeviceOp, TimeKind
 from autosched.schedule.tensors import TILE, Memory, PageLayout, TensorInfo, TensorLayout
 
@@ -37,6 +38,21 @@ Columns = Mapping[str, str]
 def is_folder(path: Path | str) -> bool:
     """Whether a path is the folder of a report, as ttnn-visualizer opens it: there, or with a /."""
     return Path(path).is_dir() or str(path).endswith("/")
+
+
+def check_ops_target(path: Path | str) -> None:
+    """Check a place for a report before the work that leads to it.
+
+    Raises:
+        ProfileError: if there is no directory to write it in, or no file can have this name.
+    """
+    parent = Path(path).absolute().parent
+    if not parent.is_dir():
+        raise ProfileError(f"{path}: there is no directory {Path(path).parent}; create it first")
+    try:
+        check_name(Path(path))
+    except OSError as error:
+        raise ProfileError(f"{path}: no file can have this name: {error.strerror}") from None
 
 
 def write_ops(

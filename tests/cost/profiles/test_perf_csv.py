@@ -11,7 +11,7 @@ import pytest
 from autosched.boards import BOARDS, Board, find_board
 from autosched.cost.calibration.prediction import predict_profile
 from autosched.cost.model import CostModel
-from autosched.cost.profiles.perf_csv import write_ops, write_perf_csv
+from autosched.cost.profiles.perf_csv import check_ops_target, write_ops, write_perf_csv
 from autosched.errors import ProfileError
 from autosched.schedule.outcomes import DeviceOp, TimeKind
 from tests.cost.records import Captures
@@ -131,6 +131,16 @@ def test_ttnn_visualizer_opens_every_board_and_fidelity(captures: Captures, tmp_
         assert len(seen["fidelities"]) == len(ops[board])
         shown = " ".join(seen["fidelities"])
         assert [fidelity for fidelity in FIDELITIES if fidelity not in shown] == []
+
+
+def test_a_place_is_checked_before_there_is_something_to_write(tmp_path: Path) -> None:
+    for good in (tmp_path / "est.csv", f"{tmp_path}/report/", tmp_path):
+        check_ops_target(good)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ProfileError, match="create it first"):
+        check_ops_target(tmp_path / "nowhere" / "est.csv")
+    with pytest.raises(ProfileError, match="no file can have this name"):
+        check_ops_target(tmp_path / ("x" * 300))
 
 
 def test_every_row_is_marked_as_an_estimate(report: Path) -> None:
