@@ -144,6 +144,9 @@ def show(  # noqa: PLR0913, PLR0917 - one parameter per option
         margin = _margin(store, record, trials, best)
         found = summary.SearchResult(record, trials, best, margin=margin)
         summary.print_gain(output.console, found)
+        if best is not None and not settings.search_formats:
+            told = hints.command("report", study, storage=storage)
+            say(output.console, f"Proven lower bound, and the gap to it: {told} solves for them")
         summary.print_next(
             output.console,
             hints.after_search(study, storage, settings, "", has_run=best is not None),
