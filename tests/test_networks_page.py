@@ -30,7 +30,15 @@ def test_the_network_file_and_the_python_api(
         '"n150", settings', f'"n150", storage="sqlite:///{tmp_path}/a.sqlite3", settings'
     )
     assert "storage=" in script
+    notebook = block("python", "load_study").replace(
+        '"net-n150"', f'"net-n150", storage="sqlite:///{tmp_path}/a.sqlite3"'
+    )
+    assert "storage=" in notebook
     script += f"""
+{notebook}
+for said in ("<th>gain</th>", "x over ttnn", "<th>proven bound</th>", ", gap "):
+    assert said in study._repr_html_(), said
+study.close()
 device = autosched.open_local_device("n150").device
 {block("python", "Runner(")}
 assert [tuple(tensor.shape) for tensor in outputs] == [(1, 10)]

@@ -20,6 +20,7 @@ from autosched.network.graph import Network
 from autosched.network.multiplications import heaviest_layers
 from autosched.probing.execution_judge import load_judge
 from autosched.probing.joint_problem import JointProblem
+from autosched.probing.lower_bound import Proof, relative_gap
 from autosched.probing.probe_book import ProbeBook, ProbeCounts
 from autosched.schedule.schedule import Schedule
 from autosched.search import loop
@@ -36,13 +37,13 @@ from autosched.store.trials import (
     add_trial,
     best_of,
     cost_models,
+    default_trial,
     get_trial,
     list_trials,
     with_provenance,
 )
 
 if TYPE_CHECKING:
-    from autosched.probing.lower_bound import Proof
     from autosched.schedule.outcomes import Soaked
     from autosched.search.format_search import ErrorModel
 
@@ -181,9 +182,13 @@ class Study:
         }
         if best is not None and best.latency_us is not None:
             rows["best"] = f"{best.latency_us:,.1f} µs ({best.latency_kind}), trial {best.number}"
+            rows["gain"] = _gain(default_trial(trials), best)
             rows["its kernels"] = best.schedule.provenance.verified if best.schedule else ""
         if self.proof is not None:
             rows["proven bound"] = f"{self.proof.bound_us:,.1f} µs ({self.proof.kind})"
+            gap = relative_gap(None if best is None else best.latency_us, self.proof.bound_us)
+            if gap is not None and gap >= 0:
+                rows["proven bound"] += f", gap {gap:.1%}"
         cells = "".join(
             f"<tr><th>{escape(name)}</th><td>{escape(cell)}</td></tr>"
             for name, cell in rows.items()
@@ -294,6 +299,14 @@ class Study:
             accuracy=self._accuracy,
             joint=self._joint,
         )
+
+
+def _gain(default: TrialRecord | None, best: TrialRecord) -> str:
+    """Return what the best trial gains over ttnn's default, with both times and their kind."""
+    if default is None or default.latency_us is None or not best.latency_us:
+        return "unknown: ttnn's default does not run"
+    told = f"{default.latency_us:,.1f} µs ({default.latency_kind})"
+    return f"{default.latency_us / best.latency_us:.2f}x over ttnn's default, which takes {told}"
 
 
 def _estimated_with(store: Store, record: StudyRecord) -> str:

@@ -181,6 +181,21 @@ def test_a_notebook_shows_how_far_a_study_is(studied: Studied, probed: Store):
     assert "<caption>Study fresh</caption>" in shown
     assert f"{best.latency_us:,.1f} µs (estimated), trial {best.number}" in shown
     assert "<th>proven bound</th>" in shown
+    assert f"1.00x over ttnn&#x27;s default, which takes {best.latency_us:,.1f} µs" in shown
+
+
+def test_a_notebook_shows_the_gain_and_the_gap(studied: Studied, probed: Store):
+    with fresh(studied, probed) as study:
+        best = study.optimize(trials=2)
+        shown = study._repr_html_()
+    default = study.trials[0].latency_us
+    assert best is not None
+    assert best.latency_us
+    assert default
+    assert best.latency_us < default
+    assert f"<th>gain</th><td>{default / best.latency_us:.2f}x over ttnn" in shown
+    assert f"which takes {default:,.1f} µs (estimated)</td>" in shown
+    assert ", gap 0.0%</td>" in shown
 
 
 def test_a_study_goes_on_where_it_was(studied: Studied, probed: Store):
