@@ -146,7 +146,7 @@ def show(  # noqa: PLR0913, PLR0917 - one parameter per option
         summary.print_gain(output.console, found)
         if best is not None and not settings.search_formats:
             told = hints.command("report", study, storage=storage)
-            say(output.console, f"Proven lower bound, and the gap to it: {told} solves for them")
+            say(output.console, f"Proven lower bound and gap: solved for by {told}")
         summary.print_next(
             output.console,
             hints.after_search(study, storage, settings, "", has_run=best is not None),
