@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -67,6 +68,24 @@ def in_process_of_its_own(*arguments: str, **options: Any) -> Done:
     if "--json" in arguments and done.stdout:
         check_output(arguments, json.loads(done.stdout), failed=done.returncode != 0)
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+def on_a_terminal(*arguments: str, **options: Any) -> tuple[int, str]:
+    """Run a command whose words go to a terminal; return its exit code and all that was shown."""
+    ours, theirs = os.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(
+        command(*arguments), stdout=theirs, stderr=theirs, env=environment, **options
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        # Linux ends a terminal that nobody writes to any more with an error.
+        with suppress(OSError):
+            while part := os.read(ours, 65536):
+                shown += part
+        code = process.wait(120)
+    os.close(ours)
+    return code, shown.decode()
 
 
 @pytest.fixture

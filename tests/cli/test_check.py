@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import autosched
 from autosched.export.saving import save_schedule
 from autosched.schedule.configurations import Conv2dConfig, FixedConfig
 from autosched.schedule.tensors import CoreRange
-from tests.cli.conftest import Invoke, Studied
+from tests.cli.conftest import Invoke, Studied, on_a_terminal
 
 
 def test_it_runs_the_schedule_and_prints_the_time(studied: Studied, invoke: Invoke) -> None:
@@ -16,6 +17,14 @@ def test_it_runs_the_schedule_and_prints_the_time(studied: Studied, invoke: Invo
     assert done.json["latency_kind"] == "estimated"
     assert done.json["latency_us"] == pytest.approx(done.json["recorded_us"], rel=0.05)
     assert "(estimated)" in done.err
+
+
+def test_a_terminal_shows_each_phase_with_how_long_it_takes_so_far(studied: Studied) -> None:
+    code, shown = on_a_terminal("check", str(studied.schedule), "--net", str(studied.net))
+    assert code == 0, shown
+    for phase in ("reading", "running"):
+        assert re.search(rf" {phase} +\d+\.\d s", shown), phase
+    assert "at most" not in shown
 
 
 def edited(studied: Studied, directory: Path, old: str, new: str) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autosched.cli import exits
 from autosched.cli.steps.execution_run import (
     Comparison,
     emulate_schedule,
@@ -27,6 +28,7 @@ from autosched.probing.probe_book import total_us
 from autosched.report import words
 from autosched.report.layer_rows import host_rows
 from autosched.report.output import Screen, say
+from autosched.report.progress import SearchScreen
 from autosched.schedule.configurations import HOST_METHOD, HOST_OUTPUT_METHOD, FixedConfig
 from autosched.schedule.outcomes import Rejection, RunOutcome, TimeKind, Verdict
 from autosched.schedule.schedule import Schedule
@@ -103,10 +105,11 @@ def check_schedule(output: Screen, asked: CheckRequest) -> bool:
         return verdict is Verdict.RIGHT
     is_right = True
     with WorkerDevice(board, kind, asked.timing) as worker:
-        worker.load(network)
-        if kind != SIMULATOR:
+        if kind == SIMULATOR:
+            worker.load(network)
+        else:
             cost = _cost_model(asked.storage, board.arch, made.cost_model)
-            answer = worker.run(schedule)
+            answer = _ran(output, worker, network, schedule)
             plain |= _timed(output, asked, schedule, answer, cost)
             plain["known_faults"] = _warn_of_faults(output, schedule, network, answer, board.arch)
         if kind == "mock":
@@ -119,6 +122,18 @@ def check_schedule(output: Screen, asked: CheckRequest) -> bool:
             plain |= executed
     output.result(plain)
     return is_right
+
+
+def _ran(
+    output: Screen, worker: WorkerDevice, network: Network, schedule: Schedule
+) -> RunOutcome | Rejection:
+    screen = SearchScreen(output.console)
+    with screen.shown():
+        screen.begin("running", f"{words.count(len(network.layers), 'layer')}, on {worker.kind}")
+        worker.load(network)
+        answer = worker.run(schedule)
+        exits.check_interrupt()
+    return answer
 
 
 def _timed(

@@ -99,7 +99,7 @@ def loaded_file(output: Screen, net: str, batch: int | None) -> "LoadedFile":
         NetworkFileError: if it cannot be used.
     """
     say(output.console, f"Reading network file {net} (it is executed)")
-    screen = SearchScreen(output.console, 0)
+    screen = SearchScreen(output.console)
     with screen.shown():
         screen.begin("reading", f"{net}, with PyTorch")
         from autosched.network.capture.network_file import load_network_file
@@ -126,7 +126,7 @@ def captured_file(
             :func:`captured_network`.
     """
     ends = loaded.ends if io is None else Ends.parse(io)
-    screen = SearchScreen(output.console, 0)
+    screen = SearchScreen(output.console)
     with screen.shown():
         screen.begin("capture", f"{loaded.path.name}, with PyTorch")
         from autosched.network.capture.capture import capture_unchecked

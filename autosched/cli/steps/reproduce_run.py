@@ -107,7 +107,7 @@ def save_for_others(
     net = network_file_of(record, settings, asked.net, safe=asked.safe)
     network, _ = captured_of_study(output, record, net, check=asked.check)
     network = with_ends_of(network, schedule)
-    screen = SearchScreen(output.console, 0)
+    screen = SearchScreen(output.console)
     with screen.shown():
         screen.begin("record", f"the calls of {len(network.layers)} layers, on the mock device")
         recorded, weights = recorded_model(network, schedule)
