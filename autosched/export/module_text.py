@@ -268,6 +268,9 @@ def main():
     is_mock = "TT_METAL_MOCK_CLUSTER_DESC_PATH" in os.environ
     is_simulated = "TT_METAL_SIMULATOR" in os.environ
     is_slow = "TT_METAL_SLOW_DISPATCH_MODE" in os.environ
+    if not (is_mock or is_simulated or Path("/dev/tenstorrent").exists()):
+        here = Path(__file__).name
+        raise SystemExit(f"no Tenstorrent card here; without one: autosched profile {here}")
     has_traces = not is_slow and (is_simulated or not is_mock)
     options = {"trace_region_size": 64 << 20, "num_command_queues": 2} if has_traces else {}
     device = OPENING, **options)

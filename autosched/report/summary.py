@@ -141,7 +141,9 @@ def print_gain(console: Console, result: SearchResult) -> None:
     """Print the best latency beside ttnn's default and the proven bound."""
     best, default = result.best, result.default
     if best is None:
-        say(console, "No trial has run on the device yet.", "yellow")
+        number = len(result.trials)
+        every = f"No trial was accepted by the device, {number:,} rejected."
+        say(console, every if number else "No trial has run on the device yet.", "yellow")
     else:
         latency = words.latency(best.latency_us, best.latency_kind, best.latency_std_us)
         say(console, f"Best: {latency}, trial {best.number}", "bold")

@@ -97,12 +97,20 @@ def test_neither_file_nor_device_is_needed(
     assert plain["trial"] == 0
     assert plain["unprobed"] is None
     with closing(sqlite3.connect(path)) as connection:
+        connection.execute(
+            "update autosched_trial set state = 'rejected', latency_us = null, rejection_kind = "
+            "'L1 overflow', rejection_message = 'no room'"
+        )
+        connection.commit()
+    done = invoke("explain", "tiny-n150", "2", "--storage", url)
+    assert "1 trial rejected and none accepted, so none is chosen" in done.out
+    with closing(sqlite3.connect(path)) as connection:
         connection.execute("delete from autosched_trial")
         connection.execute("delete from autosched_probe where id % 2")
         connection.commit()
     done = invoke("explain", "tiny-n150", "2", "--storage", url)
     assert done.code == 0, done.err
-    assert "none is chosen" in done.out or "Nothing was asked" in done.out
+    assert "No trial has run yet, so none is chosen" in done.out or "Nothing was" in done.out
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("delete from autosched_network")
         connection.commit()

@@ -192,6 +192,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Queues, di
     monkeypatch.setitem(sys.modules, "ttnn", queues)
     for name in ("TT_METAL_MOCK_CLUSTER_DESC_PATH", "TT_METAL_SLOW_DISPATCH_MODE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TT_METAL_SIMULATOR", "any")
     torch.save({"fc.weight": torch.zeros(1)}, tmp_path / "tiny.pt")
     names: dict[str, Any] = {"__name__": "tiny", "__file__": str(tmp_path / "tiny.py")}
     source = render_model(RECORDED, small_schedule().provenance, "tiny.pt")
@@ -209,6 +210,17 @@ def test_a_program_with_two_queues_orders_all_that_touches_a_tensor(
     written = [tensor for does, tensor in queues.uses if does == "write"]
     assert max(map(written.count, written)) >= 6
     assert queues.unordered() == []
+
+
+@pytest.mark.skipif(Path("/dev/tenstorrent").exists(), reason="this machine has a card")
+def test_without_a_card_it_says_so_before_ttnn_is_asked(
+    program: tuple[Queues, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queues, names = program
+    monkeypatch.delenv("TT_METAL_SIMULATOR")
+    with pytest.raises(SystemExit, match=r"no Tenstorrent card here; .*autosched profile tiny.py"):
+        names["main"]()
+    assert queues.uses == []
 
 
 @pytest.mark.parametrize(

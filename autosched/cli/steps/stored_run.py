@@ -27,10 +27,11 @@ from autosched.schedule.outcomes import DeviceOp
 from autosched.schedule.schedule import Schedule
 from autosched.search.stored_study import StoredStudy, network_of_study, read_study
 from autosched.store.database import Store
-from autosched.store.studies import StudyRecord, find_study, get_study
+from autosched.store.studies import StudyRecord, find_study, find_study_id, get_study
 from autosched.store.trials import (
     TrialRecord,
     best_of,
+    count_trials,
     default_trial,
     finished_trial,
     get_trial,
@@ -56,7 +57,10 @@ def explain_layer(store: Store, record: StudyRecord, pattern: str) -> Explanatio
     """
     study = read_study(store, record, Budget.of(READING_S))
     name = one_layer(study.network, pattern)
-    return explanation_of(study, best_of(store, record), name, Budget.of(_PRICING_S))
+    best = best_of(store, record)
+    found = explanation_of(study, best, name, Budget.of(_PRICING_S))
+    rejected = count_trials(store, find_study_id(store, record.name)) if best is None else 0
+    return replace(found, rejected_trials=rejected)
 
 
 def one_layer(network: Network, pattern: str) -> str:

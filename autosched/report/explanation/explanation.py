@@ -116,7 +116,7 @@ class Explanation:
     ``unprobed`` says why there are no prices in the network, "" where there are. ``trial`` is the
     best one's number, None where nothing ran yet: differences are then to the fastest. Where
     formats were searched for, prices are of networks in which all other layers keep theirs, which
-    ``keeps_formats`` says.
+    ``keeps_formats`` says. ``rejected_trials`` are those that ran where none was accepted.
     """
 
     layer: Layer
@@ -125,6 +125,7 @@ class Explanation:
     trial: int | None
     unprobed: str = ""
     keeps_formats: bool = False
+    rejected_trials: int = 0
 
     @property
     def chosen(self) -> Contender | None:

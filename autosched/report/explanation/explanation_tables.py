@@ -69,7 +69,10 @@ def _print_candidates(
     if chosen is not None:
         say(console, f"> is what the best schedule has, trial {found.trial}.")
     elif found.trial is None:
-        say(console, "No trial has run yet, so none is chosen; differences are to the fastest.")
+        number = found.rejected_trials
+        why = f"{words.count(number, 'trial')} rejected and none accepted" if number else ""
+        why = why or "No trial has run yet"
+        say(console, f"{why}, so none is chosen; differences are to the fastest.")
     else:
         say(
             console,
