@@ -59,6 +59,10 @@ class NoScheduleError(SearchError):
     """Nothing of what may be chosen fits: it was proven, not merely not found."""
 
 
+class UsageError(AutoschedError):
+    """Words of a command line that no command takes."""
+
+
 class SettingsFileError(AutoschedError):
     """A file of defaults that cannot be read or names no option, or a log that cannot be kept."""
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +21,7 @@ from autosched.cli import (
     studies,
     verify,
 )
+from autosched.errors import UsageError
 from autosched.report.output import set_habits
 
 _SWITCHES, _WITH_VALUE = ("--quiet", "-q", "--verbose", "-v"), ("--log-file",)
@@ -50,7 +50,10 @@ class _Commands(TyperGroup):
             elif word in _SWITCHES or word.startswith(f"{_WITH_VALUE[0]}="):
                 first.append(word)
             elif word in _WITH_VALUE:
-                first += [word, *islice(words, 1)]
+                value = next(words, "-")
+                if value.startswith("-"):
+                    raise typer.BadParameter(f"{word} takes a file: {word} FILE", ctx)
+                first += [word, value]
             else:
                 rest.append(word)
         return super().parse_args(ctx, [*first, *rest])
@@ -67,10 +70,17 @@ def _without_passwords() -> Iterator[None]:
         yield
     except Exception as error:
         # Errors of usage have no public class in common; these two are what they are shown by.
-        if hasattr(error, "format_message") and hasattr(error, "message"):
-            error.message = exits.without_passwords(str(error.message))
-            exits.note_failure(error.format_message())
-        raise
+        if not (hasattr(error, "format_message") and hasattr(error, "message")):
+            raise
+        context = getattr(error, "ctx", None)
+        if context is None or error.message == context.get_help():
+            raise
+        error.message = exits.without_passwords(str(error.message))
+        defaults.name_file(error)
+        typer.echo(
+            f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n", err=True
+        )
+        raise UsageError(error.format_message()) from None
 
 
 app = typer.Typer(
@@ -108,6 +118,8 @@ def _autosched(
     Options of all commands may stand before or after the command. Defaults of other options come
     from autosched.toml, or [tool.autosched] of pyproject.toml, here or in a directory above.
     """
+    if quiet and verbose:
+        raise typer.BadParameter("--quiet and --verbose are opposites: give one of them", ctx)
     log = None if log_file is None else defaults.opened_log(log_file)
     set_habits(quiet=quiet, verbose=verbose, log=log)
     defaults.take(ctx)

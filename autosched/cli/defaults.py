@@ -16,10 +16,11 @@ typed comes first, then the environment, then the file.
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, get_args, get_type_hints
 
 from autosched.cli import exits
 from autosched.errors import SettingsFileError
@@ -32,9 +33,13 @@ else:
 
 _FILE, _PROJECT = "autosched.toml", "pyproject.toml"
 _STORAGE = "AUTOSCHED_STORAGE"
-# What a command is called with, not a habit.
+# What a command is called with, not a habit; the last ones are of all commands.
 _NEVER = frozenset({"--help", "--json", "--yes", "--force", "--version"})
-_VALUES = (str, int, float, bool)
+_TYPED = (*_NEVER, "--quiet", "--verbose", "--log-file")
+_TAKES = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes"}
+# Options of text that are written as numbers, too.
+_NUMBERS_TOO = ("TIME", "N")
+_ORIGINS = "autosched.defaults"
 
 
 def take(context: Any) -> None:
@@ -53,12 +58,24 @@ def take(context: Any) -> None:
         for name, command in context.command.commands.items()
         if not hasattr(command, "commands")
     }
-    chosen = _by_command(path, settings, options)
+    origins: Origins = {}
+    chosen = _by_command(path, settings, options, origins)
+    context.meta[_ORIGINS] = origins
     storage = settings.get("storage")
     if isinstance(storage, str):
         # Libraries ask for it there, and passwords in it are looked for there.
         os.environ.setdefault(_STORAGE, storage)
     context.default_map = chosen
+
+
+def name_file(error: Any) -> None:
+    """Let an error of usage say which file and key it is of, if the value is a default of ours."""
+    context, parameter = error.ctx, getattr(error, "param", None)
+    origins = context.meta.get(_ORIGINS, {})
+    origin = None if parameter is None else origins.get((context.info_name, parameter.name))
+    source = None if origin is None else context.get_parameter_source(parameter.name)
+    if source is not None and source.name == "DEFAULT_MAP":
+        error.param_hint = f"'{parameter.opts[0]}' of {origin}"
 
 
 def _nearest(directory: Path) -> tuple[Path, Mapping[str, Any]] | None:
@@ -82,22 +99,78 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise SettingsFileError(f"{path} cannot be read: {error}") from None
 
 
-def _options(command: Any) -> dict[str, str]:
-    """Return the names of a command's parameters by what they are called in a file."""
+@dataclass(frozen=True)
+class _Option:
+    """An option of a command: its parameter, and what values it takes."""
+
+    parameter: str
+    kind: type
+    is_list: bool
+    numbers_too: bool
+
+    def value(self, where: str, value: Any) -> Any:
+        """Return what a file has for it, as the command line takes it.
+
+        Raises:
+            SettingsFileError: if it is of another kind.
+        """
+        parts = value if self.is_list and isinstance(value, list) else [value]
+        if not all(self._is_taken(part) for part in parts):
+            more = ", or a list of such" if self.is_list else ""
+            raise SettingsFileError(f"{where} is {value!r}; it takes {_TAKES[self.kind]}{more}")
+        return parts if self.is_list else value
+
+    def _is_taken(self, value: Any) -> bool:
+        if isinstance(value, bool):
+            return self.kind is bool
+        if isinstance(value, int | float) and self.numbers_too:
+            return True
+        return isinstance(value, int | float if self.kind is float else self.kind)
+
+
+def _options(command: Any) -> dict[str, _Option]:
+    """Return a command's options by what they are called in a file."""
+    hints = get_type_hints(command.callback)
     return {
-        flag.removeprefix("--"): parameter.name
+        flag.removeprefix("--"): _Option(
+            parameter.name,
+            _kind(hints[parameter.name]),
+            is_list=bool(getattr(parameter, "multiple", False)),
+            numbers_too=parameter.metavar in _NUMBERS_TOO,
+        )
         for parameter in command.params
         for flag in parameter.opts
         if flag.startswith("--") and flag not in _NEVER
     }
 
 
+def _kind(hint: Any) -> type:
+    """Return what a parameter's values are, such as ``int`` for ``list[int] | None``."""
+    parts = [hint]
+    for part in parts:
+        parts += get_args(part)
+    return next((kind for kind in _TAKES if kind in parts), str)
+
+
+Origins = dict[tuple[str, str], str]
+"""By command and parameter, which file and key its default is of."""
+
+
 def _by_command(
-    path: Path, settings: Mapping[str, Any], options: Mapping[str, Mapping[str, str]]
+    path: Path,
+    settings: Mapping[str, Any],
+    options: Mapping[str, Mapping[str, _Option]],
+    origins: Origins,
 ) -> dict[str, dict[str, Any]]:
     if not isinstance(settings, Mapping):
         raise SettingsFileError(f"{path}: autosched's settings are a table")
     chosen: dict[str, dict[str, Any]] = {name: {} for name in options}
+
+    def choose(command: str, name: str, where: str, value: Any) -> None:
+        option = options[command][name]
+        chosen[command][option.parameter] = option.value(where, value)
+        origins[command, option.parameter] = where
+
     known = {word for own in options.values() for word in own}
     tables = {word: value for word, value in settings.items() if isinstance(value, Mapping)}
     for word, value in settings.items():
@@ -105,31 +178,28 @@ def _by_command(
             name = _known(path, word, known | set(options), known)
             for command, own in options.items():
                 if name in own:
-                    chosen[command][own[name]] = _value(path, word, value)
+                    choose(command, name, f"{path}: {word}", value)
     for command, table in tables.items():
         own = options[_known(path, command, set(options), set(options))]
         for word, value in table.items():
             name = _known(path, word, set(own), set(own), f"[{command}] ")
-            chosen[command][own[name]] = _value(path, f"{command}.{word}", value)
+            choose(command, name, f"{path}: [{command}] {word}", value)
     return chosen
 
 
 def _known(path: Path, word: str, near: set[str], known: set[str], where: str = "") -> str:
     name = word.replace("_", "-")
+    if f"--{name}" in _TYPED:
+        raise SettingsFileError(f"{path}: {where}{word} is typed with a command, and no default")
     if name not in known:
-        alike = get_close_matches(name, sorted(near), n=3) or sorted(known)[:5]
+        alike = get_close_matches(name, sorted(near), n=3)
+        of = where.strip("[] ")
+        hint = f"there is {', '.join(alike)}" if alike else f"see autosched {of} --help"
         raise SettingsFileError(
-            f"{path}: {where}{word} is no option, nor a command with a table; there is "
-            f"{', '.join(alike)}"
+            f"{path}: {where}{word} is no option, nor a command with a table; "
+            f"{hint.replace('  ', ' ')}"
         )
     return name
-
-
-def _value(path: Path, word: str, value: Any) -> Any:
-    parts = value if isinstance(value, list) else [value]
-    if not all(isinstance(part, _VALUES) for part in parts):
-        raise SettingsFileError(f"{path}: {word} is neither a word, a number, nor a list of such")
-    return value
 
 
 def opened_log(file: str) -> TextIO:

@@ -50,7 +50,18 @@ def test_a_table_is_for_one_command_and_pyproject_will_do(
         ("[run]\nborad = 'n150'", "[run] borad is no option"),
         ("[rnu]\nboard = 'n150'", "rnu is no option, nor a command with a table; there is run"),
         ("board = ", "autosched.toml cannot be read"),
-        ("board = 1979-05-27", "board is neither a word, a number"),
+        ("board = 1979-05-27", "board is datetime.date(1979, 5, 27); it takes text in quotes"),
+        ("board = 3", "autosched.toml: board is 3; it takes text in quotes"),
+        ("storage = ['a']", "storage is ['a']; it takes text in quotes"),
+        ("[run]\ntrials = 'many'", "toml: [run] trials is 'many'; it takes a whole number"),
+        ("[run]\ntrials = true", "trials is True; it takes a whole number"),
+        ("[run]\nrisk = 'low'", "risk is 'low'; it takes a number"),
+        ("[run]\nstrict = 'yes'", "strict is 'yes'; it takes true or false"),
+        ("[run]\npin = [1]", "pin is [1]; it takes text in quotes, or a list of such"),
+        ("quiet = true", "autosched.toml: quiet is typed with a command, and no default"),
+        ("json = true", "autosched.toml: json is typed with a command, and no default"),
+        ("xyzzy = 1", "nor a command with a table; see autosched --help"),
+        ("[run]\nxyzzy = 1", "see autosched run --help"),
     ],
 )
 def test_what_no_command_has_is_named(invoke: Invoke, below: Path, text: str, words: str) -> None:
@@ -63,10 +74,19 @@ def test_what_no_command_has_is_named(invoke: Invoke, below: Path, text: str, wo
 def test_a_value_that_is_none_of_an_option_is_an_error_of_usage(
     invoke: Invoke, below: Path
 ) -> None:
-    (below / "autosched.toml").write_text("[run]\ntrials = 'many'\n")
+    (below / "autosched.toml").write_text("[run]\ntrials = -1\n")
     done = invoke("run", "net.py")
     assert done.code == 2
-    assert "Invalid value for '--trials'" in done.err
+    where = f"'--trials' of {below / 'autosched.toml'}: [run] trials"
+    assert f"error: Invalid value for {where}: " in done.err
+    typed = invoke("run", "net.py", "--trials", "-2")
+    assert "Invalid value for '--trials': " in typed.err
+
+
+def test_times_may_be_numbers_and_lists_one_value(invoke: Invoke, below: Path) -> None:
+    text = "[run]\ntimeout = 90\npin = '2:nothing=x'\nrisk = 0\n"
+    (below / "autosched.toml").write_text(text)
+    assert "gone.py does not exist" in invoke("run", "gone.py").err
 
 
 @pytest.mark.parametrize("place", [0, 1, 3])
@@ -99,6 +119,19 @@ def test_a_log_that_cannot_be_written_is_named(invoke: Invoke, tmp_path: Path) -
     done = invoke("boards", "--log-file", str(tmp_path / "no" / "a.log"))
     assert done.code == 2
     assert "--log-file" in done.err
+
+
+@pytest.mark.parametrize("rest", [(), ("--json",)])
+def test_a_log_without_a_name_is_asked_for(invoke: Invoke, rest: tuple[str, ...]) -> None:
+    done = invoke("list", "--log-file", *rest)
+    assert done.code == 2
+    assert "--log-file takes a file: --log-file FILE" in done.err
+
+
+def test_quiet_and_verbose_are_opposites(invoke: Invoke) -> None:
+    done = invoke("boards", "-q", "-v")
+    assert done.code == 2
+    assert "--quiet and --verbose are opposites" in done.err
 
 
 def test_verbose_says_how_long_phases_took(

@@ -115,7 +115,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
 def test_wrong_usage_ends_with_2_and_says_where_help_is() -> None:
     done = in_process_of_its_own("run")
     assert done.code == 2
-    assert "Missing argument 'NET.PY'" in done.err
+    assert "\nerror: Missing argument 'NET.PY'" in done.err
     assert "autosched run --help" in done.err
     assert done.out == ""
 
