@@ -137,7 +137,7 @@ ONE_FILE = {
 """Rooms of which one file alone may import, or alone be imported."""
 LARGEST_ROOM = 16
 """How many modules stand beside each other at most."""
-COMMANDS = {"cli", "cli/steps"}
+COMMANDS = {"cli", "cli/steps", "cli/shell"}
 """The command line may import all of the above."""
 
 

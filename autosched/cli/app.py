@@ -11,7 +11,6 @@ from autosched.cli import (
     bench,
     calibration,
     database,
-    defaults,
     exits,
     machine,
     profile,
@@ -21,6 +20,7 @@ from autosched.cli import (
     studies,
     verify,
 )
+from autosched.cli.shell import defaults
 from autosched.errors import UsageError
 from autosched.report.output import set_habits
 
@@ -31,7 +31,7 @@ class _Commands(TyperGroup):
     """The commands, whose errors of usage repeat no password that was typed in a wrong place.
 
     What is for all of them may be said before or after the command's name, and defaults of their
-    options in a file (:mod:`autosched.cli.defaults`).
+    options in a file (:mod:`autosched.cli.shell.defaults`).
     """
 
     def make_context(self, *args: Any, **more: Any) -> Any:
@@ -51,7 +51,7 @@ class _Commands(TyperGroup):
                 first.append(word)
             elif word in _WITH_VALUE:
                 value = next(words, "-")
-                if value.startswith("-"):
+                if value.startswith("-") and not ctx.resilient_parsing:
                     raise typer.BadParameter(f"{word} takes a file: {word} FILE", ctx)
                 first += [word, value]
             else:

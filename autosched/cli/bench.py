@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from autosched.cli import options
+from autosched.cli.shell import completion
 from autosched.report.output import opened_output
 
 BENCH_EXAMPLES = (
@@ -20,11 +21,21 @@ BENCH_EXAMPLES = (
 def bench(  # noqa: PLR0913 - one parameter per option
     nets: Annotated[
         list[str],
-        typer.Argument(metavar="NET.PY...", show_default=False, help="Network files."),
+        typer.Argument(
+            metavar="NET.PY...",
+            show_default=False,
+            help="Network files.",
+            autocompletion=completion.network_files,
+        ),
     ],
     *,
     board: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Board; may be given several times.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Board; may be given several times.",
+            autocompletion=completion.board_names,
+        ),
     ] = None,
     batch: Annotated[
         list[int] | None,
@@ -149,11 +160,17 @@ def coverage(  # noqa: PLR0913 - one parameter per option
             metavar="[NET.PY...]",
             show_default=False,
             help="Network files; default: all of studies/.",
+            autocompletion=completion.network_files,
         ),
     ] = None,
     *,
     board: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Board; may be given several times.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Board; may be given several times.",
+            autocompletion=completion.board_names,
+        ),
     ] = None,
     batch: options.Batch = None,
     side: Annotated[

@@ -4,6 +4,9 @@ from typing import Annotated
 
 import typer
 
+from autosched.cli.shell import completion
+from autosched.cli.shell.completion import word_of
+
 MOST = 2**31 - 1
 """The largest number that both databases count to."""
 
@@ -24,12 +27,15 @@ BoardOption = Annotated[
         metavar="NAME",
         help="Board to schedule for: one of autosched boards, or FILE.yaml that describes a chip "
         "in tt-metal's form; default: the card that is there, else n150.",
+        autocompletion=completion.board_names,
     ),
 ]
 Arch = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="wormhole_b0 or blackhole, for a report that does not show which."
+        metavar="NAME",
+        help="wormhole_b0 or blackhole, for a report that does not show which.",
+        autocompletion=word_of("archs"),
     ),
 ]
 DeviceOption = Annotated[
@@ -37,6 +43,7 @@ DeviceOption = Annotated[
     typer.Option(
         metavar="KIND",
         help="mock (times are estimated), silicon (measured), or auto: a card if there is one.",
+        autocompletion=word_of("devices"),
     ),
 ]
 ExecutingOption = Annotated[
@@ -45,6 +52,7 @@ ExecutingOption = Annotated[
         metavar="KIND",
         help="mock (times are estimated), silicon (measured), simulator (kernels are executed, "
         "without a time), or auto: a card if there is one, else mock.",
+        autocompletion=word_of("executing"),
     ),
 ]
 CheckedOn = Annotated[
@@ -54,6 +62,7 @@ CheckedOn = Annotated[
         help="mock (times are estimated), silicon (measured), simulator (kernels are executed, "
         "without a time), emulator (numbers are emulated in PyTorch, without a time), or auto: a "
         "card if there is one, else mock.",
+        autocompletion=word_of("checking"),
     ),
 ]
 Simulator = Annotated[
@@ -105,6 +114,7 @@ Io = Annotated[
         help="How images come and are handed back on the device: nchw (PyTorch's order), nhwc "
         "(rows of channels in DRAM) or device (as the layers there have them); or inputs,outputs. "
         "Default: input_layout and output_layout in the network file, else nchw.",
+        autocompletion=word_of("orders"),
     ),
 ]
 NoCheck = Annotated[
@@ -121,12 +131,19 @@ AllowKnownFaults = Annotated[
 StudyName = Annotated[
     str | None,
     typer.Option(
-        "--study", metavar="NAME", help="The study's name; default: network, batch and board."
+        "--study",
+        metavar="NAME",
+        help="The study's name; default: network, batch and board.",
+        autocompletion=completion.study_names,
     ),
 ]
 Sampler = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="joint (default), mutation, tpe, nsga2 or random."),
+    typer.Option(
+        metavar="NAME",
+        help="joint (default), mutation, tpe, nsga2 or random.",
+        autocompletion=word_of("samplers"),
+    ),
 ]
 Trials = Annotated[
     int | None,
@@ -134,7 +151,12 @@ Trials = Annotated[
 ]
 Timeout = Annotated[str | None, typer.Option(metavar="TIME", help="Stop after 90s, 10m or 1h30m.")]
 EffortOption = Annotated[
-    str | None, typer.Option(metavar="NAME", help="quick, default or full: how much is probed.")
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="quick, default or full: how much is probed.",
+        autocompletion=word_of("efforts"),
+    ),
 ]
 Jobs = Annotated[
     int | None,
@@ -209,6 +231,7 @@ FormatSearch = Annotated[
         help="Whether formats of weights and activations, fidelity and float32 sums are chosen for "
         "each layer, the fastest that leave --min-pcc. Default: fixed, as --weights, "
         "--activations and --fidelity say; search where --min-pcc or --min-metric is given.",
+        autocompletion=word_of("formats"),
     ),
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of the sampler; default: 0.")]
@@ -241,6 +264,7 @@ Start = Annotated[
         metavar="SCHEDULE",
         help="A schedule (.py or .json) to start from: it runs first, and its choices join the "
         "candidates. A .py is executed, unless --safe is given.",
+        autocompletion=completion.schedule_files,
     ),
 ]
 Freeze = Annotated[
@@ -259,6 +283,7 @@ FormatsOf = Annotated[
         metavar="SCHEDULE",
         help="Give each layer the formats that it has in a schedule (.py or .json), as pins. A .py "
         "is executed, unless --safe is given.",
+        autocompletion=completion.schedule_files,
     ),
 ]
 Safe = Annotated[
@@ -279,18 +304,32 @@ OtherNetwork = Annotated[
         "--net",
         metavar="NET.PY",
         help="Network file to execute in place of the one that the study names.",
+        autocompletion=completion.network_files,
     ),
 ]
 WeightsOption = Annotated[
     str,
-    typer.Option(metavar="TYPE", help="bfloat16, bfloat8_b (default) or bfloat4_b."),
+    typer.Option(
+        metavar="TYPE",
+        help="bfloat16, bfloat8_b (default) or bfloat4_b.",
+        autocompletion=word_of("weights"),
+    ),
 ]
 Activations = Annotated[
     str,
-    typer.Option(metavar="TYPE", help="bfloat16 or bfloat8_b (default), between both ends."),
+    typer.Option(
+        metavar="TYPE",
+        help="bfloat16 or bfloat8_b (default), between both ends.",
+        autocompletion=word_of("activations"),
+    ),
 ]
 FidelityOption = Annotated[
-    str, typer.Option(metavar="NAME", help="LoFi, HiFi2, HiFi3 or HiFi4, for every layer.")
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="LoFi, HiFi2, HiFi3 or HiFi4, for every layer.",
+        autocompletion=word_of("fidelities"),
+    ),
 ]
 Fp32Accumulation = Annotated[
     bool,
@@ -317,7 +356,10 @@ Soak = Annotated[
 NetworkOption = Annotated[
     str,
     typer.Argument(
-        metavar="NET.PY", show_default=False, help="Network file, or NET.PY:name; it is executed."
+        metavar="NET.PY",
+        show_default=False,
+        help="Network file, or NET.PY:name; it is executed.",
+        autocompletion=completion.network_files,
     ),
 ]
 Top = Annotated[
@@ -327,5 +369,11 @@ Top = Annotated[
     ),
 ]
 StudyOption = Annotated[
-    str, typer.Argument(metavar="STUDY", show_default=False, help="Name; see autosched list.")
+    str,
+    typer.Argument(
+        metavar="STUDY",
+        show_default=False,
+        help="Name; see autosched list.",
+        autocompletion=completion.study_names,
+    ),
 ]

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from autosched.cli import hints, options
+from autosched.cli.shell import completion
 from autosched.report.output import opened_output
 
 CHECK_EXAMPLES = (
@@ -19,12 +20,20 @@ CHECK_EXAMPLES = (
 def check(  # noqa: PLR0913 - one parameter per option
     schedule: Annotated[
         str,
-        typer.Argument(metavar="SCHEDULE", show_default=False, help="Exported .py or .json file."),
+        typer.Argument(
+            metavar="SCHEDULE",
+            show_default=False,
+            help="Exported .py or .json file.",
+            autocompletion=completion.schedule_files,
+        ),
     ],
     net: Annotated[
         str,
         typer.Option(
-            "--net", metavar="NET.PY", help="Network file, or NET.PY:name; it is executed."
+            "--net",
+            metavar="NET.PY",
+            help="Network file, or NET.PY:name; it is executed.",
+            autocompletion=completion.network_files,
         ),
     ],
     *,
@@ -89,9 +98,21 @@ DIFF_EXAMPLES = (
 
 def diff(
     before: Annotated[
-        str, typer.Argument(metavar="A", help="A study, STUDY:TRIAL, or a schedule (.py or .json).")
+        str,
+        typer.Argument(
+            metavar="A",
+            help="A study, STUDY:TRIAL, or a schedule (.py or .json).",
+            autocompletion=completion.study_or_schedule,
+        ),
     ],
-    after: Annotated[str, typer.Argument(metavar="B", help="What it is compared with.")],
+    after: Annotated[
+        str,
+        typer.Argument(
+            metavar="B",
+            help="What it is compared with.",
+            autocompletion=completion.study_or_schedule,
+        ),
+    ],
     everything: Annotated[
         bool, typer.Option("--all", help="Show layers in which nothing differs, too.")
     ] = False,
@@ -144,6 +165,7 @@ def export(  # noqa: PLR0913 - one parameter per option
             "its weights beside it); ttcnn (the same, convolutions by tt-metal's TT-CNN builder); "
             "or tt-mlir (overrides of its convolutions). Default: json by the file's ending, else "
             "module.",
+            autocompletion=completion.word_of("exports"),
         ),
     ] = None,
     trial: Annotated[

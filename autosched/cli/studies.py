@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autosched.cli import hints, options
+from autosched.cli.shell import completion
 from autosched.errors import StudyError
 from autosched.report.output import opened_output
 
@@ -290,6 +291,7 @@ def report_study(  # noqa: PLR0913 - one parameter per option
             metavar="OTHER",
             help="Also show what differs from another study, STUDY:TRIAL or schedule; the .py of "
             "one is executed unless --safe is given.",
+            autocompletion=completion.study_or_schedule,
         ),
     ] = None,
     safe: options.Safe = False,

@@ -68,13 +68,25 @@ def take(context: Any) -> None:
     context.default_map = chosen
 
 
+def storage() -> str | None:
+    """Return the database that the nearest file names for all commands.
+
+    Raises:
+        SettingsFileError: if the file cannot be read.
+    """
+    found = _nearest(Path.cwd())
+    named = None if found is None else found[1].get("storage")
+    return named if isinstance(named, str) else None
+
+
 def name_file(error: Any) -> None:
     """Let an error of usage say which file and key it is of, if the value is a default of ours."""
     context, parameter = error.ctx, getattr(error, "param", None)
-    origins = context.meta.get(_ORIGINS, {})
-    origin = None if parameter is None else origins.get((context.info_name, parameter.name))
-    source = None if origin is None else context.get_parameter_source(parameter.name)
-    if source is not None and source.name == "DEFAULT_MAP":
+    if parameter is None:
+        return
+    origin = context.meta.get(_ORIGINS, {}).get((context.info_name, parameter.name))
+    source = context.get_parameter_source(parameter.name)
+    if origin is not None and source is not None and source.name == "DEFAULT_MAP":
         error.param_hint = f"'{parameter.opts[0]}' of {origin}"
 
 
