@@ -159,26 +159,28 @@ def _changed(first: LayerConfig | None, second: LayerConfig | None) -> str:
         return "added" if first is None else "gone"
     if type(first) is not type(second):
         return f"{describe(first)} -> {describe(second)}"
-    one, other = (dict(_flat(to_plain(item))) for item in (first, second))
+    one, other = (dict(flat_fields(to_plain(item))) for item in (first, second))
     named = dict.fromkeys([*one, *other])
     parts = (
-        f"{name.rpartition('.')[2]} {_word(one.get(name))} -> {_word(other.get(name))}"
+        f"{name.rpartition('.')[2]} {field_word(one.get(name))} -> {field_word(other.get(name))}"
         for name in named
         if one.get(name) != other.get(name)
     )
     return ", ".join(parts)
 
 
-def _flat(plain: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+def flat_fields(plain: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the fields of a configuration as JSON types, inner ones as "outer.inner"."""
     for name, value in plain.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{name}.")
+            yield from flat_fields(value, f"{before}{name}.")
         else:
             yield f"{before}{name}", value
 
 
-def _word(value: Any) -> str:
-    if value is None or value == []:
+def field_word(value: Any) -> str:
+    """Return a field's value, in JSON types, as a person reads it: never nothing."""
+    if value in (None, "") or value == []:
         return "none"
     if isinstance(value, bool):
         return "on" if value else "off"

@@ -4,7 +4,13 @@ import pytest
 from rich.console import Console
 
 from autosched.errors import ScheduleError
-from autosched.report.differences import Change, Compared, differences_of, print_differences
+from autosched.report.differences import (
+    Change,
+    Compared,
+    differences_of,
+    field_word,
+    print_differences,
+)
 from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.outcomes import TimeKind
 from autosched.schedule.schedule import Schedule
@@ -39,6 +45,11 @@ def test_each_field_that_differs_is_named_with_both_values() -> None:
     assert "act_block_h_override 64 -> none" in words
     assert "full_inner_dim off -> on" in words
     assert "weights_dtype" not in words
+
+
+def test_no_value_is_none() -> None:
+    assert field_word("") == field_word(None) == field_word([]) == "none"
+    assert field_word(0) == "0"
 
 
 def test_layers_of_one_side_stand_where_they_are() -> None:

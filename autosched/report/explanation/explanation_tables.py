@@ -7,6 +7,7 @@ from rich.console import Console
 
 from autosched.probing.stored_answers import EdgeCost
 from autosched.report import words
+from autosched.report.explanation.alike import told_apart
 from autosched.report.explanation.explanation import Contender, Explanation, Turndown
 from autosched.report.layer_rows import describe, describe_change, place
 from autosched.report.output import say
@@ -53,10 +54,12 @@ def _print_candidates(
         "", (numbers[0], "configuration", *numbers[1:], "limited by"), right=numbers
     )
     many = len({precision_of(item.config) for item in found.candidates}) > 1
-    for number, item in shown:
+    own = [item for _, item in shown]
+    texts = told_apart(own, [candidate_words(item, with_formats=many) for item in own])
+    for (number, item), text in zip(shown, texts, strict=True):
         table.add_row(
             f"{'> ' if item.is_chosen else ''}{number}",
-            candidate_words(item, with_formats=many),
+            text,
             with_error(item),
             difference_words(item),
             str(item.cores or "-"),
