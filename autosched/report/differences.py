@@ -261,15 +261,16 @@ def print_differences(console: Console, found: Differences, *, everything: bool)
 
 def _table(changes: Sequence[Change]) -> Any:
     numbers = (f"A {words.MICRO}", f"B {words.MICRO}", f"B - A {words.MICRO}")
-    table = simple_table("", ("layer", "what changed", *numbers), right=numbers)
+    # The longest last: its rows end with it, and no other is padded to it.
+    table = simple_table("", ("layer", *numbers, "what changed"), right=numbers)
     for item in changes:
         difference = item.difference_us
         table.add_row(
             item.name,
-            item.change or "-",
             words.microseconds(item.before_us),
             words.microseconds(item.after_us),
             "-" if difference is None else f"{difference:+.1f}",
+            item.change or "-",
         )
     return table
 

@@ -3,6 +3,7 @@
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -17,7 +18,21 @@ class ReadableTable(Table):
     """A table that is printed row by row, one value a line, where columns would break words."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the table, or its rows as lines."""
+        """Yield the table, or its rows as lines; without blanks at ends where no terminal is."""
+        parts = self._parts(console, options)
+        if console.is_terminal:
+            yield from parts
+            return
+        segments = [
+            segment
+            for part in parts
+            for segment in ([part] if isinstance(part, Segment) else console.render(part, options))
+        ]
+        for line in Segment.split_lines(segments):
+            yield Segment("".join(segment.text for segment in line).rstrip())
+            yield Segment.line()
+
+    def _parts(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if self.least_width <= options.max_width:
             yield from super().__rich_console__(console, options)
             return

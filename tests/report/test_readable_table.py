@@ -1,3 +1,5 @@
+import io
+
 import pytest
 from rich.console import Console
 
@@ -25,6 +27,14 @@ def printed(width: int) -> list[str]:
 
 def test_where_there_is_room_it_is_a_table() -> None:
     assert any("layer1.0.conv1" in line and "1,234.5" in line for line in printed(80))
+
+
+def test_rows_have_no_blanks_at_their_ends_where_no_terminal_is() -> None:
+    for is_terminal in (False, True):
+        file = io.StringIO()
+        Console(file=file, width=60, force_terminal=is_terminal, color_system=None).print(table())
+        blanks = [line for line in file.getvalue().splitlines() if line.endswith(" ")]
+        assert bool(blanks) == is_terminal
 
 
 def test_columns_are_kept_as_long_as_words_and_numbers_can_be_read() -> None:

@@ -232,12 +232,13 @@ def _print_turndowns(console: Console, turndowns: Sequence[Turndown], top: int) 
         return
     say(console)
     say(console, "Rejected, in ttnn's words; accuracy: in ours, known to go wrong", "bold")
-    table = simple_table("", ("times", "kind", "words", "such as"), right=("times",))
+    table = simple_table("", ("times", "kind", "such as", "words"), right=("times",))
     for turndown in turndowns[: top or None]:
         text = " ".join(turndown.message.split())
-        shown = text if len(text) <= _WORDS else f"{text[: _WORDS - 1]}…"
+        if console.is_terminal and len(text) > _WORDS:
+            text = f"{text[: _WORDS - 1]}…"
         example = describe(turndown.asked[0].request.config)
-        table.add_row(f"{len(turndown.asked):,}", turndown.kind, shown, example)
+        table.add_row(f"{len(turndown.asked):,}", turndown.kind, example, text)
     console.print(table)
     if top and len(turndowns) > top:
         say(console, f"{words.count(len(turndowns) - top, 'other reason')}; --top 0 shows all.")

@@ -1,6 +1,8 @@
+import io
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 from autosched.budget import UNLIMITED
 from autosched.cli.steps.stored_run import explanation_of, one_layer
@@ -37,6 +39,21 @@ def test_turndowns_that_differ_in_numbers_are_one(stored: StoredStudy, cost: Cos
     assert [len(item.asked) for item in found.turndowns] == [2, 1]
     assert found.turndowns[0].message == "needs 3,072 bytes\nof 12"
     assert len(found.to_plain()["rejected"]) == 3
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_ttnns_words_are_cut_on_a_terminal_alone(
+    stored: StoredStudy, cost: CostModel, is_terminal: bool
+) -> None:
+    name = a_convolution(stored)
+    ran = next(item for item in stored.asked(name) if item.probed)
+    long = Asked(ran.request, Rejection(RejectionKind.INVALID, "too long " * 40 + "end"))
+    found = explain_choice(stored.network.by_name[name], [long], cost, None, {}, trial=None)
+    file = io.StringIO()
+    console = Console(file=file, width=2000, force_terminal=is_terminal, color_system=None)
+    print_explanation(console, found, 3)
+    assert ("…" in file.getvalue()) == is_terminal
+    assert ("too long end" in file.getvalue()) != is_terminal
 
 
 def test_control_characters_of_a_name_are_escapes(
