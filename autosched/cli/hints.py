@@ -33,9 +33,18 @@ def report_name(study: str) -> str:
 
 
 def after_search(
-    study: str, storage: str | None, settings: "Settings", exported: str, *, has_run: bool = True
+    study: str,
+    storage: str | None,
+    settings: "Settings",
+    exported: str,
+    *,
+    has_run: bool = True,
+    has_layers: bool = False,
 ) -> list[str]:
-    """Return what to type after a search; one in which nothing ``has_run`` can only go on."""
+    """Return what to type after a search; one in which nothing ``has_run`` can only go on.
+
+    With ``has_layers`` its layers have just been shown.
+    """
     if not has_run:
         return [command("resume", study, storage=storage)]
     file = exported or module_name(study)
@@ -44,7 +53,8 @@ def after_search(
         net = short_path(settings.network_file)
         lines.append(command("check", file, "--net", net, storage=storage))
         lines.append(command("verify", study, storage=storage))
-    lines.append(command("show", study, "--layers", storage=storage))
+    if not has_layers:
+        lines.append(command("show", study, "--layers", storage=storage))
     lines.append(command("report", study, "-o", report_name(study), storage=storage))
     lines.append(command("resume", study, storage=storage))
     return lines
@@ -64,9 +74,9 @@ def after_verifying(study: str, storage: str | None, wrong: str, *, stands: bool
 
 
 def short_path(path: str) -> str:
-    """Return a path as it is shortest from here."""
+    """Return a path as it is shortest from here, with no step back inside it."""
     relative = os.path.relpath(path)
-    return path if relative.startswith("..") else relative
+    return os.path.normpath(path) if relative.startswith("..") else relative
 
 
 def network_name(net: str) -> str:

@@ -150,7 +150,9 @@ def show(  # noqa: PLR0913, PLR0917 - one parameter per option
             say(output.console, f"Proven lower bound and gap: solved for by {told}")
         summary.print_next(
             output.console,
-            hints.after_search(study, storage, settings, "", has_run=best is not None),
+            hints.after_search(
+                study, storage, settings, "", has_run=best is not None, has_layers=layers
+            ),
         )
         held = quarantined_of(store, record)
         summary.print_quarantined(output.console, held, record.board)

@@ -49,6 +49,15 @@ def test_after_a_search() -> None:
         "autosched resume net-n150",
     ]
     assert hints.after_search("net-n150", None, settings, "best.py")[0].startswith("autosched ch")
+    shown = hints.after_search("net-n150", None, settings, "", has_layers=True)
+    assert shown == [line for line in lines if "--layers" not in line]
+
+
+def test_a_path_has_no_step_back_inside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").mkdir()
+    monkeypatch.chdir(tmp_path / "a")
+    assert hints.short_path("/far/b/../net.py:model") == "/far/net.py:model"
+    assert hints.short_path(f"{tmp_path}/b/../a/net.py") == "net.py"
 
 
 def test_what_is_wrong_is_searched_without_and_reported() -> None:
