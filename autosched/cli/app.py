@@ -143,7 +143,13 @@ def _epilog(examples: Sequence[str]) -> str:
 def _add(
     name: str, function: Callable[..., Any], examples: Sequence[str], group: typer.Typer = app
 ) -> None:
-    group.command(name, epilog=_epilog(examples))(function)
+    group.command(name, epilog=_epilog(examples), short_help=_summary(function))(function)
+
+
+def _summary(function: Callable[..., Any]) -> str:
+    """Return the first sentence of a command's help, which a list of commands wraps, not cuts."""
+    first = " ".join((function.__doc__ or "").partition("\n\n")[0].split())
+    return first.partition(". ")[0].removesuffix(".") + "."
 
 
 _add("run", run.run, run.RUN_EXAMPLES)

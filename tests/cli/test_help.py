@@ -42,6 +42,12 @@ def test_a_command_has_help_and_a_mention(name: str, invoke: Invoke) -> None:
     assert any(mentions), f"docs/commands.md: autosched {name}"
 
 
+def test_the_list_of_commands_cuts_no_summary(invoke: Invoke) -> None:
+    for group in ((), ("db",), ("quarantine",)):
+        done = invoke(*group, "--help")
+        assert "..." not in done.out.partition("Commands:")[2].partition("Example:")[0]
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_examples_parse(name: str) -> None:
     lines = re.findall(r"^\s*(autosched .*)$", COMMANDS[name].epilog or "", re.MULTILINE)
