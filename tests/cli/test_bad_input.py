@@ -51,6 +51,7 @@ def test_network_files(text: str, words: tuple[str, ...], invoke: Invoke, tmp_pa
 def test_a_missing_network_file(invoke: Invoke, tmp_path: Path) -> None:
     done = invoke("run", "gone.py", "--storage", f"sqlite:///{tmp_path}/a.sqlite3")
     refused(done, "gone.py does not exist", "give the path of a network file")
+    assert "it is executed" not in done.out
 
 
 def test_an_unsupported_operator_is_listed_with_its_place(invoke: Invoke, tmp_path: Path) -> None:

@@ -98,12 +98,13 @@ def loaded_file(output: Screen, net: str, batch: int | None) -> "LoadedFile":
     Raises:
         NetworkFileError: if it cannot be used.
     """
-    say(output.console, f"Reading network file {net} (it is executed)")
     screen = SearchScreen(output.console)
     with screen.shown():
         screen.begin("reading", f"{net}, with PyTorch")
-        from autosched.network.capture.network_file import load_network_file
+        from autosched.network.capture.network_file import load_network_file, split_path
 
+        split_path(net)
+        say(output.console, f"Reading network file {net} (it is executed)")
         loaded = load_network_file(net, batch)
         exits.check_interrupt()
     return loaded
