@@ -10,7 +10,7 @@ from rich.console import Console
 from autosched.evidence.known_faults import KNOWN_FAULTS, KnownFault
 from autosched.report import words
 from autosched.report.output import say, styled
-from autosched.report.readable_table import ReadableTable
+from autosched.report.tables import simple_table
 from autosched.schedule.outcomes import AGAINST, Agreement, Verdict
 
 _ABSURD = 100.0
@@ -73,10 +73,9 @@ def worst(rows: Sequence[ExecutedRow]) -> ExecutedRow:
 
 def print_outputs(console: Console, outputs: Mapping[str, Agreement], kind: str) -> None:
     """Print how far each output of the network agrees with PyTorch in float32."""
-    table = ReadableTable(title=f"Outputs against PyTorch in float32 ({words.executed(kind)})")
-    table.add_column("Output")
-    for title in ("PCC", "Concordance", "Largest error", "Top-1"):
-        table.add_column(title, justify="right")
+    figures = ("PCC", "concordance", "largest error", "top-1")
+    title = f"Outputs against PyTorch in float32 ({words.executed(kind)})"
+    table = simple_table(title, ("output", *figures), right=figures)
     for name, found in outputs.items():
         table.add_row(name, *_figures(found))
     console.print(table)
@@ -109,11 +108,9 @@ def _percent(share: float) -> str:
 
 def print_executed_layers(console: Console, rows: Sequence[ExecutedRow], limit: float) -> None:
     """Print every layer; those below the limit stand out."""
-    table = ReadableTable(title="Layers: PCC in the network, concordance alone")
-    for title in ("Layer", "Configuration"):
-        table.add_column(title)
-    for title in ("PCC", "On its own input", "On PyTorch's"):
-        table.add_column(title, justify="right")
+    figures = ("PCC", "on its own input", "on PyTorch's")
+    title = "Layers: PCC in the network, concordance alone"
+    table = simple_table(title, ("layer", "configuration", *figures), right=figures)
     for row in rows:
         on_given = "" if row.on_given is None else f"{row.on_given.concordance:.5f}"
         style = "red" if row.lowest < limit else ""
@@ -164,11 +161,9 @@ class VerdictRow:
 
 def print_verdicts(console: Console, rows: Sequence[VerdictRow], kind: str) -> None:
     """Print every row, and below the table the device's words where nothing was computed."""
-    table = ReadableTable(title=f"Alone beside PyTorch in float32 ({words.executed(kind)})")
-    for title in ("Layer", "Configuration", "Verdict"):
-        table.add_column(title)
-    table.add_column("Concordance", justify="right")
-    table.add_column("From")
+    columns = ("layer", "configuration", "verdict", "concordance", "from")
+    title = f"Alone beside PyTorch in float32 ({words.executed(kind)})"
+    table = simple_table(title, columns, right=("concordance",))
     for row in rows:
         found = "-" if row.concordance is None else f"{row.concordance:.5f}"
         verdict = styled(row.verdict.value, _STYLES.get(row.verdict, "yellow"))

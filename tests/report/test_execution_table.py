@@ -64,6 +64,7 @@ def test_a_row_says_who_has_it_and_where_it_is_from() -> None:
     assert "stored" in text
     assert "new" in text
     assert "add: abort: died of it" in text
+    assert not set(text) & set("┃┏│"), "a table like all others"
 
 
 def test_verdicts_are_counted_in_their_order() -> None:
