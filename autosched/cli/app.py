@@ -73,13 +73,13 @@ def _without_passwords() -> Iterator[None]:
         if not (hasattr(error, "format_message") and hasattr(error, "message")):
             raise
         context = getattr(error, "ctx", None)
-        if context is None or error.message == context.get_help():
+        if context is not None and error.message == context.get_help():
             raise
         error.message = exits.without_passwords(str(error.message))
-        defaults.name_file(error)
-        typer.echo(
-            f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n", err=True
-        )
+        if context is not None:
+            defaults.name_file(error)
+            hint = f"Try '{context.command_path} --help' for help."
+            typer.echo(f"{context.get_usage()}\n{hint}\n", err=True)
         raise UsageError(error.format_message()) from None
 
 

@@ -117,6 +117,8 @@ def test_wrong_usage_ends_with_2_and_says_where_help_is() -> None:
     assert done.code == 2
     assert "\nerror: Missing argument 'NET.PY'" in done.err
     assert "autosched run --help" in done.err
+    lacking = in_process_of_its_own("run", "net.py", "--sampler")
+    assert lacking.err.startswith("error: Option '--sampler' requires an argument")
     assert done.out == ""
 
 
