@@ -12,6 +12,7 @@ from autosched.report.output import printable, styled
 # A column of words that is narrower breaks them into letters.
 _READABLE = 12
 _INDENT = 2
+_RULE = "─"
 
 
 class ReadableTable(Table):
@@ -28,8 +29,13 @@ class ReadableTable(Table):
             for part in parts
             for segment in ([part] if isinstance(part, Segment) else console.render(part, options))
         ]
+        width = 0
         for line in Segment.split_lines(segments):
-            yield Segment("".join(segment.text for segment in line).rstrip())
+            text = "".join(segment.text for segment in line).rstrip()
+            # The line below the headers is as long as they are, not as the longest row.
+            shown = text[:width] if set(text) == {_RULE} else text
+            width = len(text)
+            yield Segment(shown)
             yield Segment.line()
 
     def _parts(self, console: Console, options: ConsoleOptions) -> RenderResult:

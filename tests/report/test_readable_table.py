@@ -4,6 +4,7 @@ import pytest
 from rich.console import Console
 
 from autosched.report.readable_table import ReadableTable
+from autosched.report.tables import simple_table
 
 
 def table() -> ReadableTable:
@@ -35,6 +36,11 @@ def test_rows_have_no_blanks_at_their_ends_where_no_terminal_is() -> None:
         Console(file=file, width=60, force_terminal=is_terminal, color_system=None).print(table())
         blanks = [line for line in file.getvalue().splitlines() if line.endswith(" ")]
         assert bool(blanks) == is_terminal
+    made = simple_table("", ("a", "what"))
+    made.add_row("1", "long " * 20)
+    file = io.StringIO()
+    Console(file=file, width=200).print(made)
+    assert file.getvalue().splitlines()[:2] == ["a  what", "─" * 7]
 
 
 def test_columns_are_kept_as_long_as_words_and_numbers_can_be_read() -> None:
