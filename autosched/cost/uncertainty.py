@@ -229,6 +229,14 @@ def _squares(errors: Iterable[float]) -> float:
     return sum(error**2 for error in errors)
 
 
+_ONE_ERROR = 0.841  # of a normal distribution, below one standard error above its mean
+
+
+def is_within_error(probability: float) -> bool:
+    """Whether what is faster with a probability differs by less than one standard error."""
+    return 1.0 - _ONE_ERROR < probability < _ONE_ERROR
+
+
 def chance_below_zero(mean: float, variance: float) -> float:
     """Return the probability that a normal variable is negative; half where nothing tells."""
     if variance <= 0.0:

@@ -7,13 +7,11 @@ from typing import Any
 from rich.console import Console
 
 from autosched.cost.model import CostModel
+from autosched.cost.uncertainty import is_within_error
 from autosched.report import words
 from autosched.report.output import say
 from autosched.schedule.outcomes import TimeKind
 from autosched.store.trials import DEFAULT_SAMPLER, TrialRecord, default_trial
-
-_WITHIN = 0.841
-"""A difference of one standard error: it is faster with this probability."""
 
 _NAMED = 2
 
@@ -35,7 +33,7 @@ class RunnerUp:
     @property
     def is_within_error(self) -> bool:
         """Whether the two differ by less than the standard error of their difference."""
-        return 1.0 - _WITHIN < self.probability < _WITHIN
+        return is_within_error(self.probability)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autosched.cost.model import CostModel
+from autosched.cost.uncertainty import is_within_error
 from autosched.probing.candidates import Choice
 from autosched.probing.joint_problem import JointProblem, Selection
 from autosched.schedule.configurations import Conv2dConfig
@@ -35,8 +36,6 @@ RARE_SHARE = 0.02
 Risks = NDArray[np.float64]
 """Microseconds by candidate of a layer."""
 
-_SURELY = 0.841
-"""The probability that a difference of one standard error is one."""
 _ALIKE = 1e-6  # risks closer than this share are alike
 _ATTEMPTS = 3
 
@@ -101,8 +100,9 @@ def settle(run: Run, joint: JointProblem, proposals: Proposals) -> bool:
                 return False
         record = run_repaired(run.device, run.book, joint, schedule, proposals.sampler, run.budget)
         risked_us = _risked_us(joint, joint.find(record.schedule or schedule), risks, run, record)
-        surely_slower = run.book.cost.probability_faster(fastest.ops, record.ops) >= _SURELY
-        risks_less = _is_within(record, limit_us) and risked_us < least_us and not surely_slower
+        slower = run.book.cost.probability_faster(fastest.ops, record.ops)
+        is_near = _is_within(record, limit_us) and (slower < 0.5 or is_within_error(slower))
+        risks_less = is_near and risked_us < least_us
         own = replace(record, sampler=CAUTIOUS_SAMPLER) if risks_less else record
         proposals.tell(selection, schedule, run.finish(own))
         if record.rejection is None:

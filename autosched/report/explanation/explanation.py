@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autosched.cost.model import CostModel, spending
-from autosched.cost.uncertainty import chance_below_zero
+from autosched.cost.uncertainty import chance_below_zero, is_within_error
 from autosched.network.graph import Layer
 from autosched.probing.probe_book import Probed
 from autosched.probing.stored_answers import Asked, EdgeCost, JointPrice
@@ -15,9 +15,6 @@ from autosched.schedule.configurations import LayerConfig
 from autosched.schedule.outcomes import Rejection, TimeKind
 from autosched.schedule.serialization import to_plain
 from autosched.schedule.tensors import TensorLayout
-
-WITHIN = 0.841
-"""A difference of one standard error: it is slower with this probability."""
 
 _NUMBER = re.compile(r"\d[\d,.]*")
 
@@ -64,7 +61,7 @@ class Contender:
     def is_within_error(self) -> bool:
         """Whether it differs by less than the standard error of the difference."""
         chance = self.probability_slower
-        return chance is not None and 1.0 - WITHIN < chance < WITHIN
+        return chance is not None and is_within_error(chance)
 
     def to_plain(self) -> dict[str, Any]:
         """Return it as JSON types."""
