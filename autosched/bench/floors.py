@@ -47,15 +47,7 @@ class Way:
     floor: float | None = None
 
 
-def _exact(*, float32_sums: bool) -> Formats:
-    return Formats(
-        weights=DataType.BFLOAT16,
-        activations=DataType.BFLOAT16,
-        fidelity=Fidelity.HIFI4,
-        end_fidelity=Fidelity.HIFI4,
-        fp32_accumulation=float32_sums,
-    )
-
+_EXACT = Formats().most_exact
 
 FIXED = Way("fixed: bfloat8_b and LoFi, ends in bfloat16 and HiFi2", "fixed")
 """What a search has where no accuracy is asked for."""
@@ -66,8 +58,12 @@ ALIKE = (
         "bfloat8",
         Formats(end_activations=DataType.BFLOAT8_B, end_fidelity=Fidelity.LOFI),
     ),
-    Way("bfloat16 and HiFi4 everywhere", "bfloat16", _exact(float32_sums=False)),
-    Way("bfloat16, HiFi4, float32 sums everywhere", "float32", _exact(float32_sums=True)),
+    Way(
+        "bfloat16 and HiFi4 everywhere",
+        "bfloat16",
+        replace(Formats().most_exact, fp32_accumulation=False),
+    ),
+    Way("bfloat16, HiFi4, float32 sums everywhere", "float32", Formats().most_exact),
 )
 """The same formats for all layers, as far as ttnn has them."""
 

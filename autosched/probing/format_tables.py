@@ -2,17 +2,30 @@
 
 Formats multiply the space. So the tables are built in one format first, and what they keep is
 asked in others: each precision for a layer's best candidate, then those that are worth their time
-for all its candidates, with inputs and output in block floats or in bfloat16. The device answers
-for each; what it rejects, such as bfloat16 that does not fit in L1, is no candidate.
+for its candidates, with inputs and output in block floats or in bfloat16. Of candidates with the
+same layouts the fastest is asked, and the others where the device rejects it. What the device
+rejects, such as bfloat16 that does not fit in L1, is no candidate.
+
+Where nothing exact of a layer's candidates was ever executed, its table is also built in the most
+exact formats, so that what those have for all layers alike is to be had here, too.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
-from itertools import product
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, product
 
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Binary, HostOp, Output
-from autosched.probing.candidates import Asking, Choice, LayerQuestions, ProbedTables, ask_together
+from autosched.probing.candidates import (
+    Asking,
+    Choice,
+    Given,
+    LayerQuestions,
+    ProbedTables,
+    Tables,
+    ask_together,
+)
 from autosched.probing.probe_book import LayerProgress, ProbeBook
 from autosched.schedule.configurations import (
     Conv2dConfig,
@@ -24,6 +37,7 @@ from autosched.schedule.configurations import (
     precision_of,
     with_precision,
 )
+from autosched.schedule.outcomes import Rejection
 from autosched.schedule.tensors import DataType, PageLayout, TensorLayout
 from autosched.space.efforts import Effort
 from autosched.space.formats import PRECISIONS
@@ -37,6 +51,27 @@ Loss = Callable[[str, Choice], float]
 _WORTH = 0.003
 # Slower candidates than this, beside a layer's fastest, are not asked in other formats.
 _NOT_SLOWER = 1.5
+# What loses more than this many times what is allowed is not asked: errors may cancel out.
+_TOO_MUCH = 2.0
+# What all layers together may lose of what is allowed before more exact precisions are asked.
+_NOTHING = 0.1
+# What needs less than this share of the fastest one's L1 is asked beside it.
+_FAR_LESS_L1 = 0.5
+# A precision that loses more than this share of what a faster one does is hardly more exact.
+_HARDLY = 0.9
+# What is offered of a layer lacks exactness where others of its candidates lose so much less.
+_MUCH_LESS = 0.5
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What formats are worth: ``loss`` is each candidate's alone, ``allowed`` that of them all.
+
+    Without the latter nothing is too inexact, and nothing more exact than is of use.
+    """
+
+    loss: Loss
+    allowed: float | None = None
 
 
 def in_other_formats(  # noqa: PLR0913 - what is asked, of whom
@@ -46,46 +81,183 @@ def in_other_formats(  # noqa: PLR0913 - what is asked, of whom
     questions: LayerQuestions,
     book: ProbeBook,
     *,
-    loss: Loss | None,
+    wanted: Wanted | None,
+    exact: Callable[[Sequence[Layer]], Tables],
     effort: Effort,
     progress: LayerProgress,
 ) -> ProbedTables:
     """Return what the tables keep, with the same in other formats beside it, fastest first.
 
-    Without ``loss``, every precision is asked for, and nothing left out.
+    ``exact`` returns the tables of some layers in the most exact formats, as far as there are any.
+    Without ``wanted``, every precision is asked for, and nothing left out.
 
     Raises:
         TimeUpError: if the book's budget ends first.
     """
-    found: dict[str, tuple[Choice, ...]] = {}
-    groups: dict[object, list[Layer]] = {}
-    for layer in network:
-        precisions = allowed_precisions(layer, formats)
-        key = (network.layer_signature(layer), tables.kept[layer.name], precisions)
-        groups.setdefault(key, []).append(layer)
-    grouped = list(groups.values())
-    total = len(network.layers)
-    askings = (
-        (number, _variants(group, tables.kept[group[0].name], formats, questions, loss))
-        for number, group in enumerate(grouped)
-    )
-    for number, choices in ask_together(
-        book, askings, lambda number: progress(grouped[number][0], len(found), total)
-    ):
-        first = grouped[number][0]
-        own = set(map(id, tables.kept[first.name]))
+    asking = _Formats(network, formats, questions, book, wanted, effort, progress)
+    found, lacking = asking.asked(tables.kept)
+    if lacking:
+        more = {
+            name: (*tables.kept[name], *filter(_is_executed, choices))
+            for name, choices in exact(lacking).items()
+        }
+        found.update(asking.asked(more)[0])
+    return ProbedTables({layer.name: found[layer.name] for layer in network}, {})
+
+
+def _is_executed(choice: Choice) -> bool:
+    return choice.is_executed
+
+
+@dataclass(frozen=True)
+class _Formats:
+    """Asks for the candidates of a network's layers in other formats."""
+
+    network: Network
+    formats: LayerFormats
+    questions: LayerQuestions
+    book: ProbeBook
+    wanted: Wanted | None
+    effort: Effort
+    progress: LayerProgress
+
+    def asked(
+        self, kept: Mapping[str, Sequence[Choice]]
+    ) -> tuple[dict[str, tuple[Choice, ...]], list[Layer]]:
+        """Return the candidates of layers, and of which layers what is offered lacks exactness."""
+        network = self.network
+        found: dict[str, tuple[Choice, ...]] = {}
+        lacking: list[Layer] = []
+        groups: dict[object, list[Layer]] = {}
+        for layer in network:
+            if layer.name in kept:
+                legal = allowed_precisions(layer, self.formats)
+                key = (network.layer_signature(layer), tuple(kept[layer.name]), legal)
+                groups.setdefault(key, []).append(layer)
+        grouped = list(groups.values())
+        askings = (
+            (number, self._variants(group, kept[group[0].name]))
+            for number, group in enumerate(grouped)
+        )
+        for number, choices in ask_together(
+            self.book,
+            askings,
+            lambda number: self.progress(grouped[number][0], len(found), len(kept)),
+        ):
+            group = grouped[number]
+            offered = self._offered(group[0], choices, kept[group[0].name])
+            if self._lacks(group[0].name, offered, choices):
+                lacking += group
+            for layer in group:
+                found[layer.name] = _worthwhile(layer.name, offered, self.wanted)
+        return found, lacking
+
+    def _offered(
+        self, layer: Layer, choices: Sequence[Choice], kept: Sequence[Choice]
+    ) -> list[Choice]:
+        own = set(map(id, kept))
         offered = [
             choice
             for choice in choices
-            if choice.is_executed or effort.unexecuted or id(choice) in own
+            if choice.is_executed or self.effort.unexecuted or id(choice) in own
         ]
         if len(offered) < len(choices):
-            signature = network.layer_signature(first)
+            signature = self.network.layer_signature(layer)
             left = (choice for choice in choices if not choice.is_executed)
-            book.leave_out((signature, choice.config, choice.input_layouts) for choice in left)
-        for layer in grouped[number]:
-            found[layer.name] = _worthwhile(layer.name, offered, loss)
-    return ProbedTables({layer.name: found[layer.name] for layer in network}, {})
+            self.book.leave_out((signature, choice.config, choice.input_layouts) for choice in left)
+        return offered
+
+    def _lacks(self, name: str, offered: Sequence[Choice], choices: Sequence[Choice]) -> bool:
+        """Return whether what was never executed is much more exact than what is offered."""
+        if self.wanted is None or len(offered) == len(choices):
+            return False
+        loss = self.wanted.loss
+        least = min(loss(name, choice) for choice in choices)
+        return least < _MUCH_LESS * min(loss(name, choice) for choice in offered)
+
+    def _variants(self, group: Sequence[Layer], choices: Sequence[Choice]) -> Asking[list[Choice]]:
+        """Ask for the candidates of layers that are alike in other formats."""
+        layer, formats = group[0], self.formats
+        found = list(choices)
+        if isinstance(layer.op, Output | HostOp) or not choices:
+            return found
+        precisions: Sequence[Precision | None] = (None,)
+        legal = allowed_precisions(layer, formats)
+        fastest = min(choices, key=lambda choice: choice.time_us)
+        own = precision_of(fastest.config)
+        if legal and own is not None:
+            options = [
+                _option(fastest, fastest.layouts, precision)
+                for precision in legal
+                if precision != own
+            ]
+            priced = [fastest, *(yield from self.questions.accepted(layer, options, []))]
+            precisions = list(map(_precision, priced))
+            if self.wanted is not None:
+                executed = [choice for choice in priced if choice.is_executed]
+                worth = [self._worth_their_time(some, group) for some in (priced, executed)]
+                precisions = list(dict.fromkeys(chain(*worth)))
+        known = {Option(choice.config, choice.input_layouts) for choice in choices}
+        places = [
+            (ranked, layouts, precision)
+            for ranked in _alike(choices, _NOT_SLOWER * fastest.time_us)
+            for layouts in _retyped(layer, ranked[0], formats)
+            for precision in precisions
+        ]
+        while places:
+            asked = [_option(ranked[0], layouts, how) for ranked, layouts, how in places]
+            new = [option for option in dict.fromkeys(asked) if option not in known]
+            answers: Given = []
+            found += yield from self.questions.accepted(layer, new, answers)
+            known.update(
+                option
+                for option, answer in zip(new, answers, strict=True)
+                if not isinstance(answer, Rejection)
+            )
+            places = [
+                (ranked[1:], layouts, how)
+                for (ranked, layouts, how), option in zip(places, asked, strict=True)
+                if option not in known and len(ranked) > 1
+            ]
+        return found
+
+    def _worth_their_time(
+        self, priced: Iterable[Choice], group: Sequence[Layer]
+    ) -> list[Precision | None]:
+        """Return the precisions of which none as exact is as fast, within what is allowed.
+
+        What is lost where block floats are stored says little of what was computed.
+        """
+        assert self.wanted is not None  # noqa: S101 - asked where it is given
+        wanted, share = self.wanted, len(group) / len(self.network.layers)
+        nothing, most = 0.0, math.inf
+        if wanted.allowed is not None:
+            nothing, most = _NOTHING * wanted.allowed * share, _TOO_MUCH * wanted.allowed
+
+        def lost(choice: Choice) -> list[float]:
+            exact = replace(choice.output_layout, dtype=DataType.BFLOAT16)
+            return [wanted.loss(item.name, replace(choice, output_layout=exact)) for item in group]
+
+        losses = [(lost(choice), choice) for choice in priced]
+        usable = [item for item in losses if min(item[0]) <= most] or losses
+        ranked = sorted(usable, key=lambda item: (max(sum(item[0]), nothing), item[1].time_us))
+        kept: list[tuple[float, Choice]] = []
+        for found, choice in ranked:
+            if kept and choice.time_us >= kept[-1][1].time_us * (1.0 - _WORTH):
+                continue
+            if kept and sum(found) * self._hardly <= kept[-1][0]:
+                kept.pop()  # it takes longer, and is hardly more exact
+            kept.append((sum(found), choice))
+        return [_precision(choice) for _, choice in kept]
+
+    @property
+    def _hardly(self) -> float:
+        """How much of a loss another may have and still count as no less."""
+        return 1.0 if self.wanted is None or self.wanted.allowed is None else _HARDLY
+
+
+def _precision(choice: Choice) -> Precision | None:
+    return precision_of(choice.config)
 
 
 def allowed_precisions(layer: Layer, formats: LayerFormats) -> tuple[Precision, ...]:
@@ -97,67 +269,20 @@ def allowed_precisions(layer: Layer, formats: LayerFormats) -> tuple[Precision, 
     return tuple(dict.fromkeys((own, *legal)))
 
 
-def _variants(
-    group: Sequence[Layer],
-    choices: Sequence[Choice],
-    formats: LayerFormats,
-    questions: LayerQuestions,
-    loss: Loss | None,
-) -> Asking[list[Choice]]:
-    """Ask for the candidates of layers that are alike in other formats."""
-    layer = group[0]
-    found = list(choices)
-    if isinstance(layer.op, Output | HostOp) or not choices:
-        return found
-    precisions: Sequence[Precision | None] = (None,)
-    legal = allowed_precisions(layer, formats)
-    fastest = min(choices, key=lambda choice: choice.time_us)
-    own = precision_of(fastest.config)
-    if legal and own is not None:
-        options = [
-            _option(fastest, fastest.layouts, precision) for precision in legal if precision != own
-        ]
-        priced = [fastest, *(yield from questions.accepted(layer, options, []))]
-        precisions = list(map(_precision, priced))
-        if loss is not None:
-            precisions = _worth_their_time(priced, [item.name for item in group], loss)
-    limit_us = _NOT_SLOWER * fastest.time_us
-    asked = dict.fromkeys(
-        _option(choice, layouts, precision)
-        for choice in choices
-        if choice.time_us <= limit_us
-        for layouts in _retyped(layer, choice, formats)
-        for precision in precisions
-    )
-    for choice in choices:
-        asked.pop(Option(choice.config, choice.input_layouts), None)
-    others = yield from questions.accepted(layer, list(asked), [])
-    return found + others
+def _alike(choices: Iterable[Choice], limit_us: float) -> Iterator[list[Choice]]:
+    """Yield the candidates up to a time, those of the same layouts together, fastest first.
 
-
-def _worth_their_time(
-    priced: Iterable[Choice], layers: Sequence[str], loss: Loss
-) -> list[Precision | None]:
-    """Return the precisions of which none as exact is as fast.
-
-    What is lost where block floats are stored says little of what was computed.
+    What needs far less L1 than the fastest of them comes by itself, too.
     """
-
-    def lost(choice: Choice) -> float:
-        output = replace(choice.output_layout, dtype=DataType.BFLOAT16)
-        return sum(loss(name, replace(choice, output_layout=output)) for name in layers)
-
-    kept: list[Precision | None] = []
-    least = float("inf")
-    for choice in sorted(priced, key=lost):
-        if choice.time_us < least * (1.0 - _WORTH):
-            kept.append(_precision(choice))
-            least = choice.time_us
-    return kept
-
-
-def _precision(choice: Choice) -> Precision | None:
-    return precision_of(choice.config)
+    groups: dict[tuple[TensorLayout, ...], list[Choice]] = {}
+    for choice in sorted(choices, key=lambda choice: choice.time_us):
+        if choice.time_us <= limit_us:
+            groups.setdefault(choice.layouts, []).append(choice)
+    for ranked in groups.values():
+        yield ranked
+        smallest = min(ranked, key=lambda choice: choice.scratch_bytes)
+        if smallest.scratch_bytes < _FAR_LESS_L1 * ranked[0].scratch_bytes:
+            yield [smallest]
 
 
 def _retyped(
@@ -205,16 +330,16 @@ def leaving(config: LayerConfig, dtype: DataType) -> LayerConfig:
             return replace(config, output_dtype=dtype)
 
 
-def _worthwhile(name: str, choices: Iterable[Choice], loss: Loss | None) -> tuple[Choice, ...]:
+def _worthwhile(name: str, choices: Iterable[Choice], wanted: Wanted | None) -> tuple[Choice, ...]:
     """Return the candidates that none as exact dominates, fastest first; without loss, all."""
     groups: dict[tuple[TensorLayout, ...], list[tuple[Choice, float]]] = {}
     left = []
     ranked = sorted(choices, key=lambda item: (item.time_us, item.scratch_bytes))
-    if loss is None:
+    if wanted is None:
         return tuple(ranked)
     for choice in ranked:
         group = groups.setdefault(choice.layouts, [])
-        error = loss(name, choice)
+        error = wanted.loss(name, choice)
         if not any(least <= error and other.dominates(choice) for other, least in group):
             group.append((choice, error))
             left.append(choice)

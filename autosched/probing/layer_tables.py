@@ -115,6 +115,20 @@ class TableBuilder:
             },
         )
 
+    def of_convolutions(self, layers: Iterable[Layer], progress: LayerProgress) -> Tables:
+        """Probe some convolutions alone; of those with no candidate there is nothing."""
+        tables: dict[str, tuple[Choice, ...]] = {}
+        found = [layer for layer in layers if isinstance(layer.op, Convolution)]
+        alike = _alike(found, self._convolution_key)
+        self._probe(alike, self._convolution_if_any, tables, {}, progress)
+        return tables
+
+    def _convolution_if_any(self, layer: Layer, tables: Tables) -> Asking[Split]:
+        try:
+            return (yield from self._convolution(layer, tables))
+        except SearchError:
+            return (), ()
+
     def _load_stored(self) -> None:
         """Read what is known of the network's layers and reshards, at once."""
         signatures = [self._network.layer_signature(layer) for layer in self._network]

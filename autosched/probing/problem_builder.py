@@ -7,9 +7,9 @@ from dataclasses import replace
 from autosched.boards import Board
 from autosched.budget import UNLIMITED, Budget
 from autosched.errors import SearchError
-from autosched.network.graph import Network
-from autosched.probing.candidates import ProbedTables
-from autosched.probing.format_tables import Loss, in_other_formats
+from autosched.network.graph import Layer, Network
+from autosched.probing.candidates import ProbedTables, Tables
+from autosched.probing.format_tables import Wanted, in_other_formats
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.layer_tables import TableBuilder
 from autosched.probing.lower_bound import widened
@@ -37,7 +37,7 @@ def build_problem(  # noqa: PLR0913 - what it is of, and who answers
     *,
     known: Sequence[Schedule] = (),
     rules: Sequence[Restriction] = (),
-    loss: Loss | None = None,
+    wanted: Wanted | None = None,
     in_all_formats: bool = False,
     progress: Progress,
     budget: Budget = UNLIMITED,
@@ -46,7 +46,7 @@ def build_problem(  # noqa: PLR0913 - what it is of, and who answers
 
     Its bounds rest on what was probed, as far as time allows; those of a first look do not. The
     arguments are those of :class:`~autosched.probing.layer_tables.TableBuilder`; with
-    ``in_all_formats`` the candidates come in all formats that are worth their ``loss``.
+    ``in_all_formats`` the candidates come in all formats that are ``wanted``.
 
     Raises:
         SearchError: if a layer has no candidate that the device accepts and the rules leave.
@@ -66,17 +66,25 @@ def build_problem(  # noqa: PLR0913 - what it is of, and who answers
             lambda layer, done, total: progress(Phase.LAYERS, done, total, layer.name)
         )
         if in_all_formats:
+
+            def of_formats(layer: Layer, done: int, total: int) -> None:
+                progress(Phase.FORMATS, done, total, layer.name)
+
+            def exact(lacking: Sequence[Layer]) -> Tables:
+                own = LayerFormats(network, formats.most_exact)
+                others_too = TableBuilder(network, own, board, effort, book, rules=others)
+                return others_too.of_convolutions(lacking, of_formats)
+
             tables = in_other_formats(
                 network,
                 tables,
                 layers,
                 builder.questions,
                 book,
-                loss=loss,
+                wanted=wanted,
+                exact=exact,
                 effort=effort,
-                progress=lambda layer, done, total: progress(
-                    Phase.FORMATS, done, total, layer.name
-                ),
+                progress=of_formats,
             )
         tables = keep_frozen([rule for rule in rules if rule.freezes], tables)
         ordered = ordered_problem(

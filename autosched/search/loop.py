@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from autosched.errors import SearchError, TimeUpError
-from autosched.probing.format_tables import Loss
+from autosched.probing.format_tables import Wanted
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.lower_bound import Proof, prove
 from autosched.probing.probe_book import Phase
@@ -198,9 +198,11 @@ def search_formats(run: Run, limit: int) -> StopReason:
     )
 
     errors = measured_errors(run)
-    joint = run.joint or probed(
-        run, run.settings.effort, run.settings.restrictions, loss=errors.alone
-    )
+    # A figure of one's own allows for errors that a PCC says nothing of.
+    open_ended = run.settings.front or run.settings.min_pcc is None
+    allowed = None if open_ended or run.accuracy is None else run.accuracy.allowed
+    wanted = Wanted(errors.alone, allowed)
+    joint = run.joint or probed(run, run.settings.effort, run.settings.restrictions, wanted=wanted)
     run.joint = joint
     proposals = informed(run, joint, run.settings.sampler)
     if run.settings.front:
@@ -226,11 +228,11 @@ def probed(
     rules: Sequence[Restriction],
     *,
     silent: bool = False,
-    loss: Loss | None = None,
+    wanted: Wanted | None = None,
 ) -> JointProblem:
     """Probe the layers and reshards of the network and return the joint problem.
 
-    With ``loss`` its candidates come in other formats, too.
+    With ``wanted`` its candidates come in other formats, too.
     """
     return build_problem(
         run.network,
@@ -241,8 +243,8 @@ def probed(
         run.measured,
         known=() if effort is FIRST_LOOK else [run.default, *run.given],
         rules=rules,
-        loss=loss,
-        in_all_formats=loss is not None,
+        wanted=wanted,
+        in_all_formats=wanted is not None,
         progress=(lambda *_: None) if silent else run.enter,
         budget=run.budget,
     )

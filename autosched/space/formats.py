@@ -55,6 +55,18 @@ class Formats:
         return replace(self, pins=())
 
     @property
+    def most_exact(self) -> "Formats":
+        """The same pins, and nothing rounded that need not be: bfloat16, HiFi4, float32 sums."""
+        return Formats(
+            weights=DataType.BFLOAT16,
+            activations=DataType.BFLOAT16,
+            fidelity=Fidelity.HIFI4,
+            end_fidelity=Fidelity.HIFI4,
+            fp32_accumulation=True,
+            pins=self.pins,
+        )
+
+    @property
     def inside(self) -> str:
         """What most layers have, in few words: weights, activations, fidelity."""
         text = f"{self.weights} weights, {self.activations}, {self.fidelity}"

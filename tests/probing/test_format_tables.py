@@ -1,8 +1,8 @@
 """Candidates in other formats, as the real mock device answers."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pytest
 import torch
@@ -14,11 +14,16 @@ from autosched.device.machine import ttnn_version
 from autosched.device.worker import WorkerDevice
 from autosched.network.capture.capture import capture
 from autosched.network.graph import Layer, Network
-from autosched.probing.candidates import Choice, LayerQuestions, ProbedTables
-from autosched.probing.format_tables import allowed_precisions, in_other_formats
+from autosched.probing.candidates import Choice, LayerQuestions, ProbedTables, Tables
+from autosched.probing.format_tables import Wanted, allowed_precisions, in_other_formats
 from autosched.probing.layer_tables import TableBuilder
 from autosched.probing.probe_book import ProbeBook
-from autosched.schedule.configurations import Precision, precision_of
+from autosched.schedule.configurations import (
+    Conv2dConfig,
+    Precision,
+    precision_of,
+    with_precision,
+)
 from autosched.schedule.tensors import DataType
 from autosched.space.efforts import find_effort
 from autosched.space.formats import PRECISIONS, FormatPin, Formats
@@ -63,18 +68,29 @@ class _NeverExecuted:
         self._questions = questions
 
     def accepted(
-        self, layer: Layer, options: Sequence[Option], known: Sequence[Any]
+        self, layer: Layer, options: Sequence[Option], known: list[Any]
     ) -> Generator[Any, Any, list[Choice]]:
-        found = yield from self._questions.accepted(layer, options, list(known))
+        found = yield from self._questions.accepted(layer, options, known)
         return [replace(choice, is_executed=False) for choice in found]
 
 
-Asked = tuple[ProbedTables, ProbedTables, ProbedTables, ProbedTables]
+class Asked(NamedTuple):
+    """Tables in one format, and in others: worth their loss, all, of kinds never executed, ...
+
+    those with what was built in the most exact formats beside, and within what is allowed.
+    """
+
+    plain: ProbedTables
+    worth: ProbedTables
+    every: ProbedTables
+    unexecuted: ProbedTables
+    exact: ProbedTables
+    within: ProbedTables
 
 
 @pytest.fixture(scope="module")
 def tables(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
-    """The tables in one format, in others worth their loss, in all, and of kinds never executed."""
+    """Build the tables in one format, and ask for others in each way."""
     place = tmp_path_factory.mktemp("formats") / "probes.sqlite3"
     formats = LayerFormats(network, Formats())
     with WorkerDevice(BOARD) as device, open_store(f"sqlite:///{place}") as store:
@@ -83,19 +99,34 @@ def tables(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         book = ProbeBook(store, device, key, CostModel.load(BOARD.arch))
         builder = TableBuilder(network, formats, BOARD, QUICK, book)
         plain = builder.build(lambda *_: None)
-        asked = (network, plain, formats, builder.questions, book)
-        yield (
-            plain,
-            in_other_formats(*asked, loss=exactness, effort=QUICK, progress=lambda *_: None),
-            in_other_formats(*asked, loss=None, effort=QUICK, progress=lambda *_: None),
-            in_other_formats(
-                *(network, plain, formats),
-                cast("LayerQuestions", _NeverExecuted(builder.questions)),
-                book,
-                loss=exactness,
+        unexecuted = cast("LayerQuestions", _NeverExecuted(builder.questions))
+
+        def tables_of(
+            wanted: Wanted | None,
+            questions: LayerQuestions = builder.questions,
+            exact: Callable[[Sequence[Layer]], Tables] = lambda _layers: {},
+        ) -> ProbedTables:
+            return in_other_formats(
+                *(network, plain, formats, questions, book),
+                wanted=wanted,
+                exact=exact,
                 effort=QUICK,
                 progress=lambda *_: None,
-            ),
+            )
+
+        def in_exact_formats(layers: Sequence[Layer]) -> Tables:
+            own = LayerFormats(network, Formats().most_exact)
+            return TableBuilder(network, own, BOARD, QUICK, book).of_convolutions(
+                layers, lambda *_: None
+            )
+
+        yield Asked(
+            plain,
+            worth=tables_of(Wanted(exactness)),
+            every=tables_of(None),
+            unexecuted=tables_of(Wanted(exactness), unexecuted),
+            exact=tables_of(Wanted(exactness), unexecuted, in_exact_formats),
+            within=tables_of(Wanted(exactness, allowed=0.12)),
         )
 
 
@@ -108,13 +139,13 @@ def formats_of(tables: ProbedTables, layer: str) -> set[tuple[str, ...]]:
 
 
 def test_a_convolution_comes_in_every_precision(tables: Asked) -> None:
-    plain, _, every, _ = tables
+    plain, every = tables.plain, tables.every
     assert len(precisions(plain, "second")) == 1
     assert precisions(every, "second") >= set(PRECISIONS)
 
 
 def test_a_precision_that_is_no_faster_than_a_more_exact_one_is_left_out(tables: Asked) -> None:
-    _, worth, every, _ = tables
+    worth, every = tables.worth, tables.every
     assert PRECISIONS[-1] in precisions(worth, "second")
     assert len(precisions(worth, "second")) <= len(precisions(every, "second"))
     times = {
@@ -130,29 +161,61 @@ def test_a_precision_that_is_no_faster_than_a_more_exact_one_is_left_out(tables:
 
 
 def test_inputs_and_output_come_in_both_formats(tables: Asked) -> None:
-    plain, worth, *_ = tables
+    plain, worth = tables.plain, tables.worth
     assert formats_of(plain, "second") == {("bfloat16", "bfloat8_b")}
     assert formats_of(worth, "second") == {("bfloat16", "bfloat8_b"), ("bfloat16", "bfloat16")}
     assert ("bfloat16", "bfloat16", "bfloat16") in formats_of(worth, "add")
 
 
 def test_what_was_never_executed_is_not_offered_and_counted(tables: Asked) -> None:
-    plain, worth, _, unexecuted = tables
+    plain, worth, unexecuted = tables.plain, tables.worth, tables.unexecuted
     assert len(unexecuted.kept["second"]) < len(worth.kept["second"])
     new = set(unexecuted.kept["second"]) - set(plain.kept["second"])
     assert all(choice.is_executed for choice in new)
     assert unexecuted.kept["add"] == plain.kept["add"]
 
 
+def test_where_nothing_exact_was_executed_what_exact_formats_have_is_offered(
+    tables: Asked,
+) -> None:
+    most_exact = PRECISIONS[-1]
+    assert most_exact not in precisions(tables.unexecuted, "second")
+    assert most_exact in precisions(tables.exact, "second")
+    assert all(choice.is_executed for choice in tables.exact.kept["second"])
+
+
+def test_what_loses_far_more_than_is_allowed_is_not_asked(tables: Asked) -> None:
+    left = precisions(tables.worth, "second") - precisions(tables.within, "second")
+    assert PRECISIONS[0] in left
+    assert len(tables.within.kept["second"]) < len(tables.worth.kept["second"])
+
+
+def test_of_layouts_that_are_alike_the_fastest_comes_in_other_formats(tables: Asked) -> None:
+    second = [
+        choice for choice in tables.plain.kept["second"] if choice.input_layouts[0].is_sharded
+    ]
+    ranked: dict[object, list[Choice]] = {}
+    for choice in sorted(second, key=lambda item: item.time_us):
+        ranked.setdefault(choice.layouts, []).append(choice)
+    slower = [choice for same in ranked.values() for choice in same[1:]]
+    assert slower
+    smallest = [min(same, key=lambda item: item.scratch_bytes) for same in ranked.values()]
+    for choice in slower:
+        if choice in smallest:
+            continue
+        config = with_precision(cast("Conv2dConfig", choice.config), PRECISIONS[-1])
+        assert not [other for other in tables.worth.kept["second"] if other.config == config]
+
+
 def test_what_one_format_had_stays(tables: Asked) -> None:
-    plain, worth, *_ = tables
+    plain, worth = tables.plain, tables.worth
     for name, choices in plain.kept.items():
         assert min(choice.time_us for choice in worth.kept[name]) <= choices[0].time_us
         assert {choice.layouts for choice in choices} <= {c.layouts for c in worth.kept[name]}
 
 
 def test_candidates_are_fastest_first(tables: Asked) -> None:
-    for choices in tables[1].kept.values():
+    for choices in tables.worth.kept.values():
         times = [choice.time_us for choice in choices]
         assert times == sorted(times)
 
