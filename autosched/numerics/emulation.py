@@ -229,8 +229,9 @@ def _inner_blocks(
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield rows (pixels, inner) and weights (inner, out) in the order in which a core sums them.
 
-    HEIGHT takes a row of the window at once; BLOCK one of each core's channels, core after core;
-    WIDTH, and BLOCK with its full inner dimension, the whole window of each core's channels.
+    HEIGHT takes a row of the window at once, or all of it where it uses activations again; BLOCK
+    one of each core's channels, core after core; WIDTH, and BLOCK with its full inner dimension,
+    the whole window of each core's channels.
     ``taps`` are (rows, columns, in, out).
     """
     places = [[(row, column) for column in range(op.kernel[1])] for row in range(op.kernel[0])]
@@ -239,7 +240,8 @@ def _inner_blocks(
     if _is_product(op, config):
         step = TILE * _tiles_at_once(channels + -channels % TILE)
     parts = range(0, channels, step)
-    if config.shard_layout is ShardLayout.WIDTH or config.full_inner_dim:
+    is_whole = config.full_inner_dim or config.enable_activation_reuse
+    if config.shard_layout is ShardLayout.WIDTH or is_whole:
         order = [([place for row in places for place in row], first) for first in parts]
     else:
         order = [(row, first) for row in places for first in parts]

@@ -78,6 +78,7 @@ def config_of(case: Case, op: LayerOp) -> LayerConfig:
                 weights_dtype=DataType(case["weights_dtype"]),
                 output_dtype=dtype,
                 compute=compute(case),
+                enable_activation_reuse=case.get("enable_activation_reuse", False),
             )
         case Linear():
             tiles = case["inner_tiles"]
