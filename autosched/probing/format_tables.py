@@ -13,6 +13,7 @@ exact formats, so that what those have for all layers alike is to be had here, t
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from itertools import chain, product
 
 from autosched.network.graph import Layer, Network
@@ -181,10 +182,10 @@ class _Formats:
         found = list(choices)
         if isinstance(layer.op, Output | HostOp) or not choices:
             return found
-        precisions: Sequence[Precision | None] = (None,)
         legal = allowed_precisions(layer, formats)
         fastest = min(choices, key=lambda choice: choice.time_us)
         own = precision_of(fastest.config)
+        precisions: Callable[[DataType], Sequence[Precision | None]] = _none
         if legal and own is not None:
             options = [
                 _option(fastest, fastest.layouts, precision)
@@ -192,17 +193,13 @@ class _Formats:
                 if precision != own
             ]
             priced = [fastest, *(yield from self.questions.accepted(layer, options, []))]
-            precisions = list(map(_precision, priced))
-            if self.wanted is not None:
-                executed = [choice for choice in priced if choice.is_executed]
-                worth = [self._worth_their_time(some, group) for some in (priced, executed)]
-                precisions = list(dict.fromkeys(chain(*worth)))
+            precisions = cache(partial(self._precisions, priced, group))
         known = {Option(choice.config, choice.input_layouts) for choice in choices}
         places = [
             (ranked, layouts, precision)
             for ranked in _alike(choices, _NOT_SLOWER * fastest.time_us)
             for layouts in _retyped(layer, ranked[0], formats)
-            for precision in precisions
+            for precision in precisions(layouts[-1].dtype)
         ]
         while places:
             asked = [_option(ranked[0], layouts, how) for ranked, layouts, how in places]
@@ -221,39 +218,50 @@ class _Formats:
             ]
         return found
 
-    def _worth_their_time(
-        self, priced: Iterable[Choice], group: Sequence[Layer]
+    def _precisions(
+        self, priced: Sequence[Choice], group: Sequence[Layer], dtype: DataType
     ) -> list[Precision | None]:
-        """Return the precisions of which none as exact is as fast, within what is allowed.
+        """Return the precisions of layers that leave an output in one format.
 
-        What is lost where block floats are stored says little of what was computed.
+        What was never executed displaces nothing.
         """
+        if self.wanted is None:
+            return list(map(_precision, priced))
+        executed = [choice for choice in priced if choice.is_executed]
+        worth = [self._worth_their_time(some, group, dtype) for some in (priced, executed)]
+        return list(dict.fromkeys(chain(*worth)))
+
+    def _worth_their_time(
+        self, priced: Iterable[Choice], group: Sequence[Layer], dtype: DataType
+    ) -> list[Precision | None]:
+        """Return the precisions of which none as exact is as fast, within what is allowed."""
         assert self.wanted is not None  # noqa: S101 - asked where it is given
         wanted, share = self.wanted, len(group) / len(self.network.layers)
-        nothing, most = 0.0, math.inf
+        nothing, most, hardly = 0.0, math.inf, 1.0
         if wanted.allowed is not None:
             nothing, most = _NOTHING * wanted.allowed * share, _TOO_MUCH * wanted.allowed
+            hardly = _HARDLY
 
         def lost(choice: Choice) -> list[float]:
-            exact = replace(choice.output_layout, dtype=DataType.BFLOAT16)
-            return [wanted.loss(item.name, replace(choice, output_layout=exact)) for item in group]
+            left = replace(choice, output_layout=replace(choice.output_layout, dtype=dtype))
+            return [wanted.loss(layer.name, left) for layer in group]
 
         losses = [(lost(choice), choice) for choice in priced]
         usable = [item for item in losses if min(item[0]) <= most] or losses
         ranked = sorted(usable, key=lambda item: (max(sum(item[0]), nothing), item[1].time_us))
         kept: list[tuple[float, Choice]] = []
         for found, choice in ranked:
+            loss = sum(found)
             if kept and choice.time_us >= kept[-1][1].time_us * (1.0 - _WORTH):
                 continue
-            if kept and sum(found) * self._hardly <= kept[-1][0]:
-                kept.pop()  # it takes longer, and is hardly more exact
-            kept.append((sum(found), choice))
+            if kept and loss * hardly <= kept[-1][0]:
+                loss, _ = kept.pop()  # what takes longer is hardly more exact
+            kept.append((loss, choice))
         return [_precision(choice) for _, choice in kept]
 
-    @property
-    def _hardly(self) -> float:
-        """How much of a loss another may have and still count as no less."""
-        return 1.0 if self.wanted is None or self.wanted.allowed is None else _HARDLY
+
+def _none(_dtype: DataType) -> Sequence[None]:
+    return (None,)
 
 
 def _precision(choice: Choice) -> Precision | None:
