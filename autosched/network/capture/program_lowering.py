@@ -86,6 +86,10 @@ _DEEPEST = 6
 """So often a definition may be by operators that are taken by their definitions themselves."""
 _MOST_DRAFTS = 3000
 """Up to so many layers operators are taken by what they are made of: a search has an end."""
+_FULL = (
+    f"what it is made of is not added to a network of about {_MOST_DRAFTS:,} layers; give a part "
+    "of the network, smaller images or shorter series"
+)
 
 
 def lower(
@@ -231,7 +235,8 @@ def _apply(
         return made
     if sources and _by_definition(lowering, rules, node):
         return None
-    return _refuse(lowering, node, str(made), allow_host)
+    had_no_room = lowering.is_full and definition_of(node) is not None
+    return _refuse(lowering, node, _FULL if had_no_room else str(made), allow_host)
 
 
 def _by_rule(

@@ -47,6 +47,25 @@ def test_what_has_no_layers_is_refused_by_its_own_name():
     assert "modules.py:18" in str(caught.value)
 
 
+def test_that_a_network_has_too_many_layers_is_said(monkeypatch):
+    lowering = "autosched.network.capture.program_lowering._MOST_DRAFTS"
+    monkeypatch.setattr(lowering, 150)
+    module = nn.Sequential(Recurrent(), Recurrent()).eval()
+    with pytest.raises(UnsupportedOperatorError, match="1 operator cannot") as caught:
+        capture(module, (torch.randn(1, 6, 4),))
+    assert "layers; give a part of the network" in str(caught.value)
+    assert "256" not in str(caught.value)
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.steps = nn.GRU(4, 4, batch_first=True)
+
+    def forward(self, x):
+        return self.steps(x)[0]
+
+
 class Modes(nn.Module):
     def __init__(self):
         super().__init__()
