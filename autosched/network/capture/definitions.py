@@ -5,7 +5,7 @@ distance a norm of a difference. What it defines in a way that has no layers eit
 indexing, :mod:`.compositions` defines anew.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +20,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from autosched.network.capture.compositions import COMPOSITIONS
 from autosched.network.capture.exporting import export_quiet
-from autosched.network.capture.spectra import (
-    has_spectrum,
-    made_of_spectrum,
-    readers_of_spectrum,
-)
+from autosched.network.capture.spectra import Spectrum, spectrum_of
 from autosched.network.capture.window_compositions import WINDOWS
 from autosched.network.rules.rulebook import operator_name
 
@@ -39,23 +35,24 @@ _KNOWN: WeakKeyDictionary[Graph, dict[Any, "MadeOf | None"]] = WeakKeyDictionary
 class MadeOf:
     """The graph of what a node's operator is made of; its placeholders are the node's inputs.
 
-    ``readers`` are the nodes that its results stand for: those that make real tensors of complex
-    ones; none where it stands for the node itself.
+    With a ``spectrum``, its results stand for that one's readers, not for the node itself, and
+    the spectrum's factors are further inputs.
     """
 
     graph: Graph
-    readers: tuple[Node, ...] = ()
+    spectrum: Spectrum | None = None
 
 
 def definition_of(node: Node) -> MadeOf | None:
     """What a node's operator is made of; None if nothing is known, or values of tensors count."""
-    readers = readers_of_spectrum(node) if has_spectrum(node) else []
-    if readers:
-        return _traced(node, _of_spectrum(node, readers), readers)
+    spectrum = spectrum_of(node)
+    if spectrum is not None:
+        return _traced([*node.all_input_nodes, *spectrum.factors], spectrum.made, spectrum)
     key = (node.target, *_told(node))
     known = _KNOWN.setdefault(node.graph, {})
     if key not in known:
-        known[key] = _traced(node, _definition(node))
+        made = _made(node)
+        known[key] = None if made is None else _traced(node.all_input_nodes, made)
     return known[key]
 
 
@@ -80,18 +77,29 @@ def _form(value: Any) -> str:
     return f"{value.dtype} {tuple(value.shape)} {value.stride()} {value.requires_grad}"
 
 
+def _made(node: Node) -> Callable[[Mapping[Node, torch.Tensor]], Any] | None:
+    definition = _definition(node)
+    if definition is None:
+        return None
+
+    def made(known: Mapping[Node, torch.Tensor]) -> Any:
+        args, kwargs = torch.fx.map_arg((node.args, node.kwargs), known.__getitem__)
+        return definition(*args, **kwargs)
+
+    return made
+
+
 def _traced(
-    node: Node, definition: Definition | None, readers: Sequence[Node] = ()
+    inputs: Sequence[Node],
+    made: Callable[[Mapping[Node, torch.Tensor]], Any],
+    spectrum: Spectrum | None = None,
 ) -> MadeOf | None:
-    inputs = node.all_input_nodes
     values: list[Any] = [source.meta.get("val") for source in inputs]
-    if definition is None or not all(isinstance(value, FakeTensor) for value in values):
+    if not all(isinstance(value, FakeTensor) for value in values):
         return None
 
     def call(*tensors: torch.Tensor) -> Any:
-        known = dict(zip(inputs, tensors, strict=True))
-        args, kwargs = torch.fx.map_arg((node.args, node.kwargs), known.__getitem__)
-        return definition(*args, **kwargs)
+        return made(dict(zip(inputs, tensors, strict=True)))
 
     try:
         with export_quiet(), torch.no_grad(), values[0].fake_mode:
@@ -102,11 +110,7 @@ def _traced(
         return None
     graph.eliminate_dead_code()
     is_plain = all(_is_plain(step) for step in graph.nodes)
-    return MadeOf(graph, tuple(readers)) if is_plain else None
-
-
-def _of_spectrum(node: Node, readers: list[Node]) -> Definition:
-    return lambda *args: made_of_spectrum(node, readers, args)
+    return MadeOf(graph, spectrum) if is_plain else None
 
 
 def _definition(node: Node) -> Definition | None:
@@ -134,7 +138,8 @@ def inserted(node: Node, definition: MadeOf) -> Iterator[tuple[list[Node], Any]]
     All that is before the node by then is taken out again where an exception leaves the block.
     """
     before = node.prev
-    steps, results = _copied(node, definition.graph, node.all_input_nodes)
+    factors = definition.spectrum.factors if definition.spectrum else ()
+    steps, results = _copied(node, definition.graph, [*node.all_input_nodes, *factors])
     try:
         yield steps, results
     except BaseException:
@@ -187,18 +192,14 @@ def _is_module(value: Any) -> bool:
     return isinstance(value, Node) and value.op == "get_attr"
 
 
-def replaced(node: Node, results: Any, readers: Sequence[Node] = ()) -> dict[Node, Any]:
+def replaced(node: Node, results: Any, spectrum: Spectrum | None = None) -> dict[Node, Any]:
     """Let everybody read a definition's results instead of a node's, and say what stands for it."""
     instead: dict[Node, Any] = {}
-    if readers:
-        for reader, result in zip(readers, results, strict=True):
-            source: Any = reader.args[0]
+    if spectrum is not None:
+        for reader, result in zip(spectrum.readers, results, strict=True):
             instead |= replaced(reader, result)
-            while not source.users:
-                read, source = source, source.args[0]
-                node.graph.erase_node(read)
-                if read is node:
-                    break
+        for item in reversed(spectrum.nodes):
+            item.graph.erase_node(item)
         return instead
     instead[node] = results
     if isinstance(results, Node):

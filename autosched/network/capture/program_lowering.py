@@ -272,7 +272,7 @@ def _by_definition(
     except Refusal:
         return False
     results = torch.fx.map_arg(made, lowering.what_stands_for)
-    lowering.instead.update(replaced(node, results, definition.readers))
+    lowering.instead.update(replaced(node, results, definition.spectrum))
     return True
 
 

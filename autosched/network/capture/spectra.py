@@ -1,10 +1,12 @@
-"""Fourier transforms of real tensors: each complex number as a pair in a last dimension of two.
+"""Fourier transforms of real tensors and back: each complex number as its two parts.
 
-Products with cosines and sines give such pairs. What reads complex numbers and makes real ones of
-them ends a spectrum; what only gives them another shape goes along.
+Products with cosines and sines give the parts. What makes real numbers of complex ones ends a
+spectrum; what only gives them another shape, or scales them by constants, goes along.
 """
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,52 +17,118 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 from autosched.network.capture.compositions import Compositions
 from autosched.network.rules.rulebook import operator_name
 
+Parts = tuple[Tensor, Tensor]
+"""The real and the imaginary parts."""
+
 _TRANSFORMS = Compositions()
-_SHAPES = ("reshape", "view", "transpose", "permute", "unsqueeze", "squeeze", "clone", "contiguous")
+_SHAPES = (
+    *("reshape", "view", "transpose", "permute", "unsqueeze", "squeeze", "clone", "contiguous"),
+    *("select", "slice", "flip", "roll"),
+)
+_PRODUCT = "mul"
 _ENDS = Compositions()
 
 
-def has_spectrum(node: Node) -> bool:
-    """Whether a node makes complex numbers of real ones in a way that is known here."""
-    return operator_name(node) in _TRANSFORMS
+@dataclass(frozen=True)
+class Spectrum:
+    """Complex numbers from the node that makes them of real ones to those that make real ones.
+
+    ``nodes`` are complex, each after what it reads; ``readers`` make real tensors of them, and
+    ``factors`` are the graph's inputs that they are multiplied with.
+    """
+
+    nodes: tuple[Node, ...]
+    readers: tuple[Node, ...]
+    factors: tuple[Node, ...] = ()
+
+    def made(self, known: Mapping[Node, Tensor]) -> tuple[Tensor, ...]:
+        """Compute what the readers make of the first node's inputs and of the factors."""
+        parts: dict[Node, Parts] = {}
+        return tuple(_read(reader, known, parts) for reader in self.readers)
 
 
-def readers_of_spectrum(node: Node) -> list[Node] | None:
-    """The nodes that make real tensors of a node's complex ones, None if some are not known."""
-    ends: list[Node] = []
-    spectrum = [node]
-    for item in spectrum:  # which grows
+def spectrum_of(node: Node) -> Spectrum | None:
+    """The complex numbers that a node begins; None if it does not, or not all of it is known."""
+    if operator_name(node) not in _TRANSFORMS:
+        return None
+    nodes, readers, factors = [node], [], []
+    for item in nodes:  # which grows
         for user in item.users:
             if operator_name(user) in _ENDS:
-                ends.append(user)
+                readers.append(user)
             elif operator_name(user) in _SHAPES:
-                spectrum.append(user)
+                nodes.append(user)
+            elif operator_name(user) == _PRODUCT:
+                found = _inputs_of_factor(user.args[user.args[0] is item])
+                if found is None:
+                    return None
+                factors += found
+                nodes.append(user)
             else:
                 return None
-    return ends
+    inputs = tuple(dict.fromkeys(factors))
+    return Spectrum(tuple(nodes), tuple(readers), inputs) if readers else None
 
 
-def made_of_spectrum(node: Node, readers: list[Node], args: tuple[Any, ...]) -> tuple[Tensor, ...]:
-    """Compute what the readers make of a transform with these arguments."""
-    known = {node: _TRANSFORMS[operator_name(node)](*args)}
-    return tuple(_read(reader, known) for reader in readers)
+def _inputs_of_factor(factor: Any) -> list[Node] | None:
+    """The graph's inputs that a factor is a mere form of; None if it is something else."""
+    if not isinstance(factor, Node):
+        return [] if isinstance(factor, (int, float)) else None
+    if factor.op == "placeholder":
+        return [factor]
+    if operator_name(factor) not in {*_SHAPES, "view_as_complex"}:
+        return None
+    return _inputs_of_factor(factor.args[0])
 
 
-def _read(node: Node, known: dict[Node, Tensor]) -> Tensor:
+def _read(node: Node, known: Mapping[Node, Tensor], parts: dict[Node, Parts]) -> Tensor:
     source: Any = node.args[0]
-    if source not in known:
-        # The pair comes last, whatever becomes of the other dimensions.
-        known[source] = _pairs_shaped(source, known)
-    result: Tensor = _ENDS[operator_name(node)](known[source])
+    result: Tensor = _ENDS[operator_name(node)](
+        _parts(source, known, parts), *node.args[1:], **node.kwargs
+    )
     return result
 
 
-def _pairs_shaped(node: Node, known: dict[Node, Tensor]) -> Tensor:
+def _parts(node: Node, known: Mapping[Node, Tensor], parts: dict[Node, Parts]) -> Parts:
+    if node not in parts:
+        parts[node] = _made_parts(node, known, parts)
+    return parts[node]
+
+
+def _made_parts(node: Node, known: Mapping[Node, Tensor], parts: dict[Node, Parts]) -> Parts:
+    name = operator_name(node)
+    if node.op == "placeholder":
+        real, imaginary = torch.view_as_real(known[node]).unbind(-1)
+        return real, imaginary
+    if name in _TRANSFORMS:
+        args, kwargs = torch.fx.map_arg((node.args, node.kwargs), known.__getitem__)
+        made: Parts = _TRANSFORMS[name](*args, **kwargs)
+        return made
+    if name == _PRODUCT:
+        first, second = (_factor(item, known, parts) for item in node.args)
+        return (
+            first[0] * second[0] - first[1] * second[1],
+            first[0] * second[1] + first[1] * second[0],
+        )
     source: Any = node.args[0]
-    if source not in known:
-        known[source] = _pairs_shaped(source, known)
-    shaped = (_shaped(node, part) for part in known[source].unbind(-1))
-    return torch.stack(list(shaped), -1)
+    real, imaginary = (_shaped(node, part) for part in _parts(source, known, parts))
+    return real, imaginary
+
+
+def _factor(factor: Any, known: Mapping[Node, Tensor], parts: dict[Node, Parts]) -> Any:
+    """The parts of what a product multiplies, 0 for the imaginary one of real numbers."""
+    if not isinstance(factor, Node):
+        return factor, 0.0
+    if factor.meta["val"].is_complex():
+        return _parts(factor, known, parts)
+    return _real_factor(factor, known), 0.0
+
+
+def _real_factor(factor: Node, known: Mapping[Node, Tensor]) -> Tensor:
+    if factor in known:
+        return known[factor]
+    source: Any = factor.args[0]
+    return _shaped(factor, _real_factor(source, known))
 
 
 def _shaped(node: Node, part: Tensor) -> Tensor:
@@ -70,23 +138,33 @@ def _shaped(node: Node, part: Tensor) -> Tensor:
 
 
 @_ENDS.of("abs")
-def _length(pairs: Tensor) -> Tensor:
-    return pairs.square().sum(-1).sqrt()
+def _length(parts: Parts) -> Tensor:
+    return (parts[0].square() + parts[1].square()).sqrt()
 
 
 @_ENDS.of("real")
-def _real(pairs: Tensor) -> Tensor:
-    return pairs.select(-1, 0)
+def _real(parts: Parts) -> Tensor:
+    return parts[0]
 
 
 @_ENDS.of("imag")
-def _imaginary(pairs: Tensor) -> Tensor:
-    return pairs.select(-1, 1)
+def _imaginary(parts: Parts) -> Tensor:
+    return parts[1]
 
 
 @_ENDS.of("view_as_real")
-def _pairs(pairs: Tensor) -> Tensor:
-    return pairs
+def _pairs(parts: Parts) -> Tensor:
+    return torch.stack(parts, -1)
+
+
+@_TRANSFORMS.of("view_as_complex")
+def _of_pairs(pairs: Tensor) -> Parts:
+    return pairs.select(-1, 0), pairs.select(-1, 1)
+
+
+@_TRANSFORMS.of("complex")
+def _of_parts(real: Tensor, imaginary: Tensor) -> Parts:
+    return real, imaginary
 
 
 def _waves(count: int, size: int) -> tuple[Tensor, Tensor]:
@@ -106,7 +184,8 @@ def _short_time(  # noqa: PLR0917 - as PyTorch has it
     normalized: bool = False,
     onesided: bool | None = None,
     *_: Any,
-) -> Tensor:
+    **__: Any,
+) -> Parts:
     """Transform windows of a series: a convolution with waves."""
     if onesided is False:
         raise NotImplementedError
@@ -120,21 +199,98 @@ def _short_time(  # noqa: PLR0917 - as PyTorch has it
         waves = waves / math.sqrt(size)
     series = source.reshape(-1, 1, source.shape[-1])
     found = F.conv1d(series, waves.unsqueeze(1), stride=step or size // 4)
-    pairs = torch.stack([found.narrow(1, 0, count), found.narrow(1, count, count)], -1)
-    return pairs if source.dim() == 2 else pairs.squeeze(0)
+    parts = (found.narrow(1, 0, count), found.narrow(1, count, count))
+    return parts if source.dim() == 2 else (parts[0].squeeze(0), parts[1].squeeze(0))
+
+
+# Of each dimension's transform; "backward" has none on the way there.
+_SCALES = {"ortho": -0.5, "forward": -1.0, "backward": 0.0}
+_SCALES_BACK = {"ortho": -0.5, "forward": 0.0, "backward": -1.0}
 
 
 @_TRANSFORMS.of("fft_rfft")
 def _transform(
     source: Tensor, size: int | None = None, dim: int = -1, norm: str | None = None
-) -> Tensor:
-    length = source.shape[dim]
-    if size not in {None, length}:
+) -> Parts:
+    parts: Parts = _transform_all(source, None if size is None else (size,), (dim,), norm)
+    return parts
+
+
+@_TRANSFORMS.of("fft_rfft2", "fft_rfftn")
+def _transform_all(
+    source: Tensor,
+    sizes: Sequence[int] | None = None,
+    dims: Sequence[int] | None = None,
+    norm: str | None = None,
+) -> Parts:
+    dims = _dims(source, sizes, dims)
+    lengths = [source.shape[dim] for dim in dims]
+    if sizes is not None and list(sizes) != lengths:
         raise NotImplementedError
-    scale = {"ortho": 1 / math.sqrt(length), "forward": 1 / length}.get(norm or "", 1.0)
-    last = source.movedim(dim, -1)
-    parts = [
-        torch.matmul(last, wave.transpose(0, 1) * scale).movedim(-1, dim)
-        for wave in _waves(length // 2 + 1, length)
-    ]
-    return torch.stack(parts, -1)
+    *others, last = dims
+    count, scale = lengths[-1] // 2 + 1, lengths[-1] ** _SCALES[norm or "backward"]
+    cosines, sines = _waves(count, lengths[-1])
+    parts = (_product(source, cosines * scale, last), _product(source, sines * scale, last))
+    for dim in others:
+        size = source.shape[dim]
+        scale = size ** _SCALES[norm or "backward"]
+        cosines, sines = (wave * scale for wave in _waves(size, size))
+        parts = _turned(parts, cosines, sines, dim)
+    return parts
+
+
+@_ENDS.of("fft_irfft")
+def _transform_back(
+    parts: Parts, size: int | None = None, dim: int = -1, norm: str | None = None
+) -> Tensor:
+    sizes = None if size is None else (size,)
+    result: Tensor = _transform_all_back(parts, sizes, (dim,), norm)
+    return result
+
+
+@_ENDS.of("fft_irfft2", "fft_irfftn")
+def _transform_all_back(
+    parts: Parts,
+    sizes: Sequence[int] | None = None,
+    dims: Sequence[int] | None = None,
+    norm: str | None = None,
+) -> Tensor:
+    dims = _dims(parts[0], sizes, dims)
+    counts = [parts[0].shape[dim] for dim in dims]
+    size = 2 * (counts[-1] - 1) if sizes is None else sizes[-1]
+    if size // 2 + 1 != counts[-1] or list(sizes or counts)[:-1] != counts[:-1]:
+        raise NotImplementedError
+    *others, last = dims
+    for dim, count in zip(others, counts, strict=False):
+        scale = count ** _SCALES_BACK[norm or "backward"]
+        cosines, sines = (wave * scale for wave in _waves(count, count))
+        parts = _turned(parts, cosines, -sines, dim)
+    # All but the constant and the fastest wave stand for their conjugates, too.
+    twice = torch.full((counts[-1], 1), 2.0 * size ** _SCALES_BACK[norm or "backward"])
+    twice[0] /= 2
+    if size % 2 == 0:
+        twice[-1] /= 2
+    waves = ((wave * twice).transpose(0, 1) for wave in _waves(counts[-1], size))
+    real, imaginary = (_product(part, wave, last) for part, wave in zip(parts, waves, strict=True))
+    return real + imaginary
+
+
+def _dims(source: Tensor, sizes: Sequence[int] | None, dims: Sequence[int] | None) -> list[int]:
+    rank = source.dim()
+    if dims is None:
+        dims = range(rank) if sizes is None else range(rank - len(sizes), rank)
+    return [dim % rank for dim in dims]
+
+
+def _product(source: Tensor, waves: Tensor, dim: int) -> Tensor:
+    """Multiply waves (results, length) with a dimension."""
+    return torch.matmul(source.movedim(dim, -1), waves.transpose(0, 1)).movedim(-1, dim)
+
+
+def _turned(parts: Parts, cosines: Tensor, sines: Tensor, dim: int) -> Parts:
+    """Multiply complex waves with a dimension of complex numbers."""
+    real, imaginary = parts
+    return (
+        _product(real, cosines, dim) - _product(imaginary, sines, dim),
+        _product(real, sines, dim) + _product(imaginary, cosines, dim),
+    )

@@ -23,7 +23,67 @@ def parts(x):
     return found.real + found.imag
 
 
+class Filtered(nn.Module):
+    """A learned filter of frequencies, as in GFNet: its numbers are stored as pairs."""
+
+    def __init__(self):
+        super().__init__()
+        self.filter = nn.Parameter(torch.randn(6, 5, 3, 2))
+
+    def forward(self, x):
+        found = torch.fft.rfft2(x, dim=(1, 2), norm="ortho")
+        found = found * torch.view_as_complex(self.filter)
+        return torch.fft.irfft2(found, s=(6, 8), dim=(1, 2), norm="ortho")
+
+
+class Mixed(nn.Module):
+    """Both parts as channels of a convolution, as in fast Fourier convolutions."""
+
+    def __init__(self):
+        super().__init__()
+        self.mix = nn.Conv2d(6, 6, 1)
+
+    def forward(self, x):
+        found = torch.fft.rfftn(x, dim=(-2, -1), norm="ortho")
+        found = torch.stack((found.real, found.imag), dim=-1).permute(0, 1, 4, 2, 3)
+        found = self.mix(found.reshape(x.shape[0], -1, *found.shape[3:])).relu()
+        found = found.view(x.shape[0], -1, 2, *found.shape[2:]).permute(0, 1, 3, 4, 2)
+        found = torch.complex(found[..., 0], found[..., 1])
+        return torch.fft.irfftn(found, s=x.shape[-2:], dim=(-2, -1), norm="ortho")
+
+
+class Weighted(nn.Module):
+    """Multiplied by complex numbers that are no parameter, by real ones and by a number."""
+
+    def __init__(self):
+        super().__init__()
+        self.turn = torch.randn(49, dtype=torch.complex64)
+        self.weight = nn.Parameter(torch.rand(49, 1))
+
+    def forward(self, x):
+        found = self.turn * torch.fft.rfft(x) * 0.5
+        return torch.fft.irfft(found * self.weight.view(1, 49))
+
+
+def test_filters_of_frequencies(lowered):
+    lowered(Filtered(), torch.randn(2, 6, 8, 3))
+
+
+@pytest.mark.parametrize("width", [8, 7])
+def test_parts_may_be_channels_in_between(lowered, width):
+    lowered(Mixed(), torch.randn(2, 3, 6, width))
+
+
+def test_factors_of_all_kinds(lowered):
+    lowered(Weighted(), torch.randn(SERIES))
+
+
 FUNCTIONS = {
+    "there and back": lambda x: torch.fft.irfft(torch.fft.rfft(x)),
+    "back in other scales": lambda x: torch.fft.irfft2(
+        torch.fft.rfft2(x.view(3, 8, 8), norm="forward"), norm="forward"
+    ),
+    "all dimensions": lambda x: torch.fft.rfftn(x.view(4, 6, 8)).real,
     "mel": mel,
     "pairs": lambda x: torch.view_as_real(
         torch.stft(x, 32, normalized=True, center=False, return_complex=True)
@@ -42,7 +102,8 @@ def test_complex_numbers_are_pairs_until_they_are_read(lowered, function):
 @pytest.mark.parametrize(
     "function",
     [
-        lambda x: torch.fft.irfft(torch.fft.rfft(x)),
+        lambda x: torch.fft.irfft(torch.fft.rfft(x), n=64),
+        lambda x: torch.fft.irfft(torch.fft.rfft(x) * torch.fft.rfft(x.flip(1))),
         lambda x: torch.stft(x, 32, center=False, onesided=False, return_complex=True).abs(),
         lambda x: torch.fft.rfft(x, n=64).abs(),
     ],
