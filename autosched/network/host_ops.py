@@ -6,6 +6,7 @@ constants (with their shape and type, which the network's signature thus covers)
 "float32"}, {"device": "cpu"}, {"layout": "strided"} and {"memory_format": "preserve_format"}.
 """
 
+import importlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,6 +21,10 @@ _NAMED: Mapping[str, type] = {
     "layout": torch.layout,
     "memory_format": torch.memory_format,
 }
+
+LIBRARIES = ("aten", "torchvision")
+"""Whose operators run on the host: PyTorch's own, and torchvision's, such as deformable
+convolutions and the alignment of regions. These are there once torchvision is imported."""
 
 
 class NotPlainError(Exception):
@@ -83,9 +88,17 @@ def _run_step(step: HostStep, known: Mapping[str, Sequence[Any]]) -> Any:
     arguments = [_from_json(item, known) for item in positional]
     if step.operator == GETITEM:
         return arguments[0][arguments[1]]
-    _, name, overload = step.operator.split(".")
-    operator = getattr(getattr(torch.ops.aten, name), overload)
+    operator = _operator(step.operator)
     if operator._schema.is_mutable:
         # The graph shows no one who reads the argument later; a constant must stay as it is.
         arguments[0] = arguments[0].clone()
     return operator(*arguments, **{key: _from_json(item, known) for key, item in by_name.items()})
+
+
+def _operator(path: str) -> Any:
+    library, name, overload = path.split(".")
+    if library not in LIBRARIES:
+        raise NotPlainError(f"{path} is none of the operators of {' and '.join(LIBRARIES)}")
+    if library == "torchvision":
+        importlib.import_module(library)
+    return getattr(getattr(getattr(torch.ops, library), name), overload)

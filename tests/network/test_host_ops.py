@@ -44,6 +44,11 @@ def test_a_step_in_place_leaves_inputs_and_constants_alone():
     assert source.sum() == constant.sum() == 6
 
 
+def test_operators_of_other_libraries_are_not_run():
+    with pytest.raises(NotPlainError, match=r"other\.neg\.default is none of"):
+        run(("other.neg.default", '[[{"input":0}],{}]'))
+
+
 def test_types_devices_and_formats_have_names():
     plain = to_json(
         [torch.float64, torch.device("cpu"), torch.strided, torch.contiguous_format, None, 1.5],

@@ -9,7 +9,7 @@ from torch.fx import Node
 
 from autosched.network.draft_graph import Draft, Unknown
 from autosched.network.graph import Weights
-from autosched.network.host_ops import NotPlainError, to_json
+from autosched.network.host_ops import LIBRARIES, NotPlainError, to_json
 from autosched.network.operators import GETITEM, HostOp, HostOutput, HostStep, HostView
 from autosched.network.rules.rulebook import Lowering, operator_name, shape_of
 from autosched.network.rules.views import View
@@ -25,8 +25,8 @@ def why_not_on_host(lowering: Lowering, node: Node) -> str:
     """Return why a node cannot run on the host, "" if it can."""
     target = node.target
     if operator_name(node) != GETITEM:
-        if not isinstance(target, torch._ops.OpOverload) or target.namespace != "aten":
-            return "only PyTorch's own operators run on the host"
+        if not isinstance(target, torch._ops.OpOverload) or target.namespace not in LIBRARIES:
+            return "only operators of PyTorch and torchvision run on the host"
         if draws_at_random(lowering, node):
             return "it draws at random"
     if not any(source in lowering.views for source in node.all_input_nodes):

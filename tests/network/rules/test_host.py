@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 from torch.utils._pytree import tree_leaves
+from torchvision.ops import DeformConv2d
 
 from autosched.errors import UnsupportedOperatorError
 from autosched.network.capture.capture import capture
@@ -67,6 +68,22 @@ def test_it_computes_what_the_module_does(function):
     assert layer.reason
     for step in layer.op.steps:
         json.loads(step.arguments)
+
+
+class Deformed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.offsets = nn.Conv2d(4, 18, 3, padding=1)
+        self.deformed = DeformConv2d(4, 8, 3, padding=1)
+
+    def forward(self, x):
+        return self.deformed(x, self.offsets(x)).relu()
+
+
+def test_operators_of_torchvision_run_on_the_host():
+    network = on_host(Deformed(), torch.randn(IMAGE))
+    (layer,) = network.host_layers
+    assert layer.op.steps[-1].operator == "torchvision.deform_conv2d.default"
 
 
 def test_it_needs_to_be_allowed_and_the_error_says_so():
@@ -149,7 +166,7 @@ def test_the_bytes_moved_are_those_of_inputs_and_result():
         (lambda x: x.bernoulli(), "draws at random"),
         (
             lambda x: torch.cond(x.sum() > 0, lambda y: y + 1, lambda y: y - 1, (x,)),
-            "only PyTorch's own operators",
+            "only operators of PyTorch and torchvision",
         ),
     ],
 )
