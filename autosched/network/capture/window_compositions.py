@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 
 from autosched.network.capture.compositions import Compositions
-from autosched.network.rules.convolutions import is_long
+from autosched.network.rules.convolutions import is_long, is_whole
 
 WINDOWS = Compositions()
 """By the operators' plain names."""
@@ -77,7 +77,12 @@ def _convolved(
     dilation: list[int] = _ONES[2],
     groups: int = 1,
 ) -> Tensor:
-    """Convolve with computed kernels: the windows of the image times a matrix of each group."""
+    """Convolve with computed kernels: the windows of the image times a matrix of each group.
+
+    A window that is a whole row of one channel is one of a linear layer.
+    """
+    if is_whole({"padding": padding}, source.shape, weight.shape):
+        return F.linear(source.flatten(1), weight.flatten(1), bias)[..., None, None]
     outputs, _, *kernel = weight.shape
     batch, channels, *sides = source.shape
     windows = source
@@ -104,6 +109,8 @@ def _convolved_series(
     dilation: list[int] = _ONES[1],
     groups: int = 1,
 ) -> Tensor:
+    if is_whole({"padding": padding}, source.shape, weight.shape):
+        return F.linear(source.squeeze(1), weight.squeeze(1), bias)[..., None]
     length, (step,) = weight.shape[2], stride
     plan = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     if is_long(plan, length):

@@ -3,6 +3,7 @@
 Operator names and argument names are those of PyTorch's ATen schemas (native_functions.yaml).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -68,6 +69,17 @@ def is_long(arguments: Mapping[str, Any], kernel: int) -> bool:
     return is_plain and step > 1 and kernel > _LONGEST and kernel % step == 0
 
 
+def is_whole(arguments: Mapping[str, Any], image: Sequence[int], weight: Sequence[int]) -> bool:
+    """Whether a kernel is as large as an image of one row and one channel: a linear layer of it.
+
+    As an image, each pixel would be a row of its own, filled with 15 channels of zeros.
+    """
+    pads = arguments["padding"]
+    is_padded = pads == "same" if isinstance(pads, str) else any(pads)
+    is_row = math.prod(image[1:]) == image[-1] == weight[-1] > 1
+    return is_row and list(image[1:]) == list(weight[1:]) and not is_padded
+
+
 @RULES.rule("conv2d", "convolution", "conv1d")
 def _convolution(lowering: Lowering, node: Node) -> View:
     arguments = lowering.arguments(node)
@@ -81,6 +93,8 @@ def _convolution(lowering: Lowering, node: Node) -> View:
     kernel = with_ones(weight.shape[2:], node, 1)
     if operator_name(node) == "conv1d" and is_long(arguments, weight.shape[2]):
         raise Refusal("its kernel is too long")
+    if is_whole(arguments, shape_of(arguments["input"]), weight.shape):
+        raise Refusal("its kernel is the image")
     dilation = with_ones(arguments["dilation"], node, 1)
     op = Conv2d(
         in_channels=source.shape[1],

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 
-from autosched.network.operators import Conv2d
+from autosched.network.operators import Conv2d, Linear
 from tests.network.modules import Function, WithParameter, ops
 
 IMAGE, SERIES = (2, 8, 6, 6), (2, 8, 12)
@@ -34,6 +34,24 @@ def test_volumes_are_convolved_slice_by_slice(lowered):
 
 def test_kernels_may_be_computed_for_a_parameter(lowered):
     lowered(WithParameter(lambda x, w: F.conv2d(w, x), 1, 8, 6, 6), torch.randn(3, 8, 3, 3))
+
+
+@pytest.mark.parametrize(
+    ("convolution", "shape"),
+    [
+        (nn.Conv2d(1, 12, (1, 6)), (5, 1, 1, 6)),
+        (nn.Conv1d(1, 12, 16, stride=2, bias=False), (5, 1, 16)),
+    ],
+)
+def test_a_kernel_as_long_as_a_row_is_a_linear_layer(lowered, convolution, shape):
+    network = lowered(nn.Sequential(convolution, nn.ReLU()), torch.randn(shape))
+    assert not any(isinstance(op, Conv2d) for op in ops(network))
+    assert any(isinstance(op, Linear) for op in ops(network))
+
+
+def test_one_as_large_as_a_higher_image_stays_a_convolution(lowered):
+    network = lowered(nn.Conv2d(1, 12, (4, 6)), torch.randn(5, 1, 4, 6))
+    assert any(isinstance(op, Conv2d) for op in ops(network))
 
 
 @pytest.mark.parametrize("padding", [0, 7])
