@@ -192,6 +192,69 @@ def _is_module(value: Any) -> bool:
     return isinstance(value, Node) and value.op == "get_attr"
 
 
+_FLATTENS = ("view", "reshape", "flatten", "_unsafe_view")
+
+
+def join_rows(program: ExportedProgram) -> None:
+    """Join flattened maps row by row where what they are joined to is only read in rows.
+
+    Detectors flatten each map's boxes or classes, join them, and see rows of four coordinates or
+    of the classes in that: the same numbers as of maps seen so before they are joined, which lie
+    in rows on the device.
+    """
+    graph = program.graph_module.graph
+    for node in list(graph.nodes):
+        length = _row_length(node)
+        if length is None:
+            continue
+        batch, count = node.meta["val"].shape
+        with graph.inserting_before(node):
+            flat: Any = node.args[0]
+            parts = [_seen(node, part.args[0], [batch, -1, length]) for part in flat]
+            joined = _called(node, torch.ops.aten.cat.default, parts, 1)
+            node.replace_all_uses_with(_seen(node, joined, [batch, count]))
+        graph.erase_node(node)
+
+
+def _row_length(node: Node) -> int | None:
+    """How long the rows are that a node joins flattened tensors of; None if it does not."""
+    is_joined = operator_name(node) == "cat" and node.args[1:] in {(1,), (-1,)}
+    if not is_joined or node.meta["val"].dim() != 2:
+        return None
+    parts: Any = node.args[0]
+    if not all(_is_flattened(part) for part in parts) or not node.users:
+        return None
+    if any(operator_name(user) not in _FLATTENS for user in node.users):
+        return None
+    shape, *others = {tuple(user.meta["val"].shape) for user in node.users}
+    if others or len(shape) != 3 or shape[0] != node.meta["val"].shape[0]:
+        return None
+    length: int = shape[2]
+    fits = length > 1 and not any(part.meta["val"].shape[1] % length for part in parts)
+    return length if fits else None
+
+
+def _is_flattened(part: Node) -> bool:
+    source: Any = part.args[0] if part.args else None
+    is_flat = operator_name(part) in _FLATTENS and isinstance(source, Node)
+    return is_flat and source.meta["val"].dim() > 2 and part.meta["val"].dim() == 2
+
+
+def _seen(place: Node, source: Node, shape: list[int]) -> Node:
+    return _called(place, torch.ops.aten.reshape.default, source, shape)
+
+
+def _called(place: Node, operator: Any, *args: Any) -> Node:
+    """Add a call where another node is, with what it makes of these arguments."""
+    made = place.graph.call_function(operator, args)
+    for name in _PLACES:
+        made.meta[name] = place.meta.get(name)
+    values = torch.fx.map_arg(args, lambda source: source.meta["val"])
+    with place.meta["val"].fake_mode:
+        made.meta["val"] = operator(*values)
+    return made
+
+
 def replaced(node: Node, results: Any, spectrum: Spectrum | None = None) -> dict[Node, Any]:
     """Let everybody read a definition's results instead of a node's, and say what stands for it."""
     instead: dict[Node, Any] = {}

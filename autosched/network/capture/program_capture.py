@@ -8,7 +8,7 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from autosched.errors import NetworkFileError, UnsupportedOperatorError
-from autosched.network.capture.definitions import inline_regions
+from autosched.network.capture.definitions import inline_regions, join_rows
 from autosched.network.capture.program_lowering import RULES, lower, results
 from autosched.network.draft_graph import Draft, DraftGraph, UnsupportedOperator
 from autosched.network.graph import Layer, Network
@@ -75,6 +75,7 @@ def capture_program(
             f"{name}: the model returns no tensor; end its forward() with a return of the result."
         )
     inline_regions(program)
+    join_rows(program)
     lowering = lower(program, RULES, allow_host=allow_host)
     graph = lowering.graph
     for rewrite in _REWRITES:

@@ -7,7 +7,7 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 from autosched.errors import UnsupportedOperatorError
 from autosched.network.capture.capture import capture
 from autosched.network.capture.compositions import COMPOSITIONS
-from autosched.network.operators import Conv2d
+from autosched.network.operators import Concat, ConcatRows, Conv2d
 from tests.network.modules import Function, kinds
 
 IMAGE = (2, 8, 6, 6)
@@ -114,3 +114,37 @@ def test_what_repeats_an_operator_is_traced_once(lowered, monkeypatch):
         torch.randn(2, 5, 6),
     )
     assert len(traced) == 2
+
+
+class Boxes(nn.Module):
+    """Heads of a detector: each flattens its boxes, which are seen in rows once they are joined."""
+
+    def __init__(self, read):
+        super().__init__()
+        self.heads, self.read = nn.ModuleList(nn.Conv2d(8, n * 4, 3) for n in (2, 3)), read
+
+    def forward(self, x):
+        maps = (head(x).permute(0, 2, 3, 1) for head in self.heads)
+        joined = torch.cat([item.flatten(1) for item in maps], 1)
+        return self.read(joined)
+
+
+def test_boxes_are_joined_in_the_rows_that_they_are_read_in(lowered):
+    network = lowered(Boxes(lambda boxes: boxes.view(2, -1, 4).softmax(-1)), torch.randn(IMAGE))
+    joined = next(layer for layer in network if isinstance(layer.op, (Concat, ConcatRows)))
+    assert 4 in joined.shape[1:]
+    assert not any(layer.shape == (2, 320) for layer in network)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda boxes: boxes,
+        lambda boxes: boxes.view(2, 4, 80).sum(1) * 2,
+        lambda boxes: (boxes.view(2, -1, 4), boxes * 2),
+        lambda boxes: (boxes.view(2, -1, 4), boxes.view(2, -1, 8)),
+    ],
+)
+def test_what_is_read_otherwise_too_is_joined_as_it_is(lowered, read):
+    network = lowered(Boxes(read), torch.randn(IMAGE))
+    assert any(layer.shape == (2, 320) for layer in network)
