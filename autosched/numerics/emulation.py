@@ -231,14 +231,15 @@ def _inner_blocks(
 
     HEIGHT takes a row of the window at once, or all of it where it uses activations again; BLOCK
     one of each core's channels, core after core; WIDTH, and BLOCK with its full inner dimension,
-    the whole window of each core's channels.
+    the whole window of each core's channels. Where a convolution is a product of pixels, its
+    matrices are shared out in whole tiles.
     ``taps`` are (rows, columns, in, out).
     """
     places = [[(row, column) for column in range(op.kernel[1])] for row in range(op.kernel[0])]
     channels = op.in_channels
     step = _core_channels(op, config, columns)
-    if _is_product(op, config):
-        step = TILE * _tiles_at_once(channels + -channels % TILE)
+    if _is_product(op, config) and config.shard_layout is ShardLayout.BLOCK:
+        step = _core_channels_of_product(op, columns)
     parts = range(0, channels, step)
     is_whole = config.full_inner_dim or config.enable_activation_reuse
     if config.shard_layout is ShardLayout.WIDTH or is_whole:
@@ -251,6 +252,17 @@ def _inner_blocks(
             torch.cat([_filled(at(*place)[:, own], 1, STICK) for place in some], 1),
             torch.cat([_filled(taps[place][own], 0, STICK) for place in some], 0),
         )
+
+
+def _core_channels_of_product(op: Conv2d, columns: int) -> int:
+    """Return how many channels of the input a core has where BLOCK shards are multiplied.
+
+    ttnn takes the most columns of cores that share out whole tiles of inputs and outputs alike.
+    """
+    inner, outer = (math.ceil(channels / TILE) for channels in (op.in_channels, op.out_channels))
+    shared = math.gcd(inner, outer)
+    used = max(number for number in range(1, columns + 1) if shared % number == 0)
+    return TILE * inner // used
 
 
 def _core_channels(op: Conv2d, config: Conv2dConfig, columns: int) -> int:

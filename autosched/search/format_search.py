@@ -48,7 +48,7 @@ from autosched.store.executions import (
 )
 from autosched.store.trials import TrialRecord
 
-_REVISION = 5  # of what errors are, and how they are emulated
+_REVISION = 6  # of what errors are, and how they are emulated
 # How near to its budget a solution's error has to come.
 _NEAR = 0.85
 _SOLUTIONS = 8
