@@ -58,12 +58,8 @@ ALIKE = (
         "bfloat8",
         Formats(end_activations=DataType.BFLOAT8_B, end_fidelity=Fidelity.LOFI),
     ),
-    Way(
-        "bfloat16 and HiFi4 everywhere",
-        "bfloat16",
-        replace(Formats().most_exact, fp32_accumulation=False),
-    ),
-    Way("bfloat16, HiFi4, float32 sums everywhere", "float32", Formats().most_exact),
+    Way("bfloat16 and HiFi4 everywhere", "bfloat16", replace(_EXACT, fp32_accumulation=False)),
+    Way("bfloat16, HiFi4, float32 sums everywhere", "float32", _EXACT),
 )
 """The same formats for all layers, as far as ttnn has them."""
 
