@@ -3,6 +3,7 @@
 import queue
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -90,30 +91,37 @@ class TasksUnderWay:
                 )
         elif error is not None:
             raise error
-        elif future.status == "finished":
-            yield task, future.result()
-        else:  # lost, with the worker that had what it was made from
-            self._connection.again(budget)
-            self._begin([task])
+        else:
+            try:
+                result = future.result()
+            except (OSError, CancelledError):
+                # Lost, with the worker that had what it was made from, or with the scheduler, which
+                # can go while it hands the result over.
+                self._connection.again(budget)
+                self._begin([task])
+            else:
+                yield task, result
 
     def _next(self, budget: Budget) -> "Future[Any] | None":
         """Return the next task that has ended; None: look again.
 
         Where the scheduler was lost, all that was under way begins anew.
         """
+        future = None
         with suppress(queue.Empty):
             future = self._ended.get(timeout=_LOOK_S)
-            if future.status in ("finished", "error") or self._connection.is_up:
-                return future
+        if future is not None and future.status in ("finished", "error"):
+            return future
         if budget.is_up:
             raise TimeUpError("the time was up before the cluster answered")
         if not self._connection.is_up:
             self._connection.again(budget)
             lost, self._tasks = list(self._tasks.values()), {}
             self._begin(lost)
-        else:
+            return None
+        if future is None:
             self._check_workers()
-        return None
+        return future
 
     def _check_workers(self) -> None:
         """Wait for a worker where none is left, but not for ever."""

@@ -6,11 +6,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from distributed import Future
+from distributed.comm.core import CommClosedError
 
 from autosched.budget import Budget
 from autosched.cluster.connection import Connection
@@ -170,6 +173,24 @@ def test_a_scheduler_that_is_restarted_is_waited_for(tmp_path: Path) -> None:
             assert not asking.is_alive()
     assert [words.split(" by ")[0] for words in found] == [f"(1, {n})" for n in range(40)]
     assert any("is back" in line for line in lines)
+
+
+def test_a_scheduler_that_is_lost_while_it_hands_a_result_over_is_asked_again(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses: list[Exception] = [CommClosedError("in a test"), CancelledError("in a test")]
+    as_it_is = Future.result
+
+    def lost_at_first(self: Future[object], timeout: float | None = None) -> object:
+        if losses:
+            raise losses.pop()
+        return as_it_is(self, timeout)
+
+    with opened_with_worker(address, tmp_path) as (device, _child):
+        monkeypatch.setattr(Future, "result", lost_at_first)
+        found = shapes(device, range(2))
+    assert [words.split(" by ")[0] for words in found] == ["(1, 0)", "(1, 1)"]
+    assert not losses
 
 
 def test_no_scheduler_is_said_with_the_way_out() -> None:
