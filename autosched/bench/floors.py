@@ -26,9 +26,8 @@ from autosched.search.study import Study
 from autosched.space.formats import Formats
 from autosched.store.database import Store
 from autosched.store.executions import (
-    EMULATED,
     ExecutionRecord,
-    Verification,
+    emulation_record,
     find_verification,
     save_verification,
 )
@@ -170,7 +169,7 @@ class FormatComparison:
         fingerprint = schedule.fingerprint()
         known = find_verification(self._store, study.record, fingerprint, emulated=True)
         if known is None:
-            known = Verification(fingerprint, EMULATED, "", self._judge.emulation(schedule))
+            known = emulation_record(fingerprint, self._judge.emulation(schedule))
             save_verification(self._store, study.record, known)
         return known.result
 

@@ -99,18 +99,24 @@ class Provenance:
     @property
     def accuracy(self) -> str:
         """What its emulation came to, such as "PCC 0.9923, concordance 0.9920 (emulated)"."""
+        floors = self.floors
         if self.emulated_pcc is None:
-            return ""
+            return f"PCC not judged as it is now, {floors} asked for" if floors else ""
         concordance, metric = self.emulated_concordance, self.emulated_metric
         beside = "" if concordance is None else f", concordance {concordance:.4f}"
         own = "" if metric is None else f", metric {metric:.4g}"
+        floor = f", {floors} asked for" if floors else ""
+        return f"PCC {self.emulated_pcc:.4f}{beside}{own} (emulated){floor}"
+
+    @property
+    def floors(self) -> str:
+        """What its study asks of it: "at least 0.99", of the PCC; "" where that is nothing."""
         asked = (
             "" if self.min_pcc is None else f"{self.min_pcc:g}",
             "" if self.min_metric is None else f"a metric of {self.min_metric:g}",
         )
-        floors = " and ".join(filter(None, asked))
-        floor = f", at least {floors} asked for" if floors else ""
-        return f"PCC {self.emulated_pcc:.4f}{beside}{own} (emulated){floor}"
+        found = " and ".join(filter(None, asked))
+        return f"at least {found}" if found else ""
 
     @property
     def _emulated(self) -> str:

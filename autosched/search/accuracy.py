@@ -18,7 +18,7 @@ from autosched.numerics.comparison import agreement, unseen_inputs
 from autosched.numerics.emulation import emulate_outputs
 from autosched.schedule.outcomes import Rejection, RejectionKind, Verdict
 from autosched.schedule.schedule import Schedule
-from autosched.store.executions import EMULATED, ExecutionRecord, Verification
+from autosched.store.executions import ExecutionRecord, Verification, emulation_record
 from autosched.store.trials import TrialRecord
 
 Outputs = Mapping[str, torch.Tensor]
@@ -149,7 +149,7 @@ class AccuracyJudge:
         if trial.rejection is not None or trial.schedule is None:
             return trial, None
         found = self.emulation(trial.schedule)
-        verification = Verification(trial.schedule.fingerprint(), EMULATED, "", found)
+        verification = emulation_record(trial.schedule.fingerprint(), found)
         if found.verdict is Verdict.RIGHT:
             return trial, verification
         metric = "" if found.metric is None else f" and metric {found.metric:.4g}"

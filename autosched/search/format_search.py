@@ -42,13 +42,13 @@ from autosched.space.formats import ACTIVATION_TYPES, PRECISIONS
 from autosched.space.layer_formats import LayerFormats
 from autosched.store.database_errors import damaged
 from autosched.store.executions import (
+    EMULATION_REVISION,
     ExecutionRecord,
     find_sensitivities,
     save_sensitivity,
 )
 from autosched.store.trials import TrialRecord
 
-_REVISION = 6  # of what errors are, and how they are emulated
 # How near to its budget a solution's error has to come.
 _NEAR = 0.85
 _SOLUTIONS = 8
@@ -148,7 +148,9 @@ def _subject(network: Network, precisions: Sequence[Precision]) -> str:
         tensors += [item for item in (weights.weight, weights.bias) if item is not None]
     for tensor in tensors:
         hashed.update(tensor.detach().contiguous().numpy().tobytes())
-    return digest([network.signature, hashed.hexdigest(), list(map(str, precisions)), _REVISION])
+    return digest(
+        [network.signature, hashed.hexdigest(), list(map(str, precisions)), EMULATION_REVISION]
+    )
 
 
 @dataclass(frozen=True)
@@ -294,7 +296,7 @@ def run_exact_enough(
         if found is None or found.schedule.fingerprint() in seen:
             break
         seen.add(found.schedule.fingerprint())
-        trial = proposals.known(found.schedule) or _run(run, joint, found, proposals)
+        trial = _judged(run, joint, found, proposals)
         emulated = run.emulation_of(trial)
         if emulated is None:
             continue  # the device rejects it, which the next solution knows
@@ -335,8 +337,7 @@ def run_front(
         if found is None or found.schedule.fingerprint() in tried:
             return None
         tried[found.schedule.fingerprint()] = found.loss
-        if proposals.known(found.schedule) is None:
-            _run(run, joint, found, proposals)
+        _judged(run, joint, found, proposals)
         return found.loss
 
     ends = [add(run.accuracy.allowed * share) for share in (1.0, _MOST_EXACT)]
@@ -357,6 +358,16 @@ def _corrected(losses: Sequence[tuple[float, float]], wanted: float) -> float:
         before = losses[-2]
         slope = math.log(actual / before[1]) / math.log(predicted / before[0])
     return float(predicted * (wanted / actual) ** (1.0 / min(max(slope, _FLATTEST), 1.0)))
+
+
+def _judged(
+    run: Run, joint: JointProblem, found: FormatChoice, proposals: Proposals
+) -> TrialRecord:
+    """Return the trial of a choice, run where none is stored that today's emulation judged."""
+    known = proposals.known(found.schedule)
+    if known is not None and not run.is_to_judge(known):
+        return known
+    return _run(run, joint, found, proposals)
 
 
 def _run(run: Run, joint: JointProblem, found: FormatChoice, proposals: Proposals) -> TrialRecord:

@@ -15,7 +15,7 @@ from autosched.probing.lower_bound import Proof, prove
 from autosched.probing.probe_book import Phase
 from autosched.probing.problem_builder import build_problem
 from autosched.probing.restrictions import Restriction
-from autosched.schedule.outcomes import INCONCLUSIVE, RunOutcome
+from autosched.schedule.outcomes import INCONCLUSIVE, Rejection, RunOutcome
 from autosched.schedule.schedule import Schedule
 from autosched.search.risk import settle
 from autosched.search.run import Run, StopReason
@@ -77,8 +77,9 @@ def optimize(run: Run, trials: int | None, start: Schedule | None = None) -> Non
 def dismiss_wrong(run: Run) -> bool:
     """Reject ttnn's default and the best trials as far as they are known to go wrong since.
 
-    Other trials are of no consequence: what is known to go wrong is no candidate any more. Returns
-    whether the default was rejected: by today's lowering it may be right.
+    Or to be below the floor, where an earlier emulation judged them. Other trials are of no
+    consequence: what is known to go wrong is no candidate any more. Returns whether the default was
+    rejected: by today's lowering it may be right.
     """
     default = default_trial(run.defaults)
     is_default_gone = default is not None and _dismissed(run, default)
@@ -93,20 +94,31 @@ def dismiss_wrong(run: Run) -> bool:
 
 def _dismissed(run: Run, trial: TrialRecord) -> bool:
     """Reject a trial that goes wrong; where its layouts decide, which are not stored, run it."""
-    judge = run.book.judge
-    if judge is None or trial.rejection is not None or trial.number is None:
+    if trial.rejection is not None or trial.number is None:
+        return False
+    is_to_judge = run.is_to_judge(trial)
+    if run.book.judge is None and not is_to_judge:
         return False
     whole = trial if trial.ops else get_trial(run.store, run.record, trial.number)
-    schedule = whole.schedule
-    assert schedule is not None  # noqa: S101 - both queries read it
-    against = judge.against_ops(schedule, whole.ops)
+    against = _known_against(run, whole)
+    if against is None and is_to_judge:
+        against = run.judged(whole).rejection
+    if against is not None:
+        reject_trial(run.store, run.record, trial.number, against)
+    return against is not None
+
+
+def _known_against(run: Run, trial: TrialRecord) -> Rejection | None:
+    judge, schedule = run.book.judge, trial.schedule
+    assert schedule is not None  # noqa: S101 - a trial as a whole has it
+    if judge is None:
+        return None
+    against = judge.against_ops(schedule, trial.ops)
     if against is None and judge.suspects(schedule):
         outcome = run.device.run(schedule, run.budget)
         if isinstance(outcome, RunOutcome):
             against = judge.against_run(schedule, outcome)
-    if against is not None:
-        reject_trial(run.store, run.record, trial.number, against)
-    return against is not None
+    return against
 
 
 def run_default(run: Run, *, again: bool = False) -> int:

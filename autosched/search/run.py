@@ -13,7 +13,7 @@ from autosched.network.graph import Network
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.lower_bound import Proof
 from autosched.probing.probe_book import Phase, ProbeBook, ProbeCounts
-from autosched.schedule.outcomes import Soaked
+from autosched.schedule.outcomes import RejectionKind, Soaked
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.search.settings import Settings
 from autosched.space.layer_formats import default_schedule
@@ -196,12 +196,7 @@ class Run:
 
         Where the study has a floor, its accuracy is judged first.
         """
-        found = None
-        if self.accuracy is not None:
-            trial, found = self.accuracy.judged(trial)
-        if found is not None:
-            save_verification(self.store, self.record, found)
-        stored = add_trial(self.store, self.record, trial)
+        stored = add_trial(self.store, self.record, self.judged(trial))
         if self.mirror is not None:
             self.mirror.add(stored)
         if stored.rejection is None or self._best is None:
@@ -209,10 +204,24 @@ class Run:
         self.observer.on_trial(stored, self.best)
         return stored
 
+    def judged(self, trial: TrialRecord) -> TrialRecord:
+        """Return a trial, rejected if it is below the study's floor; its emulation is kept."""
+        if self.accuracy is None:
+            return trial
+        trial, found = self.accuracy.judged(trial)
+        if found is not None:
+            save_verification(self.store, self.record, found)
+        return trial
+
     def emulation_of(self, trial: TrialRecord) -> ExecutionRecord | None:
         """Return what the emulation of a stored trial's schedule came to, if there was one."""
         found = find_verification(self.store, self.record, trial.fingerprint, emulated=True)
         return None if found is None else found.result
+
+    def is_to_judge(self, trial: TrialRecord) -> bool:
+        """Whether a stored trial that ran has no emulation of today's code, which a floor asks."""
+        ran = trial.rejection is None or trial.rejection.kind is RejectionKind.ACCURACY
+        return self.accuracy is not None and ran and self.emulation_of(trial) is None
 
     @property
     def best(self) -> TrialRecord | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, and_, delete, select
 
 from autosched.schedule.outcomes import Verdict
 from autosched.schedule.schedule import Schedule
@@ -24,6 +24,12 @@ EXECUTED = "executed"
 EMULATED = "emulated"
 CARD = "card"
 """What stands for a toolchain where a card executed, before the version of its firmware."""
+EMULATION_REVISION = 6
+"""Of what emulates, and of what errors of formats are: raised where they come to other values.
+
+What an earlier revision said of a schedule is no claim any more. It stands for a toolchain where a
+schedule was emulated.
+"""
 
 _SITES = {SIMULATED: "simulator", EXECUTED: "card"}
 
@@ -206,7 +212,7 @@ def find_verification(
 ) -> Verification | None:
     """Return what a schedule of a study came to: on a card if it was there, else the newest.
 
-    That is where it was executed, or what its emulation came to.
+    That is where it was executed, or what its emulation came to, by today's code.
 
     Raises:
         StoreError: if the database refuses.
@@ -215,7 +221,7 @@ def find_verification(
     query = (
         select(row)
         .where(row.study_id == study.id, row.fingerprint == fingerprint)
-        .where((row.kind == EMULATED) == emulated)
+        .where(_is_emulation() if emulated else row.kind != EMULATED)
         .order_by(row.kind == EXECUTED, row.created_at)
     )
     with store.reading() as session:
@@ -228,19 +234,29 @@ def find_verification(
 
 
 def find_emulations(store: Store, study: StudyRecord) -> dict[str, ExecutionRecord]:
-    """Return what the emulations of a study's schedules came to, by fingerprint.
+    """Return what the emulations of a study's schedules by today's code came to, by fingerprint.
 
     Raises:
         StoreError: if the database refuses.
     """
     row = models.VerificationRow
-    query = select(row).where(row.study_id == study.id, row.kind == EMULATED)
+    query = select(row).where(row.study_id == study.id, _is_emulation())
     with store.reading() as session:
         place = store.describe()
         return {
             found.fingerprint: replace(_result(found, place), metric=found.metric)
             for found in session.scalars(query)
         }
+
+
+def emulation_record(fingerprint: str, result: ExecutionRecord) -> Verification:
+    """Return what today's emulation of a schedule came to, to be kept."""
+    return Verification(fingerprint, EMULATED, str(EMULATION_REVISION), result)
+
+
+def _is_emulation() -> ColumnElement[bool]:
+    row = models.VerificationRow
+    return and_(row.kind == EMULATED, row.toolchain == str(EMULATION_REVISION))
 
 
 def with_verification(store: Store, study: StudyRecord, schedule: Schedule) -> Schedule:
@@ -251,15 +267,18 @@ def with_verification(store: Store, study: StudyRecord, schedule: Schedule) -> S
     """
     fingerprint = schedule.fingerprint()
     made = schedule.provenance
+    made = replace(
+        made,
+        min_pcc=study.settings.get("min_pcc"),
+        min_metric=study.settings.get("min_metric"),
+    )
     emulated = find_verification(store, study, fingerprint, emulated=True)
     if emulated is not None:
         made = replace(
             made,
             emulated_pcc=emulated.result.pcc,
             emulated_concordance=emulated.result.concordance,
-            min_pcc=study.settings.get("min_pcc"),
             emulated_metric=emulated.result.metric,
-            min_metric=study.settings.get("min_metric"),
             executed_fingerprint=fingerprint,
         )
     executed = find_verification(store, study, fingerprint)

@@ -1,11 +1,13 @@
 """The emulation beside what ttnn's kernels computed."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from autosched.device.revisions import source_digest
 from autosched.network.capture.capture import capture
 from autosched.network.graph import Layer, Weights
 from autosched.network.operators import (
@@ -18,6 +20,7 @@ from autosched.network.operators import (
     Pool2d,
 )
 from autosched.network.reference import evaluate_layer
+from autosched.numerics import emulation
 from autosched.numerics.comparison import agreement
 from autosched.numerics.emulation import emulate_network, emulated
 from autosched.numerics.storage import stored
@@ -32,9 +35,11 @@ from autosched.schedule.configurations import (
     MatmulProgram,
     PoolConfig,
 )
+from autosched.schedule.serialization import digest
 from autosched.schedule.tensors import DataType, ShardLayout, TensorLayout
 from autosched.space.formats import Formats
 from autosched.space.layer_formats import default_schedule
+from autosched.store.executions import EMULATION_REVISION
 from tests.examples.golden import CASES, Case, inputs_of, output_of
 from tests.numerics.test_golden import operator, truth_of
 
@@ -105,6 +110,14 @@ def weights_of(case: Case) -> Weights | None:
         bias = inputs.get("bias")
         return Weights(inputs["b"].T, None if bias is None else bias.flatten())
     return None
+
+
+def test_other_values_have_another_revision() -> None:
+    """Where this code changes its values, raise the revision, so that none of before is a claim."""
+    room = Path(emulation.__file__).parent
+    files = ("comparison.py", "emulation.py", "matrix_engine.py", "sensitivity.py", "storage.py")
+    found = digest([source_digest((room / name).read_text()) for name in files])
+    assert (EMULATION_REVISION, found) == (6, "6d1133058e49962c")
 
 
 def emulation_of(case: Case, *, exactly: bool) -> torch.Tensor:

@@ -9,7 +9,7 @@ from autosched.errors import StudyError
 from autosched.report.front import FrontPoint, check_picture, front_of, front_table
 from autosched.schedule.outcomes import TimeKind, Verdict
 from autosched.store.database import Store, open_store
-from autosched.store.executions import EMULATED, ExecutionRecord, Verification, save_verification
+from autosched.store.executions import ExecutionRecord, emulation_record, save_verification
 from autosched.store.studies import add_study
 from autosched.store.trials import add_trial
 from tests.examples import records as examples
@@ -32,7 +32,7 @@ def test_what_another_beats_in_both_is_left_out(store: Store) -> None:
         found = replace(examples.trial(), latency_us=latency_us, schedule=schedule)
         stored = add_trial(store, study, replace(found, fingerprint=f"of {latency_us}"))
         result = ExecutionRecord(Verdict.RIGHT, pcc, pcc, metric=pcc / 2)
-        save_verification(store, study, Verification(stored.fingerprint, EMULATED, "", result))
+        save_verification(store, study, emulation_record(stored.fingerprint, result))
     front = front_of(store, study)
     assert [(item.latency_us, item.pcc) for item in front] == [(20.0, 0.95), (30.0, 0.99)]
     assert front[0].metric == 0.475

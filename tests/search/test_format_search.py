@@ -15,13 +15,14 @@ from autosched.network.capture.capture import capture
 from autosched.network.graph import Network
 from autosched.probing.probe_book import Phase, ProbeCounts
 from autosched.schedule.configurations import precision_of
-from autosched.schedule.outcomes import RejectionKind
+from autosched.schedule.outcomes import RejectionKind, Verdict
 from autosched.schedule.tensors import DataType
 from autosched.search.accuracy import AccuracyJudge
 from autosched.search.open_study import create_study
 from autosched.search.run import SilentObserver
 from autosched.search.settings import Settings
 from autosched.search.study import Study
+from autosched.store.executions import ExecutionRecord
 from autosched.store.trials import DEFAULT_SAMPLER
 
 
@@ -121,6 +122,55 @@ def test_damaged_errors_of_formats_are_named(
         pytest.raises(StoreError, match=r"errors of formats of layer .*cannot be read"),
     ):
         study.optimize()
+
+
+@pytest.fixture
+def judged_before(storage: str, latencies_us: dict[float, float], tmp_path: Path) -> str:
+    """Both studies as an earlier emulation judged them."""
+    assert latencies_us
+    copy = tmp_path / "store.sqlite3"
+    with (
+        contextlib.closing(sqlite3.connect(storage.removeprefix("sqlite:///"))) as original,
+        contextlib.closing(sqlite3.connect(copy)) as connection,
+    ):
+        original.backup(connection)  # what lies beside the file, too
+        connection.execute("UPDATE autosched_verification SET toolchain = '5'")
+        connection.commit()
+    return f"sqlite:///{copy}"
+
+
+def test_what_an_earlier_emulation_judged_is_judged_anew(
+    network: Network, judged_before: str
+) -> None:
+    with opened(network, judged_before, 0.99) as study:
+        before = study.best
+        assert before is not None
+        assert before.schedule is not None
+        made = before.schedule.provenance
+        assert made.emulated_pcc is None
+        assert "PCC not judged as it is now, at least 0.99 asked for" in made.verified
+        study.optimize(trials=0)
+        again = study.best
+    assert again is not None
+    assert again.schedule is not None
+    assert again.number == before.number
+    assert again.schedule.provenance.emulated_pcc is not None
+
+
+def test_what_is_below_the_floor_by_today_s_emulation_is_best_no_more(
+    network: Network, judged_before: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(network, judged_before, 0.9995) as study:
+        before = study.best
+        assert before is not None
+        assert before.number is not None
+        worse = ExecutionRecord(Verdict.IMPRECISE, 0.9, 0.9)
+        monkeypatch.setattr(AccuracyJudge, "emulation", lambda *_: worse)
+        study.optimize(trials=0)
+        assert study.best is None
+        rejection = study.trials[before.number].rejection
+    assert rejection is not None
+    assert rejection.kind is RejectionKind.ACCURACY
 
 
 def test_below_the_floor_a_trial_is_rejected_for_its_accuracy(

@@ -117,15 +117,12 @@ def cards(source: PageSource) -> Iterator[dict[str, str]]:
     made = None if best is None or best.schedule is None else best.schedule.provenance
     if made is not None and made.emulated_pcc is not None:
         own = "" if made.emulated_metric is None else f", metric {made.emulated_metric:.4g}"
-        asked = (
-            "" if made.min_pcc is None else f"{made.min_pcc:g}",
-            "" if made.min_metric is None else f"a metric of {made.min_metric:g}",
-        )
-        floors = " and ".join(filter(None, asked))
-        floor = f", at least {floors} asked for" if floors else ""
+        floor = f", {made.floors} asked for" if made.floors else ""
         yield _card("PCC", f"{made.emulated_pcc:.4f}", "", f"emulated{own}{floor}")
     elif made is not None and made.executed_pcc is not None:
         yield _card("PCC", f"{made.executed_pcc:.4f}", "", f"executed on the {made.executed_on}")
+    elif made is not None and made.floors:
+        yield _card("PCC", "not judged", "", f"{made.floors} asked for: resume judges it anew")
     else:
         yield _card("PCC", "not judged", "", "run --min-pcc asks for it")
 
