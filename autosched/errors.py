@@ -59,6 +59,10 @@ class NoScheduleError(SearchError):
     """Nothing of what may be chosen fits: it was proven, not merely not found."""
 
 
+class FloorError(SearchError):
+    """No schedule that was found is as exact as it has to be."""
+
+
 class UsageError(AutoschedError):
     """Words of a command line that no command takes."""
 

@@ -11,8 +11,9 @@ an activation that is cut off at zero turns noise into a deviation that grows as
 """
 
 import math
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from io import BytesIO
 from itertools import product
 from zipfile import BadZipFile
@@ -21,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autosched.network.graph import Layer, Network
+from autosched.network.graph import Layer, Network, Weights
 from autosched.network.operators import (
     Conv2d,
     ConvTranspose2d,
@@ -48,6 +49,8 @@ from autosched.schedule.tensors import TILE, DataType, ShardLayout
 _SEED = 7
 _CONVOLVED = Conv2dConfig(shard_layout=ShardLayout.HEIGHT)
 _SMALLEST = 1e-30
+# A layer as there are many, whose products are summed eight tiles at once.
+_TYPICAL = Layer("typical", Conv2d(256, 256, (1, 1)), (), (1, 256, 16, 16))
 _IMAGE = 4
 _ELEMENTS_AT_ONCE = 1 << 25
 _NUMBERS = 1024
@@ -150,6 +153,33 @@ def format_key(config: LayerConfig, dtype: DataType) -> FormatKey:
         return precision, dtype, _INNER_TILES[0]
     nearest = min(_INNER_TILES, key=lambda known: abs(math.log(known / tiles)))
     return precision, dtype, nearest
+
+
+def typical_errors(keys: Iterable[FormatKey]) -> dict[FormatKey, float]:
+    """Return what formats lose of products of random numbers: the noise as a share of the signal.
+
+    Of what has no products, what storing the numbers loses. How many tiles a linear layer sums at
+    once makes no difference here.
+    """
+    generator = torch.Generator().manual_seed(_SEED)
+    image = torch.randn(_TYPICAL.shape, generator=generator).relu()
+    weight = torch.randn(_TYPICAL.shape[1], _TYPICAL.shape[1], 1, 1, generator=generator)
+    weights = Weights(weight, None)
+    given = stored(image, DataType.BFLOAT16)
+    made = evaluate_layer(_TYPICAL, [given], weights)
+
+    @cache
+    def lost(precision: Precision | None, dtype: DataType) -> float:
+        if precision is None:
+            return _noise(_packed(to_bfloat16(image), dtype), image)
+        config = with_precision(replace(_CONVOLVED, output_dtype=dtype), precision)
+        return _noise(emulated(_TYPICAL, config, [given], weights, 1), made)
+
+    return {key: lost(*key[:2]) for key in keys}
+
+
+def _noise(values: torch.Tensor, truth: torch.Tensor) -> float:
+    return float((values - truth).double().square().sum() / truth.double().square().sum())
 
 
 def to_bytes(found: Mapping[FormatKey, Errors]) -> bytes:

@@ -54,8 +54,6 @@ _WORTH = 0.003
 _NOT_SLOWER = 1.5
 # What loses more than this many times what is allowed is not asked: errors may cancel out.
 _TOO_MUCH = 2.0
-# What all layers together may lose of what is allowed before more exact precisions are asked.
-_NOTHING = 0.1
 # What needs less than this share of the fastest one's L1 is asked beside it.
 _FAR_LESS_L1 = 0.5
 # A precision that loses more than this share of what a faster one does is hardly more exact.
@@ -68,11 +66,13 @@ _MUCH_LESS = 0.5
 class Wanted:
     """What formats are worth: ``loss`` is each candidate's alone, ``allowed`` that of them all.
 
-    Without the latter nothing is too inexact, and nothing more exact than is of use.
+    Nothing is more exact than is of use where all layers together lose no more than the share
+    ``nothing`` of what is allowed. Without ``allowed``, nothing is that, or too inexact.
     """
 
     loss: Loss
     allowed: float | None = None
+    nothing: float = 0.1
 
 
 def in_other_formats(  # noqa: PLR0913 - what is asked, of whom
@@ -239,7 +239,7 @@ class _Formats:
         wanted, share = self.wanted, len(group) / len(self.network.layers)
         nothing, most, hardly = 0.0, math.inf, 1.0
         if wanted.allowed is not None:
-            nothing, most = _NOTHING * wanted.allowed * share, _TOO_MUCH * wanted.allowed
+            nothing, most = wanted.nothing * wanted.allowed * share, _TOO_MUCH * wanted.allowed
             hardly = _HARDLY
 
         def lost(choice: Choice) -> list[float]:

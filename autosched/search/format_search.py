@@ -16,7 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
-from autosched.errors import SearchError
+from autosched.errors import FloorError
 from autosched.network.graph import Layer, Network
 from autosched.numerics.sensitivity import (
     Errors,
@@ -26,6 +26,7 @@ from autosched.numerics.sensitivity import (
     loss,
     sensitivities,
     to_bytes,
+    typical_errors,
 )
 from autosched.probing.candidates import Choice
 from autosched.probing.format_tables import allowed_precisions
@@ -67,10 +68,13 @@ _BLAMED = 3
 
 
 class ErrorModel:
-    """What candidates cost the outputs, as vectors that add up."""
+    """What candidates cost the outputs, as vectors that add up.
+
+    ``found`` are the errors of each layer's formats, by its name.
+    """
 
     def __init__(self, found: Mapping[str, Mapping[FormatKey, Errors]]) -> None:
-        self._found = found
+        self.found = found
         self._losses: dict[tuple[str, FormatKey, bool], float] = {}
         some = next((errors for keys in found.values() for errors in keys.values()), None)
         self.nothing: Errors = np.zeros((1, 1) if some is None else some.shape, np.float32)
@@ -88,7 +92,7 @@ class ErrorModel:
 
     def errors(self, layer: str, key: tuple[FormatKey, bool]) -> Errors:
         """Return the errors of a layer in some formats; none of what nobody measured."""
-        own = self._found.get(layer, {})
+        own = self.found.get(layer, {})
         formats, converts = key
         found = own.get(formats, self.nothing)
         return found + own.get((None, formats[1], 0), self.nothing) if converts else found
@@ -100,6 +104,24 @@ class ErrorModel:
         if known not in self._losses:
             self._losses[known] = loss(self.errors(layer, (key, converts)))
         return self._losses[known]
+
+    def by_kind(self) -> "ErrorModel":
+        """Return the errors as noise of each format's kind, as much as a layer is given to.
+
+        Where all of a layer's errors are hardly more than the rounding of its output, what was
+        measured of single formats tells little, and several of them can lose far more together.
+        """
+        typical = typical_errors({key for keys in self.found.values() for key in keys})
+        found: dict[str, dict[FormatKey, Errors]] = {}
+        for layer, keys in self.found.items():
+            # Of this much noise in its output, so much is seen in the network's.
+            gain = float(np.median([loss(errors) / typical[key] for key, errors in keys.items()]))
+            found[layer] = {}
+            for key in keys:
+                errors = self.nothing.copy()
+                errors[:, -1] = 2.0 * gain * typical[key]
+                found[layer][key] = errors
+        return ErrorModel(found)
 
 
 def measured_errors(run: Run) -> ErrorModel:
@@ -280,7 +302,8 @@ def run_exact_enough(
     """Run the fastest schedules that meet the floors, as predicted; no more than ``limit``.
 
     Raises:
-        SearchError: if no schedule meets them; it names the best there is and the layers to blame.
+        FloorError: if none of these meets them; it names the most exact and the layers to blame.
+        SearchError: if no schedule fits.
         TimeUpError: if the budget ends.
     """
     assert run.accuracy is not None  # noqa: S101 - formats are searched with a floor
@@ -310,8 +333,8 @@ def run_exact_enough(
             break  # there is nothing more exact
         losses.append((found.loss, max(actual, _EXACT)))
         budget = _corrected(losses, _CORRECTED * allowed)
-    if run.best is None and limit > 0:
-        raise SearchError(_unreachable(run, run.accuracy.floors, solver, most_exact))
+    if limit > 0 and (most_exact is None or most_exact[1] > allowed):
+        raise FloorError(_unreachable(run, run.accuracy.floors, solver, most_exact))
 
 
 def run_front(
@@ -323,11 +346,16 @@ def run_front(
     neighbours whose errors are furthest apart.
 
     Raises:
-        SearchError: if no schedule meets the floor.
+        FloorError: if no schedule meets the floor.
+        SearchError: if no schedule fits.
         TimeUpError: if the budget ends.
     """
     assert run.accuracy is not None  # noqa: S101 - a front has a floor
-    run_exact_enough(run, joint, errors, proposals, limit)
+    try:
+        run_exact_enough(run, joint, errors, proposals, limit)
+    except FloorError:
+        if run.best is None:
+            raise
     solver = FormatSolver(run, joint, errors, proposals)
     tried: dict[str, float] = {}
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from autosched.errors import SearchError, TimeUpError
+from autosched.errors import FloorError, SearchError, TimeUpError
 from autosched.probing.format_tables import Wanted
 from autosched.probing.joint_problem import JointProblem
 from autosched.probing.lower_bound import Proof, prove
@@ -204,6 +204,7 @@ def search(run: Run, limit: int, *, stops_at_bound: bool) -> StopReason:
 def search_formats(run: Run, limit: int) -> StopReason:
     """Probe all candidates in all formats, and run the fastest that are exact enough."""
     from autosched.search.format_search import (  # noqa: PLC0415 - it loads torch
+        ErrorModel,
         measured_errors,
         run_exact_enough,
         run_front,
@@ -213,14 +214,34 @@ def search_formats(run: Run, limit: int) -> StopReason:
     # A figure of one's own allows for errors that a PCC says nothing of.
     open_ended = run.settings.front or run.settings.min_pcc is None
     allowed = None if open_ended or run.accuracy is None else run.accuracy.allowed
-    wanted = Wanted(errors.alone, allowed)
-    joint = run.joint or probed(run, run.settings.effort, run.settings.restrictions, wanted=wanted)
-    run.joint = joint
-    proposals = informed(run, joint, run.settings.sampler)
-    if run.settings.front:
-        run_front(run, joint, errors, proposals, limit)
-        return StopReason.FRONT
-    run_exact_enough(run, joint, errors, proposals, limit)
+
+    def choose(errors: ErrorModel, wanted: Wanted, limit: int) -> StopReason:
+        joint = run.joint or probed(
+            run, run.settings.effort, run.settings.restrictions, wanted=wanted
+        )
+        run.joint = joint
+        proposals = informed(run, joint, run.settings.sampler)
+        if run.settings.front:
+            run_front(run, joint, errors, proposals, limit)
+            return StopReason.FRONT
+        run_exact_enough(run, joint, errors, proposals, limit)
+        return StopReason.FLOOR
+
+    before = len(run.trials)
+    try:
+        return choose(errors, Wanted(errors.alone, allowed), limit)
+    except FloorError as error:
+        unreached = error
+    left = limit - (len(run.trials) - before)
+    if allowed is not None and left > 0:
+        run.joint = None
+        errors = errors.by_kind()
+        try:
+            return choose(errors, Wanted(errors.alone, allowed, nothing=0.0), left)
+        except FloorError as error:
+            unreached = error
+    if run.best is None:
+        raise unreached
     return StopReason.FLOOR
 
 

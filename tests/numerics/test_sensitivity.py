@@ -20,6 +20,7 @@ from autosched.numerics.sensitivity import (
     loss,
     sensitivities,
     to_bytes,
+    typical_errors,
 )
 from autosched.schedule.configurations import (
     Conv2dConfig,
@@ -144,6 +145,18 @@ def test_longer_sums_in_bfloat16_lose_more_in_a_linear_layer() -> None:
     assert keys == [2, 2, 16, 128, 128]
     wide = with_precision(config(64), replace(precision, float32_sums=True))
     assert format_key(wide, D.BFLOAT16)[2] == 2
+
+
+def test_of_random_products_what_has_more_bits_loses_less() -> None:
+    keys = [(how, dtype, 0) for how in (None, *PRECISIONS) for dtype in ACTIVATION_TYPES]
+    found = typical_errors(keys)
+    for how in (None, *PRECISIONS):
+        if how is None or how.weights is not D.BFLOAT8_B or how.fidelity is not Fidelity.LOFI:
+            assert found[how, D.BFLOAT16, 0] < found[how, D.BFLOAT8_B, 0]
+    assert max(found, key=lambda key: found[key])[0] == ROUGH
+    assert found[EXACT, D.BFLOAT16, 0] < 1e-5
+    in_bfloat16 = replace(EXACT, float32_sums=False)
+    assert found[in_bfloat16, D.BFLOAT16, 0] > 5 * found[EXACT, D.BFLOAT16, 0]
 
 
 def test_known_layers_are_left_out(network: Network) -> None:

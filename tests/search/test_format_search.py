@@ -13,13 +13,16 @@ from torch import nn
 from autosched.errors import SearchError, StoreError
 from autosched.network.capture.capture import capture
 from autosched.network.graph import Network
+from autosched.numerics.sensitivity import loss
 from autosched.probing.probe_book import Phase, ProbeCounts
 from autosched.schedule.configurations import precision_of
 from autosched.schedule.outcomes import RejectionKind, Verdict
 from autosched.schedule.tensors import DataType
+from autosched.search import format_search
 from autosched.search.accuracy import AccuracyJudge
+from autosched.search.format_search import ErrorModel
 from autosched.search.open_study import create_study
-from autosched.search.run import SilentObserver
+from autosched.search.run import Run, SilentObserver
 from autosched.search.settings import Settings
 from autosched.search.study import Study
 from autosched.store.executions import ExecutionRecord
@@ -197,6 +200,28 @@ def test_an_unreachable_floor_names_the_best_pcc_and_layers(network: Network, st
         study.optimize()
     assert "Most of the error is of" in str(error.value)
     assert "stem" in str(error.value) or "conv" in str(error.value)
+
+
+def test_where_measured_errors_mislead_those_of_the_formats_kinds_decide(
+    network: Network, storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = format_search.measured_errors
+
+    def reversed_(run: Run) -> ErrorModel:
+        found = {}
+        for layer, keys in measured(run).found.items():
+            ranked = sorted(keys, key=lambda key: loss(keys[key]))
+            found[layer] = dict(zip(ranked, [keys[key] for key in ranked[::-1]], strict=True))
+        return ErrorModel(found)
+
+    monkeypatch.setattr(format_search, "measured_errors", reversed_)
+    with opened(network, storage, 0.9994) as study:
+        best = study.optimize()
+        assert any(trial.rejection is not None for trial in study.trials[1:])
+    assert best is not None
+    assert best.sampler != DEFAULT_SAMPLER
+    assert best.schedule is not None
+    assert (best.schedule.provenance.emulated_pcc or 0.0) >= 0.9994
 
 
 def test_pinned_formats_stay(network: Network, storage: str) -> None:
