@@ -32,13 +32,16 @@ class SearchResult:
     search asked for; ``wall_s`` is the time of the whole command, ``outside_share`` the part of an
     estimate that lies far outside the calibration data, ``host_layers`` the rows of
     :func:`autosched.report.layer_rows.host_rows`, ``stopped`` why the search ended, "" where nobody
-    asked. ``margin`` is how sure the lead of an estimated best trial is.
+    asked. ``floor_bound_us`` is what no probed choice takes less than that loses no more than the
+    floor allows, by errors that are added up. ``margin`` is how sure the lead of an estimated best
+    trial is.
     """
 
     study: StudyRecord
     trials: Sequence[TrialRecord]
     best: TrialRecord | None
     proof: Proof | None = None
+    floor_bound_us: float | None = None
     counts: ProbeCounts = field(default_factory=ProbeCounts)
     wall_s: float = 0.0
     outside_share: float | None = None
@@ -92,6 +95,8 @@ class SearchResult:
             "outside_calibration": self.outside_share,
             **(_NO_PROOF if self.proof is None else self.proof.to_plain()),
             "gap": relative_gap(best_us, self.bound_us),
+            "floor_bound_us": self.floor_bound_us,
+            "floor_gap": relative_gap(best_us, self.floor_bound_us),
             "trials": len(self.trials),
             "rejected": _by_name(together),
             "rejected_trials": _by_name(self.rejected_trials),
@@ -175,6 +180,7 @@ def print_gain(console: Console, result: SearchResult) -> None:
         bound = words.bound(proof.bound_us, proof.kind, proof.estimated_share)
         state = f"gap {gap:.1%}" if gap >= 0 else "the best is not made of these"
         say(console, f"Proven lower bound of the probed choices: {bound}; {state}")
+    _print_floor_bound(console, result)
     trials = words.count(len(result.trials), "trial")
     rejected = words.rejections(result.rejected_trials)
     say(console, f"{trials} in the study{f', rejected: {rejected}' if rejected else ''}")
@@ -185,6 +191,19 @@ def print_gain(console: Console, result: SearchResult) -> None:
         is_done = result.bound_us is not None or result.study.settings.get("search_formats")
         early = "" if is_done else ", before the bound was proven"
         say(console, f"The search ended: {result.stopped}{early}")
+
+
+def _print_floor_bound(console: Console, result: SearchResult) -> None:
+    best, bound_us = result.best, result.floor_bound_us
+    if best is None or bound_us is None or best.latency_kind is None:
+        return
+    gap = relative_gap(best.latency_us, bound_us) or 0.0
+    state = f"gap {gap:.1%}" if gap >= 0 else "the best is not made of these"
+    say(
+        console,
+        "Of the probed choices that lose no more than the floor allows, by errors that are added "
+        f"up, none takes less than {words.latency(bound_us, best.latency_kind)}; {state}",
+    )
 
 
 def print_quarantined(console: Console, held: int, board: str) -> None:

@@ -4,8 +4,9 @@ Formats are candidates like layouts: the joint problem is solved for time plus a
 the price raised until the errors of the chosen formats, added up, leave what a floor asks for. No
 choice of as little error, beside what the others have, is faster (H. Everett, "Generalized Lagrange
 multiplier method for solving problems of optimum allocation of resources", Operations Research 11,
-1963). Then the schedule itself is emulated (:mod:`autosched.search.accuracy`): where adding up
-promised too much, or too little, the budget is corrected and the problem solved again.
+1963), and each price bounds the time of all choices of a given error from below. Then the schedule
+itself is emulated (:mod:`autosched.search.accuracy`): where adding up promised too much, or too
+little, the budget is corrected and the problem solved again.
 """
 
 import hashlib
@@ -177,11 +178,21 @@ def _subject(network: Network, precisions: Sequence[Precision]) -> str:
 
 @dataclass(frozen=True)
 class FormatChoice:
-    """A joint choice within a budget of error, and what its errors come to when added up."""
+    """A joint choice within a budget of error, and what its errors come to when added up.
+
+    ``added`` is the sum of what each layer's add to the loss beside the errors that ``prices`` are
+    of: pairs of a price, in microseconds, and what no choice costs less than at that price.
+    """
 
     selection: Selection
     schedule: Schedule
     loss: float
+    added: float
+    prices: list[tuple[float, float]]
+
+    def bound_us(self, share: float) -> float:
+        """Return what no choice takes less than whose errors add up to so much of this one's."""
+        return max(bound_us - price * share * self.added for price, bound_us in self.prices)
 
 
 class FormatSolver:
@@ -194,6 +205,7 @@ class FormatSolver:
         self._price = 0.0
         self._total = errors.nothing
         self._chosen: dict[str, Errors] = {}
+        self._prices: list[tuple[float, float]] = []
 
     def solve(self, budget: float) -> FormatChoice | None:
         """Return the fastest choice found whose loss is within the budget.
@@ -213,6 +225,7 @@ class FormatSolver:
                 break
             self._chosen = self._of(best.selection)
             self._total = _sum(self._chosen.values(), self._errors.nothing)
+            self._prices = []
         return best
 
     def _solve(self, budget: float) -> FormatChoice | None:
@@ -250,13 +263,22 @@ class FormatSolver:
         return sum(table[0].time_us for table in self._joint.tables.values())
 
     def _at(self, price: float) -> FormatChoice | None:
-        penalties = [price * np.array(self._marginal(layer.name)) for layer in self._joint.network]
+        names = [layer.name for layer in self._joint.network]
+        marginal = {name: np.array(self._marginal(name)) for name in names}
+        penalties = [price * losses for losses in marginal.values()]
         found = self._proposals.penalised(penalties, self._run.provenance, self._run.budget)
         if found is None:
             return None
-        selection, schedule = found
+        selection, schedule, bound_us = found
         chosen = self._of(selection)
-        return FormatChoice(selection, schedule, loss(_sum(chosen.values(), self._errors.nothing)))
+        self._prices.append((price, bound_us))
+        return FormatChoice(
+            selection,
+            schedule,
+            loss(_sum(chosen.values(), self._errors.nothing)),
+            sum(float(marginal[name][selection.candidates.get(name, 0)]) for name in names),
+            self._prices,
+        )
 
     def _of(self, selection: Selection) -> dict[str, Errors]:
         return {
@@ -310,6 +332,7 @@ def run_exact_enough(
     allowed = run.accuracy.allowed
     budget, rounds = allowed, min(limit, _ROUNDS)
     most_exact: tuple[FormatChoice, float, ExecutionRecord] | None = None
+    fastest_us, fastest = math.inf, None
     seen: set[str] = set()
     losses: list[tuple[float, float]] = []
     solver = FormatSolver(run, joint, errors, proposals)
@@ -327,12 +350,17 @@ def run_exact_enough(
         actual = run.accuracy.share(emulated) * allowed
         if most_exact is None or actual < most_exact[1]:
             most_exact = found, actual, emulated
+        if actual <= allowed and (trial.latency_us or math.inf) < fastest_us:
+            fastest_us, fastest = trial.latency_us or math.inf, (found, actual)
         if _NEAR * allowed <= actual <= allowed:
             break
         if actual > allowed and found.loss > budget:
             break  # there is nothing more exact
         losses.append((found.loss, max(actual, _EXACT)))
         budget = _corrected(losses, _CORRECTED * allowed)
+    if fastest is not None:
+        choice, actual = fastest
+        run.floor_bound_us = choice.bound_us(allowed / max(actual, _EXACT))
     if limit > 0 and (most_exact is None or most_exact[1] > allowed):
         raise FloorError(_unreachable(run, run.accuracy.floors, solver, most_exact))
 

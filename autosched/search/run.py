@@ -127,7 +127,9 @@ class Run:
 
     Trials run on ``device``; ``book`` answers probes, and where it only ranks candidates,
     ``measured`` answers for the best of them. ``joint`` and ``proof`` are None until all is probed,
-    ``stopped`` until the search has ended.
+    ``stopped`` until the search has ended. Where formats are searched, no choice of the probed
+    candidates takes less than ``floor_bound_us`` that loses no more than the floor allows, by
+    errors that are added up, and scaled to what the emulation of the fastest came to.
     """
 
     store: Store
@@ -144,6 +146,7 @@ class Run:
     accuracy: "AccuracyFloor | None" = None
     joint: JointProblem | None = None
     proof: Proof | None = None
+    floor_bound_us: float | None = None
     stopped: StopReason | None = None
     soaked: Soaked | None = None
     _best: TrialRecord | None = field(default=None, init=False)

@@ -57,7 +57,8 @@ class Study:
     """Searches the best schedule of a network; every finished trial and probe is stored at once.
 
     Use it as a context manager, or call :meth:`close`: it owns a worker process. ``stopped`` says
-    why its last search ended, None before one has.
+    why its last search ended, None before one has; :attr:`floor_bound_us` is that of
+    :class:`~autosched.search.run.Run`.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Study:
         _check_comparable(record, before, self.cost_choice)
         self.cost = self.cost_choice.model
         self.proof: Proof | None = None
+        self.floor_bound_us: float | None = None
         self.stopped: StopReason | None = None
         self.soaked: Soaked | None = None
         self._store = store
@@ -256,6 +258,7 @@ class Study:
         finally:
             self._joint, self.proof, self.stopped = run.joint, run.proof or self.proof, run.stopped
             self.soaked = run.soaked
+            self.floor_bound_us = run.floor_bound_us or self.floor_bound_us
         if mirror.trouble is not None:
             run.observer.on_warning(f"{mirror.trouble}. The trials are stored; {_CATCHES_UP}")
         return self.best

@@ -59,6 +59,16 @@ def test_a_bound_of_both_kinds_says_how_much_of_it_is_estimated() -> None:
     assert "95.0 µs (measured); gap" in printed(replace(RESULT, proof=measured))
 
 
+def test_a_bound_of_what_a_floor_allows_is_told_as_that() -> None:
+    result = replace(RESULT, proof=None, floor_bound_us=98.0)
+    text = " ".join(printed(result).split())
+    assert "lose no more than the floor allows, by errors that are added up" in text
+    assert "none takes less than 98.0 µs (estimated); gap 2.0%" in text
+    plain = result.to_plain()
+    assert (plain["floor_bound_us"], plain["bound_us"]) == (98.0, None)
+    assert plain["floor_gap"] == pytest.approx(100 / 98 - 1)
+
+
 def test_what_says_nothing_for_certain_is_told_with_its_words() -> None:
     words = "RuntimeError: an op that nobody knows"
     counts = ProbeCounts(

@@ -14,13 +14,15 @@ from autosched.errors import SearchError, StoreError
 from autosched.network.capture.capture import capture
 from autosched.network.graph import Network
 from autosched.numerics.sensitivity import loss
+from autosched.probing.joint_problem import Selection
 from autosched.probing.probe_book import Phase, ProbeCounts
 from autosched.schedule.configurations import precision_of
 from autosched.schedule.outcomes import RejectionKind, Verdict
+from autosched.schedule.schedule import Provenance, Schedule
 from autosched.schedule.tensors import DataType
 from autosched.search import format_search
 from autosched.search.accuracy import AccuracyJudge
-from autosched.search.format_search import ErrorModel
+from autosched.search.format_search import ErrorModel, FormatChoice
 from autosched.search.open_study import create_study
 from autosched.search.run import Run, SilentObserver
 from autosched.search.settings import Settings
@@ -80,11 +82,21 @@ def latencies_us(network: Network, storage: str) -> dict[float, float]:
             assert made.emulated_pcc is not None
             assert made.emulated_pcc >= floor
             assert made.min_pcc == floor
+            assert study.floor_bound_us is not None
+            assert 0.9 * best.latency_us < study.floor_bound_us <= best.latency_us
             assert f"PCC {made.emulated_pcc:.4f}" in made.verified
             judge = AccuracyJudge(network, study.board.grid[0], floor)
             assert judge.emulation(best.schedule).pcc == pytest.approx(made.emulated_pcc, abs=1e-6)
             found[floor] = best.latency_us
     return found
+
+
+def test_each_price_bounds_what_loses_as_little() -> None:
+    schedule = Schedule(Provenance("net", "", "n150", "0.81.1", 1), {})
+    prices = [(0.0, 100.0), (10.0, 150.0)]
+    choice = FormatChoice(Selection({}), schedule, 0.0, 4.0, prices)
+    assert choice.bound_us(1.0) == 110.0
+    assert choice.bound_us(2.0) == 100.0
 
 
 def test_a_higher_floor_takes_longer(latencies_us: dict[float, float]) -> None:

@@ -115,6 +115,7 @@ def search_and_report(
         trials=summaries,
         best=best,
         proof=study.proof,
+        floor_bound_us=study.floor_bound_us,
         counts=study.probe_counts,
         wall_s=time.monotonic() - began,
         outside_share=_outside_share(study, best),

@@ -136,15 +136,19 @@ class JointSampler:
                 return next(self._selections(solution))
         return None
 
-    def penalised(self, penalties_us: Sequence[Floats], budget: Budget = UNLIMITED) -> Selection:
-        """Return the optimum where each candidate costs so many microseconds more.
+    def penalised(
+        self, penalties_us: Sequence[Floats], budget: Budget = UNLIMITED
+    ) -> tuple[Selection, float]:
+        """Return the optimum where each candidate costs so many microseconds more, and its bound.
+
+        Nothing that was not learned to be rejected costs less than the bound, in microseconds.
 
         Raises:
             SearchError: if time ends before there is one, or what was learned leaves none.
         """
         costs = [times + more for times, more in zip(self._times_us, penalties_us, strict=True)]
         solution = solve(self._costing(costs), 1, budget.part(_SOLVE_LIMIT_S).left_s)
-        return next(self._selections(solution))
+        return next(self._selections(solution)), solution.lower_bound_us
 
     def _costing(self, costs_us: Sequence[Floats], slower: float = 1.0) -> Problem:
         """Return the joint problem with other costs; reshards and moves are so much slower."""

@@ -174,8 +174,8 @@ class Proposals:
 
     def penalised(
         self, penalties_us: Sequence[Floats], provenance: Provenance, budget: Budget = UNLIMITED
-    ) -> tuple[Selection, Schedule] | None:
-        """Return the optimum where candidates cost so much more, and its schedule.
+    ) -> tuple[Selection, Schedule, float] | None:
+        """Return the optimum where candidates cost so much more, its schedule, and a lower bound.
 
         None if what was learned leaves none, or the sampler does not solve for it.
 
@@ -185,10 +185,10 @@ class Proposals:
         if not isinstance(self._proposer, JointSampler):
             return None
         try:
-            selection = self._proposer.penalised(penalties_us, budget)
+            selection, bound_us = self._proposer.penalised(penalties_us, budget)
         except NoScheduleError:
             return None
-        return selection, self.joint.schedule(selection, provenance)
+        return selection, self.joint.schedule(selection, provenance), bound_us
 
     def known(self, schedule: Schedule) -> TrialRecord | None:
         """Return the trial of a schedule, without it, if it has been tried."""
