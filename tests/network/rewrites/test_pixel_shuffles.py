@@ -13,15 +13,30 @@ from autosched.network.operators import (
 from tests.network.modules import Function, kinds, ops
 
 
-@pytest.mark.parametrize("factor", [2, 3])
-def test_channels_become_pixels_by_a_transposed_convolution(lowered, factor: int) -> None:
-    network = lowered(nn.PixelShuffle(factor), torch.randn(2, 5 * factor**2, 4, 3))
-    sides = (factor, factor)
-    assert ops(network) == [ConvTranspose2d(5 * factor**2, 5, sides, sides, has_bias=False)]
+def test_channels_become_pixels_by_a_transposed_convolution(lowered) -> None:
+    network = lowered(nn.PixelShuffle(2), torch.randn(2, 20, 4, 3))
+    assert ops(network) == [ConvTranspose2d(20, 5, (2, 2), (2, 2), has_bias=False)]
 
 
-def test_large_factors_stay_shuffles(lowered) -> None:
-    assert kinds(lowered(nn.PixelShuffle(8), torch.randn(1, 128, 2, 2))) == [PixelShuffle]
+@pytest.mark.parametrize(("factor", "channels", "side"), [(3, 5, 4), (8, 2, 3), (2, 64, 48)])
+def test_by_large_factors_and_of_large_images_they_become_rows_first(
+    lowered, factor: int, channels: int, side: int
+) -> None:
+    """ttnn's windows are dense: at once, each pixel reads every channel of all pixels it is of."""
+    network = lowered(nn.PixelShuffle(factor), torch.randn(2, channels * factor**2, side, side + 1))
+    down, across = (factor, 1), (1, factor)
+    packed = channels * factor
+    assert ops(network) == [
+        ConvTranspose2d(packed * factor, packed, down, down, has_bias=False),
+        ConvTranspose2d(packed, channels, across, across, has_bias=False),
+    ]
+    assert [layer.shape[2:] for layer in network][-1] == (side * factor, (side + 1) * factor)
+
+
+@pytest.mark.parametrize(("factor", "channels"), [(16, 1), (8, 64)])
+def test_many_channels_by_large_factors_stay_shuffles(lowered, factor: int, channels: int) -> None:
+    sample = torch.randn(1, channels * factor**2, 2, 2)
+    assert kinds(lowered(nn.PixelShuffle(factor), sample)) == [PixelShuffle]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +49,7 @@ def test_few_channels_are_made_before_they_become_pixels(lowered, factor, kernel
         nn.PixelShuffle(factor), nn.Hardtanh(), nn.Conv2d(8, 3, kernel, padding=padding), nn.ReLU()
     )
     network = lowered(module, torch.randn(2, 8 * factor**2, 5, 4))
-    assert kinds(network) == [Unary, Conv2d, ConvTranspose2d]
+    assert kinds(network)[:3] == [Unary, Conv2d, ConvTranspose2d]
     assert ops(network)[1].out_channels == 3 * factor**2
 
 

@@ -173,8 +173,8 @@ def test_parts_of_features(lowered):
 
 
 def test_pixel_shuffle(lowered):
-    module = nn.Sequential(nn.Conv2d(4, 64, 1), nn.PixelShuffle(8))
-    assert ops(lowered(module, torch.randn(IMAGE))) == [Conv2d(4, 64, (1, 1)), PixelShuffle(8)]
+    module = nn.Sequential(nn.Conv2d(4, 256, 1), nn.PixelShuffle(16))
+    assert ops(lowered(module, torch.randn(IMAGE))) == [Conv2d(4, 256, (1, 1)), PixelShuffle(16)]
 
 
 @pytest.mark.parametrize(
