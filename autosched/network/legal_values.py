@@ -55,6 +55,7 @@ CONVERT_TO_HWC = "convert_to_hwc"
 CONVERT_TO_CHW, TRANSPOSE = "convert_to_chw", "transpose"
 """Ways of an image's channels from last to first, besides a permutation of rows."""
 _INPUT_METHODS = ("", "permute")
+_MOST_CONVERTED = 16 * TILE
 COMPUTING = (Attention, LayerNorm, Matmul, Softmax)
 """Operators without choices of their own whose products and sums have a fidelity."""
 _CONFIGURATIONS: Mapping[type, type] = {
@@ -205,9 +206,11 @@ def _methods(layer: Layer) -> tuple[str, ...]:
 def channels_first_methods(shape: Sequence[int]) -> tuple[str, ...]:
     """Return the ways of handing back an image (N, C, H, W) besides a permutation of its rows.
 
-    Both turn tiles, of all images together. ttnn's own conversion takes a tile's channels at most.
+    Both turn tiles, of all images together. ttnn's own conversion takes a tile's channels at a
+    time, and each time costs two ops more.
     """
-    return (TRANSPOSE, CONVERT_TO_CHW) if shape[1] <= TILE else (TRANSPOSE,)
+    few = shape[1] <= _MOST_CONVERTED
+    return (TRANSPOSE, CONVERT_TO_CHW) if few else (TRANSPOSE,)
 
 
 def _is_rows_in_height_shards(layout: TensorLayout) -> bool:

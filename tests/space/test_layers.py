@@ -241,7 +241,7 @@ def test_an_image_is_handed_back_by_turning_rows_or_tiles() -> None:
         Option(FixedConfig(method="transpose"), (DRAM_8B,)),
         Option(FixedConfig(method="convert_to_chw"), (HEIGHTS,)),
     ]
-    mixed = options_alone(Layer("y", Output(), ("x",), (2, 64, 5, 5)), [HEIGHTS])
+    mixed = options_alone(Layer("y", Output(), ("x",), (2, 513, 5, 5)), [HEIGHTS])
     assert {option.config for option in mixed} == {FixedConfig(), FixedConfig(method="transpose")}
 
 

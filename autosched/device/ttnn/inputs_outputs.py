@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 import ttnn
 
 from autosched.device.ttnn.calls import Call, Tensor, reshaped, to_nchw
-from autosched.device.ttnn.ttnn_types import DATA_TYPES, PAGE_LAYOUTS, memory_config
+from autosched.device.ttnn.ttnn_types import DATA_TYPES, PAGE_LAYOUTS, layout_of, memory_config
 from autosched.network.left_layouts import is_image, rows_and_columns
 from autosched.network.legal_values import CONVERT_TO_CHW, CONVERT_TO_HWC, TRANSPOSE
 from autosched.network.operators import Constant, DeviceInput, DeviceOutput, Input, Output
@@ -79,7 +80,7 @@ def _run_output(call: Call) -> Tensor:
     if not is_image(call.layer.shape):
         return tensor
     if config.method == CONVERT_TO_CHW:
-        shards = ttnn.experimental.convert_to_chw(_in_whole_tiles(tensor), dtype=ttnn.bfloat16)
+        shards = _convert_to_chw(_in_whole_tiles(tensor))
         return ttnn.to_memory_config(shards, memory_config(config.output))
     image = (
         _turned(tensor, call.layer.shape)
@@ -89,6 +90,26 @@ def _run_output(call: Call) -> Tensor:
     if config.output.memory is Memory.L1:
         image = ttnn.to_memory_config(image, memory_config(config.output))
     return image
+
+
+def _convert_to_chw(tensor: Tensor) -> Tensor:
+    """Bring height shards of tiles into width shards of rows of pixels.
+
+    ttnn's conversion takes a tile's channels, so that more are cut and joined.
+    """
+    _, _, rows, channels = tensor.shape
+    if channels <= TILE:
+        return ttnn.experimental.convert_to_chw(tensor, dtype=ttnn.bfloat16)
+    parts = []
+    for start in range(0, channels, TILE):
+        stop = min(start + TILE, channels)
+        part = ttnn.slice(tensor, [0, 0, 0, start], [1, 1, rows, stop])
+        parts.append(ttnn.experimental.convert_to_chw(part, dtype=ttnn.bfloat16))
+        ttnn.deallocate(part)
+    layout = layout_of(parts[0])
+    assert layout.shard_shape is not None  # noqa: S101 - the conversion leaves shards
+    whole = replace(layout, shard_shape=(channels, layout.shard_shape[1]))
+    return ttnn.concat(parts, dim=-2, memory_config=memory_config(whole))
 
 
 def _turned(tensor: Tensor, shape: Sequence[int]) -> Tensor:

@@ -71,3 +71,28 @@ def test_shards_of_a_map_are_turned_where_they_lie(
         "ConvertToCHW",
         "ShardedToInterleaved",
     ]
+
+
+@pytest.mark.parametrize(("batch", "channels"), [(1, 64), (2, 40), (3, 96)])
+def test_more_channels_than_a_tile_has_are_turned_in_parts(
+    worker: WorkerDevice, batch: int, channels: int
+) -> None:
+    shape, columns = (batch, channels, 64, 72), batch * 64 * 72
+    config = FixedConfig(method="convert_to_chw")
+    wide = -(-channels // 32) * 32
+    taken = TensorLayout(
+        Memory.L1,
+        ShardLayout.HEIGHT,
+        ROWS.dtype,
+        PageLayout.TILE,
+        (CoreRange(0, 0, 7, 5),),
+        (columns // 48, wide),
+    )
+    outcome = worker.probe(ProbeRequest(Output(), (shape,), shape, config, (taken,)))
+    assert isinstance(outcome, ProbeOutcome), outcome
+    assert outcome.ops[-1].outputs[0].shape == (1, 1, channels, columns)
+    assert [op.code.removesuffix("DeviceOperation") for op in outcome.ops] == [
+        *(["Slice", "ConvertToCHW"] * (wide // 32)),
+        "Concat",
+        "ShardedToInterleaved",
+    ]
