@@ -8,6 +8,7 @@ Operator names and argument names are those of PyTorch's ATen schemas (native_fu
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -215,9 +216,25 @@ def _pool(lowering: Lowering, node: Node) -> View:
         divisor_override=arguments.get("divisor_override"),
     )
     shape = (*shape_of(node), 1)[:4]
+    op = _clipped(op, source.shape)
     is_global = _is_global_average(op, source.shape, shape)
     key = lowering.add(node, GlobalAvgPool2d() if is_global else op, [source.key], shape=shape)
     return View.whole(key, shape).without_trailing(len(shape_of(node)))
+
+
+def _clipped(op: Pool2d, shape: tuple[int, ...]) -> Pool2d:
+    """Leave out what a window has beyond an image that it covers, as it may where sizes round up.
+
+    PyTorch counts it in no mean; ttnn's host code takes minutes over windows of hundreds of rows.
+    """
+    if not op.ceil_mode or any(op.padding) or op.dilation != (1, 1):
+        return op
+    sides = [
+        (size, size) if kernel > size else (kernel, step)
+        for kernel, step, size in zip(op.kernel, op.stride, shape[2:], strict=True)
+    ]
+    (height, down), (width, across) = sides
+    return replace(op, kernel=(height, width), stride=(down, across))
 
 
 def _is_global_average(op: Pool2d, before: tuple[int, ...], after: tuple[int, ...]) -> bool:

@@ -27,6 +27,11 @@ IMAGE = (2, 4, 12, 12)
             Pool2d("avg", (3, 3), (3, 3), divisor_override=5),
         ),
         (nn.AvgPool2d(12), GlobalAvgPool2d()),
+        (nn.AvgPool2d(640, ceil_mode=True), GlobalAvgPool2d()),
+        (
+            nn.MaxPool2d((3, 640), ceil_mode=True),
+            Pool2d("max", (3, 12), (3, 12), ceil_mode=True),
+        ),
         (
             nn.AvgPool2d(12, divisor_override=5),
             Pool2d("avg", (12, 12), (12, 12), divisor_override=5),
