@@ -207,12 +207,14 @@ def join_rows(program: ExportedProgram) -> None:
         length = _row_length(node)
         if length is None:
             continue
-        batch, count = node.meta["val"].shape
+        batch = node.meta["val"].shape[0]
         with graph.inserting_before(node):
             flat: Any = node.args[0]
             parts = [_seen(node, part.args[0], [batch, -1, length]) for part in flat]
             joined = _called(node, torch.ops.aten.cat.default, parts, 1)
-            node.replace_all_uses_with(_seen(node, joined, [batch, count]))
+        for user in list(node.users):
+            user.replace_all_uses_with(joined)
+            graph.erase_node(user)
         graph.erase_node(node)
 
 

@@ -20,6 +20,7 @@ from autosched.network.rules import (
     eltwise,
     expansions,
     images,
+    joining,
     norms,
     products,
     reductions,
@@ -47,8 +48,8 @@ from autosched.network.rules.views import View
 from autosched.network.source_places import SourcePlace, source_place_of
 
 _FAMILIES = (
-    *(arithmetic, convolutions, einsum, eltwise, expansions, images, norms),
-    *(products, reductions, reshaping, resizing),
+    *(arithmetic, convolutions, einsum, eltwise, expansions, images, joining),
+    *(norms, products, reductions, reshaping, resizing),
 )
 RULES = RuleBook({name: rule for family in _FAMILIES for name, rule in family.RULES.items()})
 """How each PyTorch operator becomes layers, by its plain name."""

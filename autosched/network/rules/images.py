@@ -1,11 +1,10 @@
-"""Rules for operators that enlarge images, or put them beside and cut them from each other.
+"""Rules for operators that cut tensors, roll or pad them, or make pixels of channels.
 
 Operator names and argument names are those of PyTorch's ATen schemas (native_functions.yaml).
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -16,7 +15,6 @@ from autosched.network.operators import (
     Activation,
     Binary,
     Concat,
-    ConcatRows,
     Crop,
     Pair,
     PixelShuffle,
@@ -25,7 +23,7 @@ from autosched.network.operators import (
     Unary,
 )
 from autosched.network.rules.arithmetic import with_constant
-from autosched.network.rules.expansions import last_as_channels, mixed
+from autosched.network.rules.expansions import mixed
 from autosched.network.rules.resizing import padded_by_matrices
 from autosched.network.rules.rulebook import Lowering, Refusal, RuleBook, operator_name, shape_of
 from autosched.network.rules.views import CHANNELS, View
@@ -33,91 +31,6 @@ from autosched.network.rules.views import CHANNELS, View
 RULES = RuleBook()
 
 _SPLITS = ("split", "split_with_sizes", "chunk", "unsafe_split", "unsafe_chunk", "tensor_split")
-
-
-@RULES.rule("cat", "concat", "concatenate")
-def _concat(lowering: Lowering, node: Node) -> str | View:
-    arguments = lowering.arguments(node)
-    nodes, dim = list(arguments["tensors"]), arguments["dim"] % len(shape_of(node))
-    views = _views(lowering, node, nodes)
-    if len(views) == 1:
-        return views[0]
-    if (rows := _joined_rows(lowering, node, views, dim)) is not None:
-        return rows
-    if not _are_alike(views, dim) and len(shape_of(node)) in {2, 4} and dim == CHANNELS:
-        return lowering.add(node, Concat(), [lowering.draft(source).key for source in nodes])
-    if not _are_alike(views, dim):
-        views = [_with_channels(lowering, source, dim) for source in nodes]
-    channels = sum(view.base[CHANNELS] for view in views)
-    shape = (views[0].base[0], channels, *views[0].base[2:])
-    key = lowering.add(node, Concat(), [view.key for view in views], shape=shape)
-    return views[0].resized(key, dim, shape_of(node)[dim])
-
-
-def _joined_rows(lowering: Lowering, node: Node, views: Sequence[View], dim: int) -> View | None:
-    """Put pixels one after the other, which are rows of channels; None if that is not meant."""
-    if dim == 2 and len(shape_of(node)) == 4 and all(view.is_whole for view in views):
-        key = lowering.add(node, ConcatRows(), [view.key for view in views])
-        return View.whole(key, shape_of(node))
-    first = views[0]
-    dims = [at for at in range(len(first.dims)) if at not in {0, dim}]
-    at = next((d for d in dims if all(view.has_channels_at(d) for view in views)), None)
-    if at is None or not all(_has_pixels_at(view, dim) for view in views):
-        return None
-    columns = []
-    for number, view in enumerate(views):
-        batch, channels, height, width = view.base
-        column = View.whole(view.key, view.base).reshaped((batch, channels, height * width, 1))
-        assert column is not None  # noqa: S101 - merging dimensions always succeeds
-        columns.append(lowering.rearranged(node, column, f"pixels{number}"))
-    count = sum(view.base[2] * view.base[3] for view in views)
-    shape = (*first.base[:2], count, 1)
-    joined = View.whole(lowering.add(node, ConcatRows(), columns, shape=shape), shape)
-    place = {0: joined.dims[0], at: joined.dims[1], dim: joined.dims[2]}
-    return replace(joined, dims=tuple(place.get(d, ()) for d in range(len(first.dims))))
-
-
-def _has_pixels_at(view: View, dim: int) -> bool:
-    """Whether a dimension is all pixels of an image, in their order."""
-    return len(view.base) == 4 and view.keeps_images and view.dims[dim] == view.parts(2, 3)
-
-
-def _views(lowering: Lowering, node: Node, sources: Sequence[Node]) -> list[View]:
-    """Return the tensors to put together; constants among them become layers."""
-    for number, source in enumerate(sources):
-        if source in lowering.constants:
-            value = lowering.constants[source]
-            lowering.views[source] = lowering.constant_view(node, value, f"constant{number}")
-    return [lowering.view(source) for source in sources]
-
-
-@RULES.rule("stack")
-def _stack(lowering: Lowering, node: Node) -> View:
-    """Put tensors one after the other along the channels, which are then the new dimension, too."""
-    arguments = lowering.arguments(node)
-    nodes, dim = list(arguments["tensors"]), arguments["dim"] % len(shape_of(node))
-    views = _views(lowering, node, nodes)
-    views[0] = last_as_channels(lowering, node, views[0], "first")
-    keys = [
-        lowering.arranged(node, view, views[0], f"arranged{number}")
-        for number, view in enumerate(views)
-    ]
-    known = [key for key in keys if key is not None]
-    if len(known) < len(keys):
-        views = [
-            last_as_channels(
-                lowering, node, View.whole(lowering.rearranged(node, view), view.shape), f"{number}"
-            )
-            for number, view in enumerate(views)
-        ]
-        known = [view.key for view in views]
-    first = replace(views[0], dims=(*views[0].dims[:dim], (), *views[0].dims[dim:]))
-    if len(known) == 1:
-        return first
-    batch, channels, *sides = first.base
-    shape = (batch, channels * len(known), *sides)
-    key = lowering.add(node, Concat(), known, shape=shape)
-    return first.grown(key, dim, CHANNELS, len(known))
 
 
 @RULES.rule("glu")
@@ -133,21 +46,6 @@ def _glu(lowering: Lowering, node: Node) -> View:
     key = lowering.add(node, op, [gates.key], shape=gates.base, suffix="sigmoid")
     inputs = [values.key, key]
     return values.of(lowering.add(node, Binary("mul"), inputs, shape=values.base))
-
-
-def _are_alike(views: Sequence[View], dim: int) -> bool:
-    """Whether ``dim`` is the channels of all, and everything else lies in the same way."""
-    if not all(view.has_channels_at(dim) for view in views):
-        return False
-    first, *others = (view.resized("", dim, 1) for view in views)
-    return all(first.same_arrangement(other) for other in others)
-
-
-def _with_channels(lowering: Lowering, source: Node, dim: int) -> View:
-    """The tensor as a view of an image of one column, whose channels are dimension ``dim``."""
-    view = View.whole(lowering.draft(source).key, lowering.view(source).shape)
-    lowering.views[source] = view
-    return lowering.channels_at(source, dim)
 
 
 @RULES.rule(*_SPLITS, "unbind")

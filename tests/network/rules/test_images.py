@@ -7,18 +7,15 @@ from autosched.errors import UnsupportedOperatorError
 from autosched.network.capture.capture import capture
 from autosched.network.operators import (
     Concat,
-    ConcatRows,
     Conv2d,
     ConvTranspose2d,
     Crop,
-    Permute,
     PixelShuffle,
-    Reshape,
     Slice,
     Upsample,
 )
 from autosched.network.rewrites import channel_orders
-from tests.network.modules import Function, kinds, ops
+from tests.network.modules import Function, ops
 
 IMAGE = (2, 4, 12, 12)
 
@@ -76,33 +73,6 @@ def test_resizing_to_its_own_size_is_nothing(lowered):
     assert ops(lowered(module, torch.randn(IMAGE))) == []
 
 
-def test_concatenation_along_channels_and_features(lowered):
-    images = [torch.randn(2, channels, 6, 6) for channels in (3, 5, 8)]
-    network = lowered(Function(lambda *x: torch.cat(x, -3)), *images)
-    assert ops(network) == [Concat()]
-    assert network.layers[3].shape == (2, 16, 6, 6)
-    vectors = [torch.randn(2, 3), torch.randn(2, 4)]
-    assert ops(lowered(Function(lambda *x: torch.cat(x, 1)), *vectors)) == [Concat()]
-
-
-def test_concatenation_of_one_tensor_is_nothing(lowered):
-    assert ops(lowered(Function(lambda x: torch.cat([x], 1)), torch.randn(IMAGE))) == []
-
-
-def test_concatenations_of_a_growing_list_nest(lowered):
-    def dense(x):
-        parts = [x]
-        for _ in range(3):
-            parts.append(F.relu(torch.cat(parts, 1)[:, :4]))
-        return torch.cat(parts, 1)
-
-    network = lowered(Function(dense), torch.randn(IMAGE))
-    concats = [layer for layer in network if isinstance(layer.op, Concat)]
-    assert [len(layer.inputs) for layer in concats] == [2, 2, 2]
-    assert concats[2].inputs[0] == concats[1].name
-    assert concats[1].inputs[0] == concats[0].name
-
-
 @pytest.mark.parametrize(
     ("function", "slices"),
     [
@@ -120,37 +90,6 @@ def test_concatenations_of_a_growing_list_nest(lowered):
 def test_parts_of_channels(lowered, function, slices):
     found = ops(lowered(Function(function), torch.randn(IMAGE)))
     assert [op for op in found if isinstance(op, Slice)] == slices
-
-
-@pytest.mark.parametrize(
-    "joined",
-    [
-        lambda *maps: torch.cat([x.flatten(2) for x in maps], 2),
-        lambda *maps: torch.cat([x.flatten(2).transpose(1, 2) for x in maps], 1),
-        lambda *maps: torch.cat([x.flatten(2)[:, None] for x in maps], -1),
-    ],
-)
-def test_positions_are_joined_as_rows(lowered, joined):
-    maps = [torch.randn(2, 4, 8, 8), torch.randn(2, 4, 4, 4), torch.randn(2, 4, 2, 3)]
-    network = lowered(Function(lambda *x: F.relu(joined(*x)).sum(1)), *maps)
-    assert kinds(network)[:4] == [Reshape, Reshape, Reshape, ConcatRows]
-    assert network.layers[6].shape == (2, 4, 86, 1)
-
-
-def test_what_is_joined_is_cut_in_channels_again(lowered):
-    """The end of a YOLOv8: boxes and classes of all positions."""
-
-    def forward(*maps):
-        boxes, classes = torch.cat([x.flatten(2) for x in maps], 2).split((4, 3), 1)
-        return torch.cat((boxes * 8, classes.sigmoid()), 1)
-
-    network = lowered(Function(forward), torch.randn(2, 7, 8, 8), torch.randn(2, 7, 4, 4))
-    assert Permute not in kinds(network)
-
-
-def test_images_are_joined_below_each_other(lowered):
-    module = Function(lambda x, y: torch.cat([x, y], 2))
-    assert ops(lowered(module, torch.randn(2, 4, 5, 6), torch.randn(2, 4, 2, 6))) == [ConcatRows()]
 
 
 @pytest.mark.parametrize(
@@ -251,24 +190,6 @@ PADDED = {
 
 @pytest.mark.parametrize(("function", "shape"), PADDED.values(), ids=PADDED)
 def test_any_dimension_but_the_batch_is_padded(lowered, function, shape):
-    lowered(Function(function), torch.randn(shape))
-
-
-STACKED = {
-    "channels": (lambda x: torch.stack([x, x.relu()], 1).flatten(1, 2), (2, 8, 6, 7)),
-    "inner channels": (lambda x: torch.stack([x, x.relu()], 2).flatten(1, 2), (2, 8, 6, 7)),
-    "last": (lambda x: torch.stack([x, x.relu()], -1), (2, 8, 6, 7)),
-    "first": (lambda x: torch.stack([x, x.relu()]).transpose(0, 1), (2, 8, 6, 7)),
-    "tokens": (lambda x: torch.stack([x, x.relu()], 1), (2, 5, 8)),
-    "vectors": (lambda x: torch.stack([x, x.relu()], 1), (2, 8)),
-    "a constant": (lambda x: torch.stack([x, torch.ones(2, 8)], 1), (2, 8)),
-    "other orders": (lambda x: torch.stack([x.mT.reshape(x.shape), x], 2), (2, 8, 6, 7)),
-    "one": (lambda x: torch.stack([x], 1), (2, 8, 6, 7)),
-}
-
-
-@pytest.mark.parametrize(("function", "shape"), STACKED.values(), ids=STACKED)
-def test_a_stack_is_a_concatenation_of_channels(lowered, function, shape):
     lowered(Function(function), torch.randn(shape))
 
 
