@@ -36,6 +36,8 @@ _MOST_PRODUCTS = 1 << 15
 # are estimated up to 12 % faster than rows first; larger ones are cut for want of room.
 _MOST_AT_ONCE = 2
 _FEW_ELEMENTS = 1 << 19
+# Weights are read for each image: so many take some 20 us of n150's DRAM, as a permutation does.
+_MOST_WEIGHTS = 1 << 22
 # A core has no room for windows of hundreds of rows.
 _LONGEST_SIDE = 64
 
@@ -215,7 +217,7 @@ def fold_packed_pixels(graph: DraftGraph) -> None:
                 _drop_unread(graph, draft.inputs)
         elif joined:
             continue
-        elif _is_plain(producer) and graph.is_only_user(draft, producer):
+        elif _may_leave(producer, packing.factor) and graph.is_only_user(draft, producer):
             _leave_with_stride(producer, packing)
             producer.shape = draft.shape
             graph.renew(producer, f"{producer.key}.packed")
@@ -321,6 +323,16 @@ def _read_with_stride(reader: Draft, packing: _Packing) -> None:
     )
     matrix = apart.reshape(op.out_channels, channels, height * down, width * across)
     reader.weights = Weights(matrix.contiguous(), weights.bias)
+
+
+def _may_leave(producer: Draft, factor: Pair) -> bool:
+    """Whether a convolution may make the pixels of a part as channels: its weights grow twice."""
+    op = producer.op
+    if not isinstance(op, Conv2d) or not _is_plain(producer):
+        return False
+    height, width = op.kernel[0] + factor[0] - 1, op.kernel[1] + factor[1] - 1
+    weights = op.out_channels * prod(factor) * op.in_channels * height * width
+    return weights <= _MOST_WEIGHTS and max(height, width) <= _LONGEST_SIDE
 
 
 def _leave_with_stride(producer: Draft, packing: _Packing) -> None:

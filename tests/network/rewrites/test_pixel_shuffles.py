@@ -104,6 +104,17 @@ def test_a_convolution_leaves_pixels_as_channels(lowered, bias: bool) -> None:
     assert ops(network)[0].kernel == (4, 4)
 
 
+def test_a_convolution_leaves_no_channels_whose_weights_outweigh_them(lowered) -> None:
+    """Hiera's tokens lie in units of 64: a layer of 96 features would have 75 million weights."""
+
+    def forward(x: torch.Tensor, conv: nn.Module) -> torch.Tensor:
+        return conv(x).view(1, 192, 4, 64, 1, 1).permute(0, 3, 5, 1, 2, 4).reshape(1, 12288, 4, 1)
+
+    network = lowered(Function(forward, nn.Conv2d(96, 192, 1)), torch.randn(1, 96, 256, 1))
+    assert kinds(network) == [Conv2d, Permute]
+    assert ops(network)[0].kernel == (1, 1)
+
+
 def test_others_stay_permutations(lowered) -> None:
     both = Function(
         lambda x, down, conv: (conv(down(x)), down(x)), nn.PixelUnshuffle(2), nn.Conv2d(12, 4, 1)
