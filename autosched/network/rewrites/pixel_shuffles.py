@@ -185,7 +185,7 @@ def _transpose(draft: Draft, weight: torch.Tensor) -> None:
     inputs, outputs, *sides = weight.shape
     kernel = (sides[0], sides[1])
     draft.op = ConvTranspose2d(inputs, outputs, kernel, kernel, has_bias=False)
-    draft.weights = Weights(weight)
+    draft.weights = Weights(weight.contiguous())
 
 
 @dataclass(frozen=True)
