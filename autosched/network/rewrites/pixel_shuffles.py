@@ -2,10 +2,10 @@
 
 On the device every element would be moved alone. A transposed convolution of ones and zeros, whose
 windows do not overlap, moves whole rows of channels instead; two of them, for rows and for columns,
-are less work by large factors. Where a convolution of few channels
-comes after it, this one takes the channels as they are, and those few become pixels. Pixels that
-become channels are what a convolution with a stride reads, or leaves, by itself; so are every other
-row and column joined from each start, as the stems of some detectors have it.
+are less work by large factors. Where a convolution of few channels comes after it, this one takes
+the channels as they are, and those few become pixels. Pixels that become channels are what a
+convolution with a stride reads, or leaves, by itself; so are every other row and column joined from
+each start, as the stems of some detectors have it.
 """
 
 from collections.abc import Iterator, Sequence
