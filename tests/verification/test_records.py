@@ -1,7 +1,8 @@
 """Which stored answers a schedule rests on."""
 
-import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timezone
 from pathlib import Path
 
@@ -21,7 +22,12 @@ from tests.examples.studied import Studied
 @pytest.fixture
 def copy(studied: Studied, tmp_path: Path) -> Iterator[Store]:
     """The study's database, to be changed."""
-    path = shutil.copy(studied.url.removeprefix("sqlite:///"), tmp_path / "copy.sqlite3")
+    path = tmp_path / "copy.sqlite3"
+    with (
+        closing(sqlite3.connect(studied.url.removeprefix("sqlite:///"))) as original,
+        closing(sqlite3.connect(path)) as target,
+    ):
+        original.backup(target)  # what lies beside the file, too
     with open_store(f"sqlite:///{path}") as opened:
         yield opened
 
