@@ -350,8 +350,9 @@ def run_exact_enough(
         actual = run.accuracy.share(emulated) * allowed
         if most_exact is None or actual < most_exact[1]:
             most_exact = found, actual, emulated
-        if actual <= allowed and (trial.latency_us or math.inf) < fastest_us:
-            fastest_us, fastest = trial.latency_us or math.inf, (found, actual)
+        latency_us = trial.latency_us or math.inf
+        if trial.rejection is None and actual <= allowed and latency_us < fastest_us:
+            fastest_us, fastest = latency_us, (found, actual)
         if _NEAR * allowed <= actual <= allowed:
             break
         if actual > allowed and found.loss > budget:
@@ -362,7 +363,8 @@ def run_exact_enough(
         choice, actual = fastest
         run.floor_bound_us = choice.bound_us(allowed / max(actual, _EXACT))
     if limit > 0 and (most_exact is None or most_exact[1] > allowed):
-        raise FloorError(_unreachable(run, run.accuracy.floors, solver, most_exact))
+        lost = math.inf if most_exact is None else most_exact[1]
+        raise FloorError(_unreachable(run, run.accuracy.floors, solver, most_exact), lost)
 
 
 def run_front(

@@ -239,7 +239,7 @@ def search_formats(run: Run, limit: int) -> StopReason:
         try:
             return choose(errors, Wanted(errors.alone, allowed, nothing=0.0), left)
         except FloorError as error:
-            unreached = error
+            unreached = min(unreached, error, key=lambda missed: missed.lost)
     if run.best is None:
         raise unreached
     return StopReason.FLOOR

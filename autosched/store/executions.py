@@ -266,9 +266,8 @@ def with_verification(store: Store, study: StudyRecord, schedule: Schedule) -> S
         StoreError: if the database refuses.
     """
     fingerprint = schedule.fingerprint()
-    made = schedule.provenance
     made = replace(
-        made,
+        schedule.provenance,
         min_pcc=study.settings.get("min_pcc"),
         min_metric=study.settings.get("min_metric"),
     )

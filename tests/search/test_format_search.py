@@ -1,6 +1,7 @@
 """Formats searched on the real mock device, and judged by emulation."""
 
 import contextlib
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -210,6 +211,11 @@ def test_an_unreachable_floor_names_the_best_pcc_and_layers(network: Network, st
         ) as error,
     ):
         study.optimize()
+    told = [trial.rejection.message for trial in study.summaries if trial.rejection is not None]
+    most_exact = max(re.findall(r"PCC ([01]\.\d{4})", " ".join(told)))
+    named = re.search(r"most exact found has a PCC of (0\.\d+)", str(error.value))
+    assert named is not None
+    assert float(named[1]) == pytest.approx(float(most_exact), abs=6e-5)
     assert "Most of the error is of" in str(error.value)
     assert "stem" in str(error.value) or "conv" in str(error.value)
 
