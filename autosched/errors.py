@@ -62,10 +62,10 @@ class NoScheduleError(SearchError):
 class FloorError(SearchError):
     """No schedule that was found is as exact as it has to be; ``lost`` is what the best one lacks.
 
-    It is 1 - PCC, or what a figure of one's own lacks on the same scale.
+    It is 1 - PCC, or what a figure of one's own lacks on the same scale; infinite where none ran.
     """
 
-    def __init__(self, message: str, lost: float) -> None:
+    def __init__(self, message: str, lost: float = float("inf")) -> None:
         super().__init__(message)
         self.lost = lost
 
