@@ -31,8 +31,10 @@ from autosched.network.operators import (
     Linear,
     Output,
 )
-from autosched.network.reference import evaluate_layer, evaluate_output
+from autosched.network.reference import evaluate_layer
 from autosched.numerics.emulation import emulated
+from autosched.numerics.forward import evaluated, forward
+from autosched.numerics.smaller_samples import with_smaller_samples
 from autosched.numerics.storage import packed, stored, to_bfloat16
 from autosched.schedule.configurations import (
     Conv2dConfig,
@@ -97,6 +99,8 @@ def sensitivities(
 ) -> Iterator[tuple[str, dict[FormatKey, Errors]]]:
     """Yield what the formats of each layer cost on the network's samples, by its name.
 
+    Large samples are cut (:mod:`autosched.numerics.smaller_samples`).
+
     Args:
         network: what is computed, with its weights and samples.
         precisions: of convolutions and linear layers.
@@ -104,9 +108,10 @@ def sensitivities(
         known: layers that are left out.
         tell: is called with each layer before it is measured.
     """
+    network = with_smaller_samples(network)
     with torch.no_grad():
         truths = _truths(network)
-        for place, (layer, live, made) in enumerate(_forward(network)):
+        for place, (layer, live, made) in enumerate(forward(network, network.samples)):
             if isinstance(layer.op, Input | Output | HostOp) or not made.is_floating_point():
                 continue
             tell(layer)
@@ -220,34 +225,11 @@ def _key(text: str) -> FormatKey:
     return precision, DataType(dtype), int(tiles)
 
 
-def _forward(network: Network) -> Iterator[tuple[Layer, Mapping[str, torch.Tensor], torch.Tensor]]:
-    """Yield each layer with what is live before it is freed, and its output in float32."""
-    waiting = list(network.samples)
-    live: dict[str, torch.Tensor] = {}
-    for layer in network:
-        sources = [live[name] for name in layer.inputs]
-        made = _evaluated(network, layer, sources, waiting)
-        live[layer.name] = made
-        yield layer, dict(live), made
-        for name in network.freed_after(layer):
-            del live[name]
-
-
-def _evaluated(
-    network: Network, layer: Layer, sources: Sequence[torch.Tensor], waiting: list[torch.Tensor]
-) -> torch.Tensor:
-    if isinstance(layer.op, Input):
-        given = waiting.pop(0)
-        return given.reshape(layer.shape) if network.packing.callers else given
-    weights = network.weights.get(layer.name)
-    if isinstance(layer.op, Output):
-        return evaluate_output(layer, sources, weights)
-    return evaluate_layer(layer, sources, weights)
-
-
 def _truths(network: Network) -> dict[str, torch.Tensor]:
     return {
-        layer.name: made for layer, _, made in _forward(network) if isinstance(layer.op, Output)
+        layer.name: made
+        for layer, _, made in forward(network, network.samples)
+        if isinstance(layer.op, Output)
     }
 
 
@@ -285,7 +267,7 @@ class _After:
         live = {**self._live, self._name: changed}
         outputs = []
         for layer in self._rest:
-            made = _evaluated(self._network, layer, [live[name] for name in layer.inputs], [])
+            made = evaluated(self._network, layer, [live[name] for name in layer.inputs], [])
             if isinstance(layer.op, Output):
                 outputs.append(made)
             else:
