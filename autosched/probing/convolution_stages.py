@@ -7,7 +7,6 @@ nothing else fits.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
 
 from autosched.boards import Board
 from autosched.network.column_images import as_told
@@ -21,6 +20,7 @@ from autosched.schedule.outcomes import Rejection
 from autosched.schedule.tensors import STICK, TILE, DataType, PageLayout, ShardLayout, TensorLayout
 from autosched.space.convolutions import (
     folded_structures,
+    higher_block,
     in_slices,
     may_reuse_activations,
     narrow_slices,
@@ -98,6 +98,10 @@ class ConvolutionStages:
     def _structured(self, op: Convolution, asked: Sequence[Option]) -> Asking[list[Choice]]:
         """Probe structures, then refinements of the promising ones; ``op`` is what ttnn runs."""
         found = yield from self._halo_moved(asked)
+        asked = list(asked)
+        while higher := higher_blocks(asked, found, self._layer.shape, self._board):
+            asked += higher
+            found += yield from self._halo_moved(higher)
         legal = [c for c in found if all(rule.leaves(c) for rule in self._rules)]
         distinct = _distinct_programs(offered(legal or found, self._effort))
         ranked = sorted(distinct, key=lambda choice: choice.time_us)
@@ -106,8 +110,7 @@ class ConvolutionStages:
             for structure in self._promising(ranked)
             for config in refinements(op, _config(structure), self._board)
         ]
-        batch, _, height, width = self._layer.shape
-        refined += reusing(op, batch * height * width, ranked)
+        refined += reusing(op, self._layer.shape, ranked)
         asked = list(dict.fromkeys(refined))
         found += yield from self._questions.accepted(self._layer, asked, self._answers)
         return found
@@ -201,26 +204,73 @@ def _distinct_programs(choices: Sequence[Choice]) -> list[Choice]:
     return list(reversed(by_program.values()))
 
 
-def reusing(op: Convolution, pixels: int, ranked: Sequence[Choice]) -> list[Option]:
-    """Return the fastest height shards of which every core has as many of ``pixels``, with reuse.
+def higher_blocks(
+    asked: Sequence[Option], found: Sequence[Choice], shape: Shape, board: Board
+) -> list[Option]:
+    """Return structures with a higher activation block than any that fits, as far as one may.
 
-    ``ranked`` are structures, fastest first. Where the last core has less, ttnn's activation reuse
-    goes wrong: on somewhat fewer cores it may be faster than all that has none.
+    ``found`` is what the device accepts of ``asked``, for an output of ``shape``.
+    """
+    accepted = {_structure(_config(choice)) for choice in found}
+    fitting: dict[Option, list[int]] = {}
+    too_high: dict[Option, list[int]] = {}
+    for option in asked:
+        config = option.config
+        assert isinstance(config, Conv2dConfig)  # noqa: S101 - structures of a convolution
+        if config.shard_layout is not ShardLayout.WIDTH and not config.core_grid:
+            heights = fitting if _structure(config) in accepted else too_high
+            heights.setdefault(_with_block(option, 0), []).append(config.act_block_h_override)
+    higher = []
+    for whole, blocks in fitting.items():
+        config = whole.config
+        assert isinstance(config, Conv2dConfig)  # noqa: S101 - as above
+        fits = max(blocks)
+        limit = min((block for block in too_high.get(whole, ()) if block > fits), default=0)
+        if 0 not in blocks and config.shard_layout is not None:
+            block = higher_block(shape, config.shard_layout, board, fits, limit)
+            higher += [] if block is None else [_with_block(whole, block)]
+    return higher
+
+
+def _structure(config: Conv2dConfig) -> Conv2dConfig:
+    return replace(config, reallocate_halo_output=False)
+
+
+def _with_block(option: Option, block: int) -> Option:
+    assert isinstance(option.config, Conv2dConfig)  # noqa: S101 - structures of a convolution
+    return replace(option, config=replace(option.config, act_block_h_override=block))
+
+
+def reusing(op: Convolution, shape: Shape, ranked: Sequence[Choice]) -> list[Option]:
+    """Return the fastest height shards of which every core has as many pixels, with reuse.
+
+    ``shape`` is the output's, ``ranked`` are structures, fastest first. Where the last core has
+    less, ttnn's activation reuse goes wrong: on somewhat fewer cores it may be faster than all that
+    has none. It takes memory: with the lowest block of two rows of the image it may fit after all,
+    or with the highest below that of the structure.
     """
     if not may_reuse_activations(op):
         return []
+    batch, _, height, width = shape
     even = (
-        choice
+        (choice, choice.output_layout.shard_shape[0])
         for choice in ranked
         if choice.time_us <= _REFINE_WITHIN * ranked[0].time_us
         and choice.output_layout.sharding is ShardLayout.HEIGHT
         and choice.output_layout.shard_shape is not None
-        and choice.output_layout.shard_shape[0] * choice.output_layout.cores == pixels
     )
-    return [
-        Option(replace(_config(choice), enable_activation_reuse=True), choice.input_layouts)
-        for choice in islice(even, 1)
-    ]
+    for choice, pixels in even:
+        if pixels * choice.output_layout.cores == batch * height * width:
+            config = replace(_config(choice), enable_activation_reuse=True)
+            own = config.act_block_h_override or pixels
+            lower = [block for block in range(TILE, own, TILE) if pixels % block == 0]
+            of_rows = [block for block in lower if block >= 2 * width]
+            option = Option(config, choice.input_layouts)
+            return [
+                option,
+                *(_with_block(option, block) for block in {*of_rows[:1], *of_rows[-1:]}),
+            ]
+    return []
 
 
 def taking_rows(

@@ -149,11 +149,10 @@ def _block_heights(
     """
     batch, _, height, width = shape
     rows = math.ceil(batch * height * width / TILE)
-    split = {ShardLayout.HEIGHT: board.cores, ShardLayout.BLOCK: board.grid[1]}
-    per_core = math.ceil(rows / split.get(layout, 1))
-    divisors = [tiles for tiles in range(1, per_core + 1) if per_core % tiles == 0]
+    per_core = _tiles_of_a_core(shape, layout, board)
+    divisors = _divisors(per_core)
     others = [tiles for tiles in range(1, min(rows, 2 * per_core) + 1) if tiles not in divisors]
-    chosen = _spread(divisors, effort.blocks_per_layout)
+    chosen = _ends_first(divisors, effort.blocks_per_layout)
     left = effort.blocks_per_layout - len(chosen)
     near = _least_more(others, per_core)[: (left + 1) // 2] if left > 0 else []
     chosen += near + _spread([tiles for tiles in others if tiles not in near], left - len(near))
@@ -162,6 +161,39 @@ def _block_heights(
             blocks = [tiles for tiles in range(1, part + 1) if _filled(per_core, tiles) == part]
             chosen += _spread(blocks, effort.dividing_blocks)
     return [0, *(tiles * TILE for tiles in dict.fromkeys(chosen))]
+
+
+def higher_block(
+    shape: tuple[int, ...], layout: ShardLayout, board: Board, fits: int, does_not: int
+) -> int | None:
+    """Return an act_block_h in the middle between one that fits and a higher one that does not.
+
+    None if nothing between them divides a core's rows of an output of ``shape`` (N, C, H, W).
+    """
+    blocks = [tiles * TILE for tiles in _divisors(_tiles_of_a_core(shape, layout, board))]
+    between = [block for block in blocks if fits < block < does_not]
+    middle = math.sqrt(fits * does_not)
+    return min(between, key=lambda block: abs(math.log(block / middle)), default=None)
+
+
+def _tiles_of_a_core(shape: tuple[int, ...], layout: ShardLayout, board: Board) -> int:
+    """Return how many tiles of pixels a core has, where all cores work."""
+    batch, _, height, width = shape
+    split = {ShardLayout.HEIGHT: board.cores, ShardLayout.BLOCK: board.grid[1]}
+    return math.ceil(math.ceil(batch * height * width / TILE) / split.get(layout, 1))
+
+
+def _divisors(number: int) -> list[int]:
+    return [part for part in range(1, number + 1) if number % part == 0]
+
+
+def _ends_first(values: list[int], count: int) -> list[int]:
+    """Return ``count`` of ``values`` in their order: the last, the first, the second to last, more.
+
+    A whole shard is fast but may not fit, one tile takes least memory, half a shard is between.
+    """
+    order = dict.fromkeys((*_bisected(len(values))[:2], len(values) - 2, *_bisected(len(values))))
+    return [values[index] for index in sorted(index for index in list(order)[:count] if index >= 0)]
 
 
 def _dividing_parts(tiles: int, width: int, per_core: int) -> list[int]:

@@ -12,6 +12,7 @@ from autosched.schedule.tensors import DataType, ShardLayout
 from autosched.space.convolutions import (
     TILE,
     folded_structures,
+    higher_block,
     in_slices,
     rare_switches,
     refinements,
@@ -153,6 +154,32 @@ def test_more_effort_looks_at_no_less(op: Conv2d, height: int, width: int, board
     shape = (1, op.out_channels, height, width)
     counts = [len(structures(op, shape, BASE, board, effort)) for effort in EFFORTS.values()]
     assert counts == sorted(counts)
+
+
+def test_of_many_blocks_a_whole_shard_one_tile_and_half_a_shard_come_first() -> None:
+    # 480 rows of 640 pixels are 150 tiles on each of 64 cores; 60 may have 160.
+    found = structures(THREE, (1, 64, 480, 640), BASE, BOARD, QUICK)
+    heights = [
+        config.act_block_h_override // TILE
+        for config in found
+        if config.shard_layout is ShardLayout.HEIGHT
+    ]
+    assert heights == [0, 1, 75, 150, 160]
+
+
+@given(height=sides, board=boards, fits=st.integers(1, 200), more=st.integers(0, 200))
+def test_a_higher_block_divides_what_a_core_has(
+    height: int, board: Board, fits: int, more: int
+) -> None:
+    shape = (1, 64, height, 4 * height)
+    low, high = fits * TILE, (fits + more) * TILE
+    found = higher_block(shape, ShardLayout.HEIGHT, board, low, high)
+    tiles = math.ceil(math.ceil(4 * height * height / TILE) / board.cores)
+    if found is None:
+        assert not [part for part in range(fits + 1, fits + more) if tiles % part == 0]
+    else:
+        assert low < found < high
+        assert tiles * TILE % found == 0
 
 
 @given(op=convolutions, board=boards, height=sides)
