@@ -318,7 +318,8 @@ def emulate_outputs(
             weights = network.weights.get(layer.name)
             sources = [values[name] for name in layer.inputs]
             if isinstance(layer.op, Output):
-                outputs[layer.name] = evaluate_output(layer, sources, weights)
+                made = evaluate_output(layer, sources, weights)
+                outputs[layer.name] = made.reshape(network.caller_shape(layer))
             else:
                 if isinstance(layer.op, Input):
                     given = waiting.pop(0)

@@ -22,7 +22,7 @@ from autosched.network.operators import (
 from autosched.network.reference import evaluate_layer
 from autosched.numerics import emulation
 from autosched.numerics.comparison import agreement
-from autosched.numerics.emulation import emulate_network, emulated
+from autosched.numerics.emulation import emulate_network, emulate_outputs, emulated
 from autosched.numerics.storage import stored
 from autosched.schedule.configurations import (
     ComputeConfig,
@@ -117,7 +117,17 @@ def test_other_values_have_another_revision() -> None:
     room = Path(emulation.__file__).parent
     modules = ("comparison", "emulation", "forward", "matrix_engine", "sensitivity", "storage")
     found = digest([source_digest((room / f"{name}.py").read_text()) for name in modules])
-    assert (EMULATION_REVISION, found) == (6, "6237b5c0a8b2877c")
+    assert (EMULATION_REVISION, found) == (6, "a8a7c48dd32a1708")
+
+
+def test_outputs_come_in_the_shape_in_which_the_caller_gets_them() -> None:
+    torch.manual_seed(0)
+    image = torch.randn(1, 4, 8, 32)
+    network = capture(nn.PixelShuffle(2).eval(), (image,), "net")
+    schedule = default_schedule(network, "n150", "0.81.1", Formats().most_exact)
+    (made,) = emulate_outputs(network, schedule, [image], GRID_COLUMNS).values()
+    assert network.layers[-1].shape == (16, 64)
+    assert torch.equal(made, stored(nn.PixelShuffle(2)(image), DataType.BFLOAT16))
 
 
 def emulation_of(case: Case, *, exactly: bool) -> torch.Tensor:

@@ -11,7 +11,7 @@ from autosched.errors import NetworkFileError, UnsupportedOperatorError
 from autosched.network.capture.definitions import inline_regions, join_rows
 from autosched.network.capture.program_lowering import RULES, lower, results
 from autosched.network.draft_graph import Draft, DraftGraph, UnsupportedOperator
-from autosched.network.graph import Layer, Network
+from autosched.network.graph import Layer, Network, Packing
 from autosched.network.operators import Input, LayerOp, Output
 from autosched.network.rewrites.channel_orders import fold_channel_orders
 from autosched.network.rewrites.folding import (
@@ -114,24 +114,30 @@ def _names(graph: DraftGraph) -> dict[str, str]:
 
 def _network(name: str, graph: DraftGraph, names: Mapping[str, str]) -> Network:
     """Freeze the drafts, in the order of their names."""
-    layers = tuple(_layer(graph.drafts[key], names) for key in names)
+    layers = tuple(_layer(graph, graph.drafts[key], names) for key in names)
+    callers = {
+        layer.name: draft.shape
+        for layer, draft in zip(layers, map(graph.drafts.__getitem__, names), strict=True)
+        if layer.shape != draft.shape
+    }
     weights = {
         names[draft.key]: draft.weights
         for draft in map(graph.drafts.__getitem__, names)
         if draft.weights is not None
     }
-    return Network(name, layers, weights)
+    return Network(name, layers, weights, Packing(callers=callers))
 
 
 def _position(op: object) -> int:
     return 0 if isinstance(op, Input) else 2 if isinstance(op, Output) else 1
 
 
-def _layer(draft: Draft, names: Mapping[str, str]) -> Layer:
+def _layer(graph: DraftGraph, draft: Draft, names: Mapping[str, str]) -> Layer:
+    """Freeze a draft; what is handed back has the shape in which its producer leaves it."""
     assert isinstance(draft.op, LayerOp)  # noqa: S101 - the folds left no other kind
     inputs = tuple(names[key] for key in draft.inputs)
-    reason = _reason(draft)
-    return Layer(names[draft.key], draft.op, inputs, draft.shape, draft.place.source, reason)
+    shape = graph.producer(draft).shape if type(draft.op) is Output else draft.shape
+    return Layer(names[draft.key], draft.op, inputs, shape, draft.place.source, _reason(draft))
 
 
 def _reason(draft: Draft) -> str:

@@ -127,7 +127,9 @@ class _Packer:
             layers=tuple(sorted(kept, key=lambda layer: isinstance(layer.op, Output))),
             weights={name: item for name, item in self._weights.items() if name in names},
             packing=Packing(
-                self._images, self._callers, tuple(layer.name for layer in self._stops)
+                self._images,
+                {**self._network.packing.callers, **self._callers},
+                tuple(layer.name for layer in self._stops),
             ),
         )
 

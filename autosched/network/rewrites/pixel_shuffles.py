@@ -2,8 +2,10 @@
 
 On the device every element would be moved alone. A transposed convolution of ones and zeros, whose
 windows do not overlap, moves whole rows of channels instead; two of them, for rows and for columns,
-are less work by large factors. Where a convolution of few channels comes after it, this one takes
-the channels as they are, and those few become pixels. Pixels that become channels are what a
+are less work by large factors. A single channel that is handed back lies in rows of pixels in the
+end: a row's parts are put beside each other, and a matrix product puts its pixels in order. Where a
+convolution of few channels comes after a shuffle, this one takes the channels as they are, and
+those few become pixels. Pixels that become channels are what a
 convolution with a stride reads, or leaves, by itself; so are every other row and column joined from
 each start, as the stems of some detectors have it.
 """
@@ -21,6 +23,8 @@ from autosched.network.operators import (
     Conv2d,
     ConvTranspose2d,
     Crop,
+    Linear,
+    Output,
     Pair,
     Permute,
     PixelShuffle,
@@ -48,7 +52,10 @@ def fold_pixel_shuffles(graph: DraftGraph) -> None:
         if isinstance(draft.op, PixelShuffle):
             while _let_pass(graph, draft):
                 pass
-            _become_transposed(graph, draft, draft.op.factor)
+            if _is_a_channel_handed_back(graph, draft):
+                _become_rows_of_pixels(graph, draft, draft.op.factor)
+            else:
+                _become_transposed(graph, draft, draft.op.factor)
 
 
 def _let_pass(graph: DraftGraph, shuffle: Draft) -> bool:
@@ -153,6 +160,37 @@ def _take_packed(reader: Draft, factor: int) -> None:
         kernel=(height, width),
         padding=(*vertical, *horizontal),
     )
+
+
+def _is_a_channel_handed_back(graph: DraftGraph, draft: Draft) -> bool:
+    """Whether a shuffle makes one channel for the caller alone, of rows of whole tiles."""
+    assert isinstance(draft.op, PixelShuffle)  # noqa: S101 - narrows the type for mypy
+    _, channels, _, width = draft.shape
+    return (
+        channels == 1
+        and width // draft.op.factor % _TILE == 0
+        and width**2 <= _MOST_WEIGHTS
+        and all(isinstance(user.op, Output) for user in graph.users(draft.key))
+    )
+
+
+def _become_rows_of_pixels(graph: DraftGraph, draft: Draft, factor: int) -> None:
+    """Put the channels of a row of pixels beside each other, and then its pixels in order."""
+    batch, _, height, width = draft.shape
+    parts = (batch, factor, factor, height // factor, width // factor)
+    beside = Draft(
+        key=f"{draft.key}.rows",
+        name=f"{draft.name}.rows",
+        op=Permute(parts, (0, 3, 1, 2, 4)),
+        inputs=draft.inputs,
+        shape=(batch * height, width),
+        place=draft.place,
+    )
+    in_order = torch.eye(width).reshape(factor, -1, width).transpose(0, 1).reshape(width, width)
+    draft.op = Linear(width, width, has_bias=False)
+    draft.weights = Weights(in_order.contiguous())
+    draft.shape = beside.shape
+    draft.inputs = [graph.insert(beside, draft)]
 
 
 def _become_transposed(graph: DraftGraph, draft: Draft, factor: int) -> None:

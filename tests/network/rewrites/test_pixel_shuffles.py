@@ -6,6 +6,7 @@ from autosched.network.operators import (
     Concat,
     Conv2d,
     ConvTranspose2d,
+    Linear,
     Permute,
     PixelShuffle,
     Unary,
@@ -31,6 +32,32 @@ def test_by_large_factors_and_of_large_images_they_become_rows_first(
         ConvTranspose2d(packed, channels, across, across, has_bias=False),
     ]
     assert [layer.shape[2:] for layer in network][-1] == (side * factor, (side + 1) * factor)
+
+
+@pytest.mark.parametrize(("factor", "batch"), [(2, 1), (3, 2), (16, 1)])
+def test_a_channel_that_is_handed_back_is_put_in_order_row_by_row(
+    lowered, factor: int, batch: int
+) -> None:
+    module = nn.Sequential(nn.PixelShuffle(factor), nn.Tanh())
+    network = lowered(module, torch.randn(batch, factor**2, 5, 64))
+    assert kinds(network) == [Unary, Permute, Linear]
+    rows, width = batch * factor * 5, factor * 64
+    output = network.layers[-1]
+    assert output.shape == network.by_name[output.inputs[0]].shape == (rows, width)
+    assert network.caller_shape(output) == (batch, 1, factor * 5, width)
+
+
+@pytest.mark.parametrize(
+    ("channels", "width", "after"),
+    [(2, 64, nn.Identity()), (1, 48, nn.Identity()), (1, 64, nn.Conv2d(1, 40, 3))],
+)
+def test_other_channels_are_transposed(
+    lowered, channels: int, width: int, after: nn.Module
+) -> None:
+    module = nn.Sequential(nn.PixelShuffle(2), after)
+    network = lowered(module, torch.randn(1, 4 * channels, 8, width))
+    assert kinds(network)[0] is ConvTranspose2d
+    assert not network.packing.callers
 
 
 @pytest.mark.parametrize(("factor", "channels"), [(16, 1), (8, 64)])
