@@ -22,14 +22,14 @@ def forward(
     live: dict[str, torch.Tensor] = {}
     for layer in network:
         sources = [live[name] for name in layer.inputs]
-        made = evaluated(network, layer, sources, waiting)
+        made = layer_output(network, layer, sources, waiting)
         live[layer.name] = made
         yield layer, dict(live), made
         for name in network.freed_after(layer):
             del live[name]
 
 
-def evaluated(
+def layer_output(
     network: Network, layer: Layer, sources: Sequence[torch.Tensor], waiting: list[torch.Tensor]
 ) -> torch.Tensor:
     """Return a layer's output; an ``Input`` takes the first of what waits to come in."""

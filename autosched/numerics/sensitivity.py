@@ -33,7 +33,7 @@ from autosched.network.operators import (
 )
 from autosched.network.reference import evaluate_layer
 from autosched.numerics.emulation import emulated
-from autosched.numerics.forward import evaluated, forward
+from autosched.numerics.forward import forward, layer_output
 from autosched.numerics.smaller_samples import with_smaller_samples
 from autosched.numerics.storage import packed, stored, to_bfloat16
 from autosched.schedule.configurations import (
@@ -267,7 +267,7 @@ class _After:
         live = {**self._live, self._name: changed}
         outputs = []
         for layer in self._rest:
-            made = evaluated(self._network, layer, [live[name] for name in layer.inputs], [])
+            made = layer_output(self._network, layer, [live[name] for name in layer.inputs], [])
             if isinstance(layer.op, Output):
                 outputs.append(made)
             else:

@@ -6,8 +6,9 @@ for its candidates, with inputs and output in block floats or in bfloat16. Of ca
 same layouts the fastest is asked, and the others where the device rejects it. What the device
 rejects, such as bfloat16 that does not fit in L1, is no candidate.
 
-Where nothing exact of a layer's candidates was ever executed, its table is also built in the most
-exact formats, so that what those have for all layers alike is to be had here, too.
+Where nothing exact of a layer was ever executed, or fits where its fastest candidates do, its
+table is also built in the most exact formats, so that what those have for all layers alike is to be
+had here, too.
 """
 
 import math
@@ -17,7 +18,7 @@ from functools import cache, partial
 from itertools import chain, product
 
 from autosched.network.graph import Layer, Network
-from autosched.network.operators import Binary, HostOp, Output
+from autosched.network.operators import Binary, Convolution, HostOp, Output
 from autosched.probing.candidates import (
     Asking,
     Choice,
@@ -58,8 +59,11 @@ _TOO_MUCH = 2.0
 _FAR_LESS_L1 = 0.5
 # A precision that loses more than this share of what a faster one does is hardly more exact.
 _HARDLY = 0.9
-# What is offered of a layer lacks exactness where others of its candidates lose so much less.
+# What is offered of a layer lacks exactness where others of its formats lose so much less.
 _MUCH_LESS = 0.5
+# The most exact candidates of all layers are exact enough if they lose this share of what is
+# allowed, when each is added to the others.
+_ENOUGH = 0.5
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,7 @@ class _Formats:
         network = self.network
         found: dict[str, tuple[Choice, ...]] = {}
         lacking: list[Layer] = []
+        least: dict[str, float] = {}
         groups: dict[object, list[Layer]] = {}
         for layer in network:
             if layer.name in kept:
@@ -151,7 +156,63 @@ class _Formats:
                 lacking += group
             for layer in group:
                 found[layer.name] = _worthwhile(layer.name, offered, self.wanted)
+                if self.wanted is not None:
+                    least[layer.name] = self._least(layer, offered, self.wanted)
+        lacking += [layer for layer in self._inexact(least, found) if layer not in lacking]
         return found, lacking
+
+    def _least(self, layer: Layer, offered: Sequence[Choice], wanted: Wanted) -> float:
+        """Return what the most exact candidate loses; a convolution's that reads bfloat16.
+
+        To read block floats, what comes before has to be rounded to them, which is its loss.
+        """
+        reading = [
+            choice
+            for choice in offered
+            if not isinstance(layer.op, Convolution)
+            or choice.input_layouts[0].dtype is DataType.BFLOAT16
+        ]
+        return min((wanted.loss(layer.name, choice) for choice in reading), default=1.0)
+
+    def _inexact(
+        self, least: Mapping[str, float], found: Mapping[str, Sequence[Choice]]
+    ) -> list[Layer]:
+        """Return the convolutions to blame if the most exact candidates of all lose too much.
+
+        ``least`` is what they lose; in other formats than fit, such a layer would lose far less.
+        """
+        if self.wanted is None or self.wanted.allowed is None:
+            return []
+        allowed = self.wanted.allowed
+        if sum(least.values()) <= _ENOUGH * allowed:
+            return []
+        nothing = self.wanted.nothing * allowed / len(self.network.layers)
+        return [
+            layer
+            for layer in self.network
+            if isinstance(layer.op, Convolution)
+            and least.get(layer.name, 0.0) > nothing
+            and self._possible(layer, found[layer.name][0]) < _MUCH_LESS * least[layer.name]
+        ]
+
+    def _possible(self, layer: Layer, choice: Choice) -> float:
+        """Return what a layer loses in the most exact formats, wherever they may fit."""
+        assert self.wanted is not None  # noqa: S101 - asked where it is given
+        *_, layouts = _retyped(layer, choice, self.formats)
+        config = leaving(choice.config, layouts[-1].dtype)
+        assert isinstance(config, Conv2dConfig)  # noqa: S101 - a convolution's
+        return min(
+            self.wanted.loss(
+                layer.name,
+                replace(
+                    choice,
+                    config=with_precision(config, precision),
+                    input_layouts=layouts[:-1],
+                    output_layout=layouts[-1],
+                ),
+            )
+            for precision in allowed_precisions(layer, self.formats)
+        )
 
     def _offered(
         self, layer: Layer, choices: Sequence[Choice], kept: Sequence[Choice]

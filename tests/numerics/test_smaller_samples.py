@@ -88,10 +88,11 @@ def test_networks_without_samples_are_left_alone() -> None:
 
 
 def test_formats_cost_as_much_as_on_whole_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = captured(_Segmenting(), 1, 3, 256, 256)
-    cut = dict(sensitivities(network, PRECISIONS, ACTIVATION_TYPES))
+    network = captured(_Segmenting(), 1, 3, 192, 192)
+    precisions = (PRECISIONS[0], PRECISIONS[-1])
+    cut = dict(sensitivities(network, precisions, ACTIVATION_TYPES))
     monkeypatch.setattr("autosched.numerics.sensitivity.with_smaller_samples", lambda given: given)
-    whole = dict(sensitivities(network, PRECISIONS, ACTIVATION_TYPES))
+    whole = dict(sensitivities(network, precisions, ACTIVATION_TYPES))
     assert cut.keys() == whole.keys()
     for layer, keys in whole.items():
         for key, errors in keys.items():

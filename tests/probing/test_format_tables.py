@@ -74,10 +74,24 @@ class _NeverExecuted:
         return [replace(choice, is_executed=False) for choice in found]
 
 
+class _InexactFits:
+    """Answers among which nothing is more exact than bfloat8_b and LoFi, as where L1 is full."""
+
+    def __init__(self, questions: LayerQuestions) -> None:
+        self._questions = questions
+
+    def accepted(
+        self, layer: Layer, options: Sequence[Option], known: list[Any]
+    ) -> Generator[Any, Any, list[Choice]]:
+        found = yield from self._questions.accepted(layer, options, known)
+        return [choice for choice in found if precision_of(choice.config) in PRECISIONS[:2]]
+
+
 class Asked(NamedTuple):
     """Tables in one format, and in others: worth their loss, all, of kinds never executed, ...
 
-    those with what was built in the most exact formats beside, and within what is allowed.
+    those with what was built in the most exact formats beside, and within what is allowed; where
+    exact formats do not fit, with much and with little allowed.
     """
 
     plain: ProbedTables
@@ -86,6 +100,8 @@ class Asked(NamedTuple):
     unexecuted: ProbedTables
     exact: ProbedTables
     within: ProbedTables
+    enough: ProbedTables
+    lacking: ProbedTables
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +116,7 @@ def tables(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         builder = TableBuilder(network, formats, BOARD, QUICK, book)
         plain = builder.build(lambda *_: None)
         unexecuted = cast("LayerQuestions", _NeverExecuted(builder.questions))
+        inexact = cast("LayerQuestions", _InexactFits(builder.questions))
 
         def tables_of(
             wanted: Wanted | None,
@@ -127,6 +144,8 @@ def tables(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             unexecuted=tables_of(Wanted(exactness), unexecuted),
             exact=tables_of(Wanted(exactness), unexecuted, in_exact_formats),
             within=tables_of(Wanted(exactness, allowed=0.12)),
+            enough=tables_of(Wanted(exactness, allowed=20.0), inexact, in_exact_formats),
+            lacking=tables_of(Wanted(exactness, allowed=0.12), inexact, in_exact_formats),
         )
 
 
@@ -182,6 +201,13 @@ def test_where_nothing_exact_was_executed_what_exact_formats_have_is_offered(
     assert most_exact not in precisions(tables.unexecuted, "second")
     assert most_exact in precisions(tables.exact, "second")
     assert all(choice.is_executed for choice in tables.exact.kept["second"])
+
+
+def test_where_nothing_exact_fits_what_exact_formats_have_is_offered(tables: Asked) -> None:
+    most_exact = PRECISIONS[-1]
+    assert most_exact not in precisions(tables.enough, "second")
+    for layer in ("first", "second", "last"):
+        assert most_exact in precisions(tables.lacking, layer)
 
 
 def test_what_loses_far_more_than_is_allowed_is_not_asked(tables: Asked) -> None:
