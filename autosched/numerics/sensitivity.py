@@ -33,8 +33,7 @@ from autosched.network.operators import (
 )
 from autosched.network.reference import evaluate_layer
 from autosched.numerics.emulation import emulated
-from autosched.numerics.forward import forward, layer_output
-from autosched.numerics.smaller_samples import with_smaller_samples
+from autosched.numerics.samples import forward, layer_output, with_smaller_samples
 from autosched.numerics.storage import packed, stored, to_bfloat16
 from autosched.schedule.configurations import (
     Conv2dConfig,
@@ -99,7 +98,7 @@ def sensitivities(
 ) -> Iterator[tuple[str, dict[FormatKey, Errors]]]:
     """Yield what the formats of each layer cost on the network's samples, by its name.
 
-    Large samples are cut (:mod:`autosched.numerics.smaller_samples`).
+    Large samples are cut (:mod:`autosched.numerics.samples`).
 
     Args:
         network: what is computed, with its weights and samples.

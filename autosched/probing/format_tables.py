@@ -156,7 +156,7 @@ class _Formats:
                 lacking += group
             for layer in group:
                 found[layer.name] = _worthwhile(layer.name, offered, self.wanted)
-                if self.wanted is not None:
+                if self.wanted is not None and offered:
                     least[layer.name] = self._least(layer, offered, self.wanted)
         lacking += [layer for layer in self._inexact(least, found) if layer not in lacking]
         return found, lacking
@@ -199,17 +199,10 @@ class _Formats:
         """Return what a layer loses in the most exact formats, wherever they may fit."""
         assert self.wanted is not None  # noqa: S101 - asked where it is given
         *_, layouts = _retyped(layer, choice, self.formats)
-        config = leaving(choice.config, layouts[-1].dtype)
-        assert isinstance(config, Conv2dConfig)  # noqa: S101 - a convolution's
+        placed = replace(choice, input_layouts=layouts[:-1], output_layout=layouts[-1])
         return min(
             self.wanted.loss(
-                layer.name,
-                replace(
-                    choice,
-                    config=with_precision(config, precision),
-                    input_layouts=layouts[:-1],
-                    output_layout=layouts[-1],
-                ),
+                layer.name, replace(placed, config=_option(choice, layouts, precision).config)
             )
             for precision in allowed_precisions(layer, self.formats)
         )

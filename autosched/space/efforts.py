@@ -9,7 +9,7 @@ from autosched.errors import SearchError
 class Effort:
     """One preset.
 
-    ``blocks_per_layout`` bounds the activation block heights probed for each shard layout,
+    ``blocks_per_layout`` bounds the activation block heights probed at first for each shard layout,
     ``dividing_blocks`` those by which height shards divide an image evenly on fewer cores,
     ``refined_structures`` how many of a layer's best structures get their double buffers and
     further switches probed, ``split_readers`` whether the best in block shards has its readers

@@ -61,30 +61,28 @@ def exactness(_layer: str, choice: Choice) -> float:
     return 1.0 / (1 + known[0]) + 0.01 * (choice.output_layout.dtype is not DataType.BFLOAT16)
 
 
-class _NeverExecuted:
-    """Answers of which no kind was ever executed."""
+class _Changed:
+    """Answers of which a function makes others."""
 
-    def __init__(self, questions: LayerQuestions) -> None:
-        self._questions = questions
-
-    def accepted(
-        self, layer: Layer, options: Sequence[Option], known: list[Any]
-    ) -> Generator[Any, Any, list[Choice]]:
-        found = yield from self._questions.accepted(layer, options, known)
-        return [replace(choice, is_executed=False) for choice in found]
-
-
-class _InexactFits:
-    """Answers among which nothing is more exact than bfloat8_b and LoFi, as where L1 is full."""
-
-    def __init__(self, questions: LayerQuestions) -> None:
-        self._questions = questions
+    def __init__(
+        self, questions: LayerQuestions, change: Callable[[list[Choice]], list[Choice]]
+    ) -> None:
+        self._questions, self._change = questions, change
 
     def accepted(
         self, layer: Layer, options: Sequence[Option], known: list[Any]
     ) -> Generator[Any, Any, list[Choice]]:
         found = yield from self._questions.accepted(layer, options, known)
-        return [choice for choice in found if precision_of(choice.config) in PRECISIONS[:2]]
+        return self._change(found)
+
+
+def never_executed(choices: list[Choice]) -> list[Choice]:
+    return [replace(choice, is_executed=False) for choice in choices]
+
+
+def inexact(choices: list[Choice]) -> list[Choice]:
+    """Nothing more exact than bfloat8_b and LoFi, as where L1 is full."""
+    return [choice for choice in choices if precision_of(choice.config) in PRECISIONS[:2]]
 
 
 class Asked(NamedTuple):
@@ -115,8 +113,8 @@ def tables(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         book = ProbeBook(store, device, key, CostModel.load(BOARD.arch))
         builder = TableBuilder(network, formats, BOARD, QUICK, book)
         plain = builder.build(lambda *_: None)
-        unexecuted = cast("LayerQuestions", _NeverExecuted(builder.questions))
-        inexact = cast("LayerQuestions", _InexactFits(builder.questions))
+        unexecuted = cast("LayerQuestions", _Changed(builder.questions, never_executed))
+        full = cast("LayerQuestions", _Changed(builder.questions, inexact))
 
         def tables_of(
             wanted: Wanted | None,
@@ -144,8 +142,8 @@ def tables(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             unexecuted=tables_of(Wanted(exactness), unexecuted),
             exact=tables_of(Wanted(exactness), unexecuted, in_exact_formats),
             within=tables_of(Wanted(exactness, allowed=0.12)),
-            enough=tables_of(Wanted(exactness, allowed=20.0), inexact, in_exact_formats),
-            lacking=tables_of(Wanted(exactness, allowed=0.12), inexact, in_exact_formats),
+            enough=tables_of(Wanted(exactness, allowed=20.0), full, in_exact_formats),
+            lacking=tables_of(Wanted(exactness, allowed=0.12), full, in_exact_formats),
         )
 
 

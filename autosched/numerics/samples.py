@@ -1,4 +1,4 @@
-"""Samples with fewer pixels, where these tell as much of a network's formats as all do.
+"""A network's samples: computed layer by layer in float32, and with fewer pixels.
 
 What a format costs is a share of the outputs' spread, which a map of some thousand pixels shows as
 well as one of a million. So batches are cut to some images, and large images to their middle, if
@@ -6,20 +6,53 @@ the network takes such samples: each layer then makes as many channels as before
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 
-from autosched.network.graph import Network
-from autosched.network.operators import HostOp
-from autosched.numerics.forward import forward
+from autosched.network.graph import Layer, Network
+from autosched.network.operators import HostOp, Input, Output
+from autosched.network.reference import evaluate_layer, evaluate_output
 
 _ENOUGH = 1 << 20
 """Numbers of a network's largest tensor."""
 _MULTIPLE, _SMALLEST = 32, 96
 """What halves five times without a rest, and a side below which borders would count for much."""
 _IMAGE = 4
+
+
+def forward(
+    network: Network, inputs: Sequence[torch.Tensor]
+) -> Iterator[tuple[Layer, Mapping[str, torch.Tensor], torch.Tensor]]:
+    """Yield each layer with what is live before anything is freed, and its output.
+
+    Args:
+        network: what is computed, with its weights.
+        inputs: one tensor for each ``Input`` layer, as the caller has it.
+    """
+    waiting = list(inputs)
+    live: dict[str, torch.Tensor] = {}
+    for layer in network:
+        sources = [live[name] for name in layer.inputs]
+        made = layer_output(network, layer, sources, waiting)
+        live[layer.name] = made
+        yield layer, dict(live), made
+        for name in network.freed_after(layer):
+            del live[name]
+
+
+def layer_output(
+    network: Network, layer: Layer, sources: Sequence[torch.Tensor], waiting: list[torch.Tensor]
+) -> torch.Tensor:
+    """Return a layer's output; an ``Input`` takes the first of what waits to come in."""
+    if isinstance(layer.op, Input):
+        given = waiting.pop(0)
+        return given.reshape(layer.shape) if network.packing.callers else given
+    weights = network.weights.get(layer.name)
+    if isinstance(layer.op, Output):
+        return evaluate_output(layer, sources, weights)
+    return evaluate_layer(layer, sources, weights)
 
 
 def with_smaller_samples(network: Network) -> Network:
