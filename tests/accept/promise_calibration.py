@@ -7,8 +7,15 @@ from autosched.cost.calibration.regions import share_covered
 from tests.accept.promise import Figures, Kind, Limit, Promise
 
 MEDIAN_PERCENT = {"conv2d": 6.0, FEW_CHANNELS: 20.0}
-RANK = 0.98
-SWEPT_RANK = 0.85
+MOST_PERCENT = {"conv2d": 16.0}
+"""Of the 90th percentile."""
+MATMUL_PERCENT = {"blackhole": 12.0}
+UNSEEN_PERCENT = {"conv2d": (10.0, None), "halo": (12.0, 45.0)}
+"""Median and 90th percentile of the Blackhole network, both releases of it held out."""
+# Eleven layers in two releases that differ by up to 15 % where the model sees none: two of them in
+# another order are worth 0.01.
+RANK = 0.975
+SWEPT_RANK = 0.92
 REGRET_PERCENT = 4.0
 SEVERAL = 6
 """Rows that a sweep needs to say much of its ranking."""
@@ -16,6 +23,14 @@ SEVERAL = 6
 
 def median(arch: str, family: str) -> str:
     return f"{arch}: median error of {family}, by held-out layer"
+
+
+def most(arch: str, family: str) -> str:
+    return f"{arch}: 90th percentile of errors of {family}, by held-out layer"
+
+
+def unseen(family: str, what: str) -> str:
+    return f"blackhole: {what} of errors of {family}, its only network held out"
 
 
 def rank(arch: str) -> str:
@@ -43,12 +58,22 @@ def measure() -> Figures:
     for arch in CLOCK_GHZ:
         figures[covered(arch)] = _number(share_covered(report.coverage, arch), 100)
     for score in report.scores:
-        if score.family in MEDIAN_PERCENT:
+        if score.family in {*MEDIAN_PERCENT, "matmul"}:
             print(score)  # noqa: T201 - the log
             figures[median(score.arch, score.family)] = _number(score.median_error, 100)
+            figures[most(score.arch, score.family)] = _number(score.p90_error, 100)
         if score.family == "conv2d":
             figures[rank(score.arch)] = _number(score.spearman)
-    return {**figures, **_swept(report)}
+    return {**figures, **_unseen(report), **_swept(report)}
+
+
+def _unseen(report: CalibrationReport) -> dict[str, float | str]:
+    found: dict[str, float | str] = {}
+    for item in report.held_out:
+        if item.arch == "blackhole" and item.family in UNSEEN_PERCENT:
+            found[unseen(item.family, "median")] = 100 * item.median_error
+            found[unseen(item.family, "90th percentile")] = 100 * item.p90_error
+    return found
 
 
 def _swept(report: CalibrationReport) -> dict[str, float | str]:
@@ -74,6 +99,21 @@ LIMITS = (
         for arch in CLOCK_GHZ
         for family, most in MEDIAN_PERCENT.items()
     ),
+    *(
+        Limit(most(arch, family), Kind.PROFILED, "%", most=percent)
+        for arch in CLOCK_GHZ
+        for family, percent in MOST_PERCENT.items()
+    ),
+    *(
+        Limit(median(arch, "matmul"), Kind.PROFILED, "%", most=percent)
+        for arch, percent in MATMUL_PERCENT.items()
+    ),
+    *(
+        Limit(unseen(family, what), Kind.PROFILED, "%", most=percent)
+        for family, limits in UNSEEN_PERCENT.items()
+        for what, percent in zip(("median", "90th percentile"), limits, strict=True)
+        if percent is not None
+    ),
     *(Limit(rank(arch), Kind.PROFILED, least=RANK) for arch in CLOCK_GHZ),
     Limit(COVERED, Kind.PROFILED, "%", least=COVERED_PERCENT[0], most=COVERED_PERCENT[1]),
     *(Limit(covered(arch), Kind.PROFILED, "%", least=COVERED_PERCENT[0]) for arch in CLOCK_GHZ),
@@ -83,9 +123,9 @@ LIMITS = (
 PROMISES = (
     Promise(
         "calibration",
-        "Convolutions of layers that the fit has not seen are estimated closely, rank as on the "
-        "cards, and within a layer as kernels on a simulator do; two standard errors cover what "
-        "they are to in regions held out.",
+        "Convolutions, halos and products of layers and of a network that the fit has not seen are "
+        "estimated closely; convolutions rank as on the cards, and within a layer as kernels on a "
+        "simulator do; two standard errors cover what they are to in regions held out.",
         LIMITS,
         measure,
         time_limit_s=300,

@@ -75,7 +75,7 @@ def test_times_of_other_coefficients_are_learned(
     # What is left of an op's own error is known where it was measured itself.
     found = after.estimates((item.ops, item.layer) for item in measured)
     real = np.array([item.time_ns for item in measured])
-    assert np.abs(np.log(found.time_ns / real)).max() < 0.05
+    assert np.abs(np.log(found.time_ns / real)).max() < 0.1
 
 
 def test_what_was_measured_says_something_of_what_was_not(
@@ -109,7 +109,7 @@ def test_a_time_that_fits_nothing_counts_less(
     wrong = [*right[:-1], replace(right[-1], time_ns=8.0 * right[-1].time_ns)]
     assert learner.learn(right).robust_noise() == pytest.approx(NOISE_LOG**2, rel=0.1)
     noise = learner.learn(wrong).robust_noise()
-    assert noise[-1] > max(100 * NOISE_LOG**2, 2 * noise[:-1].max())
+    assert noise[-1] > max(50 * NOISE_LOG**2, 2 * noise[:-1].max())
 
 
 def test_draws_scatter_as_the_covariance_says(

@@ -11,8 +11,8 @@ multiplying are one processor's, so they take turns. A buffer that holds one blo
 it and who empties it take turns, too; one that holds two lets the longer hide the shorter. With
 block and width sharding a core's gathered part is tilized before it is sent to the others of its
 row, which do so in turn. With a split reader the weights' processor gathers half of each block
-first. Of what nothing hides at the beginning and the end, half a piece of two rows of tiles counts:
-buffers pass on parts of a block.
+first. Blocks are handed on whole, so that nothing hides the first one's gathering and the last
+one's products; only with activation reuse rows of the image are tilized as they come.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ from autosched.cost.ops.attributes import (
     numbers,
     pair_of,
 )
-from autosched.cost.ops.matmul import unpack_share
+from autosched.cost.ops.matmul import unpacked_beyond
 from autosched.cost.ops.traffic import (
     DRAM_RATE,
     ELEMENT_BYTES,
@@ -41,6 +41,7 @@ from autosched.cost.ops.traffic import (
     first,
 )
 from autosched.cost.ops.work import (
+    DRAM,
     MULTICAST,
     NOC,
     Engine,
@@ -142,7 +143,7 @@ def _needs(op: Conv2dOp, blocks: "_Blocks") -> Needs:
     """Return what any kernel needs: gathered windows and weights pass a core's ports once."""
     gathered = blocks.height * TILE * op.window_hw[0] * op.window_hw[1] * op.stick_channels
     weights = _weights(op, blocks)["weight_kib"]
-    senders = {ShardLayout.BLOCK: op.cores_c, ShardLayout.WIDTH: op.cores}.get(op.layout, 1)
+    senders = _weight_senders(op)
     return {
         Engine.MATRIX: float(blocks.height * op.out_tiles_w * blocks.width * op.fidelity.phases),
         Engine.DRAM: weights * senders,
@@ -168,10 +169,7 @@ class _Blocks:
         self.count = self.rows * self.inner
         self.split = splits_reader(op)
         self.readers = 2 if self.split else 1
-        self.edge = 0.5 / (self.inner * ceil_div(op.out_tiles_h, _PASSED_TILES))
-
-
-_PASSED_TILES = 2
+        self.edge = 1.0 / self.count
 
 
 Turns = Mapping[str, Quantities]
@@ -180,6 +178,8 @@ Turns = Mapping[str, Quantities]
 
 def _height_turns(op: Conv2dOp, blocks: _Blocks) -> Turns:
     """Weights come in once, during the first block of rows, and stay."""
+    if op.activation_reuse:
+        return _reuse_turns(blocks)
     edge = blocks.edge
     turns: dict[str, Quantities] = {
         "tilize": {},
@@ -194,6 +194,19 @@ def _height_turns(op: Conv2dOp, blocks: _Blocks) -> Turns:
     turns["weights"] = {"tilize": later, "matmul": later + waits, "reader": edge}
     if blocks.split:
         turns["weights after reading"] = {"weights": 1.0, "reader": 1.0, "matmul": edge}
+    return turns
+
+
+def _reuse_turns(blocks: _Blocks) -> Turns:
+    """The buffer holds one row of the image: nothing is gathered while a block is multiplied."""
+    turns: dict[str, Quantities] = {
+        "tilize": {},
+        "matmul": {"tilize": 1.0},
+        "reader": {"matmul": 1.0},
+        "weights": {"matmul": blocks.edge},
+    }
+    if blocks.split:
+        turns["weights after reading"] = {"weights": 1.0, "reader": 1.0, "matmul": 1.0}
     return turns
 
 
@@ -256,7 +269,10 @@ def _multiplies(op: Conv2dOp, blocks: _Blocks) -> Quantities:
     return {
         "block": float(blocks.count),
         "matmul_phase": float(products * op.fidelity.phases),
-        "matmul_unpack": products * _unpacked_beyond(op),
+        "matmul_unpack": products
+        * unpacked_beyond(
+            op.subblock_h, op.subblock_w, op.output_dtype, op.weights_dtype, op.fidelity
+        ),
         "matmul_call": products / subblock,
         "subblock": outputs / subblock * blocks.inner,
         "partial_tile": float(partials),
@@ -268,19 +284,6 @@ def _multiplies(op: Conv2dOp, blocks: _Blocks) -> Quantities:
         "activation_tile": float(outputs * op.has_activation),
         **_untilizes(op, blocks),
     }
-
-
-# Tiles in bfloat16 that are unpacked in the 16 cycles of a phase, at about 80 bytes a cycle.
-_UNPACKED_A_PHASE = 0.625
-
-
-def _unpacked_beyond(op: Conv2dOp) -> float:
-    """Return what is unpacked for a tile product beyond what its phases hide.
-
-    Unpacker and matrix engine work beside each other, so that a higher fidelity hides the operands.
-    """
-    share = unpack_share(op.subblock_h, op.subblock_w, op.output_dtype, op.weights_dtype)
-    return max(0.0, share - _UNPACKED_A_PHASE * op.fidelity.phases)
 
 
 def _untilizes(op: Conv2dOp, blocks: _Blocks) -> Quantities:
@@ -336,20 +339,28 @@ def _weights(op: Conv2dOp, blocks: _Blocks) -> Quantities:
     """Return what the sending core reads and multicasts.
 
     With height sharding, weights are kept for the next block of rows; the others read them again.
+    Of several cores that read at once each waits for the others' pages (``crowd``).
     """
     repeats = 1 if op.layout is ShardLayout.HEIGHT else blocks.rows
     tiles = float(blocks.width * op.out_tiles_w * repeats)
     kib = tiles * TILE_BYTES[op.weights_dtype] / KIB
     receivers = op.cores_nhw if op.layout is ShardLayout.BLOCK else op.cores
+    senders = _weight_senders(op)
     sent = op.layout is not ShardLayout.WIDTH and receivers > 1
     return {
         "weight_block": float(blocks.inner * repeats),
         "weight_page": tiles,
         "weight_kib": kib,
+        "weight_crowd_kib": kib * log2(senders),
         "legacy_weight_page": tiles if op.legacy else 0.0,
         "weight_mcast": float(blocks.inner * repeats) if sent else 0.0,
         "weight_mcast_kib": kib * log2(receivers) if sent else 0.0,
     }
+
+
+def _weight_senders(op: Conv2dOp) -> int:
+    """Return the cores that read weights from DRAM."""
+    return {ShardLayout.BLOCK: op.cores_c, ShardLayout.WIDTH: op.cores}.get(op.layout, 1)
 
 
 # tt-metal's own figures for Wormhole, by the output's format.
@@ -460,7 +471,7 @@ def _out_tiles(parallel: Mapping[str, str]) -> tuple[int, int]:
 
 _PRIORS: Mapping[str, Mapping[str, Prior]] = {
     "conv2d": {
-        "launch": Prior(1500.0, Resource.LAUNCH, 0.3, tie=0.2),
+        "launch": Prior(1000.0, Resource.LAUNCH, 0.3, tie=0.2),
         "block": Prior(150.0, Resource.ROUNDS, 0.7, tie=0.2),
         # Each core of a row sends in turn, with a round of semaphores before and after.
         "block_mcast": Prior(500.0, Resource.NOC, 0.7, tie=0.2),
@@ -483,13 +494,14 @@ _PRIORS: Mapping[str, Mapping[str, Prior]] = {
         "untilize_tile": Prior(100.0, Resource.COMPUTE, tie=0.2),
         # 28 to 37 cycles by tt-metal's own rates of small local reads.
         "read": Prior(27.0, Resource.READER, 0.3),
-        "split_read": Prior(33.0, Resource.READER, blackhole=0.75, tie=0.8),
+        "split_read": Prior(30.0, Resource.READER, blackhole=0.75, tie=0.8),
         "read_kib": Prior(35.0, Resource.READER, 0.3, blackhole=NOC),
         "read_block": Prior(100.0, Resource.READER, 1.0, tie=0.2),
         "weight_block": Prior(500.0, Resource.WEIGHTS, 0.7, tie=0.2),
         # One core reads them page by page: latency binds, on either architecture.
         "weight_page": Prior(25.0, Resource.WEIGHTS),
         "weight_kib": Prior(40.0, Resource.WEIGHTS, 0.3, blackhole=NOC),
+        "weight_crowd_kib": Prior(5.0, Resource.DRAM, 0.7, blackhole=DRAM, tie=0.3),
         "legacy_weight_page": Prior(10.0, Resource.WEIGHTS, 0.7, tie=0.2),
         "weight_mcast": Prior(300.0, Resource.NOC, 0.7, tie=0.2),
         "weight_mcast_kib": Prior(10.0, Resource.NOC, blackhole=MULTICAST, tie=0.3),

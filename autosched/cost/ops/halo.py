@@ -25,9 +25,12 @@ from autosched.cost.ops.work import (
     Engine,
     OpFamily,
     Prior,
+    Quantities,
     Record,
     Resource,
     Work,
+    WorkStage,
+    overlap_prior,
 )
 from autosched.schedule.outcomes import DeviceOp
 from autosched.schedule.tensors import TILE, DataType, PageLayout, ShardLayout
@@ -165,25 +168,40 @@ def halo_work(op: HaloOp) -> Work:
     """Return the work of a halo gather: untilize, copy the own shard, fetch or pad the border.
 
     What lies in one row of the image moves at once; legacy kernels send borders stick by stick.
+    Rows move as they are untilized, so that either can hide a part of the other.
     """
-    kept = min(op.in_sticks, op.out_sticks)
+    kept = max(0, op.out_sticks - op.border_sticks)
     age = "legacy_" if op.legacy else ""
-    serial = {
-        "launch": 1.0,
+    moved = {
         f"{age}local_kib": kept * op.stick_bytes / KIB,
         f"{age}border_kib": op.border_sticks * op.stick_bytes / KIB,
         "window_row": float(op.window_rows),
     }
     if op.legacy:
-        serial["legacy_border_stick"] = float(op.border_sticks)
-    if op.from_tiles:
-        tiles = float(op.tile_rows * op.tile_columns)
-        slow = op.tile_columns > PACK_UNTILIZE_COLUMNS
-        calls = op.tile_rows * ceil(op.tile_columns / PACK_UNTILIZE_COLUMNS)
-        serial[f"{age}untilize_row"] = float(calls)
-        serial[f"{age}untilize_tile"] = tiles
-        serial["untilize_slow_tile"] = tiles if slow else 0.0
-    return Work("halo", serial, needs={Engine.NOC: op.out_sticks * op.stick_bytes / KIB})
+        moved["legacy_border_stick"] = float(op.border_sticks)
+    return Work(
+        "halo",
+        {"launch": 1.0},
+        (
+            WorkStage("untilize", _untilizes(op, age)),
+            WorkStage("move", moved, ("overlap_move",)),
+        ),
+        needs={Engine.NOC: op.out_sticks * op.stick_bytes / KIB},
+    )
+
+
+def _untilizes(op: HaloOp, age: str) -> Quantities:
+    if not op.from_tiles:
+        return {}
+    tiles = float(op.tile_rows * op.tile_columns)
+    slow = op.tile_columns > PACK_UNTILIZE_COLUMNS
+    return {
+        f"{age}untilize_row": float(
+            op.tile_rows * ceil(op.tile_columns / PACK_UNTILIZE_COLUMNS)
+        ),
+        f"{age}untilize_tile": tiles,
+        "untilize_slow_tile": tiles if slow else 0.0,
+    }
 
 
 _LAYOUT = re.compile(r"TensorMemoryLayout::(\w+)_SHARDED")
@@ -231,6 +249,7 @@ _PRIORS: Mapping[str, Mapping[str, Prior]] = {
         "legacy_untilize_row": Prior(350.0, Resource.COMPUTE),
         "legacy_untilize_tile": Prior(80.0, Resource.COMPUTE),
         "untilize_slow_tile": Prior(400.0, Resource.COMPUTE),
+        "overlap_move": overlap_prior(0.5),
     },
 }
 
