@@ -44,9 +44,9 @@ its mean's.
 OF_A_LAYER = 0.2
 """Share of it that the candidates of one layer have in common beside.
 
-Errors of one layer's configurations scatter by 0.066 about their mean in sweeps on a simulator, and
-by 0.07 and 0.076 on cards (Wormhole, Blackhole), each with the layer held out: a quarter to a half
-of the squared standard errors of convolutions, 0.145 and 0.106. So 0.3 is left to each.
+Errors of one layer's configurations scatter by 0.067 about their mean in sweeps on a simulator, and
+by 0.07 on cards of either architecture, each with the layer held out: a third of the squared
+standard errors of convolutions, 0.121 and 0.124. So 0.3 is left to each.
 """
 
 
