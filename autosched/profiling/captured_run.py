@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from autosched.cost.ops.attributes import config_flag, fidelity_of
 from autosched.device.ttnn.graph_capture import (
+    FUSED_PREFIX,
     MARK_PREFIX,
     STATED_PREFIX,
     TRANSFER_PREFIX,
@@ -29,7 +30,7 @@ CALL_PREFIX = "autosched-call:"
 """A tracked function with this prefix begins the recorded call of the number after it."""
 CALL_END = CALL_PREFIX + "end"
 TRACE_BEGIN, TRACE_END, REPLAY = (f"autosched-trace:{word}" for word in ("begin", "end", "replay"))
-_MARKS = (MARK_PREFIX, STATED_PREFIX, CALL_PREFIX, TRACE_BEGIN, TRACE_END, REPLAY)
+_MARKS = (MARK_PREFIX, STATED_PREFIX, FUSED_PREFIX, CALL_PREFIX, TRACE_BEGIN, TRACE_END, REPLAY)
 _ON_HOST = ("from_torch", "to_torch", "as_tensor", "from_device", "to_device")
 _MULTIPLIES = ("Conv2d", "Matmul")
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import ttnn
 
+from autosched.device.ttnn.calls import fusing, track
 from autosched.device.ttnn.graph_capture import MARK_PREFIX, Node
 from autosched.device.ttnn.products import stated_mark
 from autosched.device.ttnn.ttnn_types import (
@@ -89,12 +90,6 @@ class DeviceGivenError(RuntimeError):
         )
 
 
-def mark(name: str) -> None:
-    """Leave a name in the graph that is captured, if one is."""
-    ttnn._ttnn.graph.track_function_start(name)
-    ttnn._ttnn.graph.track_function_end()
-
-
 @contextmanager
 def standing_in(calls: Calls) -> Iterator[None]:
     """Replace those parts of ttnn while the body runs; what is called is noted in ``calls``."""
@@ -157,7 +152,7 @@ def _refusing(name: str) -> Callable[..., Any]:
 
 def _marking(name: str) -> Callable[..., int]:
     def leave_mark(*_args: Any, **_more: Any) -> int:
-        mark(name)
+        track(name)
         return 0
 
     return leave_mark
@@ -174,7 +169,7 @@ def _capturing(*_args: Any, **_more: Any) -> Any:
 def _told(message: str, *_more: Any) -> None:
     """Take a signpost of tracy's as the name of what follows."""
     if message.startswith(_SIGNPOST):
-        mark(MARK_PREFIX + message.removeprefix(_SIGNPOST).partition("\n")[0].strip("` "))
+        track(MARK_PREFIX + message.removeprefix(_SIGNPOST).partition("\n")[0].strip("` "))
 
 
 class _Recorded:
@@ -195,13 +190,14 @@ class _Recorded:
         inputs = tuple(_info(given[name]) for name in _TENSORS if _is_there(given.get(name)))
         number = len(self._calls)
         self._calls.append(None)
-        mark(f"{CALL_PREFIX}{number}")
+        track(f"{CALL_PREFIX}{number}")
         program = program_of(given.get("program_config"))
         if program is not None:
             # The graph does not say it.
-            mark(stated_mark(program))
-        result = self._function(*args, **keywords)
-        mark(CALL_END)
+            track(stated_mark(program))
+        with fusing(_fused(given)):
+            result = self._function(*args, **keywords)
+        track(CALL_END)
         left = result[0] if isinstance(result, list | tuple) else result
         if inputs and _is_there(left):
             output = _info(left)
@@ -217,6 +213,17 @@ class _Recorded:
                 _source(),
             )
         return result
+
+
+def _fused(given: Mapping[str, Any]) -> Any:
+    """Return the function that a call asks to be fused; a name alone is ttnn's to read."""
+    holders = (
+        (given.get("conv_config"), "activation"),
+        (given.get("program_config"), "fused_activation"),
+    )
+    asked = [getattr(holder, name, None) for holder, name in holders]
+    found = next((item for item in (*asked, given.get("activation")) if item is not None), None)
+    return found if hasattr(found, "op_type") else None
 
 
 def _is_there(value: Any) -> bool:

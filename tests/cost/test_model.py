@@ -106,7 +106,7 @@ def test_what_no_timed_op_leans_on_is_less_certain() -> None:
     for arch in ("wormhole_b0", "blackhole"):
         fit = CostModel.load(arch).coefficients.families["conv2d"]
         spreads = {name: hypot(*row) for name, row in fit.factor.items()}
-        assert spreads["activation_tile"] > 0.4
+        assert spreads["costly_function_tile"] > 0.4
         assert min(spreads.values()) < 0.1
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from autosched.cost.model import CostModel
 from autosched.cost.ops.convolutions import Conv2dOp, inner_blocks
-from autosched.cost.ops.eltwise import BinaryOp
+from autosched.cost.ops.eltwise import BinaryOp, FunctionCost
 from autosched.cost.ops.families import work_of
 from autosched.cost.ops.matmul import MatmulKind, MatmulOp
 from autosched.cost.ops.movement import (
@@ -77,7 +77,7 @@ def convolutions(draw: st.DrawFn) -> Conv2dOp:
         activation_reuse=False,
         split_reader=draw(st.sampled_from((None, False))),
         has_bias=draw(st.booleans()),
-        has_activation=draw(st.booleans()),
+        function=draw(st.sampled_from((None, *FunctionCost))),
         untilize_out=False,
         input_dtype=DataType.BFLOAT16,
         weights_dtype=draw(st.sampled_from(DTYPES)),

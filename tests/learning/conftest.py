@@ -35,7 +35,7 @@ FIRST = 7
 """After so many times comes Ctrl-C."""
 SCALE = 3.0
 """How many standard errors the card's coefficients lie from the shipped ones."""
-SEED = 1
+SEED = 3
 
 
 def task_of(store: Store, device: Device, cost: CostModel) -> LearningTask:

@@ -29,6 +29,7 @@ from autosched.cost.ops.attributes import (
     numbers,
     pair_of,
 )
+from autosched.cost.ops.eltwise import FUSED_PRIORS, FunctionCost, fused_cost, fused_quantities
 from autosched.cost.ops.matmul import unpacked_beyond
 from autosched.cost.ops.traffic import (
     DRAM_RATE,
@@ -64,7 +65,8 @@ class Conv2dOp(Record):
     """One convolution kernel (``Conv2dDeviceOperation``, formerly ``OptimizedConvNew``).
 
     Block and output sizes are in tiles, ``out_tiles_*`` per core. ``stick_channels`` is the number
-    of channels a core holds of each input position, alignment included.
+    of channels a core holds of each input position, alignment included. ``function`` is the class
+    of a fused one.
     """
 
     layout: ShardLayout
@@ -94,7 +96,7 @@ class Conv2dOp(Record):
     activation_reuse: bool
     split_reader: bool | None
     has_bias: bool
-    has_activation: bool
+    function: FunctionCost | None
     untilize_out: bool
     input_dtype: DataType
     weights_dtype: DataType
@@ -281,7 +283,7 @@ def _multiplies(op: Conv2dOp, blocks: _Blocks) -> Quantities:
         "pack_tile": float(blocks.inner * outputs),
         "output_tile": float(outputs),
         "bias_tile": float(outputs * op.has_bias),
-        "activation_tile": float(outputs * op.has_activation),
+        **fused_quantities(op.function, float(outputs)),
         **_untilizes(op, blocks),
     }
 
@@ -449,8 +451,7 @@ def _conv2d_switches(op: DeviceOp, named: Mapping[str, str]) -> dict[str, Any]:
         "activation_reuse": flag(named.get("enable_activation_reuse")),
         "split_reader": None if "nullopt" in split else flag(split),
         "has_bias": flag(named.get("has_bias")),
-        "has_activation": flag(named.get("fuse_relu"))
-        or named.get("activation", "std::nullopt") not in ("std::nullopt", ""),
+        "function": fused_cost(op.attributes),
         "untilize_out": flag(named.get("untilize_out")),
         "input_dtype": first(op.inputs).layout.dtype,
         "weights_dtype": op.inputs[1].layout.dtype if len(op.inputs) > 1 else DataType.BFLOAT16,
@@ -487,9 +488,9 @@ _PRIORS: Mapping[str, Mapping[str, Prior]] = {
         "reload_subblock": Prior(50.0, Resource.COMPUTE, 1.0, tie=0.2),
         "pack_tile": Prior(32.0, Resource.COMPUTE, tie=0.2),
         "output_tile": Prior(20.0, Resource.COMPUTE, tie=0.2),
-        # Another pass through the destination registers; a ReLU is the packer's, for nothing.
+        # Another pass through the destination registers.
         "bias_tile": Prior(80.0, Resource.COMPUTE, tie=0.2),
-        "activation_tile": Prior(10.0, Resource.COMPUTE, tie=0.2),
+        **FUSED_PRIORS,
         "untilize_row": Prior(100.0, Resource.COMPUTE, tie=0.2),
         "untilize_tile": Prior(100.0, Resource.COMPUTE, tie=0.2),
         # 28 to 37 cycles by tt-metal's own rates of small local reads.

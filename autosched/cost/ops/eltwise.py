@@ -26,6 +26,7 @@ from autosched.cost.ops.traffic import (
 from autosched.cost.ops.work import (
     OpFamily,
     Prior,
+    Quantities,
     Record,
     Resource,
     Work,
@@ -122,6 +123,33 @@ def _function_cost(function: str) -> FunctionCost:
         return FunctionCost.DEAREST
     cheap = function in _CHEAP_FUNCTIONS
     return FunctionCost.CHEAP if cheap else FunctionCost.COSTLY
+
+
+_FUSED = re.compile(r"(?:fused=|UnaryOpType::)(\w+)")
+_PACKED = ("RELU",)
+"""Functions of the packer, which cost nothing where they are fused."""
+
+
+def fused_cost(attributes: str) -> FunctionCost | None:
+    """Return the class of the function that an op has fused, None if there is none or it is free.
+
+    Reports name it; of what the mock device ran, whoever asked for it says it.
+    """
+    found = _FUSED.search(attributes)
+    return None if found is None or found[1] in _PACKED else _function_cost(found[1])
+
+
+def fused_quantities(cost: FunctionCost | None, tiles: float) -> Quantities:
+    """Return the work of a fused function: the vector engine's, after that of the matrix engine."""
+    return {} if cost is None else {f"{cost.value}_function_tile": tiles}
+
+
+FUSED_PRIORS: Mapping[str, Prior] = {
+    "cheap_function_tile": Prior(220.0, Resource.COMPUTE, 0.3, tie=0.3),
+    "costly_function_tile": Prior(390.0, Resource.COMPUTE, 0.5, tie=0.3),
+    "dearest_function_tile": Prior(1600.0, Resource.COMPUTE, 0.3, tie=0.3),
+}
+"""Of fused functions no profile says anything: what cards take for them as ops of their own."""
 
 
 def _core_tiles(info: TensorInfo, cores: int) -> int:

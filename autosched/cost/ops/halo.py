@@ -196,9 +196,7 @@ def _untilizes(op: HaloOp, age: str) -> Quantities:
     tiles = float(op.tile_rows * op.tile_columns)
     slow = op.tile_columns > PACK_UNTILIZE_COLUMNS
     return {
-        f"{age}untilize_row": float(
-            op.tile_rows * ceil(op.tile_columns / PACK_UNTILIZE_COLUMNS)
-        ),
+        f"{age}untilize_row": float(op.tile_rows * ceil(op.tile_columns / PACK_UNTILIZE_COLUMNS)),
         f"{age}untilize_tile": tiles,
         "untilize_slow_tile": tiles if slow else 0.0,
     }

@@ -13,6 +13,7 @@ from functools import lru_cache
 from math import gcd, prod
 
 from autosched.cost.ops.attributes import fields, numbers
+from autosched.cost.ops.eltwise import FUSED_PRIORS, FunctionCost, fused_cost, fused_quantities
 from autosched.cost.ops.traffic import KIB, Place, ceil_div, place_of
 from autosched.cost.ops.work import (
     MULTICAST,
@@ -64,6 +65,7 @@ class MatmulOp(Record):
     ``k_blocks`` is the number of blocks the inner dimension is accumulated in, ``core_batches``
     that of independent multiplications a core does one after the other, ``out_blocks`` the number
     of blocks of rows a core's output is computed in: the second operand is read for each.
+    ``function`` is the class of a fused one.
     """
 
     kind: MatmulKind
@@ -88,6 +90,7 @@ class MatmulOp(Record):
     in1_dtype: DataType
     out_dtype: DataType
     out_blocks: int = 1
+    function: FunctionCost | None = None
 
 
 def read_matmul(op: DeviceOp) -> MatmulOp:
@@ -127,6 +130,7 @@ def read_matmul(op: DeviceOp) -> MatmulOp:
         in1_dtype=in1.layout.dtype,
         out_dtype=out.layout.dtype,
         out_blocks=_out_blocks(op, core_m),
+        function=fused_cost(op.attributes),
     )
 
 
@@ -319,6 +323,7 @@ def matmul_work(op: MatmulOp) -> Work:
         "subblock": outputs / (op.subblock_h * op.subblock_w),
         "pack_tile": float(outputs * op.k_blocks),
     }
+    compute.update(fused_quantities(op.function, float(outputs)))
     if not op.packer_l1_acc:
         compute["partial_tile"] = float(outputs * (op.k_blocks - 1))
     stages = (
@@ -432,6 +437,7 @@ _PRIORS: Mapping[str, Mapping[str, Prior]] = {
         "subblock": Prior(30.0, Resource.COMPUTE),
         "pack_tile": Prior(20.0, Resource.COMPUTE),
         "partial_tile": Prior(30.0, Resource.COMPUTE),
+        **FUSED_PRIORS,
         "l1_page": Prior(30.0, Resource.READER),
         "l1_kib": Prior(40.0, Resource.READER, blackhole=NOC),
         "dram_page": Prior(60.0, Resource.DRAM),

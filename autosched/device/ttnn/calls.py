@@ -16,6 +16,7 @@ import ttnn
 from autosched.boards import Board
 from autosched.device.asked_layouts import check_brought
 from autosched.device.rejections import LayoutMismatchError, RefusedError
+from autosched.device.ttnn.graph_capture import FUSED_PREFIX
 from autosched.device.ttnn.ttnn_types import (
     DATA_TYPES,
     PAGE_LAYOUTS,
@@ -154,6 +155,28 @@ def split_activation(
     if activation is not None and activation.name in _LEFT_OUT_WHEN_FUSED:
         return None, activation
     return activation, None
+
+
+@contextmanager
+def fusing(function: Any) -> Iterator[None]:
+    """Say in a capture which of ttnn's functions, if any, the call of the body is to fuse.
+
+    The graph names it neither for a convolution nor for a matrix product.
+    """
+    if function is None:
+        yield
+        return
+    track(FUSED_PREFIX + function.op_type.name)
+    try:
+        yield
+    finally:
+        track(FUSED_PREFIX)
+
+
+def track(name: str) -> None:
+    """Leave a name in the graph that is captured, if one is."""
+    ttnn._ttnn.graph.track_function_start(name)
+    ttnn._ttnn.graph.track_function_end()
 
 
 def activated(tensor: Tensor, activation: Activation | None) -> Tensor:

@@ -12,6 +12,7 @@ from autosched.device.ttnn.calls import (
     Tensor,
     activated,
     flattened,
+    fusing,
     refuse_slices_of_l1,
     rows_in_dram,
     split_activation,
@@ -185,26 +186,28 @@ def _convolved(
     batch, channels, height, width = source.shape
     key = weights_key(call.layer, config, source.tensor)
     weight, bias = call.context.recall(key) or host_weights(_weights(call, source))
-    output, prepared = function(
-        input_tensor=source.tensor,
-        weight_tensor=weight,
-        bias_tensor=bias,
-        device=call.context.device,
-        in_channels=channels,
-        out_channels=op.out_channels,
-        batch_size=batch,
-        input_height=height,
-        input_width=width,
-        kernel_size=op.kernel,
-        stride=op.stride,
-        dilation=op.dilation,
-        groups=op.groups,
-        dtype=DATA_TYPES[config.output_dtype],
-        conv_config=conv2d_config(config, fused, frees=call.frees or source.is_copy),
-        compute_config=compute_config(config.compute, call.context.board),
-        return_weights_and_bias=True,
-        **own,
-    )
+    conv_config = conv2d_config(config, fused, frees=call.frees or source.is_copy)
+    with fusing(conv_config.activation):
+        output, prepared = function(
+            input_tensor=source.tensor,
+            weight_tensor=weight,
+            bias_tensor=bias,
+            device=call.context.device,
+            in_channels=channels,
+            out_channels=op.out_channels,
+            batch_size=batch,
+            input_height=height,
+            input_width=width,
+            kernel_size=op.kernel,
+            stride=op.stride,
+            dilation=op.dilation,
+            groups=op.groups,
+            dtype=DATA_TYPES[config.output_dtype],
+            conv_config=conv_config,
+            compute_config=compute_config(config.compute, call.context.board),
+            return_weights_and_bias=True,
+            **own,
+        )
     call.context.remember(key, tuple(prepared))
     if config.output_memory == "dram":
         output = ttnn.to_memory_config(output, ttnn.DRAM_MEMORY_CONFIG)

@@ -41,6 +41,9 @@ MARK_PREFIX = "autosched:"
 STATED_PREFIX = "autosched-stated:"
 """One with this prefix says of the next matrix product what a capture does not print."""
 
+FUSED_PREFIX = "autosched-fused:"
+"""One with this prefix names the function that what follows has fused; without a name, none."""
+
 _MEMORY_LAYOUT = re.compile(r"memory_layout=TensorMemoryLayout::(\w+)")
 _BUFFER_TYPE = re.compile(r"buffer_type=BufferType::(\w+)")
 _SHARD_SPEC = re.compile(
@@ -52,6 +55,8 @@ _GRID_RANGE = re.compile(
 )
 _CORE_RANGE = re.compile(r"\[(\d+)-(\d+) - (\d+)-(\d+)\]")
 _STATED_OF = "Matmul"
+_FUSING = ("Conv2d", "Matmul")
+_RUN_APART = "Unary"
 _L1_BUFFER = 1  # tt_metal::BufferType::L1; 0 is DRAM, 3 is L1_SMALL
 _NO_BUFFERS: Buffers = MappingProxyType({})
 _NUMBER = re.compile(r"\d+")
@@ -101,25 +106,39 @@ def read_device_ops(graph: Sequence[Node], buffers: Buffers = _NO_BUFFERS) -> tu
 
     ``buffers`` are those that :func:`dataflow_buffers` found.
     """
-    return tuple(_read_ops(graph, buffers))
-
-
-def _read_ops(graph: Sequence[Node], dataflow: Buffers) -> Iterator[DeviceOp]:
-    layer = stated = ""
+    ops: list[DeviceOp] = []
+    layer = stated = fused = ""
+    fusing_from = 0
     for position, node in enumerate(graph):
         if node["node_type"] != "function_start":
             continue
         params = node["params"]
-        if params["name"].startswith(MARK_PREFIX):
-            layer = params["name"][len(MARK_PREFIX) :]
-        elif params["name"].startswith(STATED_PREFIX):
-            stated = params["name"][len(STATED_PREFIX) :]
-        elif params["name"].startswith(TRANSFER_PREFIX):
-            yield read_transfer(params["name"], layer)
+        name = params["name"]
+        if name.startswith(MARK_PREFIX):
+            layer = name[len(MARK_PREFIX) :]
+        elif name.startswith(STATED_PREFIX):
+            stated = name[len(STATED_PREFIX) :]
+        elif name.startswith(FUSED_PREFIX):
+            if fused:
+                ops[fusing_from:] = _fused(ops[fusing_from:], fused)
+            fused, fusing_from = name[len(FUSED_PREFIX) :], len(ops)
+        elif name.startswith(TRANSFER_PREFIX):
+            ops.append(read_transfer(name, layer))
         elif "program_factory_type" in params:
-            op = _read_op(graph, position, layer, dataflow.get(position, ()))
+            op = _read_op(graph, position, layer, buffers.get(position, ()))
             if stated and op.code.startswith(_STATED_OF):
                 op, stated = replace(op, attributes=f"{op.attributes}; {stated}"), ""
+            ops.append(op)
+    return tuple(ops)
+
+
+def _fused(ops: Sequence[DeviceOp], function: str) -> Iterator[DeviceOp]:
+    """Yield the ops of a call with what they have fused, unless ttnn ran it as an op of its own."""
+    is_apart = any(op.code.startswith(_RUN_APART) for op in ops)
+    for op in ops:
+        if op.code.startswith(_FUSING) and not is_apart:
+            yield replace(op, attributes=f"{op.attributes}; fused={function}")
+        else:
             yield op
 
 

@@ -6,7 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 import ttnn
 
-from autosched.device.ttnn.calls import Call, Tensor, fixed_compute, reshaped, rows_in_dram
+from autosched.device.ttnn.calls import (
+    Call,
+    Tensor,
+    fixed_compute,
+    fusing,
+    reshaped,
+    rows_in_dram,
+    track,
+)
 from autosched.device.ttnn.graph_capture import STATED_PREFIX
 from autosched.device.ttnn.ttnn_types import DATA_TYPES, compute_config, program_config, unary
 from autosched.network.operators import Attention, Linear, Matmul
@@ -109,20 +117,17 @@ def _run_linear(call: Call) -> Tensor:
         "compute_kernel_config": compute_config(config.compute, call.context.board),
     }
     if config.program is not None:
-        _state(config.program)
+        # An explicit program is run as it is.
+        track(stated_mark(config.program))
         program = program_config(config.program, op.activation)
-        return ttnn.linear(tensor, weight, program_config=program, **common)
+        with fusing(program.fused_activation):
+            return ttnn.linear(tensor, weight, program_config=program, **common)
     grid = None
     if config.core_grid is not None:
         grid = ttnn.CoreGrid(x=config.core_grid[0], y=config.core_grid[1])
     activation = None if op.activation is None else unary(op.activation)
-    return ttnn.linear(tensor, weight, activation=activation, core_grid=grid, **common)
-
-
-def _state(program: MatmulProgram) -> None:
-    """Say in the capture how a product is dealt to cores: an explicit program is run as it is."""
-    ttnn._ttnn.graph.track_function_start(stated_mark(program))
-    ttnn._ttnn.graph.track_function_end()
+    with fusing(activation):
+        return ttnn.linear(tensor, weight, activation=activation, core_grid=grid, **common)
 
 
 def stated_mark(program: MatmulProgram) -> str:

@@ -1,6 +1,13 @@
 import pytest
 
-from autosched.cost.ops.eltwise import FunctionCost, read_binary, read_unary
+from autosched.cost.ops.eltwise import (
+    FUSED_PRIORS,
+    FunctionCost,
+    fused_cost,
+    fused_quantities,
+    read_binary,
+    read_unary,
+)
 from autosched.schedule.outcomes import DeviceOp
 from autosched.schedule.tensors import CoreRange, Memory, ShardLayout, TensorInfo, TensorLayout
 from tests.cost.records import made_op
@@ -54,3 +61,21 @@ def test_a_dram_operand_leaves_the_fast_path() -> None:
     op = DeviceOp("BinaryNgDeviceOperation", "", (one, other), (one,), cores=4)
     found = read_binary(op)
     assert found.uneven
+
+
+@pytest.mark.parametrize(
+    ("attributes", "cost"),
+    [
+        ("activation=std::nullopt", None),
+        ("activation=UnaryWithParam(op_type=UnaryOpType::RELU)", None),
+        ("activation=UnaryWithParam(op_type=UnaryOpType::RELU6)", FunctionCost.CHEAP),
+        ("activation=<BasicUnaryWithParam>; fused=SILU", FunctionCost.DEAREST),
+    ],
+)
+def test_a_fused_function_costs_what_it_does_alone_but_for_the_packer_s(
+    attributes: str, cost: FunctionCost | None
+) -> None:
+    assert fused_cost(attributes) is cost
+    quantities = fused_quantities(cost, 3.0)
+    assert list(quantities.values()) == ([] if cost is None else [3.0])
+    assert set(quantities) <= set(FUSED_PRIORS)

@@ -6,7 +6,7 @@ import pytest
 
 from autosched.device.interface import ProbeRequest
 from autosched.device.worker import WorkerDevice
-from autosched.network.operators import Conv2d, ConvTranspose2d, Pool2d
+from autosched.network.operators import Activation, Conv2d, ConvTranspose2d, Pool2d
 from autosched.schedule.configurations import Conv2dConfig, LayerConfig, PoolConfig
 from autosched.schedule.outcomes import ProbeOutcome, Rejection
 from autosched.schedule.tensors import ShardLayout
@@ -56,3 +56,24 @@ def test_narrow_images_of_a_batch_run_side_by_side(worker: WorkerDevice, batch: 
     refused = worker.probe(ProbeRequest(op, *shapes, SHARDED, (DRAM_8B,)))
     assert isinstance(refused, Rejection)
     assert "Reader indices" in refused.message
+
+
+@pytest.mark.parametrize(
+    ("kernel", "function", "said"),
+    [(3, "silu", "SILU"), (1, "silu", "SILU"), (1, "relu6", "RELU6"), (1, "mish", ""), (3, "", "")],
+)
+def test_what_is_fused_is_part_of_the_op(
+    worker: WorkerDevice, kernel: int, function: str, said: str
+) -> None:
+    """A capture of ttnn 0.81.1 names it neither for a convolution nor for a matrix product."""
+    activation = Activation(function) if function else None
+    edge = kernel // 2
+    op = Conv2d(64, 64, (kernel, kernel), (1, 1), (edge,) * 4, activation=activation)
+    shape = (1, 64, 16, 16)
+    outcome = worker.probe(ProbeRequest(op, (shape,), shape, SHARDED, (DRAM_8B,)))
+    assert isinstance(outcome, ProbeOutcome), outcome
+    (computing,) = (
+        item for item in outcome.ops if item.code.startswith("Conv2d" if kernel > 1 else "Matmul")
+    )
+    _, _, fused = computing.attributes.partition("; fused=")
+    assert fused == said

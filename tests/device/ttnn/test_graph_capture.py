@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from autosched.device.ttnn.graph_capture import (
+    FUSED_PREFIX,
     MARK_PREFIX,
     STATED_PREFIX,
     dataflow_buffers,
@@ -139,6 +140,18 @@ def test_what_is_stated_is_of_the_next_product_alone() -> None:
     recorder.program("Matmul")
     said = [op.attributes.endswith("; in0_block_w=4") for op in read_device_ops(recorder.graph)]
     assert said == [False, False, True, False]
+
+
+def test_what_is_fused_is_said_of_each_op_of_the_call_unless_ttnn_runs_it_apart() -> None:
+    recorder = Recorder()
+    for codes in (("Halo", "Conv2d", "Conv2d"), ("Matmul", "Unary"), ("Matmul",)):
+        recorder.tracked(FUSED_PREFIX + "SILU")
+        for code in codes:
+            recorder.program(code)
+        recorder.tracked(FUSED_PREFIX)
+    recorder.program("Conv2d")
+    said = [op.attributes.endswith("; fused=SILU") for op in read_device_ops(recorder.graph)]
+    assert said == [False, True, True, False, False, True, False]
 
 
 def test_tensors_are_those_of_the_program() -> None:
