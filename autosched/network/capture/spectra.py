@@ -206,6 +206,7 @@ def _short_time(  # noqa: PLR0917 - as PyTorch has it
 # Of each dimension's transform; "backward" has none on the way there.
 _SCALES = {"ortho": -0.5, "forward": -1.0, "backward": 0.0}
 _SCALES_BACK = {"ortho": -0.5, "forward": 0.0, "backward": -1.0}
+_SIDES = (-2, -1)
 
 
 @_TRANSFORMS.of("fft_rfft")
@@ -216,7 +217,18 @@ def _transform(
     return parts
 
 
-@_TRANSFORMS.of("fft_rfft2", "fft_rfftn")
+@_TRANSFORMS.of("fft_rfft2")
+def _transform_images(
+    source: Tensor,
+    sizes: Sequence[int] | None = None,
+    dims: Sequence[int] = _SIDES,
+    norm: str | None = None,
+) -> Parts:
+    parts: Parts = _transform_all(source, sizes, dims, norm)
+    return parts
+
+
+@_TRANSFORMS.of("fft_rfftn")
 def _transform_all(
     source: Tensor,
     sizes: Sequence[int] | None = None,
@@ -248,7 +260,18 @@ def _transform_back(
     return result
 
 
-@_ENDS.of("fft_irfft2", "fft_irfftn")
+@_ENDS.of("fft_irfft2")
+def _transform_images_back(
+    parts: Parts,
+    sizes: Sequence[int] | None = None,
+    dims: Sequence[int] = _SIDES,
+    norm: str | None = None,
+) -> Tensor:
+    result: Tensor = _transform_all_back(parts, sizes, dims, norm)
+    return result
+
+
+@_ENDS.of("fft_irfftn")
 def _transform_all_back(
     parts: Parts,
     sizes: Sequence[int] | None = None,

@@ -69,6 +69,15 @@ def test_filters_of_frequencies(lowered):
     lowered(Filtered(), torch.randn(2, 6, 8, 3))
 
 
+@pytest.mark.parametrize("sizes", [None, (6, 8)])
+def test_an_image_s_transform_is_of_its_rows_and_columns_alone(lowered, sizes):
+    lowered(
+        Function(lambda x: torch.fft.irfft2(torch.fft.rfft2(x, sizes), sizes)),
+        torch.randn(2, 3, 6, 8),
+    )
+    lowered(Function(lambda x: torch.fft.rfft2(x, sizes).abs()), torch.randn(2, 3, 6, 8))
+
+
 @pytest.mark.parametrize("width", [8, 7])
 def test_parts_may_be_channels_in_between(lowered, width):
     lowered(Mixed(), torch.randn(2, 3, 6, width))
