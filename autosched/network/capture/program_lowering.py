@@ -162,9 +162,9 @@ def _needed(returned: list[Any]) -> set[Node]:
 
 def _fold_constant(lowering: Lowering, node: Node) -> bool:
     """Compute a node that depends on no input, such as a transposed weight or a grid of places."""
-    if operator_name(node) == GETITEM and node.args[0] in lowering.several:
-        place: Any = node.args[1]
-        lowering.constants[node] = lowering.several[node.args[0]][place]
+    ready = _ready_made(lowering, node)
+    if ready is not None:
+        lowering.constants[node] = ready
         return True
     target = node.target
     if not isinstance(target, torch._ops.OpOverload):
@@ -182,6 +182,18 @@ def _fold_constant(lowering: Lowering, node: Node) -> bool:
     if any(source not in known for source in node.all_input_nodes):
         return False
     return _fold(lowering, node, known, writes=writes)
+
+
+def _ready_made(lowering: Lowering, node: Node) -> torch.Tensor | None:
+    """One of several constants, or a tensor without elements, whatever it is made of."""
+    is_item = operator_name(node) == GETITEM
+    if is_item and node.args[0] in lowering.several:
+        place: Any = node.args[1]
+        item: torch.Tensor = lowering.several[node.args[0]][place]
+        return item
+    is_empty = 0 in shape_of(node) and isinstance(node.meta["val"], torch.Tensor)
+    is_called = is_item or isinstance(node.target, torch._ops.OpOverload)
+    return _blank(node) if is_called and is_empty else None
 
 
 def _fold(lowering: Lowering, node: Node, known: Mapping[Node, Any], *, writes: bool) -> bool:

@@ -20,7 +20,8 @@ RULES = RuleBook()
 @RULES.rule("cat", "concat", "concatenate")
 def _concat(lowering: Lowering, node: Node) -> str | View:
     arguments = lowering.arguments(node)
-    nodes, dim = list(arguments["tensors"]), arguments["dim"] % len(shape_of(node))
+    nodes = [part for part in arguments["tensors"] if 0 not in shape_of(part)]
+    dim = arguments["dim"] % len(shape_of(node))
     views = _views(lowering, node, nodes)
     if len(views) == 1:
         return views[0]
@@ -114,7 +115,8 @@ def _views(lowering: Lowering, node: Node, sources: Sequence[Node]) -> list[View
 def _stack(lowering: Lowering, node: Node) -> View:
     """Put tensors one after the other along the channels, which are then the new dimension, too."""
     arguments = lowering.arguments(node)
-    nodes, dim = list(arguments["tensors"]), arguments["dim"] % len(shape_of(node))
+    nodes = [part for part in arguments["tensors"] if 0 not in shape_of(part)]
+    dim = arguments["dim"] % len(shape_of(node))
     views = _views(lowering, node, nodes)
     views[0] = last_as_channels(lowering, node, views[0], "first")
     keys = [

@@ -21,6 +21,15 @@ def test_concatenation_of_one_tensor_is_nothing(lowered):
     assert ops(lowered(Function(lambda x: torch.cat([x], 1)), torch.randn(IMAGE))) == []
 
 
+def test_what_is_joined_may_be_empty(lowered):
+    def joined(x):
+        nothing = F.relu(x[:, :, :0].transpose(1, 2)).transpose(1, 2)
+        return torch.cat([nothing, x, x.new_zeros(0)], 2), x + nothing.sum(2, keepdim=True)
+
+    lowered(Function(joined), torch.randn(2, 6, 9))
+    lowered(Function(lambda x: torch.cat([x.split([4, 0], 1)[1], x], 1)), torch.randn(IMAGE))
+
+
 def test_concatenations_of_a_growing_list_nest(lowered):
     def dense(x):
         parts = [x]
