@@ -158,6 +158,35 @@ def _convolved_volume(
     return torch.stack([F.conv2d(run, *rest) for run in runs], 2)
 
 
+@WINDOWS.of("conv_transpose3d")
+def _transposed_volume(
+    source: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: list[int] = _ONES[3],
+    padding: list[int] = _ZEROS[3],
+    output_padding: list[int] = _ZEROS[3],
+    groups: int = 1,
+    dilation: list[int] = _ONES[3],
+) -> Tensor:
+    """Make each slice of all slices that reach it, whose depth is then part of the channels."""
+    depth, length = source.shape[2], weight.shape[2]
+    span = dilation[0] * (length - 1) + 1
+    count = (depth - 1) * stride[0] - 2 * padding[0] + span + output_padding[0]
+    rest = (bias, stride[1:], padding[1:], output_padding[1:], groups, dilation[1:])
+    found = []
+    for place in range(count):
+        shifts = [(k, place + padding[0] - k * dilation[0]) for k in range(length)]
+        reached = [(k, shift // stride[0]) for k, shift in shifts if shift % stride[0] == 0]
+        pairs = [(k, slice_) for k, slice_ in reached if 0 <= slice_ < depth]
+        if not pairs:
+            raise NotImplementedError
+        run = torch.stack([source[:, :, slice_] for _, slice_ in pairs], 2).flatten(1, 2)
+        kernels = torch.stack([weight[:, :, k] for k, _ in pairs], 1).flatten(0, 1)
+        found.append(F.conv_transpose2d(run, kernels, *rest))
+    return torch.stack(found, 2)
+
+
 @WINDOWS.of("convolution")
 def _convolved_in_some_dimensions(
     source: Tensor,
@@ -201,6 +230,39 @@ def _pooled_volume(
     for start in range(-padding[0], depth + padding[0] - kernel[0] + 1, stride[0]):
         first, last = max(start, 0), min(start + kernel[0], depth)
         found.append(slices[:, :, first:last].amax(2))
+    return torch.stack(found, 2)
+
+
+@WINDOWS.of("avg_pool3d")
+def _averaged_volume(
+    source: Tensor,
+    kernel: list[int],
+    stride: list[int] | None = None,
+    padding: list[int] = _ZEROS[3],
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor: int | None = None,
+) -> Tensor:
+    """Average each slice, then runs of slices."""
+    if ceil_mode or divisor is not None:
+        raise NotImplementedError
+    stride, depth = stride or kernel, source.shape[2]
+    flat = F.avg_pool2d(
+        source.flatten(1, 2),
+        kernel[1:],
+        stride[1:],
+        padding[1:],
+        count_include_pad=count_include_pad,
+    )
+    slices = torch.unflatten(flat, 1, list(source.shape[1:3]))
+    if kernel[0] == stride[0] == 1:
+        return slices
+    found = []
+    for start in range(-padding[0], depth + padding[0] - kernel[0] + 1, stride[0]):
+        first, last = max(start, 0), min(start + kernel[0], depth)
+        mean = slices[:, :, first:last].mean(2)
+        share = (last - first) / kernel[0] if count_include_pad else 1
+        found.append(mean if share == 1 else mean * share)
     return torch.stack(found, 2)
 
 

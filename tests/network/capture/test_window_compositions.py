@@ -32,6 +32,30 @@ def test_volumes_are_convolved_slice_by_slice(lowered):
     lowered(module, torch.randn(1, 4, 5, 6, 6))
 
 
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.ConvTranspose3d(4, 6, 2, stride=2),
+        nn.ConvTranspose3d(4, 6, 3, (2, 1, 2), (1, 0, 1), (1, 0, 1), groups=2, dilation=(1, 2, 1)),
+    ],
+)
+def test_volumes_are_enlarged_slice_by_slice(lowered, module):
+    lowered(module, torch.randn(1, 4, 3, 4, 5))
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.AvgPool3d(2),
+        nn.AvgPool3d((1, 2, 2)),
+        nn.AvgPool3d(3, 2, 1),
+        nn.AvgPool3d(3, 1, 1, count_include_pad=False),
+    ],
+)
+def test_volumes_are_averaged_slice_by_slice(lowered, module):
+    lowered(module, torch.randn(1, 4, 4, 6, 8))
+
+
 def test_kernels_may_be_computed_for_a_parameter(lowered):
     lowered(WithParameter(lambda x, w: F.conv2d(w, x), 1, 8, 6, 6), torch.randn(3, 8, 3, 3))
 
