@@ -221,7 +221,9 @@ def _without_scale(lowering: Lowering, node: Node) -> tuple[Node, float]:
 def _linear(lowering: Lowering, node: Node) -> str | View:
     arguments = lowering.arguments(node)
     weight = lowering.constant(arguments["weight"], "weight")
-    return _fully_connected(lowering, node, arguments["input"], weight, arguments["bias"])
+    rows = weight if weight.dim() > 1 else weight[None]
+    result = _fully_connected(lowering, node, arguments["input"], rows, arguments["bias"])
+    return result if weight.dim() > 1 else result.without(len(result.dims) - 1)
 
 
 @RULES.rule("addmm")

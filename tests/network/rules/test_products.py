@@ -130,6 +130,8 @@ PRODUCTS = {
     "parameter on the left of several": (lambda x, w: w[:3, :5] @ x, (2, 5, 8)),
     "parameters for each": (lambda x, w: x @ w.unflatten(1, (2, 4)).movedim(1, 0), (2, 5, 8)),
     "vector": (lambda x, w: x @ w[0], (2, 5, 8)),
+    "linear layer of a vector": (lambda x, w: F.linear(x, w[0]), (2, 5, 8)),
+    "linear layer of a vector and a number": (lambda x, w: F.linear(x, w[0], w[0, 0]), (2, 5, 8)),
     "repeated": (lambda x, w: (x @ w)[:1] @ x.mT, (2, 5, 8)),
     "repeated for heads": (
         lambda x, w: (x @ w).unflatten(2, (4, 2)).movedim(2, 1) @ x[:, None, :2, :2].mT,
