@@ -222,12 +222,15 @@ def _pooled_volume(
         source.flatten(1, 2), kernel[1:], stride[1:], padding[1:], dilation[1:], ceil_mode
     )
     slices = torch.unflatten(flat, 1, list(source.shape[1:3]))
-    if ceil_mode or dilation[0] != 1:
+    if dilation[0] != 1:
         raise NotImplementedError
     if kernel[0] == stride[0] == 1:
         return slices
+    end = depth + padding[0] - kernel[0] + 1
+    if ceil_mode:  # a last run, if it begins with a slice of its own
+        end = min(end + stride[0] - 1, depth)
     found = []
-    for start in range(-padding[0], depth + padding[0] - kernel[0] + 1, stride[0]):
+    for start in range(-padding[0], end, stride[0]):
         first, last = max(start, 0), min(start + kernel[0], depth)
         found.append(slices[:, :, first:last].amax(2))
     return torch.stack(found, 2)
@@ -266,16 +269,25 @@ def _averaged_volume(
     return torch.stack(found, 2)
 
 
-@WINDOWS.of("adaptive_max_pool2d")
+@WINDOWS.of("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
 def _adaptive_maxima(source: Tensor, size: list[int]) -> tuple[Tensor, None]:
-    """Take the largest of each run of rows, then of columns, which may overlap."""
-    for dim, count in zip((2, 3), size, strict=True):
-        length = source.shape[dim]
-        runs = [
-            (place * length // count, -((place + 1) * -length // count)) for place in range(count)
-        ]
-        parts = [
-            source.narrow(dim, start, stop - start).amax(dim, keepdim=True) for start, stop in runs
-        ]
+    """Take the largest of each run of slices, of rows, then of columns, which may overlap."""
+    for dim, count in enumerate(size, source.dim() - len(size)):
+        parts = [run.amax(dim, keepdim=True) for run in _runs(source, dim, count)]
         source = torch.cat(parts, dim)
     return source, None
+
+
+@WINDOWS.of("adaptive_avg_pool3d")
+def _adaptive_means(source: Tensor, size: list[int]) -> Tensor:
+    """Average each slice, then runs of slices, which may overlap."""
+    flat = F.adaptive_avg_pool2d(source.flatten(-4, -3), (size[1], size[2]))
+    slices = torch.unflatten(flat, -3, list(source.shape[-4:-2]))
+    return torch.cat([run.mean(-3, keepdim=True) for run in _runs(slices, -3, size[0])], -3)
+
+
+def _runs(source: Tensor, dim: int, count: int) -> list[Tensor]:
+    """As many runs of a dimension as adaptive pools have, each rounded outwards."""
+    length = source.shape[dim]
+    spans = [(place * length // count, -((place + 1) * -length // count)) for place in range(count)]
+    return [source.narrow(dim, start, stop - start) for start, stop in spans]

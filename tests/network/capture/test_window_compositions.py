@@ -6,7 +6,7 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 from autosched.network.operators import Conv2d, Linear
 from tests.network.modules import Function, WithParameter, ops
 
-IMAGE, SERIES = (2, 8, 6, 6), (2, 8, 12)
+IMAGE, SERIES, VOLUME = (2, 8, 6, 6), (2, 8, 12), (1, 4, 5, 7, 6)
 
 FUNCTIONS = {
     "windows": (lambda x: F.unfold(x, 3, padding=1, dilation=2), IMAGE),
@@ -15,6 +15,18 @@ FUNCTIONS = {
     "computed kernels": (lambda x: F.conv2d(x[:1], x[1:, :4].reshape(4, 2, 3, 6), groups=4), IMAGE),
     "computed kernels of a series": (lambda x: F.conv1d(x, x[:1, :, :3], padding=1), SERIES),
     "uneven maxima": (lambda x: F.adaptive_max_pool2d(x, (4, 5)), IMAGE),
+    "the largest of a series": (lambda x: F.adaptive_max_pool1d(x, 1), SERIES),
+    "uneven maxima of a series": (lambda x: F.adaptive_max_pool1d(x, 5), SERIES),
+    "uneven maxima of volumes": (lambda x: F.adaptive_max_pool3d(x, (2, 3, 4)), VOLUME),
+    "uneven means of volumes": (lambda x: F.adaptive_avg_pool3d(x, (2, 3, 4)), VOLUME),
+    "volumes in windows over the edge": (
+        lambda x: F.max_pool3d(x, (2, 3, 3), 2, (1, 0, 1), ceil_mode=True),
+        VOLUME,
+    ),
+    "volumes in windows that begin beyond": (
+        lambda x: F.max_pool3d(x, 2, (4, 2, 2), 1, ceil_mode=True),
+        VOLUME,
+    ),
     "volumes": (
         lambda x: F.max_pool3d(x[:, :, None].repeat(1, 1, 4, 1, 1), (3, 2, 2), 2, 1),
         IMAGE,
