@@ -15,7 +15,9 @@ from torch import nn
 from torch.export import ExportedProgram
 from torch.fx import Node
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
 
 from autosched.errors import AutoschedError, NetworkFileError, UnsupportedOperatorError
 from autosched.network.source_places import source_in_text, source_of_call, source_of_error
@@ -37,7 +39,7 @@ def export_program(
     """
     try:
         with export_quiet(), torch.no_grad(), process_kept():
-            program = torch.export.export(module, inputs, strict=False)
+            program = _exported(module, inputs)
             if mutates_an_alias(program):
                 program = program.run_decompositions({})
     except BaseException as error:
@@ -47,6 +49,61 @@ def export_program(
             translated = _translated(error, module, inputs, name)
         raise translated from None
     return program
+
+
+def _exported(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> ExportedProgram:
+    """Export a module; where values decide, with the numbers that it keeps as buffers known.
+
+    EnCodec's strides are such: its padding is computed from them, whatever the inputs are.
+    """
+    try:
+        return torch.export.export(module, inputs, strict=False)
+    except GuardOnDataDependentSymNode:
+        with _known_numbers(module) as known:
+            if not known:
+                raise
+            return torch.export.export(module, inputs, strict=False)
+
+
+@contextlib.contextmanager
+def _known_numbers(module: nn.Module) -> Iterator[dict[int, torch.Tensor]]:
+    """Make a module's buffers of one integer attributes for a while, whose values are known."""
+    before = [(part, dict(part._buffers)) for part in module.modules()]
+    known: dict[int, torch.Tensor] = {}
+    try:
+        for part, buffers in before:
+            for name, tensor in buffers.items():
+                if tensor is not None and _is_integer(tensor):
+                    del part._buffers[name]
+                    part.__dict__[name] = known[id(tensor)] = tensor
+        with _Lifted(known):
+            yield known
+    finally:
+        for part, buffers in before:
+            for name in buffers.keys() - part._buffers.keys():
+                del part.__dict__[name]
+            part._buffers.clear()
+            part._buffers.update(buffers)
+
+
+def _is_integer(tensor: torch.Tensor) -> bool:
+    return tensor.numel() == 1 and not (tensor.is_floating_point() or tensor.is_complex())
+
+
+class _Lifted(TorchFunctionMode):
+    """Takes some tensors for what torch.tensor makes: export computes with their values."""
+
+    def __init__(self, known: Mapping[int, torch.Tensor]) -> None:
+        super().__init__()
+        self._known = known
+
+    def __torch_function__(
+        self, func: Any, _types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        return func(*tree_map(self._lifted, args), **tree_map(self._lifted, kwargs or {}))
+
+    def _lifted(self, value: Any) -> Any:
+        return torch.ops.aten.lift_fresh(value) if id(value) in self._known else value
 
 
 def mutates_an_alias(program: ExportedProgram) -> bool:

@@ -235,3 +235,41 @@ def test_the_message_names_them():
     message = str(caught.value)
     assert "test_exporting.py:" in message
     assert "(conv.weight): it changes a parameter in each call" in message
+
+
+class PaddedToSteps(nn.Module):
+    """Pads a series to whole steps, by numbers that are buffers, as EnCodec does."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("step", torch.tensor(4), persistent=False)
+        self.convolution = nn.Conv1d(4, 8, 5, stride=4)
+        self.register_buffer("length", torch.tensor(5))
+
+    def forward(self, x):
+        steps = torch.ceil((x.shape[-1] - self.length) / self.step).to(torch.int64)
+        missing = steps * self.step + self.length - x.shape[-1]
+        if missing <= x.shape[-1]:
+            x = F.pad(x, (0, missing))
+        return self.convolution(x)
+
+
+def test_numbers_that_a_module_keeps_may_decide():
+    module = PaddedToSteps().eval()
+    before = list(module.state_dict()), list(module.named_buffers())
+    network = capture(module, (torch.randn(2, 4, 18),))
+    assert network.layers[-1].shape == (2, 8, 5)
+    assert (list(module.state_dict()), list(module.named_buffers())) == before
+    assert not {"step", "length"} & set(vars(module))
+
+
+def test_values_of_the_inputs_may_not():
+    module = PaddedToSteps().eval()
+    module.step = torch.tensor(3)
+
+    def decided(x):
+        return module(x) if x.sum() > module.step else x
+
+    with pytest.raises(UnsupportedOperatorError, match="depends on the values of a tensor"):
+        capture(Forward(decided).eval(), (torch.randn(2, 4, 18),))
+    assert int(module.step) == 3
