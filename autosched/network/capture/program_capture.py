@@ -15,6 +15,7 @@ from autosched.network.graph import Layer, Network, Packing
 from autosched.network.operators import Input, LayerOp, Output
 from autosched.network.rewrites.channel_orders import fold_channel_orders
 from autosched.network.rewrites.folding import (
+    bias_scales,
     fold_batch_norms,
     fold_padding,
     fuse_activations,
@@ -39,6 +40,7 @@ _REWRITES = (
     fold_padding,
     fold_batch_norms,
     fuse_activations,
+    bias_scales,
     part_large_windows,
     part_dilated_kernels,
     fold_pixel_shuffles,

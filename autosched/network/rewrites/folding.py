@@ -184,6 +184,23 @@ def _become_convolution(draft: Draft, norm: "nn.BatchNorm2d") -> None:
     draft.weights = _folded(draft, norm)
 
 
+def bias_scales(graph: DraftGraph) -> None:
+    """Give what scales channels of an image of one row or column a bias of zeros.
+
+    Without one, ttnn 0.81.1 prepares the weights for its depthwise convolution of a series, and
+    multiplies by them as a matrix: more than 32 channels it refuses, fewer come out wrong.
+    """
+    for draft in graph:
+        op = draft.op
+        if not isinstance(op, Conv2d) or op.has_bias or op.kernel != (1, 1):
+            continue
+        is_scale = op.groups == op.in_channels == op.out_channels
+        if is_scale and 1 in graph.producer(draft).shape[2:]:
+            assert draft.weights is not None  # noqa: S101 - convolutions have weights
+            draft.op = replace(op, has_bias=True)
+            draft.weights = replace(draft.weights, bias=torch.zeros(op.out_channels))
+
+
 def _folded(draft: Draft, norm: "nn.BatchNorm2d") -> Weights:
     """Fold as ttnn does, which takes weights as (out, in, kernel height, kernel width)."""
     assert draft.weights is not None  # noqa: S101 - convolutions and linear layers have weights

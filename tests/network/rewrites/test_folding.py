@@ -292,3 +292,25 @@ def test_padding_with_minus_infinity_is_that_of_the_maximum_after_it(lowered):
     module = Function(lambda x: F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-torch.inf), 3, 2))
     (pool,) = ops(lowered(module, torch.randn(1, 4, 8, 8)))
     assert pool == Pool2d("max", (3, 3), (2, 2), (0, 1, 0, 1))
+
+
+@pytest.mark.parametrize("sides", [(1, 1), (5, 1), (1, 5)])
+@pytest.mark.parametrize("channels", [32, 42])
+def test_what_scales_channels_of_one_row_or_column_has_a_bias(lowered, channels, sides):
+    scale = nn.Conv2d(channels, channels, 1, groups=channels, bias=False)
+    network = lowered(scale, torch.randn(2, channels, *sides))
+    assert ops(network) == [Conv2d(channels, channels, (1, 1), groups=channels, has_bias=True)]
+    slopes = nn.PReLU(channels)
+    nn.init.uniform_(slopes.weight, 0.1, 0.9)
+    network = lowered(slopes, torch.randn(2, channels, *sides))
+    assert all(op.has_bias for op in ops(network) if isinstance(op, Conv2d))
+
+
+def test_other_convolutions_without_bias_stay_so(lowered):
+    for module, sides in (
+        (nn.Conv2d(8, 8, 1, groups=8, bias=False), (5, 5)),
+        (nn.Conv2d(8, 8, (3, 1), groups=8, bias=False), (5, 1)),
+        (nn.Conv2d(8, 8, 1, bias=False), (5, 1)),
+    ):
+        (op,) = ops(lowered(module, torch.randn(2, 8, *sides)))
+        assert not op.has_bias
