@@ -119,6 +119,23 @@ def _clamped(source: Tensor, *bounds: Tensor | None) -> Tensor:
 # Norms, distances, sums.
 
 
+@COMPOSITIONS.of("logsumexp")
+def _log_of_powers(source: Tensor, dim: Sequence[int], keepdim: bool = False) -> Tensor:
+    """Leave the largest out of the powers, which then neither overflow nor all vanish."""
+    dims = list(dim)
+    largest = source.amax(dims, keepdim=True)
+    powers = torch.exp(source - largest).sum(dims, keepdim=True)
+    result = torch.log(powers) + largest
+    return result if keepdim else result.squeeze(dims)
+
+
+@COMPOSITIONS.of("log_softmax")
+def _log_of_shares(source: Tensor, dim: int, *_: Any) -> Tensor:
+    """Take logarithms of sums alone: a share of less than float32's least has one, too."""
+    shifted = source - source.amax(dim, keepdim=True)
+    return shifted - torch.log(torch.exp(shifted).sum(dim, keepdim=True))
+
+
 @COMPOSITIONS.of("layer_norm")
 def _layer_norm(
     source: Tensor,

@@ -59,43 +59,35 @@ def per_channel(
     return view.of(key)
 
 
-@RULES.rule("softmax", "log_softmax", "softmin")
+@RULES.rule("softmax", "softmin")
 def _softmax(lowering: Lowering, node: Node) -> View:
-    """Lower a softmax, and its logarithm as what it is."""
-    arguments, name = lowering.arguments(node), operator_name(node)
+    arguments = lowering.arguments(node)
     view = lowering.view(arguments["self"])
     dim = arguments["dim"] % len(view.dims)
     groups = view.base[CHANNELS] // view.shape[dim] if view.trails_channels(dim) else 1
     if not 1 < groups <= _MOST_GROUPS:
         view, groups = lowering.channels_at(arguments["self"], arguments["dim"]), 1
     key = view.key
-    if name == "softmin":
+    if operator_name(node) == "softmin":
         op = Unary(Activation("neg"))
         key = lowering.add(node, op, [key], shape=view.base, suffix="neg")
-    suffix = "softmax" if name == "log_softmax" else ""
     if groups > 1:
-        key = _softmax_of_groups(lowering, node, view.of(key), groups, suffix)
-    else:
-        key = lowering.add(node, Softmax(CHANNELS), [key], shape=view.base, suffix=suffix)
-    if name == "log_softmax":
-        key = lowering.add(node, Unary(Activation("log")), [key], shape=view.base)
-    return view.of(key)
+        return view.of(_softmax_of_groups(lowering, node, view.of(key), groups))
+    return view.of(lowering.add(node, Softmax(CHANNELS), [key], shape=view.base))
 
 
-def _softmax_of_groups(lowering: Lowering, node: Node, view: View, groups: int, suffix: str) -> str:
+def _softmax_of_groups(lowering: Lowering, node: Node, view: View, groups: int) -> str:
     """A softmax of each group of channels, cut out and put beside the others again."""
     width = view.base[CHANNELS] // groups
     shape = (view.base[0], width, *view.base[2:])
     parts = []
     for number in range(groups):
         op = Slice(number * width, (number + 1) * width)
-        part = lowering.add(node, op, [view.key], shape=shape, suffix=f"{suffix}group{number}")
+        part = lowering.add(node, op, [view.key], shape=shape, suffix=f"group{number}")
         parts.append(
-            lowering.add(
-                node, Softmax(CHANNELS), [part], shape=shape, suffix=f"{suffix}softmax{number}"
-            )
+            lowering.add(node, Softmax(CHANNELS), [part], shape=shape, suffix=f"softmax{number}")
         )
-    return lowering.add(node, Concat(), parts, shape=view.base, suffix=suffix)
+    return lowering.add(node, Concat(), parts, shape=view.base)
 
 
 @RULES.rule("layer_norm", "native_layer_norm")

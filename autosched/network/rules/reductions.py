@@ -112,16 +112,6 @@ def _spread(lowering: Lowering, node: Node) -> str | View:
     return _reduced(lowering, node, reduce)
 
 
-@RULES.rule("logsumexp")
-def _logsumexp(lowering: Lowering, node: Node) -> str | View:
-    def reduce(view: View, dims: tuple[int, ...], suffix: str) -> View:
-        powers = _applied(lowering, node, view, f"{suffix}exp", "exp")
-        total = summed(lowering, node, powers, dims, 1.0, f"{suffix}sum")
-        return _applied(lowering, node, total, suffix, "log")
-
-    return _reduced(lowering, node, reduce)
-
-
 def _reduced(lowering: Lowering, node: Node, reduce: Reduction) -> str | View:
     """The node's tensor reduced along the dimensions that it names, or along all."""
     arguments = lowering.arguments(node)

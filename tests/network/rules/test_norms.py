@@ -4,13 +4,11 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
 from autosched.network.operators import (
-    Activation,
     Conv2d,
     GroupNorm,
     LayerNorm,
     Permute,
     Softmax,
-    Unary,
 )
 from tests.network.modules import Function, kinds, ops, scrambled
 
@@ -23,7 +21,7 @@ def test_softmax_counts_from_the_front(lowered):
     assert ops(lowered(nn.Softmax2d(), torch.randn(IMAGE))) == [Softmax(1)]
 
 
-@pytest.mark.parametrize("softmax", [nn.Softmax(2), nn.LogSoftmax(2), nn.Softmin(2)])
+@pytest.mark.parametrize("softmax", [nn.Softmax(2), nn.Softmin(2)])
 def test_a_softmax_of_few_groups_of_channels_cuts_them_out(lowered, softmax):
     module = Function(lambda x: softmax(x.view(2, 3, 4, 16, 1)).reshape(x.shape))
     network = lowered(module, torch.randn(2, 12, 16, 1))
@@ -43,12 +41,6 @@ def test_norms_without_parameters_have_ones_and_zeros(lowered):
         GroupNorm(3, 1e-5)
     ]
     assert ops(lowered(scrambled(nn.GroupNorm(3, 12)), torch.randn(IMAGE))) == [GroupNorm(3, 1e-5)]
-
-
-def test_the_logarithm_of_a_softmax_is_two_layers(lowered):
-    expected = [Softmax(1), Unary(Activation("log"))]
-    assert ops(lowered(nn.LogSoftmax(1), torch.randn(IMAGE))) == expected
-    assert ops(lowered(nn.LogSoftmax(-1), torch.randn(3, 8))) == expected
 
 
 def test_an_instance_norm_is_a_group_norm_of_single_channels(lowered):
