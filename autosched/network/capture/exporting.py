@@ -12,8 +12,10 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._subclasses import fake_tensor
 from torch.export import ExportedProgram
 from torch.fx import Node
+from torch.fx.experimental import proxy_tensor
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -25,6 +27,9 @@ from autosched.user_code import is_of_the_user, process_kept
 
 # PyTorch annotates these as new tensors, but in eval mode they return their input itself.
 _HIDDEN_ALIASES = ("aten::dropout", "aten::feature_dropout", "aten::alpha_dropout")
+_MOST_VALUES = 4096
+"""Of a constant whose values may decide: lists of places and sizes are shorter."""
+_RANGES = (torch.arange, torch.linspace)
 
 
 def export_program(
@@ -52,32 +57,34 @@ def export_program(
 
 
 def _exported(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> ExportedProgram:
-    """Export a module; where values decide, with the numbers that it keeps as buffers known.
+    """Export a module; where values decide, once more with all known that no input decides.
 
-    EnCodec's strides are such: its padding is computed from them, whatever the inputs are.
+    Such are the strides that EnCodec keeps as buffers, and lists of places that are tensors.
     """
     try:
         return torch.export.export(module, inputs, strict=False)
-    except GuardOnDataDependentSymNode:
-        with _known_numbers(module) as known:
-            if not known:
+    except GuardOnDataDependentSymNode as error:
+        with _known_integers(module) as known, _values_of_constants(), _Lifted(known):
+            try:
+                return torch.export.export(module, inputs, strict=False)
+            except GuardOnDataDependentSymNode:
                 raise
-            return torch.export.export(module, inputs, strict=False)
+            except Exception:  # of what was made known: the first words say more
+                raise error from None
 
 
 @contextlib.contextmanager
-def _known_numbers(module: nn.Module) -> Iterator[dict[int, torch.Tensor]]:
-    """Make a module's buffers of one integer attributes for a while, whose values are known."""
+def _known_integers(module: nn.Module) -> Iterator[dict[int, torch.Tensor]]:
+    """Make a module's buffers of few integers attributes for a while, whose values are known."""
     before = [(part, dict(part._buffers)) for part in module.modules()]
     known: dict[int, torch.Tensor] = {}
     try:
         for part, buffers in before:
             for name, tensor in buffers.items():
-                if tensor is not None and _is_integer(tensor):
+                if tensor is not None and _are_integers(tensor):
                     del part._buffers[name]
                     part.__dict__[name] = known[id(tensor)] = tensor
-        with _Lifted(known):
-            yield known
+        yield known
     finally:
         for part, buffers in before:
             for name in buffers.keys() - part._buffers.keys():
@@ -86,12 +93,26 @@ def _known_numbers(module: nn.Module) -> Iterator[dict[int, torch.Tensor]]:
             part._buffers.update(buffers)
 
 
-def _is_integer(tensor: torch.Tensor) -> bool:
-    return tensor.numel() == 1 and not (tensor.is_floating_point() or tensor.is_complex())
+def _are_integers(tensor: torch.Tensor) -> bool:
+    is_number = tensor.is_floating_point() or tensor.is_complex()
+    return tensor.numel() <= _MOST_VALUES and not is_number
+
+
+@contextlib.contextmanager
+def _values_of_constants() -> Iterator[None]:
+    """Have PyTorch compute with the values of larger constants than single numbers for a while."""
+    before = [(place, place.CONSTANT_NUMEL_LIMIT) for place in (fake_tensor, proxy_tensor)]
+    try:
+        for place, _ in before:
+            place.CONSTANT_NUMEL_LIMIT = _MOST_VALUES  # type: ignore[attr-defined]
+        yield
+    finally:
+        for place, limit in before:
+            place.CONSTANT_NUMEL_LIMIT = limit  # type: ignore[attr-defined]
 
 
 class _Lifted(TorchFunctionMode):
-    """Takes some tensors for what torch.tensor makes: export computes with their values."""
+    """Takes some tensors, and ranges, for what torch.tensor makes: their values are known."""
 
     def __init__(self, known: Mapping[int, torch.Tensor]) -> None:
         super().__init__()
@@ -100,7 +121,12 @@ class _Lifted(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, _types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        return func(*tree_map(self._lifted, args), **tree_map(self._lifted, kwargs or {}))
+        args, kwargs = tree_map(self._lifted, (tuple(args), kwargs or {}))
+        if func not in _RANGES:
+            return func(*args, **kwargs)
+        with fake_tensor.unset_fake_temporarily(), proxy_tensor.disable_proxy_modes_tracing():
+            made = func(*args, **kwargs)
+        return torch.ops.aten.lift_fresh(made)
 
     def _lifted(self, value: Any) -> Any:
         return torch.ops.aten.lift_fresh(value) if id(value) in self._known else value

@@ -263,6 +263,26 @@ def test_numbers_that_a_module_keeps_may_decide():
     assert not {"step", "length"} & set(vars(module))
 
 
+def reduced_over_a_range(x):
+    return x - x.mean(torch.arange(1, x.dim()).tolist(), keepdim=True)
+
+
+def cut_in_sizes(x):
+    sizes = torch.as_tensor([(4, 8), (4, 4), (2, 4)])
+    first, second = x.flatten(2)[..., :32], x.flatten(2)[..., 32:]
+    height, width = sizes[0]
+    return first.view(*x.shape[:2], height, width), second[..., : int(sizes[1].prod())]
+
+
+def shifted_by_steps(x):
+    return torch.cat([x * float(step) for step in torch.linspace(0, 1, 3)], 1)
+
+
+@pytest.mark.parametrize("function", [reduced_over_a_range, cut_in_sizes, shifted_by_steps])
+def test_values_that_no_input_decides_may_decide(lowered, function):
+    lowered(Forward(function), torch.randn(IMAGE))
+
+
 def test_values_of_the_inputs_may_not():
     module = PaddedToSteps().eval()
     module.step = torch.tensor(3)
