@@ -5,7 +5,9 @@ As :mod:`.compositions`: each function takes what the operator of its name takes
 
 # ruff: noqa: PLR0913, PLR0917 - PyTorch's operators take so many arguments
 
+import functools
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -216,24 +218,23 @@ def _pooled_volume(
     dilation: list[int] = _ONES[3],
     ceil_mode: bool = False,
 ) -> Tensor:
-    """Pool each slice, then runs of slices."""
-    stride, depth = stride or kernel, source.shape[2]
-    flat = F.max_pool2d(
-        source.flatten(1, 2), kernel[1:], stride[1:], padding[1:], dilation[1:], ceil_mode
-    )
-    slices = torch.unflatten(flat, 1, list(source.shape[1:3]))
+    """Pool each slice, then take the largest of each run of slices."""
     if dilation[0] != 1:
         raise NotImplementedError
-    if kernel[0] == stride[0] == 1:
-        return slices
-    end = depth + padding[0] - kernel[0] + 1
+    rest = (kernel[1:], (stride or kernel)[1:], padding[1:], dilation[1:], ceil_mode)
+    slices = [F.max_pool2d(slice_, *rest) for slice_ in source.unbind(2)]
+    runs = _windows_of(slices, kernel[0], (stride or kernel)[0], padding[0], ceil_mode)
+    return torch.stack([functools.reduce(torch.maximum, run) for run in runs], 2)
+
+
+def _windows_of(
+    slices: Sequence[Tensor], length: int, step: int, padding: int, ceil_mode: bool = False
+) -> list[Sequence[Tensor]]:
+    """The slices that each window of a dimension has, without the padding."""
+    end = len(slices) + padding - length + 1
     if ceil_mode:  # a last run, if it begins with a slice of its own
-        end = min(end + stride[0] - 1, depth)
-    found = []
-    for start in range(-padding[0], end, stride[0]):
-        first, last = max(start, 0), min(start + kernel[0], depth)
-        found.append(slices[:, :, first:last].amax(2))
-    return torch.stack(found, 2)
+        end = min(end + step - 1, len(slices))
+    return [slices[max(start, 0) : start + length] for start in range(-padding, end, step)]
 
 
 @WINDOWS.of("avg_pool3d")
@@ -246,27 +247,16 @@ def _averaged_volume(
     count_include_pad: bool = True,
     divisor: int | None = None,
 ) -> Tensor:
-    """Average each slice, then runs of slices."""
+    """Average each slice, then each run of slices."""
     if ceil_mode or divisor is not None:
         raise NotImplementedError
-    stride, depth = stride or kernel, source.shape[2]
-    flat = F.avg_pool2d(
-        source.flatten(1, 2),
-        kernel[1:],
-        stride[1:],
-        padding[1:],
-        count_include_pad=count_include_pad,
-    )
-    slices = torch.unflatten(flat, 1, list(source.shape[1:3]))
-    if kernel[0] == stride[0] == 1:
-        return slices
-    found = []
-    for start in range(-padding[0], depth + padding[0] - kernel[0] + 1, stride[0]):
-        first, last = max(start, 0), min(start + kernel[0], depth)
-        mean = slices[:, :, first:last].mean(2)
-        share = (last - first) / kernel[0] if count_include_pad else 1
-        found.append(mean if share == 1 else mean * share)
-    return torch.stack(found, 2)
+    rest = (kernel[1:], (stride or kernel)[1:], padding[1:], ceil_mode, count_include_pad)
+    slices = [F.avg_pool2d(slice_, *rest) for slice_ in source.unbind(2)]
+    runs = _windows_of(slices, kernel[0], (stride or kernel)[0], padding[0])
+    counts = [kernel[0] if count_include_pad else len(run) for run in runs]
+    sums = [functools.reduce(torch.add, run) for run in runs]
+    means = [part / count if count > 1 else part for part, count in zip(sums, counts, strict=True)]
+    return torch.stack(means, 2)
 
 
 @WINDOWS.of("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
@@ -281,6 +271,8 @@ def _adaptive_maxima(source: Tensor, size: list[int]) -> tuple[Tensor, None]:
 @WINDOWS.of("adaptive_avg_pool3d")
 def _adaptive_means(source: Tensor, size: list[int]) -> Tensor:
     """Average each slice, then runs of slices, which may overlap."""
+    if set(size) == {1}:
+        return source.mean((-3, -2, -1), keepdim=True)
     flat = F.adaptive_avg_pool2d(source.flatten(-4, -3), (size[1], size[2]))
     slices = torch.unflatten(flat, -3, list(source.shape[-4:-2]))
     return torch.cat([run.mean(-3, keepdim=True) for run in _runs(slices, -3, size[0])], -3)

@@ -19,6 +19,10 @@ FUNCTIONS = {
     "uneven maxima of a series": (lambda x: F.adaptive_max_pool1d(x, 5), SERIES),
     "uneven maxima of volumes": (lambda x: F.adaptive_max_pool3d(x, (2, 3, 4)), VOLUME),
     "uneven means of volumes": (lambda x: F.adaptive_avg_pool3d(x, (2, 3, 4)), VOLUME),
+    "means of volumes of features": (
+        lambda x: F.adaptive_avg_pool3d((2 * x).movedim(-1, 1), 1),
+        (1, 1, 2, 3, 40),
+    ),
     "volumes in windows over the edge": (
         lambda x: F.max_pool3d(x, (2, 3, 3), 2, (1, 0, 1), ceil_mode=True),
         VOLUME,
