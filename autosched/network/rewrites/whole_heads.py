@@ -110,9 +110,10 @@ def _may_be_wider(
     if not after or len(set(attention.inputs[:3])) < len(attention.inputs[:3]):
         return False
     ends = [draft for draft in before if isinstance(draft.op, Conv2d)]
-    handing_on = {draft.key for draft in [*before, attention]} - {draft.key for draft in ends}
+    others = [draft for draft in before if not isinstance(draft.op, Conv2d)]
+    handing_on = {draft.key for draft in [*others, attention]}
     return (
-        all(isinstance(draft.op, Conv2d | Slice | Permute) for draft in before)
+        all(_hands_on(graph, draft, attention.shape[1]) for draft in others)
         and all(_is_plain_projection(draft, attention.shape[1]) for draft in ends)
         and isinstance(after[-1].op, Conv2d)
         and is_pointwise(after[-1].op)

@@ -62,6 +62,25 @@ def test_zeros_go_through_permutations(lowered):
     assert any(isinstance(layer.op, Permute) for layer in network)
 
 
+def turned(x, attend):
+    """As in DINOv3: queries and keys of all tokens but the first are turned by their place."""
+
+    def with_places(tokens):
+        patches = tokens[:, :, 1:]
+        halves = torch.cat([-patches[..., 10:], patches[..., :10]], 3)
+        return torch.cat([tokens[:, :, :1], patches * 0.5 + halves * 0.8], 2)
+
+    parts = [project(x) for project in attend.projections]
+    query, key, value = (part.reshape(1, 9, HEADS, -1).transpose(1, 2) for part in parts)
+    attended = functional.scaled_dot_product_attention(with_places(query), with_places(key), value)
+    return attend.leave(attended.transpose(1, 2).reshape(1, 9, 40))
+
+
+def test_heads_that_no_projection_makes_stay(lowered):
+    network = lowered(Function(turned, Attended(40, fused=False)), torch.randn(1, 9, 40))
+    assert attention_of(network).shape[1] == 40
+
+
 def test_whole_heads_stay(lowered):
     network = lowered(Attended(64), torch.randn(1, 9, 64))
     assert attention_of(network).shape == (1, 64, 9, 1)
