@@ -247,10 +247,16 @@ def _averaged_volume(
     count_include_pad: bool = True,
     divisor: int | None = None,
 ) -> Tensor:
-    """Average each slice, then each run of slices."""
+    """Average each slice, then each run of slices: of one channel, by a matrix of all slices."""
     if ceil_mode or divisor is not None:
         raise NotImplementedError
     rest = (kernel[1:], (stride or kernel)[1:], padding[1:], ceil_mode, count_include_pad)
+    if source.shape[1] == 1:  # as in local response norms
+        image = source.squeeze(1)
+        image = image if kernel[1:] == _ONES[2] else F.avg_pool2d(image, *rest)
+        steps = ((stride or kernel)[0], padding[0], ceil_mode, count_include_pad)
+        shares = F.avg_pool1d(torch.eye(source.shape[2])[:, None], kernel[0], *steps)[:, 0]
+        return F.conv2d(image, shares.t()[..., None, None]).unsqueeze(1)
     slices = [F.avg_pool2d(slice_, *rest) for slice_ in source.unbind(2)]
     runs = _windows_of(slices, kernel[0], (stride or kernel)[0], padding[0])
     counts = [kernel[0] if count_include_pad else len(run) for run in runs]

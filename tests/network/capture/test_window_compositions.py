@@ -23,6 +23,10 @@ FUNCTIONS = {
         lambda x: F.adaptive_avg_pool3d((2 * x).movedim(-1, 1), 1),
         (1, 1, 2, 3, 40),
     ),
+    "means of volumes of one channel": (
+        lambda x: F.avg_pool3d(x, (3, 2, 2), 2, 1, count_include_pad=False),
+        (2, 1, 5, 7, 6),
+    ),
     "volumes in windows over the edge": (
         lambda x: F.max_pool3d(x, (2, 3, 3), 2, (1, 0, 1), ceil_mode=True),
         VOLUME,
@@ -70,6 +74,14 @@ def test_volumes_are_enlarged_slice_by_slice(lowered, module):
 )
 def test_volumes_are_averaged_slice_by_slice(lowered, module):
     lowered(module, torch.randn(1, 4, 4, 6, 8))
+
+
+def test_a_local_response_norm_takes_its_means_by_products_of_channels(lowered):
+    network = lowered(nn.LocalResponseNorm(5), torch.randn(2, 16, 6, 6))
+    products = [op for op in ops(network) if isinstance(op, Conv2d)]
+    assert {op.kernel for op in products} == {(1, 1)}
+    assert [op.out_channels for op in products] == [20, 16]
+    assert len(ops(network)) == 5
 
 
 def test_kernels_may_be_computed_for_a_parameter(lowered):
