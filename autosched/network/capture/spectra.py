@@ -26,6 +26,8 @@ _SHAPES = (
     *("select", "slice", "flip", "roll"),
 )
 _PRODUCT = "mul"
+_TURNS = Compositions()
+"""What makes complex numbers of complex ones."""
 _ENDS = Compositions()
 
 
@@ -49,14 +51,14 @@ class Spectrum:
 
 def spectrum_of(node: Node) -> Spectrum | None:
     """The complex numbers that a node begins; None if it does not, or not all of it is known."""
-    if operator_name(node) not in _TRANSFORMS:
+    if operator_name(node) not in _TRANSFORMS or _is_complex(node.args[0]):
         return None
     nodes, readers, factors = [node], [], []
     for item in nodes:  # which grows
         for user in item.users:
             if operator_name(user) in _ENDS:
                 readers.append(user)
-            elif operator_name(user) in _SHAPES:
+            elif operator_name(user) in _SHAPES or operator_name(user) in _TURNS:
                 nodes.append(user)
             elif operator_name(user) == _PRODUCT:
                 found = _inputs_of_factor(user.args[user.args[0] is item])
@@ -68,6 +70,10 @@ def spectrum_of(node: Node) -> Spectrum | None:
                 return None
     inputs = tuple(dict.fromkeys(factors))
     return Spectrum(tuple(nodes), tuple(readers), inputs) if readers else None
+
+
+def _is_complex(source: Any) -> bool:
+    return isinstance(source, Node) and source.meta["val"].is_complex()
 
 
 def _inputs_of_factor(factor: Any) -> list[Node] | None:
@@ -100,6 +106,10 @@ def _made_parts(node: Node, known: Mapping[Node, Tensor], parts: dict[Node, Part
     if node.op == "placeholder":
         real, imaginary = torch.view_as_real(known[node]).unbind(-1)
         return real, imaginary
+    source: Any = node.args[0]
+    if name in _TURNS and _is_complex(source):
+        turned: Parts = _TURNS[name](_parts(source, known, parts), *node.args[1:], **node.kwargs)
+        return turned
     if name in _TRANSFORMS:
         args, kwargs = torch.fx.map_arg((node.args, node.kwargs), known.__getitem__)
         made: Parts = _TRANSFORMS[name](*args, **kwargs)
@@ -110,7 +120,6 @@ def _made_parts(node: Node, known: Mapping[Node, Tensor], parts: dict[Node, Part
             first[0] * second[0] - first[1] * second[1],
             first[0] * second[1] + first[1] * second[0],
         )
-    source: Any = node.args[0]
     real, imaginary = (_shaped(node, part) for part in _parts(source, known, parts))
     return real, imaginary
 
@@ -243,12 +252,74 @@ def _transform_all(
     count, scale = lengths[-1] // 2 + 1, lengths[-1] ** _SCALES[norm or "backward"]
     cosines, sines = _waves(count, lengths[-1])
     parts = (_product(source, cosines * scale, last), _product(source, sines * scale, last))
-    for dim in others:
+    return _turned_all(parts, None, others, norm)
+
+
+def _turned_all(
+    parts: Parts | Tensor,
+    sizes: Sequence[int] | None,
+    dims: Sequence[int] | None,
+    norm: str | None,
+    *,
+    back: bool = False,
+) -> Parts:
+    """Transform complex numbers, or real ones, along some dimensions, whose lengths they keep."""
+    source = parts if isinstance(parts, Tensor) else parts[0]
+    dims = _dims(source, sizes, dims)
+    if sizes is not None and list(sizes) != [source.shape[dim] for dim in dims]:
+        raise NotImplementedError
+    for dim in dims:
         size = source.shape[dim]
-        scale = size ** _SCALES[norm or "backward"]
+        scale = size ** (_SCALES_BACK if back else _SCALES)[norm or "backward"]
         cosines, sines = (wave * scale for wave in _waves(size, size))
-        parts = _turned(parts, cosines, sines, dim)
+        parts = _turned(parts, cosines, -sines if back else sines, dim)
+    assert not isinstance(parts, Tensor)  # noqa: S101 - of one dimension at least
     return parts
+
+
+def _register_turns(name: str, *, back: bool) -> None:
+    """Register the transforms of complex numbers, of one dimension, of two and of all."""
+
+    @_TURNS.of(name)
+    def of_one(
+        parts: Parts, size: int | None = None, dim: int = -1, norm: str | None = None
+    ) -> Parts:
+        return _turned_all(parts, None if size is None else (size,), (dim,), norm, back=back)
+
+    @_TURNS.of(f"{name}2")
+    def of_sides(
+        parts: Parts,
+        sizes: Sequence[int] | None = None,
+        dims: Sequence[int] = _SIDES,
+        norm: str | None = None,
+    ) -> Parts:
+        return _turned_all(parts, sizes, dims, norm, back=back)
+
+    @_TURNS.of(f"{name}n")
+    def of_all(
+        parts: Parts,
+        sizes: Sequence[int] | None = None,
+        dims: Sequence[int] | None = None,
+        norm: str | None = None,
+    ) -> Parts:
+        return _turned_all(parts, sizes, dims, norm, back=back)
+
+
+_register_turns("fft_fft", back=False)
+_register_turns("fft_ifft", back=True)
+
+
+def _register_whole(name: str) -> None:
+    """Register a transform of real numbers whose result has all waves."""
+
+    @_TRANSFORMS.of(name)
+    def of_real(source: Tensor, *options: Any, **named: Any) -> Parts:
+        made: Parts = _TURNS[name](source, *options, **named)
+        return made
+
+
+for _name in ("fft_fft", "fft_fft2", "fft_fftn"):
+    _register_whole(_name)
 
 
 @_ENDS.of("fft_irfft")
@@ -284,10 +355,7 @@ def _transform_all_back(
     if size // 2 + 1 != counts[-1] or list(sizes or counts)[:-1] != counts[:-1]:
         raise NotImplementedError
     *others, last = dims
-    for dim, count in zip(others, counts, strict=False):
-        scale = count ** _SCALES_BACK[norm or "backward"]
-        cosines, sines = (wave * scale for wave in _waves(count, count))
-        parts = _turned(parts, cosines, -sines, dim)
+    parts = _turned_all(parts, None, others, norm, back=True)
     # All but the constant and the fastest wave stand for their conjugates, too.
     twice = torch.full((counts[-1], 1), 2.0 * size ** _SCALES_BACK[norm or "backward"])
     twice[0] /= 2
@@ -310,8 +378,10 @@ def _product(source: Tensor, waves: Tensor, dim: int) -> Tensor:
     return torch.matmul(source.movedim(dim, -1), waves.transpose(0, 1)).movedim(-1, dim)
 
 
-def _turned(parts: Parts, cosines: Tensor, sines: Tensor, dim: int) -> Parts:
-    """Multiply complex waves with a dimension of complex numbers."""
+def _turned(parts: Parts | Tensor, cosines: Tensor, sines: Tensor, dim: int) -> Parts:
+    """Multiply complex waves with a dimension of complex numbers, or of real ones."""
+    if isinstance(parts, Tensor):
+        return _product(parts, cosines, dim), _product(parts, sines, dim)
     real, imaginary = parts
     return (
         _product(real, cosines, dim) - _product(imaginary, sines, dim),

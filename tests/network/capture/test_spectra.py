@@ -99,6 +99,14 @@ FUNCTIONS = {
     ),
     "length": lambda x: torch.fft.rfft(x).abs(),
     "parts": parts,
+    "all waves": lambda x: torch.fft.fft(x).abs(),
+    "all waves of images": lambda x: torch.view_as_real(torch.fft.fft2(x.view(2, 2, 6, 8))),
+    "mixed tokens": lambda x: torch.fft.fft(torch.fft.fft(x.view(2, 12, 8)), dim=1).real,
+    "all waves there and back": lambda x: (
+        torch.fft.ifftn(
+            torch.fft.fft2(x.view(2, 12, 8), norm="ortho") * 2, dim=(1, 2), norm="ortho"
+        ).real
+    ),
     "scaled": lambda x: torch.fft.rfft(x, norm="ortho").transpose(0, 1).real,
 }
 
@@ -115,6 +123,7 @@ def test_complex_numbers_are_pairs_until_they_are_read(lowered, function):
         lambda x: torch.fft.irfft(torch.fft.rfft(x) * torch.fft.rfft(x.flip(1))),
         lambda x: torch.stft(x, 32, center=False, onesided=False, return_complex=True).abs(),
         lambda x: torch.fft.rfft(x, n=64).abs(),
+        lambda x: torch.fft.fft(x, n=64).abs(),
     ],
 )
 def test_other_transforms_are_refused(function):
