@@ -70,11 +70,17 @@ def _with_padding(graph: DraftGraph, pad: Draft, user: Draft) -> "Conv2d | Pool2
     return replace(op, padding=padding) if is_exact else None
 
 
+def _is_within_half(op: Pool2d, padding: Padding) -> bool:
+    """Whether ttnn pools with that padding: up to half of the kernel."""
+    height, width = (side // 2 for side in op.kernel)
+    return max(padding[:2]) <= height and max(padding[2:]) <= width
+
+
 def _pool_with_padding(
     graph: DraftGraph, pad: Draft, op: Pool2d, padding: Padding
 ) -> Pool2d | None:
     assert isinstance(pad.op, ZeroPad)  # noqa: S101 - narrows the type for mypy
-    if op.ceil_mode:
+    if op.ceil_mode or not (pad.op.value or _is_within_half(op, padding)):
         return None
     if op.mode == "avg":
         exact = not pad.op.value and (op.count_include_pad or not any(op.padding))

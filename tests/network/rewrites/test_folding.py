@@ -126,9 +126,9 @@ def test_batch_norm_on_vectors_that_others_read_stays(lowered):
     [
         (nn.Conv2d(4, 6, 3, stride=2), (0, 2, 1, 0)),
         (nn.Conv2d(4, 6, 3, stride=2, padding=1), (1, 3, 2, 1)),
-        (nn.AvgPool2d(3, 2), (0, 2, 1, 0)),
-        (nn.AvgPool2d(3, 2, count_include_pad=False), (0, 2, 1, 0)),
-        (nn.AvgPool2d(3, 2, 1), (1, 3, 2, 1)),
+        (nn.AvgPool2d(4, 2), (0, 2, 1, 0)),
+        (nn.AvgPool2d(4, 2, count_include_pad=False), (0, 2, 1, 0)),
+        (nn.AvgPool2d(6, 2, 1), (1, 3, 2, 1)),
     ],
 )
 def test_zero_padding_merges_into_its_reader(lowered, layer, padding):
@@ -314,3 +314,11 @@ def test_other_convolutions_without_bias_stay_so(lowered):
     ):
         (op,) = ops(lowered(module, torch.randn(2, 8, *sides)))
         assert not op.has_bias
+
+
+def test_padding_of_more_than_half_a_window_stays_before_a_pool(lowered):
+    """As in NASNet, which moves an image by a pixel before it takes every second one."""
+    shifted = nn.Sequential(nn.ZeroPad2d((-1, 1, -1, 1)), nn.AvgPool2d(1, stride=2))
+    assert Pad in kinds(lowered(shifted, torch.randn(IMAGE)))
+    widest = nn.Sequential(nn.ReLU(), nn.ZeroPad2d(2), nn.MaxPool2d(3))
+    assert Pad in kinds(lowered(widest, torch.randn(IMAGE)))
