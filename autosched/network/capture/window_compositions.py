@@ -8,6 +8,7 @@ As :mod:`.compositions`: each function takes what the operator of its name takes
 import functools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -83,6 +84,9 @@ def _convolved(
 
     A window that is a whole row of one channel is one of a linear layer.
     """
+    if source.dim() == 3:
+        rest = (bias, stride, padding, dilation, groups)
+        return F.conv2d(source.unsqueeze(0), weight, *rest).squeeze(0)
     if is_whole({"padding": padding}, source.shape, weight.shape):
         return F.linear(source.flatten(1), weight.flatten(1), bias)[..., None, None]
     outputs, _, *kernel = weight.shape
@@ -111,6 +115,9 @@ def _convolved_series(
     dilation: list[int] = _ONES[1],
     groups: int = 1,
 ) -> Tensor:
+    if source.dim() == 2:
+        rest = (bias, stride, padding, dilation, groups)
+        return F.conv1d(source.unsqueeze(0), weight, *rest).squeeze(0)
     if is_whole({"padding": padding}, source.shape, weight.shape):
         return F.linear(source.squeeze(1), weight.squeeze(1), bias)[..., None]
     length, (step,) = weight.shape[2], stride
@@ -207,6 +214,21 @@ def _convolved_in_some_dimensions(
     function = functions[len(stride)]
     result: Tensor = function(source, weight, bias, stride, padding, dilation, groups)
     return result
+
+
+def _register_pool(name: str) -> None:
+    function = getattr(torch.ops.aten, name)
+
+    @WINDOWS.of(name)
+    def of_one_image(source: Tensor, *options: Any) -> Tensor:
+        if source.dim() != 3:
+            raise NotImplementedError
+        result: Tensor = function(source.unsqueeze(0), *options)
+        return result.squeeze(0)
+
+
+for _name in ("max_pool2d", "avg_pool2d"):
+    _register_pool(_name)
 
 
 @WINDOWS.of("max_pool3d")

@@ -23,6 +23,10 @@ FUNCTIONS = {
         lambda x: F.adaptive_avg_pool3d((2 * x).movedim(-1, 1), 1),
         (1, 1, 2, 3, 40),
     ),
+    "pools of an image without a batch": (
+        lambda x: F.max_pool2d(x, 3, 1, 1) + F.avg_pool2d(x, 3, 1, 1),
+        IMAGE[1:],
+    ),
     "means of volumes of one channel": (
         lambda x: F.avg_pool3d(x, (3, 2, 2), 2, 1, count_include_pad=False),
         (2, 1, 5, 7, 6),
@@ -45,6 +49,11 @@ FUNCTIONS = {
 @pytest.mark.parametrize(("function", "shape"), FUNCTIONS.values(), ids=FUNCTIONS)
 def test_what_an_operator_is_made_of_computes_the_same(lowered, function, shape):
     lowered(Function(function), torch.randn(shape))
+
+
+def test_images_and_series_without_a_batch_are_convolved(lowered):
+    lowered(nn.Conv2d(8, 4, 3, stride=2, padding=1), torch.randn(IMAGE[1:]))
+    lowered(nn.Conv1d(8, 4, 3, groups=2), torch.randn(SERIES[1:]))
 
 
 def test_volumes_are_convolved_slice_by_slice(lowered):
