@@ -243,6 +243,22 @@ def depthwise_row_of_tables(candidate: Executable) -> bool:
     )
 
 
+def scale_of_a_row(candidate: Executable) -> bool:
+    """Whether channels of an image of one row or column are scaled without a bias.
+
+    ttnn prepares the weights for its depthwise convolution of series, and then multiplies by them
+    as a matrix.
+    """
+    op = candidate.op
+    return (
+        isinstance(op, Conv2d)
+        and op.groups == op.in_channels == op.out_channels > 1
+        and not op.has_bias
+        and op.kernel == (1, 1)
+        and 1 in candidate.input_shapes[0][2:]
+    )
+
+
 def reuse_in_parts(candidate: Executable) -> bool:
     """Whether activations are reused in ragged rows, on cores that are not full, or too few rows.
 

@@ -204,6 +204,16 @@ KNOWN_FAULTS = (
         fault_rules.depthwise_row_of_tables,
     ),
     KnownFault(
+        "scale-of-a-row",
+        "depthwise 1x1 convolution of an image of one row or column without bias",
+        "wrong numbers (a network read today has a bias of zeros there)",
+        _EXECUTED,
+        ("", ""),
+        _BOTH,
+        (WORMHOLE,),
+        fault_rules.scale_of_a_row,
+    ),
+    KnownFault(
         "activation-reuse-in-parts",
         "convolution with activation reuse in several blocks a core where the last core has less "
         "or a block is less than two rows, in one of ragged rows, or of an image narrower than 20",

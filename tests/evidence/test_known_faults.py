@@ -162,6 +162,7 @@ def from_dram(inner: int, width: int = 10, dtype: DataType = BF8) -> Case:
 
 IN_FLOAT32 = replace(Conv2dConfig().compute, fp32_dest_acc_en=True)
 ROW = {"groups": 64, "outer": 64, "inner": 64, "sides": (1, 64)}
+SCALE = {"groups": 32, "outer": 32, "inner": 32, "sides": (1, 64), "shard_layout": HEIGHT}
 
 
 @pytest.mark.parametrize(
@@ -187,6 +188,7 @@ ROW = {"groups": 64, "outer": 64, "inner": 64, "sides": (1, 64)}
             conv(bias=False, **ROW, shard_layout=HEIGHT, config_tensors_in_dram=True),  # type: ignore[arg-type]
             "depthwise-row-tables",
         ),
+        (conv(kernel=(1, 1), bias=False, **SCALE), "scale-of-a-row"),  # type: ignore[arg-type]
         (reusing((10, 4), 64), "activation-reuse-in-parts"),
         (reusing((24, 16), 96), "activation-reuse-in-parts"),
         (reusing((96, 96), 160), "activation-reuse-in-parts"),
@@ -233,6 +235,7 @@ def test_what_goes_wrong_is_known(device: WorkerDevice, case: Case, name: str):
         conv(**ROW),  # type: ignore[arg-type]
         conv(bias=False, **ROW, shard_layout=HEIGHT),  # type: ignore[arg-type]
         conv(bias=False, output_dtype=BF16, **{**ROW, "sides": (2, 32)}),  # type: ignore[arg-type]
+        conv(kernel=(1, 1), **SCALE),  # type: ignore[arg-type]
         reusing((20, 20), 160),
         reusing((64, 64), 128, 8),
         reusing((32, 96), 256, 4),
