@@ -3,10 +3,10 @@
 network:    mobilenet_v2, signature f85a0795e071af4a, batch 10
 board:      n150 of 8x8 cores, ttnn 0.81.1
 opened by:  ttnn.open_device(device_id=0, l1_small_size=32768)
-latency:    2255.4 us (estimated)
+latency:    2537.0 us (estimated)
 verified:   not executed
 found by:   autosched, study hand-tuned, after the public tt-metal model
-cost model: wormhole_b0-6-038219
+cost model: wormhole_b0-6-cdd6bc
 
 LAYERS has the arguments of each layer's ttnn call in execution order, without those that the
 network decides (shapes, activation); its first and last entries convert from and to PyTorch's
@@ -28,9 +28,9 @@ PROVENANCE = {
     "batch": 10,
     "grid": [8, 8],
     "study": "hand-tuned, after the public tt-metal model",
-    "latency_us": 2255.4,
+    "latency_us": 2537.0,
     "latency_kind": "estimated",
-    "cost_model": "wormhole_b0-6-038219",
+    "cost_model": "wormhole_b0-6-cdd6bc",
 }
 
 
