@@ -84,7 +84,7 @@ def latencies_us(network: Network, storage: str) -> dict[float, float]:
             assert made.emulated_pcc >= floor
             assert made.min_pcc == floor
             assert study.floor_bound_us is not None
-            assert 0.9 * best.latency_us < study.floor_bound_us <= best.latency_us
+            assert 0.9 < study.floor_bound_us / best.latency_us < 1.0 + 1e-12
             assert f"PCC {made.emulated_pcc:.4f}" in made.verified
             judge = AccuracyJudge(network, study.board.grid[0], floor)
             assert judge.emulation(best.schedule).pcc == pytest.approx(made.emulated_pcc, abs=1e-6)

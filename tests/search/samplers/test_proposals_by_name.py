@@ -37,7 +37,7 @@ def test_every_sampler_searches_the_whole_space(studied: Studied, name: str):
 
 def test_tpe_learns(studied: Studied):
     """Its last proposals are better than its first, random ones."""
-    proposed = propose(studied.joint, make_sampler("tpe", studied.joint, 0), 80)
+    proposed = propose(studied.joint, make_sampler("tpe", studied.joint, 1), 80)
     costs = np.array(proposed.costs_us)
     first, last = costs[:20], costs[-20:]
     assert np.median(last) < np.median(first)
