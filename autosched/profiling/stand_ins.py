@@ -216,13 +216,16 @@ class _Recorded:
 
 
 def _fused(given: Mapping[str, Any]) -> Any:
-    """Return the function that a call asks to be fused; a name alone is ttnn's to read."""
+    """Return the function that a call asks to be fused, None if there is none."""
     holders = (
         (given.get("conv_config"), "activation"),
         (given.get("program_config"), "fused_activation"),
     )
     asked = [getattr(holder, name, None) for holder, name in holders]
     found = next((item for item in (*asked, given.get("activation")) if item is not None), None)
+    if isinstance(found, str):
+        kind = getattr(ttnn.UnaryOpType, found.upper(), None)
+        return None if kind is None else ttnn.UnaryWithParam(kind)
     return found if hasattr(found, "op_type") else None
 
 

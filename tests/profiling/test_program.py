@@ -86,6 +86,24 @@ def test_the_second_run_is_profiled_unless_the_first_is_asked_for(
     assert found.peak_l1_bytes >= found.ops[-1].circular_buffer_bytes
 
 
+FUSING = f"""\
+import torch, ttnn
+
+def run(device):
+    tensor = {TENSOR}
+    silu = ttnn.UnaryWithParam(ttnn.UnaryOpType.SILU)
+    grid = ttnn.CoreGrid(x=2, y=2)
+    ttnn.linear(tensor, tensor, activation="silu", core_grid=grid)
+    ttnn.linear(tensor, tensor, activation=silu, core_grid=grid)
+    ttnn.linear(tensor, tensor, core_grid=grid)
+"""
+
+
+def test_what_a_product_fuses_is_part_of_it_however_it_is_named(tmp_path: Path) -> None:
+    found = profiled(tmp_path, FUSING)
+    assert [op.attributes.endswith("; fused=SILU") for op in found.ops] == [True, True, False]
+
+
 PREPARED = f"""\
 import torch, ttnn
 
