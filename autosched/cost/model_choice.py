@@ -29,7 +29,8 @@ def choose_cost_model(store: Store, arch: str, ttnn_version: str, before: str = 
     """Return the model to estimate with on one architecture.
 
     The newest calibration of the architecture and ttnn version is best, then the newest of the
-    architecture, then the shipped coefficients. Calibrations of another format are passed over.
+    architecture, then the shipped coefficients. Calibrations of another format are passed over,
+    and named where nothing but the shipped coefficients is left.
 
     Args:
         store: where ``autosched calibrate --save`` keeps calibrations.
@@ -50,7 +51,13 @@ def _candidates(store: Store, arch: str, ttnn_version: str) -> list[ChosenModel]
     kept = list_calibrations(store, arch)
     kept.sort(key=lambda record: record.ttnn_version != ttnn_version)
     found = [model for record in kept if (model := _stored(record)) is not None]
-    return [*found, ChosenModel(CostModel.load(arch), SHIPPED)]
+    source = SHIPPED
+    if kept and not found:
+        source += (
+            f", as calibration {kept[0].name!r} is of another version's formulas: "
+            "'autosched calibrate' makes it again from its profiles"
+        )
+    return [*found, ChosenModel(CostModel.load(arch), source)]
 
 
 def named_model(store: Store, arch: str, name: str) -> CostModel | None:

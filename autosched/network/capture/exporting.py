@@ -94,8 +94,8 @@ def _known_integers(module: nn.Module) -> Iterator[dict[int, torch.Tensor]]:
 
 
 def _are_integers(tensor: torch.Tensor) -> bool:
-    is_number = tensor.is_floating_point() or tensor.is_complex()
-    return tensor.numel() <= _MOST_VALUES and not is_number
+    has_fractions = tensor.is_floating_point() or tensor.is_complex()
+    return tensor.numel() <= _MOST_VALUES and not has_fractions
 
 
 @contextlib.contextmanager
