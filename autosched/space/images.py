@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain, zip_longest
 
 from autosched.network.graph import Layer
 from autosched.network.left_layouts import sliced
@@ -94,18 +95,27 @@ def _concat(
 ) -> list[ImageCandidate]:
     """All inputs in one place: tiles or rows in DRAM, or shards of equal rows on equal cores."""
     in_dram = TensorLayout(dtype=formats.output_dtype(layer))
-    around = [layout for layouts in (*sources, wanted) for layout in layouts]
-    plain = [in_dram, *_rows(around)]
+    around = [*sources, wanted]
+    plain = [in_dram, *_rows(chain.from_iterable(around))]
     widths = [shape[1] for shape in formats.input_shapes(layer)]
     found: list[ImageCandidate] = [
         (FixedConfig(output=place), (place,) * len(widths)) for place in plain
     ]
-    sharded = dict.fromkeys(
-        candidate
-        for layout in around
-        for candidate in _concatenated_shards(layout, widths, in_dram.dtype)
-    )
-    return found + list(sharded)[:_CONCAT_PLACES]
+    # Neighbours take turns, and tiles and rows of each: of one that may lie in many shards of rows,
+    # too large for L1 perhaps, the first would else leave no place for any others.
+    groups = [
+        [
+            candidate
+            for layout in layouts
+            if layout.page is page
+            for candidate in _concatenated_shards(layout, widths, in_dram.dtype)
+        ]
+        for page in PageLayout
+        for layouts in around
+    ]
+    turns = dict.fromkeys(chain.from_iterable(zip_longest(*groups)))
+    sharded = [candidate for candidate in turns if candidate is not None]
+    return found + sharded[:_CONCAT_PLACES]
 
 
 def _concatenated_shards(

@@ -104,6 +104,17 @@ def test_a_concatenation_is_tried_in_few_places() -> None:
     assert len(options_of(CONCAT, many, [DRAM_8B])) == 7
 
 
+def test_places_of_a_concatenation_are_of_all_neighbours_and_pages() -> None:
+    many = [replace(ROWS_OF_HEIGHTS, shard_shape=(32 * rows, 64)) for rows in range(1, 20)]
+    skip = bfloat16(HEIGHTS, shard_shape=(1024, 32))
+    found = options_of(CONCAT, many, [DRAM_8B, skip])
+    assert [option.input_layouts[0] for option in found[2:5]] == [
+        bfloat16(HEIGHTS, shard_shape=(1024, 64)),
+        bfloat16(many[0]),
+        bfloat16(many[1]),
+    ]
+
+
 @pytest.mark.parametrize(
     ("op", "places"), [(Slice(32, 64), [DRAM_8B, HEIGHTS]), (Slice(8, 64), [DRAM_8B])]
 )
