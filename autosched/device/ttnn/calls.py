@@ -159,9 +159,9 @@ def split_activation(
 
 @contextmanager
 def fusing(function: Any) -> Iterator[None]:
-    """Say in a capture which of ttnn's functions, if any, the call of the body is to fuse.
+    """Say in a capture which of ttnn's functions, if any, the call of the body computes or fuses.
 
-    The graph names it neither for a convolution nor for a matrix product.
+    The graph names it neither for a convolution or matrix product nor for a chain of functions.
     """
     if function is None:
         yield
@@ -181,7 +181,11 @@ def track(name: str) -> None:
 
 def activated(tensor: Tensor, activation: Activation | None) -> Tensor:
     """Return a tensor with an activation, in its own place and format."""
-    return tensor if activation is None else ttnn.unary_chain(tensor, [unary(activation)])
+    if activation is None:
+        return tensor
+    function = unary(activation)
+    with fusing(function):
+        return ttnn.unary_chain(tensor, [function])
 
 
 def flattened(tensor: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import ttnn
 
-from autosched.device.ttnn.calls import Call, Tensor, activated, split_activation
+from autosched.device.ttnn.calls import Call, Tensor, activated, fusing, split_activation
 from autosched.device.ttnn.ttnn_types import DATA_TYPES, memory_config, unary
 from autosched.network.operators import Binary, Unary
 from autosched.schedule.configurations import EltwiseConfig
@@ -58,11 +58,11 @@ def _in_format(tensor: Tensor, dtype: ttnn.DataType) -> Tensor:
 
 def _run_unary(call: Call) -> Tensor:
     config = call.config_of(EltwiseConfig)
-    return ttnn.unary_chain(
-        call.inputs[0],
-        [unary(call.op(Unary).activation)],
-        memory_config=memory_config(config.layout),
-    )
+    function = unary(call.op(Unary).activation)
+    with fusing(function):
+        return ttnn.unary_chain(
+            call.inputs[0], [function], memory_config=memory_config(config.layout)
+        )
 
 
 CALLS: Mapping[type, Callable[[Call], Tensor]] = {

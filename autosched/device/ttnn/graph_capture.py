@@ -13,7 +13,7 @@ calls, from which these buffers are taken.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -42,7 +42,7 @@ STATED_PREFIX = "autosched-stated:"
 """One with this prefix says of the next matrix product what a capture does not print."""
 
 FUSED_PREFIX = "autosched-fused:"
-"""One with this prefix names the function that what follows has fused; without a name, none."""
+"""One with this prefix names the function that what follows computes or fuses; else none."""
 
 _MEMORY_LAYOUT = re.compile(r"memory_layout=TensorMemoryLayout::(\w+)")
 _BUFFER_TYPE = re.compile(r"buffer_type=BufferType::(\w+)")
@@ -56,7 +56,8 @@ _GRID_RANGE = re.compile(
 _CORE_RANGE = re.compile(r"\[(\d+)-(\d+) - (\d+)-(\d+)\]")
 _STATED_OF = "Matmul"
 _FUSING = ("Conv2d", "Matmul")
-_RUN_APART = "Unary"
+_UNARY = "Unary"
+_OF_TTNN = "ttnn."
 _L1_BUFFER = 1  # tt_metal::BufferType::L1; 0 is DRAM, 3 is L1_SMALL
 _NO_BUFFERS: Buffers = MappingProxyType({})
 _NUMBER = re.compile(r"\d+")
@@ -107,34 +108,58 @@ def read_device_ops(graph: Sequence[Node], buffers: Buffers = _NO_BUFFERS) -> tu
     ``buffers`` are those that :func:`dataflow_buffers` found.
     """
     ops: list[DeviceOp] = []
-    layer = stated = fused = ""
-    fusing_from = 0
+    said, fusing_from = _Said(), 0
     for position, node in enumerate(graph):
         if node["node_type"] != "function_start":
             continue
         params = node["params"]
         name = params["name"]
-        if name.startswith(MARK_PREFIX):
-            layer = name[len(MARK_PREFIX) :]
-        elif name.startswith(STATED_PREFIX):
-            stated = name[len(STATED_PREFIX) :]
-        elif name.startswith(FUSED_PREFIX):
-            if fused:
-                ops[fusing_from:] = _fused(ops[fusing_from:], fused)
-            fused, fusing_from = name[len(FUSED_PREFIX) :], len(ops)
-        elif name.startswith(TRANSFER_PREFIX):
-            ops.append(read_transfer(name, layer))
+        if name.startswith(FUSED_PREFIX):
+            if said.function:
+                ops[fusing_from:] = _fused(ops[fusing_from:], said.function)
+            fusing_from = len(ops)
+        said.hear(name)
+        if name.startswith(TRANSFER_PREFIX):
+            ops.append(read_transfer(name, said.layer))
         elif "program_factory_type" in params:
-            op = _read_op(graph, position, layer, buffers.get(position, ()))
-            if stated and op.code.startswith(_STATED_OF):
-                op, stated = replace(op, attributes=f"{op.attributes}; {stated}"), ""
-            ops.append(op)
+            ops.append(said.of(_read_op(graph, position, said.layer, buffers.get(position, ()))))
     return tuple(ops)
+
+
+@dataclass
+class _Said:
+    """What the names of functions say of the ops that follow, and ops do not say themselves."""
+
+    layer: str = ""
+    stated: str = ""
+    function: str = ""
+    called: str = ""
+
+    def hear(self, name: str) -> None:
+        """Take note of a function that starts: a mark of ours, or one of ttnn's."""
+        if name.startswith(MARK_PREFIX):
+            self.layer = name[len(MARK_PREFIX) :]
+        elif name.startswith(STATED_PREFIX):
+            self.stated = name[len(STATED_PREFIX) :]
+        elif name.startswith(FUSED_PREFIX):
+            self.function = name[len(FUSED_PREFIX) :]
+        elif name.startswith(_OF_TTNN):
+            self.called = name[len(_OF_TTNN) :].upper()
+
+    def of(self, op: DeviceOp) -> DeviceOp:
+        """Return an op with what was said of it."""
+        if self.stated and op.code.startswith(_STATED_OF):
+            stated, self.stated = self.stated, ""
+            return replace(op, attributes=f"{op.attributes}; {stated}")
+        if op.code.startswith(_UNARY):
+            function = self.function or self.called
+            return replace(op, attributes=f"{op.attributes}; UnaryOpType::{function}")
+        return op
 
 
 def _fused(ops: Sequence[DeviceOp], function: str) -> Iterator[DeviceOp]:
     """Yield the ops of a call with what they have fused, unless ttnn ran it as an op of its own."""
-    is_apart = any(op.code.startswith(_RUN_APART) for op in ops)
+    is_apart = any(op.code.startswith(_UNARY) for op in ops)
     for op in ops:
         if op.code.startswith(_FUSING) and not is_apart:
             yield replace(op, attributes=f"{op.attributes}; fused={function}")

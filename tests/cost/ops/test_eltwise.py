@@ -9,7 +9,14 @@ from autosched.cost.ops.eltwise import (
     read_unary,
 )
 from autosched.schedule.outcomes import DeviceOp
-from autosched.schedule.tensors import CoreRange, Memory, ShardLayout, TensorInfo, TensorLayout
+from autosched.schedule.tensors import (
+    CoreRange,
+    Memory,
+    PageLayout,
+    ShardLayout,
+    TensorInfo,
+    TensorLayout,
+)
 from tests.cost.records import made_op
 
 TILES = TensorLayout()
@@ -39,6 +46,28 @@ def test_functions_cost_by_their_kind() -> None:
         for name in ("RELU", "RECIP", "GELU")
     ]
     assert kinds == [FunctionCost.CHEAP, FunctionCost.COSTLY, FunctionCost.DEAREST]
+
+
+@pytest.mark.parametrize(
+    ("page", "shard_shape", "tiles"),
+    [
+        (PageLayout.ROW_MAJOR, (1, 5120), 5),
+        (PageLayout.ROW_MAJOR, (96, 16), 2),
+        (PageLayout.TILE, (96, 32), 3),
+    ],
+)
+def test_rows_fill_tiles_wherever_they_end(
+    page: PageLayout, shard_shape: tuple[int, int], tiles: int
+) -> None:
+    layout = TensorLayout(
+        Memory.L1,
+        ShardLayout.HEIGHT,
+        page=page,
+        grid=(CoreRange(0, 0, 3, 0),),
+        shard_shape=shard_shape,
+    )
+    info = TensorInfo((1, 1, 4 * shard_shape[0], shard_shape[1]), layout)
+    assert read_unary(made_op("Unary", info, info, "UnaryOpType::SIGMOID")).tiles == tiles
 
 
 @pytest.mark.parametrize(("height", "uneven"), [(32, False), (96, True)])

@@ -154,6 +154,18 @@ def test_what_is_fused_is_said_of_each_op_of_the_call_unless_ttnn_runs_it_apart(
     assert said == [False, True, True, False, False, True, False]
 
 
+def test_a_function_alone_is_named_by_who_asks_for_it_or_by_the_call() -> None:
+    recorder = Recorder()
+    recorder.tracked(FUSED_PREFIX + "SILU")
+    recorder.tracked("ttnn.unary_chain")
+    recorder.program("Unary")
+    recorder.tracked(FUSED_PREFIX)
+    recorder.tracked("ttnn.sigmoid")
+    recorder.program("Unary")
+    said = [op.attributes.rpartition("; ")[2] for op in read_device_ops(recorder.graph)]
+    assert said == ["UnaryOpType::SILU", "UnaryOpType::SIGMOID"]
+
+
 def test_tensors_are_those_of_the_program() -> None:
     recorder = Recorder()
     taken = recorder.add(
