@@ -18,7 +18,7 @@ from autosched.device.revisions import current_revisions
 from autosched.errors import SearchError
 from autosched.evidence.table import Meeting, meetings
 from autosched.network.graph import Layer, Network
-from autosched.network.operators import Constant, Conv2d, HostOp, Output
+from autosched.network.operators import ActivatedOutput, Constant, Conv2d, HostOp, Output
 from autosched.probing.execution_judge import ExecutionJudge, kind_of_request, layer_request
 from autosched.probing.probe_book import ProbeBook, reshard_signature
 from autosched.probing.problem_builder import build_problem
@@ -145,7 +145,8 @@ def _request(
         (source,) = probe.outcome.input_layouts
         return ReshardRequest(shapes[signature], source, probe.outcome.output_layout)
     layer = layers[signature]
-    if isinstance(layer.op, Constant | HostOp | Output):
+    hands_on = isinstance(layer.op, Output) and not isinstance(layer.op, ActivatedOutput)
+    if hands_on or isinstance(layer.op, Constant | HostOp):
         return None
     return layer_request(network, layer, probe.config, probe.outcome.input_layouts)
 

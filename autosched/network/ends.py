@@ -7,11 +7,21 @@ device has.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from autosched.errors import NetworkFileError
 from autosched.network.graph import Layer, Network
 from autosched.network.left_layouts import is_image
-from autosched.network.operators import DEVICE, NHWC, DeviceInput, DeviceOutput, Input, Output
+from autosched.network.operators import (
+    DEVICE,
+    NHWC,
+    ActivatedOutput,
+    DeviceInput,
+    DeviceOutput,
+    Input,
+    Output,
+    Unary,
+)
 from autosched.schedule.configurations import FixedConfig
 from autosched.schedule.schedule import Schedule
 
@@ -85,16 +95,26 @@ def with_ends_of(network: Network, schedule: Schedule) -> Network:
 
 def _with_orders(network: Network, order: Callable[[Layer], str]) -> Network:
     layers = tuple(
-        _in_order(layer, order(layer)) if type(layer.op) in {Input, Output} else layer
-        for layer in network
+        chain.from_iterable(
+            _in_order(layer, order(layer))
+            if type(layer.op) in {Input, Output, ActivatedOutput}
+            else (layer,)
+            for layer in network
+        )
     )
     return network if layers == network.layers else replace(network, layers=layers)
 
 
-def _in_order(layer: Layer, order: str) -> Layer:
+def _in_order(layer: Layer, order: str) -> tuple[Layer, ...]:
     of_images = is_image(layer.shape)
     if order == NCHW or (order == NHWC and not (of_images and layer.shape[1] > 1)):
-        return layer
-    if isinstance(layer.op, Input):
-        return replace(layer, op=DeviceInput(order)) if of_images else layer
-    return replace(layer, op=DeviceOutput(order))
+        return (layer,)
+    match layer.op:
+        case Input():
+            return (replace(layer, op=DeviceInput(order)) if of_images else layer,)
+        case ActivatedOutput():
+            name = f"{layer.name}.{layer.op.activation.name}"
+            activated = replace(layer, name=name, op=Unary(layer.op.activation))
+            return activated, replace(layer, op=DeviceOutput(order), inputs=(name,))
+        case _:
+            return (replace(layer, op=DeviceOutput(order)),)

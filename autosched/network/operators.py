@@ -81,6 +81,17 @@ class Output(Operator):
 
 
 @dataclass(frozen=True)
+class ActivatedOutput(Output):
+    """An image of few channels that the caller gets back, with a function of each of its values.
+
+    On the device a tile has 32 channels; in PyTorch's order no place is empty, so that the function
+    takes the less time the fewer channels there are.
+    """
+
+    activation: Activation
+
+
+@dataclass(frozen=True)
 class DeviceOutput(Output):
     """A tensor that the caller gets back as the device has it: rows of channels, or anywhere."""
 
@@ -423,6 +434,7 @@ LayerOp = (
     Input
     | Constant
     | Output
+    | ActivatedOutput
     | Conv2d
     | ConvTranspose2d
     | Linear

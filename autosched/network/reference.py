@@ -10,6 +10,7 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 from autosched.network.graph import Layer, Network, Weights
 from autosched.network.host_ops import run_on_host
 from autosched.network.operators import (
+    ActivatedOutput,
     Activation,
     Attention,
     Binary,
@@ -158,8 +159,14 @@ def evaluate_layer(
 def evaluate_output(
     layer: Layer, sources: Sequence[torch.Tensor], weights: Weights | None = None
 ) -> torch.Tensor:
-    """Return what an output layer hands to the caller: its input, or what the host makes of it."""
-    return run_on_host(layer.op, sources, weights) if isinstance(layer.op, HostOp) else sources[0]
+    """Return what an output layer hands to the caller: its input, or what is made of it."""
+    match layer.op:
+        case HostOp():
+            return run_on_host(layer.op, sources, weights)
+        case ActivatedOutput():
+            return activate(sources[0], layer.op.activation)
+        case _:
+            return sources[0]
 
 
 def activate(tensor: torch.Tensor, activation: Activation | None) -> torch.Tensor:

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from autosched.network.graph import Layer, Network, Weights
 from autosched.network.operators import (
+    ActivatedOutput,
     Binary,
     Conv2d,
     ConvTranspose2d,
@@ -318,7 +319,7 @@ def emulate_outputs(
             weights = network.weights.get(layer.name)
             sources = [values[name] for name in layer.inputs]
             if isinstance(layer.op, Output):
-                made = evaluate_output(layer, sources, weights)
+                made = _handed_back(layer, sources, weights)
                 outputs[layer.name] = made.reshape(network.caller_shape(layer))
             else:
                 if isinstance(layer.op, Input):
@@ -329,6 +330,14 @@ def emulate_outputs(
             for name in network.freed_after(layer):
                 del values[name]
     return outputs
+
+
+def _handed_back(
+    layer: Layer, sources: Sequence[torch.Tensor], weights: Weights | None
+) -> torch.Tensor:
+    made = evaluate_output(layer, sources, weights)
+    computes = isinstance(layer.op, ActivatedOutput)
+    return stored(made, DataType.BFLOAT16) if computes else made
 
 
 def emulate_network(
@@ -356,9 +365,8 @@ def emulate_network(
         weights = network.weights.get(layer.name)
         sources, true_sources = ([kept[name] for name in layer.inputs] for kept in (values, truths))
         if isinstance(layer.op, Output):
-            made, truth = (
-                evaluate_output(layer, given, weights) for given in (sources, true_sources)
-            )
+            made = _handed_back(layer, sources, weights)
+            truth = evaluate_output(layer, true_sources, weights)
             outputs[layer.name] = agreement(made, truth)
         else:
             if isinstance(layer.op, Input):

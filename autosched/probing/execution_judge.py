@@ -14,7 +14,14 @@ from autosched.evidence.kinds import kind_of, reshard_kind
 from autosched.evidence.known_faults import faults_of, known_faults
 from autosched.evidence.table import ExecutedKinds, shipped_kinds
 from autosched.network.graph import Layer, Network
-from autosched.network.operators import Constant, DeviceInput, HostOp, Input, Output
+from autosched.network.operators import (
+    ActivatedOutput,
+    Constant,
+    DeviceInput,
+    HostOp,
+    Input,
+    Output,
+)
 from autosched.network.read_layouts import read_layouts, uploaded
 from autosched.probing.probe_book import reshard_signature
 from autosched.schedule.configurations import FixedConfig, LayerConfig
@@ -265,6 +272,7 @@ def kind_of_request(
     """
     if isinstance(request, ReshardRequest):
         return reshard_kind(request.source, request.target)
-    if isinstance(request.op, Constant | DeviceInput | HostOp | Output):
+    hands_on = isinstance(request.op, Output) and not isinstance(request.op, ActivatedOutput)
+    if hands_on or isinstance(request.op, Constant | DeviceInput | HostOp):
         return ""
     return kind_of(request.op, request.input_shapes, request.config, inputs, output)

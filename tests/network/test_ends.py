@@ -6,7 +6,15 @@ import torch
 from autosched.errors import NetworkFileError
 from autosched.network.ends import Ends, ends_of, with_ends, with_ends_of
 from autosched.network.graph import Layer, Network
-from autosched.network.operators import Activation, DeviceInput, DeviceOutput, Input, Output, Unary
+from autosched.network.operators import (
+    ActivatedOutput,
+    Activation,
+    DeviceInput,
+    DeviceOutput,
+    Input,
+    Output,
+    Unary,
+)
 from autosched.network.reference import evaluate_network
 from autosched.schedule.schedule import Schedule
 from autosched.space.formats import Formats
@@ -73,6 +81,17 @@ def test_a_vector_stays_where_it_is_and_comes_as_ever() -> None:
     assert operators(with_ends(vector, Ends("nhwc", "nhwc"))) == (Input(), Output())
     found = operators(with_ends(vector, Ends("device", "device")))
     assert found == (Input(), DeviceOutput("device"))
+
+
+def test_a_function_that_an_output_has_is_a_layer_before_another_order() -> None:
+    *layers, last = network()
+    function = Activation("tanh")
+    own = Network("ends", (*layers, replace(last, op=ActivatedOutput(function))))
+    assert with_ends(own, Ends("nhwc", "nchw")).layers[-1].op == ActivatedOutput(function)
+    found = with_ends(own, Ends("nchw", "nhwc"))
+    assert [layer.op for layer in found.layers[-2:]] == [Unary(function), DeviceOutput("nhwc")]
+    drawn = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(evaluate_network(found, [drawn])[0], evaluate_network(own, [drawn])[0])
 
 
 def test_the_values_are_the_same() -> None:

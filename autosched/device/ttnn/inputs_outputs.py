@@ -8,11 +8,18 @@ from typing import Any
 import torch
 import ttnn
 
-from autosched.device.ttnn.calls import Call, Tensor, reshaped, to_nchw
+from autosched.device.ttnn.calls import Call, Tensor, activated, reshaped, to_nchw
 from autosched.device.ttnn.ttnn_types import DATA_TYPES, PAGE_LAYOUTS, layout_of, memory_config
 from autosched.network.left_layouts import is_image, rows_and_columns
 from autosched.network.legal_values import CONVERT_TO_CHW, CONVERT_TO_HWC, TRANSPOSE
-from autosched.network.operators import Constant, DeviceInput, DeviceOutput, Input, Output
+from autosched.network.operators import (
+    ActivatedOutput,
+    Constant,
+    DeviceInput,
+    DeviceOutput,
+    Input,
+    Output,
+)
 from autosched.network.read_layouts import UPLOADED, uploaded
 from autosched.schedule.configurations import FixedConfig, LayerConfig
 from autosched.schedule.tensors import TILE, Memory, PageLayout, ShardLayout, TensorLayout
@@ -77,11 +84,15 @@ def _run_constant(call: Call) -> Tensor:
 def _run_output(call: Call) -> Tensor:
     config = call.config_of(FixedConfig)
     (tensor,) = call.inputs
+    op = call.layer.op
+    function = op.activation if isinstance(op, ActivatedOutput) else None
     if not is_image(call.layer.shape):
         return tensor
     if config.method == CONVERT_TO_CHW:
-        shards = _convert_to_chw(_in_whole_tiles(tensor))
+        shards = activated(_convert_to_chw(_in_whole_tiles(tensor)), function)
         return ttnn.to_memory_config(shards, memory_config(config.output))
+    # Rows of pixels in DRAM are too long for a core; tiles, or rows of channels, are not.
+    tensor = activated(tensor, function)
     image = (
         _turned(tensor, call.layer.shape)
         if config.method == TRANSPOSE
@@ -249,4 +260,5 @@ CALLS: Mapping[type, Callable[[Call], Tensor]] = {
     DeviceOutput: _run_in_order,
     Constant: _run_constant,
     Output: _run_output,
+    ActivatedOutput: _run_output,
 }

@@ -12,9 +12,10 @@ from autosched.network.capture.definitions import inline_regions, join_rows
 from autosched.network.capture.program_lowering import RULES, lower, results
 from autosched.network.draft_graph import Draft, DraftGraph, UnsupportedOperator
 from autosched.network.graph import Layer, Network, Packing
-from autosched.network.operators import Input, LayerOp, Output
+from autosched.network.operators import ActivatedOutput, Input, LayerOp, Output
 from autosched.network.rewrites.channel_orders import fold_channel_orders
 from autosched.network.rewrites.folding import (
+    activate_at_outputs,
     bias_scales,
     fold_batch_norms,
     fold_padding,
@@ -39,6 +40,7 @@ _REWRITES = (
     nest_concats,
     fold_padding,
     fold_batch_norms,
+    activate_at_outputs,
     fuse_activations,
     bias_scales,
     part_large_windows,
@@ -138,7 +140,8 @@ def _layer(graph: DraftGraph, draft: Draft, names: Mapping[str, str]) -> Layer:
     """Freeze a draft; what is handed back has the shape in which its producer leaves it."""
     assert isinstance(draft.op, LayerOp)  # noqa: S101 - the folds left no other kind
     inputs = tuple(names[key] for key in draft.inputs)
-    shape = graph.producer(draft).shape if type(draft.op) is Output else draft.shape
+    hands_back = type(draft.op) in {Output, ActivatedOutput}
+    shape = graph.producer(draft).shape if hands_back else draft.shape
     return Layer(names[draft.key], draft.op, inputs, shape, draft.place.source, _reason(draft))
 
 

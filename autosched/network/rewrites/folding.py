@@ -8,7 +8,9 @@ import torch
 
 from autosched.network.draft_graph import BatchNorm, Draft, DraftGraph, ZeroPad
 from autosched.network.graph import Weights
+from autosched.network.left_layouts import is_image
 from autosched.network.operators import (
+    ActivatedOutput,
     Activation,
     Binary,
     Concat,
@@ -21,6 +23,7 @@ from autosched.network.operators import (
     Output,
     Pad,
     Padding,
+    PixelShuffle,
     Pool2d,
     Reshape,
     Slice,
@@ -333,6 +336,44 @@ def fuse_activations(graph: DraftGraph) -> None:
         ):
             producer.op = replace(producer.op, activation=draft.op.activation)
             graph.absorb(draft)
+
+
+# Functions that take the vector engine hundreds of cycles for a tile, be it full or not.
+_DEAR = ("silu", "gelu", "gelu_tanh", "sigmoid", "mish", "tanh", "elu", "selu")
+# Where tiles are so empty, and so many, a function of an output waits for PyTorch's order.
+_FEW_CHANNELS = 16
+_MANY_PIXELS = 2**14
+
+
+def activate_at_outputs(graph: DraftGraph) -> None:
+    """Leave functions of images with few channels to the outputs that hand them back.
+
+    What reads one beside an output keeps it where it is. So does a pixel shuffle, before which the
+    channels are many.
+    """
+    for draft in graph:
+        if type(draft.op) is not Output:
+            continue
+        last = graph.producer(draft)
+        if (
+            isinstance(last.op, Unary)
+            and last.op.activation.name in _DEAR
+            and graph.is_only_user(draft, last)
+            and not isinstance(graph.producer(last).op, PixelShuffle)
+            and _is_sparse(last.shape)
+        ):
+            draft.op = ActivatedOutput(last.op.activation)
+            draft.inputs = list(last.inputs)
+            # Nothing makes its values before they are handed back.
+            del graph.drafts[last.key]
+
+
+def _is_sparse(shape: tuple[int, ...]) -> bool:
+    """Whether an image leaves most of each of many tiles empty."""
+    if not is_image(shape):
+        return False
+    batch, channels, height, width = shape
+    return channels <= _FEW_CHANNELS and batch * height * width >= _MANY_PIXELS
 
 
 def remove_dead(graph: DraftGraph) -> None:

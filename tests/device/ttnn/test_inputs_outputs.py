@@ -2,7 +2,7 @@ import pytest
 
 from autosched.device.interface import ProbeRequest
 from autosched.device.worker import WorkerDevice
-from autosched.network.operators import Input, Output
+from autosched.network.operators import ActivatedOutput, Activation, Input, Output
 from autosched.schedule.configurations import FixedConfig
 from autosched.schedule.outcomes import ProbeOutcome
 from autosched.schedule.tensors import CoreRange, Memory, PageLayout, ShardLayout, TensorLayout
@@ -71,6 +71,30 @@ def test_shards_of_a_map_are_turned_where_they_lie(
         "ConvertToCHW",
         "ShardedToInterleaved",
     ]
+
+
+@pytest.mark.parametrize(
+    ("method", "codes"),
+    [
+        ("convert_to_chw", ["ConvertToCHW", "Unary", "ShardedToInterleaved"]),
+        ("transpose", ["Unary", "Transpose", "UntilizeWithUnpadding"]),
+    ],
+)
+def test_a_function_is_computed_where_fewest_numbers_are_of_nobody(
+    worker: WorkerDevice, method: str, codes: list[str]
+) -> None:
+    shape, op = (1, 2, 64, 72), ActivatedOutput(Activation("sigmoid"))
+    taken = TensorLayout()
+    if method == "convert_to_chw":
+        grid = (CoreRange(0, 0, 7, 3), CoreRange(0, 4, 3, 4))
+        taken = TensorLayout(
+            Memory.L1, ShardLayout.HEIGHT, ROWS.dtype, PageLayout.TILE, grid, (128, 32)
+        )
+    config = FixedConfig(method=method)
+    outcome = worker.probe(ProbeRequest(op, (shape,), shape, config, (taken,)))
+    assert isinstance(outcome, ProbeOutcome), outcome
+    assert [item.code.removesuffix("DeviceOperation") for item in outcome.ops] == codes
+    assert "UnaryOpType::SIGMOID" in outcome.ops[codes.index("Unary")].attributes
 
 
 @pytest.mark.parametrize(("batch", "channels"), [(1, 64), (2, 40), (3, 96)])

@@ -4,6 +4,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
 from autosched.network.operators import (
+    ActivatedOutput,
     Activation,
     Binary,
     Concat,
@@ -11,6 +12,7 @@ from autosched.network.operators import (
     Conv2d,
     ConvTranspose2d,
     Linear,
+    Output,
     Pad,
     Pool2d,
     Unary,
@@ -221,6 +223,25 @@ def test_an_activation_does_not_fuse_where_its_input_is_read_again(lowered):
 def test_an_activation_does_not_fuse_where_its_input_is_an_output(lowered):
     network = lowered(Block(lambda m, x: (y := m.conv(x), F.relu(y))), torch.randn(IMAGE))
     assert network.by_name["conv"].op.activation is None
+
+
+@pytest.mark.parametrize(
+    ("channels", "side", "waits"),
+    [(1, 128, True), (3, 128, True), (32, 128, False), (1, 64, False)],
+)
+def test_the_function_of_an_output_with_few_channels_waits_for_it(lowered, channels, side, waits):
+    conv = nn.Conv2d(4, channels, 1)
+    model = nn.Sequential(conv, nn.Sigmoid()).eval()
+    network = lowered(model, torch.randn(1, 4, side, side))
+    sigmoid = Activation("sigmoid")
+    assert network.by_name["0"].op.activation == (None if waits else sigmoid)
+    assert network.layers[-1].op == (ActivatedOutput(sigmoid) if waits else Output())
+
+
+def test_a_function_that_is_read_again_is_not_left_to_an_output(lowered):
+    image = torch.randn(1, 4, 128, 128)
+    network = lowered(Block(lambda m, x: (y := torch.tanh(m.conv(x)), m.conv(y))), image)
+    assert network.by_name["conv"].op.activation == Activation("tanh")
 
 
 def test_a_second_activation_stays(lowered):
