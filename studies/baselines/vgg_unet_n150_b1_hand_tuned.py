@@ -1,9 +1,9 @@
 """Schedule of vgg_unet on n150, for ttnn 0.81.1.
 
-network:    vgg_unet, signature 5bc02d6b3e3f5545, batch 1
+network:    vgg_unet, signature 14d9fb19650fb725, batch 1
 board:      n150 of 8x8 cores, ttnn 0.81.1
 opened by:  ttnn.open_device(device_id=0, l1_small_size=32768)
-latency:    2800.6 us (estimated)
+latency:    2753.4 us (estimated)
 verified:   not executed
 found by:   autosched, study hand-tuned, after the public tt-metal model
 cost model: wormhole_b0-6-cdd6bc
@@ -22,13 +22,13 @@ import ttnn
 
 PROVENANCE = {
     "network": "vgg_unet",
-    "network_signature": "5bc02d6b3e3f5545",
+    "network_signature": "14d9fb19650fb725",
     "board": "n150",
     "ttnn_version": "0.81.1",
     "batch": 1,
     "grid": [8, 8],
     "study": "hand-tuned, after the public tt-metal model",
-    "latency_us": 2800.6,
+    "latency_us": 2753.4,
     "latency_kind": "estimated",
     "cost_model": "wormhole_b0-6-cdd6bc",
 }

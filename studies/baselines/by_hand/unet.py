@@ -2,8 +2,8 @@
 
 Source: tt-metal's public vanilla U-Net, whose choices are restated here as values. What differs:
 
-- The source's last convolution has no activation; ours fuses the network's sigmoid. It runs as a
-  matmul, which ignores the source's activation block.
+- The source has no sigmoid at its end; ours is computed of the image in PyTorch's order. The last
+  convolution runs as a matmul, which ignores the source's activation block.
 - What is joined as rows becomes tiles first and bfloat8_b then; the source's tilizing writes
   bfloat8_b at once.
 - Double buffers of the convolution whose layout is left to ttnn do not fit in L1.
