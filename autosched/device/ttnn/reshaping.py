@@ -22,6 +22,8 @@ from autosched.schedule.configurations import FixedConfig
 from autosched.schedule.tensors import TILE, PageLayout
 
 _CHANNELS_LAST = (0, 2, 3, 1)
+# ttnn 0.81.1 holds four rows of a reshape at a time in a core's L1, two bytes an element.
+_LONGEST_ROW = 1 << 17
 
 
 def _run_reshape(call: Call) -> Tensor:
@@ -40,7 +42,7 @@ def _run_reshape(call: Call) -> Tensor:
         # PyTorch flattens channels first, so pixels and channels have to change places.
         tensor = to_nchw(tensor, source)
     if is_image(target) and target[2:] != (1, 1):
-        tensor = ttnn.permute(ttnn.reshape(rows_in_dram(tensor), target), _CHANNELS_LAST)
+        tensor = ttnn.permute(_reshaped(tensor, target), _CHANNELS_LAST)
     return _as_rows(tensor, target)
 
 
@@ -52,7 +54,7 @@ def _run_permute(call: Call) -> Tensor:
     if len(order) > 1 and list(order) == [*range(len(order) - 2), len(order) - 1, len(order) - 2]:
         tensor = _exchanged(tensor, sizes)
     elif list(order) != sorted(order):
-        tensor = ttnn.permute(ttnn.reshape(rows_in_dram(tensor), sizes), order)
+        tensor = ttnn.permute(_reshaped(tensor, sizes), order)
     return _as_rows(tensor, target)
 
 
@@ -72,9 +74,24 @@ def _as_rows(tensor: Tensor, shape: Sequence[int]) -> Tensor:
     rows, columns = rows_and_columns(shape)
     if tuple(tensor.shape) == (1, 1, rows, columns):
         return ttnn.to_layout(tensor, ttnn.TILE_LAYOUT)
-    if tensor.shape[-1] != columns or tensor.shape[-2] % TILE:
-        tensor = rows_in_dram(tensor)
-    return ttnn.to_layout(ttnn.reshape(tensor, (1, 1, rows, columns)), ttnn.TILE_LAYOUT)
+    target = (1, 1, rows, columns)
+    if tensor.shape[-1] == columns and tensor.shape[-2] % TILE == 0:
+        return ttnn.to_layout(ttnn.reshape(tensor, target), ttnn.TILE_LAYOUT)
+    return ttnn.to_layout(_reshaped(tensor, target), ttnn.TILE_LAYOUT)
+
+
+def _reshaped(tensor: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return a tensor of another shape in DRAM: rows, or tiles where a row has no room in L1."""
+    if max(tensor.shape[-1], shape[-1]) <= _LONGEST_ROW:
+        return ttnn.reshape(rows_in_dram(tensor), shape)
+    if layout_of(tensor).is_sharded:
+        tensor = ttnn.to_memory_config(tensor, ttnn.DRAM_MEMORY_CONFIG)
+    tensor = ttnn.to_layout(tensor, ttnn.TILE_LAYOUT)
+    if tensor.dtype != ttnn.bfloat16:
+        tensor = ttnn.typecast(tensor, ttnn.bfloat16)
+    tensor = ttnn.reshape(tensor, shape)
+    # Whatever lay in memory is in the rest of a tile, and a product would add it.
+    return ttnn.fill_implicit_tile_padding(tensor, 0.0)
 
 
 CALLS: Mapping[type, Callable[[Call], Tensor]] = {

@@ -141,6 +141,29 @@ def test_elements_move_only_where_the_device_has_another_order(
         assert codes(outcome) == []
 
 
+@pytest.mark.parametrize(
+    ("source", "target", "fills"),
+    [
+        ((1, 368640), (1, 320, 1152), False),
+        ((1, 150528), (1, 49, 3072), True),
+        ((1, 320, 1152), (1, 368640), True),
+        (image(16, 224, 224), (1, 802816), True),
+    ],
+)
+@pytest.mark.parametrize("place", [DRAM_8B, DRAM_TILE])
+def test_a_row_longer_than_l1_is_reshaped_in_tiles(
+    worker: WorkerDevice, source: Shape, target: Shape, fills: bool, place: TensorLayout
+) -> None:
+    outcome = probed(worker, Reshape(), [source], target, FIXED, place)
+    ran = codes(outcome)
+    assert "ReshapeView" in ran
+    assert ("FillPad" in ran) is fills
+    assert (outcome.output_layout.dtype, outcome.output_layout.page) == (
+        DRAM_TILE.dtype,
+        DRAM_TILE.page,
+    )
+
+
 def test_the_device_order_is_what_pytorch_computes() -> None:
     """Elements permuted as the device lays them out equal PyTorch's result laid out so."""
 
