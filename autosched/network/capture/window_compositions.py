@@ -6,6 +6,7 @@ As :mod:`.compositions`: each function takes what the operator of its name takes
 # ruff: noqa: PLR0913, PLR0917 - PyTorch's operators take so many arguments
 
 import functools
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +20,8 @@ from autosched.network.rules.convolutions import is_long, is_whole
 
 WINDOWS = Compositions()
 """By the operators' plain names."""
+# A convolution that makes channels of windows has as many rows and columns of weights, in full.
+_MOST_PLACES = 4096
 _ONES, _ZEROS = ([[value] * count for count in range(4)] for value in (1, 0))
 
 
@@ -91,18 +94,53 @@ def _convolved(
         return F.linear(source.flatten(1), weight.flatten(1), bias)[..., None, None]
     outputs, _, *kernel = weight.shape
     batch, channels, *sides = source.shape
-    windows = source
-    if kernel != [1, 1] or set(stride) != {1} or set(padding) != {0}:
-        windows = torch.ops.aten.im2col(source, kernel, dilation, padding, stride)
     spans = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
     target = [
         (s + 2 * p - k) // t + 1 for s, p, k, t in zip(sides, padding, spans, stride, strict=True)
     ]
+    if channels == groups == outputs and outputs * math.prod(kernel) > _MOST_PLACES:
+        result = _by_places(source, weight, stride, padding, dilation, target)
+        return result if bias is None else result + bias.reshape(-1, 1, 1)
+    windows = source
+    if kernel != [1, 1] or set(stride) != {1} or set(padding) != {0}:
+        windows = torch.ops.aten.im2col(source, kernel, dilation, padding, stride)
     places = channels // groups * math.prod(kernel)
     matrix = weight.reshape(1, groups, outputs // groups, places).expand(batch, -1, -1, -1)
     windows = windows.reshape(batch, groups, places, math.prod(target))
     result = torch.matmul(matrix, windows).reshape(batch, outputs, *target)
     return result if bias is None else result + bias.reshape(-1, 1, 1)
+
+
+def _by_places(
+    source: Tensor,
+    weight: Tensor,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    target: list[int],
+) -> Tensor:
+    """Convolve each channel with its computed kernel: a product for every place of the kernel."""
+    above, left = padding
+    padded = F.pad(source, (left, left, above, above))
+    height, width = weight.shape[2:]
+    factors = weight.reshape(len(weight), height * width).permute(1, 0)
+    result = None
+    for row, column in itertools.product(range(height), range(width)):
+        part = padded
+        for dim, at, step, spread, count in (
+            (2, row, stride[0], dilation[0], target[0]),
+            (3, column, stride[1], dilation[1], target[1]),
+        ):
+            part = part[_along(dim, at * spread, step, count)]
+        factor = factors[row * width + column].reshape(1, -1, 1, 1)
+        result = part * factor if result is None else result + part * factor
+    assert result is not None  # noqa: S101 - a kernel has a place
+    return result
+
+
+def _along(dim: int, start: int, step: int, count: int) -> tuple[slice, ...]:
+    """Return the index of ``count`` elements of one dimension."""
+    return (*[slice(None)] * dim, slice(start, start + (count - 1) * step + 1, step))
 
 
 @WINDOWS.of("conv1d")

@@ -4,7 +4,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 
 from autosched.network.operators import Conv2d, Linear
-from tests.network.modules import Function, WithParameter, ops
+from tests.network.modules import Function, WithParameter, kinds, ops
 
 IMAGE, SERIES, VOLUME = (2, 8, 6, 6), (2, 8, 12), (1, 4, 5, 7, 6)
 
@@ -91,6 +91,15 @@ def test_a_local_response_norm_takes_its_means_by_products_of_channels(lowered):
     assert {op.kernel for op in products} == {(1, 1)}
     assert [op.out_channels for op in products] == [20, 16]
     assert len(ops(network)) == 5
+
+
+def test_many_channels_are_convolved_with_their_computed_kernels_place_by_place(lowered):
+    def wide(x):
+        kernels = torch.tanh(x[:, :, :5, :5]).reshape(200, 1, 5, 5)
+        return F.conv2d(x, kernels, None, (2, 1), (2, 1), (1, 2), 200)
+
+    network = lowered(Function(wide), torch.randn(1, 200, 9, 12))
+    assert Conv2d not in kinds(network)
 
 
 def test_kernels_may_be_computed_for_a_parameter(lowered):
