@@ -29,6 +29,8 @@ from autosched.user_code import is_of_the_user, process_kept
 _HIDDEN_ALIASES = ("aten::dropout", "aten::feature_dropout", "aten::alpha_dropout")
 _MOST_VALUES = 4096
 """Of a constant whose values may decide: lists of places and sizes are shorter."""
+_MOST_FRACTIONS = 64
+"""Of a buffer of floats that may decide: a rate for each layer, not weights."""
 _RANGES = (torch.arange, torch.linspace)
 
 
@@ -59,29 +61,41 @@ def export_program(
 def _exported(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> ExportedProgram:
     """Export a module; where values decide, once more with all known that no input decides.
 
-    Such are the strides that EnCodec keeps as buffers, and lists of places that are tensors.
+    Such are the strides that EnCodec keeps as buffers, lists of places that are tensors, and the
+    rate of masks by which EoMT's layers decide; floats only where integers do not do.
     """
     try:
         return torch.export.export(module, inputs, strict=False)
     except GuardOnDataDependentSymNode as error:
-        with _known_integers(module) as known, _values_of_constants(), _Lifted(known):
+        failure = error
+    for most_fractions in (0, _MOST_FRACTIONS):
+        with (
+            _known_buffers(module, most_fractions) as known,
+            _values_of_constants(),
+            _Lifted(known),
+        ):
             try:
                 return torch.export.export(module, inputs, strict=False)
-            except GuardOnDataDependentSymNode:
-                raise
+            except GuardOnDataDependentSymNode as error:
+                failure = error
             except Exception:  # of what was made known: the first words say more
-                raise error from None
+                break
+    raise failure from None
 
 
 @contextlib.contextmanager
-def _known_integers(module: nn.Module) -> Iterator[dict[int, torch.Tensor]]:
-    """Make a module's buffers of few integers attributes for a while, whose values are known."""
+def _known_buffers(module: nn.Module, most_fractions: int) -> Iterator[dict[int, torch.Tensor]]:
+    """Make a module's small buffers attributes for a while, whose values are known.
+
+    Those of norms stay what they are: they are no settings, but weights.
+    """
     before = [(part, dict(part._buffers)) for part in module.modules()]
     known: dict[int, torch.Tensor] = {}
     try:
         for part, buffers in before:
+            most = 0 if hasattr(part, "running_mean") else most_fractions
             for name, tensor in buffers.items():
-                if tensor is not None and _are_integers(tensor):
+                if tensor is not None and _is_small(tensor, most):
                     del part._buffers[name]
                     part.__dict__[name] = known[id(tensor)] = tensor
         yield known
@@ -93,9 +107,9 @@ def _known_integers(module: nn.Module) -> Iterator[dict[int, torch.Tensor]]:
             part._buffers.update(buffers)
 
 
-def _are_integers(tensor: torch.Tensor) -> bool:
+def _is_small(tensor: torch.Tensor, most_fractions: int) -> bool:
     has_fractions = tensor.is_floating_point() or tensor.is_complex()
-    return tensor.numel() <= _MOST_VALUES and not has_fractions
+    return tensor.numel() <= (most_fractions if has_fractions else _MOST_VALUES)
 
 
 @contextlib.contextmanager

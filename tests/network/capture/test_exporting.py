@@ -263,6 +263,27 @@ def test_numbers_that_a_module_keeps_may_decide():
     assert not {"step", "length"} & set(vars(module))
 
 
+class ScaledWherePositive(nn.Module):
+    """Decides by rates of its layers, as EoMT does."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("rates", torch.tensor([0.0, 0.5]))
+        self.norm = nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        for rate in self.rates:
+            x = self.norm(x) * rate if rate > 0 else torch.tanh(x)
+        return x
+
+
+def test_fractions_that_a_module_keeps_may_decide(lowered):
+    module = ScaledWherePositive()
+    before = list(module.named_buffers())
+    lowered(module, torch.randn(IMAGE))
+    assert list(module.named_buffers()) == before
+
+
 def reduced_over_a_range(x):
     return x - x.mean(torch.arange(1, x.dim()).tolist(), keepdim=True)
 
