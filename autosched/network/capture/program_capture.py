@@ -10,6 +10,7 @@ from torch.fx import Node
 from autosched.errors import NetworkFileError, UnsupportedOperatorError
 from autosched.network.capture.definitions import inline_regions, join_rows
 from autosched.network.capture.program_lowering import RULES, lower, results
+from autosched.network.capture.spectra import sink_transforms
 from autosched.network.draft_graph import Draft, DraftGraph, UnsupportedOperator
 from autosched.network.graph import Layer, Network, Packing
 from autosched.network.operators import ActivatedOutput, Input, LayerOp, Output
@@ -80,6 +81,7 @@ def capture_program(
         )
     inline_regions(program)
     join_rows(program)
+    sink_transforms(program.graph)
     lowering = lower(program, RULES, allow_host=allow_host)
     graph = lowering.graph
     for rewrite in _REWRITES:

@@ -9,7 +9,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.fx import Node
 
 from autosched.network.capture.compositions import MOST_STEPS
-from autosched.network.capture.definitions import definition_of, inserted, replaced
+from autosched.network.capture.definitions import MadeOf, definition_of, inserted, replaced
 from autosched.network.capture.exporting import shares_memory_with
 from autosched.network.draft_graph import Draft, Unknown, UnsupportedOperator
 from autosched.network.operators import GETITEM, HostOp, Input, Output
@@ -272,7 +272,7 @@ def _by_definition(
     if depth >= _DEEPEST or lowering.is_full or draws_at_random(lowering, node):
         return False
     definition = definition_of(node)
-    if definition is None:
+    if definition is None or not _is_known_beside(lowering, definition):
         return False
     if len(lowering.graph.drafts) + len(definition.graph.nodes) > _MOST_DRAFTS:
         lowering.is_full = True
@@ -287,6 +287,15 @@ def _by_definition(
     results = torch.fx.map_arg(made, lowering.what_stands_for)
     lowering.instead.update(replaced(node, results, definition.spectrum))
     return True
+
+
+def _is_known_beside(lowering: Lowering, definition: MadeOf) -> bool:
+    """Whether all that a spectrum reads beside its first node's inputs has a layer."""
+    if definition.spectrum is None:
+        return True
+    views = [lowering.views[node] for node in definition.spectrum.factors if node in lowering.views]
+    sources = [lowering.base(view) for view in views]
+    return not any(-1 in one.shape or one.key in lowering.host_only for one in sources)
 
 
 def _lower_step(

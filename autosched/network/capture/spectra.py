@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx import Node
+from torch.fx import Graph, Node
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 
 from autosched.network.capture.compositions import Compositions
@@ -25,7 +25,7 @@ _SHAPES = (
     *("reshape", "view", "transpose", "permute", "unsqueeze", "squeeze", "clone", "contiguous"),
     *("select", "slice", "flip", "roll"),
 )
-_PRODUCT = "mul"
+_PRODUCT, _SUMS = "mul", {"add": 1.0, "sub": -1.0}
 _TURNS = Compositions()
 """What makes complex numbers of complex ones."""
 _ENDS = Compositions()
@@ -50,30 +50,103 @@ class Spectrum:
 
 
 def spectrum_of(node: Node) -> Spectrum | None:
-    """The complex numbers that a node begins; None if it does not, or not all of it is known."""
-    if operator_name(node) not in _TRANSFORMS or _is_complex(node.args[0]):
+    """The complex numbers that a node begins; None if it does not, or not all of it is known.
+
+    What others begin belongs to them where it is multiplied or added.
+    """
+    if not _begins(node):
         return None
     nodes, readers, factors = [node], [], []
     for item in nodes:  # which grows
         for user in item.users:
             if operator_name(user) in _ENDS:
                 readers.append(user)
-            elif operator_name(user) in _SHAPES or operator_name(user) in _TURNS:
-                nodes.append(user)
-            elif operator_name(user) == _PRODUCT:
-                found = _inputs_of_factor(user.args[user.args[0] is item])
+                continue
+            if operator_name(user) in {_PRODUCT, *_SUMS}:
+                found = _read_beside(item, user, nodes)
                 if found is None:
                     return None
                 factors += found
-                nodes.append(user)
-            else:
+            elif operator_name(user) not in _SHAPES and operator_name(user) not in _TURNS:
                 return None
-    inputs = tuple(dict.fromkeys(factors))
-    return Spectrum(tuple(nodes), tuple(readers), inputs) if readers else None
+            if user not in nodes:
+                nodes.append(user)
+    places = {item: place for place, item in enumerate(node.graph.nodes)}
+    factors += [source for item in nodes if item is not node for source in _real_inputs(item)]
+    if not readers or any(places[source] > places[node] for source in factors):
+        return None
+    nodes.sort(key=places.__getitem__)
+    return Spectrum(tuple(nodes), tuple(dict.fromkeys(readers)), tuple(dict.fromkeys(factors)))
+
+
+def sink_transforms(graph: Graph) -> None:
+    """Put complex numbers right before their first reader: what two transforms read is before both.
+
+    Where an operator writes into a tensor, all stays as it is.
+    """
+    nodes = list(graph.nodes)
+    if any(_writes(node) for node in nodes):
+        return
+    for node in reversed(nodes):
+        if node.op == "call_function" and _is_complex(node) and node.users:
+            next(reader for reader in graph.nodes if reader in node.users).prepend(node)
+
+
+def _writes(node: Node) -> bool:
+    schema = getattr(node.target, "_schema", None)
+    return bool(schema is not None and schema.is_mutable)
+
+
+def _begins(node: Node) -> bool:
+    return operator_name(node) in _TRANSFORMS and not _is_complex(node.args[0])
+
+
+def _real_inputs(node: Node) -> list[Node]:
+    return list(node.all_input_nodes) if _begins(node) else []
 
 
 def _is_complex(source: Any) -> bool:
-    return isinstance(source, Node) and source.meta["val"].is_complex()
+    if not isinstance(source, Node):
+        return False
+    value = source.meta.get("val")
+    return isinstance(value, Tensor) and value.is_complex()
+
+
+def _read_beside(item: Node, user: Node, nodes: list[Node]) -> list[Node] | None:
+    """The real tensors that a product or sum reads beside ``item``; complex ones join ``nodes``."""
+    if user.kwargs:
+        return None
+    found: list[Node] = []
+    for factor in user.args:
+        if factor is item or factor in nodes:
+            continue
+        inputs = _inputs_of_factor(factor)
+        if inputs is None and isinstance(factor, Node) and _is_complex(factor):
+            beginnings = _beginnings(factor)
+            if beginnings is None:
+                return None
+            nodes += [one for one in beginnings if one not in nodes]
+        elif inputs is None:
+            return None
+        else:
+            found += inputs
+    return found
+
+
+def _beginnings(node: Node) -> list[Node] | None:
+    """The transforms that complex numbers are made by; None if they have another origin."""
+    if _begins(node):
+        return [node]
+    if operator_name(node) not in {*_SHAPES, *_TURNS, _PRODUCT, *_SUMS}:
+        return None
+    found: list[Node] = []
+    for source in node.all_input_nodes:
+        if _is_complex(source):
+            beginnings = _beginnings(source)
+            if beginnings is None and _inputs_of_factor(source) is None:
+                return None
+            found += beginnings or []
+    return found
 
 
 def _inputs_of_factor(factor: Any) -> list[Node] | None:
@@ -120,6 +193,10 @@ def _made_parts(node: Node, known: Mapping[Node, Tensor], parts: dict[Node, Part
             first[0] * second[0] - first[1] * second[1],
             first[0] * second[1] + first[1] * second[0],
         )
+    if name in _SUMS:
+        sign = _SUMS[name]
+        first, second = (_factor(item, known, parts) for item in node.args)
+        return first[0] + second[0] * sign, first[1] + second[1] * sign
     real, imaginary = (_shaped(node, part) for part in _parts(source, known, parts))
     return real, imaginary
 
@@ -275,6 +352,11 @@ def _turned_all(
         parts = _turned(parts, cosines, -sines if back else sines, dim)
     assert not isinstance(parts, Tensor)  # noqa: S101 - of one dimension at least
     return parts
+
+
+@_TURNS.of("conj", "_conj", "_conj_physical", "conj_physical", "resolve_conj")
+def _conjugate(parts: Parts) -> Parts:
+    return parts[0], -parts[1]
 
 
 def _register_turns(name: str, *, back: bool) -> None:

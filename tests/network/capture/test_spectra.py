@@ -23,6 +23,33 @@ def parts(x):
     return found.real + found.imag
 
 
+def correlated(x):
+    """A correlation by its spectrum, with what it is compared to computed in between."""
+    first = torch.fft.rfft2(x.view(2, 2, 6, 8))
+    second = torch.fft.rfft2(torch.tanh(x).view(2, 2, 6, 8)).roll(1, 1)
+    found = first * torch.conj(second) + first - second * 0.5
+    return torch.fft.irfft2(found, s=(6, 8)), first.abs()
+
+
+def apart(x):
+    """The second transform is of what the first one's length gives."""
+    first = torch.fft.rfft(x)
+    second = torch.fft.rfft(torch.cat([first.abs(), first.abs()], 1)[:, : x.shape[1]])
+    return torch.fft.irfft(second)
+
+
+def squared(x):
+    found = torch.fft.rfft(x)
+    return torch.fft.irfft(found * found)
+
+
+def entangled(x):
+    """The second transform cannot be made before the first one is read."""
+    first = torch.fft.rfft(x)
+    second = torch.fft.rfft(torch.cat([first.abs(), first.abs()], 1)[:, : x.shape[1]])
+    return torch.fft.irfft(first * second)
+
+
 class Filtered(nn.Module):
     """A learned filter of frequencies, as in GFNet: its numbers are stored as pairs."""
 
@@ -107,6 +134,10 @@ FUNCTIONS = {
             torch.fft.fft2(x.view(2, 12, 8), norm="ortho") * 2, dim=(1, 2), norm="ortho"
         ).real
     ),
+    "two spectra": lambda x: torch.fft.irfft(torch.fft.rfft(x) * torch.fft.rfft(x.tanh())),
+    "one spectrum twice": squared,
+    "correlated": correlated,
+    "of two inputs made apart": apart,
     "scaled": lambda x: torch.fft.rfft(x, norm="ortho").transpose(0, 1).real,
 }
 
@@ -120,7 +151,8 @@ def test_complex_numbers_are_pairs_until_they_are_read(lowered, function):
     "function",
     [
         lambda x: torch.fft.irfft(torch.fft.rfft(x), n=64),
-        lambda x: torch.fft.irfft(torch.fft.rfft(x) * torch.fft.rfft(x.flip(1))),
+        lambda x: torch.fft.irfft(torch.fft.rfft(x) / torch.fft.rfft(x.flip(1))),
+        entangled,
         lambda x: torch.stft(x, 32, center=False, onesided=False, return_complex=True).abs(),
         lambda x: torch.fft.rfft(x, n=64).abs(),
         lambda x: torch.fft.fft(x, n=64).abs(),
