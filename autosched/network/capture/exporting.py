@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch._subclasses import fake_tensor
 from torch.export import ExportedProgram
-from torch.fx import Node
+from torch.fx import Node, Tracer
 from torch.fx.experimental import proxy_tensor
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.overrides import TorchFunctionMode
@@ -45,7 +45,7 @@ def export_program(
             PyTorch cannot export the module for another reason.
     """
     try:
-        with export_quiet(), torch.no_grad(), process_kept():
+        with export_quiet(), torch.no_grad(), process_kept(), _calls_may_raise():
             program = _exported(module, inputs)
             if mutates_an_alias(program):
                 program = program.run_decompositions({})
@@ -81,6 +81,30 @@ def _exported(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> ExportedPr
             except Exception:  # of what was made known: the first words say more
                 break
     raise failure from None
+
+
+@contextlib.contextmanager
+def _calls_may_raise() -> Iterator[None]:
+    """Let a model catch for a while what a call of a submodule raises, as SpeechBrain's do.
+
+    PyTorch keeps a stack of the modules that are called, and takes off it what returns alone.
+    """
+    before = Tracer.call_module
+
+    def call_module(tracer: Tracer, *call: Any) -> Any:
+        depth = len(tracer.module_stack)
+        try:
+            return before(tracer, *call)
+        except BaseException:
+            while len(tracer.module_stack) > depth:
+                tracer.module_stack.popitem()
+            raise
+
+    Tracer.call_module = call_module  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Tracer.call_module = before  # type: ignore[method-assign]
 
 
 @contextlib.contextmanager

@@ -263,6 +263,27 @@ def test_numbers_that_a_module_keeps_may_decide():
     assert not {"step", "length"} & set(vars(module))
 
 
+class Trying(nn.Module):
+    """Tries its layers with lengths first, as SpeechBrain's do."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Conv2d(4, 6, 1), nn.ReLU(), nn.Conv2d(6, 2, 1)])
+
+    def forward(self, x):
+        for layer in self.layers:
+            try:
+                x = layer(x, lengths=None)
+            except TypeError:
+                x = layer(x)
+        return x
+
+
+def test_a_model_may_catch_what_a_call_raises(lowered):
+    network = lowered(Trying(), torch.randn(IMAGE))
+    assert [layer.name for layer in network][1:3] == ["layers.0", "layers.2"]
+
+
 class ScaledWherePositive(nn.Module):
     """Decides by rates of its layers, as EoMT does."""
 
