@@ -22,6 +22,8 @@ WINDOWS = Compositions()
 """By the operators' plain names."""
 # A convolution that makes channels of windows has as many rows and columns of weights, in full.
 _MOST_PLACES = 4096
+# Taking elements by their places is a product with a matrix of ones and zeros.
+_LARGEST_TABLE = 1 << 24
 _ONES, _ZEROS = ([[value] * count for count in range(4)] for value in (1, 0))
 
 
@@ -67,10 +69,24 @@ def _from_windows(
 def _series_windows(source: Tensor, dim: int, size: int, step: int) -> Tensor:
     dim %= source.dim()
     count = (source.shape[dim] - size) // step + 1
+    if source.shape[dim] * count * size > _LARGEST_TABLE:
+        return _overlapping(source, dim, size, step, count)
     places = torch.arange(count)[:, None] * step + torch.arange(size)
     taken = source.index_select(dim, places.flatten())
     taken = torch.unflatten(taken, dim, (count, size))
     return torch.movedim(taken, dim + 1, -1)
+
+
+def _overlapping(source: Tensor, dim: int, size: int, step: int, count: int) -> Tensor:
+    """Cut a long series into steps, once for each step that a window reaches over."""
+    parts = []
+    for start in range(0, size, step):
+        length = min(count * step, source.shape[dim] - start)
+        part = source.narrow(dim, start, length).movedim(dim, -1)
+        part = F.pad(part, (0, count * step - length)) if length < count * step else part
+        part = torch.unflatten(part, -1, (count, step))
+        parts.append(part[..., : min(step, size - start)])
+    return torch.movedim(torch.cat(parts, -1) if len(parts) > 1 else parts[0], -2, dim)
 
 
 @WINDOWS.of("conv2d")

@@ -12,6 +12,12 @@ FUNCTIONS = {
     "windows": (lambda x: F.unfold(x, 3, padding=1, dilation=2), IMAGE),
     "from windows": (lambda x: F.fold(F.unfold(x, 2, stride=2), (6, 6), 2, stride=2), IMAGE),
     "windows of a series": (lambda x: x.unfold(2, 4, 2), SERIES),
+    "long windows of a long series": (
+        lambda x: (2 * x).unfold(2, 258, 256)[..., 1:] + x.unfold(2, 257, 256),
+        (1, 4, 256 * 40 + 2),
+    ),
+    "short windows of a long series": (lambda x: x.unfold(-1, 3, 1).sum(-1), (2, 4, 3000)),
+    "windows with gaps of a long series": (lambda x: x.unfold(1, 5, 7), (2, 5003, 8)),
     "computed kernels": (lambda x: F.conv2d(x[:1], x[1:, :4].reshape(4, 2, 3, 6), groups=4), IMAGE),
     "computed kernels of a series": (lambda x: F.conv1d(x, x[:1, :, :3], padding=1), SERIES),
     "uneven maxima": (lambda x: F.adaptive_max_pool2d(x, (4, 5)), IMAGE),
