@@ -82,14 +82,15 @@ def spectrum_of(node: Node) -> Spectrum | None:
 def sink_transforms(graph: Graph) -> None:
     """Put complex numbers right before their first reader: what two transforms read is before both.
 
-    Where an operator writes into a tensor, all stays as it is.
+    None is moved beyond an operator that writes into a tensor.
     """
-    nodes = list(graph.nodes)
-    if any(_writes(node) for node in nodes):
-        return
-    for node in reversed(nodes):
-        if node.op == "call_function" and _is_complex(node) and node.users:
-            next(reader for reader in graph.nodes if reader in node.users).prepend(node)
+    for node in reversed(list(graph.nodes)):
+        if node.op != "call_function" or not _is_complex(node) or not node.users:
+            continue
+        place = node.next
+        while place not in node.users and not _writes(place):
+            place = place.next
+        place.prepend(node)
 
 
 def _writes(node: Node) -> bool:

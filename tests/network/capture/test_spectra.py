@@ -38,6 +38,13 @@ def apart(x):
     return torch.fft.irfft(second)
 
 
+def late(x):
+    """What the second transform reads is computed after the first one."""
+    first = torch.fft.rfft(x)
+    second = torch.fft.rfft(torch.sigmoid(x) - 0.5)
+    return torch.fft.irfft(first * second)
+
+
 def squared(x):
     found = torch.fft.rfft(x)
     return torch.fft.irfft(found * found)
@@ -136,6 +143,7 @@ FUNCTIONS = {
     ),
     "two spectra": lambda x: torch.fft.irfft(torch.fft.rfft(x) * torch.fft.rfft(x.tanh())),
     "one spectrum twice": squared,
+    "one made after the other": late,
     "correlated": correlated,
     "of two inputs made apart": apart,
     "scaled": lambda x: torch.fft.rfft(x, norm="ortho").transpose(0, 1).real,
