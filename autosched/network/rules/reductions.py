@@ -236,6 +236,12 @@ def _with_rows(
         math.prod(view.shape[dim] for dim in group) for group in (lead, kept, dims)
     )
     image, order = (batch, channels, rows, 1), [*lead, *kept, *dims]
+    placed = sorted(kept, key=view.dims.__getitem__)  # as the draft has them: fewer are moved
+    inner = [dim for dim in placed if _is_of_channels(view, dim)] or kept[-1:]
+    if needs_rows and channels > _MOST_CHANNELS and len(inner) < len(kept):
+        others = [dim for dim in placed if dim not in inner]
+        deep, wide = (math.prod(view.shape[dim] for dim in group) for group in (inner, others))
+        image, order = (batch, deep, rows, wide), [*lead, *inner, *dims, *others]
     if not needs_rows and (channels == 1 or channels > _MOST_CHANNELS):
         image, order = (batch, rows, channels, 1), [*lead, *dims, *kept]
     laid = view.permuted(order).reshaped(image)
@@ -244,6 +250,12 @@ def _with_rows(
     whole = View.whole(key, image).reshaped([view.shape[dim] for dim in order])
     assert whole is not None  # noqa: S101 - the reverse of the merging
     return whole.permuted([order.index(dim) for dim in range(rank)])
+
+
+def _is_of_channels(view: View, dim: int) -> bool:
+    """Whether a dimension is made of parts of the draft's channels alone."""
+    of_channels = {view.axes[part] for part in view.dims[dim]} == {CHANNELS}
+    return of_channels and len(view.base) in {2, 4}
 
 
 def _pooled(

@@ -26,6 +26,11 @@ def layer_norm(x):
     return (x - mean) / torch.sqrt((x - mean).pow(2).mean(1, keepdim=True) + 1e-6)
 
 
+def in_windows(x):
+    batch, channels, height, width = x.shape
+    return x.view(batch, channels, 2, height // 2, width // 2, 2).permute(0, 3, 2, 4, 1, 5)
+
+
 FUNCTIONS = {
     "mean of a side": (lambda x: x.mean(3), IMAGE),
     "mean of an image": (lambda x: x.mean((1, 2, 3)), IMAGE),
@@ -66,6 +71,12 @@ FUNCTIONS = {
     "deviation of tokens": (lambda x: x.std(-1), TOKENS),
     "logarithm of the sum": (lambda x: x.logsumexp(1), IMAGE),
     "mean of a stack": (lambda x: torch.stack([x, x.relu(), 2 * x], 1).mean(1), IMAGE),
+    "largest in windows of many pixels": (lambda x: in_windows(x).amax((2, 5)), (1, 48, 28, 28)),
+    "largest of the tokens of some windows": (
+        lambda x: x.view(2, 4, 196, 2, 24).transpose(2, 3).amax(1),
+        (2, 784, 48),
+    ),
+    "largest of many channels": (lambda x: x.flatten(1).view(2, 3, 9000).amax(1), (2, 27000)),
     "largest of a stack": (lambda x: torch.stack([x, x.relu(), 2 * x], 1).amax(1), IMAGE),
 }
 
@@ -73,6 +84,14 @@ FUNCTIONS = {
 @pytest.mark.parametrize(("function", "shape"), FUNCTIONS.values(), ids=FUNCTIONS)
 def test_any_dimensions_can_be_reduced(lowered, function, shape):
     lowered(Function(function), torch.randn(shape))
+
+
+def test_the_largest_of_many_windows_keeps_the_channels(lowered):
+    """Hiera's: as channels they were 150,528, for which no pool has room."""
+    tokens = Function(lambda x: x.view(1, 4, 784, 96).amax(1))
+    network = lowered(tokens, torch.randn(1, 3136, 96))
+    (shape,) = [layer.shape for layer in network if isinstance(layer.op, Pool2d)]
+    assert shape == (1, 96, 1, 784)
 
 
 def test_the_sum_of_a_stack_is_a_chain_of_sums(lowered):
