@@ -100,7 +100,7 @@ def _calls_may_raise() -> Iterator[None]:
                 tracer.module_stack.popitem()
             raise
 
-    Tracer.call_module = call_module  # type: ignore[method-assign]
+    Tracer.call_module = call_module  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:
