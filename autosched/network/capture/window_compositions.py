@@ -22,6 +22,7 @@ WINDOWS = Compositions()
 """By the operators' plain names."""
 # A convolution that makes channels of windows has as many rows and columns of weights, in full.
 _MOST_PLACES = 4096
+_TILE = 32
 # Taking elements by their places is a product with a matrix of ones and zeros.
 _LARGEST_TABLE = 1 << 24
 _ONES, _ZEROS = ([[value] * count for count in range(4)] for value in (1, 0))
@@ -139,8 +140,13 @@ def _by_places(
     above, left = padding
     padded = F.pad(source, (left, left, above, above))
     height, width = weight.shape[2:]
-    factors = weight.reshape(len(weight), height * width).permute(1, 0)
-    result = None
+    channels = len(weight)
+    rows = weight.reshape(channels, height * width).permute(1, 0)
+    if channels % _TILE == 0:  # the channels of each place are cut in whole tiles of a vector
+        factors = list(torch.split(rows.reshape(1, -1, 1, 1), channels, 1))
+    else:
+        factors = [row.reshape(1, -1, 1, 1) for row in rows]
+    result: Tensor | None = None
     for row, column in itertools.product(range(height), range(width)):
         part = padded
         for dim, at, step, spread, count in (
@@ -148,7 +154,7 @@ def _by_places(
             (3, column, stride[1], dilation[1], target[1]),
         ):
             part = part[_along(dim, at * spread, step, count)]
-        factor = factors[row * width + column].reshape(1, -1, 1, 1)
+        factor = factors[row * width + column]
         result = part * factor if result is None else result + part * factor
     assert result is not None  # noqa: S101 - a kernel has a place
     return result

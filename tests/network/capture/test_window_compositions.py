@@ -99,12 +99,13 @@ def test_a_local_response_norm_takes_its_means_by_products_of_channels(lowered):
     assert len(ops(network)) == 5
 
 
-def test_many_channels_are_convolved_with_their_computed_kernels_place_by_place(lowered):
+@pytest.mark.parametrize("channels", [192, 200])
+def test_many_channels_are_convolved_with_their_computed_kernels_place_by_place(lowered, channels):
     def wide(x):
-        kernels = torch.tanh(x[:, :, :5, :5]).reshape(200, 1, 5, 5)
-        return F.conv2d(x, kernels, None, (2, 1), (2, 1), (1, 2), 200)
+        kernels = torch.tanh(x[:, :, :5, :5]).reshape(channels, 1, 5, 5)
+        return F.conv2d(x, kernels, None, (2, 1), (2, 1), (1, 2), channels)
 
-    network = lowered(Function(wide), torch.randn(1, 200, 9, 12))
+    network = lowered(Function(wide), torch.randn(1, channels, 9, 12))
     assert Conv2d not in kinds(network)
 
 
