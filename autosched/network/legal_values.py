@@ -177,8 +177,8 @@ def _fixed_faults(layer: Layer, config: FixedConfig) -> Iterator[Fault]:
         yield Fault("method", config.method, f"{legal} for a {type(layer.op).__name__}")
     if config.compute is not None and not isinstance(layer.op, COMPUTING):
         yield Fault("compute", config.compute, f"None for a {type(layer.op).__name__}")
-    if config.method == CONVERT_TO_HWC and not _is_rows_in_height_shards(config.output):
-        yield Fault("output", config.output, f"height shards of rows in L1 for {CONVERT_TO_HWC}")
+    if isinstance(layer.op, Input):
+        yield from _input_faults(config)
     if isinstance(layer.op, HostOutput):
         if config.output != DRAM_TILE:
             legal = f"{DRAM_TILE}: the result stays on the host"
@@ -197,7 +197,8 @@ def _methods(layer: Layer) -> tuple[str, ...]:
     if isinstance(layer.op, DeviceInput | DeviceOutput):
         return (layer.op.order,)
     if isinstance(layer.op, Input):
-        return (*_INPUT_METHODS, CONVERT_TO_HWC) if is_image(layer.shape) else _INPUT_METHODS
+        of_images = (CONVERT_TO_HWC, TRANSPOSE) if is_image(layer.shape) else ()
+        return (*_INPUT_METHODS, *of_images)
     if isinstance(layer.op, Output) and is_image(layer.shape):
         return ("", *channels_first_methods(layer.shape))
     return ("",)
@@ -213,9 +214,16 @@ def channels_first_methods(shape: Sequence[int]) -> tuple[str, ...]:
     return (TRANSPOSE, CONVERT_TO_CHW) if few else (TRANSPOSE,)
 
 
-def _is_rows_in_height_shards(layout: TensorLayout) -> bool:
-    place = (layout.memory, layout.sharding, layout.page)
-    return place == (Memory.L1, ShardLayout.HEIGHT, PageLayout.ROW_MAJOR) and bool(layout.grid)
+def _input_faults(config: FixedConfig) -> Iterator[Fault]:
+    """Each way of turning an image leaves it in one kind of shards."""
+    pages = {CONVERT_TO_HWC: PageLayout.ROW_MAJOR, TRANSPOSE: PageLayout.TILE}
+    if config.method not in pages:
+        return
+    page, asked = pages[config.method], config.output
+    place = (asked.memory, asked.sharding, asked.page)
+    if place != (Memory.L1, ShardLayout.HEIGHT, page) or not asked.grid:
+        what = "rows" if page is PageLayout.ROW_MAJOR else "tiles"
+        yield Fault("output", asked, f"height shards of {what} in L1 for {config.method}")
 
 
 def _image_output_faults(asked: TensorLayout) -> Iterator[Fault]:

@@ -170,12 +170,13 @@ class FixedConfig:
     """A layer without choices of its own beyond the layout it leaves its output in.
 
     An image handed back to the caller lies in PyTorch's order, as rows, whatever the page of
-    ``output``. ``method`` names the way where there are several: "permute" or "convert_to_hwc" for
-    the input; "transpose" (of tiles) or "convert_to_chw" rather than a permutation of rows for an
-    image handed back; "nhwc" or "device" for what comes or is handed back in the device's own order
-    (:mod:`autosched.network.ends`), where ``output`` says; "host" for a layer that runs in PyTorch
-    on the host; "host_output" where the result stays there, for the caller, and ``output`` says
-    nothing. ``compute`` is of a product, softmax or norm; None leaves it to ttnn.
+    ``output``. ``method`` names the way where there are several: "permute", "convert_to_hwc" or
+    "transpose" (of tiles, in shards) for the input; "transpose" or "convert_to_chw" rather than a
+    permutation of rows for an image handed back; "nhwc" or "device" for what comes or is handed
+    back in the device's own order (:mod:`autosched.network.ends`), where ``output`` says; "host"
+    for a layer that runs in PyTorch on the host; "host_output" where the result stays there, for
+    the caller, and ``output`` says nothing. ``compute`` is of a product, softmax or norm; None
+    leaves it to ttnn.
 
     Several images that are converted together, in or out, lie side by side: a channel's pixels of
     one follow those of the other, and some may fill up the last tile. It takes the host a view of

@@ -4,13 +4,19 @@ A convolution brings its own layouts. Pools, additions, matmuls and reshapes mos
 there, so their candidates are made from the layouts that the tensors around them can have.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from autosched.boards import Board
 from autosched.network.graph import Layer
 from autosched.network.left_layouts import is_image, is_mean, left_layout, rows_and_columns
-from autosched.network.legal_values import CONVERT_TO_CHW, TRANSPOSE, channels_first_methods
+from autosched.network.legal_values import (
+    CONVERT_TO_CHW,
+    CONVERT_TO_HWC,
+    TRANSPOSE,
+    channels_first_methods,
+)
 from autosched.network.operators import (
     DEVICE,
     Binary,
@@ -152,7 +158,11 @@ def _image_output_options(
         for layout in _distinct([*in_dram, *layouts])
     ]
     if TRANSPOSE in methods:
-        found += [Option(FixedConfig(method=TRANSPOSE), (layout,)) for layout in in_dram]
+        channels, pixels = layer.shape[1], layer.shape[0] * math.prod(layer.shape[2:])
+        # Of fewer channels ttnn's conversion is faster.
+        many = layouts if channels > TILE else ()
+        places = [*in_dram, *(layout for layout in many if _cuts_evenly(layout, pixels))]
+        found += [Option(FixedConfig(method=TRANSPOSE), (layout,)) for layout in places]
     if CONVERT_TO_CHW in methods:
         found += [
             Option(FixedConfig(method=CONVERT_TO_CHW), (layout,))
@@ -160,6 +170,14 @@ def _image_output_options(
             if layout.sharding is ShardLayout.HEIGHT
         ]
     return found
+
+
+def _cuts_evenly(layout: TensorLayout, pixels: int) -> bool:
+    """Whether height shards of tiles have an equal part of an image's pixels each."""
+    if layout.sharding is not ShardLayout.HEIGHT or layout.page is not PageLayout.TILE:
+        return False
+    assert layout.shard_shape is not None  # noqa: S101 - it is sharded
+    return layout.shard_shape[0] * layout.cores == pixels
 
 
 def _as_left(layer: Layer, formats: LayerFormats, inputs: tuple[TensorLayout, ...]) -> FixedConfig:
@@ -194,7 +212,8 @@ def _input_options(layer: Layer, wanted: Sequence[TensorLayout]) -> list[Option]
 
     A permutation in DRAM always works. Height shards of channel rows can be made at once: on the
     cores that the next layer wants, or on the most of them that divide an image; or, of all images
-    side by side, in whole tiles of pixels, of which the last core has what is left.
+    side by side, in whole tiles of pixels, of which the last core has what is left. More channels
+    than a tile's, in whole tiles, are turned as tiles in such shards.
     """
     if isinstance(layer.op, DeviceInput):
         return _device_input_options(layer.op, wanted)
@@ -202,7 +221,7 @@ def _input_options(layer: Layer, wanted: Sequence[TensorLayout]) -> list[Option]
     if not is_image(layer.shape):
         return [Option(FixedConfig(), (row_major,))]
     found = [Option(FixedConfig(output=row_major, method="permute"), (row_major,))]
-    batch, _, height, width = layer.shape
+    batch, channels, height, width = layer.shape
     rows = [
         layout
         for layout in wanted
@@ -211,10 +230,31 @@ def _input_options(layer: Layer, wanted: Sequence[TensorLayout]) -> list[Option]
     pixels = height * width
     even = (_even_shards(layout, batch, pixels) for layout in rows)
     shards = _distinct([*even, *(_shards_of_tiles(layout, batch * pixels) for layout in rows)])
-    return found + [
-        Option(FixedConfig(output=target, method="convert_to_hwc"), (row_major,))
-        for target in shards
+    found += [
+        Option(FixedConfig(output=target, method=CONVERT_TO_HWC), (row_major,)) for target in shards
     ]
+    if channels <= TILE or channels % TILE:
+        return found
+    return found + [
+        Option(FixedConfig(output=target, method=TRANSPOSE), (row_major,))
+        for target in _distinct(_shards_of_even_tiles(wanted, layer.shape))
+    ]
+
+
+def _shards_of_even_tiles(
+    wanted: Iterable[TensorLayout], shape: Sequence[int]
+) -> Iterator[TensorLayout]:
+    """Yield height shards of whole tiles on as many of the wanted cores as have an equal part."""
+    batch, channels, height, width = shape
+    for layout in wanted:
+        if layout.sharding is not ShardLayout.HEIGHT:
+            continue
+        tiles = TensorLayout(
+            Memory.L1, ShardLayout.HEIGHT, grid=layout.grid, shard_shape=(TILE, channels)
+        )
+        even = _even_shards(tiles, batch, height * width)
+        if even.shard_shape is not None and not even.shard_shape[0] % TILE:
+            yield even
 
 
 def _even_shards(wanted: TensorLayout, batch: int, pixels: int) -> TensorLayout:

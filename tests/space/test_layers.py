@@ -150,10 +150,30 @@ def test_an_input_is_permuted_or_made_in_the_rows_that_are_wanted() -> None:
     uneven = replace(ROWS_OF_HEIGHTS, shard_shape=(64, 64))
     found = options_of("x", wanted=[HEIGHTS, ROWS_OF_HEIGHTS, uneven, DRAM_8B])
     uploaded = TensorLayout(page=PageLayout.ROW_MAJOR)
+    turned = replace(ROWS_OF_HEIGHTS, page=PageLayout.TILE)
     assert found == [
         Option(FixedConfig(output=uploaded, method="permute"), (uploaded,)),
         Option(FixedConfig(output=ROWS_OF_HEIGHTS, method="convert_to_hwc"), (uploaded,)),
+        Option(FixedConfig(output=turned, method="transpose"), (uploaded,)),
     ]
+
+
+@pytest.mark.parametrize("channels", [3, 32, 80])
+def test_channels_of_one_tile_or_less_and_parts_of_tiles_are_not_turned(channels: int) -> None:
+    layer = Layer("x", Input(), (), (1, channels, 64, 64))
+    found = options_alone(layer, wanted=[HEIGHTS])
+    assert "transpose" not in {option.config.method for option in found}
+
+
+def test_shards_of_many_channels_are_turned_back_where_they_cut_evenly() -> None:
+    layer = Layer("y", Output(), ("x",), (1, 64, 16, 16))
+    odd = replace(HEIGHTS, shard_shape=(64, 64))
+    turned = {
+        option.input_layouts
+        for option in options_alone(layer, [HEIGHTS, odd])
+        if option.config == FixedConfig(method="transpose")
+    }
+    assert turned == {(DRAM_8B,), (HEIGHTS,)}
 
 
 @pytest.mark.parametrize(("batch", "sizes"), [(1, [(25, 9), (32, 8)]), (2, [(50, 9), (64, 8)])])

@@ -32,6 +32,8 @@ def _run_input(call: Call) -> Tensor:
         return ttnn.to_layout(tensor, PAGE_LAYOUTS[config.output.page])
     if config.method == CONVERT_TO_HWC:
         return _convert_to_hwc(tensor, config)
+    if config.method == TRANSPOSE:
+        return _turned_in_shards(tensor, config)
     batch, channels, height, width = call.layer.shape
     tensor = ttnn.permute(tensor, (0, 1, 3, 2))
     return ttnn.reshape(tensor, (1, 1, batch * height * width, channels))
@@ -58,6 +60,21 @@ def _convert_to_hwc(tensor: Tensor, config: FixedConfig) -> Tensor:
     return ttnn.experimental.convert_to_hwc(
         tensor, memory_config=memory_config(target), dtype=DATA_TYPES[target.dtype]
     )
+
+
+def _turned_in_shards(tensor: Tensor, config: FixedConfig) -> Tensor:
+    """Bring (1, 1, C, pixels) into height shards of tiles: each core turns its own columns."""
+    channels, target = tensor.shape[-2], config.output
+    assert target.shard_shape is not None  # noqa: S101 - height shards, or it was refused
+    columns = replace(
+        target,
+        sharding=ShardLayout.WIDTH,
+        page=PageLayout.ROW_MAJOR,
+        shard_shape=(channels, target.shard_shape[0]),
+    )
+    shards = ttnn.to_memory_config(tensor, memory_config(columns))
+    tiles = ttnn.to_layout(shards, ttnn.TILE_LAYOUT)
+    return ttnn.transpose(tiles, -2, -1, memory_config=memory_config(target))
 
 
 def _run_constant(call: Call) -> Tensor:
@@ -98,7 +115,7 @@ def _run_output(call: Call) -> Tensor:
         if config.method == TRANSPOSE
         else to_nchw(tensor, call.layer.shape)
     )
-    if config.output.memory is Memory.L1:
+    if config.output.memory is Memory.L1 or layout_of(image).is_sharded:
         image = ttnn.to_memory_config(image, memory_config(config.output))
     return image
 
@@ -126,10 +143,18 @@ def _convert_to_chw(tensor: Tensor) -> Tensor:
 def _turned(tensor: Tensor, shape: Sequence[int]) -> Tensor:
     """Return an image in PyTorch's order of elements by turning its tiles.
 
-    Of several images, where tiles do not end with each, the channels come first.
+    Of several images, where tiles do not end with each or each core turns its own, the channels
+    come first.
     """
     batch, channels, height, width = shape
     pixels = (1, 1, batch * height * width, channels)
+    layout = layout_of(tensor)
+    if layout.sharding is ShardLayout.HEIGHT and tuple(tensor.shape) == pixels:
+        assert layout.shard_shape is not None  # noqa: S101 - it is sharded
+        rows, columns = layout.shard_shape
+        beside = replace(layout, sharding=ShardLayout.WIDTH, shard_shape=(columns, rows))
+        turned = ttnn.transpose(tensor, -2, -1, memory_config=memory_config(beside))
+        return ttnn.to_layout(turned, ttnn.ROW_MAJOR_LAYOUT)
     if batch > 1 and channels > 1 and not height * width % TILE:
         pixels = (batch, 1, height * width, channels)
     turned = ttnn.transpose(reshaped(tensor, pixels), -2, -1)
@@ -228,13 +253,15 @@ def upload_shape(shape: tuple[int, ...], op: Input, config: LayerConfig) -> tupl
 
 
 def _comes_side_by_side(shape: tuple[int, ...], config: LayerConfig) -> bool:
-    """Return whether several images are converted as one: not each has an equal part on each core.
+    """Return whether several images are converted as one, or turned.
 
-    Of those ttnn's conversion takes one image alone.
+    ttnn's conversion takes one alone, where not each has an equal part on each core.
     """
-    if not isinstance(config, FixedConfig) or config.method != CONVERT_TO_HWC:
+    if not isinstance(config, FixedConfig) or config.method not in {CONVERT_TO_HWC, TRANSPOSE}:
         return False
     layout, (batch, _, height, width) = config.output, shape
+    if config.method == TRANSPOSE:
+        return batch > 1
     if layout.shard_shape is None:  # it is refused when it runs
         return False
     rows = layout.shard_shape[0]
