@@ -8,7 +8,7 @@ from autosched.bench import image_templates, token_templates
 from autosched.bench.network_maker import NetworkMaker
 from autosched.network.graph import Network
 from autosched.network.multiplications import multiplications
-from autosched.network.operators import Conv2d, Output
+from autosched.network.operators import ActivatedOutput, Activation, Conv2d, Output
 from autosched.schedule.configurations import Fidelity
 from autosched.space.formats import ACTIVATION_TYPES, WEIGHT_TYPES, Formats
 
@@ -88,8 +88,16 @@ def _drawn(template: Template, random: Random, name: str) -> Network:
     if len(shape) == 4:
         # What follows wants its input in layouts of its own.
         last = make.add(Conv2d(shape[1], 32, (1, 1)), (last,), (shape[0], 32, *shape[2:]))
-    make.add(Output(), (last,), make.shape(last))
+    make.add(_output(name, len(shape) == 4), (last,), make.shape(last))
     return Network(name, tuple(make.layers))
+
+
+def _output(name: str, is_image: bool) -> Output:
+    """Return an output, of an image in one of eight networks with a function of its values."""
+    random = Random(f"output of {name}")  # noqa: S311 - no secret
+    if not is_image or random.random() >= 0.125:
+        return Output()
+    return ActivatedOutput(Activation(random.choice(("sigmoid", "tanh", "silu"))))
 
 
 def _is_small(network: Network) -> bool:

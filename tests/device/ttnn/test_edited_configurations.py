@@ -9,6 +9,7 @@ import pytest
 from autosched.device.interface import ProbeRequest
 from autosched.device.worker import WorkerDevice
 from autosched.network.operators import (
+    ActivatedOutput,
     Activation,
     Attention,
     Binary,
@@ -280,6 +281,9 @@ CASES = {
     "vector": fixed(Input(), (VECTOR,), VECTOR, DRAM_TILE, ROWS_IN_DRAM),
     "constant": fixed(Constant(), (), IMAGE, DRAM_TILE),
     "image out": fixed(Output(), (IMAGE,), IMAGE, DRAM_TILE),
+    "activated image out": fixed(
+        ActivatedOutput(Activation("sigmoid")), (IMAGE,), IMAGE, DRAM_TILE
+    ),
     "vector out": fixed(Output(), (VECTOR,), VECTOR, DRAM_TILE),
     "rows joined": fixed(ConcatRows(), (IMAGE, IMAGE), (1, 64, 64, 32), DRAM_TILE),
     "concatenation": fixed(Concat(), (IMAGE, IMAGE), (1, 128, 32, 32), DRAM_TILE),
