@@ -18,8 +18,13 @@ from autosched.device.revisions import current_revisions
 from autosched.errors import SearchError
 from autosched.evidence.table import Meeting, meetings
 from autosched.network.graph import Layer, Network
-from autosched.network.operators import ActivatedOutput, Constant, Conv2d, HostOp, Output
-from autosched.probing.execution_judge import ExecutionJudge, kind_of_request, layer_request
+from autosched.network.operators import Conv2d
+from autosched.probing.execution_judge import (
+    ExecutionJudge,
+    computes,
+    kind_of_request,
+    layer_request,
+)
 from autosched.probing.probe_book import ProbeBook, reshard_signature
 from autosched.probing.problem_builder import build_problem
 from autosched.schedule.outcomes import (
@@ -145,8 +150,7 @@ def _request(
         (source,) = probe.outcome.input_layouts
         return ReshardRequest(shapes[signature], source, probe.outcome.output_layout)
     layer = layers[signature]
-    hands_on = isinstance(layer.op, Output) and not isinstance(layer.op, ActivatedOutput)
-    if hands_on or isinstance(layer.op, Constant | HostOp):
+    if not computes(layer.op):
         return None
     return layer_request(network, layer, probe.config, probe.outcome.input_layouts)
 

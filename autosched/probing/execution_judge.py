@@ -20,6 +20,7 @@ from autosched.network.operators import (
     DeviceInput,
     HostOp,
     Input,
+    LayerOp,
     Output,
 )
 from autosched.network.read_layouts import read_layouts, uploaded
@@ -263,6 +264,12 @@ def reshard_config(
     return reshard_signature(shape), digest(config), digest((source,))
 
 
+def computes(op: LayerOp) -> bool:
+    """Return whether a layer computes on the device, rather than hand on what is there."""
+    hands_on = isinstance(op, Output) and not isinstance(op, ActivatedOutput)
+    return not hands_on and not isinstance(op, Constant | DeviceInput | HostOp)
+
+
 def kind_of_request(
     request: Request, inputs: tuple[TensorLayout, ...], output: TensorLayout
 ) -> str:
@@ -272,7 +279,6 @@ def kind_of_request(
     """
     if isinstance(request, ReshardRequest):
         return reshard_kind(request.source, request.target)
-    hands_on = isinstance(request.op, Output) and not isinstance(request.op, ActivatedOutput)
-    if hands_on or isinstance(request.op, Constant | DeviceInput | HostOp):
+    if not computes(request.op):
         return ""
     return kind_of(request.op, request.input_shapes, request.config, inputs, output)
