@@ -20,6 +20,7 @@ from autosched.network.operators import (
     Concat,
     ConcatRows,
     Conv2d,
+    Convolution,
     ConvTranspose2d,
     Crop,
     Input,
@@ -75,7 +76,7 @@ def kind_of(
     """
     if input_shapes:
         op, first = as_told(op, input_shapes[0])
-        if isinstance(op, Conv2d) and isinstance(config, Conv2dConfig):
+        if isinstance(op, Convolution) and isinstance(config, Conv2dConfig):
             op, first = _as_run(op, first, config)
         input_shapes = (first, *input_shapes[1:])
     return ", ".join(
@@ -92,9 +93,9 @@ def kind_of(
 
 
 def _as_run(
-    op: Conv2d, shape: tuple[int, ...], config: Conv2dConfig
-) -> tuple[Conv2d, tuple[int, ...]]:
-    if config.fold_input:
+    op: Convolution, shape: tuple[int, ...], config: Conv2dConfig
+) -> tuple[Convolution, tuple[int, ...]]:
+    if config.fold_input and isinstance(op, Conv2d):
         stem = fold_stem(op, shape)
         return (stem.op if stem is not None and is_pointwise(stem.op) else op), shape
     wide = side_by_side(op, shape) if config.output_memory == "dram" else None

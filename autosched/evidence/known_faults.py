@@ -13,7 +13,7 @@ from autosched.evidence.fault_rules import Executable
 from autosched.network.column_images import as_told, slides_down_a_column, turned_shape
 from autosched.network.graph import Network
 from autosched.network.narrow_images import side_by_side
-from autosched.network.operators import Conv2d
+from autosched.network.operators import Convolution
 from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.outcomes import DeviceOp
 from autosched.schedule.schedule import Schedule
@@ -74,7 +74,7 @@ def _as_told(candidate: Executable) -> Executable:
         op, first = as_told(op, shapes[0])
         shapes, shape = (first, *shapes[1:]), turned_shape(shape)
     config = candidate.config
-    if isinstance(config, Conv2dConfig) and isinstance(op, Conv2d):
+    if isinstance(config, Conv2dConfig) and isinstance(op, Convolution):
         wide = side_by_side(op, shapes[0]) if config.output_memory == "dram" else None
         if wide is not None and not config.fold_input:
             op, shapes = wide.op, (wide.shape,)

@@ -6,7 +6,7 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
 from autosched.network.graph import Layer, Weights
 from autosched.network.narrow_images import side_by_side
-from autosched.network.operators import Conv2d
+from autosched.network.operators import Conv2d, Convolution, ConvTranspose2d
 from autosched.network.reference import evaluate_layer
 
 
@@ -25,8 +25,12 @@ from autosched.network.reference import evaluate_layer
     ],
     ids=str,
 )
-def test_the_outputs_of_each_image_are_in_the_wide_one(op: Conv2d, size: tuple[int, int]) -> None:
-    shape = (16, 4, *size)
+@pytest.mark.parametrize(("batch", "scale"), [(16, 1), (2, 8), (1, 16)])
+def test_the_outputs_of_each_image_are_in_the_wide_one(
+    op: Conv2d, size: tuple[int, int], batch: int, scale: int
+) -> None:
+    size = size[0] * scale, size[1]
+    shape = (batch, 4, *size)
     image = torch.randn(shape)
     weights = Weights(
         torch.randn(op.out_channels, 4 // op.groups, *op.kernel), torch.randn(op.out_channels)
@@ -35,8 +39,38 @@ def test_the_outputs_of_each_image_are_in_the_wide_one(op: Conv2d, size: tuple[i
     assert wide is not None
     laid = F.pad(image, (0, wide.columns - size[1])).permute(1, 2, 0, 3).reshape(wide.shape)
     found = evaluate_layer(Layer("wide", wide.op, ("x",), ()), [laid], weights)
-    assert found.shape[3] == 16 * wide.outputs
-    parts = found.reshape(op.out_channels, -1, 16, wide.outputs)[..., : wide.kept]
+    assert found.shape[3] == batch * wide.outputs > 2
+    parts = found.reshape(op.out_channels, -1, batch, wide.outputs)[..., : wide.kept]
+    truth = evaluate_layer(Layer("each", op, ("x",), ()), [image], weights)
+    torch.testing.assert_close(parts.permute(2, 0, 1, 3), truth, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("batch", [16, 2, 1])
+@pytest.mark.parametrize(
+    ("op", "size"),
+    [
+        (ConvTranspose2d(4, 6, (2, 2), (2, 2)), (16, 1)),
+        (ConvTranspose2d(4, 6, (4, 4), (2, 2), (1, 1)), (16, 1)),
+        (ConvTranspose2d(4, 6, (3, 3), (2, 2), (1, 1), (1, 1)), (8, 1)),
+        (ConvTranspose2d(4, 6, (3, 3), (1, 1), (1, 1)), (20, 2)),
+        (ConvTranspose2d(4, 4, (3, 5), (2, 1), (1, 2), groups=2), (20, 1)),
+        (ConvTranspose2d(4, 6, (2, 3), (2, 1), (0, 2), (0, 0), (1, 2)), (10, 2)),
+    ],
+    ids=str,
+)
+def test_outputs_of_transposed_convolutions_are_in_the_wide_one(
+    op: ConvTranspose2d, size: tuple[int, int], batch: int
+) -> None:
+    image = torch.randn(batch, 4, *size)
+    weights = Weights(
+        torch.randn(4, op.out_channels // op.groups, *op.kernel), torch.randn(op.out_channels)
+    )
+    wide = side_by_side(op, tuple(image.shape))
+    assert wide is not None
+    laid = F.pad(image, (0, wide.columns - size[1])).permute(1, 2, 0, 3).reshape(wide.shape)
+    found = evaluate_layer(Layer("wide", wide.op, ("x",), ()), [laid], weights)
+    assert found.shape[3] == batch * wide.outputs > 2
+    parts = found.reshape(op.out_channels, -1, batch, wide.outputs)[..., : wide.kept]
     truth = evaluate_layer(Layer("each", op, ("x",), ()), [image], weights)
     torch.testing.assert_close(parts.permute(2, 0, 1, 3), truth, rtol=1e-4, atol=1e-4)
 
@@ -44,12 +78,14 @@ def test_the_outputs_of_each_image_are_in_the_wide_one(op: Conv2d, size: tuple[i
 @pytest.mark.parametrize(
     ("op", "shape"),
     [
+        (ConvTranspose2d(4, 6, (2, 2), (2, 2)), (1, 4, 7, 1)),
+        (ConvTranspose2d(4, 6, (2, 2), (2, 2)), (16, 4, 2, 2)),
         (Conv2d(4, 6, (3, 3), padding=(1, 1, 1, 1)), (7, 4, 2, 2)),
         (Conv2d(4, 6, (3, 3), padding=(1, 1, 1, 1)), (16, 4, 3, 3)),
-        (Conv2d(4, 6, (3, 3), padding=(1, 1, 1, 1)), (1, 4, 64, 2)),
+        (Conv2d(4, 6, (3, 3), padding=(1, 1, 1, 1)), (1, 4, 15, 2)),
         (Conv2d(4, 6, (1, 1)), (64, 4, 1, 1)),
     ],
     ids=str,
 )
-def test_what_ttnn_takes_stays_as_it_is(op: Conv2d, shape: tuple[int, ...]) -> None:
+def test_what_ttnn_takes_stays_as_it_is(op: Convolution, shape: tuple[int, ...]) -> None:
     assert side_by_side(op, shape) is None

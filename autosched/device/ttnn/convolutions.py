@@ -27,7 +27,13 @@ from autosched.device.ttnn.ttnn_types import (
 from autosched.network.column_images import as_told, slides_down_a_column
 from autosched.network.graph import Layer, Weights
 from autosched.network.narrow_images import SideBySide, side_by_side
-from autosched.network.operators import Activation, Conv2d, ConvTranspose2d, is_pointwise
+from autosched.network.operators import (
+    Activation,
+    Conv2d,
+    Convolution,
+    ConvTranspose2d,
+    is_pointwise,
+)
 from autosched.network.stem_folding import (
     FoldedStem,
     fold_stem,
@@ -67,16 +73,16 @@ def _run_conv2d(call: Call) -> Tensor:
     config, source = call.config_of(Conv2dConfig), _source(call)
     op, _ = as_told(call.op(Conv2d), call.input_shape)
     assert isinstance(op, Conv2d)  # noqa: S101 - it was one
+    wide = None
     if config.fold_input:
         source = _folded(call, op, source)
         assert source.stem is not None  # noqa: S101 - just folded
         op = source.stem.op
+    else:
+        source, wide = _laid(op, source, config)
+    op = op if wide is None else wide.op
+    assert isinstance(op, Conv2d)  # noqa: S101 - as it was
     fused, apart = _split_activation(op, config)
-    wide = None
-    if config.output_memory == "dram" and not config.fold_input:
-        wide = side_by_side(op, source.shape)
-    if wide is not None:
-        source, op = _laid_side_by_side(source, wide), wide.op
     output = _convolved(
         call,
         op,
@@ -91,12 +97,18 @@ def _run_conv2d(call: Call) -> Tensor:
     return activated(output, apart)
 
 
-def _laid_side_by_side(source: _Source, wide: SideBySide) -> _Source:
+def _laid(
+    op: Convolution, source: _Source, config: Conv2dConfig
+) -> tuple[_Source, SideBySide | None]:
+    """Return the images side by side, where narrow ones would be refused."""
+    wide = side_by_side(op, source.shape) if config.output_memory == "dram" else None
+    if wide is None:
+        return source, None
     batch, channels, height, width = source.shape
     image = ttnn.reshape(rows_in_dram(source.tensor), (batch, height, width, channels))
     rows = ttnn.permute(image, (1, 0, 2, 3))
     rows = ttnn.pad(rows, [(0, 0), (0, 0), (0, wide.columns - width), (0, 0)], 0.0)
-    return _Source(flattened(rows), wide.shape, source.turned, is_copy=True)
+    return _Source(flattened(rows), wide.shape, source.turned, is_copy=True), wide
 
 
 def _taken_apart(
@@ -154,8 +166,11 @@ def _joined_pixels(op: Conv2d, source: _Source) -> _Source:
 
 def _run_conv_transpose2d(call: Call) -> Tensor:
     config, source = call.config_of(Conv2dConfig), _source(call)
-    op, _ = as_told(call.op(ConvTranspose2d), call.input_shape)
-    assert isinstance(op, ConvTranspose2d)  # noqa: S101 - it was one
+    told, _ = as_told(call.op(ConvTranspose2d), call.input_shape)
+    assert isinstance(told, ConvTranspose2d)  # noqa: S101 - it was one
+    source, wide = _laid(told, source, config)
+    op = told if wide is None else wide.op
+    assert isinstance(op, ConvTranspose2d)  # noqa: S101 - as it was
     fused, apart = split_activation(op.activation)
     output = _convolved(
         call,
@@ -169,12 +184,14 @@ def _run_conv_transpose2d(call: Call) -> Tensor:
         # ttnn turns the kernel round itself; PyTorch's weights come as they are.
         mirror_kernel=True,
     )
+    if wide is not None:
+        output = _taken_apart(output, call.layer.shape, wide, config)
     return activated(output, apart)
 
 
 def _convolved(
     call: Call,
-    op: Conv2d | ConvTranspose2d,
+    op: Convolution,
     source: _Source,
     function: Callable[..., Any],
     fused: Activation | None,

@@ -45,17 +45,28 @@ def test_a_long_column_runs_as_a_row(
         assert convolution.inputs[1].shape[-2:] == (op.kernel[0] * 64, 64)
 
 
-@pytest.mark.parametrize("batch", [8, 16])
-def test_narrow_images_of_a_batch_run_side_by_side(worker: WorkerDevice, batch: int) -> None:
+@pytest.mark.parametrize(("batch", "height"), [(8, 4), (16, 4), (1, 64)])
+def test_narrow_images_run_side_by_side(worker: WorkerDevice, batch: int, height: int) -> None:
     """ttnn 0.81.1 refuses them one by one; in shards they still are."""
     op = Conv2d(256, 512, (3, 3), (2, 2), (1, 1, 1, 1))
-    shapes = ((batch, 256, 4, 4),), (batch, 512, 2, 2)
+    shapes = ((batch, 256, height, 4),), (batch, 512, height // 2, 2)
     outcome = worker.probe(ProbeRequest(op, *shapes, in_slices(Conv2dConfig()), (DRAM_8B,)))
     assert isinstance(outcome, ProbeOutcome), outcome
     assert outcome.output_layout == DRAM_8B
     refused = worker.probe(ProbeRequest(op, *shapes, SHARDED, (DRAM_8B,)))
     assert isinstance(refused, Rejection)
     assert "Reader indices" in refused.message
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+def test_images_that_a_transposed_convolution_leaves_narrow_run_side_by_side(
+    worker: WorkerDevice, batch: int
+) -> None:
+    op = ConvTranspose2d(64, 32, (2, 2), (2, 2))
+    shapes = ((batch, 64, 16, 1),), (batch, 32, 32, 2)
+    outcome = worker.probe(ProbeRequest(op, *shapes, in_slices(Conv2dConfig()), (DRAM_8B,)))
+    assert isinstance(outcome, ProbeOutcome), outcome
+    assert outcome.output_layout == DRAM_8B
 
 
 @pytest.mark.parametrize(
