@@ -17,7 +17,7 @@ from autosched.cost.ops.work import ORDINARY_ERROR, SHARE, Prior
 from autosched.errors import ProfileError, ScheduleError
 from autosched.schedule.serialization import digest, fields_of, from_plain, to_plain
 
-FORMAT = 6
+FORMAT = 7
 """Raised when formulas change so that older coefficient files no longer fit them."""
 
 
