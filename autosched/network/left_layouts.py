@@ -33,7 +33,7 @@ _TILE = 32
 _CHANNELS_LAST = (0, 2, 3, 1)
 # An image is handed back in PyTorch's order, which has no tiles, and what the host makes for the
 # caller is not on the device at all; nobody chooses that, and the schedule says nothing of it.
-_TO_DRAM = (Constant, HostOp, GroupNorm, Crop, Reshape, Permute, Attention, Output)
+_TO_DRAM = (Constant, HostOp, Crop, Reshape, Permute, Attention, Output)
 
 
 def left_layout(
@@ -46,8 +46,8 @@ def left_layout(
 
     Shapes are PyTorch's; ``inputs`` are the layouts of its inputs.
     """
-    if isinstance(op, Slice):
-        return sliced(op, inputs[0])
+    if isinstance(op, Slice | GroupNorm):
+        return sliced(op, inputs[0]) if isinstance(op, Slice) else _normalised(inputs[0])
     if _stays(op, input_shapes, shape):
         page = inputs[0].page if isinstance(op, LayerNorm) else PageLayout.TILE
         return replace(inputs[0], page=page)
@@ -55,9 +55,16 @@ def left_layout(
         return inputs[0] if op.order == DEVICE else TensorLayout(page=PageLayout.ROW_MAJOR)
     if isinstance(op, Output) and not isinstance(op, HostOp) and not is_image(shape):
         return TensorLayout(dtype=inputs[0].dtype, page=inputs[0].page)
-    if isinstance(op, Matmul) or (isinstance(op, Attention) and _cuts_tiles(op, input_shapes[0])):
-        return TensorLayout(dtype=inputs[0].dtype)
-    return TensorLayout() if isinstance(op, _TO_DRAM) else None
+    in_format = isinstance(op, Matmul)
+    if isinstance(op, Attention):
+        in_format = _cuts_tiles(op, input_shapes[0])
+    if in_format or isinstance(op, _TO_DRAM):
+        return TensorLayout(dtype=inputs[0].dtype if in_format else DataType.BFLOAT16)
+    return None
+
+
+def _normalised(layout: TensorLayout) -> TensorLayout:
+    return replace(layout if layout.is_sharded else TensorLayout(), dtype=DataType.BFLOAT16)
 
 
 def is_mean(op: LayerOp, shape: Sequence[int]) -> bool:

@@ -4,6 +4,7 @@ A device is not asked. What depends on the layouts that tensors have when the la
 lowering refuses.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from autosched.network.operators import (
     DeviceInput,
     DeviceOutput,
     GlobalAvgPool2d,
+    GroupNorm,
     HostOp,
     HostOutput,
     Input,
@@ -54,6 +56,8 @@ from autosched.schedule.tensors import (
 CONVERT_TO_HWC = "convert_to_hwc"
 CONVERT_TO_CHW, TRANSPOSE = "convert_to_chw", "transpose"
 """Ways of an image's channels from last to first, besides a permutation of rows."""
+COMPOSED = "composed"
+"""The way of a group norm by means and products, besides ttnn's own norm."""
 _INPUT_METHODS = ("", "permute")
 _MOST_CONVERTED = 16 * TILE
 COMPUTING = (Attention, LayerNorm, Matmul, Softmax)
@@ -171,9 +175,9 @@ def _matmul_faults(config: Conv2dConfig) -> Iterator[Fault]:
 
 
 def _fixed_faults(layer: Layer, config: FixedConfig) -> Iterator[Fault]:
-    methods = _methods(layer)
-    if config.method not in methods:
-        legal = " or ".join(repr(name) for name in methods)
+    legal_ones = methods(layer)
+    if config.method not in legal_ones:
+        legal = " or ".join(repr(name) for name in legal_ones)
         yield Fault("method", config.method, f"{legal} for a {type(layer.op).__name__}")
     if config.compute is not None and not isinstance(layer.op, COMPUTING):
         yield Fault("compute", config.compute, f"None for a {type(layer.op).__name__}")
@@ -191,7 +195,8 @@ def _fixed_faults(layer: Layer, config: FixedConfig) -> Iterator[Fault]:
         yield from _image_output_faults(config.output)
 
 
-def _methods(layer: Layer) -> tuple[str, ...]:
+def methods(layer: Layer) -> tuple[str, ...]:
+    """Return the ways there are of a layer without other choices; "" is ttnn's own."""
     if isinstance(layer.op, HostOp):
         return (HOST_OUTPUT_METHOD if isinstance(layer.op, HostOutput) else HOST_METHOD,)
     if isinstance(layer.op, DeviceInput | DeviceOutput):
@@ -201,6 +206,8 @@ def _methods(layer: Layer) -> tuple[str, ...]:
         return (*_INPUT_METHODS, *of_images)
     if isinstance(layer.op, Output) and is_image(layer.shape):
         return ("", *channels_first_methods(layer.shape))
+    if isinstance(layer.op, GroupNorm) and not math.prod(layer.shape[2:]) % TILE:
+        return ("", COMPOSED)
     return ("",)
 
 

@@ -173,7 +173,8 @@ class FixedConfig:
     ``output``. ``method`` names the way where there are several: "permute", "convert_to_hwc" or
     "transpose" (of tiles, in shards) for the input; "transpose" or "convert_to_chw" rather than a
     permutation of rows for an image handed back; "nhwc" or "device" for what comes or is handed
-    back in the device's own order (:mod:`autosched.network.ends`), where ``output`` says; "host"
+    back in the device's own order (:mod:`autosched.network.ends`), where ``output`` says;
+    "composed" for a group norm made of means and products rather than ttnn's own; "host"
     for a layer that runs in PyTorch on the host; "host_output" where the result stays there, for
     the caller, and ``output`` says nothing. ``compute`` is of a product, softmax or norm; None
     leaves it to ttnn.

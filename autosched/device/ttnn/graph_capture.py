@@ -54,7 +54,7 @@ _GRID_RANGE = re.compile(
     r'"start":\{"x":(\d+),"y":(\d+)\},"end":\{"x":(\d+),"y":(\d+)\}',
 )
 _CORE_RANGE = re.compile(r"\[(\d+)-(\d+) - (\d+)-(\d+)\]")
-_STATED_OF = "Matmul"
+_STATED_OF = ("Matmul", "GroupNorm")
 _FUSING = ("Conv2d", "Matmul")
 _UNARY = "Unary"
 _OF_TTNN = "ttnn."

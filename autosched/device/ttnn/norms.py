@@ -13,17 +13,22 @@ from autosched.device.ttnn.calls import (
     Call,
     Tensor,
     fixed_compute,
+    flattened,
     remembered,
     reshaped,
     rows_in_dram,
+    track,
 )
-from autosched.device.ttnn.ttnn_types import layout_of
+from autosched.device.ttnn.graph_capture import STATED_PREFIX
+from autosched.device.ttnn.ttnn_types import compute_config, layout_of
+from autosched.network.legal_values import COMPOSED
 from autosched.network.operators import GroupNorm, LayerNorm, Softmax
-from autosched.schedule.configurations import FixedConfig
+from autosched.schedule.configurations import ComputeConfig, Fidelity, FixedConfig
 from autosched.schedule.tensors import TILE, DataType
 
 # What group norm holds of each tile at once takes 15 KB in the worst case, of 1.4 MB.
 _TILES_AT_ONCE = 80
+_EXACT = ComputeConfig(Fidelity.HIFI4, False, fp32_dest_acc_en=True, packer_l1_acc=False)
 
 
 def _run_softmax(call: Call) -> Tensor:
@@ -64,12 +69,114 @@ def _rows_of_tiles(call: Call) -> tuple[Tensor, Tensor]:
 
 
 def _run_group_norm(call: Call) -> Tensor:
+    """Normalise where the input is: ttnn's own norm, or composed of means and products."""
+    (tensor,) = call.inputs
+    if layout_of(tensor).dtype is not DataType.BFLOAT16:
+        tensor = ttnn.typecast(tensor, ttnn.bfloat16)
+    if call.config_of(FixedConfig).method == COMPOSED:
+        return _composed_group_norm(call, tensor)
+    if layout_of(tensor).is_sharded:
+        return _group_norm_of_shards(call, tensor)
+    return _group_norm_in_dram(call, tensor)
+
+
+def _composed_group_norm(call: Call, tensor: Tensor) -> Tensor:
+    """Normalise by two means over the pixels, which a product with ones shares out in groups.
+
+    Means are summed up in float32, and the input's deviations are squared, so that no large
+    numbers are taken from each other.
+    """
+    batch, channels, height, width = call.input_shape
+    groups, place = call.op(GroupNorm).groups, tensor.memory_config()
+    if batch > 1:
+        tensor = ttnn.reshape(tensor, (batch, 1, height * width, channels))
+    scale, shift = remembered(call, (call.layer.name, "rows"), lambda: _rows_of_tiles(call))
+    shares = None
+    if groups != channels:
+        shares, _ = remembered(
+            call, (call.layer.name, "shares"), lambda: (_shares(call, channels, groups), None)
+        )
+    deviations = ttnn.subtract(tensor, _means(call, tensor, shares), memory_config=place)
+    squares = ttnn.square(deviations, memory_config=place)
+    variance = _means(call, squares, shares)
+    ttnn.deallocate(squares)
+    factor = ttnn.rsqrt(ttnn.add(variance, call.op(GroupNorm).eps))
+    factor = ttnn.multiply(factor, scale)
+    scaled = ttnn.multiply(deviations, factor, memory_config=place)
+    ttnn.deallocate(deviations)
+    output = ttnn.add(scaled, shift, memory_config=place)
+    ttnn.deallocate(scaled)
+    return flattened(output)
+
+
+def _means(call: Call, tensor: Tensor, shares: Tensor | None) -> Tensor:
+    """Return the mean over pixels (B, 1, 1, channels), of all channels of a group the same."""
+    compute = compute_config(_EXACT, call.context.board)
+    means = ttnn.mean(
+        tensor,
+        dim=2,
+        keepdim=True,
+        memory_config=ttnn.L1_MEMORY_CONFIG,
+        compute_kernel_config=compute,
+    )
+    if shares is None:
+        return means
+    return ttnn.matmul(
+        means, shares, memory_config=ttnn.L1_MEMORY_CONFIG, compute_kernel_config=compute
+    )
+
+
+def _shares(call: Call, channels: int, groups: int) -> Tensor:
+    size = channels // groups
+    of_group = torch.full((size, size), 1 / size)
+    in_groups = torch.kron(torch.eye(groups), of_group)
+    return ttnn.from_torch(
+        in_groups[None, None],
+        dtype=ttnn.bfloat16,
+        layout=ttnn.TILE_LAYOUT,
+        device=call.context.device,
+        memory_config=ttnn.DRAM_MEMORY_CONFIG,
+    )
+
+
+def _group_norm_of_shards(call: Call, tensor: Tensor) -> Tensor:
+    """Normalise block or height shards, whose cores have whole groups each."""
+    batch, channels, height, width = call.input_shape
+    lies, groups = layout_of(tensor), call.op(GroupNorm).groups
+    assert lies.shard_shape is not None  # noqa: S101 - it is sharded
+    columns = channels // lies.shard_shape[1]
+    if channels % lies.shard_shape[1] or groups % columns or channels % TILE:
+        raise RefusedError("group norm takes shards of whole tiles and groups of channels")
+    weight, bias = remembered(
+        call, (call.layer.name, str(columns)), lambda: _by_columns(call, channels, columns)
+    )
+    mask, _ = remembered(
+        call,
+        (call.layer.name, "mask", str(columns)),
+        lambda: (_group_mask(call.context.device, channels, groups, columns), None),
+    )
+    part = lies.grid[0]
+    shape = tuple(tensor.shape)
+    output = ttnn.group_norm(
+        ttnn.reshape(tensor, (batch, 1, height * width, channels)) if batch > 1 else tensor,
+        num_groups=groups,
+        epsilon=call.op(GroupNorm).eps,
+        input_mask=mask,
+        weight=weight,
+        bias=bias,
+        memory_config=tensor.memory_config(),
+        output_layout=ttnn.TILE_LAYOUT,
+        core_grid=ttnn.CoreGrid(y=part.y1 + 1, x=part.x1 + 1),
+        inplace=False,
+    )
+    return ttnn.reshape(output, shape) if batch > 1 else output
+
+
+def _group_norm_in_dram(call: Call, tensor: Tensor) -> Tensor:
     """Normalise in DRAM, on the grid that ttnn finds for the number of channels and groups.
 
     It takes multiples of 32 channels: groups of zeros are added, which change no other group.
     """
-    call.config_of(FixedConfig)
-    (tensor,) = call.inputs
     batch, channels, height, width = call.input_shape
     device, pixels = call.context.device, height * width
     whole, groups = whole_groups(channels, call.op(GroupNorm).groups)
@@ -90,8 +197,7 @@ def _run_group_norm(call: Call) -> Tensor:
     )
     if whole > channels:
         tensor = ttnn.pad(rows_in_dram(tensor), [*[(0, 0)] * 3, (0, whole - channels)], 0.0)
-    elif layout_of(tensor).dtype is DataType.BFLOAT8_B:
-        tensor = ttnn.typecast(tensor, ttnn.bfloat16)
+    track(f"{STATED_PREFIX}columns={columns}")
     output = ttnn.group_norm(
         reshaped(tensor, (batch, 1, pixels, whole)),
         num_groups=groups,

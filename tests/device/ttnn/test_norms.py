@@ -1,5 +1,7 @@
 """Group norms of any channels, on the mock device."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -8,8 +10,9 @@ from autosched.device.ttnn.norms import whole_groups
 from autosched.device.worker import WorkerDevice
 from autosched.network.operators import GroupNorm
 from autosched.schedule.configurations import FixedConfig
-from autosched.schedule.outcomes import ProbeOutcome
-from autosched.schedule.tensors import DRAM_TILE
+from autosched.schedule.outcomes import ProbeOutcome, Rejection
+from autosched.schedule.tensors import DRAM_TILE, DataType, ShardLayout, TensorLayout
+from tests.examples.layouts import DRAM_8B, ONE_ROW, WHOLE_GRID, block, height, shards
 
 
 @pytest.mark.parametrize(
@@ -50,3 +53,60 @@ def test_a_group_norm_of_any_size_runs(
     outcome = worker.probe(request)
     assert isinstance(outcome, ProbeOutcome), outcome
     assert outcome.output_layout == DRAM_TILE
+
+
+SHAPE = (1, 256, 64, 64)
+GROUPS = GroupNorm(32, 1e-5)
+
+
+def normalised(
+    worker: WorkerDevice, method: str, layout: TensorLayout, shape: tuple[int, ...] = SHAPE
+) -> ProbeOutcome | Rejection:
+    output = replace(layout, dtype=DataType.BFLOAT16)
+    config = FixedConfig(output=output, method=method)
+    return worker.probe(ProbeRequest(GROUPS, (shape,), shape, config, (layout,)))
+
+
+@pytest.mark.parametrize(
+    ("method", "layout"),
+    [
+        ("", height(64, 256, WHOLE_GRID)),
+        ("", block(512, 32, WHOLE_GRID)),
+        ("composed", height(64, 256, WHOLE_GRID)),
+        ("composed", block(512, 32, WHOLE_GRID)),
+        ("composed", shards(ShardLayout.WIDTH, 4096, 32, ONE_ROW)),
+        ("composed", DRAM_8B),
+    ],
+    ids=["own height", "own block", "height", "block", "width", "dram"],
+)
+def test_a_group_norm_stays_where_its_input_is(
+    worker: WorkerDevice, method: str, layout: TensorLayout
+) -> None:
+    outcome = normalised(worker, method, layout)
+    assert isinstance(outcome, ProbeOutcome), outcome
+    assert outcome.output_layout == replace(layout, dtype=DataType.BFLOAT16)
+    own = [op for op in outcome.ops if op.code.startswith("GroupNorm")]
+    assert len(own) == (not method)
+
+
+@pytest.mark.parametrize("method", ["", "composed"])
+def test_images_of_a_batch_are_normalised_each(worker: WorkerDevice, method: str) -> None:
+    shape = (4, 256, 32, 32)
+    outcome = normalised(worker, method, height(64, 256, WHOLE_GRID), shape)
+    assert isinstance(outcome, ProbeOutcome), outcome
+    assert outcome.output_layout == height(64, 256, WHOLE_GRID, dtype=DataType.BFLOAT16)
+
+
+def test_shards_with_parts_of_groups_are_refused(worker: WorkerDevice) -> None:
+    shape = (1, 320, 32, 32)
+    outcome = normalised(worker, "", block(128, 64, (replace(WHOLE_GRID[0], x1=4),)), shape)
+    assert isinstance(outcome, Rejection)
+    assert "whole tiles and groups" in outcome.message
+
+
+def test_it_says_over_how_many_columns_of_cores_channels_are_dealt(worker: WorkerDevice) -> None:
+    """A capture of ttnn 0.81.1 does not; 320 channels in 32 groups go to two."""
+    outcome = normalised(worker, "", DRAM_TILE, (1, 320, 64, 64))
+    assert isinstance(outcome, ProbeOutcome), outcome
+    (own,) = (op for op in outcome.ops if op.code.startswith("GroupNorm"))
+    assert own.attributes.endswith("; columns=2")
