@@ -20,6 +20,7 @@ from autosched.network.operators import (
     Pad,
     Padding,
     PixelShuffle,
+    PlainGroupNorm,
     Pool2d,
     Reshape,
     Slice,
@@ -335,7 +336,8 @@ def group_norm(make: NetworkMaker) -> str:
     source = make.image((32, 64, 96, 128))
     channels = make.shape(source)[1]
     groups = make.random.choice([count for count in (1, 2, 3, 4, 8, 32) if not channels % count])
-    return make.add(GroupNorm(groups, 1e-5), (source,), make.shape(source))
+    kind = make.random.choice((GroupNorm, PlainGroupNorm))
+    return make.add(kind(groups, 1e-5), (source,), make.shape(source))
 
 
 def classes(make: NetworkMaker) -> str:

@@ -341,6 +341,11 @@ class GroupNorm(Operator):
 
 
 @dataclass(frozen=True)
+class PlainGroupNorm(GroupNorm):
+    """A group norm whose scales are all one and whose shifts are zero."""
+
+
+@dataclass(frozen=True)
 class Matmul(Operator):
     """The product of two tensors, (B, M, K) and (B, K, N), or (B, N, K) with ``transposed``."""
 
@@ -453,6 +458,7 @@ LayerOp = (
     | Softmax
     | LayerNorm
     | GroupNorm
+    | PlainGroupNorm
     | Matmul
     | Attention
     | Permute

@@ -17,6 +17,7 @@ from autosched.network.operators import (
     GroupNorm,
     LayerNorm,
     LayerOp,
+    PlainGroupNorm,
     Unary,
 )
 from autosched.schedule.outcomes import Agreement
@@ -64,11 +65,13 @@ def sample_weights(layer: Layer, seed: int) -> Weights | None:
 
     Products are scaled by about the root of the fan-in (He et al., ICCV 2015, without the factor
     for a rectifier), and exact in every format of weights, so that what differs is not rounding:
-    bfloat4_b has three bits beside sign and exponent. A norm's scales lie around 1.
+    bfloat4_b has three bits beside sign and exponent. A norm's scales lie around 1, or are 1.
     """
     shapes = layer.op.parameter_shapes(layer.shape)
     if shapes is None:
         return None
+    if isinstance(layer.op, PlainGroupNorm):
+        return Weights(torch.ones(shapes[0]), torch.zeros(shapes[0]))
     generator = torch.Generator().manual_seed(seed + 1)
     weight_shape, bias_shape = shapes
     weight = torch.randn(weight_shape, generator=generator)

@@ -32,6 +32,7 @@ from autosched.network.operators import (
     LayerNorm,
     Linear,
     Output,
+    PlainGroupNorm,
     Pool2d,
     Unary,
 )
@@ -181,7 +182,11 @@ def _blocks_of_groups(layer: Layer, shards: Sequence[TensorLayout]) -> Iterator[
         )
 
 
-_OF_NORMS = {LayerNorm: _norm_options, GroupNorm: _group_norm_options}
+_OF_NORMS = {
+    LayerNorm: _norm_options,
+    GroupNorm: _group_norm_options,
+    PlainGroupNorm: _group_norm_options,
+}
 
 
 def _largest_divisor(number: int, most: int) -> int:

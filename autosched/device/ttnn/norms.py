@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -22,13 +23,14 @@ from autosched.device.ttnn.calls import (
 from autosched.device.ttnn.graph_capture import STATED_PREFIX
 from autosched.device.ttnn.ttnn_types import compute_config, layout_of
 from autosched.network.legal_values import COMPOSED
-from autosched.network.operators import GroupNorm, LayerNorm, Softmax
+from autosched.network.operators import GroupNorm, LayerNorm, PlainGroupNorm, Softmax
 from autosched.schedule.configurations import ComputeConfig, Fidelity, FixedConfig
-from autosched.schedule.tensors import TILE, DataType
+from autosched.schedule.tensors import TILE, DataType, ShardLayout
 
 # What group norm holds of each tile at once takes 15 KB in the worst case, of 1.4 MB.
 _TILES_AT_ONCE = 80
-_EXACT = ComputeConfig(Fidelity.HIFI4, False, fp32_dest_acc_en=True, packer_l1_acc=False)
+_SHARES = ComputeConfig(Fidelity.HIFI4, math_approx_mode=False)
+_SUMS = replace(_SHARES, fp32_dest_acc_en=True)
 
 
 def _run_softmax(call: Call) -> Tensor:
@@ -87,22 +89,25 @@ def _composed_group_norm(call: Call, tensor: Tensor) -> Tensor:
     numbers are taken from each other.
     """
     batch, channels, height, width = call.input_shape
-    groups, place = call.op(GroupNorm).groups, tensor.memory_config()
+    op, place = call.op(GroupNorm), tensor.memory_config()
     if batch > 1:
         tensor = ttnn.reshape(tensor, (batch, 1, height * width, channels))
-    scale, shift = remembered(call, (call.layer.name, "rows"), lambda: _rows_of_tiles(call))
     shares = None
-    if groups != channels:
+    if op.groups != channels:
         shares, _ = remembered(
-            call, (call.layer.name, "shares"), lambda: (_shares(call, channels, groups), None)
+            call, (call.layer.name, "shares"), lambda: (_shares(call, channels, op.groups), None)
         )
     deviations = ttnn.subtract(tensor, _means(call, tensor, shares), memory_config=place)
     squares = ttnn.square(deviations, memory_config=place)
     variance = _means(call, squares, shares)
     ttnn.deallocate(squares)
-    factor = ttnn.rsqrt(ttnn.add(variance, call.op(GroupNorm).eps))
-    factor = ttnn.multiply(factor, scale)
-    scaled = ttnn.multiply(deviations, factor, memory_config=place)
+    factor = ttnn.rsqrt(ttnn.add(variance, op.eps))
+    if isinstance(op, PlainGroupNorm):
+        output = ttnn.multiply(deviations, factor, memory_config=place)
+        ttnn.deallocate(deviations)
+        return flattened(output)
+    scale, shift = remembered(call, (call.layer.name, "rows"), lambda: _rows_of_tiles(call))
+    scaled = ttnn.multiply(deviations, ttnn.multiply(factor, scale), memory_config=place)
     ttnn.deallocate(deviations)
     output = ttnn.add(scaled, shift, memory_config=place)
     ttnn.deallocate(scaled)
@@ -110,19 +115,33 @@ def _composed_group_norm(call: Call, tensor: Tensor) -> Tensor:
 
 
 def _means(call: Call, tensor: Tensor, shares: Tensor | None) -> Tensor:
-    """Return the mean over pixels (B, 1, 1, channels), of all channels of a group the same."""
-    compute = compute_config(_EXACT, call.context.board)
-    means = ttnn.mean(
-        tensor,
-        dim=2,
-        keepdim=True,
-        memory_config=ttnn.L1_MEMORY_CONFIG,
-        compute_kernel_config=compute,
+    """Return the mean over pixels (B, 1, 1, channels), of all channels of a group the same.
+
+    A core takes a column of tiles of one image, so that parts of an image are taken first. Where
+    cores would be left, ttnn 0.81.1 keeps sums in float32 in between, which Wormhole's engine does
+    not read again; neither does it in a product.
+    """
+    batch, channels, height, width = call.input_shape
+    board, tiles, columns = call.context.board, height * width // TILE, -(-channels // TILE)
+    whole = layout_of(tensor).sharding is ShardLayout.WIDTH
+    parts = next(
+        n
+        for n in range(1, tiles + 1)
+        if whole or n == tiles or (tiles % n == 0 and 2 * n * batch * columns > board.cores)
     )
+    if parts > 1:
+        tensor = ttnn.reshape(tensor, (batch, parts, height * width // parts, channels))
+    sums = {"memory_config": ttnn.L1_MEMORY_CONFIG, "keepdim": True}
+    means = ttnn.mean(tensor, dim=2, compute_kernel_config=compute_config(_SUMS, board), **sums)
+    if parts > 1:
+        means = ttnn.mean(means, dim=1, compute_kernel_config=compute_config(_SUMS, board), **sums)
     if shares is None:
         return means
     return ttnn.matmul(
-        means, shares, memory_config=ttnn.L1_MEMORY_CONFIG, compute_kernel_config=compute
+        means,
+        shares,
+        memory_config=ttnn.L1_MEMORY_CONFIG,
+        compute_kernel_config=compute_config(_SHARES, board),
     )
 
 
@@ -255,4 +274,5 @@ CALLS: Mapping[type, Callable[[Call], Tensor]] = {
     Softmax: _run_softmax,
     LayerNorm: _run_layer_norm,
     GroupNorm: _run_group_norm,
+    PlainGroupNorm: _run_group_norm,
 }

@@ -14,6 +14,7 @@ from autosched.network.operators import (
     Concat,
     GroupNorm,
     LayerNorm,
+    PlainGroupNorm,
     Slice,
     Softmax,
     Unary,
@@ -111,7 +112,7 @@ def _instance_norm(lowering: Lowering, node: Node) -> View:
     view = lowering.channels_at(arguments["input"], CHANNELS, whole_images=True)
     if len(view.base) != 4:
         raise Refusal(f"its input has shape {view.shape}, not (N, C, H, W)")
-    return _norm(lowering, node, view, GroupNorm(view.base[CHANNELS], arguments["eps"]))
+    return _grouped(lowering, node, view, view.base[CHANNELS])
 
 
 @RULES.rule("group_norm", "native_group_norm")
@@ -121,7 +122,14 @@ def _group_norm(lowering: Lowering, node: Node) -> View:
     view = lowering.channels_at(arguments["input"], CHANNELS, whole_images=True)
     if len(view.base) != 4:
         raise Refusal(f"its input has shape {view.shape}, not (N, C, H, W)")
-    return _norm(lowering, node, view, GroupNorm(groups, arguments["eps"]))
+    return _grouped(lowering, node, view, groups)
+
+
+def _grouped(lowering: Lowering, node: Node, view: View, groups: int) -> View:
+    arguments = lowering.arguments(node)
+    is_plain = arguments["weight"] is None and arguments["bias"] is None
+    kind = PlainGroupNorm if is_plain else GroupNorm
+    return _norm(lowering, node, view, kind(groups, arguments["eps"]))
 
 
 def _norm(lowering: Lowering, node: Node, view: View, op: LayerNorm | GroupNorm) -> View:

@@ -8,6 +8,7 @@ from autosched.network.operators import (
     GroupNorm,
     LayerNorm,
     Permute,
+    PlainGroupNorm,
     Softmax,
 )
 from tests.network.modules import Function, kinds, ops, scrambled
@@ -38,16 +39,16 @@ def test_norms_without_parameters_have_ones_and_zeros(lowered):
     module = Function(lambda x: F.layer_norm(x, (12,)))
     assert LayerNorm(1e-5) in ops(lowered(module, torch.randn(TOKENS)))
     assert ops(lowered(nn.GroupNorm(3, 12, affine=False), torch.randn(IMAGE))) == [
-        GroupNorm(3, 1e-5)
+        PlainGroupNorm(3, 1e-5)
     ]
     assert ops(lowered(scrambled(nn.GroupNorm(3, 12)), torch.randn(IMAGE))) == [GroupNorm(3, 1e-5)]
 
 
 def test_an_instance_norm_is_a_group_norm_of_single_channels(lowered):
-    assert ops(lowered(nn.InstanceNorm2d(12), torch.randn(IMAGE))) == [GroupNorm(12, 1e-5)]
+    assert ops(lowered(nn.InstanceNorm2d(12), torch.randn(IMAGE))) == [PlainGroupNorm(12, 1e-5)]
     affine = scrambled(nn.InstanceNorm2d(12, affine=True))
     assert ops(lowered(affine, torch.randn(IMAGE))) == [GroupNorm(12, 1e-5)]
-    assert GroupNorm(10, 1e-5) in ops(lowered(nn.InstanceNorm1d(10), torch.randn(TOKENS)))
+    assert PlainGroupNorm(10, 1e-5) in ops(lowered(nn.InstanceNorm1d(10), torch.randn(TOKENS)))
 
 
 def test_an_instance_norm_with_statistics_is_a_batch_norm(lowered):
