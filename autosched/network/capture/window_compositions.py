@@ -208,6 +208,35 @@ def _by_steps(source: Tensor, weight: Tensor, step: int) -> tuple[Tensor, Tensor
     )
 
 
+@WINDOWS.of("conv_transpose1d")
+def _spread_series(
+    source: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: list[int] = _ONES[1],
+    padding: list[int] = _ZEROS[1],
+    output_padding: list[int] = _ZEROS[1],
+    groups: int = 1,
+    dilation: list[int] = _ONES[1],
+) -> Tensor:
+    """Each step of the output as channels of one element, by a convolution without a step.
+
+    What is left out reads a few elements, whose products with a part of the kernel each add up.
+    """
+    plan = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    if not is_long(plan, weight.shape[2]):
+        column, kernel = source.unsqueeze(-1), weight.unsqueeze(-1)
+        sizes = ((*stride, 1), (*padding, 0), (*output_padding, 0), groups, (*dilation, 1))
+        return F.conv_transpose2d(column, kernel, bias, *sizes).squeeze(-1)
+    (step,), (cut,), (more,) = stride, padding, output_padding
+    runs, outputs = weight.shape[2] // step, weight.shape[1]
+    by_step = torch.unflatten(weight, 2, (runs, step)).flip(2).permute(3, 1, 0, 2).flatten(0, 1)
+    vector = None if bias is None else bias.repeat(step)
+    steps = F.conv1d(source, by_step, vector, padding=runs - 1)
+    series = torch.unflatten(steps, 1, (step, outputs)).permute(0, 2, 3, 1).flatten(2)
+    return F.pad(series, (-cut, more - cut))
+
+
 @WINDOWS.of("conv3d")
 def _convolved_volume(
     source: Tensor,

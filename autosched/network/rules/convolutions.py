@@ -156,6 +156,8 @@ def _transposed(lowering: Lowering, node: Node) -> View:
     if weight.dim() != len(shape_of(node)):
         raise Refusal(f"its weight has shape {tuple(weight.shape)}, not that of two dimensions")
     kernel, bias = with_ones(weight.shape[2:], node, 1), arguments["bias"]
+    if operator_name(node) == "conv_transpose1d" and is_long(arguments, weight.shape[2]):
+        raise Refusal("its kernel is too long")
     op = ConvTranspose2d(
         in_channels=source.shape[1],
         out_channels=weight.shape[1] * arguments["groups"],

@@ -3,7 +3,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 
-from autosched.network.operators import Conv2d, Linear
+from autosched.errors import UnsupportedOperatorError
+from autosched.network.operators import Conv2d, ConvTranspose2d, Linear
 from tests.network.modules import Function, WithParameter, kinds, ops
 
 IMAGE, SERIES, VOLUME = (2, 8, 6, 6), (2, 8, 12), (1, 4, 5, 7, 6)
@@ -60,6 +61,23 @@ def test_what_an_operator_is_made_of_computes_the_same(lowered, function, shape)
 def test_images_and_series_without_a_batch_are_convolved(lowered):
     lowered(nn.Conv2d(8, 4, 3, stride=2, padding=1), torch.randn(IMAGE[1:]))
     lowered(nn.Conv1d(8, 4, 3, groups=2), torch.randn(SERIES[1:]))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "step", "cut", "more", "outputs"),
+    [(128, 64, 0, 0, 1), (192, 64, 10, 5, 3), (66, 33, 33, 30, 2)],
+)
+def test_long_kernels_spread_a_series_by_steps(lowered, kernel, step, cut, more, outputs):
+    """ttnn 0.81.1 never ends on one of 512 numbers in steps of 256."""
+    module = nn.ConvTranspose1d(6, outputs, kernel, step, cut, more)
+    found = ops(lowered(module, torch.randn(2, 6, 14)))
+    assert not any(isinstance(op, ConvTranspose2d) for op in found)
+
+
+def test_computed_kernels_of_a_transposed_series_are_refused(lowered):
+    module = Function(lambda x: F.conv_transpose1d(x, x[:1, :, :3].transpose(0, 1)))
+    with pytest.raises(UnsupportedOperatorError, match="conv_transpose"):
+        lowered(module, torch.randn(1, 4, 9))
 
 
 def test_volumes_are_convolved_slice_by_slice(lowered):
