@@ -38,13 +38,12 @@ SHARED = (
 """What decides every probe: files relative to this one, or ``FILE:NAME`` for one definition."""
 BESIDE = {
     "convolutions": (
-        "../network/column_images.py",
         "../network/narrow_images.py",
         "../network/operators.py:is_pointwise",
         "../network/stem_folding.py",
     ),
     "inputs_outputs": ("../network/read_layouts.py:uploaded",),
-    "pooling": ("../network/column_images.py",),
+    "pooling": ("../network/narrow_images.py",),
 }
 """What decides the probes of a family of operators beside its file and what all share."""
 EXECUTION = (

@@ -10,9 +10,8 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
-from autosched.network.column_images import as_told
 from autosched.network.left_layouts import joins_tiles
-from autosched.network.narrow_images import side_by_side
+from autosched.network.narrow_images import as_told, side_by_side
 from autosched.network.operators import (
     Activation,
     Attention,

@@ -10,9 +10,13 @@ from dataclasses import dataclass, replace
 
 from autosched.evidence import fault_rules
 from autosched.evidence.fault_rules import Executable
-from autosched.network.column_images import as_told, slides_down_a_column, turned_shape
 from autosched.network.graph import Network
-from autosched.network.narrow_images import side_by_side
+from autosched.network.narrow_images import (
+    as_told,
+    side_by_side,
+    slides_down_a_column,
+    turned_shape,
+)
 from autosched.network.operators import Convolution
 from autosched.schedule.configurations import Conv2dConfig
 from autosched.schedule.outcomes import DeviceOp

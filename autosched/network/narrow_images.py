@@ -1,17 +1,94 @@
-"""Narrow images laid side by side, as one wide image, for a convolution.
+"""Images of few columns, as convolutions and pools of ttnn's take them.
 
-ttnn 0.81.1 refuses convolutions whose output is one or two pixels wide once a core holds 16 of its
-rows, and a core holds 32 pixels at least. Beside each other, with columns of zeros in between, the
-images have long rows; of the outputs, those whose windows begin in an image are kept. A single
-image has columns of zeros at its right, as many as make its rows of outputs long enough.
+ttnn 0.81.1 refuses windows that slide down images whose outputs are one or two pixels wide once a
+core holds 16 of their rows, and a core holds 32 pixels at least.
+
+Of one column ttnn is told that it is one row. Its pixels lie in memory as those of a row do, so
+that nothing moves: height and width change places in what ttnn is told, and in the kernel.
+
+Others are laid side by side, as one wide image, for a convolution. With columns of zeros in between
+they have long rows; of the outputs, those whose windows begin in an image are kept. A single image
+has columns of zeros at its right, as many as make its rows of outputs long enough.
 """
 
 from dataclasses import dataclass, replace
 
-from autosched.network.operators import Convolution, ConvTranspose2d, Shape, is_pointwise
+from autosched.network.operators import (
+    Conv2d,
+    Convolution,
+    ConvTranspose2d,
+    GlobalAvgPool2d,
+    LayerOp,
+    Pair,
+    Pool2d,
+    Shape,
+    is_pointwise,
+)
 
 _NARROW = 2
 _ROWS_OF_A_CORE = 16
+
+
+def slides_down_a_column(op: LayerOp, shape: Shape) -> bool:
+    """Return whether windows of ``op`` slide down images of PyTorch's ``shape``, one pixel wide.
+
+    They leave one column, too. A pointwise convolution is a matrix product of any pixels.
+    """
+    if len(shape) != 4 or shape[3] != 1 or shape[2] == 1:
+        return False
+    match op:
+        case Conv2d() if is_pointwise(op):
+            return False
+        case Conv2d() | Pool2d():
+            return op.padding[2] + op.padding[3] == op.dilation[1] * (op.kernel[1] - 1)
+        case ConvTranspose2d():
+            grown = op.dilation[1] * (op.kernel[1] - 1) + op.output_padding[1]
+            return grown == 2 * op.padding[1]
+        case _:
+            return isinstance(op, GlobalAvgPool2d)
+
+
+def as_told(op: LayerOp, shape: Shape) -> tuple[LayerOp, Shape]:
+    """Return an operator and its input's PyTorch shape as ttnn is told of them."""
+    if not slides_down_a_column(op, shape):
+        return op, shape
+    turned = turned_shape(shape)
+    match op:
+        case Conv2d() | Pool2d():
+            top, bottom, left, right = op.padding
+            return (
+                replace(
+                    op,
+                    kernel=_swapped(op.kernel),
+                    stride=_swapped(op.stride),
+                    padding=(left, right, top, bottom),
+                    dilation=_swapped(op.dilation),
+                ),
+                turned,
+            )
+        case ConvTranspose2d():
+            return (
+                replace(
+                    op,
+                    kernel=_swapped(op.kernel),
+                    stride=_swapped(op.stride),
+                    padding=_swapped(op.padding),
+                    output_padding=_swapped(op.output_padding),
+                    dilation=_swapped(op.dilation),
+                ),
+                turned,
+            )
+        case _:
+            return op, turned
+
+
+def turned_shape(shape: Shape) -> Shape:
+    """Return an image's shape with height and width in each other's place."""
+    return (*shape[:2], shape[3], shape[2])
+
+
+def _swapped(pair: Pair) -> Pair:
+    return pair[1], pair[0]
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from autosched.boards import Board
-from autosched.network.column_images import as_told
 from autosched.network.graph import Layer
+from autosched.network.narrow_images import as_told
 from autosched.network.operators import Conv2d, Convolution, LayerOp, Shape, is_pointwise
 from autosched.network.stem_folding import fold_stem
 from autosched.probing.candidates import Asking, Choice, Given, LayerQuestions, choices_of, offered

@@ -12,12 +12,10 @@ from autosched.boards import Board
 from autosched.network.graph import Layer
 from autosched.network.left_layouts import is_image, is_mean, left_layout, rows_and_columns
 from autosched.network.legal_values import (
-    COMPOSED,
     CONVERT_TO_CHW,
     CONVERT_TO_HWC,
     TRANSPOSE,
     channels_first_methods,
-    methods,
 )
 from autosched.network.operators import (
     DEVICE,
@@ -32,7 +30,6 @@ from autosched.network.operators import (
     LayerNorm,
     Linear,
     Output,
-    PlainGroupNorm,
     Pool2d,
     Unary,
 )
@@ -58,6 +55,7 @@ from autosched.space.efforts import Effort
 from autosched.space.images import image_candidates, is_image_layer
 from autosched.space.layer_formats import LayerFormats, host_config
 from autosched.space.matmuls import Product, programs
+from autosched.space.norms import norm_candidates
 
 
 @dataclass(frozen=True)
@@ -95,105 +93,6 @@ def options(
             return _fixed_options(layer, formats, input_layouts, wanted)
 
 
-def _norm_options(
-    layer: Layer,
-    formats: LayerFormats,
-    sources: Sequence[TensorLayout],
-    wanted: Sequence[TensorLayout],
-) -> list[Option]:
-    """Return a layer norm where its input is, or where the next layer wants it.
-
-    ttnn has no norm of height shards or rows.
-    """
-    shards = [
-        layout
-        for layout in _tiles([*sources, *wanted])
-        if layout.sharding in (ShardLayout.BLOCK, ShardLayout.WIDTH)
-    ]
-    places = _distinct([*_dram(sources), *shards])
-    return [Option(formats.fixed(layer, layout), (layout,)) for layout in places]
-
-
-def _group_norm_options(
-    layer: Layer,
-    formats: LayerFormats,
-    sources: Sequence[TensorLayout],
-    wanted: Sequence[TensorLayout],
-) -> list[Option]:
-    """Return ttnn's group norm in DRAM and in shards, and one composed of means and products.
-
-    A core of ttnn's own takes one group after the other and waits for all that share it, which
-    pays for few and large groups; what is composed passes over the image as a whole.
-    """
-    assert isinstance(layer.op, GroupNorm)  # noqa: S101 - as its caller found
-    in_dram = _dram(_tiles(sources) or sources)
-    shards = [
-        replace(layout, dtype=sources[0].dtype)
-        for layout in _tiles([*sources, *wanted])
-        if layout.is_sharded
-    ]
-    blocks = (
-        replace(layout, dtype=sources[0].dtype) for layout in _blocks_of_groups(layer, shards)
-    )
-    own = [layout for layout in (*shards, *blocks) if _has_whole_groups(layout, layer)]
-    found = [
-        Option(_as_left(layer, formats, (layout,)), (layout,))
-        for layout in _distinct([*in_dram, *own, *_rows_in_dram(sources)])
-    ]
-    if COMPOSED not in methods(layer):
-        return found
-    return found + [
-        Option(replace(_as_left(layer, formats, (layout,)), method=COMPOSED), (layout,))
-        for layout in _distinct([*in_dram, *shards])
-    ]
-
-
-def _has_whole_groups(layout: TensorLayout, layer: Layer) -> bool:
-    """Whether each core has whole groups and tiles of channels, and as many rows of one image."""
-    assert isinstance(layer.op, GroupNorm)  # noqa: S101 - as its caller found
-    if layout.sharding not in (ShardLayout.BLOCK, ShardLayout.HEIGHT) or layout.transposed:
-        return False
-    assert layout.shard_shape is not None  # noqa: S101 - it is sharded
-    batch, channels, height, width = layer.shape
-    rows, columns = layout.shard_shape
-    pixels = height * width
-    whole = not channels % columns and not columns % math.lcm(channels // layer.op.groups, TILE)
-    return whole and not (pixels % rows if batch > 1 else (batch * pixels) % rows)
-
-
-def _blocks_of_groups(layer: Layer, shards: Sequence[TensorLayout]) -> Iterator[TensorLayout]:
-    """Yield block shards of whole groups, on the most columns and rows of the grids there are."""
-    assert isinstance(layer.op, GroupNorm)  # noqa: S101 - as its caller found
-    batch, channels, height, width = layer.shape
-    tiles = height * width // TILE
-    if height * width % TILE or not shards:
-        return
-    last = [(part.x1, part.y1) for layout in shards for part in layout.grid]
-    most_columns, most_rows = (max(place) + 1 for place in zip(*last, strict=True))
-    whole = math.lcm(channels // layer.op.groups, TILE)
-    columns = _largest_divisor(channels // whole, most_columns) if not channels % whole else 0
-    rows = _largest_divisor(tiles, most_rows // batch) * batch
-    if columns and rows:
-        yield TensorLayout(
-            Memory.L1,
-            ShardLayout.BLOCK,
-            grid=(CoreRange(0, 0, columns - 1, rows - 1),),
-            shard_shape=(batch * tiles // rows * TILE, channels // columns),
-        )
-
-
-_OF_NORMS = {
-    LayerNorm: _norm_options,
-    GroupNorm: _group_norm_options,
-    PlainGroupNorm: _group_norm_options,
-}
-
-
-def _largest_divisor(number: int, most: int) -> int:
-    """Return the largest divisor of a number up to ``most``, 0 if there is none."""
-    return next((count for count in range(most, 0, -1) if number % count == 0), 0)
-
-
 def _fixed_options(
     layer: Layer,
     formats: LayerFormats,
@@ -201,9 +100,9 @@ def _fixed_options(
     wanted: Sequence[TensorLayout],
 ) -> list[Option]:
     """Return a layer that runs as ttnn has it, wherever its input is; several inputs in DRAM."""
-    of_norms = _OF_NORMS.get(type(layer.op))
-    if of_norms is not None:
-        return of_norms(layer, formats, sources[0], wanted)
+    if isinstance(layer.op, LayerNorm | GroupNorm):
+        norms = norm_candidates(layer, formats, sources[0], wanted)
+        return [Option(config, (layout,)) for config, layout in norms]
     if isinstance(layer.op, DeviceOutput):
         return _device_output_options(layer.op, sources[0])
     if isinstance(layer.op, HostOp):
@@ -499,10 +398,6 @@ def _tiles(layouts: Iterable[TensorLayout]) -> list[TensorLayout]:
 def _tiles_or_rows_in_dram(layouts: Iterable[TensorLayout]) -> list[TensorLayout]:
     """Return what a layer takes as it is: an image comes into the network as rows in DRAM."""
     return [item for item in layouts if item.page is PageLayout.TILE or not item.is_sharded]
-
-
-def _rows_in_dram(layouts: Iterable[TensorLayout]) -> list[TensorLayout]:
-    return [item for item in layouts if item.page is PageLayout.ROW_MAJOR and not item.is_sharded]
 
 
 def _dram(layouts: Sequence[TensorLayout]) -> list[TensorLayout]:

@@ -12,7 +12,6 @@ from autosched.network.operators import (
     HostStep,
     HostView,
     Input,
-    LayerNorm,
     Output,
     Permute,
     Reshape,
@@ -38,7 +37,7 @@ from autosched.space.efforts import find_effort
 from autosched.space.formats import Formats
 from autosched.space.layer_formats import LayerFormats, default_config
 from autosched.space.layers import Option, options, sliced_pools
-from tests.examples.layouts import BLOCKS, DRAM_8B, HEIGHTS, ROWS_OF_HEIGHTS, WIDTHS
+from tests.examples.layouts import BLOCKS, DRAM_8B, HEIGHTS, ROWS_OF_HEIGHTS
 from tests.examples.space_layers import FORMATS, NETWORK
 
 
@@ -200,16 +199,6 @@ def options_alone(layer: Layer, *sources: list[TensorLayout], wanted: object = (
     return options(layer, formats, sources, wanted)  # type: ignore[arg-type]
 
 
-def test_a_layer_norm_runs_in_the_shards_that_ttnn_normalises() -> None:
-    layer = Layer("norm", LayerNorm(1e-5), ("x",), (1, 64, 16, 16))
-    wide = replace(BLOCKS, shard_shape=(64, 64))
-    found = options_alone(layer, [HEIGHTS, BLOCKS, ROWS_OF_HEIGHTS], wanted=[wide, HEIGHTS])
-    assert layouts(found) == [(DRAM_8B,), (BLOCKS,), (wide,)]
-    assert [option.config for option in found] == [
-        FixedConfig(output=place) for place in (DRAM_8B, BLOCKS, wide)
-    ]
-
-
 def test_several_inputs_of_a_fixed_layer_come_from_dram() -> None:
     layer = Layer("attend", Attention(2, 0.5), ("x", "y", "y"), (1, 64, 16, 16))
     (option,) = options_alone(layer, [HEIGHTS], [BLOCKS], [BLOCKS])
@@ -280,40 +269,3 @@ def test_what_comes_in_rows_is_taken_in_rows_and_in_tiles() -> None:
         formats = LayerFormats(network, Formats())
         found = options(network.by_name["first"], formats, [[rows]], ())
         assert list(dict.fromkeys(layouts(found))) == [(tiles,), (rows,)]
-
-
-def test_a_group_norm_runs_in_dram_and_in_shards_of_whole_groups() -> None:
-    """ttnn's own where cores have whole groups; composed of means wherever tiles are."""
-    layer = Layer("norm", GroupNorm(4, 1e-5), ("x",), (1, 64, 16, 16))
-    by_method: dict[str, list[TensorLayout]] = {"": [], "composed": []}
-    for option in options_alone(layer, [DRAM_8B, HEIGHTS, BLOCKS], wanted=[WIDTHS]):
-        assert isinstance(option.config, FixedConfig)
-        assert option.input_layouts is not None
-        (layout,) = option.input_layouts
-        assert option.config.output.dtype is DataType.BFLOAT16
-        by_method[option.config.method].append(layout)
-    assert by_method == {
-        "": [DRAM_8B, HEIGHTS, BLOCKS],
-        "composed": [DRAM_8B, HEIGHTS, BLOCKS, WIDTHS],
-    }
-
-
-def test_group_norms_are_offered_blocks_of_whole_groups() -> None:
-    """Shards of 32 channels hold parts of groups of 48: those of 96 do not."""
-    layer = Layer("norm", GroupNorm(8, 1e-5), ("x",), (1, 384, 16, 16))
-    parts = replace(BLOCKS, grid=(CoreRange(0, 0, 7, 7),), shard_shape=(32, 48))
-    own = [
-        option.input_layouts
-        for option in options_alone(layer, [parts])
-        if option.config == FixedConfig(output=replace(parts, dtype=DataType.BFLOAT16))
-    ]
-    assert not own
-    made = replace(parts, grid=(CoreRange(0, 0, 3, 7),), shard_shape=(32, 96))
-    assert Option(
-        FixedConfig(output=replace(made, dtype=DataType.BFLOAT16)), (made,)
-    ) in options_alone(layer, [parts])
-
-
-def test_images_that_end_within_a_tile_are_normalised_by_ttnn_alone() -> None:
-    layer = Layer("norm", GroupNorm(4, 1e-5), ("x",), (1, 64, 7, 7))
-    assert {option.config for option in options_alone(layer, [DRAM_8B])} == {FixedConfig()}

@@ -24,9 +24,8 @@ from autosched.device.ttnn.ttnn_types import (
     layout_of,
     slice_config,
 )
-from autosched.network.column_images import as_told, slides_down_a_column
 from autosched.network.graph import Layer, Weights
-from autosched.network.narrow_images import SideBySide, side_by_side
+from autosched.network.narrow_images import SideBySide, as_told, side_by_side, slides_down_a_column
 from autosched.network.operators import (
     Activation,
     Conv2d,

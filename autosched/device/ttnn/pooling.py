@@ -18,7 +18,7 @@ from autosched.device.ttnn.ttnn_types import (
     layout_of,
     slice_config,
 )
-from autosched.network.column_images import as_told, slides_down_a_column
+from autosched.network.narrow_images import as_told, slides_down_a_column
 from autosched.network.operators import GlobalAvgPool2d, Pool2d
 from autosched.schedule.configurations import PoolConfig
 
