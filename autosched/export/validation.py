@@ -10,6 +10,7 @@ from autosched.errors import ScheduleError
 from autosched.export.ttnn_values import SLICE_TYPES
 from autosched.network.graph import Network, in_execution_order
 from autosched.network.legal_values import (
+    COMPOSED,
     CONVERT_TO_CHW,
     CONVERT_TO_HWC,
     TRANSPOSE,
@@ -51,7 +52,7 @@ MATMUL_OUTPUTS = ("dram", "l1", "width", "height", "block")
 SHARDED_LAYOUTS = (ShardLayout.HEIGHT, ShardLayout.WIDTH, ShardLayout.BLOCK)
 FLOAT_TYPES = (DataType.BFLOAT16, DataType.BFLOAT8_B, DataType.BFLOAT4_B, DataType.FLOAT32)
 FIXED_METHODS = (
-    *("", "permute", CONVERT_TO_HWC, TRANSPOSE, CONVERT_TO_CHW, NHWC, DEVICE),
+    *("", "permute", CONVERT_TO_HWC, TRANSPOSE, CONVERT_TO_CHW, NHWC, DEVICE, COMPOSED),
     *(HOST_METHOD, HOST_OUTPUT_METHOD),
 )
 _BLOCK_FLOATS = (DataType.BFLOAT8_B, DataType.BFLOAT4_B)

@@ -8,6 +8,9 @@ import pytest
 
 from autosched.device.interface import ProbeRequest
 from autosched.device.worker import WorkerDevice
+from autosched.export.validation import FIXED_METHODS
+from autosched.network.graph import Layer
+from autosched.network.legal_values import methods
 from autosched.network.operators import (
     ActivatedOutput,
     Activation,
@@ -378,6 +381,12 @@ def every_field(kind: Any, prefix: str = "") -> set[str]:
 def test_no_field_is_left_out(config: LayerConfig) -> None:
     cases = [case for case in CASES.values() if isinstance(case.config, type(config))]
     assert {field for case in cases for field in case.edits} == every_field(config)
+
+
+def test_every_way_of_a_layer_may_stand_in_a_module() -> None:
+    for name, case in CASES.items():
+        inputs = tuple(str(number) for number, _ in enumerate(case.shapes))
+        assert set(methods(Layer("it", case.op, inputs, case.shape))) <= set(FIXED_METHODS), name
 
 
 def test_no_operator_is_left_out() -> None:
