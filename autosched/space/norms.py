@@ -72,8 +72,10 @@ def _group_norms(
 
 
 def _has_whole_groups(layout: TensorLayout, layer: Layer, op: GroupNorm) -> bool:
-    """Whether each core has whole groups and tiles of channels, and as many rows of one image."""
-    if layout.sharding not in (ShardLayout.BLOCK, ShardLayout.HEIGHT) or layout.transposed:
+    """Whether cores of a rectangle have whole groups and tiles of channels, of one image each."""
+    is_rectangle = len(layout.grid) == 1 and (layout.grid[0].x0, layout.grid[0].y0) == (0, 0)
+    in_rows = layout.sharding in (ShardLayout.BLOCK, ShardLayout.HEIGHT) and not layout.transposed
+    if not is_rectangle or not in_rows:
         return False
     assert layout.shard_shape is not None  # noqa: S101 - it is sharded
     _, channels, height, width = layer.shape

@@ -49,6 +49,14 @@ def test_group_norms_are_offered_blocks_of_whole_groups() -> None:
     assert own == [DRAM_8B, made]
 
 
+def test_a_row_of_cores_that_ends_early_is_composed_on() -> None:
+    """ttnn's own takes a rectangle."""
+    grid = (CoreRange(0, 0, 7, 0), CoreRange(0, 1, 3, 1))
+    ragged = replace(HEIGHTS, grid=grid, shard_shape=(32, 64))
+    found = candidates(GroupNorm(2, 1e-5), [ragged], shape=(1, 64, 16, 24))
+    assert [config.method for config, layout in found if layout == ragged] == ["composed"]
+
+
 def test_images_that_end_within_a_tile_are_normalised_by_ttnn_alone() -> None:
     found = candidates(GroupNorm(4, 1e-5), [DRAM_8B, HEIGHTS], shape=(1, 64, 7, 7))
     assert found == [(FixedConfig(), DRAM_8B)]

@@ -85,8 +85,8 @@ def _run_group_norm(call: Call) -> Tensor:
 def _composed_group_norm(call: Call, tensor: Tensor) -> Tensor:
     """Normalise by two means over the pixels, which a product with ones shares out in groups.
 
-    Means are summed up in float32, and the input's deviations are squared, so that no large
-    numbers are taken from each other.
+    Means are summed up in float32, and the input's deviations are squared: the mean of squares less
+    the square of the mean would be the difference of two large numbers.
     """
     batch, channels, height, width = call.input_shape
     op, place = call.op(GroupNorm), tensor.memory_config()
@@ -166,6 +166,8 @@ def _group_norm_of_shards(call: Call, tensor: Tensor) -> Tensor:
     columns = channels // lies.shard_shape[1]
     if channels % lies.shard_shape[1] or groups % columns or channels % TILE:
         raise RefusedError("group norm takes shards of whole tiles and groups of channels")
+    if len(lies.grid) != 1:
+        raise RefusedError("group norm takes shards on a rectangle of cores")
     weight, bias = remembered(
         call, (call.layer.name, str(columns)), lambda: _by_columns(call, channels, columns)
     )
