@@ -46,25 +46,28 @@ def left_layout(
 
     Shapes are PyTorch's; ``inputs`` are the layouts of its inputs.
     """
-    if isinstance(op, Slice | GroupNorm):
-        return sliced(op, inputs[0]) if isinstance(op, Slice) else _normalised(inputs[0])
-    if _stays(op, input_shapes, shape):
-        page = inputs[0].page if isinstance(op, LayerNorm) else PageLayout.TILE
-        return replace(inputs[0], page=page)
-    if isinstance(op, DeviceOutput):
-        return inputs[0] if op.order == DEVICE else TensorLayout(page=PageLayout.ROW_MAJOR)
-    if isinstance(op, Output) and not isinstance(op, HostOp) and not is_image(shape):
-        return TensorLayout(dtype=inputs[0].dtype, page=inputs[0].page)
-    in_format = isinstance(op, Matmul)
-    if isinstance(op, Attention):
-        in_format = _cuts_tiles(op, input_shapes[0])
-    if in_format or isinstance(op, _TO_DRAM):
-        return TensorLayout(dtype=inputs[0].dtype if in_format else DataType.BFLOAT16)
-    return None
-
-
-def _normalised(layout: TensorLayout) -> TensorLayout:
-    return replace(layout if layout.is_sharded else TensorLayout(), dtype=DataType.BFLOAT16)
+    left: TensorLayout | None = None
+    match op:
+        case Slice():
+            left = sliced(op, inputs[0])
+        case GroupNorm():
+            place = inputs[0] if inputs[0].is_sharded else TensorLayout()
+            left = replace(place, dtype=DataType.BFLOAT16)
+        case _ if _stays(op, input_shapes, shape):
+            page = inputs[0].page if isinstance(op, LayerNorm) else PageLayout.TILE
+            left = replace(inputs[0], page=page)
+        case DeviceOutput():
+            rows = TensorLayout(page=PageLayout.ROW_MAJOR)
+            left = inputs[0] if op.order == DEVICE else rows
+        case Output() if not isinstance(op, HostOp) and not is_image(shape):
+            left = TensorLayout(dtype=inputs[0].dtype, page=inputs[0].page)
+        case Matmul():
+            left = TensorLayout(dtype=inputs[0].dtype)
+        case Attention() if _cuts_tiles(op, input_shapes[0]):
+            left = TensorLayout(dtype=inputs[0].dtype)
+        case _ if isinstance(op, _TO_DRAM):
+            left = TensorLayout()
+    return left
 
 
 def is_mean(op: LayerOp, shape: Sequence[int]) -> bool:

@@ -5,6 +5,7 @@ DRAM, interleaved; convolutions and pools get no configuration beyond the format
 picks the sharding and slices what it finds too large.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -178,6 +179,11 @@ class LayerFormats:
     def pinned_output(self, layer: Layer) -> bool:
         """Return whether the format of a layer's output is pinned."""
         return (layer.name, OUTPUT) in self._pinned
+
+    def as_left(self, layer: Layer, inputs: Sequence[TensorLayout]) -> FixedConfig:
+        """Return the configuration that leaves a layer's output where ttnn does by itself."""
+        left = left_layout(layer.op, self.input_shapes(layer), layer.shape, inputs)
+        return self.fixed(layer, left or TensorLayout(dtype=self.output_dtype(layer)))
 
     def fixed(self, layer: Layer, output: TensorLayout) -> FixedConfig:
         """Return the configuration of a layer without choices but where it leaves its output.

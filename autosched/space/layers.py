@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from autosched.boards import Board
 from autosched.network.graph import Layer
-from autosched.network.left_layouts import is_image, is_mean, left_layout, rows_and_columns
+from autosched.network.left_layouts import is_image, is_mean, rows_and_columns
 from autosched.network.legal_values import (
     CONVERT_TO_CHW,
     CONVERT_TO_HWC,
@@ -109,13 +109,13 @@ def _fixed_options(
         return _host_options(layer, formats, sources)
     if len(sources) != 1:
         inputs = tuple(_dram(layouts)[0] for layouts in sources)
-        return [Option(_as_left(layer, formats, inputs), inputs)]
+        return [Option(formats.as_left(layer, inputs), inputs)]
     (layouts,) = sources
     if isinstance(layer.op, Output) and is_image(layer.shape):
         return _image_output_options(layer, formats, layouts)
     taken = layouts if isinstance(layer.op, Output) else _tiles_or_rows_in_dram(layouts)
     return [
-        Option(_as_left(layer, formats, (layout,)), (layout,))
+        Option(formats.as_left(layer, (layout,)), (layout,))
         for layout in _distinct([*_dram(_tiles(layouts) or layouts), *taken])
     ]
 
@@ -138,7 +138,7 @@ def _image_output_options(
     in_dram = _dram(_tiles(layouts) or layouts)
     ways = channels_first_methods(layer.shape)
     found = [
-        Option(_as_left(layer, formats, (layout,)), (layout,))
+        Option(formats.as_left(layer, (layout,)), (layout,))
         for layout in _distinct([*in_dram, *layouts])
     ]
     if TRANSPOSE in ways:
@@ -162,12 +162,6 @@ def _cuts_evenly(layout: TensorLayout, pixels: int) -> bool:
         return False
     assert layout.shard_shape is not None  # noqa: S101 - it is sharded
     return layout.shard_shape[0] * layout.cores == pixels
-
-
-def _as_left(layer: Layer, formats: LayerFormats, inputs: tuple[TensorLayout, ...]) -> FixedConfig:
-    """Return the configuration that leaves a layer's output where ttnn does by itself."""
-    left = left_layout(layer.op, formats.input_shapes(layer), layer.shape, inputs)
-    return formats.fixed(layer, left or TensorLayout(dtype=formats.output_dtype(layer)))
 
 
 def _device_input_options(op: DeviceInput, wanted: Sequence[TensorLayout]) -> list[Option]:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from autosched.network.graph import Layer
-from autosched.network.left_layouts import left_layout
 from autosched.network.legal_values import COMPOSED, methods
 from autosched.network.operators import GroupNorm
 from autosched.schedule.configurations import FixedConfig
@@ -40,15 +39,9 @@ def norm_candidates(
         of_columns = [item for item in shards if item.sharding is not ShardLayout.HEIGHT]
         found = [("", layout) for layout in (*in_dram, *of_columns)]
     return [
-        (replace(_as_left(layer, formats, layout), method=method), layout)
+        (replace(formats.as_left(layer, (layout,)), method=method), layout)
         for method, layout in dict.fromkeys(found)
     ]
-
-
-def _as_left(layer: Layer, formats: LayerFormats, layout: TensorLayout) -> FixedConfig:
-    left = left_layout(layer.op, formats.input_shapes(layer), layer.shape, (layout,))
-    assert left is not None  # noqa: S101 - norms leave their output somewhere
-    return formats.fixed(layer, left)
 
 
 def _group_norms(

@@ -115,26 +115,23 @@ def _composed_group_norm(call: Call, tensor: Tensor) -> Tensor:
 
 
 def _means(call: Call, tensor: Tensor, shares: Tensor | None) -> Tensor:
-    """Return the mean over pixels (B, 1, 1, channels), of all channels of a group the same.
-
-    A core takes a column of tiles of one image, so that parts of an image are taken first. Where
-    cores would be left, ttnn 0.81.1 keeps sums in float32 in between, which Wormhole's engine does
-    not read again; neither does it in a product.
-    """
+    """Return the mean over pixels (B, 1, 1, channels), of all channels of a group the same."""
     batch, channels, height, width = call.input_shape
-    board, tiles, columns = call.context.board, height * width // TILE, -(-channels // TILE)
-    whole = layout_of(tensor).sharding is ShardLayout.WIDTH
-    parts = next(
-        n
-        for n in range(1, tiles + 1)
-        if whole or n == tiles or (tiles % n == 0 and 2 * n * batch * columns > board.cores)
-    )
+    board, parts = call.context.board, 1
+    if layout_of(tensor).sharding is not ShardLayout.WIDTH:
+        parts = _parts_of_an_image(
+            height * width // TILE, batch * -(-channels // TILE), board.cores
+        )
+    sums = {
+        "keepdim": True,
+        "memory_config": ttnn.L1_MEMORY_CONFIG,
+        "compute_kernel_config": compute_config(_SUMS, board),
+    }
     if parts > 1:
         tensor = ttnn.reshape(tensor, (batch, parts, height * width // parts, channels))
-    sums = {"memory_config": ttnn.L1_MEMORY_CONFIG, "keepdim": True}
-    means = ttnn.mean(tensor, dim=2, compute_kernel_config=compute_config(_SUMS, board), **sums)
+    means = ttnn.mean(tensor, dim=2, **sums)
     if parts > 1:
-        means = ttnn.mean(means, dim=1, compute_kernel_config=compute_config(_SUMS, board), **sums)
+        means = ttnn.mean(means, dim=1, **sums)
     if shares is None:
         return means
     return ttnn.matmul(
@@ -143,6 +140,17 @@ def _means(call: Call, tensor: Tensor, shares: Tensor | None) -> Tensor:
         memory_config=ttnn.L1_MEMORY_CONFIG,
         compute_kernel_config=compute_config(_SHARES, board),
     )
+
+
+def _parts_of_an_image(tiles: int, columns: int, cores: int) -> int:
+    """Return into how many parts an image's rows of tiles are cut for a mean.
+
+    A core takes a column of tiles of one part. While more than half of the cores would be left,
+    ttnn 0.81.1 cuts rows by itself and keeps sums in float32 in between, which Wormhole's engine
+    does not read again; neither does it in a product.
+    """
+    enough = (n for n in range(1, tiles) if tiles % n == 0 and 2 * n * columns > cores)
+    return next(enough, tiles)
 
 
 def _shares(call: Call, channels: int, groups: int) -> Tensor:
