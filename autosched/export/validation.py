@@ -13,7 +13,7 @@ from autosched.network.legal_values import (
     COMPOSED,
     CONVERT_TO_CHW,
     CONVERT_TO_HWC,
-    TRANSPOSE,
+    TURNED_TILES,
     Fault,
     eltwise_faults,
     layer_faults,
@@ -52,7 +52,7 @@ MATMUL_OUTPUTS = ("dram", "l1", "width", "height", "block")
 SHARDED_LAYOUTS = (ShardLayout.HEIGHT, ShardLayout.WIDTH, ShardLayout.BLOCK)
 FLOAT_TYPES = (DataType.BFLOAT16, DataType.BFLOAT8_B, DataType.BFLOAT4_B, DataType.FLOAT32)
 FIXED_METHODS = (
-    *("", "permute", CONVERT_TO_HWC, TRANSPOSE, CONVERT_TO_CHW, NHWC, DEVICE, COMPOSED),
+    *("", "permute", CONVERT_TO_HWC, *TURNED_TILES, CONVERT_TO_CHW, NHWC, DEVICE, COMPOSED),
     *(HOST_METHOD, HOST_OUTPUT_METHOD),
 )
 _BLOCK_FLOATS = (DataType.BFLOAT8_B, DataType.BFLOAT4_B)

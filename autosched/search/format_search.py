@@ -450,7 +450,7 @@ def _unreachable(
     blamed = ", ".join(solver.most_to_blame(found.selection))
     left_out = run.book.counts.left_out.get(NEVER_EXECUTED, 0)
     unexecuted = (
-        f". {left_out} candidates are left out, as nothing of their kind was ever executed: "
+        f". Candidates left out, as nothing of their kind was ever executed: {left_out}; "
         "--effort full offers them, and autosched simulate executes them"
         if left_out and not run.settings.effort.unexecuted
         else ""

@@ -15,6 +15,7 @@ from autosched.network.legal_values import (
     CONVERT_TO_CHW,
     CONVERT_TO_HWC,
     TRANSPOSE,
+    TURNED_TILES,
     channels_first_methods,
 )
 from autosched.network.operators import (
@@ -145,8 +146,13 @@ def _image_output_options(
         channels, pixels = layer.shape[1], layer.shape[0] * math.prod(layer.shape[2:])
         # Of fewer channels ttnn's conversion is faster.
         many = layouts if channels > TILE else ()
-        places = [*in_dram, *(layout for layout in many if _cuts_evenly(layout, pixels))]
-        found += [Option(FixedConfig(method=TRANSPOSE), (layout,)) for layout in places]
+        shards = [layout for layout in many if _cuts_evenly(layout, pixels)]
+        found += [Option(FixedConfig(method=TRANSPOSE), (layout,)) for layout in in_dram]
+        found += [
+            Option(FixedConfig(method=method), (layout,))
+            for layout in shards
+            for method in TURNED_TILES
+        ]
     if CONVERT_TO_CHW in ways:
         found += [
             Option(FixedConfig(method=CONVERT_TO_CHW), (layout,))
@@ -214,8 +220,9 @@ def _input_options(layer: Layer, wanted: Sequence[TensorLayout]) -> list[Option]
     if channels <= TILE or channels % TILE:
         return found
     return found + [
-        Option(FixedConfig(output=target, method=TRANSPOSE), (row_major,))
+        Option(FixedConfig(output=target, method=method), (row_major,))
         for target in _distinct(_shards_of_even_tiles(wanted, layer.shape))
+        for method in TURNED_TILES
     ]
 
 

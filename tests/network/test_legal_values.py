@@ -5,7 +5,7 @@ import pytest
 
 from autosched.boards import find_board
 from autosched.network.graph import Layer
-from autosched.network.legal_values import channels_first_methods, layer_faults
+from autosched.network.legal_values import TURNED_TILES, channels_first_methods, layer_faults
 from autosched.network.operators import (
     Binary,
     Conv2d,
@@ -120,10 +120,10 @@ def test_what_an_operator_has_is_legal(
 @pytest.mark.parametrize(
     ("shape", "methods"),
     [
-        ((1, 32, 5, 7), ("transpose", "convert_to_chw")),
-        ((1, 512, 4, 8), ("transpose", "convert_to_chw")),
-        ((1, 513, 4, 8), ("transpose",)),
-        ((4, 40, 5, 7), ("transpose", "convert_to_chw")),
+        ((1, 32, 5, 7), (*TURNED_TILES, "convert_to_chw")),
+        ((1, 512, 4, 8), (*TURNED_TILES, "convert_to_chw")),
+        ((1, 513, 4, 8), TURNED_TILES),
+        ((4, 40, 5, 7), (*TURNED_TILES, "convert_to_chw")),
     ],
 )
 def test_images_are_turned_whatever_their_sides_are(

@@ -154,6 +154,7 @@ def test_an_input_is_permuted_or_made_in_the_rows_that_are_wanted() -> None:
         Option(FixedConfig(output=uploaded, method="permute"), (uploaded,)),
         Option(FixedConfig(output=ROWS_OF_HEIGHTS, method="convert_to_hwc"), (uploaded,)),
         Option(FixedConfig(output=turned, method="transpose"), (uploaded,)),
+        Option(FixedConfig(output=turned, method="transpose_on_the_way"), (uploaded,)),
     ]
 
 
@@ -167,12 +168,13 @@ def test_channels_of_one_tile_or_less_and_parts_of_tiles_are_not_turned(channels
 def test_shards_of_many_channels_are_turned_back_where_they_cut_evenly() -> None:
     layer = Layer("y", Output(), ("x",), (1, 64, 16, 16))
     odd = replace(HEIGHTS, shard_shape=(64, 64))
-    turned = {
-        option.input_layouts
-        for option in options_alone(layer, [HEIGHTS, odd])
-        if option.config == FixedConfig(method="transpose")
-    }
-    assert turned == {(DRAM_8B,), (HEIGHTS,)}
+    found = options_alone(layer, [HEIGHTS, odd])
+
+    def places(method: str) -> set[tuple[TensorLayout, ...] | None]:
+        return {item.input_layouts for item in found if item.config == FixedConfig(method=method)}
+
+    assert places("transpose") == {(DRAM_8B,), (HEIGHTS,)}
+    assert places("transpose_on_the_way") == {(HEIGHTS,)}
 
 
 @pytest.mark.parametrize(("batch", "sizes"), [(1, [(25, 9), (32, 8)]), (2, [(50, 9), (64, 8)])])

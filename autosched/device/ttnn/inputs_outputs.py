@@ -11,7 +11,12 @@ import ttnn
 from autosched.device.ttnn.calls import Call, Tensor, activated, reshaped, to_nchw
 from autosched.device.ttnn.ttnn_types import DATA_TYPES, PAGE_LAYOUTS, layout_of, memory_config
 from autosched.network.left_layouts import is_image, rows_and_columns
-from autosched.network.legal_values import CONVERT_TO_CHW, CONVERT_TO_HWC, TRANSPOSE
+from autosched.network.legal_values import (
+    CONVERT_TO_CHW,
+    CONVERT_TO_HWC,
+    TRANSPOSE_ON_THE_WAY,
+    TURNED_TILES,
+)
 from autosched.network.operators import (
     ActivatedOutput,
     Constant,
@@ -32,7 +37,7 @@ def _run_input(call: Call) -> Tensor:
         return ttnn.to_layout(tensor, PAGE_LAYOUTS[config.output.page])
     if config.method == CONVERT_TO_HWC:
         return _convert_to_hwc(tensor, config)
-    if config.method == TRANSPOSE:
+    if config.method in TURNED_TILES:
         return _turned_in_shards(tensor, config)
     batch, channels, height, width = call.layer.shape
     tensor = ttnn.permute(tensor, (0, 1, 3, 2))
@@ -66,14 +71,12 @@ def _turned_in_shards(tensor: Tensor, config: FixedConfig) -> Tensor:
     """Bring (1, 1, C, pixels) into height shards of tiles: each core turns its own columns."""
     channels, target = tensor.shape[-2], config.output
     assert target.shard_shape is not None  # noqa: S101 - height shards, or it was refused
-    columns = replace(
-        target,
-        sharding=ShardLayout.WIDTH,
-        page=PageLayout.ROW_MAJOR,
-        shard_shape=(channels, target.shard_shape[0]),
+    columns = memory_config(
+        replace(target, sharding=ShardLayout.WIDTH, shard_shape=(channels, target.shard_shape[0]))
     )
-    shards = ttnn.to_memory_config(tensor, memory_config(columns))
-    tiles = ttnn.to_layout(shards, ttnn.TILE_LAYOUT)
+    if config.method != TRANSPOSE_ON_THE_WAY:
+        tensor = ttnn.to_memory_config(tensor, columns)
+    tiles = ttnn.to_layout(tensor, ttnn.TILE_LAYOUT, memory_config=columns)
     return ttnn.transpose(tiles, -2, -1, memory_config=memory_config(target))
 
 
@@ -111,8 +114,8 @@ def _run_output(call: Call) -> Tensor:
     # Rows of pixels in DRAM are too long for a core; tiles, or rows of channels, are not.
     tensor = activated(tensor, function)
     image = (
-        _turned(tensor, call.layer.shape)
-        if config.method == TRANSPOSE
+        _turned(tensor, call.layer.shape, config)
+        if config.method in TURNED_TILES
         else to_nchw(tensor, call.layer.shape)
     )
     if config.output.memory is Memory.L1 or layout_of(image).is_sharded:
@@ -140,7 +143,7 @@ def _convert_to_chw(tensor: Tensor) -> Tensor:
     return ttnn.concat(parts, dim=-2, memory_config=memory_config(whole))
 
 
-def _turned(tensor: Tensor, shape: Sequence[int]) -> Tensor:
+def _turned(tensor: Tensor, shape: Sequence[int], config: FixedConfig) -> Tensor:
     """Return an image in PyTorch's order of elements by turning its tiles.
 
     Of several images, where tiles do not end with each or each core turns its own, the channels
@@ -154,7 +157,9 @@ def _turned(tensor: Tensor, shape: Sequence[int]) -> Tensor:
         rows, columns = layout.shard_shape
         beside = replace(layout, sharding=ShardLayout.WIDTH, shard_shape=(columns, rows))
         turned = ttnn.transpose(tensor, -2, -1, memory_config=memory_config(beside))
-        return ttnn.to_layout(turned, ttnn.ROW_MAJOR_LAYOUT)
+        on_the_way = config.method == TRANSPOSE_ON_THE_WAY
+        memory = memory_config(config.output) if on_the_way else None
+        return ttnn.to_layout(turned, ttnn.ROW_MAJOR_LAYOUT, memory_config=memory)
     if batch > 1 and channels > 1 and not height * width % TILE:
         pixels = (batch, 1, height * width, channels)
     turned = ttnn.transpose(reshaped(tensor, pixels), -2, -1)
@@ -257,10 +262,10 @@ def _comes_side_by_side(shape: tuple[int, ...], config: LayerConfig) -> bool:
 
     ttnn's conversion takes one alone, where not each has an equal part on each core.
     """
-    if not isinstance(config, FixedConfig) or config.method not in {CONVERT_TO_HWC, TRANSPOSE}:
+    if not isinstance(config, FixedConfig) or config.method not in {CONVERT_TO_HWC, *TURNED_TILES}:
         return False
     layout, (batch, _, height, width) = config.output, shape
-    if config.method == TRANSPOSE:
+    if config.method in TURNED_TILES:
         return batch > 1
     if layout.shard_shape is None:  # it is refused when it runs
         return False

@@ -73,28 +73,39 @@ def test_shards_of_a_map_are_turned_where_they_lie(
     ]
 
 
+@pytest.mark.parametrize(
+    ("method", "codes"),
+    [
+        (
+            "transpose",
+            [
+                *("InterleavedToSharded", "Tilize", "Transpose"),
+                *("Transpose", "Untilize", "ShardedToInterleaved"),
+            ],
+        ),
+        ("transpose_on_the_way", ["Tilize", "Transpose", "Transpose", "Untilize"]),
+    ],
+)
 @pytest.mark.parametrize(("shape", "rows"), [((1, 96, 64, 64), 128), ((2, 64, 32, 48), 96)])
 def test_many_channels_are_turned_in_shards_at_both_ends(
-    worker: WorkerDevice, shape: tuple[int, ...], rows: int
+    worker: WorkerDevice, shape: tuple[int, ...], rows: int, method: str, codes: list[str]
 ) -> None:
     batch, channels, height, width = shape
     pixels = batch * height * width
     tiles = TensorLayout(
         Memory.L1, ShardLayout.HEIGHT, grid=(CoreRange(0, 0, 7, 3),), shard_shape=(rows, channels)
     )
-    config = FixedConfig(output=tiles, method="transpose")
+    config = FixedConfig(output=tiles, method=method)
     entered = worker.probe(ProbeRequest(Input(), (shape,), shape, config, (ROWS,)))
     assert isinstance(entered, ProbeOutcome), entered
     assert entered.output_layout == tiles
     assert entered.ops[-1].outputs[0].shape == (1, 1, pixels, channels)
-    config = FixedConfig(method="transpose")
+    config = FixedConfig(method=method)
     left = worker.probe(ProbeRequest(Output(), (shape,), shape, config, (tiles,)))
     assert isinstance(left, ProbeOutcome), left
     assert left.ops[-1].outputs[0].shape == (1, 1, channels, pixels)
-    assert [item.code.removesuffix("DeviceOperation") for item in (*entered.ops, *left.ops)] == [
-        *("InterleavedToSharded", "Tilize", "Transpose"),
-        *("Transpose", "Untilize", "ShardedToInterleaved"),
-    ]
+    ops = [*entered.ops, *left.ops]
+    assert [item.code.removesuffix("DeviceOperation") for item in ops] == codes
 
 
 @pytest.mark.parametrize(
