@@ -37,7 +37,7 @@ from autosched.schedule.configurations import Precision
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.serialization import digest
 from autosched.schedule.tensors import DataType
-from autosched.search.run import Run
+from autosched.search.run import AccuracyFloor, Run
 from autosched.search.samplers.proposals import Proposals
 from autosched.search.trial import run_repaired
 from autosched.space.formats import ACTIVATION_TYPES, PRECISIONS
@@ -49,7 +49,7 @@ from autosched.store.executions import (
     find_sensitivities,
     save_sensitivity,
 )
-from autosched.store.trials import TrialRecord
+from autosched.store.trials import TrialRecord, list_trials
 
 # How near to its budget a solution's error has to come.
 _NEAR = 0.85
@@ -364,7 +364,7 @@ def run_exact_enough(
         run.floor_bound_us = choice.bound_us(allowed / max(actual, _EXACT))
     if limit > 0 and (most_exact is None or most_exact[1] > allowed):
         lost = math.inf if most_exact is None else most_exact[1]
-        raise FloorError(_unreachable(run, run.accuracy.floors, solver, most_exact), lost)
+        raise FloorError(_unreachable(run, run.accuracy, solver, most_exact), lost)
 
 
 def run_front(
@@ -440,13 +440,17 @@ def _run(run: Run, joint: JointProblem, found: FormatChoice, proposals: Proposal
 
 def _unreachable(
     run: Run,
-    floors: str,
+    accuracy: AccuracyFloor,
     solver: FormatSolver,
     most_exact: tuple[FormatChoice, float, ExecutionRecord] | None,
 ) -> str:
     if most_exact is None:
-        return f"no schedule runs that may have {floors}"
-    found, _, emulated = most_exact
+        return f"no schedule runs that may have {accuracy.floors}"
+    found, *_ = most_exact
+    # One of an earlier search of the study may be more exact than today's.
+    trials = list_trials(run.store, run.record, with_schedules=False)
+    stored = (run.emulation_of(trial) for trial in trials)
+    emulated = min((record for record in stored if record is not None), key=accuracy.share)
     blamed = ", ".join(solver.most_to_blame(found.selection))
     left_out = run.book.counts.left_out.get(NEVER_EXECUTED, 0)
     unexecuted = (
@@ -457,7 +461,7 @@ def _unreachable(
     )
     metric = "" if emulated.metric is None else f" and a metric of {emulated.metric:.4g}"
     return (
-        f"no schedule that runs has {floors}; the most exact found has a PCC of "
+        f"no schedule that runs has {accuracy.floors}; the most exact found has a PCC of "
         f"{emulated.pcc:.5f}{metric}, emulated. Most of the error is of {blamed}. Ask for less, "
         "or leave these layers more room: pins that hold their formats are in the way, and so is "
         f"--effort quick{unexecuted}"

@@ -23,8 +23,8 @@ from autosched.schedule.schedule import Provenance, Schedule
 from autosched.schedule.tensors import DataType
 from autosched.search import format_search
 from autosched.search.accuracy import AccuracyJudge
-from autosched.search.format_search import ErrorModel, FormatChoice
-from autosched.search.open_study import create_study
+from autosched.search.format_search import ErrorModel, FormatChoice, FormatSolver
+from autosched.search.open_study import create_study, load_study
 from autosched.search.run import Run, SilentObserver
 from autosched.search.settings import Settings
 from autosched.search.study import Study
@@ -218,6 +218,23 @@ def test_an_unreachable_floor_names_the_best_pcc_and_layers(network: Network, st
     assert float(named[1]) == pytest.approx(float(most_exact), abs=6e-5)
     assert "Most of the error is of" in str(error.value)
     assert "stem" in str(error.value) or "conv" in str(error.value)
+
+
+def test_a_search_that_goes_on_names_the_most_exact_schedule_of_before(
+    network: Network, storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def named(study: Study) -> str:
+        with study, pytest.raises(SearchError) as error:
+            study.optimize()
+        found = re.search(r"most exact found has a PCC of (0\.\d+)", str(error.value))
+        assert found is not None
+        return found[1]
+
+    begun = opened(network, storage, 0.9999998)
+    before = named(begun)
+    solve = FormatSolver.solve
+    monkeypatch.setattr(FormatSolver, "solve", lambda self, _: solve(self, 1.0))
+    assert named(load_study(begun.name, storage=storage, network=network)) == before
 
 
 def test_where_measured_errors_mislead_those_of_the_formats_kinds_decide(
