@@ -358,7 +358,10 @@ def run_exact_enough(
         if actual > allowed and found.loss > budget:
             break  # there is nothing more exact
         losses.append((found.loss, max(actual, _EXACT)))
-        budget = _corrected(losses, _CORRECTED * allowed)
+        corrected = _between(losses, allowed, _corrected(losses, _CORRECTED * allowed))
+        if corrected is None:
+            break
+        budget = corrected
     if fastest is not None:
         choice, actual = fastest
         run.floor_bound_us = choice.bound_us(allowed / max(actual, _EXACT))
@@ -406,6 +409,27 @@ def run_front(
         middle = add(math.sqrt(low * high))
         if middle is not None and low < middle < high:
             gaps += [[low, middle], [middle, high]]
+
+
+def _between(losses: Sequence[tuple[float, float]], allowed: float, budget: float) -> float | None:
+    """Return a budget between the predicted loss that was exact enough and the one that was not.
+
+    ``losses`` are pairs of what was predicted and what came of it. Errors cancel out in one choice
+    and not in the next: of two that are near each other, the one that is predicted to lose less may
+    lose more, and a line through them leads astray. None where there is no room between them.
+    """
+    too_much = min((predicted for predicted, actual in losses if actual > allowed), default=None)
+    if too_much is None:
+        return budget
+    enough = max(
+        (predicted for predicted, actual in losses if actual <= allowed and predicted < too_much),
+        default=None,
+    )
+    if enough is None:
+        return budget
+    if too_much < _CLOSE * enough:
+        return None
+    return budget if enough < budget < too_much else math.sqrt(enough * too_much)
 
 
 def _corrected(losses: Sequence[tuple[float, float]], wanted: float) -> float:

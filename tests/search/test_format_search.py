@@ -276,3 +276,21 @@ def test_pinned_formats_stay(network: Network, storage: str) -> None:
     precision = precision_of(best.schedule.layers["conv1"])
     assert precision is not None
     assert (precision.weights, precision.fidelity) == (DataType.BFLOAT16, "HiFi4")
+
+
+@pytest.mark.parametrize(
+    ("losses", "budget"),
+    [
+        ([(0.5, 0.6)], 0.9),
+        ([(2.0, 1.5)], 0.9),
+        ([(0.5, 0.6), (2.0, 1.5)], 0.9),
+        ([(0.5, 0.6), (0.8, 1.5)], pytest.approx(0.4**0.5)),
+        ([(0.95, 0.6), (1.6, 1.5)], pytest.approx((0.95 * 1.6) ** 0.5)),
+        ([(0.95, 0.6), (1.0, 1.5)], None),
+        ([(1.2, 0.6), (1.0, 1.5)], 0.9),
+    ],
+)
+def test_a_budget_lies_between_what_was_exact_enough_and_what_was_not(
+    losses: list[tuple[float, float]], budget: float | None
+) -> None:
+    assert format_search._between(losses, 1.0, 0.9) == budget
