@@ -353,10 +353,9 @@ def run_exact_enough(
         latency_us = trial.latency_us or math.inf
         if trial.rejection is None and actual <= allowed and latency_us < fastest_us:
             fastest_us, fastest = latency_us, (found, actual)
-        if _NEAR * allowed <= actual <= allowed:
+        is_near = _NEAR * allowed <= actual <= allowed
+        if is_near or (actual > allowed and found.loss > budget):  # there is nothing more exact
             break
-        if actual > allowed and found.loss > budget:
-            break  # there is nothing more exact
         losses.append((found.loss, max(actual, _EXACT)))
         corrected = _between(losses, allowed, _corrected(losses, _CORRECTED * allowed))
         if corrected is None:
