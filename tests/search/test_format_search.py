@@ -57,7 +57,9 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"sqlite:///{tmp_path_factory.mktemp('accuracy') / 'store.sqlite3'}"
 
 
-def opened(network: Network, storage: str, min_pcc: float, *, search: bool = True) -> Study:
+def opened(
+    network: Network, storage: str, min_pcc: float, *, search: bool = True, name: str = ""
+) -> Study:
     settings = Settings(
         device="mock",
         effort="quick",
@@ -65,7 +67,7 @@ def opened(network: Network, storage: str, min_pcc: float, *, search: bool = Tru
         min_pcc=min_pcc,
         search_formats=search,
     )
-    name = f"{'search' if search else 'fixed'}-{min_pcc:g}"
+    name = name or f"{'search' if search else 'fixed'}-{min_pcc:g}"
     return create_study(network, "n150", storage=storage, name=name, settings=settings)
 
 
@@ -230,7 +232,7 @@ def test_a_search_that_goes_on_names_the_most_exact_schedule_of_before(
         assert found is not None
         return found[1]
 
-    begun = opened(network, storage, 0.9999998)
+    begun = opened(network, storage, 0.9999999, name="goes on")
     before = named(begun)
     solve = FormatSolver.solve
     monkeypatch.setattr(FormatSolver, "solve", lambda self, _: solve(self, 1.0))
