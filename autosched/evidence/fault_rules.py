@@ -18,13 +18,14 @@ from autosched.network.operators import (
     Pool2d,
     Upsample,
 )
-from autosched.schedule.configurations import Conv2dConfig, LayerConfig
+from autosched.schedule.configurations import Conv2dConfig, LayerConfig, MatmulConfig
 from autosched.schedule.outcomes import DeviceOp
 from autosched.schedule.tensors import TILE, DataType, Memory, PageLayout, ShardLayout, TensorLayout
 
 _CONVOLUTION, _POOL, _CONCAT = "Conv2dDeviceOperation", "Pool2D", "ConcatDeviceOperation"
 _UPSAMPLE, _SLICE = "UpsampleOperation", "PaddedSliceDeviceOperation"
-_WRITTEN = "SliceWriteDeviceOperation"
+_WRITTEN, _PRODUCT = "SliceWriteDeviceOperation", "MatmulDeviceOperation"
+_FLOAT_SUMS, _PACKED_SUMS = "fp32_dest_acc_en=1", "packer_l1_acc=1"
 _REUSED_WIDTH = 20
 _SHARED_EXPONENT = 16
 _CORNERS = re.compile(r"Shape\(\[([\d, ]+)\]\)")
@@ -84,6 +85,30 @@ def few_inner_blocks(candidate: Executable) -> bool:
         and _inner_blocks(op, config, step) == wrong
         for step in candidate.ops_of(_CONVOLUTION)
     )
+
+
+def float_sums_read_again(candidate: Executable) -> bool:
+    """Whether a matrix product reads float32 sums again, to add those of its next inner block.
+
+    It does not where the packer adds them up and a bias comes last.
+    """
+    return any(
+        _FLOAT_SUMS in step.attributes
+        and not (len(step.inputs) > 2 and _PACKED_SUMS in step.attributes)
+        and _inner_tiles(step) > _block_of_inner_tiles(candidate.config, step)
+        for step in candidate.ops_of(_PRODUCT)
+    )
+
+
+def _inner_tiles(step: DeviceOp) -> int:
+    return -(-step.inputs[0].shape[-1] // TILE)
+
+
+def _block_of_inner_tiles(config: LayerConfig, step: DeviceOp) -> int:
+    """Return how many tiles of the inner dimension a product takes at once; at least so many."""
+    if isinstance(config, MatmulConfig) and config.program is not None:
+        return config.program.in0_block_w
+    return _tiles_wide(step.inputs[0].layout) or 1
 
 
 def _inner_blocks(op: Convolution, config: Conv2dConfig, step: DeviceOp) -> int:

@@ -229,6 +229,17 @@ KNOWN_FAULTS = (
         fault_rules.reuse_in_parts,
     ),
     KnownFault(
+        "float-sums-read-again",
+        "matrix product in several blocks of its inner dimension with float32 sums, without bias "
+        "or without packer_l1_acc",
+        "float32 sums are read into the matrix engine, which the simulator calls undefined",
+        _EXECUTED,
+        ("", ""),
+        (WORMHOLE,),
+        (WORMHOLE,),
+        fault_rules.float_sums_read_again,
+    ),
+    KnownFault(
         "fused-hardswish",
         "hardswish fused into a convolution, addition or multiplication is left out",
         "no hardswish; it runs after them, and trials of former versions are rejected",

@@ -15,10 +15,18 @@ from autosched.network.operators import (
     Conv2d,
     ConvTranspose2d,
     LayerOp,
+    Linear,
     Pool2d,
     Upsample,
 )
-from autosched.schedule.configurations import Conv2dConfig, FixedConfig, LayerConfig, PoolConfig
+from autosched.schedule.configurations import (
+    Conv2dConfig,
+    FixedConfig,
+    LayerConfig,
+    MatmulConfig,
+    MatmulProgram,
+    PoolConfig,
+)
 from autosched.schedule.outcomes import ProbeOutcome
 from autosched.schedule.tensors import (
     DRAM_TILE,
@@ -161,6 +169,20 @@ def from_dram(inner: int, width: int = 10, dtype: DataType = BF8) -> Case:
 
 
 IN_FLOAT32 = replace(Conv2dConfig().compute, fp32_dest_acc_en=True)
+AGAIN = "float-sums-read-again"
+
+
+def product(*, bias: bool = False, **config: object) -> Case:
+    made = {"compute": IN_FLOAT32, "output_dtype": BF16, **config}
+    return conv(128, (1, 1), bias=bias, **made)  # type: ignore[arg-type]
+
+
+def linear(tiles_at_once: int) -> Case:
+    program = MatmulProgram("mcast_in0", (2, 1), tiles_at_once, 1, 1, 1, 1)
+    config = MatmulConfig(program=program, compute=IN_FLOAT32)
+    return Linear(128, 64, has_bias=False), ((1, 128),), (1, 64), config, (DRAM_TILE,)
+
+
 ROW = {"groups": 64, "outer": 64, "inner": 64, "sides": (1, 64)}
 SCALE = {"groups": 32, "outer": 32, "inner": 32, "sides": (1, 64), "shard_layout": HEIGHT}
 
@@ -198,6 +220,10 @@ SCALE = {"groups": 32, "outer": 32, "inner": 32, "sides": (1, 64), "shard_layout
         (reusing((32, 96), 128, 4), "activation-reuse-in-parts"),
         (reusing((32, 160), 256, 5), "activation-reuse-in-parts"),
         (from_dram(40), "reshaped-padding-channels"),
+        (product(), AGAIN),
+        (product(shard_layout=None, slicing="auto", output_memory="dram"), AGAIN),
+        (product(bias=True, compute=replace(IN_FLOAT32, packer_l1_acc=False)), AGAIN),
+        (linear(2), AGAIN),
     ],
 )
 def test_what_goes_wrong_is_known(device: WorkerDevice, case: Case, name: str):
@@ -245,6 +271,10 @@ def test_what_goes_wrong_is_known(device: WorkerDevice, case: Case, name: str):
         from_dram(48),
         from_dram(40, width=32),
         from_dram(40, dtype=BF16),
+        product(bias=True),
+        product(shard_layout=HEIGHT),
+        product(compute=Conv2dConfig().compute),
+        linear(4),
     ],
 )
 def test_what_was_executed_right_beside_it_is_left_in(device: WorkerDevice, case: Case):
