@@ -105,9 +105,12 @@ def _inner_tiles(step: DeviceOp) -> int:
 
 
 def _block_of_inner_tiles(config: LayerConfig, step: DeviceOp) -> int:
-    """Return how many tiles of the inner dimension a product takes at once; at least so many."""
-    if isinstance(config, MatmulConfig) and config.program is not None:
-        return config.program.in0_block_w
+    """Return how many tiles of the inner dimension a product takes at once, at least.
+
+    A convolution's takes what a core has of it. Of a linear layer ttnn's own program may take less.
+    """
+    if isinstance(config, MatmulConfig):
+        return 1 if config.program is None else config.program.in0_block_w
     return _tiles_wide(step.inputs[0].layout) or 1
 
 

@@ -478,7 +478,7 @@ def _unreachable(
     left_out = run.book.counts.left_out.get(NEVER_EXECUTED, 0)
     unexecuted = (
         f". Candidates left out, as nothing of their kind was ever executed: {left_out}; "
-        "--effort full offers them, and autosched simulate executes them"
+        "--effort full offers them, and autosched simulate --all-formats executes them"
         if left_out and not run.settings.effort.unexecuted
         else ""
     )

@@ -179,8 +179,19 @@ def product(*, bias: bool = False, **config: object) -> Case:
 
 def linear(tiles_at_once: int) -> Case:
     program = MatmulProgram("mcast_in0", (2, 1), tiles_at_once, 1, 1, 1, 1)
-    config = MatmulConfig(program=program, compute=IN_FLOAT32)
-    return Linear(128, 64, has_bias=False), ((1, 128),), (1, 64), config, (DRAM_TILE,)
+    return multiplied(MatmulConfig(program=program, compute=IN_FLOAT32), (DRAM_TILE,))
+
+
+def by_own_program() -> Case:
+    """From one row of tiles that a core has whole: ttnn's program takes parts of it."""
+    row = TensorLayout(
+        Memory.L1, HEIGHT, BF16, PageLayout.TILE, (CoreRange(0, 0, 0, 0),), (32, 128)
+    )
+    return multiplied(MatmulConfig(core_grid=(2, 1), compute=IN_FLOAT32), (row,))
+
+
+def multiplied(config: MatmulConfig, layouts: tuple[TensorLayout, ...]) -> Case:
+    return Linear(128, 64, has_bias=False), ((1, 128),), (1, 64), config, layouts
 
 
 ROW = {"groups": 64, "outer": 64, "inner": 64, "sides": (1, 64)}
@@ -224,6 +235,7 @@ SCALE = {"groups": 32, "outer": 32, "inner": 32, "sides": (1, 64), "shard_layout
         (product(shard_layout=None, slicing="auto", output_memory="dram"), AGAIN),
         (product(bias=True, compute=replace(IN_FLOAT32, packer_l1_acc=False)), AGAIN),
         (linear(2), AGAIN),
+        (by_own_program(), AGAIN),
     ],
 )
 def test_what_goes_wrong_is_known(device: WorkerDevice, case: Case, name: str):
