@@ -8,8 +8,11 @@ it for whole shards; slices of an image, folded strides and reuse of activations
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from threading import Event
 
 import torch
 from torch.nn import functional
@@ -40,6 +43,26 @@ from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import STICK, TILE, DataType, ShardLayout
 
 _IMAGE = 4
+# So many at once, each with tensors of its own.
+_AT_ONCE = 4
+
+
+@contextmanager
+def emulating_threads() -> Iterator[ThreadPoolExecutor]:
+    """Give threads to emulate in, as many as PyTorch has, each of which computes alone.
+
+    An emulation is thousands of operations so small that sharing one among threads takes longer
+    than the operation.
+    """
+    before = torch.get_num_threads()
+    pool = ThreadPoolExecutor(
+        min(before, _AT_ONCE), initializer=torch.set_num_threads, initargs=(1,)
+    )
+    try:
+        with pool:
+            yield pool
+    finally:
+        torch.set_num_threads(before)  # threads that come later would have one, too
 
 
 def emulated(
@@ -299,6 +322,32 @@ def _filled(values: torch.Tensor, axis: int, to: int = TILE) -> torch.Tensor:
     return functional.pad(values, (0, missing) if axis else (0, 0, 0, missing))
 
 
+def emulate_batches(
+    network: Network,
+    schedule: Schedule,
+    batches: Sequence[Sequence[torch.Tensor]],
+    columns: int,
+) -> Generator[dict[str, torch.Tensor]]:
+    """Yield a network's outputs for each of several inputs, some of which are computed at once.
+
+    Whoever asks for no more of them does not wait for what is under way.
+    """
+    is_over = Event()
+
+    def go_on(_layer: Layer) -> None:
+        if is_over.is_set():
+            raise CancelledError
+
+    def outputs(inputs: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
+        return emulate_outputs(network, schedule, inputs, columns, go_on)
+
+    with emulating_threads() as pool:
+        try:
+            yield from pool.map(outputs, batches)
+        finally:
+            is_over.set()
+
+
 def emulate_outputs(
     network: Network,
     schedule: Schedule,
@@ -360,26 +409,31 @@ def emulate_network(
     values: dict[str, torch.Tensor] = {}
     truths: dict[str, torch.Tensor] = {}
     layers, outputs = [], {}
-    for layer in network:
-        tell(layer)
-        weights = network.weights.get(layer.name)
-        sources, true_sources = ([kept[name] for name in layer.inputs] for kept in (values, truths))
-        if isinstance(layer.op, Output):
-            made = _handed_back(layer, sources, weights)
-            truth = evaluate_output(layer, true_sources, weights)
-            outputs[layer.name] = agreement(made, truth)
-        else:
-            if isinstance(layer.op, Input):
-                given = waiting.pop(0)
-                sources = [given.reshape(layer.shape) if network.packing.callers else given]
-                truth = alone = sources[0]
+    with emulating_threads() as pool:
+        for layer in network:
+            tell(layer)
+            weights = network.weights.get(layer.name)
+            sources, true_sources = (
+                [kept[name] for name in layer.inputs] for kept in (values, truths)
+            )
+            if isinstance(layer.op, Output):
+                made = _handed_back(layer, sources, weights)
+                truth = evaluate_output(layer, true_sources, weights)
+                outputs[layer.name] = agreement(made, truth)
             else:
-                truth = evaluate_layer(layer, true_sources, weights)
-                alone = evaluate_layer(layer, sources, weights)
-            made = emulated(layer, schedule.layers[layer.name], sources, weights, columns)
-            values[layer.name], truths[layer.name] = made, truth
-            found = (agreement(made, other) for other in (alone, truth))
-            layers.append(ExecutedLayer(layer.name, *found))
-        for name in network.freed_after(layer):
-            del values[name], truths[name]
+                if isinstance(layer.op, Input):
+                    given = waiting.pop(0)
+                    sources = [given.reshape(layer.shape) if network.packing.callers else given]
+                    truth = alone = sources[0]
+                else:
+                    truth = evaluate_layer(layer, true_sources, weights)
+                    alone = evaluate_layer(layer, sources, weights)
+                made = pool.submit(
+                    emulated, layer, schedule.layers[layer.name], sources, weights, columns
+                ).result()
+                values[layer.name], truths[layer.name] = made, truth
+                found = (agreement(made, other) for other in (alone, truth))
+                layers.append(ExecutedLayer(layer.name, *found))
+            for name in network.freed_after(layer):
+                del values[name], truths[name]
     return Execution(outputs, tuple(layers), {})

@@ -12,6 +12,7 @@ an activation that is cut off at zero turns noise into a deviation that grows as
 
 import math
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import replace
 from functools import cache
 from io import BytesIO
@@ -32,7 +33,7 @@ from autosched.network.operators import (
     Output,
 )
 from autosched.network.reference import evaluate_layer
-from autosched.numerics.emulation import emulated
+from autosched.numerics.emulation import emulated, emulating_threads
 from autosched.numerics.samples import forward, layer_output, with_smaller_samples
 from autosched.numerics.storage import packed, stored, to_bfloat16
 from autosched.schedule.configurations import (
@@ -108,7 +109,7 @@ def sensitivities(
         tell: is called with each layer before it is measured.
     """
     network = with_smaller_samples(network)
-    with torch.no_grad():
+    with torch.no_grad(), emulating_threads() as pool:
         truths = _truths(network)
         for place, (layer, live, made) in enumerate(forward(network, network.samples)):
             if isinstance(layer.op, Input | Output | HostOp) or not made.is_floating_point():
@@ -116,7 +117,7 @@ def sensitivities(
             tell(layer)
             if layer.name in known:
                 continue
-            changed = _changed(network, layer, precisions, formats, live, made)
+            changed = _changed(network, layer, precisions, formats, live, made, pool=pool)
             outputs = (*changed.values(), made * (1.0 + _LARGER))
             *found, larger = _After(network, place, live).deviations(outputs, truths)
             yield (
@@ -318,6 +319,8 @@ def _changed(
     formats: Sequence[DataType],
     live: Mapping[str, torch.Tensor],
     made: torch.Tensor,
+    *,
+    pool: Executor,
 ) -> dict[FormatKey, torch.Tensor]:
     """Return a layer's outputs in each of its formats.
 
@@ -328,6 +331,7 @@ def _changed(
     if not isinstance(layer.op, Conv2d | ConvTranspose2d | Linear) or weights is None:
         return {(None, dtype, 0): _packed(to_bfloat16(made), dtype) for dtype in formats}
     found: dict[FormatKey, torch.Tensor] = {}
+    waiting: dict[FormatKey, Future[torch.Tensor]] = {}
     bases = _bases(layer)
     for dtype in formats:
         given, exact = stored(live[layer.inputs[0]], DataType.BFLOAT16), made
@@ -339,9 +343,21 @@ def _changed(
         for precision, base in product(precisions, bases):
             config = with_precision(replace(base, output_dtype=dtype), precision)
             key = format_key(config, dtype)
-            if key not in found:
-                found[key] = made + emulated(layer, config, [given], weights, 1) - exact
-    return found
+            if key not in waiting:
+                waiting[key] = pool.submit(_emulated, layer, config, given, weights, made, exact)
+    return found | {key: future.result() for key, future in waiting.items()}
+
+
+@torch.no_grad()
+def _emulated(
+    layer: Layer,
+    config: LayerConfig,
+    given: torch.Tensor,
+    weights: Weights,
+    made: torch.Tensor,
+    exact: torch.Tensor,
+) -> torch.Tensor:
+    return made + emulated(layer, config, [given], weights, 1) - exact
 
 
 def _bases(layer: Layer) -> list[Conv2dConfig | MatmulConfig]:

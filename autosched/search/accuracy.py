@@ -6,6 +6,7 @@ whose outputs are below it is a trial rejected for its accuracy, and never the b
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 import torch
@@ -15,7 +16,7 @@ from autosched.network.graph import Network
 from autosched.network.operators import Input, Output
 from autosched.network.reference import evaluate_network
 from autosched.numerics.comparison import agreement, unseen_inputs
-from autosched.numerics.emulation import emulate_outputs
+from autosched.numerics.emulation import emulate_batches
 from autosched.schedule.outcomes import Rejection, RejectionKind, Verdict
 from autosched.schedule.schedule import Schedule
 from autosched.store.executions import ExecutionRecord, Verification, emulation_record
@@ -99,14 +100,15 @@ class AccuracyJudge:
         """
         pcc = concordance = 1.0
         batches: list[Outputs] = []
-        for inputs, truths in zip(self._inputs, self._truths, strict=True):
-            made = emulate_outputs(self._network, schedule, inputs, self._columns)
-            batches.append(made)
-            for name, values in made.items():
-                found = agreement(values, truths[name])
-                pcc, concordance = min(pcc, found.pcc), min(concordance, found.concordance)
-            if self._min_pcc is not None and pcc < self._min_pcc:
-                return ExecutionRecord(Verdict.IMPRECISE, pcc, concordance)
+        emulated = emulate_batches(self._network, schedule, self._inputs, self._columns)
+        with closing(emulated):
+            for made, truths in zip(emulated, self._truths, strict=True):
+                batches.append(made)
+                for name, values in made.items():
+                    found = agreement(values, truths[name])
+                    pcc, concordance = min(pcc, found.pcc), min(concordance, found.concordance)
+                if self._min_pcc is not None and pcc < self._min_pcc:
+                    return ExecutionRecord(Verdict.IMPRECISE, pcc, concordance)
         metric = self._metric(batches)
         is_right = self._min_metric is None or metric is None or metric >= self._min_metric
         verdict = Verdict.RIGHT if is_right else Verdict.IMPRECISE

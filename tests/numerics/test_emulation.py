@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch import nn
 
 from autosched.device.revisions import source_digest
 from autosched.network.capture.capture import capture
-from autosched.network.graph import Layer, Weights
+from autosched.network.graph import Layer, Network, Weights
 from autosched.network.operators import (
     Conv2d,
     ConvTranspose2d,
@@ -22,7 +23,12 @@ from autosched.network.operators import (
 from autosched.network.reference import evaluate_layer
 from autosched.numerics import emulation
 from autosched.numerics.comparison import agreement
-from autosched.numerics.emulation import emulate_network, emulate_outputs, emulated
+from autosched.numerics.emulation import (
+    emulate_batches,
+    emulate_network,
+    emulate_outputs,
+    emulated,
+)
 from autosched.numerics.storage import stored
 from autosched.schedule.configurations import (
     ComputeConfig,
@@ -35,6 +41,7 @@ from autosched.schedule.configurations import (
     MatmulProgram,
     PoolConfig,
 )
+from autosched.schedule.schedule import Schedule
 from autosched.schedule.serialization import digest
 from autosched.schedule.tensors import DataType, ShardLayout, TensorLayout
 from autosched.space.formats import Formats
@@ -117,7 +124,7 @@ def test_other_values_have_another_revision() -> None:
     room = Path(emulation.__file__).parent
     modules = ("comparison", "emulation", "matrix_engine", "samples", "sensitivity", "storage")
     found = digest([source_digest((room / f"{name}.py").read_text()) for name in modules])
-    assert (EMULATION_REVISION, found) == (6, "72f1f525a7a98080")
+    assert (EMULATION_REVISION, found) == (6, "933ea1952a3034b3")
 
 
 def test_outputs_come_in_the_shape_in_which_the_caller_gets_them() -> None:
@@ -298,3 +305,40 @@ def test_a_network_is_compared_layer_by_layer() -> None:
     assert told == [layer.name for layer in network] * 2
     assert 0.97 < found[Fidelity.LOFI] < found[Fidelity.HIFI4]
     assert found[Fidelity.HIFI4] > 0.9999
+
+
+@pytest.fixture(scope="module")
+def small() -> tuple[Network, Schedule]:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 32, 1)).eval()
+    network = capture(net, (torch.randn(1, 32, 16, 16),), "net")
+    return network, default_schedule(network, "n150", "0.81.1", Formats())
+
+
+def test_batches_come_in_order_as_if_computed_one_by_one(small: tuple[Network, Schedule]) -> None:
+    network, schedule = small
+    batches = [[torch.randn(1, 32, 16, 16)] for _ in range(5)]
+    threads = torch.get_num_threads()
+    found = list(emulate_batches(network, schedule, batches, GRID_COLUMNS))
+    assert torch.get_num_threads() == threads
+    for made, batch in zip(found, batches, strict=True):
+        alone = emulate_outputs(network, schedule, batch, GRID_COLUMNS)
+        assert all(torch.equal(made[name], alone[name]) for name in alone)
+
+
+def test_batches_that_nobody_asks_for_are_given_up(
+    small: tuple[Network, Schedule], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, schedule = small
+    seen: list[Layer] = []
+
+    def counted(layer: Layer, *rest: Any) -> torch.Tensor:
+        seen.append(layer)
+        return emulated(layer, *rest)
+
+    monkeypatch.setattr(emulation, "emulated", counted)
+    batches = [[torch.randn(1, 32, 16, 16)] for _ in range(200)]
+    waiting = emulate_batches(network, schedule, batches, GRID_COLUMNS)
+    next(waiting)
+    waiting.close()
+    assert len(seen) < 100 * (len(network.layers) - 1)
