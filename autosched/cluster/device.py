@@ -149,7 +149,7 @@ class ClusterDevice:
         """
         tasks = [
             tuple(places[start : start + _AT_ONCE[self.kind]])
-            for places in by_layers(requests)
+            for places in by_layers(requests).values()
             for start in range(0, len(places), _AT_ONCE[self.kind])
         ]
 

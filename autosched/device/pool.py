@@ -114,6 +114,7 @@ class DevicePool:
         self.board: Board = devices[0].board
         self.kind = devices[0].kind
         self._lanes = [_Lane(device) for device in devices]
+        self._last: dict[Hashable, int] = {}
 
     @property
     def jobs(self) -> int:
@@ -163,7 +164,7 @@ class DevicePool:
         Raises:
             AutoschedError: whatever a device raises, a TimeUpError at the end of the budget.
         """
-        shares = _Shares(requests)
+        shares = _Shares(requests, self._last)
         arrived: queue.SimpleQueue[tuple[int, Answer] | Exception] = queue.SimpleQueue()
 
         def drive(number: int, device: KillableDevice) -> None:
@@ -263,11 +264,13 @@ class _Lane:
 class _Shares:
     """Hands out the places of requests, those of one layer to one worker while others are left.
 
-    The candidates of a layer share prepared weights, and kernels that would be compiled twice.
+    The candidates of a layer share prepared weights, and kernels that would be compiled twice: a
+    layer goes to who was the ``last`` at it, if that one is free when others are.
     """
 
-    def __init__(self, requests: Sequence[Request]) -> None:
-        self._free = deque(map(deque, by_layers(requests)))
+    def __init__(self, requests: Sequence[Request], last: dict[Hashable, int]) -> None:
+        self._free = {layer: deque(places) for layer, places in by_layers(requests).items()}
+        self._last = last
         self._taken: dict[int, deque[int]] = {}
         self._lock = threading.Lock()
 
@@ -277,10 +280,17 @@ class _Shares:
             if own := self._taken.get(worker):
                 return own.popleft()
             if self._free:
-                own = self._taken[worker] = self._free.popleft()
+                layer = min(self._free, key=lambda layer: self._distance(layer, worker))
+                self._last[layer] = worker
+                own = self._taken[worker] = self._free.pop(layer)
                 return own.popleft()
             longest = max(self._taken.values(), key=len, default=None)
             return longest.pop() if longest else None
+
+    def _distance(self, layer: Hashable, worker: int) -> int:
+        """Rank layers: first those that a worker had, then those that nobody had."""
+        last = self._last.get(layer)
+        return 1 if last is None else 2 * (last != worker)
 
     def stop(self) -> None:
         """Hand out nothing more."""
@@ -289,12 +299,12 @@ class _Shares:
             self._taken.clear()
 
 
-def by_layers(requests: Sequence[Request]) -> list[list[int]]:
-    """Return the places of requests, those of one layer or shape together."""
+def by_layers(requests: Sequence[Request]) -> dict[Hashable, list[int]]:
+    """Return the places of requests by layer, or by shape."""
     layers: dict[Hashable, list[int]] = {}
     for index, request in enumerate(requests):
         layers.setdefault(_layer_of(request), []).append(index)
-    return list(layers.values())
+    return layers
 
 
 def _layer_of(request: Request) -> Hashable:

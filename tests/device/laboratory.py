@@ -19,7 +19,7 @@ import ttnn
 from autosched.device.interface import ProbeRequest
 from autosched.device.machine import open_local_device
 from autosched.device.ttnn import convolutions as convolution_calls
-from autosched.device.ttnn.calls import Context
+from autosched.device.ttnn.calls import Context, PreparedShapes
 from autosched.device.ttnn.graph_capture import (
     dataflow_buffers,
     lacks_buffers,
@@ -37,7 +37,13 @@ from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import CoreRange, DataType, TensorLayout
 from tests.device.open_board import sizes
 from tests.examples import device_layers as examples
-from tests.examples.device_layers import conv3x3, sharded_schedule, ttnn_default
+from tests.examples.device_layers import (
+    conv3x3,
+    depthwise,
+    pointwise,
+    sharded_schedule,
+    ttnn_default,
+)
 from tests.examples.layouts import ONE_ROW, ROWS_IN_DRAM, height
 from tests.examples.networks import BOARD, small
 
@@ -167,6 +173,40 @@ def one_layer_in_two_layouts(device: LocalDevice) -> Finding:
             run_layer(context, layer, config, tensors, frees=True)
         counts.append(len(taken))
     return {"counts": counts}
+
+
+@experiment
+def weights_in_other_formats(device: LocalDevice) -> Finding:
+    """Convolutions with weights in three formats: allocated as known, and prepared anew for each.
+
+    With how often weights were taken from the host, and the first of what differs.
+    """
+    formats = (DataType.BFLOAT8_B, DataType.BFLOAT16, DataType.BFLOAT4_B)
+    asked = [
+        replace(request, config=replace(request.config, weights_dtype=dtype))
+        for request in (
+            conv3x3(48, 28, examples.HEIGHT),
+            conv3x3(40, 14, examples.BLOCK),
+            conv3x3(96, 14, examples.WIDTH),
+            pointwise(48, 28, examples.HEIGHT),
+            depthwise(48, 28, examples.HEIGHT),
+        )
+        for dtype in formats
+    ]
+    found: Finding = {}
+    known, prepared = [], []
+    with counted_preparations() as taken:
+        known += [device.probe(request) for request in asked]
+        found["allocated"] = len(taken)
+    with counted_preparations() as taken:
+        for request in asked:
+            device._shapes, device._probe_context = PreparedShapes(), None
+            prepared.append(device.probe(request))
+        found["prepared"] = len(taken)
+    pairs = zip(known, prepared, strict=True)
+    found["differing"] = [str(pair) for pair in pairs if pair[0] != pair[1]][:1]
+    found["words"] = sorted({word(outcome) for outcome in known})
+    return found
 
 
 def conv_layers() -> tuple[Layer, ...]:

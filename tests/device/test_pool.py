@@ -142,6 +142,22 @@ def test_a_layer_stays_with_one_worker_as_long_as_there_are_others() -> None:
     assert sorted(map(sorted, layers)) == [[(1, 0)], [(1, 1)]]
 
 
+def test_a_layer_goes_to_who_had_it_last() -> None:
+    """It knows how the layer's weights are laid out."""
+    turn = threading.Barrier(2)
+
+    def told(_: Fake, request: Request) -> Answer:
+        turn.wait(60)
+        return refused(request)
+
+    devices = [Fake(told), Fake(told)]
+    asked = requests(2, 2)
+    with DevicePool(devices) as pool:
+        for some in (asked, asked[::-1], asked):
+            list(pool.answers(some))
+    assert all(len({request.shape for request in device.asked}) == 1 for device in devices)
+
+
 def test_the_last_layer_is_shared() -> None:
     turn = threading.Barrier(2)
 

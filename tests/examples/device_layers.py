@@ -57,6 +57,12 @@ def pointwise(channels: int, side: int, config: Conv2dConfig, **fields: object) 
     return ProbeRequest(Conv2d(channels, channels, (1, 1)), (shape,), shape, config, **fields)
 
 
+def depthwise(channels: int, side: int, config: Conv2dConfig) -> ProbeRequest:
+    shape = (1, channels, side, side)
+    op = Conv2d(channels, channels, (3, 3), padding=(1, 1, 1, 1), groups=channels)
+    return ProbeRequest(op, (shape,), shape, config)
+
+
 HEIGHT, BLOCK, WIDTH = (
     Conv2dConfig(shard_layout=layout)
     for layout in (ShardLayout.HEIGHT, ShardLayout.BLOCK, ShardLayout.WIDTH)

@@ -5,7 +5,7 @@ convolutions and matmuls take without a reshape.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -35,7 +35,7 @@ from autosched.schedule.configurations import (
     LayerConfig,
     PoolConfig,
 )
-from autosched.schedule.tensors import Memory, TensorLayout
+from autosched.schedule.tensors import DataType, Memory, TensorLayout
 
 Tensor = Any
 # ttnn 0.81.1 generates nothing in their place, in convolutions and functions of two tensors.
@@ -49,16 +49,24 @@ class Context:
     Weights are prepared on first use and kept by layer, configuration and input layout: ttnn
     silently accepts weights that were prepared for another layout, and computes nonsense.
 
-    With ``runs_host_layers`` off, host layers move their tensors and hand on zeros.
+    With ``runs_host_layers`` off, host layers move their tensors and hand on zeros. ``shapes`` are
+    given where nothing executes: what was prepared before in another format is allocated then.
     """
 
     def __init__(
-        self, device: Any, board: Board, network: Network, *, runs_host_layers: bool = True
+        self,
+        device: Any,
+        board: Board,
+        network: Network,
+        *,
+        runs_host_layers: bool = True,
+        shapes: "PreparedShapes | None" = None,
     ) -> None:
         self.device = device
         self.board = board
         self.network = network
         self.runs_host_layers = runs_host_layers
+        self.shapes = shapes
         self._prepared: dict[Any, tuple[Tensor, Tensor | None]] = {}
         self._used: set[Any] = set()
         self._zeros: dict[str, Weights] = {}
@@ -92,6 +100,46 @@ class Context:
         """Drop prepared weights that no layer asked for since the last call."""
         self._prepared = {key: value for key, value in self._prepared.items() if key in self._used}
         self._used = set()
+
+
+class PreparedShapes:
+    """The shapes that prepared weights had, by what their form depends on beside their format.
+
+    To prepare weights takes ttnn up to a tenth of a second; where no kernel reads them, tensors of
+    the same shape do as well.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, tuple[tuple[Any, Any] | None, ...]] = {}
+
+    def remember(self, form: Hashable, prepared: Iterable[Tensor | None]) -> None:
+        """Note the shapes of what was prepared, with the padding."""
+        self._known.setdefault(
+            form,
+            tuple(
+                None if tensor is None else (tensor.shape, tensor.padded_shape)
+                for tensor in prepared
+            ),
+        )
+
+    def allocated(
+        self, form: Hashable, dtype: DataType, device: Any
+    ) -> tuple[Tensor, Tensor | None] | None:
+        """Return weights and bias of a form in some format, None where it is not known."""
+        known = self._known.get(form)
+        if known is None:
+            return None
+        weight, bias = (
+            None if shapes is None else _tiles(*shapes, dtype, device) for shapes in known
+        )
+        return weight, bias
+
+
+def _tiles(shape: Any, padded: Any, dtype: DataType, device: Any) -> Tensor:
+    tensor = ttnn.allocate_tensor_on_device(
+        padded, DATA_TYPES[dtype], ttnn.TILE_LAYOUT, device, ttnn.DRAM_MEMORY_CONFIG
+    )
+    return tensor if shape == padded else ttnn.reshape(tensor, shape, padded)
 
 
 @dataclass(frozen=True)

@@ -201,7 +201,11 @@ def _convolved(
     refuse_slices_of_l1(config, source.tensor)
     batch, channels, height, width = source.shape
     key = weights_key(call.layer, config, source.tensor)
-    weight, bias = call.context.recall(key) or host_weights(_weights(call, source))
+    weight, bias = (
+        call.context.recall(key)
+        or _allocated(call, config, key)
+        or host_weights(_weights(call, source))
+    )
     conv_config = conv2d_config(config, fused, frees=call.frees or source.is_copy)
     with fusing(conv_config.activation):
         output, prepared = function(
@@ -225,9 +229,33 @@ def _convolved(
             **own,
         )
     call.context.remember(key, tuple(prepared))
+    if call.context.shapes is not None:
+        call.context.shapes.remember(_form(call, key), prepared)
     if config.output_memory == "dram":
         output = ttnn.to_memory_config(output, ttnn.DRAM_MEMORY_CONFIG)
     return output
+
+
+def _allocated(
+    call: Call, config: Conv2dConfig, key: tuple[object, ...]
+) -> tuple[Tensor, Tensor | None] | None:
+    """Return weights where numbers do not matter, and others of their form were prepared.
+
+    Of what ttnn chooses by the room in L1, the format may change the form.
+    """
+    shapes = call.context.shapes
+    is_left_to_ttnn = config.shard_layout is None or (
+        config.slicing != "l1_full" and not config.num_slices
+    )
+    if shapes is None or is_left_to_ttnn:
+        return None
+    return shapes.allocated(_form(call, key), config.weights_dtype, call.context.device)
+
+
+def _form(call: Call, key: tuple[object, ...]) -> tuple[object, ...]:
+    """Return what prepared weights look like by, whatever their format and the layer's name."""
+    _name, _dtype, *form = key
+    return (call.layer.op, call.input_shape, *form)
 
 
 def _weights(call: Call, source: _Source) -> Weights:

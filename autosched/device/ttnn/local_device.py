@@ -24,7 +24,7 @@ from autosched.device.interface import (
     check_time,
 )
 from autosched.device.rejections import classify, refusal_words
-from autosched.device.ttnn.calls import Context, reshard
+from autosched.device.ttnn.calls import Context, PreparedShapes, reshard
 from autosched.device.ttnn.graph_capture import (
     MARK_PREFIX,
     Buffers,
@@ -90,6 +90,7 @@ class LocalDevice:
         except BoardError:
             ttnn.close_device(self.device)
             raise
+        self._shapes = PreparedShapes() if kind == "mock" else None
         self._context: Context | None = None
         self._probe_context: Context | None = None
         self._uploaded: list[Any] = []
@@ -118,7 +119,9 @@ class LocalDevice:
         """Take the network that :meth:`run` executes, with its weights."""
         check_time(budget)
         on_card = self.kind != "mock"
-        self._context = Context(self.device, self.board, network, runs_host_layers=on_card)
+        self._context = Context(
+            self.device, self.board, network, runs_host_layers=on_card, shapes=self._shapes
+        )
         self._uploaded, self._uploads = [], []
 
     def probe(self, request: ProbeRequest, budget: Budget = UNLIMITED) -> ProbeOutcome | Rejection:
@@ -254,7 +257,9 @@ class LocalDevice:
         """Return the context of the request's layer; consecutive probes of a layer share one."""
         network = network_of(request.op, request.input_shapes, request.shape)
         if self._probe_context is None or self._probe_context.network != network:
-            self._probe_context = Context(self.device, self.board, network, runs_host_layers=False)
+            self._probe_context = Context(
+                self.device, self.board, network, runs_host_layers=False, shapes=self._shapes
+            )
         return self._probe_context, network.layers[-1]
 
     def _captured(

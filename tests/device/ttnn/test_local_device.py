@@ -35,6 +35,13 @@ def test_weights_are_prepared_once_per_configuration(laboratory: Findings) -> No
     assert len(set(dram_bytes)) == 1
 
 
+def test_weights_in_another_format_are_allocated_as_ttnn_prepares_them(
+    laboratory: Findings,
+) -> None:
+    found = laboratory["weights_in_other_formats"]
+    assert found == {"words": ["ok"], "allocated": 5, "prepared": 15, "differing": []}
+
+
 def test_weights_of_one_layer_in_two_layouts_are_prepared_apart(laboratory: Findings) -> None:
     assert laboratory["one_layer_in_two_layouts"]["counts"] == [1, 0, 1, 1, 0]
 
