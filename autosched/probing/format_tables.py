@@ -2,9 +2,10 @@
 
 Formats multiply the space. So the tables are built in one format first, and what they keep is
 asked in others: each precision for a layer's best candidate, then those that are worth their time
-for its candidates, with inputs and output in block floats or in bfloat16. Of candidates with the
-same layouts the fastest is asked, and the others where the device rejects it. What the device
-rejects, such as bfloat16 that does not fit in L1, is no candidate.
+for its candidates, with inputs and output in block floats or in bfloat16; the slower ones with all
+of them in the same. Of candidates with the same layouts the fastest is asked, and the others where
+the device rejects it. What the device rejects, such as bfloat16 that does not fit in L1, is no
+candidate.
 
 Where nothing exact of a layer was ever executed, or fits where its fastest candidates do, its
 table is also built in the most exact formats, so that what those have for all layers alike is to be
@@ -53,6 +54,9 @@ Loss = Callable[[str, Choice], float]
 _WORTH = 0.003
 # Slower candidates than this, beside a layer's fastest, are not asked in other formats.
 _NOT_SLOWER = 1.5
+# Of those slower than this, all tensors are asked for in one format: a layer that reads one and
+# leaves another has faster ones.
+_MIXED = 1.05
 # What loses more than this many times what is allowed is not asked: errors may cancel out.
 _TOO_MUCH = 2.0
 # What needs less than this share of the fastest one's L1 is asked beside it.
@@ -253,6 +257,7 @@ class _Formats:
             (ranked, layouts, precision)
             for ranked in _alike(choices, _NOT_SLOWER * fastest.time_us)
             for layouts in _retyped(layer, ranked[0], formats)
+            if ranked[0].time_us <= _MIXED * fastest.time_us or _is_of_one(layouts, ranked[0])
             for precision in precisions(layouts[-1].dtype)
         ]
         while places:
@@ -364,6 +369,12 @@ def _retyped(
     exactest = (*(item[-1] for item in inputs), left[-1])
     if exactest != choice.layouts:
         yield exactest
+
+
+def _is_of_one(layouts: Sequence[TensorLayout], choice: Choice) -> bool:
+    """Whether of a candidate's tensors all that may change their format have one."""
+    pairs = zip(layouts, choice.layouts, strict=True)
+    return len({new.dtype for new, own in pairs if len(_formats_of(own)) > 1}) <= 1
 
 
 def _formats_of(layout: TensorLayout) -> tuple[TensorLayout, ...]:

@@ -24,7 +24,7 @@ from autosched.schedule.configurations import (
     precision_of,
     with_precision,
 )
-from autosched.schedule.tensors import DataType
+from autosched.schedule.tensors import DataType, TensorLayout
 from autosched.space.efforts import find_effort
 from autosched.space.formats import PRECISIONS, FormatPin, Formats
 from autosched.space.layer_formats import LayerFormats
@@ -182,6 +182,24 @@ def test_inputs_and_output_come_in_both_formats(tables: Asked) -> None:
     assert formats_of(plain, "second") == {("bfloat16", "bfloat8_b")}
     assert formats_of(worth, "second") == {("bfloat16", "bfloat8_b"), ("bfloat16", "bfloat16")}
     assert ("bfloat16", "bfloat16", "bfloat16") in formats_of(worth, "add")
+
+
+def test_slower_candidates_have_all_tensors_in_one_format(tables: Asked) -> None:
+    """The second summand of the sum is in bfloat16 either way."""
+
+    def in_block_floats(choice: Choice) -> tuple[TensorLayout, ...]:
+        first, second, output = choice.layouts
+        dtype = DataType.BFLOAT8_B
+        return replace(first, dtype=dtype), second, replace(output, dtype=dtype)
+
+    plain = tables.plain.kept["add"]
+    times = {choice.layouts: choice.time_us for choice in reversed(plain)}
+    near = 1.05 * plain[0].time_us
+    seen = {
+        (times[in_block_floats(choice)] <= near, choice.layouts[0].dtype is choice.layouts[2].dtype)
+        for choice in tables.every.kept["add"]
+    }
+    assert seen == {(True, True), (True, False), (False, True)}
 
 
 def test_what_was_never_executed_is_not_offered_and_counted(tables: Asked) -> None:
