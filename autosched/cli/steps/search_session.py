@@ -1,5 +1,6 @@
 """What ``run`` and ``resume`` share: a search with its screen, its result and its way out."""
 
+import gc
 import shlex
 import time
 from collections.abc import Iterator
@@ -136,12 +137,17 @@ def watched_search(
     screen = _Screen(output.console, deadline)
     with screen.shown():
         screen.begin("opening", f"the {study.settings.device} device")
-        return study.optimize(
-            trials=wishes.trials,
-            timeout_s=None if deadline is None else max(0.0, deadline - time.monotonic()),
-            observer=screen,
-            start=start,
-        )
+        # What is there by now stays: the collector need not go through it again and again.
+        gc.freeze()
+        try:
+            return study.optimize(
+                trials=wishes.trials,
+                timeout_s=None if deadline is None else max(0.0, deadline - time.monotonic()),
+                observer=screen,
+                start=start,
+            )
+        finally:
+            gc.unfreeze()
 
 
 def _outside_share(study: Study, best: TrialRecord | None) -> float | None:
