@@ -52,16 +52,16 @@ def emulating_threads() -> Iterator[ThreadPoolExecutor]:
     """Give threads to emulate in, as many as PyTorch has, each of which computes alone.
 
     An emulation is thousands of operations so small that sharing one among threads takes longer
-    than the operation.
+    than the operation. What has not begun when the block ends is given up.
     """
     before = torch.get_num_threads()
     pool = ThreadPoolExecutor(
         min(before, _AT_ONCE), initializer=torch.set_num_threads, initargs=(1,)
     )
     try:
-        with pool:
-            yield pool
+        yield pool
     finally:
+        pool.shutdown(cancel_futures=True)
         torch.set_num_threads(before)  # threads that come later would have one, too
 
 
