@@ -107,6 +107,17 @@ def hanging(device: Fake, _request: Request) -> Answer:
     return Rejection(RejectionKind.CRASH, "killed")
 
 
+def two_in_step() -> list[Fake]:
+    """Each of them answers when the other does."""
+    turn = threading.Barrier(2)
+
+    def told(_: Fake, request: Request) -> Answer:
+        turn.wait(60)
+        return refused(request)
+
+    return [Fake(told), Fake(told)]
+
+
 def test_each_answer_comes_with_the_place_of_its_request() -> None:
     asked = requests(3, 5)
     with DevicePool([Fake(), Fake()]) as pool:
@@ -117,25 +128,13 @@ def test_each_answer_comes_with_the_place_of_its_request() -> None:
 
 
 def test_two_requests_are_under_way_at_once() -> None:
-    both = threading.Barrier(2)
-
-    def told(_: Fake, request: Request) -> Answer:
-        both.wait(60)
-        return refused(request)
-
-    with DevicePool([Fake(told), Fake(told)]) as pool:
+    with DevicePool(two_in_step()) as pool:
         assert len(list(pool.answers(requests(2, 1)))) == 2
 
 
 def test_a_layer_stays_with_one_worker_as_long_as_there_are_others() -> None:
     """Its candidates share weights, and kernels that two would compile twice."""
-    turn = threading.Barrier(2)
-
-    def told(_: Fake, request: Request) -> Answer:
-        turn.wait(60)
-        return refused(request)
-
-    devices = [Fake(told), Fake(told)]
+    devices = two_in_step()
     with DevicePool(devices) as pool:
         list(pool.answers(requests(2, 4)))
     layers = [{request.shape for request in device.asked} for device in devices]
@@ -144,13 +143,7 @@ def test_a_layer_stays_with_one_worker_as_long_as_there_are_others() -> None:
 
 def test_a_layer_goes_to_who_had_it_last() -> None:
     """It knows how the layer's weights are laid out."""
-    turn = threading.Barrier(2)
-
-    def told(_: Fake, request: Request) -> Answer:
-        turn.wait(60)
-        return refused(request)
-
-    devices = [Fake(told), Fake(told)]
+    devices = two_in_step()
     asked = requests(2, 2)
     with DevicePool(devices) as pool:
         for some in (asked, asked[::-1], asked):
@@ -159,13 +152,7 @@ def test_a_layer_goes_to_who_had_it_last() -> None:
 
 
 def test_the_last_layer_is_shared() -> None:
-    turn = threading.Barrier(2)
-
-    def told(_: Fake, request: Request) -> Answer:
-        turn.wait(60)
-        return refused(request)
-
-    devices = [Fake(told), Fake(told)]
+    devices = two_in_step()
     with DevicePool(devices) as pool:
         list(pool.answers(requests(1, 8)))
     assert [len(device.asked) for device in devices] == [4, 4]

@@ -253,7 +253,7 @@ def _allocated(
 
 
 def _form(call: Call, key: tuple[object, ...]) -> tuple[object, ...]:
-    """Return what prepared weights look like by, whatever their format and the layer's name."""
+    """Return what the form of prepared weights follows from, in whatever format and layer."""
     _name, _dtype, *form = key
     return (call.layer.op, call.input_shape, *form)
 
