@@ -4,7 +4,7 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from autosched.device.interface import ReshardRequest
+from autosched.device.interface import ReshardRequest, TensorShape
 from autosched.network.graph import Layer, Network
 from autosched.probing.candidates import Tables
 from autosched.probing.probe_book import (
@@ -144,23 +144,28 @@ def probe_pairs(
         for pair in pairs
         if _moves_right(layer.shape, pair)
     ]
+    numbers: dict[tuple[TensorShape, LayoutChange], int] = {}
+    for number, (_, layer, pair) in enumerate(places):
+        numbers.setdefault((layer.shape, pair), number)
+    firsts = list(numbers.values())
     furthest = 0
 
     def count(index: int) -> None:
         nonlocal furthest
-        furthest = max(furthest, index)
-        arrived(places[index][0], furthest * len(asked) // len(places))
+        furthest = max(furthest, firsts[index])
+        arrived(places[firsts[index]][0], furthest * len(asked) // len(places))
 
     asks = [
-        (reshard_signature(layer.shape), ReshardRequest(layer.shape, source, target))
-        for _, layer, (source, target) in places
+        (reshard_signature(shape), ReshardRequest(shape, source, target))
+        for shape, (source, target) in numbers
     ]
+    answers = dict(zip(numbers, book.ask_all(asks, arrived=count), strict=True))
     answered: dict[_Place, list[_Answered]] = {
         place: [(pair, _FILLED_ROWS) for pair in pairs if not _moves_right(layer.shape, pair)]
         for place, (layer, pairs) in asked.items()
     }
-    for (place, _, pair), answer in zip(places, book.ask_all(asks, arrived=count), strict=True):
-        answered[place].append((pair, answer))
+    for place, layer, pair in places:
+        answered[place].append((pair, answers[layer.shape, pair]))
     return {place: _table(answers) for place, answers in answered.items()}
 
 
