@@ -10,12 +10,13 @@ Of L1, the bound knows what each pair of input layout and candidate needs beside
 layouts of all else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from autosched.solver.stages import Floats, InputTables, Ints, RunStage, Stage
+from autosched.solver.problem import Problem
+from autosched.solver.stages import Floats, InputTables, Ints, RunStage, Stage, compile_stages
 
 SWEEPS = 12
 ENOUGH = 1e-6
@@ -66,6 +67,27 @@ def admissible_bounds(
         if gained <= ENOUGH * best[0].constant:
             break
     return best
+
+
+def costs_more(problem: Problem) -> tuple[Floats, ...]:
+    """Return how much longer schedules with each candidate take, at least, than all may.
+
+    Microseconds beside the bound, an array for each layer by candidate: its min-marginal, less the
+    least of its layer. Infinite where L1 forbids it; zero where nothing is known, as where it
+    forbids everything. On a chain whose layers fit, it is exact.
+    """
+    stages = compile_stages(problem, max(len(layer.candidates) for layer in problem.layers))
+    sweeper = _Sweeper(stages, pair_tables(stages, problem.capacity_bytes))
+    sweeper.backward()
+    for _ in range(SWEEPS if sweeper.couples else 0):
+        sweeper.forward()
+        sweeper.backward()
+    found = [np.zeros(len(layer.candidates)) for layer in problem.layers]
+    for stage, marginal in sweeper.marginals():
+        least = marginal.min()
+        if np.isfinite(least):
+            found[stage.layer][list(stage.candidates)] = marginal - least
+    return tuple(found)
 
 
 class _Sweeper:
@@ -132,6 +154,17 @@ class _Sweeper:
             else:
                 times = frontier[stage.slot][:, None] + stage.time_us
                 frontier[stage.slot] = times.min(axis=0)
+
+    def marginals(self) -> Iterator[tuple[RunStage, Floats]]:
+        """Yield each layer's stage with what it costs, by candidate, to come there and go on."""
+        self.forward()
+        for number, stage in enumerate(self.stages):
+            if isinstance(stage, RunStage):
+                total = sum(self.messages[number].values(), stage.time_us)
+                if stage.output_code is not None:
+                    after = self.before[number + 1].terms[len(stage.kept)]
+                    total = total + after[stage.output_code]
+                yield stage, total
 
     def _consumers_left(self) -> list[dict[int, int]]:
         """For each stage and input slot, the consumers of that tensor from there on."""

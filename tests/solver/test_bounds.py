@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autosched.errors import SearchError
-from autosched.solver.bounds import admissible_bounds, pair_tables
+from autosched.solver.bounds import admissible_bounds, costs_more, pair_tables
 from autosched.solver.solver import solve
 from autosched.solver.stages import compile_stages
 from tests.examples.synthetic_networks import densenet, resnet, unet
@@ -48,3 +48,38 @@ def test_exact_on_chains_that_fit_easily(seed):
     except SearchError:
         optimum = math.inf
     assert root_us(problem, 0) == pytest.approx(optimum)
+
+
+def with_candidate(problem, index, candidate):
+    """Return the least cost of all schedules with a candidate, infinite if there is none."""
+    layer = problem.layers[index]
+    if candidate not in layer.allowed:
+        return math.inf
+    layers = list(problem.layers)
+    layers[index] = replace(layer, pinned=candidate)
+    return min(every_schedule(replace(problem, layers=tuple(layers))), default=math.inf)
+
+
+@settings(max_examples=200)
+@given(
+    seed=st.integers(0, 10**6),
+    shape=st.sampled_from(sorted(SHAPES)),
+    count=st.integers(2, 4),
+)
+def test_a_candidate_costs_no_less_than_the_bound_and_what_it_costs_more(seed, shape, count):
+    problem = random_problem(seed, shape, count)
+    least = root_us(problem, 12)
+    for index, more in enumerate(costs_more(problem)):
+        for candidate, more_us in enumerate(more):
+            assert least + more_us <= with_candidate(problem, index, candidate) + 1e-9
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_a_candidate_costs_more_is_exact_on_chains_that_fit_easily(seed):
+    problem = replace(random_problem(seed, "chain", 5), capacity_bytes=ROOMY, nogoods=())
+    optimum = min(every_schedule(problem), default=math.inf)
+    for index, more in enumerate(costs_more(problem)):
+        for candidate in problem.layers[index].allowed:
+            found = with_candidate(problem, index, candidate)
+            expected = found - optimum if optimum < math.inf else 0.0
+            assert more[candidate] == pytest.approx(expected)
