@@ -2,10 +2,10 @@
 
 Formats multiply the space. So the tables are built in one format first, and what they keep is
 asked in others: each precision for a layer's best candidate, then those that are worth their time
-for its candidates, with inputs and output in block floats or in bfloat16; the slower ones with all
-of them in the same. Of candidates with the same layouts the fastest is asked, and the others where
-the device rejects it. What the device rejects, such as bfloat16 that does not fit in L1, is no
-candidate.
+for the candidates that a schedule about as fast as any may have, with inputs and output in block
+floats or in bfloat16; the slower ones with all of them in the same. Of candidates with the same
+layouts the fastest is asked, and the others where the device rejects it. What the device rejects,
+such as bfloat16 that does not fit in L1, is no candidate.
 
 Where nothing exact of a layer was ever executed, or fits where its fastest candidates do, its
 table is also built in the most exact formats, so that what those have for all layers alike is to be
@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from itertools import chain, product
+from itertools import chain, product, repeat
 
 from autosched.network.graph import Layer, Network
 from autosched.network.operators import Binary, Convolution, HostOp, Output
@@ -52,8 +52,10 @@ Loss = Callable[[str, Choice], float]
 
 # A precision that saves less than this share of a layer's time is not worth its error.
 _WORTH = 0.003
-# Slower candidates than this, beside a layer's fastest, are not asked in other formats.
+# Slower candidates than this, beside a layer's fastest, are not asked in other formats,
 _NOT_SLOWER = 1.5
+# nor those with which the fastest schedule takes so much longer, as a share of the layer's time.
+_COSTS_MORE = 0.3
 # Of those slower than this, all tensors are asked for in one format: a layer that reads one and
 # leaves another has faster ones.
 _MIXED = 1.05
@@ -91,19 +93,21 @@ def in_other_formats(  # noqa: PLR0913 - what is asked, of whom
     book: ProbeBook,
     *,
     wanted: Wanted | None,
+    more_us: Mapping[str, Sequence[float]],
     exact: Callable[[Sequence[Layer]], Tables],
     effort: Effort,
     progress: LayerProgress,
 ) -> ProbedTables:
     """Return what the tables keep, with the same in other formats beside it, fastest first.
 
+    ``more_us`` is how much longer schedules with each candidate kept take, at least, by its layer.
     ``exact`` returns the tables of some layers in the most exact formats, as far as there are any.
     Without ``wanted``, every precision is asked for, and nothing left out.
 
     Raises:
         TimeUpError: if the book's budget ends first.
     """
-    asking = _Formats(network, formats, questions, book, wanted, effort, progress)
+    asking = _Formats(network, formats, questions, book, wanted, more_us, effort, progress)
     found, lacking = asking.asked(tables.kept)
     if lacking:
         more = {
@@ -127,6 +131,7 @@ class _Formats:
     questions: LayerQuestions
     book: ProbeBook
     wanted: Wanted | None
+    more_us: Mapping[str, Sequence[float]]
     effort: Effort
     progress: LayerProgress
 
@@ -255,7 +260,7 @@ class _Formats:
         known = {Option(choice.config, choice.input_layouts) for choice in choices}
         places = [
             (ranked, layouts, precision)
-            for ranked in _alike(choices, _NOT_SLOWER * fastest.time_us)
+            for ranked in _alike(self._promising(group, choices), _NOT_SLOWER * fastest.time_us)
             for layouts in _retyped(layer, ranked[0], formats)
             if ranked[0].time_us <= _MIXED * fastest.time_us or _is_of_one(layouts, ranked[0])
             for precision in precisions(layouts[-1].dtype)
@@ -276,6 +281,16 @@ class _Formats:
                 if option not in known and len(ranked) > 1
             ]
         return found
+
+    def _promising(self, group: Sequence[Layer], choices: Sequence[Choice]) -> list[Choice]:
+        """Return the candidates with which some layer's schedule may be about as fast as any.
+
+        What is not of the tables, such as what the most exact formats have, may be, too.
+        """
+        limit_us = _COSTS_MORE * min(choice.time_us for choice in choices)
+        columns = zip(*(self.more_us[layer.name] for layer in group), strict=True)
+        least_us = chain(map(min, columns), repeat(0.0))
+        return [choice for choice, more in zip(choices, least_us, strict=False) if more <= limit_us]
 
     def _precisions(
         self, priced: Sequence[Choice], group: Sequence[Layer], dtype: DataType

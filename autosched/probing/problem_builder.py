@@ -1,5 +1,6 @@
 """The joint problem of a network: probed, and in the execution order that suits it best."""
 
+import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,6 +18,7 @@ from autosched.probing.probe_book import LayerProgress, Phase, ProbeBook, Progre
 from autosched.probing.reshard_tables import probe_reshards
 from autosched.probing.restrictions import Restriction, keep_frozen
 from autosched.schedule.schedule import Schedule
+from autosched.solver.bounds import costs_more
 from autosched.solver.orders import solve_best_order
 from autosched.solver.problem import Problem
 from autosched.space.efforts import FIRST_LOOK, Effort
@@ -82,6 +84,7 @@ def build_problem(  # noqa: PLR0913 - what it is of, and who answers
                 builder.questions,
                 book,
                 wanted=wanted,
+                more_us=_costs_more(network, tables.kept, board, book, progress),
                 exact=exact,
                 effort=effort,
                 progress=of_formats,
@@ -93,6 +96,21 @@ def build_problem(  # noqa: PLR0913 - what it is of, and who answers
         if effort is FIRST_LOOK or in_all_formats:
             return ordered  # it proves nothing
         return widened(ordered, book, _of_reshards(progress), builder.questions.timed, budget)
+
+
+def _costs_more(
+    network: Network, tables: Tables, board: Board, book: ProbeBook, progress: Progress
+) -> dict[str, tuple[float, ...]]:
+    """Return how much longer schedules with each candidate of the tables take, at least, in us.
+
+    What does not fit in L1 may fit in another order of the layers, of which nothing is known.
+    """
+    reshards = probe_reshards(network, tables, book, _of_reshards(progress))
+    joint = JointProblem(network, tables, *reshards, board)
+    return {
+        layer.name: tuple(more if math.isfinite(more) else 0.0 for more in more_us.tolist())
+        for layer, more_us in zip(network, costs_more(joint.problem), strict=True)
+    }
 
 
 def _of_reshards(progress: Progress) -> LayerProgress:

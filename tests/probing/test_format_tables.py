@@ -89,7 +89,8 @@ class Asked(NamedTuple):
     """Tables in one format, and in others: worth their loss, all, of kinds never executed, ...
 
     those with what was built in the most exact formats beside, and within what is allowed; where
-    exact formats do not fit, with much and with little allowed.
+    exact formats do not fit, with much and with little allowed; where schedules with any but the
+    fastest candidate of ``second`` take much longer.
     """
 
     plain: ProbedTables
@@ -100,6 +101,7 @@ class Asked(NamedTuple):
     within: ProbedTables
     enough: ProbedTables
     lacking: ProbedTables
+    promising: ProbedTables
 
 
 @pytest.fixture(scope="module")
@@ -120,10 +122,16 @@ def tables(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             wanted: Wanted | None,
             questions: LayerQuestions = builder.questions,
             exact: Callable[[Sequence[Layer]], Tables] = lambda _layers: {},
+            slow: str = "",
         ) -> ProbedTables:
             return in_other_formats(
                 *(network, plain, formats, questions, book),
                 wanted=wanted,
+                more_us={
+                    name: [0.4 * choices[0].time_us * (name == slow and n > 0) for n in places]
+                    for name, choices in plain.kept.items()
+                    for places in [range(len(choices))]
+                },
                 exact=exact,
                 effort=QUICK,
                 progress=lambda *_: None,
@@ -144,6 +152,7 @@ def tables(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             within=tables_of(Wanted(exactness, allowed=0.12)),
             enough=tables_of(Wanted(exactness, allowed=20.0), full, in_exact_formats),
             lacking=tables_of(Wanted(exactness, allowed=0.12), full, in_exact_formats),
+            promising=tables_of(Wanted(exactness), slow="second"),
         )
 
 
@@ -247,6 +256,19 @@ def test_of_layouts_that_are_alike_the_fastest_comes_in_other_formats(tables: As
             continue
         config = with_precision(cast("Conv2dConfig", choice.config), PRECISIONS[-1])
         assert not [other for other in tables.worth.kept["second"] if other.config == config]
+
+
+def test_what_no_fast_schedule_has_comes_in_one_format(tables: Asked) -> None:
+    """What differs from it in the format of its output alone has the layout of the fastest."""
+    plain, promising = tables.plain.kept["second"], tables.promising.kept["second"]
+    fastest, new = plain[0], set(promising) - set(plain)
+    assert new
+    assert {choice.input_layouts for choice in new} == {fastest.input_layouts}
+    assert {replace(c.output_layout, dtype=fastest.output_layout.dtype) for c in new} == {
+        fastest.output_layout
+    }
+    assert len(promising) < len(tables.worth.kept["second"])
+    assert tables.promising.kept["add"] == tables.worth.kept["add"]
 
 
 def test_what_one_format_had_stays(tables: Asked) -> None:
