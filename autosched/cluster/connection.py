@@ -1,10 +1,11 @@
-"""The connection to a cluster's scheduler, made again where it is lost."""
+"""The connection to a cluster's scheduler, made again where it is lost; and who works there."""
 
 import asyncio
 import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from distributed import Client
@@ -18,7 +19,15 @@ from autosched.cluster.addresses import (
     quiet_logs,
     words_of,
 )
-from autosched.cluster.offers import FoundWorkers, Offer, need_of, offers_of, sorted_workers
+from autosched.cluster.offers import (
+    ANY,
+    FoundWorkers,
+    Offer,
+    compiler_of,
+    need_of,
+    offers_of,
+    sorted_workers,
+)
 from autosched.cluster.tasks import TOPIC
 from autosched.errors import ClusterError
 
@@ -138,3 +147,51 @@ class Connection:
         _moment, said = event
         if "gave_up" in said:
             self.tell(f"Worker {said['worker']} takes no more part: {said['gave_up']}")
+
+
+@dataclass(frozen=True)
+class SeenWorker:
+    """What a worker offers; ``left_out`` says why this machine's searches do not use it, "" if so.
+
+    ``board`` is None of a mock device, which is whatever board is asked for.
+    """
+
+    address: str
+    device: str
+    board: str | None
+    devices: int
+    ttnn_version: str
+    compiler: str
+    left_out: str
+
+
+class ClusterWatch:
+    """Looks at a cluster as long as it is open.
+
+    Raises:
+        ClusterError: if there is no scheduler at the address, or it is unsafe.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._connection = Connection(address, lambda _line: None)
+
+    def workers(self) -> list[SeenWorker]:
+        """Return the workers of autosched's, by address; none while the scheduler is away."""
+        if not self._connection.is_up:
+            return []
+        return [
+            _seen(address, offer, number, compiler_of(said))
+            for address, said in sorted(self._connection.resources().items())
+            for offer, number in offers_of(said)
+        ]
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        self._connection.close()
+
+
+def _seen(address: str, offer: Offer, number: int, compiler: str) -> SeenWorker:
+    board = None if offer.board == ANY else offer.board
+    need = Offer.of(offer.kind, offer.board, offer.firmware)
+    why = offer.difference(need) or ("" if number else "has given its device up")
+    return SeenWorker(address, offer.kind, board, number, offer.ttnn_version, compiler, why)

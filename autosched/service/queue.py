@@ -28,7 +28,7 @@ from autosched.store.studies import find_study
 from autosched.store.trials import count_trials
 
 if TYPE_CHECKING:
-    from autosched.cluster.watch import ClusterWatch
+    from autosched.cluster.connection import ClusterWatch
 
 GRACE_S = 60.0
 """How long a search has to end once it is asked to, before it is killed."""

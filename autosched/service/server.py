@@ -168,7 +168,7 @@ def _serve(output: Screen, asked: ServeRequest, store: Store) -> None:
         watch = None
         if asked.cluster is not None:
             need_cluster_packages()
-            from autosched.cluster.watch import ClusterWatch  # noqa: PLC0415 - loads Dask
+            from autosched.cluster.connection import ClusterWatch  # noqa: PLC0415 - loads Dask
 
             watch = opened.enter_context(closing(ClusterWatch(asked.cluster)))
         queue = Queue(

@@ -3,7 +3,7 @@
 from contextlib import closing
 from pathlib import Path
 
-from autosched.cluster.watch import ClusterWatch
+from autosched.cluster.connection import ClusterWatch
 from autosched.device.machine import ttnn_version
 from tests.cluster.laboratory import scheduler, worker
 from tests.examples.waiting import wait_for
