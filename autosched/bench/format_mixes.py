@@ -30,7 +30,7 @@ from autosched.schedule.configurations import (
 )
 from autosched.schedule.schedule import Schedule
 from autosched.schedule.tensors import DataType
-from autosched.search.format_search import ErrorModel
+from autosched.search.format_errors import ErrorModel
 from autosched.space.formats import PRECISIONS
 from autosched.space.layer_formats import LayerFormats
 

@@ -147,7 +147,7 @@ def print_gain(console: Console, result: SearchResult) -> None:
     best, default = result.best, result.default
     if best is None:
         number = len(result.trials)
-        every = f"No trial was accepted by the device, {number:,} rejected."
+        every = f"No trial was accepted, {number:,} rejected."
         say(console, every if number else "No trial has run on the device yet.", "yellow")
     else:
         latency = words.latency(best.latency_us, best.latency_kind, best.latency_std_us)

@@ -9,47 +9,27 @@ itself is emulated (:mod:`autosched.search.accuracy`): where adding up promised 
 little, the budget is corrected and the problem solved again.
 """
 
-import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from autosched.errors import FloorError
-from autosched.network.graph import Layer, Network
 from autosched.numerics.sensitivity import (
     Errors,
     FormatKey,
-    format_key,
-    from_bytes,
     loss,
-    sensitivities,
-    to_bytes,
-    typical_errors,
 )
-from autosched.probing.candidates import Choice
-from autosched.probing.format_tables import allowed_precisions
 from autosched.probing.joint_problem import JointProblem, Selection
-from autosched.probing.probe_book import NEVER_EXECUTED, Phase
-from autosched.schedule.configurations import Precision
+from autosched.probing.probe_book import Phase
 from autosched.schedule.schedule import Schedule
-from autosched.schedule.serialization import digest
-from autosched.schedule.tensors import DataType
-from autosched.search.run import AccuracyFloor, Run
+from autosched.search.format_errors import ErrorModel, chosen_errors, missed_floor
+from autosched.search.run import Run
 from autosched.search.samplers.proposals import Proposals
 from autosched.search.trial import run_repaired
-from autosched.space.formats import ACTIVATION_TYPES, PRECISIONS
-from autosched.space.layer_formats import LayerFormats
-from autosched.store.database_errors import damaged
-from autosched.store.executions import (
-    EMULATION_REVISION,
-    ExecutionRecord,
-    find_sensitivities,
-    save_sensitivity,
-)
-from autosched.store.trials import TrialRecord, list_trials
+from autosched.store.trials import TrialRecord
 
 # How near to its budget a solution's error has to come.
 _NEAR = 0.85
@@ -65,115 +45,6 @@ _FLATTEST = 0.25
 _EXACT = 1e-9
 # As a share of what a front's floor allows: as exact as can be.
 _MOST_EXACT = 1e-6
-_BLAMED = 3
-
-
-class ErrorModel:
-    """What candidates cost the outputs, as vectors that add up.
-
-    ``found`` are the errors of each layer's formats, by its name.
-    """
-
-    def __init__(self, found: Mapping[str, Mapping[FormatKey, Errors]]) -> None:
-        self.found = found
-        self._losses: dict[tuple[str, FormatKey, bool], float] = {}
-        some = next((errors for keys in found.values() for errors in keys.values()), None)
-        self.nothing: Errors = np.zeros((1, 1) if some is None else some.shape, np.float32)
-
-    def key(self, choice: Choice) -> tuple[FormatKey, bool]:
-        """Return in which formats a candidate computes, and whether it first converts its input."""
-        dtype = choice.output_layout.dtype
-        found = format_key(choice.config, dtype)
-        converts = (
-            found[0] is not None
-            and dtype is not DataType.BFLOAT16
-            and choice.input_layouts[0].dtype is DataType.BFLOAT16
-        )
-        return found, converts
-
-    def errors(self, layer: str, key: tuple[FormatKey, bool]) -> Errors:
-        """Return the errors of a layer in some formats; none of what nobody measured."""
-        own = self.found.get(layer, {})
-        formats, converts = key
-        found = own.get(formats, self.nothing)
-        return found + own.get((None, formats[1], 0), self.nothing) if converts else found
-
-    def alone(self, layer: str, choice: Choice) -> float:
-        """Return 1 - PCC of the worst output if nothing but a layer is as in a candidate."""
-        key, converts = self.key(choice)
-        known = (layer, key, converts)
-        if known not in self._losses:
-            self._losses[known] = loss(self.errors(layer, (key, converts)))
-        return self._losses[known]
-
-    def by_kind(self) -> "ErrorModel":
-        """Return the errors as noise of each format's kind, as much as a layer is given to.
-
-        Where all of a layer's errors are hardly more than the rounding of its output, what was
-        measured of single formats tells little, and several of them can lose far more together.
-        """
-        typical = typical_errors({key for keys in self.found.values() for key in keys})
-        found: dict[str, dict[FormatKey, Errors]] = {}
-        for layer, keys in self.found.items():
-            # Of this much noise in its output, so much is seen in the network's.
-            gain = float(np.median([loss(errors) / typical[key] for key, errors in keys.items()]))
-            found[layer] = {}
-            for key in keys:
-                errors = self.nothing.copy()
-                errors[:, -1] = 2.0 * gain * typical[key]
-                found[layer][key] = errors
-        return ErrorModel(found)
-
-
-def measured_errors(run: Run) -> ErrorModel:
-    """Return what formats cost the outputs: each layer's is measured once, and kept.
-
-    Raises:
-        TimeUpError: if the budget ends first.
-    """
-    network = run.network
-    formats = LayerFormats(network, run.settings.formats)
-    precisions = dict.fromkeys(PRECISIONS)
-    for layer in network:
-        precisions.update(dict.fromkeys(allowed_precisions(layer, formats)))
-    subject = _subject(network, tuple(precisions))
-    found = {
-        name: _read(run, name, blob)
-        for name, blob in find_sensitivities(run.store, subject).items()
-    }
-    total, done = len(network.layers), 0
-
-    def tell(layer: Layer) -> None:
-        nonlocal done
-        run.budget.check()
-        run.enter(Phase.SENSITIVITY, done, total, layer.name)
-        done += 1
-
-    for name, errors in sensitivities(network, tuple(precisions), ACTIVATION_TYPES, found, tell):
-        save_sensitivity(run.store, subject, name, to_bytes(errors))
-        found[name] = errors
-    return ErrorModel(found)
-
-
-def _read(run: Run, layer: str, blob: bytes) -> dict[FormatKey, Errors]:
-    try:
-        return from_bytes(blob)
-    except ValueError as error:
-        where = f"{run.store.describe()}, errors of formats of layer {layer}"
-        raise damaged(where, str(error)) from None
-
-
-def _subject(network: Network, precisions: Sequence[Precision]) -> str:
-    """Identify what sensitivities depend on: the network, its numbers, and how they are found."""
-    hashed = hashlib.blake2b(digest_size=16)
-    tensors = [*network.samples]
-    for weights in network.weights.values():
-        tensors += [item for item in (weights.weight, weights.bias) if item is not None]
-    for tensor in tensors:
-        hashed.update(tensor.detach().contiguous().numpy().tobytes())
-    return digest(
-        [network.signature, hashed.hexdigest(), list(map(str, precisions)), EMULATION_REVISION]
-    )
 
 
 @dataclass(frozen=True)
@@ -281,17 +152,7 @@ class FormatSolver:
         )
 
     def _of(self, selection: Selection) -> dict[str, Errors]:
-        return {
-            name: self._errors.errors(
-                name, self._errors.key(table[selection.candidates.get(name, 0)])
-            )
-            for name, table in self._joint.tables.items()
-        }
-
-    def most_to_blame(self, selection: Selection) -> list[str]:
-        """Return the layers whose formats alone cost most, the worst first."""
-        lost = {name: loss(errors) for name, errors in self._of(selection).items()}
-        return sorted(lost, key=lambda name: -lost[name])[:_BLAMED]
+        return chosen_errors(self._errors, self._joint, selection)
 
     def _marginal(self, layer: str) -> list[float]:
         """Return what each candidate of a layer adds to the loss of what the others have.
@@ -331,7 +192,7 @@ def run_exact_enough(
     assert run.accuracy is not None  # noqa: S101 - formats are searched with a floor
     allowed = run.accuracy.allowed
     budget, rounds = allowed, min(limit, _ROUNDS)
-    most_exact: tuple[FormatChoice, float, ExecutionRecord] | None = None
+    most_exact: tuple[FormatChoice, float] | None = None
     fastest_us, fastest = math.inf, None
     seen: set[str] = set()
     losses: list[tuple[float, float]] = []
@@ -349,7 +210,7 @@ def run_exact_enough(
         # As if all the floors were one of the PCC.
         actual = run.accuracy.share(emulated) * allowed
         if most_exact is None or actual < most_exact[1]:
-            most_exact = found, actual, emulated
+            most_exact = found, actual
         latency_us = trial.latency_us or math.inf
         if trial.rejection is None and actual <= allowed and latency_us < fastest_us:
             fastest_us, fastest = latency_us, (found, actual)
@@ -366,7 +227,8 @@ def run_exact_enough(
         run.floor_bound_us = choice.bound_us(allowed / max(actual, _EXACT))
     if limit > 0 and (most_exact is None or most_exact[1] > allowed):
         lost = math.inf if most_exact is None else most_exact[1]
-        raise FloorError(_unreachable(run, run.accuracy, solver, most_exact), lost)
+        selection = None if most_exact is None else most_exact[0].selection
+        raise FloorError(missed_floor(run, joint, errors, selection), lost)
 
 
 def run_front(
@@ -459,33 +321,3 @@ def _run(run: Run, joint: JointProblem, found: FormatChoice, proposals: Proposal
     # What it takes does not depend on how exact it is.
     proposals.tell(found.selection, found.schedule, replace(stored, rejection=record.rejection))
     return stored
-
-
-def _unreachable(
-    run: Run,
-    accuracy: AccuracyFloor,
-    solver: FormatSolver,
-    most_exact: tuple[FormatChoice, float, ExecutionRecord] | None,
-) -> str:
-    if most_exact is None:
-        return f"no schedule runs that may have {accuracy.floors}"
-    found, *_ = most_exact
-    # One of an earlier search of the study may be more exact than today's.
-    trials = list_trials(run.store, run.record, with_schedules=False)
-    stored = (run.emulation_of(trial) for trial in trials)
-    emulated = min((record for record in stored if record is not None), key=accuracy.share)
-    blamed = ", ".join(solver.most_to_blame(found.selection))
-    left_out = run.book.counts.left_out.get(NEVER_EXECUTED, 0)
-    unexecuted = (
-        f". Candidates left out, as nothing of their kind was ever executed: {left_out}; "
-        "--effort full offers them, and autosched simulate --all-formats executes them"
-        if left_out and not run.settings.effort.unexecuted
-        else ""
-    )
-    metric = "" if emulated.metric is None else f" and a metric of {emulated.metric:.4g}"
-    return (
-        f"no schedule that runs has {accuracy.floors}; the most exact found has a PCC of "
-        f"{emulated.pcc:.5f}{metric}, emulated. Most of the error is of {blamed}. Ask for less, "
-        "or leave these layers more room: pins that hold their formats are in the way, and so is "
-        f"--effort quick{unexecuted}"
-    )

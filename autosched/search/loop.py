@@ -184,6 +184,15 @@ def search(run: Run, limit: int, *, stops_at_bound: bool) -> StopReason:
     run.enter(Phase.PROVING)
     run.proof = proven(run, joint)
     run.observer.on_bound(run.proof)
+    reason = _search_layouts(run, joint, limit, stops_at_bound=stops_at_bound)
+    if limit > 0:
+        _check_floor(run, joint, at_end=reason is not StopReason.TIME)
+    return reason
+
+
+def _search_layouts(
+    run: Run, joint: JointProblem, limit: int, *, stops_at_bound: bool
+) -> StopReason:
     proposals = informed(run, joint, run.settings.sampler)
     settles = bool(run.settings.risk) and limit > _FEW_TRIALS and not stops_at_bound
     for done in range(limit):
@@ -195,17 +204,30 @@ def search(run: Run, limit: int, *, stops_at_bound: bool) -> StopReason:
         if stops_at_bound and run.is_at_bound:
             settle(run, joint, proposals)
             return StopReason.BOUND
+        _check_floor(run, joint)
         if not run_asked(run, proposals):
             return StopReason.TIME if run.budget.is_up else StopReason.EXHAUSTED
     run.enter(Phase.SEARCHING, max(limit, 0), max(limit, 0))
     return StopReason.BOUND if stops_at_bound and run.is_at_bound else StopReason.TRIALS
 
 
+def _check_floor(run: Run, joint: JointProblem, *, at_end: bool = False) -> None:
+    """Give up where the study's formats are not exact enough: FloorError."""
+    if run.accuracy is not None:
+        from autosched.search.format_errors import (  # noqa: PLC0415 - it loads torch
+            check_held_formats,
+        )
+
+        check_held_formats(run, joint, at_end=at_end)
+
+
 def search_formats(run: Run, limit: int) -> StopReason:
     """Probe all candidates in all formats, and run the fastest that are exact enough."""
-    from autosched.search.format_search import (  # noqa: PLC0415 - it loads torch
+    from autosched.search.format_errors import (  # noqa: PLC0415 - it loads torch
         ErrorModel,
         measured_errors,
+    )
+    from autosched.search.format_search import (  # noqa: PLC0415 - it loads torch
         run_exact_enough,
         run_front,
     )

@@ -45,7 +45,7 @@ from autosched.store.trials import (
 
 if TYPE_CHECKING:
     from autosched.schedule.outcomes import Soaked
-    from autosched.search.format_search import ErrorModel
+    from autosched.search.format_errors import ErrorModel
 
 
 _NEW_NAME = "Give a new search a name of its own with --study NAME; it reuses the probes"
@@ -270,7 +270,7 @@ class Study:
 
     def errors(self, observer: Observer | None = None) -> "ErrorModel":
         """Return what formats cost the outputs: each layer's is measured once, and kept."""
-        from autosched.search.format_search import measured_errors  # noqa: PLC0415 - it loads torch
+        from autosched.search.format_errors import measured_errors  # noqa: PLC0415 - it loads torch
 
         return measured_errors(self._new_run(observer))
 

@@ -140,7 +140,7 @@ def test_a_default_that_does_not_run_is_explained() -> None:
 def test_nothing_has_run() -> None:
     assert "No trial has run on the device yet." in printed(SearchResult(STUDY, [], None))
     rejected = printed(SearchResult(STUDY, [trial(0, None, "default")], None))
-    assert "No trial was accepted by the device, 1 rejected." in rejected
+    assert "No trial was accepted, 1 rejected." in rejected
 
 
 def test_a_default_that_is_known_to_go_wrong_is_not_said_to_be_refused() -> None:

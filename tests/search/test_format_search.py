@@ -5,7 +5,7 @@ import re
 import shutil
 import sqlite3
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
@@ -15,15 +15,18 @@ from autosched.errors import SearchError, StoreError
 from autosched.network.capture.capture import capture
 from autosched.network.graph import Network
 from autosched.numerics.sensitivity import loss
+from autosched.probing import problem_builder
+from autosched.probing.candidates import ProbedTables
 from autosched.probing.joint_problem import Selection
 from autosched.probing.probe_book import Phase, ProbeCounts
 from autosched.schedule.configurations import precision_of
 from autosched.schedule.outcomes import RejectionKind, Verdict
 from autosched.schedule.schedule import Provenance, Schedule
 from autosched.schedule.tensors import DataType
-from autosched.search import format_search
+from autosched.search import format_errors, format_search
 from autosched.search.accuracy import AccuracyJudge
-from autosched.search.format_search import ErrorModel, FormatChoice, FormatSolver
+from autosched.search.format_errors import ErrorModel
+from autosched.search.format_search import FormatChoice, FormatSolver
 from autosched.search.open_study import create_study, load_study
 from autosched.search.run import Run, SilentObserver
 from autosched.search.settings import Settings
@@ -126,6 +129,31 @@ class _Counting(SilentObserver):
         self.measured += phase is Phase.SENSITIVITY and done == 0
 
 
+def test_what_candidates_cost_more_in_schedules_is_known_before_others_are_asked(
+    network: Network,
+    storage: str,
+    latencies_us: dict[float, float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert latencies_us
+    seen: dict[str, list[tuple[float, ...]]] = {}
+    in_other_formats = problem_builder.in_other_formats
+
+    def watched(network: Network, tables: ProbedTables, *others: Any, **named: Any) -> ProbedTables:
+        for name, choices in tables.kept.items():
+            more_us = named["more_us"][name]
+            assert len(more_us) == len(choices)
+            seen.setdefault(name, []).append(more_us)
+        return in_other_formats(network, tables, *others, **named)
+
+    monkeypatch.setattr(problem_builder, "in_other_formats", watched)
+    with opened(network, storage, 0.985) as study:
+        study.optimize()
+    for name in ("stem", "conv1", "conv2", "head"):
+        assert min(seen[name][0]) == pytest.approx(0.0)
+        assert max(seen[name][0]) > 1.0
+
+
 def test_damaged_errors_of_formats_are_named(
     network: Network, storage: str, latencies_us: dict[float, float], tmp_path: Path
 ) -> None:
@@ -195,7 +223,7 @@ def test_below_the_floor_a_trial_is_rejected_for_its_accuracy(
     network: Network, storage: str
 ) -> None:
     with opened(network, storage, 0.99999, search=False) as study:
-        study.optimize(trials=2)
+        study.optimize(trials=1)
         default = study.trials[0]
         assert default.sampler == DEFAULT_SAMPLER
         assert default.rejection is not None
@@ -242,7 +270,7 @@ def test_a_search_that_goes_on_names_the_most_exact_schedule_of_before(
 def test_where_measured_errors_mislead_those_of_the_formats_kinds_decide(
     network: Network, storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measured = format_search.measured_errors
+    measured = format_errors.measured_errors
 
     def reversed_(run: Run) -> ErrorModel:
         found = {}
@@ -251,7 +279,7 @@ def test_where_measured_errors_mislead_those_of_the_formats_kinds_decide(
             found[layer] = dict(zip(ranked, [keys[key] for key in ranked[::-1]], strict=True))
         return ErrorModel(found)
 
-    monkeypatch.setattr(format_search, "measured_errors", reversed_)
+    monkeypatch.setattr(format_errors, "measured_errors", reversed_)
     with opened(network, storage, 0.9994) as study:
         best = study.optimize()
         assert any(trial.rejection is not None for trial in study.trials[1:])
