@@ -17,10 +17,11 @@ from autosched.probing.lower_bound import Proof
 from autosched.probing.probe_book import Phase, ProbeCounts
 from autosched.search.open_study import open_study
 from autosched.search.settings import Settings
+from autosched.search.study import Study
 from autosched.store.database import Store, open_store
 from autosched.store.studies import StudyRecord
 from autosched.store.trials import TrialRecord, list_trials
-from tests.examples.devices import Recorder, Records, TableDevice
+from tests.examples.devices import Recorder, Records, Scripted, TableDevice
 from tests.examples.networks import BOARD, residual, skipping
 from tests.once import OncePerRun
 
@@ -101,6 +102,14 @@ def study_on(recorder: Recorder, url: str, network: Network) -> Studied:
             watching,
             recorder.records,
         )
+
+
+def fresh(
+    studied: Studied, store: Store, device: Scripted | None = None, settings: Settings = QUICK
+) -> Study:
+    """A study without trials of a network whose probes are stored."""
+    device = device or Scripted(studied.device())
+    return open_study(store, residual(), "n150", settings, "fresh", device)
 
 
 @pytest.fixture(scope="session")
