@@ -77,12 +77,14 @@ class Wanted:
     """What formats are worth: ``loss`` is each candidate's alone, ``allowed`` that of them all.
 
     Nothing is more exact than is of use where all layers together lose no more than the share
-    ``nothing`` of what is allowed. Without ``allowed``, nothing is that, or too inexact.
+    ``nothing`` of what is allowed. Without ``allowed``, nothing is that, or too inexact. What is
+    sought ``widely`` may be of candidates that no fast schedule has: they may be more exact.
     """
 
     loss: Loss
     allowed: float | None = None
     nothing: float = 0.1
+    widely: bool = False
 
 
 def in_other_formats(  # noqa: PLR0913 - what is asked, of whom
@@ -100,7 +102,8 @@ def in_other_formats(  # noqa: PLR0913 - what is asked, of whom
 ) -> ProbedTables:
     """Return what the tables keep, with the same in other formats beside it, fastest first.
 
-    ``more_us`` is how much longer schedules with each candidate kept take, at least, by its layer.
+    ``more_us`` is how much longer schedules with each candidate kept take, at least, by its layer;
+    layers of which nothing is said are asked for widely.
     ``exact`` returns the tables of some layers in the most exact formats, as far as there are any.
     Without ``wanted``, every precision is asked for, and nothing left out.
 
@@ -288,7 +291,7 @@ class _Formats:
         What is not of the tables, such as what the most exact formats have, may be, too.
         """
         limit_us = _COSTS_MORE * min(choice.time_us for choice in choices)
-        columns = zip(*(self.more_us[layer.name] for layer in group), strict=True)
+        columns = zip(*(self.more_us.get(layer.name, ()) for layer in group), strict=True)
         least_us = chain(map(min, columns), repeat(0.0))
         return [choice for choice, more in zip(choices, least_us, strict=False) if more <= limit_us]
 

@@ -72,6 +72,10 @@ def build_problem(  # noqa: PLR0913 - what it is of, and who answers
             def of_formats(layer: Layer, done: int, total: int) -> None:
                 progress(Phase.FORMATS, done, total, layer.name)
 
+            more_us = {}
+            if wanted is not None and not wanted.widely:
+                more_us = _costs_more(network, tables.kept, board, book, progress)
+
             def exact(lacking: Sequence[Layer]) -> Tables:
                 own = LayerFormats(network, formats.most_exact)
                 others_too = TableBuilder(network, own, board, effort, book, rules=others)
@@ -84,7 +88,7 @@ def build_problem(  # noqa: PLR0913 - what it is of, and who answers
                 builder.questions,
                 book,
                 wanted=wanted,
-                more_us=_costs_more(network, tables.kept, board, book, progress),
+                more_us=more_us,
                 exact=exact,
                 effort=effort,
                 progress=of_formats,

@@ -259,7 +259,7 @@ def search_formats(run: Run, limit: int) -> StopReason:
         run.joint = None
         errors = errors.by_kind()
         try:
-            return choose(errors, Wanted(errors.alone, allowed, nothing=0.0), left)
+            return choose(errors, Wanted(errors.alone, allowed, nothing=0.0, widely=True), left)
         except FloorError as error:
             unreached = min(unreached, error, key=lambda missed: missed.lost)
     if run.best is None:

@@ -4,6 +4,7 @@ import contextlib
 import re
 import shutil
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -129,29 +130,48 @@ class _Counting(SilentObserver):
         self.measured += phase is Phase.SENSITIVITY and done == 0
 
 
+@pytest.fixture
+def costs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Sequence[float]]]:
+    """What candidates are said to cost more each time that they are asked in other formats."""
+    seen = []
+    in_other_formats = problem_builder.in_other_formats
+
+    def watched(network: Network, tables: ProbedTables, *others: Any, **named: Any) -> ProbedTables:
+        more_us = named["more_us"]
+        assert all(len(more_us[name]) == len(tables.kept[name]) for name in more_us)
+        seen.append(more_us)
+        return in_other_formats(network, tables, *others, **named)
+
+    monkeypatch.setattr(problem_builder, "in_other_formats", watched)
+    return seen
+
+
 def test_what_candidates_cost_more_in_schedules_is_known_before_others_are_asked(
     network: Network,
     storage: str,
     latencies_us: dict[float, float],
-    monkeypatch: pytest.MonkeyPatch,
+    costs: list[dict[str, Sequence[float]]],
 ) -> None:
     assert latencies_us
-    seen: dict[str, list[tuple[float, ...]]] = {}
-    in_other_formats = problem_builder.in_other_formats
-
-    def watched(network: Network, tables: ProbedTables, *others: Any, **named: Any) -> ProbedTables:
-        for name, choices in tables.kept.items():
-            more_us = named["more_us"][name]
-            assert len(more_us) == len(choices)
-            seen.setdefault(name, []).append(more_us)
-        return in_other_formats(network, tables, *others, **named)
-
-    monkeypatch.setattr(problem_builder, "in_other_formats", watched)
     with opened(network, storage, 0.985) as study:
         study.optimize()
+    (more_us,) = costs
     for name in ("stem", "conv1", "conv2", "head"):
-        assert min(seen[name][0]) == pytest.approx(0.0)
-        assert max(seen[name][0]) > 1.0
+        assert min(more_us[name]) == pytest.approx(0.0)
+        assert max(more_us[name]) > 1.0
+
+
+def test_where_a_floor_is_not_met_all_candidates_are_asked(
+    network: Network, storage: str, costs: list[dict[str, Sequence[float]]]
+) -> None:
+    with (
+        opened(network, storage, 0.9999999, name="widely") as study,
+        pytest.raises(SearchError),
+    ):
+        study.optimize()
+    first, last = costs
+    assert set(first) == {layer.name for layer in network}
+    assert last == {}
 
 
 def test_damaged_errors_of_formats_are_named(
