@@ -4,7 +4,7 @@ ttnn's default is the first trial of a study, a schedule to start from the next 
 of a first look at few candidates; from then on a sampler proposes schedules of all candidates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -249,21 +249,27 @@ def search_formats(run: Run, limit: int) -> StopReason:
         run_exact_enough(run, joint, errors, proposals, limit)
         return StopReason.FLOOR
 
+    def ways() -> Iterator[tuple[ErrorModel, Wanted]]:
+        yield errors, Wanted(errors.alone, allowed)
+        if allowed is not None:
+            yield errors, Wanted(errors.alone, allowed, widely=True)
+            kinds = errors.by_kind()
+            yield kinds, Wanted(kinds.alone, allowed, nothing=0.0, widely=True)
+
     before = len(run.trials)
-    try:
-        return choose(errors, Wanted(errors.alone, allowed), limit)
-    except FloorError as error:
-        unreached = error
-    left = limit - (len(run.trials) - before)
-    if allowed is not None and left > 0:
-        run.joint = None
-        errors = errors.by_kind()
+    unreached: list[FloorError] = []
+    for model, wanted in ways():
+        left = limit - (len(run.trials) - before)
+        if unreached:
+            if left <= 0:
+                break
+            run.joint = None
         try:
-            return choose(errors, Wanted(errors.alone, allowed, nothing=0.0, widely=True), left)
+            return choose(model, wanted, left)
         except FloorError as error:
-            unreached = min(unreached, error, key=lambda missed: missed.lost)
+            unreached.append(error)
     if run.best is None:
-        raise unreached
+        raise min(unreached, key=lambda missed: missed.lost)
     return StopReason.FLOOR
 
 
