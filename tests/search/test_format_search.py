@@ -18,16 +18,14 @@ from autosched.network.graph import Network
 from autosched.numerics.sensitivity import loss
 from autosched.probing import problem_builder
 from autosched.probing.candidates import ProbedTables
-from autosched.probing.joint_problem import Selection
 from autosched.probing.probe_book import Phase, ProbeCounts
 from autosched.schedule.configurations import precision_of
 from autosched.schedule.outcomes import RejectionKind, Verdict
-from autosched.schedule.schedule import Provenance, Schedule
 from autosched.schedule.tensors import DataType
 from autosched.search import format_errors, format_search
 from autosched.search.accuracy import AccuracyJudge
 from autosched.search.format_errors import ErrorModel
-from autosched.search.format_search import FormatChoice, FormatSolver
+from autosched.search.format_solver import FormatSolver
 from autosched.search.open_study import create_study, load_study
 from autosched.search.run import Run, SilentObserver
 from autosched.search.settings import Settings
@@ -96,14 +94,6 @@ def latencies_us(network: Network, storage: str) -> dict[float, float]:
             assert judge.emulation(best.schedule).pcc == pytest.approx(made.emulated_pcc, abs=1e-6)
             found[floor] = best.latency_us
     return found
-
-
-def test_each_price_bounds_what_loses_as_little() -> None:
-    schedule = Schedule(Provenance("net", "", "n150", "0.81.1", 1), {})
-    prices = [(0.0, 100.0), (10.0, 150.0)]
-    choice = FormatChoice(Selection({}), schedule, 0.0, 4.0, prices)
-    assert choice.bound_us(1.0) == 110.0
-    assert choice.bound_us(2.0) == 100.0
 
 
 def test_a_higher_floor_takes_longer(latencies_us: dict[float, float]) -> None:
@@ -331,16 +321,39 @@ def test_pinned_formats_stay(network: Network, storage: str) -> None:
 @pytest.mark.parametrize(
     ("losses", "budget"),
     [
-        ([(0.5, 0.6)], 0.9),
-        ([(2.0, 1.5)], 0.9),
-        ([(0.5, 0.6), (2.0, 1.5)], 0.9),
-        ([(0.5, 0.6), (0.8, 1.5)], pytest.approx(0.4**0.5)),
-        ([(0.95, 0.6), (1.6, 1.5)], pytest.approx((0.95 * 1.6) ** 0.5)),
-        ([(0.95, 0.6), (1.0, 1.5)], None),
-        ([(1.2, 0.6), (1.0, 1.5)], 0.9),
+        ([(0.5, 0.475)], 1.0),
+        ([(0.5, 0.95), (0.25, 0.475)], 0.5),
+        ([(2.0, 1.9)], 1.0),
+        ([(0.5, 0.95), (2.0, 1.9)], pytest.approx(1.0)),
+        ([(0.5, 0.6), (0.8, 1.5)], pytest.approx(0.8 * 0.95 / 1.5)),
+        ([(0.5, 0.6), (0.8, 1.9)], pytest.approx(0.4**0.5)),
+        ([(0.95, 0.6), (1.6, 1.9)], pytest.approx((0.95 * 1.6) ** 0.5)),
+        ([(0.99, 0.6), (1.0, 1.5)], None),
+        ([(1.2, 0.6), (1.0, 1.9)], 0.5),
     ],
 )
 def test_a_budget_lies_between_what_was_exact_enough_and_what_was_not(
     losses: list[tuple[float, float]], budget: float | None
 ) -> None:
-    assert format_search._between(losses, 1.0, 0.9) == budget
+    budgets = format_search._Budgets(1.0)
+    for predicted, actual in losses:
+        found = budgets.corrected(predicted, actual)
+    assert found == budget
+
+
+def test_losses_of_nearly_the_same_choice_say_nothing_of_larger_ones() -> None:
+    budgets = format_search._Budgets(1.0)
+    budgets.corrected(0.50, 0.800)
+    assert budgets.corrected(0.51, 0.801) == pytest.approx(0.51 * 0.95 / 0.801)
+
+
+def test_once_a_budget_is_just_below_what_was_not_exact_enough() -> None:
+    budgets = format_search._Budgets(1.0)
+    assert budgets.below() is None
+    budgets.corrected(0.5, 0.6)
+    assert budgets.below() is None
+    budgets.corrected(0.8, 1.5)
+    assert 0.79 < (budgets.below() or 0.0) < 0.8
+    assert budgets.below() is None
+    budgets.corrected(0.7, 1.2)
+    assert 0.69 < (budgets.below() or 0.0) < 0.7

@@ -1,19 +1,31 @@
 """The explanation of a layer, as a person reads it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
 
 from autosched.probing.stored_answers import EdgeCost
 from autosched.report import words
-from autosched.report.explanation.alike import told_apart
+from autosched.report.differences import field_word, flat_fields
 from autosched.report.explanation.explanation import Contender, Explanation, Turndown
 from autosched.report.layer_rows import describe, describe_change, place
 from autosched.report.output import say
 from autosched.report.tables import simple_table
 from autosched.schedule.configurations import precision_of
 from autosched.schedule.outcomes import TimeKind
+from autosched.schedule.serialization import to_plain
+from autosched.schedule.tensors import PageLayout, TensorLayout
+
+_OF_A_LAYOUT: tuple[Callable[[TensorLayout], str], ...] = (
+    lambda layout: words.count(layout.cores, "core") if layout.is_sharded else "no shards",
+    lambda layout: "tiles" if layout.page is PageLayout.TILE else "rows",
+    lambda layout: layout.dtype.value,
+    lambda layout: f"shards of {field_word(list(layout.shard_shape or ()))}",
+    lambda layout: "shards by columns" if layout.transposed else "shards by rows",
+    lambda layout: "cores " + field_word([vars(part) for part in layout.grid]),
+)
+"""What is said of a layout, what is most telling first."""
 
 
 def print_explanation(console: Console, found: Explanation, top: int) -> None:
@@ -245,6 +257,57 @@ def _print_turndowns(console: Console, turndowns: Sequence[Turndown], top: int) 
 
 
 _WORDS = 240
+
+
+def told_apart(items: Sequence[Contender], texts: Sequence[str]) -> list[str]:
+    """Return the texts of candidates; to those that are the same, what differs is added.
+
+    That is no more than is needed: of where the tensors come from, of where the output goes to,
+    then fields of the configuration.
+    """
+    found = list(texts)
+    for text in dict.fromkeys(texts):
+        places = [place for place, other in enumerate(texts) if other == text]
+        if len(places) > 1:
+            for place, more in zip(
+                places, _distinctions([items[at] for at in places]), strict=True
+            ):
+                found[place] += more
+    return found
+
+
+def _distinctions(items: Sequence[Contender]) -> list[str]:
+    """Return what tells so many candidates apart, ", from 4 cores, tiles, to rows" for example."""
+    sides: dict[str, list[tuple[str, ...]]] = {"from": [], "to": [], "with": []}
+    known: list[tuple[str, ...]] = [()] * len(items)
+    for side, said in _features(items):
+        more = [(*before, word) for before, word in zip(known, said, strict=True)]
+        if len(set(more)) > len(set(known)):
+            known = more
+            sides[side].append(said)
+    return [
+        "".join(
+            f", {side} {', '.join(dict.fromkeys(said[place] for said in parts))}"
+            for side, parts in sides.items()
+            if parts
+        )
+        for place in range(len(items))
+    ]
+
+
+def _features(items: Sequence[Contender]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield what may be said of each candidate, with the side it is of."""
+    for worded in _OF_A_LAYOUT:
+        yield "from", tuple(_joined(map(worded, item.layouts[:-1])) for item in items)
+        yield "to", tuple(worded(item.layouts[-1]) for item in items)
+    fields = [dict(flat_fields(to_plain(item.config))) for item in items]
+    for name in dict.fromkeys(name for own in fields for name in own):
+        short = name.rpartition(".")[2]
+        yield "with", tuple(f"{short} {field_word(own.get(name))}" for own in fields)
+
+
+def _joined(said: Iterator[str]) -> str:
+    return " + ".join(dict.fromkeys(said))
 
 
 def explanation_plain(study: str, found: Explanation) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from autosched.device.interface import ProbeRequest
 from autosched.network.operators import Activation, Unary
 from autosched.probing.probe_book import Probed
 from autosched.probing.stored_answers import Asked
-from autosched.report.explanation.alike import told_apart
 from autosched.report.explanation.explanation import Contender
+from autosched.report.explanation.explanation_tables import told_apart
 from autosched.schedule.configurations import EltwiseConfig
 from autosched.schedule.outcomes import ProbeOutcome, TimeKind
 from autosched.schedule.tensors import (
