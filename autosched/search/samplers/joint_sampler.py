@@ -147,7 +147,7 @@ class JointSampler:
             SearchError: if time ends before there is one, or what was learned leaves none.
         """
         costs = [times + more for times, more in zip(self._times_us, penalties_us, strict=True)]
-        solution = solve(self._costing(costs), 1, budget.part(_SOLVE_LIMIT_S).left_s)
+        solution = self._solution(costs, 1, budget)
         return next(self._selections(solution)), solution.lower_bound_us
 
     def _costing(self, costs_us: Sequence[Floats], slower: float = 1.0) -> Problem:
