@@ -327,12 +327,16 @@ def emulate_batches(
     schedule: Schedule,
     batches: Sequence[Sequence[torch.Tensor]],
     columns: int,
+    is_over: Event | None = None,
 ) -> Generator[dict[str, torch.Tensor]]:
     """Yield a network's outputs for each of several inputs, some of which are computed at once.
 
     Whoever asks for no more of them does not wait for what is under way.
+
+    Raises:
+        CancelledError: if another thread has set ``is_over``.
     """
-    is_over = Event()
+    is_over = is_over or Event()
 
     def go_on(_layer: Layer) -> None:
         if is_over.is_set():

@@ -5,9 +5,11 @@ whose outputs are below it is a trial rejected for its accuracy, and never the b
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from threading import Event
 
 import torch
 
@@ -28,6 +30,15 @@ Outputs = Mapping[str, torch.Tensor]
 _WELL_ABOVE, _WELL_BELOW = 0.5, 2.0
 # What is begun with where only a metric is asked for.
 _TYPICAL = 0.99
+
+
+@dataclass
+class _Ahead:
+    """An emulation that was begun before anyone asks for it."""
+
+    fingerprint: str
+    result: "Future[ExecutionRecord]"
+    is_over: Event
 
 
 class AccuracyJudge:
@@ -73,6 +84,7 @@ class AccuracyJudge:
                         f"output {name} of {network.name} is not finite in PyTorch itself, so that "
                         "no accuracy can be asked of it; see what its inputs are"
                     )
+        self._ahead: _Ahead | None = None
         self._best_metric = self._metric(self._truths)
         best = self._best_metric
         if min_metric is not None and best is not None and min_metric > best:
@@ -93,14 +105,47 @@ class AccuracyJudge:
         metric = "" if self._min_metric is None else f"a metric of {self._min_metric:g}"
         return " and ".join(filter(None, (pcc, metric)))
 
+    @contextmanager
+    def ahead(self, schedule: Schedule) -> Iterator[None]:
+        """Emulate a schedule beside what is done in the block, for :meth:`judged` after it.
+
+        If the block raises, or another schedule is judged, the emulation is given up.
+        """
+        self._give_up()
+        is_over = Event()
+        thread = ThreadPoolExecutor(1)
+        result = thread.submit(self._emulation, schedule, is_over)
+        thread.shutdown(wait=False)
+        self._ahead = _Ahead(schedule.fingerprint(), result, is_over)
+        try:
+            yield
+        except BaseException:
+            self._give_up()
+            raise
+
+    def _give_up(self) -> None:
+        if self._ahead is not None:
+            self._ahead.is_over.set()
+            # One that begins beside it would find PyTorch with one thread.
+            wait([self._ahead.result])
+            self._ahead = None
+
     def emulation(self, schedule: Schedule) -> ExecutionRecord:
         """Return what a schedule's outputs come to: the lowest PCC, and the figure of all batches.
 
         Once an output is below the floor, other batches say no more.
         """
+        try:
+            if self._ahead is not None and self._ahead.fingerprint == schedule.fingerprint():
+                return self._ahead.result.result()
+        finally:
+            self._give_up()
+        return self._emulation(schedule, Event())
+
+    def _emulation(self, schedule: Schedule, is_over: Event) -> ExecutionRecord:
         pcc = concordance = 1.0
         batches: list[Outputs] = []
-        emulated = emulate_batches(self._network, schedule, self._inputs, self._columns)
+        emulated = emulate_batches(self._network, schedule, self._inputs, self._columns, is_over)
         with closing(emulated):
             for made, truths in zip(emulated, self._truths, strict=True):
                 batches.append(made)
@@ -149,6 +194,7 @@ class AccuracyJudge:
     def judged(self, trial: TrialRecord) -> tuple[TrialRecord, Verification | None]:
         """Return a trial, rejected if it is below a floor, and what its emulation came to."""
         if trial.rejection is not None or trial.schedule is None:
+            self._give_up()
             return trial, None
         found = self.emulation(trial.schedule)
         verification = emulation_record(trial.schedule.fingerprint(), found)

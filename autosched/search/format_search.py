@@ -231,9 +231,10 @@ def _judged(
 
 
 def _run(run: Run, joint: JointProblem, found: FormatChoice, proposals: Proposals) -> TrialRecord:
-    record = run_repaired(
-        run.device, run.book, joint, found.schedule, proposals.sampler, run.budget
-    )
+    with run.judging(found.schedule):
+        record = run_repaired(
+            run.device, run.book, joint, found.schedule, proposals.sampler, run.budget
+        )
     stored = run.finish(record)
     # What it takes does not depend on how exact it is.
     proposals.tell(found.selection, found.schedule, replace(stored, rejection=record.rejection))

@@ -132,7 +132,9 @@ def run_default(run: Run, *, again: bool = False) -> int:
     ):
         return 0
     run.enter(Phase.DEFAULT)
-    run.finish(run_trial(run.device, run.book, run.default, DEFAULT_SAMPLER, run.budget))
+    with run.judging(run.default):
+        trial = run_trial(run.device, run.book, run.default, DEFAULT_SAMPLER, run.budget)
+    run.finish(trial)
     return 1
 
 
@@ -359,10 +361,10 @@ def run_asked(run: Run, proposals: Proposals) -> bool:
     if found is None:
         return False
     selection, schedule = found
-    stored = run.finish(
-        run_repaired(
+    with run.judging(schedule):
+        trial = run_repaired(
             run.device, run.book, proposals.joint, schedule, proposals.sampler, run.budget
-        ),
-    )
+        )
+    stored = run.finish(trial)
     proposals.tell(selection, schedule, stored)
     return True

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -120,6 +121,9 @@ class AccuracyFloor(Protocol):
     def judged(self, trial: TrialRecord) -> tuple[TrialRecord, Verification | None]:
         """Return a trial, rejected if it is not exact enough, and what was found of it."""
 
+    def ahead(self, schedule: Schedule) -> AbstractContextManager[None]:
+        """Find out how exact a schedule is beside what is done in the block."""
+
 
 @dataclass
 class Run:
@@ -193,6 +197,15 @@ class Run:
     def enter(self, phase: Phase, done: int = 0, total: int = 0, detail: str = "") -> None:
         """Tell the observer how far a phase is."""
         self.observer.on_phase(phase, done, total, detail, self.book.counts)
+
+    def judging(self, schedule: Schedule) -> AbstractContextManager[None]:
+        """Judge the accuracy of a schedule while the mock device runs it, if there is a floor.
+
+        Beside a card, that would take the cores of its host from what is timed.
+        """
+        if self.accuracy is None or self.device.kind != "mock":
+            return nullcontext()
+        return self.accuracy.ahead(schedule)
 
     def finish(self, trial: TrialRecord) -> TrialRecord:
         """Store a trial and tell whoever watches; return it with its number.

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import cast
+from datetime import datetime, timezone
+from typing import Any, cast
 
 import pytest
 import torch
@@ -12,12 +13,15 @@ from torch import nn
 from autosched.errors import SearchError
 from autosched.network.capture.capture import capture
 from autosched.network.graph import Network
-from autosched.schedule.outcomes import Verdict
+from autosched.schedule.outcomes import Rejection, RejectionKind, Verdict
+from autosched.schedule.schedule import Schedule
+from autosched.search import accuracy
 from autosched.search.accuracy import AccuracyJudge
 from autosched.search.settings import Settings
 from autosched.space.formats import Formats
 from autosched.space.layer_formats import default_schedule
 from autosched.store.executions import ExecutionRecord
+from autosched.store.trials import TrialRecord
 
 
 class _Classifier(nn.Module):
@@ -128,3 +132,48 @@ def test_an_output_that_is_not_finite_is_named() -> None:
 def test_a_floor_is_a_correlation(floor: float) -> None:
     with pytest.raises(SearchError, match="min-pcc"):
         Settings(min_pcc=floor)
+
+
+def test_what_was_emulated_ahead_is_not_emulated_again(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    emulate_batches = accuracy.emulate_batches
+
+    def watched(network: Network, schedule: Schedule, *others: Any) -> Any:
+        begun.append(schedule.fingerprint())
+        return emulate_batches(network, schedule, *others)
+
+    monkeypatch.setattr(accuracy, "emulate_batches", watched)
+    judge = AccuracyJudge(network, 8, 0.5)
+    schedule = default_schedule(network, "n150", "0.81.1", Formats())
+    alone = judge.emulation(schedule)
+    with judge.ahead(schedule):
+        pass
+    assert judge.emulation(schedule) == alone
+    assert len(begun) == 2
+    assert judge.emulation(schedule) == alone
+    assert len(begun) == 3
+
+
+def test_an_emulation_is_given_up_where_the_schedule_does_not_run(network: Network) -> None:
+    judge = AccuracyJudge(network, 8, 0.5)
+    schedule = default_schedule(network, "n150", "0.81.1", Formats())
+    threads = torch.get_num_threads()
+    begun = []
+
+    def interrupted() -> None:
+        with judge.ahead(schedule):
+            begun.append(judge._ahead)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with judge.ahead(schedule):
+        begun.append(judge._ahead)
+    lacks_room = Rejection(RejectionKind.L1_OVERFLOW, "no room")
+    rejected = TrialRecord(schedule, "", datetime.now(timezone.utc), 0.0, rejection=lacks_room)
+    assert judge.judged(rejected) == (rejected, None)
+    assert all(ahead is not None and ahead.result.done() for ahead in begun)
+    assert torch.get_num_threads() == threads
+    assert judge.emulation(schedule).verdict is Verdict.RIGHT
