@@ -138,7 +138,8 @@ def run_front(
     while gaps and len(tried) < limit:
         run.enter(Phase.SEARCHING, len(tried), limit)
         low, high = gaps.pop(gaps.index(max(gaps, key=lambda gap: gap[1] / gap[0])))
-        middle = add(math.sqrt(low * high))
+        # That of the middle may be one of the two, and another one still nearer to the higher loss.
+        middle = add(math.sqrt(low * high)) or add(high * (1 - _JUST))
         if middle is not None and low < middle < high:
             gaps += [[low, middle], [middle, high]]
 
