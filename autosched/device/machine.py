@@ -1,10 +1,11 @@
-"""Opening a device: which one there is, and the environment it needs."""
+"""Opening a device: which one there is, and the environment it needs, also in a child process."""
 
 import functools
 import json
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,7 @@ EMULATOR = "emulator"
 _DRIVERS = Path("/sys/class/tenstorrent")
 _BUNDLE = "tt_fw_bundle_ver"
 _TOOL_LIMIT_S = 60
+_EXIT_GRACE_S = 10.0
 _QUIET = {"TT_METAL_LOGGER_LEVEL": "off", "LOGURU_LEVEL": "ERROR"}
 _OF_A_SIMULATOR = (LIBRARY_VARIABLE, "TT_METAL_SLOW_DISPATCH_MODE", "TT_METAL_DISABLE_SFPLOADMACRO")
 
@@ -195,6 +197,39 @@ def home_for_ttnn() -> dict[str, str]:
     if os.path.isdir(os.environ.get("HOME", "")):
         return {}
     return {"HOME": str(own_directory("home"))}
+
+
+def worker_environment() -> dict[str, str]:
+    """Return what of the environment is another one for the worker, in its own directory.
+
+    Raises:
+        DeviceError: if ttnn needs a home directory, and none can be made.
+    """
+    return {**_python_path(), **home_for_ttnn(), CACHE_VARIABLE: str(cache_dir())}
+
+
+def _python_path() -> dict[str, str]:
+    """Return PYTHONPATH as it is meant here: relative to our directory, not to the worker's."""
+    if not (given := os.environ.get("PYTHONPATH", "")):
+        return {}
+    return {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, given.split(os.pathsep)))}
+
+
+def end_process(child: "subprocess.Popen[bytes]", grace_s: float) -> None:
+    """Kill a process and what it started, unless it ends by itself within ``grace_s``."""
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(grace_s)
+    # Also when it is gone: what it started may still be there.
+    kill_group(child)
+    # A process that hangs inside a driver does not even die of that.
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(_EXIT_GRACE_S)
+
+
+def kill_group(child: "subprocess.Popen[bytes]") -> None:
+    """Kill a process that leads a group, and all of the group."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
 
 
 def own_directory(name: str) -> Path:

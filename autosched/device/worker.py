@@ -20,7 +20,6 @@ from typing import IO, TYPE_CHECKING, Any
 
 from autosched.boards import Board
 from autosched.budget import UNLIMITED, Budget
-from autosched.device.child_process import end_process, kill_group, worker_environment
 from autosched.device.deadlines import answer_deadline_s, simulated_deadline_s
 from autosched.device.interface import (
     LayerTest,
@@ -30,7 +29,14 @@ from autosched.device.interface import (
     TimingSettings,
     check_time,
 )
-from autosched.device.machine import SIMULATOR, cache_dir, own_directory
+from autosched.device.machine import (
+    SIMULATOR,
+    cache_dir,
+    end_process,
+    kill_group,
+    own_directory,
+    worker_environment,
+)
 from autosched.device.recovery import CardReset, recovery_of
 from autosched.device.worker_process import Channel, News
 from autosched.errors import AutoschedError, DeviceError, MachineError, TimeUpError

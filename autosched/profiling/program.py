@@ -19,8 +19,7 @@ from typing import IO
 
 from autosched.boards import Board
 from autosched.budget import UNLIMITED, Budget
-from autosched.device.child_process import end_process, worker_environment
-from autosched.device.machine import own_directory
+from autosched.device.machine import end_process, own_directory, worker_environment
 from autosched.device.worker_process import Channel
 from autosched.errors import AutoschedError, ProgramError
 from autosched.schedule.configurations import LayerConfig
