@@ -17,8 +17,11 @@ each: single results differ in the last bit, and the error beside PyTorch is the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import batched, product
 
+import numpy as np
 import torch
+from torch.nn import functional
 
 from autosched.numerics.storage import packed, to_bfloat16
 from autosched.schedule.configurations import ComputeConfig
@@ -42,12 +45,34 @@ class Block:
     weights: torch.Tensor
 
 
+@dataclass(frozen=True)
+class DepthwiseBlock:
+    """An inner block in which a column meets but one channel, tap by tap.
+
+    ``operands`` are what meets in each phase: activations (batch, height, width, rows, columns,
+    channels) and weights (rows, columns, channels), which have a row and column for each tap. A
+    core has ``step`` channels, which lie side by side for each tap.
+    """
+
+    operands: Sequence[tuple[torch.Tensor, torch.Tensor]]
+    step: int
+
+
+def filled(values: torch.Tensor, axis: int, to: int = TILE) -> torch.Tensor:
+    """Return matrices with their rows (0) or columns (1) filled up with zeros to a multiple."""
+    missing = -values.shape[axis - 2] % to
+    if not missing:
+        return values
+    return functional.pad(values, (0, missing) if axis else (0, 0, 0, missing))
+
+
 def sums_of_blocks(
-    blocks: Sequence[Block],
+    blocks: Sequence[Block] | Sequence[DepthwiseBlock],
     compute: ComputeConfig,
     bias: torch.Tensor | None = None,
     *,
     partials: DataType = DataType.BFLOAT16,
+    number: int = 0,
     exactly: bool = False,
 ) -> torch.Tensor:
     """Return the sums of inner blocks, with the bias of each column, before any activation.
@@ -59,23 +84,24 @@ def sums_of_blocks(
         bias: one row of as many columns.
         partials: how sums lie in L1 until the bias is added, unless they were added up there: a
             matrix product has them in its output's format.
+        number: of blocks that a core takes, if there are others, which add nothing.
         exactly: whether to follow the engine step by step.
 
     Returns:
-        float32 of shape (rows, columns).
+        float32 of shape (rows, columns); of depthwise blocks (batch, height, width, channels).
     """
-    multiply = _multiplied if exactly else _multiplied_fast
     wide = compute.fp32_dest_acc_en
-    last = len(blocks) - 1
-    in_l1 = compute.packer_l1_acc and (last > 1 or (bias is not None and last > 0))
+    others = max(number, len(blocks)) - 1
+    in_l1 = compute.packer_l1_acc and (others > 1 or (bias is not None and others > 0))
     total: torch.Tensor | None = None
-    for number, block in enumerate(blocks):
+    for block in blocks:
         # Without a bias the last block goes on in the registers: it is the output.
-        adds_in_l1 = in_l1 and (number < last or bias is not None)
+        is_output = bias is None and block is blocks[-1] and others < len(blocks)
+        adds_in_l1 = in_l1 and not is_output
         start = None if total is None or adds_in_l1 else _reloaded(total, wide=wide)
-        found = multiply(block, compute.math_fidelity.phases, start, wide=wide)
+        found = _products(block, compute, start, exactly=exactly)
         if adds_in_l1 and total is not None:
-            found = (total.double() + found.double()).float()
+            found = total + found
             found = found if wide else found.bfloat16().float()
         total = found
     assert total is not None  # noqa: S101 - there is a block
@@ -105,6 +131,21 @@ def _units_of_11_bits(one: torch.Tensor, other: torch.Tensor) -> tuple[torch.Ten
 def _reloaded(total: torch.Tensor, *, wide: bool) -> torch.Tensor:
     """Return partial sums as they come back into the engine: of float32, 11 bits of mantissa."""
     return _upper(total, 11) if wide else total
+
+
+def _products(
+    block: Block | DepthwiseBlock,
+    compute: ComputeConfig,
+    start: torch.Tensor | None,
+    *,
+    exactly: bool,
+) -> torch.Tensor:
+    """Return a block's products, summed in the registers that they start from."""
+    phases, wide = compute.math_fidelity.phases, compute.fp32_dest_acc_en
+    if isinstance(block, DepthwiseBlock):
+        return _multiplied_by_channel(block, start, wide=wide)
+    multiply = _multiplied if exactly else _multiplied_fast
+    return multiply(block, phases, start, wide=wide)
 
 
 def _multiplied(
@@ -173,10 +214,37 @@ def _multiplied_fast(
                 for place in range(first, first + TILE, _AT_ONCE):
                     inner = slice(place, place + _AT_ONCE)
                     part.addmm_(left[rows, inner], right[inner])
-                    # Rounded to 11 bits first, then to 8: what is over 7/16 of the last bit.
-                    bits.add_(0x9000).bitwise_and_(-1 << 16)
+                    _round_registers(bits)
         register[rows] = part
     return register
+
+
+def _multiplied_by_channel(
+    block: DepthwiseBlock, start: torch.Tensor | None, *, wide: bool
+) -> torch.Tensor:
+    batch, height, width, *window, channels = block.operands[0][0].shape
+    shape = (batch, height, width, channels)
+    register = torch.zeros(shape) if start is None else start.clone()
+    taps = list(np.ndindex(*window))
+    in_tile, in_sum = max(TILE // block.step, 1), max(_AT_ONCE // block.step, 1)
+    step = max(_ROWS // (width * channels), 1)
+    for image, top in product(range(batch), range(0, height, step)):
+        rows = (image, slice(top, top + step), slice(None))
+        part = register[rows]
+        bits = part.view(torch.int32)
+        for tile in batched(taps, in_tile):
+            for left, right in block.operands:
+                for together in batched(tile, in_sum):
+                    for tap in together:
+                        part.addcmul_(left[rows + tap], right[tap])
+                    if not wide:
+                        _round_registers(bits)
+    return register
+
+
+def _round_registers(bits: torch.Tensor) -> None:
+    """Round to 11 bits first, then to 8: what is over 7/16 of the last bit."""
+    bits.add_(0x9000).bitwise_and_(-1 << 16)
 
 
 def operands(
@@ -205,5 +273,4 @@ def _exponents(values: torch.Tensor) -> torch.Tensor:
 
 def _half_away(values: torch.Tensor) -> torch.Tensor:
     """Round to integers, ties away from zero."""
-    half = torch.tensor(0.5, dtype=values.dtype)
-    return torch.copysign(half, values).add_(values).trunc_()
+    return values.abs().add_(0.5).floor_().copysign_(values)

@@ -13,10 +13,12 @@ import torch
 from autosched.schedule.tensors import DataType
 
 _SHARED = 16  # numbers in a row with one exponent
+# So few at once that they stay in the processor's cache.
+_ROWS = 1 << 13
 
 _MAGNITUDE_BITS = {DataType.BFLOAT8_B: 7, DataType.BFLOAT4_B: 3}
 _UPPER = -1 << 16
-_MANTISSA, _FRACTION = 24, 23
+_MANTISSA, _FRACTION, _SIGN = 24, 23, 31
 _BIAS, _LARGEST_EXPONENT = 127, 255
 _Rounding = Callable[[torch.Tensor, int], torch.Tensor]
 """Drops so many of the lowest bits of mantissas."""
@@ -60,23 +62,30 @@ def to_bfloat16(values: torch.Tensor) -> torch.Tensor:
 
 
 def _in_blocks(values: torch.Tensor, bits: int, rounded: _Rounding) -> torch.Tensor:
-    """Share exponents; an infinity or a NaN has the largest there is, denormals are 0."""
     length = values.shape[-1]
     padded = torch.nn.functional.pad(values, (0, -length % _SHARED)).contiguous()
-    rows = padded.reshape(*padded.shape[:-1], -1, _SHARED)
+    rows = torch.split(padded.reshape(-1, _SHARED), _ROWS)
+    found = torch.cat([_with_shared_exponents(some, bits, rounded) for some in rows])
+    return found.reshape(padded.shape)[..., :length]
+
+
+def _with_shared_exponents(rows: torch.Tensor, bits: int, rounded: _Rounding) -> torch.Tensor:
+    """Share each row's exponent; an infinity or a NaN has the largest there is, denormals are 0."""
     pattern = rows.view(torch.int32)
     exponents = (pattern >> _FRACTION) & _LARGEST_EXPONENT
-    mantissas = ((pattern & ((1 << _FRACTION) - 1)) | (1 << _FRACTION)) * (exponents > 0)
+    mantissas = (pattern & ((1 << _FRACTION) - 1)) | (1 << _FRACTION)
+    mantissas *= exponents.clamp(max=1)
     shared = exponents.amax(-1, keepdim=True)
     # What is shifted out of 24 bits to reach the shared exponent is not rounded.
     aligned = mantissas >> (shared - exponents).clamp_(max=_MANTISSA)
     kept = rounded(aligned, _MANTISSA - bits).clamp_(max=(1 << bits) - 1)
     unit = torch.exp2((shared - (_BIAS - 1 + bits)).float())
     # Adding 0 leaves no negative zeros: their pattern stands for an infinity.
-    found = (kept * (1 - 2 * (pattern < 0).int())).float() * unit + 0.0
+    signs = (pattern >> _SIGN) | 1
+    found = (kept * signs).float() * unit + 0.0
     if bool((shared == _LARGEST_EXPONENT).any()):
         found = torch.where(exponents == _LARGEST_EXPONENT, rows, found)
-    return found.flatten(-2)[..., :length]
+    return found
 
 
 def _to_even(mantissas: torch.Tensor, dropped: int) -> torch.Tensor:

@@ -24,7 +24,7 @@ EXECUTED = "executed"
 EMULATED = "emulated"
 CARD = "card"
 """What stands for a toolchain where a card executed, before the version of its firmware."""
-EMULATION_REVISION = 6
+EMULATION_REVISION = 7
 """Of what emulates, and of what errors of formats are: raised where they come to other values.
 
 What an earlier revision said of a schedule is no claim any more. It stands for a toolchain where a
