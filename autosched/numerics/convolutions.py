@@ -7,7 +7,7 @@ itself.
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 
 import torch
@@ -47,33 +47,39 @@ def convolved(
         image = packed(image, dtype)  # tilized in the output's format
     plain, weight, image = _as_plain(op, weights.weight, image)
     bias = None if weights.bias is None else stored(weights.bias[None], config.weights_dtype)
-    if _is_depthwise(plain) and not exactly:
-        found = _sums_by_channel(plain, config, image, weight, bias, columns)
-    else:
-        found = _sums(plain, config, image, weight, bias, columns, exactly=exactly)
+    given = _Given(plain, config, image, weight, bias, columns)
+    by_channel = _is_depthwise(plain) and not exactly
+    found = _sums_by_channel(given) if by_channel else _sums(given, exactly=exactly)
     return packed(activate(found, op.activation), dtype).movedim(-1, 1)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """A convolution without padding, its image (batch, height, width, in) and its parameters.
+
+    The kernels are (out, in of a group, height, width) in float32, the bias is (1, out) as stored.
+    """
+
+    op: Conv2d
+    config: Conv2dConfig
+    image: torch.Tensor
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+    columns: int
 
 
 def _is_depthwise(op: Conv2d) -> bool:
     return op.groups == op.in_channels == op.out_channels and math.prod(op.kernel) > 1
 
 
-def _sums(
-    op: Conv2d,
-    config: Conv2dConfig,
-    image: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
-    columns: int,
-    *,
-    exactly: bool,
-) -> torch.Tensor:
+def _sums(given: _Given, *, exactly: bool) -> torch.Tensor:
     """Return sums of products (batch, height, width, out)."""
-    windows = _windows(op, image)
+    op, config, bias = given.op, given.config, given.bias
+    windows = _windows(op, given.image)
     # Zeros in between change nothing but which products are added at once.
     groups = 1 if exactly else _merged_groups(op)
     inner, outer = op.in_channels // groups, op.out_channels // groups
-    kernels = _dense(weight, op.groups, op.groups // groups)
+    kernels = _dense(given.weight, op.groups, op.groups // groups)
     taps = kernels.reshape(groups, outer, *kernels.shape[1:]).permute(0, 3, 4, 2, 1)
     taps = stored(taps, config.weights_dtype)
     own = replace(op, in_channels=inner, out_channels=outer, groups=1)
@@ -81,7 +87,7 @@ def _sums(
     parts = []
     for group in range(groups):
         seen = windows[..., group * inner : (group + 1) * inner]
-        blocks = list(_inner_blocks(own, config, seen, taps[group], columns))
+        blocks = list(_inner_blocks(own, config, seen, taps[group], given.columns))
         added_bias = None if bias is None else bias[:, group * outer : (group + 1) * outer]
         parts.append(
             sums_of_blocks(blocks, config.compute, added_bias, partials=partials, exactly=exactly)
@@ -89,19 +95,13 @@ def _sums(
     return torch.cat(parts, 1).reshape(*windows.shape[:3], -1)
 
 
-def _sums_by_channel(
-    op: Conv2d,
-    config: Conv2dConfig,
-    image: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
-    columns: int,
-) -> torch.Tensor:
+def _sums_by_channel(given: _Given) -> torch.Tensor:
     """Return a depthwise convolution's sums of products (batch, height, width, channels)."""
+    op, config = given.op, given.config
     # In a matrix a weight has zeros for neighbours, with which it shares no exponent.
-    taps = stored(weight.permute(2, 3, 0, 1), config.weights_dtype)[..., 0]
-    in_phase = operands(image, taps, config.compute.math_fidelity.phases)
-    step = min(_core_channels(op, config, columns), op.in_channels)
+    taps = stored(given.weight.permute(2, 3, 0, 1), config.weights_dtype)[..., 0]
+    in_phase = operands(given.image, taps, config.compute.math_fidelity.phases)
+    step = min(_core_channels(op, config, given.columns), op.in_channels)
     blocks = [
         DepthwiseBlock(
             [(_windows(op, left)[:, :, :, rows], right[rows]) for left, right in in_phase],
@@ -111,7 +111,7 @@ def _sums_by_channel(
     ]
     # Those of other cores' channels add nothing, but are counted.
     number = len(blocks) * math.ceil(op.in_channels / step)
-    return sums_of_blocks(blocks, config.compute, bias, number=number)
+    return sums_of_blocks(blocks, config.compute, given.bias, number=number)
 
 
 def _is_product(op: Conv2d, config: Conv2dConfig) -> bool:

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from autosched.network.graph import Layer, Weights
-from autosched.network.operators import Conv2d
+from autosched.network.operators import Conv2d, ConvTranspose2d
+from autosched.network.reference import evaluate_layer
 from autosched.numerics.comparison import agreement
 from autosched.numerics.emulation import emulated
 from autosched.schedule.configurations import ComputeConfig, Conv2dConfig, Fidelity
@@ -79,3 +80,20 @@ def test_others_differ_in_last_bits(channels: int, layout: ShardLayout) -> None:
             compute=ComputeConfig(Fidelity.HIFI2, fp32_dest_acc_en=wide),
         )
         assert agreement(*both(channels, "3x3", config)).concordance > 0.99999
+
+
+def test_a_transposed_convolution_may_be_depthwise() -> None:
+    torch.manual_seed(0)
+    op = ConvTranspose2d(40, 40, (4, 4), (2, 2), (1, 1), groups=40)
+    image = torch.randn(1, 40, SIDE, SIDE).bfloat16().float()
+    weights = Weights(torch.randn(40, 1, 4, 4).bfloat16().float(), torch.randn(40))
+    layer = Layer("up", op, ("x",), (1, 40, 2 * SIDE, 2 * SIDE))
+    config = Conv2dConfig(
+        shard_layout=ShardLayout.HEIGHT,
+        weights_dtype=DataType.BFLOAT16,
+        output_dtype=DataType.BFLOAT16,
+        compute=ComputeConfig(Fidelity.HIFI4, fp32_dest_acc_en=True),
+    )
+    found = emulated(layer, config, [image], weights, GRID_COLUMNS)
+    truth = evaluate_layer(layer, [image], weights)
+    assert agreement(found, truth).concordance > 0.99999
